@@ -1,0 +1,24 @@
+# Every package the headers need, with its version floor, in one place. Used by the build and by the installed package alike.
+set(REWARDTUNER_TORCH_FLOOR 2.11)
+
+find_package(Threads REQUIRED)
+if(NOT TARGET torch)
+  include(FindTorchFromPython)
+  find_package(Torch ${REWARDTUNER_TORCH_FLOOR} REQUIRED)
+endif()
+
+find_package(nlohmann_json 3.11 QUIET)
+if(NOT nlohmann_json_FOUND)
+  message(FATAL_ERROR "[RewardTuner] nlohmann-json 3.11 or newer was not found; on Debian: apt-get install nlohmann-json3-dev")
+endif()
+
+find_package(utf8proc QUIET)
+if(NOT utf8proc_FOUND)
+  message(FATAL_ERROR "[RewardTuner] utf8proc was not found; on Debian: apt-get install libutf8proc-dev")
+endif()
+
+find_path(REWARDTUNER_STB_INCLUDE_DIR stb/stb_image_write.h)
+mark_as_advanced(REWARDTUNER_STB_INCLUDE_DIR)
+if(NOT REWARDTUNER_STB_INCLUDE_DIR)
+  message(FATAL_ERROR "[RewardTuner] stb (stb/stb_image_write.h) was not found; on Debian: apt-get install libstb-dev")
+endif()

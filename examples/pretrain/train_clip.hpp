@@ -1,0 +1,112 @@
+// Trains a tiny CLIP on the shape pictures: the model behind the CLIPScore reward of the tiny Stable Diffusion.
+#pragma once
+#include <ATen/ops/arange.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/zeros.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <examples/pretrain/shape_pictures.hpp>
+#include <examples/pretrain/tiny_models.hpp>
+#include <examples/pretrain/training_run.hpp>
+#include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/models/initialise.hpp>
+
+namespace reward_tuner::pretrain {
+
+/// Random weights; the temperature starts at CLIP's 0.07.
+inline std::shared_ptr<ClipModel> make_clip(const ClipTokenizer& tokenizer, Rng rng) {
+  const ClipImageOptions image{.shortest_edge = kPictureSide, .crop_size = kPictureSide};
+  auto clip = std::make_shared<ClipModel>(tiny_clip_config(tokenizer), tokenizer, ClipImagePreprocessor(image));
+  for (const auto& part : clip->children()) initialise(*part, rng);
+  const torch::NoGradGuard no_grad;
+  for (auto& [name, weight] : state_dict(*clip)) {
+    if (name == "logit_scale") weight.fill_(std::log(1 / 0.07));
+    if (name.ends_with("_embedding.weight") || name.ends_with("class_embedding"))
+      if (name.find("patch") == std::string::npos) weight.mul_(0.2);
+  }
+  return clip;
+}
+
+/// Whether the caption is true of the picture: the same objects in some order, and nothing said wrongly.
+inline bool is_true_of(const Caption& caption, const Scene& scene) {
+  if (caption.objects.size() != scene.objects.size()) return false;
+  if (caption.background && *caption.background != scene.background) return false;
+  const auto fits = [&](std::size_t said, std::size_t drawn) {
+    const CaptionObject& a = caption.objects[said];
+    const DrawnObject& b = scene.objects[drawn];
+    return a.shape == b.shape && a.colour == b.colour && (a.size == ObjectSize::kUnnamed || a.size == b.size());
+  };
+  if (scene.objects.size() == 1) return fits(0, 0);
+  const bool same = fits(0, 0) && fits(1, 1), crossed = fits(0, 1) && fits(1, 0);
+  if (caption.relation == Relation::kAnd) return same || crossed;
+  return (same && caption.relation == scene.relation) || (crossed && caption.relation == mirrored(scene.relation));
+}
+
+/// CLIP's symmetric cross-entropy (Radford et al. 2021, Fig. 3) of one batch. Short captions fit several pictures of a batch, so the target
+/// of a row is spread evenly over all true pairs. Pictures carry a little noise: the reward will see decoded latents, not clean drawings.
+inline Tensor contrastive_loss(const ClipModel& clip, const PictureSet& pictures, std::int64_t batch, Rng& rng) {
+  const Tensor rows = random_rows(rng, pictures.images.size(0), batch);  // [B]
+  std::vector<Caption> captions;
+  std::vector<std::string> texts;
+  std::vector<const Scene*> scenes;
+  for (std::int64_t i = 0; i < batch; ++i) {
+    scenes.push_back(&pictures.scenes[static_cast<std::size_t>(rows[i].item<std::int64_t>())]);
+    captions.push_back(describe(*scenes.back(), rng));
+    texts.push_back(caption_text(captions.back(), rng));
+  }
+  Tensor pairs = at::zeros({batch, batch});  // [B,B] picture x caption
+  auto pair = pairs.accessor<float, 2>();
+  for (std::int64_t i = 0; i < batch; ++i)
+    for (std::int64_t j = 0; j < batch; ++j) pair[i][j] = is_true_of(captions[static_cast<std::size_t>(j)], *scenes[static_cast<std::size_t>(i)]);
+  const Tensor clean = (pictures.signed_images(rows) + 1) / 2;                                                            // [B,3,H,W]
+  const Tensor noisy = clean + 0.05 * rng.uniform({batch, 1, 1, 1}) * rng.normal(clean.sizes());                          // [B,3,H,W]
+  const Tensor logits = clip.scale().clamp_max(100) * clip.image_features(noisy).matmul(clip.text_features(texts).t());  // [B,B]
+  const Tensor by_picture = (pairs / pairs.sum(1, true)) * at::log_softmax(logits, 1);                                    // [B,B]
+  const Tensor by_caption = (pairs / pairs.sum(0, true)) * at::log_softmax(logits, 0);                                    // [B,B]
+  return -0.5 * (by_picture.sum() + by_caption.sum()) / static_cast<double>(batch);
+}
+
+/// Share of single-object pictures whose best of the 48 captions "a COLOUR SHAPE" is the true one.
+inline double zero_shot_accuracy(const ClipModel& clip, const PictureSet& pictures) {
+  const torch::NoGradGuard no_grad;
+  std::vector<std::string> prompts;
+  for (int shape = 0; shape < static_cast<int>(kShapeNames.size()); ++shape)
+    for (int colour = 0; colour < static_cast<int>(kObjectColours.size()); ++colour) prompts.push_back(object_phrase({shape, colour, ObjectSize::kUnnamed}));
+  const Tensor texts = clip.text_features(prompts);  // [48,P]
+  std::int64_t right = 0, singles = 0;
+  for (const Tensor& part : at::arange(pictures.images.size(0)).split(100)) {
+    const Tensor best = clip.image_features((pictures.signed_images(part) + 1) / 2).matmul(texts.t()).argmax(1);  // [n]
+    for (std::int64_t i = 0; i < part.size(0); ++i) {
+      const Scene& scene = pictures.scenes[static_cast<std::size_t>(part[i].item<std::int64_t>())];
+      if (scene.objects.size() != 1) continue;
+      ++singles;
+      right += best[i].item<std::int64_t>() == scene.objects[0].shape * static_cast<std::int64_t>(kObjectColours.size()) + scene.objects[0].colour;
+    }
+  }
+  return static_cast<double>(right) / static_cast<double>(std::max<std::int64_t>(1, singles));
+}
+
+/// Trains or finishes training in `work`.
+inline Trained<std::shared_ptr<ClipModel>> train_clip(const ClipTokenizer& tokenizer, const PictureSet& pictures, const PictureSet& held_out,
+                                                      const std::filesystem::path& work, const TrainingOptions& options, std::int64_t batch) {
+  auto clip = make_clip(tokenizer, Rng::derive(options.seed, 2));
+  TrainingRun run("clip", work, {{"clip", clip}}, options);
+  run.train([&](Rng& rng) { return contrastive_loss(*clip, pictures, batch, rng); },
+            [&](std::int64_t step) {
+              if (step % (5 * options.log_every) != 0) return;
+              std::printf("clip step %lld: zero-shot accuracy %.3f\n", static_cast<long long>(step), zero_shot_accuracy(*clip, held_out));
+              std::fflush(stdout);
+            });
+  run.use_average();
+  return {clip, run.report()};
+}
+
+}  // namespace reward_tuner::pretrain

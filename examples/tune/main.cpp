@@ -1,0 +1,122 @@
+// rt-tune: tunes diffusion models on rewards from the command line.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <climits>
+#include <exception>
+#include <iostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/version.hpp>
+
+#include "commands.hpp"
+
+namespace rt_tune {
+
+void add_sampling_options(CLI::App& command, SamplingSettings& sampling) {
+  const std::string group = "How pictures are made";
+  command.add_option("--sampler", sampling.sampler, "ddim or ddpm")->check(CLI::IsMember({"ddim", "ddpm"}))->capture_default_str()->group(group);
+  command.add_option("--steps", sampling.steps, "sampler steps T of a picture")->capture_default_str()->group(group);
+  command.add_option("--guidance", sampling.guidance, "classifier-free guidance scale; 1 switches it off")->capture_default_str()->group(group);
+  command.add_option("--eta", sampling.eta, "ddim: share of noise in a step, 0 (none) to 1 (as ddpm)")->capture_default_str()->group(group);
+}
+
+void add_thread_option(CLI::App& command, int& threads) {
+  command.add_option("--threads", threads, "threads of a tensor operation; 0 leaves the choice to LibTorch (OMP_NUM_THREADS)")->capture_default_str()->group("The machine");
+}
+
+void apply_threads(int threads) {
+  REWARD_TUNER_CHECK(threads >= 0, "[rt-tune] --threads wanted a number >= 0, found ", threads);
+  if (threads > 0) at::set_num_threads(threads);
+}
+
+namespace {
+
+/// Replaces `--config FILE` by the file's settings as flags. What the command line says itself wins over the file.
+std::vector<std::string> with_config_files(std::vector<std::string> arguments) {
+  std::vector<std::string> out, files;
+  std::set<std::string> given;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--config" && i + 1 < arguments.size()) {
+      files.push_back(arguments[++i]);
+      continue;
+    }
+    if (argument.starts_with("--config=")) {
+      files.push_back(argument.substr(9));
+      continue;
+    }
+    if (argument.starts_with("--")) given.insert(argument.substr(0, argument.find('=')));
+    out.push_back(argument);
+  }
+  for (const auto& file : files)
+    for (const auto& item : CLI::ConfigTOML().from_file(file)) {  // throws CLI::FileError
+      const std::string flag = "--" + item.name;
+      if (item.name == "++" || item.name == "--" || given.contains(flag)) continue;  // ++ and -- open and close a section
+      for (const auto& value : item.inputs) out.push_back(flag + "=" + value);
+    }
+  return out;
+}
+
+std::string quoted(int argc, char** argv) {
+  std::string line;
+  for (int i = 0; i < argc; ++i) {
+    std::string word = argv[i];
+    if (word.empty() || word.find_first_of(" \t'\"\\$*?;&|<>()") != std::string::npos) {
+      std::string safe;
+      for (const char c : word) safe += c == '\'' ? std::string("'\\''") : std::string(1, c);
+      word = "'" + safe + "'";
+    }
+    line += (i == 0 ? "" : " ") + word;
+  }
+  return line;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Tunes Stable Diffusion models on rewards: raise a reward, look at the pictures before and after, save a LoRA.", "rt-tune");
+  app.set_version_flag("--version", std::string(reward_tuner::kVersion));
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+  app.footer("Exit codes: 0 done; 1 an error, told in one sentence; 2 wrong usage; 130 interrupted, with a checkpoint to resume from.\n"
+             "`rt-tune COMMAND --help` tells everything about a command.");
+  Command chosen;
+  add_tune_command(app, chosen, quoted(argc, argv));
+  add_sample_command(app, chosen);
+  add_evaluate_command(app, chosen);
+  add_info_command(app, chosen);
+  try {
+    std::vector<std::string> arguments = with_config_files({argv + 1, argv + argc});
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first
+    app.parse(arguments);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& problem) {
+    app.exit(problem);
+    return kUsage;
+  }
+  return chosen();
+}
+
+}  // namespace
+}  // namespace rt_tune
+
+int main(int argc, char** argv) {
+  // Tensors come and go all the time: memory given back to the system at every free would be cleared anew at every allocation.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TRIM_THRESHOLD, INT_MAX);
+  at::globalContext().setFlushDenormal(true);
+  try {
+    return rt_tune::run(argc, argv);
+  } catch (const c10::Error& problem) {
+    std::cerr << "rt-tune: " << problem.what_without_backtrace() << '\n';
+  } catch (const std::exception& problem) {
+    std::cerr << "rt-tune: " << problem.what() << '\n';
+  }
+  return rt_tune::kFailed;
+}

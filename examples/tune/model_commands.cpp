@@ -1,0 +1,210 @@
+// rt-tune sample, evaluate and info: looking at a model.
+#include <algorithm>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/io/image_grid.hpp>
+#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/io/png.hpp>
+#include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/tuner/any_sampler.hpp>
+#include <reward_tuner/tuner/evaluation.hpp>
+#include <reward_tuner/tuner/prompt_set.hpp>
+#include <reward_tuner/tuner/run_record.hpp>
+
+#include "commands.hpp"
+
+namespace rt_tune {
+
+namespace rt = reward_tuner;
+
+namespace {
+
+/// A model with an optional adapter.
+struct ModelSettings {
+  std::filesystem::path model, lora;
+  double lora_scale = 1;
+  std::string negative;
+  SamplingSettings sampling;
+  int threads = 0;
+};
+
+struct LoadedModel {
+  rt::StableDiffusion pipeline;
+  std::optional<rt::Lora> lora;
+};
+
+LoadedModel load(const ModelSettings& s) {
+  apply_threads(s.threads);
+  LoadedModel loaded{rt::StableDiffusion::load(s.model, {.negative_prompt = s.negative}), std::nullopt};
+  if (!s.lora.empty()) {
+    loaded.lora.emplace(rt::Lora::load(loaded.pipeline.unet(), s.lora));
+    loaded.lora->set_scale(s.lora_scale);
+  }
+  return loaded;
+}
+
+void add_model_options(CLI::App& command, ModelSettings& s) {
+  command.add_option("--model", s.model, "folder of a Stable Diffusion model as diffusers saves it")->required()->type_name("DIR");
+  command.add_option("--lora", s.lora, "folder or file of a LoRA to put on it")->type_name("DIR|FILE");
+  command.add_option("--lora-scale", s.lora_scale, "strength of the LoRA: 0 none, 1 as trained")->capture_default_str();
+  command.add_option("--negative", s.negative, "what guidance pushes away from")->capture_default_str();
+  add_sampling_options(command, s.sampling);
+  add_thread_option(command, s.threads);
+}
+
+rt::AnySampler make_sampler(const SamplingSettings& s) { return rt::AnySampler({.name = s.sampler, .num_steps = s.steps, .guidance = s.guidance, .eta = s.eta}); }
+
+struct SampleSettings : ModelSettings {
+  std::vector<std::string> prompts;
+  std::uint64_t seed = 0;
+  std::filesystem::path latents, save_latents, out;
+};
+
+int sample(const SampleSettings& s) {
+  const rt::AnySampler sampler = make_sampler(s.sampling);
+  auto [pipeline, lora] = load(s);
+  const torch::NoGradGuard no_grad;
+  const rt::SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
+  rt::Tensor start;  // [B,C,h,w]
+  if (!s.latents.empty()) start = rt::SafetensorsFile::open(s.latents).tensor("latents").to(pipeline.latent_options());
+  std::vector<std::uint64_t> seeds;
+  for (std::size_t i = 0; i < s.prompts.size(); ++i) seeds.push_back(s.seed + i);
+  rt::SampleNoise noise(seeds);
+  rt::NetworkCounts counts;
+  const std::vector<double> guidance(static_cast<std::size_t>(schedule.num_steps()), sampler.guidance());
+  const rt::Tensor clean = rt::rollout(pipeline, schedule, rt::sampling_plan(schedule.num_steps()), pipeline.encode(s.prompts), guidance, noise, counts, start).clean;  // [B,C,h,w]
+  const rt::Tensor images = pipeline.decode(clean);  // [B,3,H,W]
+  if (!s.save_latents.empty()) rt::save_safetensors(s.save_latents, {{"latents", clean}});
+  rt::write_png(s.out, s.prompts.size() == 1 ? images[0] : rt::image_grid({images}, {.scale = 1, .column_labels = s.prompts}));
+  std::cout << s.out.string() << std::endl;
+  return kDone;
+}
+
+struct EvaluateSettings : ModelSettings {
+  std::filesystem::path prompts, json, pictures;
+  int seeds = 1, batch = 16;
+  std::uint64_t seed = 1000;
+};
+
+int evaluate_model(const EvaluateSettings& s) {
+  const rt::AnySampler sampler = make_sampler(s.sampling);
+  const auto prompts = rt::PromptSet::from_file(s.prompts);
+  auto [pipeline, lora] = load(s);
+  const auto pairs = rt::evaluation_pairs(prompts.prompts(), s.seeds, s.seed);
+  const auto result = rt::evaluate(pipeline, sampler, pairs, rt::standard_evaluation_rewards(pipeline, prompts.prompts()), {.batch = s.batch});
+  for (const auto* numbers : {&result->metrics, &result->sentinels}) {
+    for (const auto& [name, value] : *numbers) std::cout << std::left << std::setw(22) << name << std::right << std::fixed << std::setprecision(4) << std::setw(10) << value << '\n';
+    if (numbers == &result->metrics) std::cout << "-- sentinels\n";
+  }
+  if (!s.json.empty())
+    rt::write_json(s.json, {{"model", s.model.string()}, {"lora", s.lora.string()}, {"pairs", pairs.size()}, {"first_seed", s.seed}, {"seeds", s.seeds}, {"sampler", s.sampling.sampler},
+                            {"steps", s.sampling.steps}, {"guidance", s.sampling.guidance}, {"eta", s.sampling.eta}, {"metrics", result->metrics}, {"sentinels", result->sentinels},
+                            {"network_forwards", result->network.forwards}, {"seconds", result->seconds}, {"versions", rt::run_versions()}});
+  if (!s.pictures.empty()) {
+    constexpr std::int64_t kColumns = 8;
+    std::vector<rt::Tensor> rows;
+    for (std::int64_t i = 0; i < result->images.size(0); i += kColumns) rows.push_back(result->images.narrow(0, i, std::min(kColumns, result->images.size(0) - i)));
+    rt::write_png(s.pictures, rt::image_grid(rows));
+  }
+  return kDone;
+}
+
+struct InfoSettings {
+  std::filesystem::path model, lora;
+};
+
+std::int64_t numbers_in(const torch::nn::Module& module) {
+  std::int64_t total = 0;
+  for (const auto& p : module.parameters()) total += p.numel();
+  return total;
+}
+
+void print_part(const char* name, const torch::nn::Module& module, const std::string& facts) {
+  std::cout << std::left << std::setw(14) << name << std::right << std::setw(13) << numbers_in(module) << " parameters   " << facts << '\n';
+}
+
+int info(const InfoSettings& s) {
+  REWARD_TUNER_CHECK(!s.model.empty() || !s.lora.empty(), "[rt-tune] info wanted --model DIR or --lora FILE, found neither");
+  if (!s.model.empty()) {
+    auto pipeline = rt::StableDiffusion::load(s.model);
+    const auto& unet = pipeline.unet().config();
+    const auto& vae = pipeline.vae().config();
+    const auto& text = pipeline.text_encoder().config();
+    const auto levels = [](const std::vector<std::int64_t>& widths) {
+      std::string out;
+      for (const auto width : widths) out += (out.empty() ? "" : "-") + std::to_string(width);
+      return out;
+    };
+    std::cout << s.model.string() << '\n';
+    print_part("unet", pipeline.unet(), "levels " + levels(unet.block_out_channels) + ", latents " + levels(pipeline.latent_shape(1)) + ", condition " + std::to_string(unet.cross_attention_dim.front()));
+    print_part("vae", pipeline.vae(), "levels " + levels(vae.block_out_channels) + ", scaling factor " + nlohmann::json(vae.scaling_factor).dump());
+    print_part("text_encoder", pipeline.text_encoder(), "width " + std::to_string(text.hidden_size) + ", " + std::to_string(text.max_position_embeddings) + " tokens, vocabulary " + std::to_string(text.vocab_size));
+    if (std::filesystem::is_directory(s.model / "clip")) print_part("clip", *pipeline.clip(), "joint space " + std::to_string(pipeline.clip()->config().projection_dim));
+    std::cout << "scheduler     " << rt::to_json(pipeline.noise_schedule().config()).dump() << std::endl;
+  }
+  if (!s.lora.empty()) {
+    const auto path = std::filesystem::is_directory(s.lora) ? s.lora / rt::kLoraFileName : s.lora;
+    const auto file = rt::SafetensorsFile::open(path);
+    std::int64_t numbers = 0;
+    std::set<std::string> layers;
+    std::set<std::int64_t> ranks;
+    for (const auto& name : file.names()) {
+      const rt::Tensor tensor = file.tensor(name);
+      numbers += tensor.numel();
+      if (const auto key = rt::detail::split_lora_key(name)) {
+        layers.insert(key->stem);
+        if (key->part == rt::detail::LoraPart::kDown) ranks.insert(tensor.size(0));
+      }
+    }
+    std::cout << path.string() << '\n' << layers.size() << " adapted layers, " << numbers << " numbers, rank";
+    for (const auto rank : ranks) std::cout << ' ' << rank;
+    std::cout << '\n';
+    for (const auto& layer : layers) std::cout << "  " << layer << '\n';
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_sample_command(CLI::App& app, Command& chosen) {
+  auto settings = std::make_shared<SampleSettings>();
+  SampleSettings& s = *settings;
+  auto* c = app.add_subcommand("sample", "Draw pictures");
+  add_model_options(*c, s);
+  c->add_option("--prompt", s.prompts, "what to draw; several prompts make a grid (repeat the flag)")->required();
+  c->add_option("--seed", s.seed, "of the first picture; the next has the next seed")->capture_default_str();
+  c->add_option("--latents", s.latents, "start latents instead of noise: a safetensors file with one tensor `latents` [B,C,h,w]")->type_name("FILE");
+  c->add_option("--save-latents", s.save_latents, "write the clean latents before the decoder: one tensor `latents`")->type_name("FILE");
+  c->add_option("--out", s.out, "PNG file to write")->required()->type_name("FILE");
+  c->callback([settings, &chosen] { chosen = [settings] { return sample(*settings); }; });
+}
+
+void add_evaluate_command(CLI::App& app, Command& chosen) {
+  auto settings = std::make_shared<EvaluateSettings>();
+  EvaluateSettings& s = *settings;
+  auto* c = app.add_subcommand("evaluate", "Measure a model on prompts: every metric and sentinel");
+  add_model_options(*c, s);
+  c->add_option("--prompts", s.prompts, "prompts, one a line")->required()->type_name("FILE");
+  c->add_option("--seeds", s.seeds, "pictures of each prompt")->capture_default_str();
+  c->add_option("--seed", s.seed, "the first seed")->capture_default_str();
+  c->add_option("--batch", s.batch, "pictures at a time")->capture_default_str();
+  c->add_option("--json", s.json, "also write the numbers to this file")->type_name("FILE");
+  c->add_option("--pictures", s.pictures, "also write all pictures as one grid to this PNG file")->type_name("FILE");
+  c->callback([settings, &chosen] { chosen = [settings] { return evaluate_model(*settings); }; });
+}
+
+void add_info_command(CLI::App& app, Command& chosen) {
+  auto settings = std::make_shared<InfoSettings>();
+  auto* c = app.add_subcommand("info", "Tell what a model folder or a LoRA file holds");
+  c->add_option("--model", settings->model, "a model folder")->type_name("DIR");
+  c->add_option("--lora", settings->lora, "a LoRA folder or file")->type_name("DIR|FILE");
+  c->callback([settings, &chosen] { chosen = [settings] { return info(*settings); }; });
+}
+
+}  // namespace rt_tune

@@ -1,0 +1,103 @@
+// The table of rewards that rt-tune knows by name. A new reward is one line here.
+#include "rewards.hpp"
+
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+
+#include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/rewards/shape_reward.hpp>
+#include <reward_tuner/rewards/symmetry.hpp>
+
+namespace rt_tune {
+
+namespace rt = reward_tuner;
+
+namespace {
+
+struct Row {
+  RewardEntry entry;
+  std::function<rt::AnyReward(const TuneSettings&)> make;
+};
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> table = {
+      {{"symmetry", "left-right mirror symmetry of the picture; differentiable"},
+       [](const TuneSettings& s) {
+         const auto deviation = s.symmetry_deviation == "literal" ? rt::SymmetryDeviation::literal : rt::SymmetryDeviation::spatial;
+         return rt::AnyReward(rt::SymmetryReward({.deviation = deviation, .text_weight = s.text_weight}));
+       }},
+      {{"clip_score", "cosine of picture and prompt in the model folder's clip/; differentiable"}, [](const TuneSettings&) { return rt::AnyReward(rt::ClipScoreReward()); }},
+      {{"shapes", "does the picture show the caption's shapes and colours; black box"}, [](const TuneSettings&) { return rt::AnyReward(rt::ShapeReward()); }},
+  };
+  return table;
+}
+
+std::pair<std::string, double> parse(const std::string& text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) return {text, 1.0};
+  const std::string number = text.substr(colon + 1);
+  char* end = nullptr;
+  const double weight = std::strtod(number.c_str(), &end);
+  REWARD_TUNER_CHECK(!number.empty() && *end == '\0' && std::isfinite(weight), "[rt-tune] --reward wanted name or name:weight, found '", text, "'");
+  return {text.substr(0, colon), weight};
+}
+
+}  // namespace
+
+bool RewardSum::needs_clip() const {
+  for (const auto& [weight, part] : parts_)
+    if (part.needs_clip()) return true;
+  return false;
+}
+
+void RewardSum::bind_clip(const std::shared_ptr<const rt::ClipModel>& clip) {
+  for (auto& [weight, part] : parts_)
+    if (part.needs_clip()) part.bind_clip(clip);
+}
+
+rt::RewardResult RewardSum::score(const rt::RewardInput& input) const {
+  rt::RewardResult total;
+  for (const auto& [weight, part] : parts_) {
+    const std::string name(part.name());
+    const rt::RewardResult result = part.score(input);
+    const rt::Tensor term = weight * result.values;                        // [B]
+    total.values = total.values.defined() ? total.values + term : term;    // [B]
+    total.components.emplace(name, result.values.detach());
+    for (const auto& [key, component] : result.components)
+      if (!total.components.emplace(key, component).second) total.components.emplace(name + "." + key, component);
+  }
+  return total;
+}
+
+const std::vector<RewardEntry>& reward_entries() {
+  static const std::vector<RewardEntry> entries = [] {
+    std::vector<RewardEntry> list;
+    for (const auto& row : rows()) list.push_back(row.entry);
+    return list;
+  }();
+  return entries;
+}
+
+ChosenReward make_reward(const TuneSettings& settings) {
+  REWARD_TUNER_CHECK(!settings.rewards.empty(), "[rt-tune] --reward wanted at least one reward, found none");
+  std::vector<std::pair<double, rt::AnyReward>> parts;
+  std::string text, black_box;
+  for (const auto& spec : settings.rewards) {
+    const auto [name, weight] = parse(spec);
+    const Row* found = nullptr;
+    std::string known;
+    for (const auto& row : rows()) {
+      known += (known.empty() ? "" : ", ") + std::string(row.entry.name);
+      if (row.entry.name == name) found = &row;
+    }
+    REWARD_TUNER_CHECK(found != nullptr, "[rt-tune] --reward wanted one of ", known, ", found '", name, "'");
+    parts.emplace_back(weight, found->make(settings));
+    if (!parts.back().second.differentiable()) black_box = name;
+    text += (text.empty() ? "" : " + ") + spec;
+  }
+  if (parts.size() == 1 && parts[0].first == 1.0) return {parts[0].second, parse(settings.rewards[0]).first, black_box};
+  return {rt::AnyReward(RewardSum(std::move(parts))), text, black_box};
+}
+
+}  // namespace rt_tune

@@ -1,0 +1,65 @@
+// Every setting of `rt-tune tune`, with the default that --help shows.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rt_tune {
+
+/// How pictures are made; shared by tune, sample and evaluate.
+struct SamplingSettings {
+  std::string sampler = "ddim";
+  int steps = 50;
+  double guidance = 7.5;
+  double eta = 0;
+};
+
+struct TuneSettings {
+  // what
+  std::filesystem::path model, prompts, eval_prompts, out;
+  std::string method = "drtune";
+  std::vector<std::string> rewards = {"symmetry"};
+  bool resume = false;
+  // how pictures are made
+  SamplingSettings sampling;
+  // the method
+  int trained_steps = 0;             // 0: the method's own default
+  std::optional<int> early_stop;     // unset: the method's own default
+  std::string regularizer = "none";
+  double kl_weight = 0.5;
+  // the rewards
+  std::string symmetry_deviation = "spatial";
+  double text_weight = 0;
+  // what is trained
+  bool full = false;
+  std::int64_t rank = 8;
+  double alpha = 0;
+  std::vector<std::string> targets = {"to_q", "to_k", "to_v", "to_out.0"};
+  // optimisation
+  std::int64_t updates = 100;
+  double minutes = 0;
+  int batch = 8;
+  int micro_batch = 0;
+  double learning_rate = 1e-4;
+  std::int64_t warm_up = 0;
+  double beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
+  double clip_gradient = 0.1;
+  double ema = 0;
+  std::int64_t plateau = 0;
+  double divergence = 0;
+  // evaluation and logs
+  std::int64_t evaluate_every = 0;
+  int eval_seeds = 1;
+  int eval_batch = 16;
+  int pictures = 8;
+  std::int64_t checkpoint_every = 25;
+  int keep_checkpoints = 2;
+  bool no_tensorboard = false, quiet = false;
+  // the machine
+  std::uint64_t seed = 0;
+  int threads = 0;
+};
+
+}  // namespace rt_tune

@@ -1,0 +1,174 @@
+// rt-tune tune: the training run.
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <utility>
+
+#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/tuner/interrupt_guard.hpp>
+#include <reward_tuner/tuner/run_fingerprint.hpp>
+
+#include "commands.hpp"
+#include "methods.hpp"
+
+namespace rt_tune {
+
+namespace rt = reward_tuner;
+
+namespace {
+
+template <class Entries>
+std::string table_text(const char* heading, const Entries& entries) {
+  std::string text = std::string(heading) + "\n";
+  for (const auto& entry : entries) text += "  " + std::string(entry.name) + std::string(entry.name.size() < 12 ? 12 - entry.name.size() : 1, ' ') + std::string(entry.summary) + "\n";
+  return text;
+}
+
+/// Tells models apart without reading all of their weights.
+std::string model_digest(rt::StableDiffusion& pipeline) {
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : rt::state_dict(pipeline.unet())) {
+    const rt::Tensor few = value.flatten().narrow(0, 0, std::min<std::int64_t>(value.numel(), 16)).to(at::kCPU, at::kFloat).contiguous();
+    lines.push_back(name + " " + std::to_string(value.numel()));
+    lines.emplace_back(static_cast<const char*>(few.const_data_ptr()), few.nbytes());
+  }
+  return rt::digest(lines);
+}
+
+/// Every setting that decides the numbers.
+nlohmann::json deciding_options(const TuneSettings& s, rt::StableDiffusion& pipeline) {
+  nlohmann::json options{{"model_digest", model_digest(pipeline)}, {"sampler", s.sampling.sampler}, {"steps", s.sampling.steps}, {"guidance", s.sampling.guidance}, {"eta", s.sampling.eta},
+                         {"trained_steps", s.trained_steps}, {"early_stop", nullptr}, {"regularizer", s.regularizer}, {"symmetry_deviation", s.symmetry_deviation},
+                         {"text_weight", s.text_weight}, {"full", s.full}, {"micro_batch", s.micro_batch}, {"beta1", s.beta1}, {"beta2", s.beta2},
+                         {"weight_decay", s.weight_decay}, {"clip_gradient", s.clip_gradient}};
+  if (s.early_stop) options["early_stop"] = *s.early_stop;
+  if (s.regularizer == "kl") options["kl_weight"] = s.kl_weight;
+  if (!s.full) options["rank"] = s.rank, options["alpha"] = s.alpha, options["targets"] = s.targets;
+  return options;
+}
+
+rt::TrainerOptions trainer_options(const TuneSettings& s) {
+  return {.updates = s.updates, .batch = s.batch, .seed = s.seed, .warm_up_updates = s.warm_up, .ema_decay = s.ema, .evaluate_every = s.evaluate_every,
+          .evaluation_batch = s.eval_batch, .pictures = s.pictures, .checkpoint_every = s.checkpoint_every, .keep_checkpoints = s.keep_checkpoints, .minutes = s.minutes,
+          .plateau_updates = s.plateau, .divergence_drop = s.divergence, .tensorboard = !s.no_tensorboard, .resume = s.resume, .progress = s.quiet ? nullptr : &std::cerr,
+          .interrupted = [] { return rt::InterruptGuard::interrupted(); }};
+}
+
+void print_outcome(const TuneSettings& s, const TuneResult& result) {
+  const auto& before = result.progress.evaluations.front().metrics;
+  const auto& after = result.progress.evaluations.back().metrics;
+  std::cout << to_string(result.end) << " after " << result.progress.done() << " updates\n";
+  for (const auto& [name, value] : before) {
+    char line[160];
+    const auto found = after.find(name);
+    std::snprintf(line, sizeof line, "  %-20s %9.4f -> %9.4f\n", name.c_str(), value, found == after.end() ? value : found->second);
+    std::cout << line;
+  }
+  std::cout << "pictures: " << (s.out / "before_after.png").string() << "\nreport:   " << (s.out / "report.json").string() << "\nweights:  " << (s.out / (s.full ? "model" : "lora")).string() << std::endl;
+}
+
+int tune(const TuneSettings& s, const std::string& command_line) {
+  apply_threads(s.threads);
+  const rt::InterruptGuard guard;
+  const auto method = std::find_if(method_entries().begin(), method_entries().end(), [&](const auto& entry) { return entry.name == s.method; });
+  REWARD_TUNER_CHECK(s.kl_weight >= 0, "[rt-tune] --kl-weight wanted a number >= 0, found ", s.kl_weight);
+  const ChosenReward reward = make_reward(s);
+  const auto prompts = rt::PromptSet::from_file(s.prompts);
+  const auto held_out = s.eval_prompts.empty() ? prompts : rt::PromptSet::from_file(s.eval_prompts);
+  auto pipeline = rt::StableDiffusion::load(s.model);
+  const nlohmann::json options = deciding_options(s, pipeline);
+  std::unique_ptr<rt::Lora> lora;
+  if (s.full) pipeline.train_unet(/*keep_reference=*/s.regularizer == "kl");
+  else lora = std::make_unique<rt::Lora>(rt::Lora::attach(pipeline.unet(), {.rank = s.rank, .alpha = s.alpha, .targets = s.targets, .seed = s.seed}));
+  rt::TrainedWeights weights = s.full ? rt::trained_unet(pipeline) : rt::trained_weights(*lora);
+  rt::AdamW optimizer(weights.tensors(), {.learning_rate = s.learning_rate, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay});
+  constexpr std::uint64_t kFirstEvaluationSeed = 1000;
+  TuneSession session{.settings = s, .pipeline = pipeline, .optimizer = optimizer, .weights = std::move(weights), .prompts = prompts,
+                      .held_out = rt::evaluation_pairs(held_out.prompts(), s.eval_seeds, kFirstEvaluationSeed), .reward = reward,
+                      .description = {.method = s.method, .reward = reward.text, .model = s.model.string(), .options = options,
+                                      .notes = {{"threads", at::get_num_threads()}, {"prompts", s.prompts.string()}, {"eval_prompts", s.eval_prompts.string()}, {"command", command_line}}},
+                      .trainer = trainer_options(s)};
+  const TuneResult result = method->tune(session);
+  if (result.end == rt::RunEnd::kInterrupted) {
+    std::cerr << "interrupted after " << result.progress.done() << " updates; to go on: " << command_line << (s.resume ? "" : " --resume") << std::endl;
+    return kInterrupted;
+  }
+  print_outcome(s, result);
+  return kDone;
+}
+
+}  // namespace
+
+void add_tune_command(CLI::App& app, Command& chosen, const std::string& command_line) {
+  auto settings = std::make_shared<TuneSettings>();
+  TuneSettings& s = *settings;
+  auto* c = app.add_subcommand("tune", "Tune a model on a reward and write a run folder");
+  const auto group = [](CLI::Option* option, const char* name) { return option->group(name); };
+  c->add_option("--config", "take settings from a TOML file, `name = value` by the names below without dashes; flags win over it")->type_name("FILE");
+
+  const char* what = "What";
+  group(c->add_option("--model", s.model, "folder of a Stable Diffusion model as diffusers saves it")->required()->type_name("DIR"), what);
+  std::vector<std::string> methods;
+  for (const auto& entry : method_entries()) methods.emplace_back(entry.name);
+  group(c->add_option("--method", s.method, "the estimator, see below")->check(CLI::IsMember(methods))->capture_default_str(), what);
+  group(c->add_option("--reward", s.rewards, "NAME or NAME:WEIGHT, see below; several are added (repeat the flag)")->type_name("NAME[:W]")->capture_default_str(), what);
+  group(c->add_option("--prompts", s.prompts, "training prompts, one a line; # begins a comment line")->required()->type_name("FILE"), what);
+  group(c->add_option("--eval-prompts", s.eval_prompts, "held-out prompts for evaluation; default: the training prompts")->type_name("FILE"), what);
+  group(c->add_option("--out", s.out, "run folder to write; must be new or empty unless --resume")->required()->type_name("DIR"), what);
+  group(c->add_flag("--resume", s.resume, "go on from the newest checkpoint in --out; all deciding options must be as before"), what);
+
+  add_sampling_options(*c, s.sampling);
+
+  const char* method = "The method";
+  group(c->add_option("--trained-steps", s.trained_steps, "K, sampler steps that are trained; 0: the method's default (drtune 5, draft 1)")->capture_default_str(), method);
+  group(c->add_option("--early-stop", s.early_stop, "drtune: m, stop up to so many steps early; 0 never; default: 0.4 T"), method);
+  group(c->add_option("--regularizer", s.regularizer, "none, or kl: stay near the untuned network")->check(CLI::IsMember({"none", "kl"}))->capture_default_str(), method);
+  group(c->add_option("--kl-weight", s.kl_weight, "factor of the kl regularizer beside the reward")->capture_default_str(), method);
+  group(c->add_option("--symmetry-deviation", s.symmetry_deviation, "symmetry: spatial, or literal as the paper's equation 6")->check(CLI::IsMember({"spatial", "literal"}))->capture_default_str(), method);
+  group(c->add_option("--text-weight", s.text_weight, "symmetry: weight of a CLIPScore term (needs clip/ in the model folder)")->capture_default_str(), method);
+
+  const char* trained = "What is trained";
+  group(c->add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str(), trained);
+  group(c->add_option("--alpha", s.alpha, "scale of the LoRA is alpha / rank; 0: alpha = rank")->capture_default_str(), trained);
+  group(c->add_option("--targets", s.targets, "layers with a LoRA: ends of their names, or all-linear, or all")->delimiter(',')->capture_default_str(), trained);
+  group(c->add_flag("--full", s.full, "train every weight of the UNet instead of a LoRA"), trained);
+
+  const char* optimisation = "Optimisation";
+  group(c->add_option("--updates", s.updates, "updates of the run in all")->capture_default_str(), optimisation);
+  group(c->add_option("--minutes", s.minutes, "stop tuning after so many minutes; 0: no limit")->capture_default_str(), optimisation);
+  group(c->add_option("--batch", s.batch, "prompts an update")->capture_default_str(), optimisation);
+  group(c->add_option("--micro-batch", s.micro_batch, "prompts at a time, gradients add up; 0: all")->capture_default_str(), optimisation);
+  group(c->add_option("--learning-rate", s.learning_rate, "of AdamW")->capture_default_str(), optimisation);
+  group(c->add_option("--warm-up", s.warm_up, "updates over which the learning rate rises")->capture_default_str(), optimisation);
+  group(c->add_option("--beta1", s.beta1, "decay of AdamW's first moment")->capture_default_str(), optimisation);
+  group(c->add_option("--beta2", s.beta2, "decay of AdamW's second moment")->capture_default_str(), optimisation);
+  group(c->add_option("--weight-decay", s.weight_decay, "decoupled decay of AdamW")->capture_default_str(), optimisation);
+  group(c->add_option("--clip-gradient", s.clip_gradient, "largest norm of the gradient; 0 switches clipping off")->capture_default_str(), optimisation);
+  group(c->add_option("--ema", s.ema, "decay of an average of the weights, which is then what is evaluated and saved; 0: none")->capture_default_str(), optimisation);
+  group(c->add_option("--plateau", s.plateau, "stop when so many updates are no better than as many before; 0: never")->capture_default_str(), optimisation);
+  group(c->add_option("--divergence", s.divergence, "stop when the reward falls so much below its best; 0: never")->capture_default_str(), optimisation);
+  group(c->add_option("--seed", s.seed, "of prompts, noise, step selection and the LoRA's start")->capture_default_str(), optimisation);
+
+  const char* evaluation = "Evaluation and logs";
+  group(c->add_option("--evaluate-every", s.evaluate_every, "updates between evaluations; 0: before and after only")->capture_default_str(), evaluation);
+  group(c->add_option("--eval-seeds", s.eval_seeds, "pictures of each held-out prompt")->capture_default_str(), evaluation);
+  group(c->add_option("--eval-batch", s.eval_batch, "pictures at a time in an evaluation")->capture_default_str(), evaluation);
+  group(c->add_option("--pictures", s.pictures, "pictures shown in images/ and before_after.png")->capture_default_str(), evaluation);
+  group(c->add_option("--checkpoint-every", s.checkpoint_every, "updates between checkpoints; 0: at the end and when interrupted")->capture_default_str(), evaluation);
+  group(c->add_option("--keep-checkpoints", s.keep_checkpoints, "newest checkpoints that stay")->capture_default_str(), evaluation);
+  group(c->add_flag("--no-tensorboard", s.no_tensorboard, "write no TensorBoard events"), evaluation);
+  group(c->add_flag("--quiet", s.quiet, "no progress bar"), evaluation);
+  add_thread_option(*c, s.threads);
+
+  c->footer(table_text("\nMethods:", method_entries()) + table_text("\nRewards:", reward_entries()) +
+            "\nThe run folder holds config.json, metrics.jsonl (a line an update), evaluations.jsonl, timings.jsonl, TensorBoard events, images/,\n"
+            "before_after.png, reward.svg, report.json, lora/pytorch_lora_weights.safetensors (or model/) and checkpoints/.\n"
+            "Ctrl-C finishes the update, saves a checkpoint and says how to resume; a second Ctrl-C ends at once.\n"
+            "\nExample:\n  rt-tune tune --model examples/models/tiny-shapes --prompts examples/tune/prompts_train.txt --config examples/tune/demo.toml --out runs/mine");
+  c->callback([settings, &chosen, command_line] { chosen = [settings, command_line] { return tune(*settings, command_line); }; });
+}
+
+}  // namespace rt_tune

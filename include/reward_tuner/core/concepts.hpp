@@ -1,0 +1,48 @@
+// The policy concepts: the page to read before writing a policy of your own. docs/policies.md tells each in prose.
+#pragma once
+#include <reward_tuner/core/require.hpp>
+
+namespace reward_tuner {
+
+/// Scores finished pictures.
+///  1. `static constexpr std::string_view kName` names it in reports.
+///  2. `RewardResult score(const RewardInput&) const`: [B] values, higher is better.
+///  3. `kDifferentiable`: gradient flows from the values to the pictures. `kPerGroup`: values depend on the whole group.
+template <class P>
+concept RewardPolicy = require::role<P, RewardRole> && require::name<P> && require::score<P> && require::differentiable_trait<P> && require::per_group_trait<P>;
+
+/// Turns a model's noise levels into a table of steps.
+///  1. `SamplerSchedule schedule(const NoiseSchedule&) const`: its rows answer `coefficients(k)` and `timestep(k)`.
+///  2. `double guidance() const`: the classifier-free guidance scale of ordinary rollouts; 1 means the condition alone.
+template <class P>
+concept SamplerPolicy = require::role<P, SamplerRole> && require::name<P> && require::options<P> && require::schedule<P> && require::guidance_scale<P>;
+
+/// How much of the adjoint enters the network's input at step k.
+///  1. `double input_gain(int k) const` in [0, 1]: 0 stops the gradient, 1 passes all of it.
+///  2. `kAlwaysStops`: input_gain is 0 for every k, so cotangents are known in closed form.
+template <class P>
+concept GradientStopPolicy = require::role<P, GradientStopRole> && require::name<P> && require::options<P> && require::input_gain<P> && require::always_stops_trait<P>;
+
+/// Chooses the trained steps of an update.
+///  1. `StepPlan plan(const PlanContext&, Rng&) const`: shared by the whole batch, so that every sample costs the same.
+///  2. `void check(int num_steps) const`: throws a named error if the options do not fit T steps.
+template <class P>
+concept StepSelectionPolicy = require::role<P, StepSelectionRole> && require::name<P> && require::options<P> && require::plan<P> && require::check<P>;
+
+/// Changes condition or guidance in training rollouts only, never in evaluation.
+///  1. `Condition condition(const Condition&, Rng&) const`.
+///  2. `double guidance(double scale, int k, int num_steps) const`: the scale at step k.
+template <class P>
+concept ExplorationPolicy = require::role<P, ExplorationRole> && require::name<P> && require::options<P> && require::explore_condition<P> && require::explore_guidance<P>;
+
+/// Turns rewards into the cotangent of each trained step. DirectGradient is the chain rule through the sampler.
+template <class P>
+concept ObjectivePolicy = require::role<P, ObjectiveRole> && require::name<P> && require::options<P>;
+
+/// An extra loss at the trained steps.
+///  1. `kNeedsReference`: the step's output is compared with the reference network's output.
+///  2. `double weight() const`: its factor beside the reward, >= 0.
+template <class P>
+concept RegularizerPolicy = require::role<P, RegularizerRole> && require::name<P> && require::options<P> && require::needs_reference_trait<P> && require::regularizer_weight<P>;
+
+}  // namespace reward_tuner

@@ -1,0 +1,109 @@
+// The layers all networks are made of. Weights stay uninitialised until loaded or `initialise`d, and the linear and convolution layers
+// carry a slot for a low-rank adapter, because LibTorch has neither forward hooks nor module replacement.
+#pragma once
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/group_norm.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linear.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/backend/adaptable_layer.hpp>
+#include <reward_tuner/core/check.hpp>
+
+namespace reward_tuner {
+
+/// y = x W^T + b.  x [..., in] -> [..., out]
+class Linear : public AdaptableLayer {
+ public:
+  Linear(std::int64_t in, std::int64_t out, bool with_bias = true) : AdaptableLayer({out, in}, with_bias) {}
+
+  Tensor forward(const Tensor& x) const {
+    return adapted(x, [](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return at::linear(input, w, b); },
+                   [](const Tensor& input, const Tensor& w) { return at::linear(input, w); });
+  }
+};
+
+/// y = W * x + b.  x [B,in,H,W] -> [B,out,H',W']
+class Conv2d : public AdaptableLayer {
+ public:
+  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1, std::int64_t padding = 0, bool with_bias = true)
+      : AdaptableLayer({out, in, kernel, kernel}, with_bias), stride_(stride), padding_(padding) {}
+
+  Tensor forward(const Tensor& x) const {
+    return adapted(
+        x, [this](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return at::conv2d(input, w, b, stride_, padding_); },
+        [](const Tensor& input, const Tensor& w) { return at::conv2d(input, w); });
+  }
+
+ private:
+  std::int64_t stride_, padding_;
+};
+
+/// Normalises [B,C,...] over groups of channels.
+class GroupNorm : public torch::nn::Module {
+ public:
+  GroupNorm(std::int64_t groups, std::int64_t channels, double eps) : groups_(groups), eps_(eps) {
+    REWARD_TUNER_CHECK(groups > 0 && channels % groups == 0, "[GroupNorm] channels must be a multiple of the groups, found ", channels, " channels and ", groups, " groups");
+    weight = register_parameter("weight", at::empty({channels}));
+    bias = register_parameter("bias", at::empty({channels}));
+  }
+  Tensor forward(const Tensor& x) const { return at::group_norm(x, groups_, weight, bias, eps_); }
+  Tensor weight, bias;
+
+ private:
+  std::int64_t groups_;
+  double eps_;
+};
+
+/// Normalises the last dimension.
+class LayerNorm : public torch::nn::Module {
+ public:
+  explicit LayerNorm(std::int64_t width, double eps = 1e-5) : width_(width), eps_(eps) {
+    weight = register_parameter("weight", at::empty({width}));
+    bias = register_parameter("bias", at::empty({width}));
+  }
+  Tensor forward(const Tensor& x) const { return at::layer_norm(x, {width_}, weight, bias, eps_); }
+  Tensor weight, bias;
+
+ private:
+  std::int64_t width_;
+  double eps_;
+};
+
+/// Rows of a table by index.  ids int64 [...] -> [..., width]
+class Embedding : public torch::nn::Module {
+ public:
+  Embedding(std::int64_t rows, std::int64_t width) { weight = register_parameter("weight", at::empty({rows, width})); }
+  Tensor forward(const Tensor& ids) const { return at::embedding(weight, ids); }
+  Tensor weight;
+};
+
+/// A module list whose items keep their type; children are named "0", "1", ... as PyTorch's ModuleList does.
+template <class M>
+class ModuleListOf : public torch::nn::Module {
+ public:
+  template <class... Args>
+  M& emplace_back(Args&&... args) {
+    items_.push_back(register_module(std::to_string(items_.size()), std::make_shared<M>(std::forward<Args>(args)...)));
+    return *items_.back();
+  }
+  std::size_t size() const { return items_.size(); }
+  bool empty() const { return items_.empty(); }
+  M& operator[](std::size_t i) const { return *items_[i]; }
+  auto begin() const { return items_.begin(); }
+  auto end() const { return items_.end(); }
+
+ private:
+  std::vector<std::shared_ptr<M>> items_;
+};
+
+}  // namespace reward_tuner

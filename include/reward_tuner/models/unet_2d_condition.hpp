@@ -1,0 +1,138 @@
+// The noise predictor of Stable Diffusion 1, 2 and XL: a UNet conditioned on time and text, with diffusers' parameter names.
+#pragma once
+#include <ATen/ops/cat.h>
+#include <ATen/ops/silu.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/models/embeddings.hpp>
+#include <reward_tuner/models/layers.hpp>
+#include <reward_tuner/models/unet_2d_condition_config.hpp>
+#include <reward_tuner/models/unet_blocks.hpp>
+
+namespace reward_tuner {
+
+/// What SDXL is conditioned on besides time and tokens.
+struct AddedCondition {
+  Tensor text_embeds = {};  ///< pooled text embedding [B,P]
+  Tensor time_ids = {};     ///< original height and width, top and left of the crop, target height and width, in pixels [B,6]
+};
+
+/// eps, v or x0 prediction of a latent diffusion model (Rombach et al. 2022); names and numbers as diffusers' UNet2DConditionModel.
+/// All parameters require gradients at first and are uninitialised until weights are loaded or `initialise` is called.
+class UNet2DConditionModel : public torch::nn::Module {
+ public:
+  explicit UNet2DConditionModel(UNet2DConditionConfig config) : config_(std::move(config)) {
+    config_.check();
+    const auto& c = config_;
+    const std::int64_t first = c.block_out_channels.front();
+    const std::int64_t time_width = c.time_embedding_dim.value_or(4 * first);
+    conv_in_ = register_module("conv_in", std::make_shared<Conv2d>(c.in_channels, first, c.conv_in_kernel, 1, c.conv_in_kernel / 2));
+    time_embedding_ = register_module("time_embedding", std::make_shared<TimestepEmbedding>(first, time_width));
+    if (c.text_time_embedding)
+      add_embedding_ = register_module("add_embedding", std::make_shared<TimestepEmbedding>(c.projection_class_embeddings_input_dim, time_width));
+
+    const std::size_t n = c.levels();
+    down_blocks_ = register_module("down_blocks", std::make_shared<ModuleListOf<UNetDownBlock>>());
+    for (std::size_t i = 0; i < n; ++i) {
+      UNetLevelOptions level = level_options(i, time_width);
+      level.cross_attention = c.down_block_types[i] == "CrossAttnDownBlock2D";
+      level.resample = i + 1 < n;
+      down_blocks_->emplace_back(c.block_out_channels[i == 0 ? 0 : i - 1], c.block_out_channels[i], level);
+    }
+    if (c.mid_block) {
+      UNetLevelOptions level = level_options(n - 1, time_width);
+      level.resnet.output_scale = c.mid_block_scale_factor;
+      mid_block_ = register_module("mid_block", std::make_shared<UNetMidBlock>(c.block_out_channels.back(), level));
+    }
+    up_blocks_ = register_module("up_blocks", std::make_shared<ModuleListOf<UNetUpBlock>>());
+    for (std::size_t k = 0; k < n; ++k) {
+      const std::size_t i = n - 1 - k;  // level on the way down with the same resolution
+      UNetLevelOptions level = level_options(i, time_width);
+      level.cross_attention = c.up_block_types[k] == "CrossAttnUpBlock2D";
+      level.layers += 1;
+      level.resample = i > 0;
+      up_blocks_->emplace_back(c.block_out_channels[k == 0 ? i : i + 1], c.block_out_channels[i], c.block_out_channels[i == 0 ? 0 : i - 1], level);
+    }
+    conv_norm_out_ = register_module("conv_norm_out", std::make_shared<GroupNorm>(c.norm_num_groups, first, c.norm_eps));
+    conv_out_ = register_module("conv_out", std::make_shared<Conv2d>(first, c.out_channels, c.conv_out_kernel, 1, c.conv_out_kernel / 2));
+  }
+
+  /// Predicts from noisy latents. sample [B,C,H,W] of any H, W >= 1; timestep [B], [1] or 0-d of any number type, in the scheduler's units (0..999);
+  /// encoder_hidden_states [B,L,D]; `added` for SDXL configurations only -> [B,C_out,H,W]. Differentiable in all floating-point inputs.
+  /// Throws for inputs that do not fit the configuration.
+  Tensor forward(const Tensor& sample, const Tensor& timestep, const Tensor& encoder_hidden_states, const AddedCondition& added = {}) const {
+    check_inputs(sample, timestep, encoder_hidden_states, added);
+    const Tensor time = time_condition(sample, timestep, added);                                              // [B,time_width]
+    Tensor h = conv_in_->forward(config_.center_input_sample ? 2 * sample - 1 : sample);                      // [B,C_0,H,W]
+    std::vector<Tensor> skips{h};
+    for (const auto& block : *down_blocks_) h = block->forward(h, time, encoder_hidden_states, skips);        // [B,C_i,H_i,W_i]
+    if (mid_block_) h = mid_block_->forward(h, time, encoder_hidden_states);                                  // [B,C_n,H_n,W_n]
+    for (const auto& block : *up_blocks_) h = block->forward(h, time, encoder_hidden_states, skips);          // [B,C_i,H_i,W_i]
+    return conv_out_->forward(at::silu(conv_norm_out_->forward(h)));                                          // [B,C_out,H,W]
+  }
+
+  const UNet2DConditionConfig& config() const { return config_; }
+
+ private:
+  UNetLevelOptions level_options(std::size_t i, std::int64_t time_width) const {
+    const auto& c = config_;
+    UNetLevelOptions level;
+    level.resnet = {.time_width = time_width, .groups = c.norm_num_groups, .eps = c.norm_eps};
+    level.transformer = {.attention = {.heads = c.attention_head_dim[i], .context = c.cross_attention_dim[i], .upcast = c.upcast_attention},
+                         .layers = c.transformer_layers_per_block[i],
+                         .groups = c.norm_num_groups,
+                         .linear_projection = c.use_linear_projection};
+    level.layers = c.layers_per_block[i];
+    level.downsample_padding = c.downsample_padding;
+    return level;
+  }
+
+  Tensor time_condition(const Tensor& sample, const Tensor& timestep, const AddedCondition& added) const {
+    const auto project = [&](const Tensor& numbers, std::int64_t width) {
+      return timestep_projection(numbers.to(sample.device()), width, config_.flip_sin_to_cos, config_.freq_shift).to(sample.scalar_type());
+    };
+    const Tensor t = timestep.reshape({-1}).expand({sample.size(0)});                                          // [B]
+    const Tensor time = time_embedding_->forward(project(t, config_.block_out_channels.front()));              // [B,time_width]
+    if (!add_embedding_) return time;
+    const Tensor ids = project(added.time_ids.reshape({-1}), config_.addition_time_embed_dim);                 // [B*6,A]
+    const Tensor extra = at::cat({added.text_embeds.to(sample.scalar_type()), ids.reshape({sample.size(0), -1})}, -1);  // [B,P+6*A]
+    return time + add_embedding_->forward(extra);                                                              // [B,time_width]
+  }
+
+  void check_inputs(const Tensor& sample, const Tensor& timestep, const Tensor& context, const AddedCondition& added) const {
+    REWARD_TUNER_CHECK(sample.dim() == 4 && sample.size(1) == config_.in_channels, "[UNet] wanted sample [B,", config_.in_channels, ",H,W], found ",
+                       sample.sizes());
+    const std::int64_t batch = sample.size(0);
+    REWARD_TUNER_CHECK(timestep.dim() <= 1 && (timestep.numel() == 1 || timestep.numel() == batch), "[UNet] wanted timestep 0-d, [1] or [", batch,
+                       "], found ", timestep.sizes());
+    REWARD_TUNER_CHECK(context.dim() == 3 && context.size(0) == batch && context.size(2) == config_.cross_attention_dim.front(),
+                       "[UNet] wanted encoder_hidden_states [", batch, ",L,", config_.cross_attention_dim.front(), "], found ", context.sizes());
+    REWARD_TUNER_CHECK(config_.text_time_embedding == added.text_embeds.defined() && config_.text_time_embedding == added.time_ids.defined(),
+                       config_.text_time_embedding ? "[UNet] wanted AddedCondition with text_embeds and time_ids (SDXL), found one or both missing"
+                                                   : "[UNet] wanted no AddedCondition for a network without addition_embed_type, found one");
+    if (!config_.text_time_embedding) return;
+    const std::int64_t pooled = added.text_embeds.dim() == 2 ? added.text_embeds.size(1) : -1;
+    const std::int64_t ids = added.time_ids.dim() == 2 ? added.time_ids.size(1) : -1;
+    REWARD_TUNER_CHECK(pooled >= 0 && ids >= 0 && added.text_embeds.size(0) == batch && added.time_ids.size(0) == batch &&
+                           pooled + ids * config_.addition_time_embed_dim == config_.projection_class_embeddings_input_dim,
+                       "[UNet] wanted text_embeds [", batch, ",P] and time_ids [", batch, ",N] with P + N * ", config_.addition_time_embed_dim, " = ",
+                       config_.projection_class_embeddings_input_dim, ", found ", added.text_embeds.sizes(), " and ", added.time_ids.sizes());
+  }
+
+  UNet2DConditionConfig config_;
+  std::shared_ptr<Conv2d> conv_in_, conv_out_;
+  std::shared_ptr<TimestepEmbedding> time_embedding_, add_embedding_;
+  std::shared_ptr<ModuleListOf<UNetDownBlock>> down_blocks_;
+  std::shared_ptr<UNetMidBlock> mid_block_;
+  std::shared_ptr<ModuleListOf<UNetUpBlock>> up_blocks_;
+  std::shared_ptr<GroupNorm> conv_norm_out_;
+};
+
+}  // namespace reward_tuner

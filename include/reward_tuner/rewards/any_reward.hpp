@@ -1,0 +1,84 @@
+// A reward chosen at run time: a value that holds any reward behind one interface.
+#pragma once
+#include <torch/types.h>
+
+#include <concepts>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/takes_clip.hpp>
+
+namespace reward_tuner {
+
+/// Any reward by value, for programs that pick the reward by name. Copies share the held reward; bind_clip replaces it, copies keep theirs.
+/// kDifferentiable is true so that it fits every method at compile time; whether the held reward has a gradient is `differentiable()`, and
+/// asking one without for a gradient (scoring pictures that require grad) is an error at run time.
+class AnyReward {
+ public:
+  using Role = RewardRole;
+  static constexpr bool kDifferentiable = true;
+  static constexpr bool kPerGroup = false;
+  static constexpr std::string_view kName = "any_reward";
+
+  /// Holds `reward`.
+  template <class Reward>
+    requires(!std::same_as<Reward, AnyReward> && std::same_as<typename Reward::Role, RewardRole>)
+  explicit AnyReward(Reward reward) : held_(std::make_shared<const Holder<Reward>>(std::move(reward))) {}
+
+  /// kName of the held reward.
+  std::string_view name() const { return held_->name(); }
+  /// Whether the held reward has a gradient with respect to the pictures.
+  bool differentiable() const { return held_->differentiable(); }
+  /// Whether the held reward scores groups of pictures.
+  bool per_group() const { return held_->per_group(); }
+  /// True while the held reward wants a CLIP and has none.
+  bool needs_clip() const { return held_->needs_clip(); }
+  /// Gives the held reward a CLIP if it wants one.
+  void bind_clip(const std::shared_ptr<const ClipModel>& clip) { held_ = held_->with_clip(clip); }
+
+  /// The held reward's result, checked. Errors: pictures that require grad with a reward that has none.
+  RewardResult score(const RewardInput& input) const {
+    REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1, "[AnyReward] wanted pictures [B,3,H,W], found none");
+    REWARD_TUNER_CHECK(differentiable() || !at::GradMode::is_enabled() || !input.images.requires_grad(),
+                       "[AnyReward] wanted a reward with a gradient, found ", name(), ", which has none: use it with a policy gradient method");
+    RewardResult result = held_->score(input);
+    check_reward_result(result, input.images.size(0), name());
+    return result;
+  }
+
+ private:
+  struct Concept {
+    virtual ~Concept() = default;
+    virtual std::string_view name() const = 0;
+    virtual bool differentiable() const = 0;
+    virtual bool per_group() const = 0;
+    virtual bool needs_clip() const = 0;
+    virtual std::shared_ptr<const Concept> with_clip(const std::shared_ptr<const ClipModel>& clip) const = 0;
+    virtual RewardResult score(const RewardInput& input) const = 0;
+  };
+
+  template <class Reward>
+  struct Holder final : Concept {
+    explicit Holder(Reward r) : reward(std::move(r)) {}
+    std::string_view name() const override { return Reward::kName; }
+    bool differentiable() const override { return Reward::kDifferentiable; }
+    bool per_group() const override { return Reward::kPerGroup; }
+    bool needs_clip() const override { return reward_needs_clip(reward); }
+    std::shared_ptr<const Concept> with_clip(const std::shared_ptr<const ClipModel>& clip) const override {
+      Reward copy = reward;
+      reward_bind_clip(copy, clip);
+      return std::make_shared<const Holder>(std::move(copy));
+    }
+    RewardResult score(const RewardInput& input) const override { return reward.score(input); }
+    Reward reward;
+  };
+
+  std::shared_ptr<const Concept> held_;
+};
+
+}  // namespace reward_tuner

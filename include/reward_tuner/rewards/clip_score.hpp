@@ -1,0 +1,69 @@
+// CLIPScore: the cosine between a picture's and its prompt's CLIP vectors.
+#pragma once
+#include <torch/types.h>
+
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/leaky_clamp.hpp>
+#include <reward_tuner/rewards/reward_result.hpp>
+
+namespace reward_tuner {
+
+/// Options of ClipScoreReward.
+struct ClipScoreOptions {
+  double leak = 0.05;  ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
+};
+
+/// values = cos(CLIP(image), CLIP(prompt)), raw, in [-1,1]; also reported as "clip_score".
+/// Pictures are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and normalisation, all differentiable;
+/// prompts carry no gradient.
+/// The CLIP (`ClipModel::load(folder)`) should be frozen and on the pictures' device. It may be bound later by bind_clip, as a tuner does.
+/// Errors: a leak outside [0,1]; score() without a CLIP; not one prompt a picture.
+class ClipScoreReward {
+ public:
+  using Role = RewardRole;
+  using Options = ClipScoreOptions;
+  static constexpr bool kDifferentiable = true;
+  static constexpr bool kPerGroup = false;
+  static constexpr std::string_view kName = "clip_score";
+
+  explicit ClipScoreReward(std::shared_ptr<const ClipModel> clip = nullptr, ClipScoreOptions options = {})
+      : clip_(std::move(clip)), options_(options) {
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ClipScoreReward] leak must be in [0, 1], found ", options_.leak);
+  }
+
+  /// True while no CLIP is bound.
+  bool needs_clip() const { return clip_ == nullptr; }
+
+  /// Gives the CLIP.
+  void bind_clip(std::shared_ptr<const ClipModel> clip) { clip_ = std::move(clip); }
+
+  /// See the class comment.
+  RewardResult score(const RewardInput& input) const {
+    REWARD_TUNER_CHECK(clip_ != nullptr, "[ClipScoreReward] wanted a CLIP, found none: pass one to the constructor, call bind_clip, or use a "
+                                         "pipeline folder that has one");
+    check_reward_images(input.images, "ClipScoreReward");
+    check_reward_prompts(input, "ClipScoreReward");
+    const Tensor image = clip_->image_features(leaky_clamp(input.images, options_.leak));  // [B,P]
+    const Tensor text = prompt_features(input);                                            // [B,P]
+    const Tensor cosine = (image * text).sum(-1);                                          // [B]
+    return {cosine, {{"clip_score", cosine.detach()}}};
+  }
+
+ private:
+  Tensor prompt_features(const RewardInput& input) const {
+    const at::NoGradGuard no_grad;
+    return clip_->text_features(input.prompts);  // [B,P]
+  }
+
+  std::shared_ptr<const ClipModel> clip_;
+  ClipScoreOptions options_;
+};
+
+}  // namespace reward_tuner

@@ -1,0 +1,42 @@
+// DRaFT's selection: the last K steps, always to the end.
+#pragma once
+#include <numeric>
+#include <string_view>
+
+#include <reward_tuner/backend/rng.hpp>
+#include <reward_tuner/core/concepts.hpp>
+
+namespace reward_tuner {
+
+struct LastStepsOptions {
+  int num_trained = 1;  ///< K, the number of last steps trained, 1..T; T is DRaFT without truncation (Clark et al. 2024, section 4.2: 1)
+};
+
+/// S = {1, .., K} in the paper's clock (DRTune-paper Alg. 1, line 2).
+class LastSteps {
+ public:
+  using Role = StepSelectionRole;
+  using Options = LastStepsOptions;
+  static constexpr std::string_view kName = "last_steps";
+
+  explicit LastSteps(LastStepsOptions options = {}) : options_(options) {
+    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[LastSteps] num_trained must be >= 1, found ", options_.num_trained);
+  }
+  const LastStepsOptions& options() const { return options_; }
+
+  void check(int num_steps) const {
+    REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[LastSteps] num_trained must be at most the sampler's ", num_steps, " steps, found ", options_.num_trained);
+  }
+
+  StepPlan plan(const PlanContext& context, Rng&) const {
+    StepPlan plan{.last = context.num_steps - 1, .jumps = false, .trained = std::vector<int>(static_cast<std::size_t>(options_.num_trained))};
+    std::iota(plan.trained.begin(), plan.trained.end(), context.num_steps - options_.num_trained);
+    return plan;
+  }
+
+ private:
+  LastStepsOptions options_;
+};
+static_assert(StepSelectionPolicy<LastSteps>);
+
+}  // namespace reward_tuner

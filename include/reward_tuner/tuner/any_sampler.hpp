@@ -1,0 +1,49 @@
+// A sampler chosen at run time, for programs that pick it by name.
+#pragma once
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
+#include <reward_tuner/samplers/ddpm.hpp>
+
+namespace reward_tuner {
+
+struct AnySamplerOptions {
+  std::string name = "ddim";  ///< "ddim" or "ddpm"
+  int num_steps = 50;         ///< T, steps of a rollout
+  double guidance = 7.5;      ///< classifier-free guidance scale; 1 skips the unconditional half
+  double eta = 0.0;           ///< ddim only: noise share in [0, 1]
+};
+
+/// Ddim or Ddpm by name; everything not among its options is the model's own. Errors: an unknown name, eta beside "ddpm", and those of the sampler.
+class AnySampler {
+ public:
+  using Role = SamplerRole;
+  using Options = AnySamplerOptions;
+  static constexpr std::string_view kName = "any_sampler";
+
+  explicit AnySampler(AnySamplerOptions options = {}) : options_(std::move(options)), held_(make(options_)) {}
+
+  double guidance() const { return options_.guidance; }
+  const AnySamplerOptions& options() const { return options_; }
+  SamplerSchedule schedule(const NoiseSchedule& noise) const {
+    return std::visit([&](const auto& sampler) { return sampler.schedule(noise); }, held_);
+  }
+
+ private:
+  using Held = std::variant<Ddim, Ddpm>;
+  static Held make(const AnySamplerOptions& o) {
+    if (o.name == Ddim::kName) return Ddim({.num_steps = o.num_steps, .guidance = o.guidance, .eta = o.eta});
+    REWARD_TUNER_CHECK(o.name == Ddpm::kName, "[Sampler] wanted \"ddim\" or \"ddpm\", found \"", o.name, "\"");
+    REWARD_TUNER_CHECK(o.eta == 0, "[Sampler] eta belongs to ddim; ddpm is its own noise, found eta ", o.eta);
+    return Ddpm({.num_steps = o.num_steps, .guidance = o.guidance});
+  }
+
+  AnySamplerOptions options_;
+  Held held_;
+};
+static_assert(SamplerPolicy<AnySampler>);
+
+}  // namespace reward_tuner

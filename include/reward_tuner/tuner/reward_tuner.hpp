@@ -1,0 +1,251 @@
+// RewardTuner<Policies...>: the one class template every method is a configuration of.
+#pragma once
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/backend/memory_meter.hpp>
+#include <reward_tuner/core/explain.hpp>
+#include <reward_tuner/engine/adjoint.hpp>
+#include <reward_tuner/exploration/no_exploration.hpp>
+#include <reward_tuner/gradient_stop/stop_input.hpp>
+#include <reward_tuner/objectives/direct_gradient.hpp>
+#include <reward_tuner/regularizers/no_regularizer.hpp>
+#include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/takes_clip.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
+#include <reward_tuner/step_selection/spread_steps.hpp>
+#include <reward_tuner/tuner/engine_options.hpp>
+#include <reward_tuner/tuner/update_report.hpp>
+
+namespace reward_tuner {
+
+/// What a tuner remembers between updates; a checkpoint holds it.
+struct TunerState {
+  std::int64_t updates = 0;         ///< updates made, skipped ones included
+  std::int64_t skipped = 0;         ///< updates skipped for non-finite numbers
+  std::int64_t skipped_in_a_row = 0;
+
+  bool operator==(const TunerState&) const = default;
+};
+
+/// An optimizer over a fixed list of tensors: AdamW or anything with these three verbs.
+template <class O>
+concept Optimizer = requires(O o) {
+  o.step();
+  o.zero_grad();
+  { o.parameters() } -> std::convertible_to<std::vector<Tensor>>;
+};
+
+/// Tunes the trainable tensors of a pipeline on a reward. Policies may stand in any order; every role but the reward has a default:
+/// Ddim, StopInput, SpreadSteps, NoExploration, DirectGradient, NoRegularizer. `RewardTuner<Reward>` alone is DRTune.
+/// Example: RewardTuner<SymmetryReward, Ddpm> tuner(SymmetryReward(), {.sampler = {.num_steps = 20}});
+template <Policy... Policies>
+class RewardTuner {
+  template <class Role>
+  static constexpr int count = detail::count_role<Role, Policies...>;
+  static_assert(count<RewardRole> == 1, "[RewardTuner] needs exactly one RewardPolicy; combine several with WeightedSum<...>");
+  static_assert(count<SamplerRole> <= 1, "[RewardTuner] two SamplerPolicies given; name one");
+  static_assert(count<GradientStopRole> <= 1, "[RewardTuner] two GradientStopPolicies given; name one");
+  static_assert(count<StepSelectionRole> <= 1, "[RewardTuner] two StepSelectionPolicies given; name one");
+  static_assert(count<ExplorationRole> <= 1, "[RewardTuner] two ExplorationPolicies given; name one");
+  static_assert(count<ObjectiveRole> <= 1, "[RewardTuner] two ObjectivePolicies given; name one");
+  static_assert(count<RegularizerRole> <= 1, "[RewardTuner] two RegularizerPolicies given; name one");
+  static constexpr int known = count<RewardRole> + count<SamplerRole> + count<GradientStopRole> + count<StepSelectionRole> + count<ExplorationRole> +
+                               count<ObjectiveRole> + count<RegularizerRole>;
+  static_assert(known == sizeof...(Policies), "[RewardTuner] a policy names a Role that RewardTuner does not know");
+
+ public:
+  using Reward = policy_for<RewardRole, void, Policies...>;
+  using Sampler = policy_for<SamplerRole, Ddim, Policies...>;
+  using GradientStop = policy_for<GradientStopRole, StopInput, Policies...>;
+  using StepSelection = policy_for<StepSelectionRole, SpreadSteps, Policies...>;
+  using Exploration = policy_for<ExplorationRole, NoExploration, Policies...>;
+  using Objective = policy_for<ObjectiveRole, DirectGradient, Policies...>;
+  using Regularizer = policy_for<RegularizerRole, NoRegularizer, Policies...>;
+
+ private:
+  // At class scope, so that a mistake prints its sentence and nothing else.
+  static_assert(detail::ExplainReward<Reward>::value && detail::ExplainSampler<Sampler>::value && detail::ExplainGradientStop<GradientStop>::value &&
+                detail::ExplainStepSelection<StepSelection>::value && detail::ExplainExploration<Exploration>::value &&
+                detail::ExplainObjective<Objective>::value && detail::ExplainRegularizer<Regularizer>::value);
+  static_assert(Reward::kDifferentiable, "[DirectGradient] needs a differentiable reward; this one is a black box");
+
+ public:
+  /// Options nest as the roles are named.
+  struct Options {
+    typename Sampler::Options sampler = {};
+    typename GradientStop::Options gradient_stop = {};
+    typename StepSelection::Options steps = {};
+    typename Exploration::Options exploration = {};
+    typename Objective::Options objective = {};
+    typename Regularizer::Options regularizer = {};
+    EngineOptions engine = {};
+  };
+
+  /// Throws a named error if an option is out of range or the options do not fit together.
+  explicit RewardTuner(Reward reward, Options options = {})
+      : options_(options), reward_(std::move(reward)), sampler_(options.sampler), gradient_stop_(options.gradient_stop), steps_(options.steps),
+        exploration_(options.exploration), objective_(options.objective), regularizer_(options.regularizer) {
+    check_options(options_.engine);
+    steps_.check(options_.sampler.num_steps);
+  }
+
+  /// One update: rollout, reward, adjoint sweep, clipping, optimizer step. Trains what `optimizer` holds.
+  /// A non-finite reward or gradient skips the update and is counted; an exception of the reward leaves parameters and optimizer untouched.
+  template <DiffusionPipeline Pipeline, Optimizer Optim>
+  UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
+    check_prompts(prompts);
+    if constexpr (TakesClip<Reward>)
+      if (reward_.needs_clip()) reward_.bind_clip(pipeline.clip());
+    const auto begin = std::chrono::steady_clock::now();
+    const MemoryMeter meter;
+    const SamplerSchedule schedule = sampler_.schedule(pipeline.noise_schedule());
+    UpdateReport report;
+    report.update = state_.updates + 1;
+    report.plan = steps_.plan({schedule.num_steps(), state_.updates}, rng);
+    check_plan(report.plan, schedule.num_steps());
+
+    const auto batch = static_cast<std::int64_t>(prompts.size());
+    const SampleNoise noise = SampleNoise::draw(batch, rng);
+    const Condition condition = exploration_.condition(pipeline.encode(prompts), rng);
+    optimizer.zero_grad();
+    NetworkCounts counts;
+    try {
+      const std::int64_t micro = options_.engine.micro_batch > 0 ? std::min<std::int64_t>(options_.engine.micro_batch, batch) : batch;
+      for (std::int64_t start = 0; start < batch && report.skip_reason.empty(); start += micro) {
+        const std::int64_t size = std::min(micro, batch - start);
+        accumulate(pipeline, schedule, condition.narrow(start, size), noise.narrow(start, size), static_cast<double>(size) / static_cast<double>(batch), counts, report);
+      }
+      finish(optimizer, report);
+    } catch (...) {
+      optimizer.zero_grad();
+      throw;
+    }
+    report.forwards = counts.forwards;
+    report.backwards = counts.backwards;
+    report.peak_tensor_bytes = meter.peak_bytes();
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return report;
+  }
+
+  /// Guidance scale of every step of a training rollout.
+  std::vector<double> guidance_scales(int num_steps) const {
+    std::vector<double> scales(static_cast<std::size_t>(num_steps));
+    for (int k = 0; k < num_steps; ++k) scales[static_cast<std::size_t>(k)] = exploration_.guidance(sampler_.guidance(), k, num_steps);
+    return scales;
+  }
+
+  const Options& options() const { return options_; }
+  const Reward& reward() const { return reward_; }
+  const Sampler& sampler() const { return sampler_; }
+  const TunerState& state() const { return state_; }
+  void load_state(const TunerState& state) { state_ = state; }
+
+ private:
+  static void check_prompts(const std::vector<std::string>& prompts) {
+    REWARD_TUNER_CHECK(!prompts.empty(), "[RewardTuner] update wanted at least one prompt, found none");
+    for (std::size_t i = 0; i < prompts.size(); ++i)
+      REWARD_TUNER_CHECK(prompts[i].find_first_not_of(" \t\r\n") != std::string::npos, "[RewardTuner] prompt ", i + 1, " of ", prompts.size(), " is empty");
+  }
+
+  /// Rolls out one micro-batch and adds its gradients. Sets report.skip_reason instead of touching anything when a number is not finite.
+  template <DiffusionPipeline Pipeline>
+  void accumulate(Pipeline& pipeline, const SamplerSchedule& schedule, Condition condition, SampleNoise noise, double share, NetworkCounts& counts, UpdateReport& report) {
+    const Trajectory trajectory = rollout(pipeline, schedule, report.plan, std::move(condition), guidance_scales(schedule.num_steps()), noise, counts);
+    const Tensor clean = trajectory.clean.detach().requires_grad_();  // [B,C,h,w]
+    Tensor gradient;                                                  // dL/dclean [B,C,h,w]
+    {
+      const torch::AutoGradMode grad(true);
+      const RewardResult result = scored({.images = pipeline.decode(clean), .prompts = trajectory.condition.prompts, .latents = clean});
+      const double mean = result.values.detach().mean().template item<double>();
+      report.reward += share * mean;
+      report.loss += -share * objective_.scale() * mean;
+      for (const auto& [name, values] : result.components) report.components[name] += share * values.detach().to(at::kDouble).mean().template item<double>();
+      if (!std::isfinite(mean)) {
+        report.skip_reason = "the reward is not finite";
+        return;
+      }
+      const Tensor loss = (-objective_.scale() * share) * result.values.mean();
+      gradient = torch::autograd::grad({loss}, {clean}, {}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true)[0];
+      REWARD_TUNER_CHECK(gradient.defined(), "[RewardPolicy] the reward ", Reward::kName, " says it is differentiable, but its values do not depend on the pictures");
+    }
+    if (!gradient.isfinite().all().template item<bool>()) {
+      report.skip_reason = "the gradient of the reward is not finite";
+      return;
+    }
+    const SweepResult sweep = adjoint_sweep(pipeline, trajectory, gradient, gradient_stop_, regularizer_, counts, share);
+    report.regularizer += sweep.regularizer;
+    report.loss += sweep.regularizer;
+  }
+
+  RewardResult scored(const RewardInput& input) const {
+    const auto batch = input.images.size(0);
+    RewardResult result;
+    try {
+      result = reward_.score(input);
+    } catch (const std::exception& e) {
+      detail::fail("[RewardPolicy] the reward ", Reward::kName, " threw: ", e.what());
+    }
+    REWARD_TUNER_CHECK(result.values.defined() && result.values.dim() == 1 && result.values.size(0) == batch, "[RewardPolicy] the reward ", Reward::kName, " must return [",
+                       batch, "] values, found ", result.values.defined() ? result.values.sizes() : at::IntArrayRef());
+    REWARD_TUNER_CHECK(result.values.requires_grad(), "[RewardPolicy] the reward ", Reward::kName, " says it is differentiable, but its values carry no gradient");
+    return result;
+  }
+
+  /// Clips and steps, or skips.
+  template <Optimizer Optim>
+  void finish(Optim& optimizer, UpdateReport& report) {
+    const torch::NoGradGuard no_grad;
+    std::vector<Tensor> gradients;
+    for (const Tensor& p : optimizer.parameters())
+      if (p.grad().defined()) gradients.push_back(p.grad());
+    if (report.skip_reason.empty()) {
+      REWARD_TUNER_CHECK(!gradients.empty(), "[RewardTuner] no parameter of the optimizer received a gradient: it must hold tensors of this pipeline (Lora::parameters())");
+      report.gradient_norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).template item<double>();
+      if (!std::isfinite(report.gradient_norm)) report.skip_reason = "the gradient of the parameters is not finite";
+    }
+    ++state_.updates;
+    if (!report.skip_reason.empty()) {
+      report.skipped = true;
+      optimizer.zero_grad();
+      ++state_.skipped;
+      ++state_.skipped_in_a_row;
+      REWARD_TUNER_CHECK(state_.skipped_in_a_row < options_.engine.max_skipped_in_a_row, "[RewardTuner] ", state_.skipped_in_a_row, " updates in a row were skipped because ",
+                         report.skip_reason, "; parameters are as before the first of them");
+    } else {
+      const double clip = options_.engine.gradient_clip;
+      if (clip > 0 && report.gradient_norm > clip)
+        for (Tensor& g : gradients) g.mul_(clip / report.gradient_norm);
+      optimizer.step();
+      state_.skipped_in_a_row = 0;
+    }
+    report.skipped_updates = state_.skipped;
+  }
+
+  Options options_;
+  Reward reward_;
+  Sampler sampler_;
+  GradientStop gradient_stop_;
+  StepSelection steps_;
+  Exploration exploration_;
+  Objective objective_;
+  Regularizer regularizer_;
+  TunerState state_;
+};
+
+/// A tuner of the given method: make<DRTune>(reward, {.sampler = {...}}). Further policies go after the method: make<DRTune, Ddpm>(reward).
+template <template <class...> class Method, class... More, class Reward>
+auto make(Reward reward, typename Method<Reward, More...>::Options options = {}) {
+  return Method<Reward, More...>(std::move(reward), std::move(options));
+}
+
+}  // namespace reward_tuner

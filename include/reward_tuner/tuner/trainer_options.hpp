@@ -1,0 +1,76 @@
+// Options of the Trainer, and what a run is called in its reports.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <reward_tuner/backend/checkpoint.hpp>
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/tuner/update_report.hpp>
+
+namespace reward_tuner {
+
+struct TrainerOptions {
+  std::int64_t updates = 100;          ///< updates of the run in all, those before a resume included
+  int batch = 8;                       ///< prompts an update
+  std::uint64_t seed = 0;              ///< of prompts, noise and step selection
+  std::int64_t warm_up_updates = 0;    ///< the learning rate rises linearly over so many updates
+  double ema_decay = 0;                ///< evaluate and save an exponential moving average of the weights; 0 switches it off
+  std::int64_t evaluate_every = 0;     ///< updates between evaluations; 0: before the first and after the last only
+  int evaluation_batch = 16;           ///< pictures at a time in an evaluation
+  int pictures = 8;                    ///< evaluation pairs shown in images/ and before_after.png
+  std::int64_t checkpoint_every = 25;  ///< updates between checkpoints; 0: at the end and at an interruption only
+  int keep_checkpoints = 2;            ///< how many of them stay
+  double minutes = 0;                  ///< stop after so many minutes of tuning (evaluation not counted, earlier parts of the run are); 0: no limit
+  std::int64_t plateau_updates = 0;    ///< stop when the mean reward of so many latest updates is no better than that of as many before; 0: never
+  double divergence_drop = 0;          ///< stop when the mean reward of the last 10 updates is so much below its best; 0: never
+  bool tensorboard = true;             ///< write TensorBoard event files into the run's folder
+  bool resume = false;                 ///< go on from the newest checkpoint of the folder
+  std::ostream* progress = nullptr;    ///< where the progress bar goes; nullptr: nowhere
+  std::function<bool()> interrupted = {};                    ///< asked after every update; true saves a checkpoint and ends the run
+  std::function<void(const UpdateReport&)> on_update = {};   ///< called after every update
+  std::function<void(SaveStage)> on_save = {};               ///< called at the stages of every checkpoint (tests die here)
+};
+
+inline void check_options(const TrainerOptions& o) {
+  REWARD_TUNER_CHECK(o.updates >= 1, "[Trainer] updates must be >= 1, found ", o.updates);
+  REWARD_TUNER_CHECK(o.batch >= 1, "[Trainer] batch must be >= 1, found ", o.batch);
+  REWARD_TUNER_CHECK(o.warm_up_updates >= 0, "[Trainer] warm_up_updates must be >= 0, found ", o.warm_up_updates);
+  REWARD_TUNER_CHECK(o.ema_decay >= 0 && o.ema_decay < 1, "[Trainer] ema_decay must be in [0, 1), found ", o.ema_decay);
+  REWARD_TUNER_CHECK(o.evaluate_every >= 0, "[Trainer] evaluate_every must be >= 0, found ", o.evaluate_every);
+  REWARD_TUNER_CHECK(o.evaluation_batch >= 1, "[Trainer] evaluation_batch must be >= 1, found ", o.evaluation_batch);
+  REWARD_TUNER_CHECK(o.pictures >= 1, "[Trainer] pictures must be >= 1, found ", o.pictures);
+  REWARD_TUNER_CHECK(o.checkpoint_every >= 0, "[Trainer] checkpoint_every must be >= 0, found ", o.checkpoint_every);
+  REWARD_TUNER_CHECK(o.keep_checkpoints >= 1, "[Trainer] keep_checkpoints must be >= 1, found ", o.keep_checkpoints);
+  REWARD_TUNER_CHECK(o.minutes >= 0, "[Trainer] minutes must be >= 0 (0: no limit), found ", o.minutes);
+  REWARD_TUNER_CHECK(o.plateau_updates >= 0, "[Trainer] plateau_updates must be >= 0 (0: never), found ", o.plateau_updates);
+  REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), found ", o.divergence_drop);
+}
+
+/// What the reports say about a run beyond the Trainer's own options.
+struct RunDescription {
+  std::string method;                                    ///< "drtune"
+  std::string reward;                                    ///< "symmetry"
+  std::string model;                                     ///< the model's folder
+  nlohmann::json options = nlohmann::json::object();     ///< every option that decides the numbers: a resume with other values is refused
+  nlohmann::json notes = nlohmann::json::object();       ///< options that do not (threads, ...): written to config.json only
+};
+
+/// Why a run ended.
+enum class RunEnd { kCompleted, kTimeUp, kPlateau, kDiverged, kInterrupted };
+
+inline const char* to_string(RunEnd end) {
+  switch (end) {
+    case RunEnd::kCompleted: return "completed";
+    case RunEnd::kTimeUp: return "time is up";
+    case RunEnd::kPlateau: return "the reward rises no more";
+    case RunEnd::kDiverged: return "the reward fell";
+    case RunEnd::kInterrupted: return "interrupted";
+  }
+  return "";
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,16 @@
+// expect: [ObjectivePolicy] missing: static constexpr std::string_view kName
+#include <tests/compile_fail/policies.hpp>
+
+struct Mine {
+  using Role = ObjectiveRole;
+#ifdef REWARD_TUNER_GOOD_TWIN
+  static constexpr std::string_view kName = "mine";
+#endif
+  struct Options {};
+  explicit Mine(Options) {}
+};
+
+static_assert(detail::ExplainObjective<Mine>::value);
+#ifdef REWARD_TUNER_GOOD_TWIN
+static_assert(ObjectivePolicy<Mine>);
+#endif

@@ -1,0 +1,16 @@
+// expect: [ObjectivePolicy] missing: a nested type Options and a constructor from it
+#include <tests/compile_fail/policies.hpp>
+
+struct Mine {
+  using Role = ObjectiveRole;
+  static constexpr std::string_view kName = "mine";
+#ifdef REWARD_TUNER_GOOD_TWIN
+  struct Options {};
+  explicit Mine(Options) {}
+#endif
+};
+
+static_assert(detail::ExplainObjective<Mine>::value);
+#ifdef REWARD_TUNER_GOOD_TWIN
+static_assert(ObjectivePolicy<Mine>);
+#endif

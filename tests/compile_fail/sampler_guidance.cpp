@@ -1,0 +1,18 @@
+// expect: [SamplerPolicy] missing: double guidance() const
+#include <tests/compile_fail/policies.hpp>
+
+struct Mine {
+  using Role = SamplerRole;
+  static constexpr std::string_view kName = "mine";
+  struct Options {};
+  explicit Mine(Options) {}
+  SamplerSchedule schedule(const NoiseSchedule&) const { return {}; }
+#ifdef REWARD_TUNER_GOOD_TWIN
+  double guidance() const { return 1.0; }
+#endif
+};
+
+static_assert(detail::ExplainSampler<Mine>::value);
+#ifdef REWARD_TUNER_GOOD_TWIN
+static_assert(SamplerPolicy<Mine>);
+#endif

@@ -1,0 +1,12 @@
+// expect: [RewardTuner] two SamplerPolicies given; name one
+#include <tests/compile_fail/rewards.hpp>
+
+using namespace reward_tuner;
+
+#ifdef REWARD_TUNER_GOOD_TWIN
+using Tuner = DRTune<Reward, Ddpm>;
+#else
+using Tuner = DRTune<Reward, Ddim, Ddpm>;
+#endif
+
+Tuner make_tuner(Tuner::Reward reward) { return Tuner(reward, {}); }

@@ -1,0 +1,354 @@
+// The adjoint sweep against retained autograd, finite differences and closed forms, in double.
+#include <doctest/doctest.h>
+
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/engine/adjoint.hpp>
+#include <reward_tuner/gradient_stop/pass_input.hpp>
+#include <reward_tuner/gradient_stop/stop_input.hpp>
+#include <reward_tuner/regularizers/kl_to_reference.hpp>
+#include <reward_tuner/regularizers/no_regularizer.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
+#include <reward_tuner/samplers/ddpm.hpp>
+
+#include <tests/reference/toy_pipeline.hpp>
+#include <tests/reference/toy_reward.hpp>
+#include <tests/reference/unrolled.hpp>
+
+namespace adjoint_test {
+namespace {
+
+using namespace reward_tuner;
+using namespace reward_tuner::reference;
+
+const std::vector<std::string> kPrompts = {"a red circle", "two blue squares", "a star"};
+
+NoiseScheduleConfig config_of(const PlainSampler& s) { return {.prediction = s.prediction, .spacing = s.spacing}; }
+
+SamplerSchedule library_schedule(const PlainSampler& s) {
+  const NoiseSchedule noise(config_of(s));
+  if (s.ddpm)
+    return Ddpm({.num_steps = s.num_steps, .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall, .clipping = s.clipping}).schedule(noise);
+  return Ddim({.num_steps = s.num_steps, .eta = s.eta, .clipping = s.clipping, .use_clipped_output = s.rederive}).schedule(noise);
+}
+
+/// A GradientStopPolicy whose kAlwaysStops is false though it stops: forces the general sweep.
+struct SlowStop {
+  using Role = GradientStopRole;
+  struct Options {};
+  static constexpr std::string_view kName = "slow_stop";
+  static constexpr bool kAlwaysStops = false;
+  explicit SlowStop(Options = {}) {}
+  double input_gain(int) const { return 0.0; }
+};
+
+struct Swept {
+  std::vector<Tensor> gradients;
+  Tensor clean;
+  NetworkCounts counts;
+  SweepResult result;
+};
+
+template <class Stop, class Regularizer = NoRegularizer>
+Swept sweep(ToyPipeline& pipeline, const UnrolledSetup& setup, const Condition& condition, SampleNoise noise, const Stop& stop, const Regularizer& regularizer = Regularizer(),
+            double share = 1.0) {
+  Swept out;
+  const auto schedule = library_schedule(setup.sampler);
+  const auto trajectory = rollout(pipeline, schedule, setup.plan, condition, std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), setup.guidance), noise, out.counts);
+  out.clean = trajectory.clean;
+  const Tensor clean = trajectory.clean.detach().requires_grad_();
+  const Tensor loss = -setup.scale * share * ToyReward().score({.images = pipeline.decode(clean), .prompts = condition.prompts}).values.mean();
+  const Tensor gradient = torch::autograd::grad({loss}, {clean})[0];
+  for (Tensor& p : pipeline.parameters()) p.mutable_grad() = at::zeros_like(p);
+  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, regularizer, out.counts, share);
+  for (Tensor& p : pipeline.parameters()) {
+    out.gradients.push_back(p.grad().clone());
+    p.mutable_grad().reset();
+  }
+  return out;
+}
+
+LatentReward latent_reward(ToyPipeline& pipeline) {
+  return [&pipeline](const Tensor& clean) { return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values; };
+}
+
+/// |a - b| / |b| over all tensors together; |a| if b is zero (a sample prediction forgets all steps before an untrained jump).
+double relative_error(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    difference += (a[i] - b[i]).square().sum().item<double>();
+    size += b[i].square().sum().item<double>();
+  }
+  return std::sqrt(size > 0 ? difference / size : difference);
+}
+
+double sweep_error(ToyPipeline& pipeline, const UnrolledSetup& setup, std::uint64_t seed) {
+  const Condition condition = pipeline.encode(kPrompts);
+  Rng for_sweep(seed), for_unrolled(seed);
+  const auto truth = unrolled_update(pipeline, setup, condition, SampleNoise::draw(3, for_unrolled), latent_reward(pipeline));
+  const auto swept = setup.stop_input ? sweep(pipeline, setup, condition, SampleNoise::draw(3, for_sweep), StopInput())
+                                      : sweep(pipeline, setup, condition, SampleNoise::draw(3, for_sweep), PassInput());
+  CHECK(relative_error({swept.clean}, {truth.clean}) < 1e-10);
+  return relative_error(swept.gradients, truth.gradients);
+}
+
+std::string describe(const UnrolledSetup& s) {
+  std::ostringstream out;
+  out << (s.sampler.ddpm ? "ddpm" : "ddim") << " large " << s.sampler.fixed_large << " eta " << s.sampler.eta << " T " << s.sampler.num_steps << " prediction "
+      << static_cast<int>(s.sampler.prediction) << " spacing " << static_cast<int>(s.sampler.spacing) << " clipping " << static_cast<int>(s.sampler.clipping.kind) << " rederive "
+      << s.sampler.rederive << " stop " << s.stop_input << " w " << s.guidance << ' ' << s.plan;
+  return out.str();
+}
+
+std::vector<int> all_steps(int first, int last) {
+  std::vector<int> out;
+  for (int k = first; k <= last; ++k) out.push_back(k);
+  return out;
+}
+
+/// Plans and stops of the three methods for T steps.
+std::vector<std::pair<StepPlan, bool>> methods(int T) {
+  return {
+      {{.last = T - 1, .jumps = false, .trained = {T / 3, T - 1}}, true},            // DRTune to the end
+      {{.last = T - 2, .jumps = true, .trained = {0, T / 2}}, true},                 // DRTune, the stop untrained
+      {{.last = T - 2, .jumps = true, .trained = {0, T / 2, T - 2}}, true},          // DRTune, the stop trained
+      {{.last = T - 1, .jumps = false, .trained = all_steps(T - 2, T - 1)}, false},  // DRaFT-2
+      {{.last = T - 1, .jumps = false, .trained = all_steps(0, T - 1)}, false},      // DRaFT-T
+      {{.last = T - 2, .jumps = true, .trained = {1, T - 3}}, false},                // a subset with full gradient, as AlignProp
+  };
+}
+
+const std::vector<PlainSampler> kSamplers = {
+    {.eta = 0.0}, {.eta = 0.5}, {.eta = 1.0}, {.ddpm = true}, {.ddpm = true, .fixed_large = true},
+};
+const std::vector<PredictionType> kPredictions = {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample};
+const std::vector<TimestepSpacing> kSpacings = {TimestepSpacing::kLeading, TimestepSpacing::kTrailing, TimestepSpacing::kLinspace};
+
+/// <gradient, direction> against the fourth-order central difference of `loss` along a random direction.
+template <class Loss>
+double difference_error(ToyPipeline& pipeline, const std::vector<Tensor>& gradients, double step, Loss loss) {
+  const torch::NoGradGuard no_grad;
+  Rng rng(99);
+  std::vector<Tensor> direction;
+  double slope = 0;
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    direction.push_back(rng.normal(gradients[i].sizes(), gradients[i].options()));
+    slope += (gradients[i] * direction[i]).sum().item<double>();
+  }
+  double now = 0;
+  const auto at = [&](double where) {
+    for (std::size_t i = 0; i < direction.size(); ++i) pipeline.parameters()[i].add_(direction[i], where - now);
+    now = where;
+    return loss();
+  };
+  const double difference = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
+  at(0);
+  return slope == 0 ? std::abs(difference) : std::abs(difference - slope) / std::abs(slope);
+}
+
+}  // namespace
+}  // namespace adjoint_test
+
+TEST_CASE("the sweep equals retained autograd for every sampler, prediction, spacing, method and guidance") {
+  using namespace adjoint_test;
+  double worst = 0;
+  int count = 0;
+  for (const auto prediction : kPredictions)
+    for (const auto spacing : kSpacings)
+      for (PlainSampler sampler : kSamplers) {
+        sampler.prediction = prediction;
+        sampler.spacing = spacing;
+        sampler.num_steps = 5 + count % 3;
+        ToyPipeline pipeline({.schedule = config_of(sampler)});
+        for (const auto& [plan, stop] : methods(sampler.num_steps)) {
+          const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = ++count % 2 ? 1.0 : 3.0, .scale = 1.7};
+          const double error = sweep_error(pipeline, setup, static_cast<std::uint64_t>(count));
+          worst = std::max(worst, error);
+          CHECK_MESSAGE(error < 1e-10, describe(setup));
+        }
+        ++count;  // the next sampler meets the other guidance scale
+      }
+  MESSAGE("worst relative error over ", count, " cases: ", worst);
+}
+
+TEST_CASE("the sweep equals retained autograd over 20 steps") {
+  using namespace adjoint_test;
+  double worst = 0;
+  for (PlainSampler sampler : kSamplers)
+    for (const double guidance : {1.0, 3.0}) {
+      sampler.num_steps = 20;
+      ToyPipeline pipeline({.schedule = config_of(sampler)});
+      for (const auto& [plan, stop] : methods(20)) {
+        const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = guidance};
+        const double error = sweep_error(pipeline, setup, 5);
+        worst = std::max(worst, error);
+        CHECK_MESSAGE(error < 1e-10, describe(setup));
+      }
+    }
+  MESSAGE("worst relative error: ", worst);
+}
+
+TEST_CASE("the sweep equals retained autograd with clipping, in both forms of the noise direction") {
+  using namespace adjoint_test;
+  double worst = 0;
+  using Kind = CleanClipping::Kind;
+  for (const CleanClipping clipping : {CleanClipping{.kind = Kind::kRange, .range = 1.0}, CleanClipping{.kind = Kind::kDynamic, .quantile = 0.9, .max = 2.5}})
+    for (const bool rederive : {false, true})
+      for (const auto prediction : kPredictions)
+        for (PlainSampler sampler : {PlainSampler{.eta = 0.0}, PlainSampler{.eta = 0.5}, PlainSampler{.ddpm = true}}) {
+          if (sampler.ddpm && !rederive) continue;  // DDPM always uses the noise that belongs to the clipped sample
+          sampler.prediction = prediction;
+          sampler.clipping = clipping;
+          sampler.rederive = rederive;
+          sampler.num_steps = 6;
+          ToyPipeline pipeline({.schedule = config_of(sampler)});
+          for (const auto& [plan, stop] : methods(6)) {
+            const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = sampler.eta > 0 ? 3.0 : 1.0};
+            const double error = sweep_error(pipeline, setup, 11);
+            worst = std::max(worst, error);
+            CHECK_MESSAGE(error < 1e-10, describe(setup));
+          }
+        }
+  MESSAGE("worst relative error: ", worst);
+}
+
+TEST_CASE("the sweep's gradient is the slope: of the frozen-input surrogate under StopInput, of the reward under PassInput") {
+  using namespace adjoint_test;
+  double worst = 0, least_plain = 1e9;
+  for (PlainSampler sampler : kSamplers)
+    for (const auto prediction : kPredictions)
+      for (const auto& clipping : {CleanClipping{}, CleanClipping{.kind = CleanClipping::Kind::kRange, .range = 2.0}}) {
+        sampler.prediction = prediction;
+        sampler.clipping = clipping;
+        sampler.num_steps = 5;
+        ToyPipeline pipeline({.schedule = config_of(sampler)});
+        const Condition condition = pipeline.encode(kPrompts);
+        for (const auto& [plan, stop] : methods(5)) {
+          const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = stop ? 3.0 : 1.0};
+          const auto noise = [] { Rng rng(3); return SampleNoise::draw(3, rng); };
+          const auto recorded = unrolled_update(pipeline, setup, condition, noise(), latent_reward(pipeline));
+          const auto swept = stop ? sweep(pipeline, setup, condition, noise(), StopInput()) : sweep(pipeline, setup, condition, noise(), PassInput());
+          const double step = clipping.kind == CleanClipping::Kind::kNone ? 5e-5 : 1e-6;  // small enough to cross no kink of the clipping
+          const auto loss = [&] { return frozen_loss(pipeline, setup, recorded, condition, noise(), latent_reward(pipeline)); };
+          const double error = difference_error(pipeline, swept.gradients, step, loss);
+          worst = std::max(worst, error);
+          CHECK_MESSAGE(error < 1e-6, describe(setup));
+          if (stop && plan.trained.size() == 2 && plan.jumps && prediction != PredictionType::kSample) {  // control: the plain reward has another slope
+            UnrolledSetup live = setup;
+            live.stop_input = false;
+            const auto plain = [&] { return frozen_loss(pipeline, live, recorded, condition, noise(), latent_reward(pipeline)); };
+            least_plain = std::min(least_plain, difference_error(pipeline, swept.gradients, step, plain));
+          }
+        }
+      }
+  MESSAGE("worst relative error: ", worst, "; the smallest with the wrong function: ", least_plain);
+  CHECK(least_plain > 1e-4);
+}
+
+TEST_CASE("DRaFT over all steps is full back-propagation: plain finite differences of the reward") {
+  using namespace adjoint_test;
+  ToyPipeline pipeline;
+  const Condition condition = pipeline.encode(kPrompts);
+  const UnrolledSetup setup{.sampler = {.eta = 0.5, .num_steps = 8}, .plan = {.last = 7, .jumps = false, .trained = all_steps(0, 7)}, .stop_input = false, .guidance = 3.0};
+  const auto noise = [] { Rng rng(3); return SampleNoise::draw(3, rng); };
+  const auto swept = sweep(pipeline, setup, condition, noise(), PassInput());
+  const auto loss = [&] {  // nothing recorded: an ordinary rollout of the library
+    NetworkCounts counts;
+    auto streams = noise();
+    const Tensor clean = rollout(pipeline, library_schedule(setup.sampler), sampling_plan(8), condition, std::vector<double>(8, 3.0), streams, counts).clean;
+    return -latent_reward(pipeline)(clean).mean().item<double>();
+  };
+  const double error = difference_error(pipeline, swept.gradients, 5e-5, loss);
+  MESSAGE("relative error: ", error);
+  CHECK(error < 1e-6);
+}
+
+TEST_CASE("closed-form cotangents equal kappa - sigma, the general sweep, and add up over single steps") {
+  using namespace adjoint_test;
+  double worst_form = 0, worst_sweep = 0, worst_sum = 0;
+  for (PlainSampler sampler : kSamplers)
+    for (const bool jumps : {false, true}) {
+      sampler.num_steps = 12;
+      const auto schedule = library_schedule(sampler);
+      const StepPlan plan{.last = jumps ? 8 : 11, .jumps = jumps, .trained = {1, 4, 8}};
+      const auto factors = closed_form_cotangents(schedule, plan);
+      const auto levels = plain_levels(sampler);
+      for (std::size_t i = 0; i < factors.size(); ++i) {
+        const auto& level = levels[static_cast<std::size_t>(plan.trained[i])];
+        const double sigma = std::sqrt((1 - level.abar) / level.abar), next = std::sqrt((1 - level.abar_next) / level.abar_next);
+        const double u = sampler.eta * next * std::sqrt(sigma * sigma - next * next) / sigma;
+        const double kappa = sampler.ddpm ? next * next / sigma : std::sqrt(next * next - u * u);
+        const double alpha_end = jumps ? 1.0 : std::sqrt(levels.back().abar_next);
+        const double expected = jumps && plan.trained[i] == 8 ? -sigma : (kappa - sigma) * alpha_end;
+        worst_form = std::max(worst_form, std::abs(factors[i] / expected - 1));
+      }
+      ToyPipeline pipeline({.schedule = config_of(sampler)});
+      const Condition condition = pipeline.encode(kPrompts);
+      const auto noise = [] { Rng rng(4); return SampleNoise::draw(3, rng); };
+      UnrolledSetup setup{.sampler = sampler, .plan = plan, .guidance = 3.0};
+      const auto fast = sweep(pipeline, setup, condition, noise(), StopInput());
+      worst_sweep = std::max(worst_sweep, relative_error(fast.gradients, sweep(pipeline, setup, condition, noise(), SlowStop()).gradients));
+      std::vector<Tensor> sum;
+      for (const int k : plan.trained) {
+        setup.plan.trained = {k};
+        const auto single = sweep(pipeline, setup, condition, noise(), StopInput()).gradients;
+        for (std::size_t i = 0; i < single.size(); ++i) sum.size() < single.size() ? sum.push_back(single[i]) : (void)(sum[i] = sum[i] + single[i]);
+      }
+      worst_sum = std::max(worst_sum, relative_error(fast.gradients, sum));
+    }
+  MESSAGE("kappa - sigma: ", worst_form, ", general sweep: ", worst_sweep, ", sum of single steps: ", worst_sum);
+  CHECK(worst_form < 1e-12);
+  CHECK(worst_sweep < 1e-12);
+  CHECK(worst_sum < 1e-12);
+}
+
+TEST_CASE("step weights scale each trained step; elsewhere than under StopInput they are an error") {
+  using namespace adjoint_test;
+  ToyPipeline pipeline;
+  const Condition condition = pipeline.encode(kPrompts);
+  const auto noise = [] { Rng rng(4); return SampleNoise::draw(3, rng); };
+  const auto gradients = [&](std::vector<int> trained, std::vector<double> weights) {
+    const UnrolledSetup setup{.sampler = {.num_steps = 6}, .plan = {.last = 5, .jumps = false, .trained = std::move(trained), .weights = std::move(weights)}};
+    return sweep(pipeline, setup, condition, noise(), StopInput()).gradients;
+  };
+  const auto both = gradients({1, 4}, {2.0, -0.5}), first = gradients({1}, {}), second = gradients({4}, {});
+  std::vector<Tensor> expected;
+  for (std::size_t i = 0; i < first.size(); ++i) expected.push_back(2.0 * first[i] - 0.5 * second[i]);
+  CHECK(relative_error(both, expected) < 1e-12);
+  const UnrolledSetup weighted{.sampler = {.num_steps = 6}, .plan = {.last = 5, .jumps = false, .trained = {1}, .weights = {2.0}}};
+  CHECK_THROWS_WITH_AS(sweep(pipeline, weighted, condition, noise(), PassInput()), doctest::Contains("step weights other than 1 need StopInput"), Error);
+}
+
+TEST_CASE("a sweep calls the network n + K times forward and K times backward") {
+  using namespace adjoint_test;
+  ToyPipeline pipeline;
+  const Condition condition = pipeline.encode(kPrompts);
+  const UnrolledSetup setup{.sampler = {.num_steps = 10}, .plan = {.last = 6, .jumps = true, .trained = {0, 3, 6}}, .guidance = 3.0};
+  const auto noise = [] { Rng rng(4); return SampleNoise::draw(3, rng); };
+  const auto stopped = sweep(pipeline, setup, condition, noise(), StopInput());
+  CHECK(stopped.counts.forwards == 7 + 3);
+  CHECK(stopped.counts.backwards == 3);
+  CHECK(pipeline.calls == 10);
+  CHECK(pipeline.rows == 10 * 6);
+  const auto passed = sweep(pipeline, setup, condition, noise(), PassInput());
+  CHECK(passed.counts.forwards == 7 + 3);
+  CHECK(passed.counts.backwards == 3);
+  const auto regularised = sweep(pipeline, setup, condition, noise(), StopInput(), KlToReference());
+  CHECK(regularised.counts.forwards == 7 + 3 + 3);
+  CHECK(regularised.counts.backwards == 3);
+}
+
+TEST_CASE("a pipeline with nothing trainable is a named error") {
+  using namespace adjoint_test;
+  ToyPipeline pipeline;
+  const Condition condition = pipeline.encode(kPrompts);
+  for (Tensor& p : pipeline.parameters()) p.requires_grad_(false);
+  Rng rng(1);
+  const UnrolledSetup setup{.sampler = {.num_steps = 3}, .plan = {.last = 2, .jumps = false, .trained = {1}}};
+  CHECK_THROWS_WITH_AS(sweep(pipeline, setup, condition, SampleNoise::draw(3, rng), StopInput()), doctest::Contains("does not depend on anything trainable"), Error);
+}

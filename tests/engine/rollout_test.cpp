@@ -1,0 +1,129 @@
+// The forward pass: trajectories against a plain loop, against the exactly known Gaussian, and what is kept of them.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/engine/rollout.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
+#include <reward_tuner/samplers/ddpm.hpp>
+
+#include <tests/reference/gaussian_pipeline.hpp>
+#include <tests/reference/plain_sampler.hpp>
+#include <tests/reference/toy_pipeline.hpp>
+
+namespace rollout_test {
+namespace {
+
+using namespace reward_tuner;
+
+/// Every latent of an ordinary rollout.
+std::vector<Tensor> path(reference::GaussianPipeline& pipeline, const SamplerSchedule& schedule, std::vector<std::uint64_t> seeds, double guidance = 1.0) {
+  SampleNoise noise(seeds);
+  NetworkCounts counts;
+  std::vector<Tensor> out;
+  rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(std::vector<std::string>(seeds.size(), "x")),
+          std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), guidance), noise, counts, {}, [&](int, const Tensor& next) { out.push_back(next.clone()); });
+  return out;
+}
+
+}  // namespace
+}  // namespace rollout_test
+
+TEST_CASE("trajectories equal a scalar loop over plain doubles at every step") {
+  using namespace rollout_test;
+  double worst = 0;
+  for (const bool ddpm : {false, true})
+    for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample}) {
+      reference::GaussianPipeline pipeline({.mean = 0.7, .deviation = 0.4, .schedule = {.prediction = prediction}});
+      const auto schedule = ddpm ? Ddpm({.num_steps = 20}).schedule(pipeline.noise_schedule()) : Ddim({.num_steps = 20, .eta = 0.5}).schedule(pipeline.noise_schedule());
+      const auto latents = path(pipeline, schedule, {1, 2}, 3.0);  // both guidance halves are equal here
+      const auto levels = reference::plain_levels({.ddpm = ddpm, .num_steps = 20});
+      SampleNoise noise({1, 2});
+      const auto draw = [&] { const Tensor z = noise.normal({2, 3, 4, 4}, at::kDouble).contiguous(); return std::vector<double>(z.data_ptr<double>(), z.data_ptr<double>() + z.numel()); };
+      std::vector<double> x = draw();
+      for (std::size_t k = 0; k < 20; ++k) {
+        const auto& l = levels[k];
+        const double a = std::sqrt(l.abar), s = std::sqrt(1 - l.abar), sigma = s / a, next = std::sqrt((1 - l.abar_next) / l.abar_next), a_next = std::sqrt(l.abar_next);
+        const double eta = ddpm ? 1.0 : 0.5, u = eta * next * std::sqrt(sigma * sigma - next * next) / sigma, kappa = ddpm ? next * next / sigma : std::sqrt(next * next - u * u);
+        const std::vector<double> z = u > 0 ? draw() : std::vector<double>(x.size());
+        const double* mine = latents[k].data_ptr<double>();
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          const double eps = s * (x[i] - a * 0.7) / (l.abar * 0.16 + s * s);
+          x[i] = a_next * ((x[i] / a) + (kappa - sigma) * eps + u * z[i]);  // Euler ancestral in x/alpha
+          worst = std::max(worst, std::abs(x[i] - mine[i]));
+        }
+      }
+    }
+  MESSAGE("worst error: ", worst);
+  CHECK(worst < 1e-10);
+}
+
+TEST_CASE("samplers reproduce the Gaussian whose denoiser they are given") {
+  using namespace rollout_test;
+  std::vector<std::uint64_t> seeds(64);
+  for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = i;
+  reference::GaussianPipeline pipeline({.mean = 0.7, .deviation = 0.4});
+  for (const double eta : {0.0, 1.0}) {
+    const Tensor clean = path(pipeline, Ddim({.num_steps = 200, .eta = eta}).schedule(pipeline.noise_schedule()), seeds).back();
+    const double mean = clean.mean().item<double>(), deviation = clean.std().item<double>();
+    CHECK(std::abs(mean - 0.7) < 0.03);  // 3072 numbers: 0.4/sqrt(3072) = 0.007 by chance
+    CHECK(std::abs(deviation - 0.4) < 0.03);
+  }
+}
+
+TEST_CASE("a rollout keeps the latents of trained steps only, and outputs only where clipping needs them") {
+  using namespace rollout_test;
+  reference::ToyPipeline pipeline;
+  const auto run = [&](const CleanClipping& clipping, StepPlan plan) {
+    SampleNoise noise({1, 2});
+    NetworkCounts counts;
+    auto out = rollout(pipeline, Ddim({.num_steps = 6, .clipping = clipping}).schedule(pipeline.noise_schedule()), std::move(plan), pipeline.encode({"a", "b"}),
+                       std::vector<double>(6, 3.0), noise, counts);
+    CHECK(counts.forwards == out.plan.last + 1);
+    return out;
+  };
+  const auto linear = run({}, {.last = 4, .jumps = true, .trained = {1, 3}});
+  const auto clipped = run({.kind = CleanClipping::Kind::kRange}, {.last = 4, .jumps = true, .trained = {1, 3}});
+  for (int k = 0; k < 6; ++k) {
+    const auto i = static_cast<std::size_t>(k);
+    CHECK(linear.latents[i].defined() == (k == 1 || k == 3));
+    CHECK_FALSE(linear.outputs[i].defined());
+    CHECK(clipped.latents[i].defined() == (k >= 1 && k <= 4));
+    CHECK(clipped.outputs[i].defined() == (k >= 1 && k <= 4));
+  }
+  CHECK_FALSE(linear.clean.requires_grad());
+}
+
+TEST_CASE("an early stop decodes the one-shot prediction of its step") {
+  using namespace rollout_test;
+  reference::ToyPipeline pipeline;
+  SampleNoise noise({1});
+  NetworkCounts counts;
+  Tensor before;
+  const auto schedule = Ddim({.num_steps = 6}).schedule(pipeline.noise_schedule());
+  const auto condition = pipeline.encode({"a"});
+  const auto out = rollout(pipeline, schedule, {.last = 3, .jumps = true, .trained = {3}}, condition, std::vector<double>(6, 1.0), noise, counts, {},
+                           [&](int k, const Tensor& next) { if (k == 2) before = next; });
+  const Tensor output = pipeline.predict(before, at::full({1}, schedule.timestep(3), at::kLong), condition.positive);
+  const double abar = pipeline.noise_schedule().abar(schedule.timestep(3));
+  CHECK(at::allclose(out.clean, (before - std::sqrt(1 - abar) * output) / std::sqrt(abar), 1e-12, 1e-12));
+}
+
+TEST_CASE("start latents replace the first noise; a wrong shape is a named error") {
+  using namespace rollout_test;
+  reference::ToyPipeline pipeline;
+  const auto schedule = Ddim({.num_steps = 2}).schedule(pipeline.noise_schedule());
+  const auto run = [&](const Tensor& start) {
+    SampleNoise noise({1});
+    NetworkCounts counts;
+    return rollout(pipeline, schedule, sampling_plan(2), pipeline.encode({"a"}), {1.0, 1.0}, noise, counts, start).clean;
+  };
+  SampleNoise noise({1});
+  CHECK(run({}).equal(run(noise.normal({1, 2, 4, 4}, at::kDouble))));
+  CHECK_FALSE(run({}).equal(run(at::zeros({1, 2, 4, 4}, at::kDouble))));
+  CHECK_THROWS_WITH_AS(run(at::zeros({1, 2, 4, 5}, at::kDouble)), doctest::Contains("start latents wanted shape [1, 2, 4, 4], found [1, 2, 4, 5]"), Error);
+}

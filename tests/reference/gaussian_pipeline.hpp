@@ -1,0 +1,71 @@
+// A pipeline whose denoiser is exactly right: the data are N(mean, deviation^2), mean and log deviation are trainable.
+#pragma once
+#include <ATen/ops/zeros.h>
+#include <torch/types.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/models/condition.hpp>
+
+namespace reward_tuner::reference {
+
+struct GaussianOptions {
+  double mean = 0.0;                  ///< initial mean of every channel
+  double deviation = 0.5;             ///< initial deviation
+  NoiseScheduleConfig schedule = {};  ///< prediction is read from here
+};
+
+/// eps(x, t) = sigma*(x - alpha*mean)/(alpha^2*deviation^2 + sigma^2), the posterior mean of the noise; pictures are 0.5 + x/4.
+class GaussianPipeline {
+  struct Scope {
+    explicit Scope(GaussianPipeline& p, bool value) : p_(p), before_(p.use_reference_) { p_.use_reference_ = value; }
+    Scope(const Scope&) = delete;
+    ~Scope() { p_.use_reference_ = before_; }
+    GaussianPipeline& p_;
+    bool before_;
+  };
+
+ public:
+  explicit GaussianPipeline(GaussianOptions options = {}) : options_(options), schedule_(options.schedule) {
+    mean_ = (at::zeros({3, 1, 1}, at::kDouble) + options_.mean).requires_grad_();
+    log_deviation_ = (at::zeros({}, at::kDouble) + std::log(options_.deviation)).requires_grad_();
+  }
+
+  Condition encode(const std::vector<std::string>& prompts) {
+    const Tensor nothing = at::zeros({static_cast<std::int64_t>(prompts.size()), 1, 1}, at::kDouble);
+    return {{nothing}, {nothing}, prompts};
+  }
+  Tensor predict(const Tensor& x, const Tensor& timesteps, const Conditioning&) {
+    const double abar = schedule_.abar(timesteps[0].item<std::int64_t>()), alpha = std::sqrt(abar), sigma = std::sqrt(1 - abar);
+    const Tensor mean = use_reference_ ? at::zeros_like(mean_) + options_.mean : mean_;                                            // [3,1,1]
+    const Tensor variance = use_reference_ ? at::zeros_like(log_deviation_) + options_.deviation * options_.deviation : (2.0 * log_deviation_).exp();
+    const Tensor eps = sigma * (x - alpha * mean) / (abar * variance + sigma * sigma);                                             // [N,3,h,w]
+    switch (schedule_.config().prediction) {
+      case PredictionType::kEpsilon: return eps;
+      case PredictionType::kVPrediction: return alpha * eps - sigma * (x - sigma * eps) / alpha;
+      case PredictionType::kSample: return (x - sigma * eps) / alpha;
+    }
+    return eps;
+  }
+  Tensor decode(const Tensor& latents) { return 0.5 + 0.25 * latents; }
+  std::vector<std::int64_t> latent_shape(std::int64_t n) const { return {n, 3, 4, 4}; }
+  at::TensorOptions latent_options() const { return at::TensorOptions().dtype(at::kDouble); }
+  const NoiseSchedule& noise_schedule() const { return schedule_; }
+  Scope rollout_scope() { return Scope(*this, use_reference_); }
+  Scope reference_scope() { return Scope(*this, true); }
+
+  std::vector<Tensor> parameters() const { return {mean_, log_deviation_}; }
+
+ private:
+  GaussianOptions options_;
+  NoiseSchedule schedule_;
+  Tensor mean_, log_deviation_;
+  bool use_reference_ = false;
+};
+static_assert(DiffusionPipeline<GaussianPipeline>);
+
+}  // namespace reward_tuner::reference
