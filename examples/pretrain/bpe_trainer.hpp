@@ -75,8 +75,9 @@ inline BpeVocabulary train_bpe(const std::map<std::string, std::int64_t>& words)
         }
     }
     vocabulary.merges.push_back(pair);
-    if (const std::string token = pair.first + pair.second; std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), token) == vocabulary.tokens.end())
-      vocabulary.tokens.push_back(token);  // two different pairs may spell the same token
+    const std::string token = pair.first + pair.second;
+    const auto known = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), token);  // two different pairs may spell the same token
+    if (known == vocabulary.tokens.end()) vocabulary.tokens.push_back(token);
   }
   vocabulary.tokens.emplace_back("<|startoftext|>");
   vocabulary.tokens.emplace_back("<|endoftext|>");
@@ -101,8 +102,11 @@ inline void write_tokenizer(const BpeVocabulary& vocabulary, const std::filesyst
   const nlohmann::ordered_json special = {
       {"bos_token", "<|startoftext|>"}, {"eos_token", "<|endoftext|>"}, {"pad_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}};
   write("special_tokens_map.json", special.dump(2) + "\n");
-  nlohmann::ordered_json config = {
-      {"tokenizer_class", "CLIPTokenizer"}, {"model_max_length", max_length}, {"do_lower_case", true}, {"add_prefix_space", false}, {"errors", "replace"}};
+  nlohmann::ordered_json config = {{"tokenizer_class", "CLIPTokenizer"},
+                                   {"model_max_length", max_length},
+                                   {"do_lower_case", true},
+                                   {"add_prefix_space", false},
+                                   {"errors", "replace"}};
   config.update(special);
   write("tokenizer_config.json", config.dump(2) + "\n");
 }

@@ -38,8 +38,10 @@ inline Tensor sample_pictures(StableDiffusion& pipeline, const std::vector<std::
     for (std::size_t i = begin; i < end; ++i) seeds.push_back(seed + i);
     SampleNoise noise(seeds);
     NetworkCounts counts;
-    const Condition condition = pipeline.encode({prompts.begin() + static_cast<std::ptrdiff_t>(begin), prompts.begin() + static_cast<std::ptrdiff_t>(end)});
-    const Trajectory made = rollout(pipeline, schedule, sampling_plan(kSampleSteps), condition, std::vector<double>(kSampleSteps, kSampleGuidance), noise, counts);
+    const auto first = prompts.begin();
+    const Condition condition = pipeline.encode({first + static_cast<std::ptrdiff_t>(begin), first + static_cast<std::ptrdiff_t>(end)});
+    const std::vector<double> guidance(kSampleSteps, kSampleGuidance);
+    const Trajectory made = rollout(pipeline, schedule, sampling_plan(kSampleSteps), condition, guidance, noise, counts);
     parts.push_back(pipeline.decode(made.clean).clamp(0, 1));  // [n,3,64,64]
   }
   return at::cat(parts);
@@ -49,7 +51,8 @@ inline Tensor sample_pictures(StableDiffusion& pipeline, const std::vector<std::
 inline std::vector<std::string> pair_prompts() {
   std::vector<std::string> prompts;
   for (int shape = 0; shape < static_cast<int>(kShapeNames.size()); ++shape)
-    for (int colour = 0; colour < static_cast<int>(kObjectColours.size()); ++colour) prompts.push_back(object_phrase({shape, colour, ObjectSize::kUnnamed}));
+    for (int colour = 0; colour < static_cast<int>(kObjectColours.size()); ++colour)
+      prompts.push_back(object_phrase({shape, colour, ObjectSize::kUnnamed}));
   return prompts;
 }
 
@@ -67,8 +70,10 @@ inline nlohmann::json judge(const Tensor& images, const std::vector<std::string>
   const RewardInput input{.images = images, .prompts = prompts};
   const RewardResult shapes = ShapeReward().score(input);
   nlohmann::json json{{"pictures", prompts.size()}};
-  for (const char* name : {"shape_accuracy", "colour_accuracy", "relation_accuracy", "blank", "coverage"}) json[name] = shapes.components.at(name).mean().item<double>();
-  const Tensor both = (shapes.components.at("shape_accuracy") > 0.99).logical_and(shapes.components.at("colour_accuracy") > 0.99);  // [B]
+  const auto part = [&](const char* name) { return shapes.components.at(name); };
+  for (const char* name : {"shape_accuracy", "colour_accuracy", "relation_accuracy", "blank", "coverage"})
+    json[name] = part(name).mean().item<double>();
+  const Tensor both = (part("shape_accuracy") > 0.99).logical_and(part("colour_accuracy") > 0.99);  // [B]
   json["both_right"] = both.to(at::kDouble).mean().item<double>();
   json["symmetry_error"] = literal_symmetry_error(images).mean().item<double>();
   return json;
@@ -91,7 +96,8 @@ inline nlohmann::json evaluate(const std::filesystem::path& folder, std::uint64_
   const auto clip = pipeline.clip();
   nlohmann::json json;
   json["vae"] = {{"psnr_db", reconstruction_psnr(pipeline.vae(), held_out)}};
-  json["clip"] = {{"zero_shot_accuracy", zero_shot_accuracy(*clip, singles)}, {"zero_shot_accuracy_held_out_pairs", zero_shot_accuracy(*clip, new_pairs)}};
+  json["clip"] = {{"zero_shot_accuracy", zero_shot_accuracy(*clip, singles)},
+                  {"zero_shot_accuracy_held_out_pairs", zero_shot_accuracy(*clip, new_pairs)}};
   json["real_pictures"] = detail::judge(singles.images.to(at::kFloat).div(255), detail::true_captions(singles, Rng::derive(seed, 104)));
 
   std::vector<std::string> seen, unseen;
@@ -103,7 +109,8 @@ inline nlohmann::json evaluate(const std::filesystem::path& folder, std::uint64_
   json["samples_held_out_pairs"] = detail::judge(sample_pictures(pipeline, unseen, 2000), unseen);
   Rng rng = Rng::derive(seed, 105);
   std::vector<std::string> two;
-  for (const Scene& scene : draw_pictures(48, Rng::derive(seed, 106), {.two_objects = 1}).scenes) two.push_back(compose_caption(describe(scene, rng)));
+  const PictureSet pairs = draw_pictures(48, Rng::derive(seed, 106), {.two_objects = 1});
+  for (const Scene& scene : pairs.scenes) two.push_back(compose_caption(describe(scene, rng)));
   json["samples_two_objects"] = detail::judge(sample_pictures(pipeline, two, 3000), two);
   json["sampler"] = {{"name", "ddim"}, {"steps", kSampleSteps}, {"guidance", kSampleGuidance}};
   return json;

@@ -32,7 +32,8 @@ struct Options {
   fs::path out = "examples/models/tiny-shapes", work = "runs/pretrain";
   std::uint64_t seed = 0;
   int threads = 1;
-  std::int64_t pictures = 20000, vae_steps = 1200, clip_steps = 2000, unet_steps = 8000;
+  std::int64_t pictures = 20000, vae_steps = 1200, clip_steps = 3000, unet_steps = 6000;
+  std::string note;
   int repeats = 4;
   bool evaluate_only = false;
 };
@@ -53,9 +54,9 @@ nlohmann::json stage_json(const StageReport& report, std::int64_t batch, std::in
 }
 
 std::string command(const Options& o) {
-  return "rt-pretrain --out examples/models/tiny-shapes --seed " + std::to_string(o.seed) + " --threads " + std::to_string(o.threads) + " --pictures " +
-         std::to_string(o.pictures) + " --vae-steps " + std::to_string(o.vae_steps) + " --clip-steps " + std::to_string(o.clip_steps) + " --unet-steps " +
-         std::to_string(o.unet_steps);
+  const auto option = [](const char* name, auto value) { return std::string(" --") + name + " " + std::to_string(value); };
+  return "rt-pretrain --out examples/models/tiny-shapes" + option("seed", o.seed) + option("threads", o.threads) + option("pictures", o.pictures) +
+         option("vae-steps", o.vae_steps) + option("clip-steps", o.clip_steps) + option("unet-steps", o.unet_steps);
 }
 
 /// Trains every stage that is not finished yet and writes the folder; returns the "training" part of the report.
@@ -69,7 +70,8 @@ nlohmann::json pretrain_all(const Options& o) {
 
   const auto vae = train_vae(pictures, held_out, o.work, {.steps = o.vae_steps, .average = 0.995, .seed = 10 * o.seed}, kVaeBatch);
   const auto clip = train_clip(tokenizer, pictures, held_out, o.work,
-                               {.steps = o.clip_steps, .learning_rate = 1e-3, .beta2 = 0.98, .weight_decay = 0.01, .average = 0.995, .seed = 10 * o.seed + 1}, kClipBatch);
+                               {.steps = o.clip_steps, .warm_up = 200, .beta2 = 0.98, .weight_decay = 0.01, .average = 0.995, .seed = 10 * o.seed + 1},
+                               kClipBatch);
   const Tensor latents = encode_pictures(*vae.network, pictures, at::arange(o.pictures));
   const auto preview = [&](std::int64_t step, const Denoiser& denoiser) {
     write_model_folder(o.work / "preview", {vae.network, denoiser.unet, denoiser.text, nullptr}, vocabulary);
@@ -85,6 +87,7 @@ nlohmann::json pretrain_all(const Options& o) {
           {"pictures", o.pictures},
           {"hardware", hardware_name()},
           {"libtorch", TORCH_VERSION},
+          {"note", o.note},
           {"vae", stage_json(vae.report, kVaeBatch, {vae.network.get()})},
           {"clip", stage_json(clip.report, kClipBatch, {clip.network.get()})},
           {"unet", stage_json(denoiser.report, kUnetBatch, {denoiser.network.unet.get(), denoiser.network.text.get()})}};
@@ -104,6 +107,7 @@ int run(int argc, char** argv) {
   app.add_option("--clip-steps", o.clip_steps, "Steps of the CLIP")->check(CLI::PositiveNumber);
   app.add_option("--unet-steps", o.unet_steps, "Steps of the UNet and its text encoder")->check(CLI::PositiveNumber);
   app.add_option("--repeats", o.repeats, "Samples for each colour and shape in the evaluation")->check(CLI::PositiveNumber);
+  app.add_option("--note", o.note, "A remark on this training for the model card");
   app.add_flag("--evaluate", o.evaluate_only, "Train nothing: measure the folder --out again and rewrite its report and README");
   CLI11_PARSE(app, argc, argv);
 

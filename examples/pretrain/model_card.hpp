@@ -46,8 +46,9 @@ std::string word_list(const Table& table) {
 
 inline std::string sample_row(const char* name, const nlohmann::json& m) {
   const auto percent = [&](const char* key) { return number(100 * m.at(key).get<double>(), "%.0f%%"); };
-  return "| " + std::string(name) + " | " + std::to_string(m.at("pictures").get<int>()) + " | " + percent("shape_accuracy") + " | " + percent("colour_accuracy") + " | " +
-         percent("both_right") + " | " + percent("relation_accuracy") + " | " + number(m.at("coverage").get<double>(), "%.2f") + " | " +
+  return "| " + std::string(name) + " | " + std::to_string(m.at("pictures").get<int>()) + " | " + percent("shape_accuracy") + " | " +
+         percent("colour_accuracy") + " | " + percent("both_right") + " | " + percent("relation_accuracy") + " | " +
+         number(m.at("coverage").get<double>(), "%.2f") + " | " +
          number(m.at("symmetry_error").get<double>(), "%.2f") + " |\n";
 }
 
@@ -63,6 +64,7 @@ inline std::string stage_row(const char* name, const nlohmann::json& training, c
 /// report: {"training": {...}, "evaluation": {...}} as main writes it.
 inline void write_model_card(const std::filesystem::path& folder, const nlohmann::json& report) {
   const nlohmann::json &training = report.at("training"), &measured = report.at("evaluation");
+  const auto note = training.value("note", std::string());
   std::string held_out;
   for (const auto& [shape, colour] : kHeldOutPairs)
     held_out += (held_out.empty() ? "" : ", ") + std::string(kObjectColours[static_cast<std::size_t>(colour)].name) + " " +
@@ -84,7 +86,8 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
       "## Quality\n\n"
       "- VAE: " + detail::number(measured.at("vae").at("psnr_db").get<double>(), "%.1f") + " dB on new pictures.\n"
       "- CLIP: the right one of 48 captions for " + detail::number(100 * measured.at("clip").at("zero_shot_accuracy").get<double>(), "%.1f") +
-      "% of new pictures, " + detail::number(100 * measured.at("clip").at("zero_shot_accuracy_held_out_pairs").get<double>(), "%.1f") + "% for the held-out pairs.\n"
+      "% of new pictures, " + detail::number(100 * measured.at("clip").at("zero_shot_accuracy_held_out_pairs").get<double>(), "%.1f") +
+      "% for the held-out pairs.\n"
       "- Samples, judged by the analytic detector (`ShapeReward`); its own accuracy is the first row:\n\n"
       "| pictures | number | shape right | colour right | both | relation | coverage | symmetry error |\n|---|---|---|---|---|---|---|---|\n";
   text += detail::sample_row("drawn, one object", measured.at("real_pictures"));
@@ -96,7 +99,7 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
       "## Training\n\n```\n" + training.at("command").get<std::string>() + "\n```\n\n" + training.at("hardware").get<std::string>() + ", " +
       std::to_string(training.at("threads").get<int>()) + " thread(s), LibTorch " + training.at("libtorch").get<std::string>() + ", seed " +
       std::to_string(training.at("seed").get<long long>()) + ", " + std::to_string(training.at("pictures").get<long long>()) +
-      " drawn pictures. Times include other work on the machine.\n\n"
+      " drawn pictures. Times include other work on the machine." + (note.empty() ? "" : " " + note) + "\n\n"
       "| stage | loss | parameters | steps | batch | time | last loss |\n|---|---|---|---|---|---|---|\n";
   text += detail::stage_row("VAE", training, "vae", "L1 + squared error, colours and colour differences, objects 4x");
   text += detail::stage_row("CLIP", training, "clip", "contrastive, all true pairs of a batch");

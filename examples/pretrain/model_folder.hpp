@@ -10,6 +10,7 @@
 #include <examples/pretrain/tiny_models.hpp>
 #include <reward_tuner/backend/safetensors.hpp>
 #include <reward_tuner/backend/weights.hpp>
+#include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/io/json_file.hpp>
 
 namespace reward_tuner::pretrain {

@@ -2,14 +2,18 @@
 #pragma once
 #include <ATen/ops/arange.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/nll_loss.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/types.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <numbers>
 #include <string>
 #include <vector>
 
@@ -21,16 +25,52 @@
 
 namespace reward_tuner::pretrain {
 
-/// Random weights; the temperature starts at CLIP's 0.07.
+namespace detail {
+
+/// Sines and cosines of a patch's row and column, the class token's row zero: patches know their neighbours from the first step.  [N,D]
+inline Tensor patch_waves(std::int64_t grid, std::int64_t width) {
+  const std::int64_t waves = width / 4;
+  Tensor table = at::zeros({grid * grid + 1, width});
+  auto rows = table.accessor<float, 2>();
+  for (std::int64_t patch = 0; patch < grid * grid; ++patch)
+    for (std::int64_t wave = 0; wave < waves; ++wave) {
+      const double frequency = std::numbers::pi / 2 * std::pow(1.0 / 16, static_cast<double>(wave) / static_cast<double>(waves - 1));
+      const double down = frequency * static_cast<double>(patch / grid), across = frequency * static_cast<double>(patch % grid);
+      const double values[] = {std::sin(down), std::cos(down), std::sin(across), std::cos(across)};
+      for (std::int64_t i = 0; i < 4; ++i) rows[patch + 1][4 * wave + i] = static_cast<float>(0.5 * values[i]);
+    }
+  return table;
+}
+
+/// "a COLOUR SHAPE" of the pairs that training shows, and where each pair stands in that list (-1 for held-out pairs).
+struct PairCaptions {
+  std::vector<std::string> texts;
+  std::array<std::array<std::int64_t, kObjectColours.size()>, kShapeNames.size()> place;
+
+  PairCaptions() {
+    for (std::size_t shape = 0; shape < kShapeNames.size(); ++shape)
+      for (std::size_t colour = 0; colour < kObjectColours.size(); ++colour) {
+        const auto s = static_cast<int>(shape), c = static_cast<int>(colour);
+        place[shape][colour] = is_held_out(s, c) ? -1 : static_cast<std::int64_t>(texts.size());
+        if (!is_held_out(s, c)) texts.push_back(object_phrase({s, c, ObjectSize::kUnnamed}));
+      }
+  }
+};
+
+}  // namespace detail
+
+/// Random weights with waves as positions; the temperature starts at CLIP's 0.07.
 inline std::shared_ptr<ClipModel> make_clip(const ClipTokenizer& tokenizer, Rng rng) {
   const ClipImageOptions image{.shortest_edge = kPictureSide, .crop_size = kPictureSide};
   auto clip = std::make_shared<ClipModel>(tiny_clip_config(tokenizer), tokenizer, ClipImagePreprocessor(image));
   for (const auto& part : clip->children()) initialise(*part, rng);
   const torch::NoGradGuard no_grad;
+  const ClipVisionConfig& vision = clip->config().vision;
   for (auto& [name, weight] : state_dict(*clip)) {
     if (name == "logit_scale") weight.fill_(std::log(1 / 0.07));
-    if (name.ends_with("_embedding.weight") || name.ends_with("class_embedding"))
-      if (name.find("patch") == std::string::npos) weight.mul_(0.2);
+    else if (name == "vision_model.embeddings.position_embedding.weight")
+      weight.copy_(detail::patch_waves(vision.image_size / vision.patch_size, vision.hidden_size));
+    else if (name.starts_with("text_model.embeddings.") || name.ends_with("class_embedding")) weight.mul_(0.2);
   }
   return clip;
 }
@@ -51,7 +91,9 @@ inline bool is_true_of(const Caption& caption, const Scene& scene) {
 }
 
 /// CLIP's symmetric cross-entropy (Radford et al. 2021, Fig. 3) of one batch. Short captions fit several pictures of a batch, so the target
-/// of a row is spread evenly over all true pairs. Pictures carry a little noise: the reward will see decoded latents, not clean drawings.
+/// of a row is spread evenly over all true pairs. Pictures of one object must also find their pair among the captions of all pairs, which
+/// puts every confusable shape and colour beside the true one in each batch. Pictures carry a little noise: the reward will see decoded
+/// latents, not clean drawings.
 inline Tensor contrastive_loss(const ClipModel& clip, const PictureSet& pictures, std::int64_t batch, Rng& rng) {
   const Tensor rows = random_rows(rng, pictures.images.size(0), batch);  // [B]
   std::vector<Caption> captions;
@@ -66,12 +108,25 @@ inline Tensor contrastive_loss(const ClipModel& clip, const PictureSet& pictures
   auto pair = pairs.accessor<float, 2>();
   for (std::int64_t i = 0; i < batch; ++i)
     for (std::int64_t j = 0; j < batch; ++j) pair[i][j] = is_true_of(captions[static_cast<std::size_t>(j)], *scenes[static_cast<std::size_t>(i)]);
-  const Tensor clean = (pictures.signed_images(rows) + 1) / 2;                                                            // [B,3,H,W]
-  const Tensor noisy = clean + 0.05 * rng.uniform({batch, 1, 1, 1}) * rng.normal(clean.sizes());                          // [B,3,H,W]
-  const Tensor logits = clip.scale().clamp_max(100) * clip.image_features(noisy).matmul(clip.text_features(texts).t());  // [B,B]
-  const Tensor by_picture = (pairs / pairs.sum(1, true)) * at::log_softmax(logits, 1);                                    // [B,B]
-  const Tensor by_caption = (pairs / pairs.sum(0, true)) * at::log_softmax(logits, 0);                                    // [B,B]
-  return -0.5 * (by_picture.sum() + by_caption.sum()) / static_cast<double>(batch);
+  const detail::PairCaptions pair_captions;
+  std::vector<std::int64_t> single, place;
+  for (std::int64_t i = 0; i < batch; ++i) {
+    const auto& objects = scenes[static_cast<std::size_t>(i)]->objects;
+    if (objects.size() != 1) continue;
+    single.push_back(i);
+    place.push_back(pair_captions.place[static_cast<std::size_t>(objects[0].shape)][static_cast<std::size_t>(objects[0].colour)]);
+  }
+  texts.insert(texts.end(), pair_captions.texts.begin(), pair_captions.texts.end());
+  const Tensor clean = (pictures.signed_images(rows) + 1) / 2;                                              // [B,3,H,W]
+  const Tensor noisy = clean + 0.05 * rng.uniform({batch, 1, 1, 1}) * rng.normal(clean.sizes());            // [B,3,H,W]
+  const Tensor seen = clip.scale().clamp_max(100) * clip.image_features(noisy);                             // [B,P]
+  const Tensor logits = seen.matmul(clip.text_features(texts).t());                                         // [B,B+pairs]
+  const Tensor by_picture = (pairs / pairs.sum(1, true)) * at::log_softmax(logits.slice(1, 0, batch), 1);   // [B,B]
+  const Tensor by_caption = (pairs / pairs.sum(0, true)) * at::log_softmax(logits.slice(1, 0, batch), 0);   // [B,B]
+  const Tensor contrast = -0.5 * (by_picture.sum() + by_caption.sum()) / static_cast<double>(batch);        // []
+  if (single.empty()) return contrast;
+  const Tensor choices = logits.slice(1, batch).index_select(0, at::tensor(single));                        // [S,pairs]
+  return contrast + at::nll_loss(at::log_softmax(choices, 1), at::tensor(place));                           // []
 }
 
 /// Share of single-object pictures whose best of the 48 captions "a COLOUR SHAPE" is the true one.
@@ -79,7 +134,8 @@ inline double zero_shot_accuracy(const ClipModel& clip, const PictureSet& pictur
   const torch::NoGradGuard no_grad;
   std::vector<std::string> prompts;
   for (int shape = 0; shape < static_cast<int>(kShapeNames.size()); ++shape)
-    for (int colour = 0; colour < static_cast<int>(kObjectColours.size()); ++colour) prompts.push_back(object_phrase({shape, colour, ObjectSize::kUnnamed}));
+    for (int colour = 0; colour < static_cast<int>(kObjectColours.size()); ++colour)
+      prompts.push_back(object_phrase({shape, colour, ObjectSize::kUnnamed}));
   const Tensor texts = clip.text_features(prompts);  // [48,P]
   std::int64_t right = 0, singles = 0;
   for (const Tensor& part : at::arange(pictures.images.size(0)).split(100)) {
@@ -102,7 +158,9 @@ inline Trained<std::shared_ptr<ClipModel>> train_clip(const ClipTokenizer& token
   run.train([&](Rng& rng) { return contrastive_loss(*clip, pictures, batch, rng); },
             [&](std::int64_t step) {
               if (step % (5 * options.log_every) != 0) return;
-              std::printf("clip step %lld: zero-shot accuracy %.3f\n", static_cast<long long>(step), zero_shot_accuracy(*clip, held_out));
+              double accuracy = 0;
+              run.with_average([&] { accuracy = zero_shot_accuracy(*clip, held_out); });
+              std::printf("clip step %lld: zero-shot accuracy %.3f\n", static_cast<long long>(step), accuracy);
               std::fflush(stdout);
             });
   run.use_average();

@@ -70,10 +70,10 @@ inline Tensor signal_levels(const NoiseSchedule& schedule) {
   return at::tensor(levels);
 }
 
-/// Trains or finishes training in `work`; leaves the averaged weights. `watch(step, denoiser)` sees the averaged weights every `watch_every` steps.
+/// Trains or finishes training in `work`; leaves the averaged weights, which `watch(step, denoiser)` sees every `watch_every` steps too.
 inline Trained<Denoiser> train_denoiser(const ClipTokenizer& tokenizer, const Tensor& latents, const std::vector<Scene>& scenes,
-                                        const std::filesystem::path& work, const TrainingOptions& options, std::int64_t batch, std::int64_t watch_every,
-                                        const std::function<void(std::int64_t, const Denoiser&)>& watch) {
+                                        const std::filesystem::path& work, const TrainingOptions& options, std::int64_t batch,
+                                        std::int64_t watch_every, const std::function<void(std::int64_t, const Denoiser&)>& watch) {
   const Denoiser denoiser = make_denoiser(tokenizer, Rng::derive(options.seed, 3));
   const Tensor abar = signal_levels(NoiseSchedule());
   TrainingRun run("unet", work, {{"unet", denoiser.unet}, {"text", denoiser.text}}, options);

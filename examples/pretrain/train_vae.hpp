@@ -23,7 +23,9 @@ namespace detail {
 
 /// Channels that carry colour c through the untrained network: +x, -x and two constants in a group of their own, so that the group's
 /// normalisation keeps the colour's size and silu(x) - silu(-x) = x brings it back unchanged.
-inline std::int64_t colour_channel(std::int64_t colour, std::int64_t role, std::int64_t width, std::int64_t groups) { return colour * (width / groups) + role; }
+inline std::int64_t colour_channel(std::int64_t colour, std::int64_t role, std::int64_t width, std::int64_t groups) {
+  return colour * (width / groups) + role;
+}
 
 /// Makes a convolution hand the colour channels on: each tap in rows [0, taps) x columns [0, taps) from `first` carries an equal share.
 inline void pass_colours(Conv2d& conv, std::int64_t groups, std::int64_t first, std::int64_t taps) {
@@ -32,7 +34,8 @@ inline void pass_colours(Conv2d& conv, std::int64_t groups, std::int64_t first, 
     for (std::int64_t role = 0; role < 4; ++role) {
       Tensor row = conv.weight[colour_channel(colour, role, out, groups)];  // [in,k,k]
       row.zero_();
-      row[colour_channel(colour, role, in, groups)].slice(0, first, first + taps).slice(1, first, first + taps).fill_(1.0 / static_cast<double>(taps * taps));
+      Tensor square = row[colour_channel(colour, role, in, groups)].slice(0, first, first + taps).slice(1, first, first + taps);  // [taps,taps]
+      square.fill_(1.0 / static_cast<double>(taps * taps));
       conv.bias[colour_channel(colour, role, out, groups)].zero_();
     }
 }

@@ -151,7 +151,8 @@ class TrainingRun {
   }
   void update_average() {
     if (options_.average <= 0) return;
-    const double decay = std::min(options_.average, (1.0 + static_cast<double>(step_)) / (10.0 + static_cast<double>(step_)));  // young averages forget faster
+    const auto age = static_cast<double>(step_);
+    const double decay = std::min(options_.average, (1 + age) / (10 + age));  // young averages forget faster
     for (const auto& [key, weight] : weights()) average_.at(key).lerp_(weight, 1 - decay);
   }
 

@@ -67,6 +67,12 @@ void randomise(const Lora& lora, std::uint64_t seed = 9) {
 
 Tensor picture() { return Rng(3).normal({2, 2, 6, 6}); }
 
+/// The network's output without adapters. Frozen first: LibTorch picks another matrix product, with other rounding, for weights that need gradients.
+Tensor frozen_output(const std::shared_ptr<Net>& net) {
+  for (auto& p : net->parameters()) p.requires_grad_(false);
+  return net->forward(picture());
+}
+
 bool equal(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   bool same = a.size() == b.size();
   for (std::size_t i = 0; same && i < a.size(); ++i) same = a[i].equal(b[i]);
@@ -95,8 +101,8 @@ std::map<std::string, Tensor> tensors_in(const std::string& form, bool alpha) {
 }  // namespace
 
 TEST_CASE("lora: attaching freezes the base, changes nothing, and starts as peft's gaussian") {
+  const Tensor before = frozen_output(std::make_shared<Net>());
   auto net = std::make_shared<Net>();
-  const Tensor before = net->forward(picture());
   Lora lora = Lora::attach(*net, {.rank = 2, .seed = 5});
   CHECK(net->forward(picture()).equal(before));
   for (const auto& p : net->parameters()) CHECK_FALSE(p.requires_grad());
@@ -113,7 +119,6 @@ TEST_CASE("lora: attaching freezes the base, changes nothing, and starts as peft
     CHECK((p.scalar_type() == at::kFloat));
     CHECK((name.find("lora_B") == std::string::npos) == (p.abs().max().item<double>() > 0));
   }
-  auto wide = std::make_shared<Net>();
   struct Big : torch::nn::Module {
     Big() { register_module("to_q", std::make_shared<Linear>(2000, 3)); }
   } big;
@@ -178,7 +183,7 @@ TEST_CASE("lora: gradients by autograd agree with differences, for a convolution
 TEST_CASE("lora: set_scale, detach and merge") {
   const torch::NoGradGuard no_grad;
   auto net = std::make_shared<Net>();
-  const Tensor base = net->forward(picture());
+  const Tensor base = frozen_output(net);
   Lora lora = Lora::attach(*net, {.rank = 2, .alpha = 4, .targets = {"all"}});
   randomise(lora);
   const Tensor tuned = net->forward(picture());
@@ -335,7 +340,7 @@ TEST_CASE("lora: files that do not fit are named errors and leave the network as
   fails(with({{"attn.to_q.lora_A.weight", at::rand({2, 6})}}), "two tensors for the same factor of 'attn.to_q'");
   fails(with({{"unet.attn.to_q.alpha", at::rand({2})}}), "must be one number, found shape [2]");
   fails(with({{"unet.attn.to_q.alpha", at::full({}, NAN)}}), "alpha of 'attn.to_q' is not finite");
-  fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({2, 6})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 3})}}), "found");
+  fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({2, 6})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 3})}}), "have the shapes [2,6] and [6,3]");
   fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({2, 5})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 2})}}), "'attn.to_k': found factors of shape [2,5] and [6,2], wanted [2,6] and [6,2]");
   fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 2})}}), "wanted [rank, in, ...]");
   fails(good, "use_dora is boolean true", {{"lora_adapter_metadata", R"({"unet.lora_alpha":1,"unet.use_dora":true})"}});
@@ -357,7 +362,7 @@ TEST_CASE("lora: fp16 and bf16 networks get float32 factors, and training moves 
   const Tensor out = net->forward(picture().to(at::kBFloat16));
   CHECK((out.scalar_type() == at::kBFloat16));
   const auto grads = torch::autograd::grad({out.to(at::kFloat).square().sum()}, lora.parameters());
-  for (const auto& g : grads) CHECK((g.scalar_type() == at::kFloat && g.abs().max().item<double>() > 0)));
+  for (const auto& g : grads) CHECK((g.scalar_type() == at::kFloat && g.abs().max().item<double>() > 0));
   CHECK(net->attn->q->weight.equal(weight));
 }
 

@@ -62,7 +62,7 @@ TEST_CASE("weights: floating-point values are converted to the module's dtype") 
   tensors["first.weight"] = tensors["first.weight"].to(at::kHalf);
   tensors["first.bias"] = tensors["first.bias"].to(at::kBFloat16);
   Net net;
-  net.to(at::kDouble);
+  net.first->to(at::kDouble);
   load_weights(net, File(tensors).open());
   CHECK((net.first->weight.scalar_type() == at::kDouble));
   CHECK(net.first->weight.equal(tensors["first.weight"].to(at::kDouble)));
@@ -117,7 +117,7 @@ TEST_CASE("weights: rename maps keys, an empty name skips, two keys for one name
   const auto want = good();
   for (const auto& [name, tensor] : want) tensors["model." + name] = tensor;
   tensors["optimizer"] = at::rand({9});
-  LoadOptions options{.rename = [](std::string key) { return key == "optimizer" ? std::string() : key.substr(6); }};
+  const LoadOptions options{.rename = [](std::string key) { return key.substr(key.size() < 6 || key == "optimizer" ? key.size() : 6); }};
   Net net;
   load_weights(net, File(tensors).open(), options);
   CHECK(net.second->weight.equal(want.at("second.weight")));

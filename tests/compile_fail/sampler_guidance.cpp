@@ -4,7 +4,9 @@
 struct Mine {
   using Role = SamplerRole;
   static constexpr std::string_view kName = "mine";
-  struct Options {};
+  struct Options {
+    int num_steps = 3;
+  };
   explicit Mine(Options) {}
   SamplerSchedule schedule(const NoiseSchedule&) const { return {}; }
 #ifdef REWARD_TUNER_GOOD_TWIN

@@ -6,7 +6,9 @@ struct Mine {
 #ifdef REWARD_TUNER_GOOD_TWIN
   static constexpr std::string_view kName = "mine";
 #endif
-  struct Options {};
+  struct Options {
+    int num_steps = 3;
+  };
   explicit Mine(Options) {}
   SamplerSchedule schedule(const NoiseSchedule&) const { return {}; }
   double guidance() const { return 1.0; }

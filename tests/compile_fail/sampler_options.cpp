@@ -5,7 +5,9 @@ struct Mine {
   using Role = SamplerRole;
   static constexpr std::string_view kName = "mine";
 #ifdef REWARD_TUNER_GOOD_TWIN
-  struct Options {};
+  struct Options {
+    int num_steps = 3;
+  };
   explicit Mine(Options) {}
 #endif
   SamplerSchedule schedule(const NoiseSchedule&) const { return {}; }

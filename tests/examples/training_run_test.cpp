@@ -45,10 +45,15 @@ TEST_CASE("TrainingRun: a run that dies continues bit for bit from its checkpoin
     const Folder folder;
     const auto linear = network();
     TrainingRun run("toy", folder.path, {{"net", linear}}, options);
-    run.train([&](Rng& rng) { return regression_loss(*linear, rng); });
+    double first = 0;
+    run.train([&](Rng& rng) {
+      const Tensor loss = regression_loss(*linear, rng);
+      if (first == 0) first = loss.item<double>();
+      return loss;
+    });
     run.use_average();
     straight = linear->weight.detach().clone();
-    CHECK(run.report().loss < 0.3);
+    CHECK(run.report().loss < 0.7 * first);  // the mean over all steps
     CHECK(run.report().steps == 30);
   }
   {

@@ -64,7 +64,7 @@ double gain(std::uint64_t seed, PredictionType prediction, typename Tuner::Optio
 }
 
 template <class Tuner>
-void check_learning(const char* name, PredictionType prediction, typename Tuner::Options options, double margin) {
+void check_learning(const std::string& name, PredictionType prediction, typename Tuner::Options options, double margin) {
   double mean_control = 0;
   for (const std::uint64_t seed : {1, 2, 3}) {
     const double learned = gain<Tuner>(seed, prediction, options, false), control = gain<Tuner>(seed, prediction, options, true);

@@ -14,8 +14,9 @@ concept RewardPolicy = require::role<P, RewardRole> && require::name<P> && requi
 /// Turns a model's noise levels into a table of steps.
 ///  1. `SamplerSchedule schedule(const NoiseSchedule&) const`: its rows answer `coefficients(k)` and `timestep(k)`.
 ///  2. `double guidance() const`: the classifier-free guidance scale of ordinary rollouts; 1 means the condition alone.
+///  3. Its Options have `int num_steps`, the T that step selections are checked against.
 template <class P>
-concept SamplerPolicy = require::role<P, SamplerRole> && require::name<P> && require::options<P> && require::schedule<P> && require::guidance_scale<P>;
+concept SamplerPolicy = require::role<P, SamplerRole> && require::name<P> && require::options<P> && require::num_steps<P> && require::schedule<P> && require::guidance_scale<P>;
 
 /// How much of the adjoint enters the network's input at step k.
 ///  1. `double input_gain(int k) const` in [0, 1]: 0 stops the gradient, 1 passes all of it.

@@ -1,6 +1,9 @@
 // One sentence for each thing a policy lacks: the atoms of concepts.hpp asserted one by one at class scope, so that the first
 // missing one is the only error a compiler prints.
 #pragma once
+#include <string_view>
+#include <type_traits>
+
 #include <reward_tuner/core/concepts.hpp>
 
 namespace reward_tuner::detail {
@@ -22,11 +25,12 @@ struct ExplainReward {
 
 template <class P>
 struct ExplainSampler {
-  static constexpr bool n = require::name<P>, o = require::options<P>, s = require::schedule<P>, g = require::guidance_scale<P>;
+  static constexpr bool n = require::name<P>, o = require::options<P>, t = require::num_steps<P>, s = require::schedule<P>, g = require::guidance_scale<P>;
   static_assert(n, "[SamplerPolicy] missing: static constexpr std::string_view kName");
   static_assert(only_if<n, o>, "[SamplerPolicy] missing: a nested type Options and a constructor from it");
-  static_assert(only_if<n && o, s>, "[SamplerPolicy] missing: SamplerSchedule schedule(const NoiseSchedule&) const");
-  static_assert(only_if<n && o && s, g>, "[SamplerPolicy] missing: double guidance() const");
+  static_assert(only_if<n && o, t>, "[SamplerPolicy] missing: int num_steps in its Options");
+  static_assert(only_if<n && o && t, s>, "[SamplerPolicy] missing: SamplerSchedule schedule(const NoiseSchedule&) const");
+  static_assert(only_if<n && o && t && s, g>, "[SamplerPolicy] missing: double guidance() const");
   static constexpr bool value = true;
 };
 
@@ -77,5 +81,17 @@ struct ExplainRegularizer {
   static_assert(only_if<n && o && r, w>, "[RegularizerPolicy] missing: double weight() const");
   static constexpr bool value = true;
 };
+
+/// Stands in for a reward that was not given, after that was said.
+struct NoReward {
+  using Role = RewardRole;
+  static constexpr std::string_view kName = "none";
+  static constexpr bool kDifferentiable = true, kPerGroup = false;
+  RewardResult score(const RewardInput&) const;
+};
+
+/// The given policy, or the default for one without Options, after that was explained: the members made of Options stay well formed.
+template <class Given, class Default>
+using usable = std::conditional_t<require::options<Given>, Given, Default>;
 
 }  // namespace reward_tuner::detail

@@ -21,6 +21,8 @@ template <class P>
 concept name = requires { { P::kName } -> std::convertible_to<std::string_view>; };
 template <class P>
 concept options = requires(typename P::Options o) { P(o); };
+template <class P>
+concept num_steps = requires(const typename P::Options o) { { o.num_steps } -> std::convertible_to<int>; };
 template <class P, class Role>
 concept role = std::same_as<typename P::Role, Role>;
 

@@ -49,8 +49,8 @@ inline BytePairEncoding::Vocabulary tokenizer_vocabulary(const nlohmann::json& j
   REWARD_TUNER_CHECK(json.is_object(), "[Tokenizer] the vocabulary of ", where, " must be an object of token to id, found ", json.type_name());
   BytePairEncoding::Vocabulary vocabulary;
   for (const auto& [token, id] : json.items()) {
-    REWARD_TUNER_CHECK(id.is_number_integer() && id.get<std::int64_t>() >= 0 && id.get<std::int64_t>() <= std::numeric_limits<std::int32_t>::max(), "[Tokenizer] the id of \"", token,
-                       "\" in ", where, " must be an integer in [0, 2^31), found ", id.dump());
+    const bool fits = id.is_number_integer() && id.get<std::int64_t>() >= 0 && id.get<std::int64_t>() <= std::numeric_limits<std::int32_t>::max();
+    REWARD_TUNER_CHECK(fits, "[Tokenizer] the id of \"", token, "\" in ", where, " must be an integer in [0, 2^31), found ", id.dump());
     vocabulary.emplace(token, id.get<std::int64_t>());
   }
   return vocabulary;

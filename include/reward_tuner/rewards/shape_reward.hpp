@@ -47,10 +47,11 @@ inline bool relation_holds(Relation relation, const DetectedObject& a, const Det
 
 }  // namespace detail
 
-/// Compares detected objects with a caption. Each caption object is given its own detection so that the sum of colour and shape scores is largest
-/// (objects without a detection score 0). An object's confidence is (colour score + shape score) / 2. The value is the mean over the objects and, where
-/// the caption has a relation of place, of the smaller object confidence if the relation holds and 0 if not. Objects that nobody asked for
-/// dilute it: the value is multiplied by wanted / found when more are found than wanted. Size and background words are not judged.
+/// Compares detected objects with a caption. Each caption object is given its own detection so that the sum of colour and shape scores is
+/// largest (objects without a detection score 0). An object's confidence is (colour score + shape score) / 2. The value is the mean over the
+/// objects and, where the caption has a relation of place, of the smaller object confidence if the relation holds and 0 if not. Objects that
+/// nobody asked for dilute it: the value is multiplied by wanted / found when more are found than wanted. Size and background words are not
+/// judged.
 inline ShapeJudgement judge_shapes(const Caption& caption, const std::vector<DetectedObject>& found) {
   const std::size_t wanted = caption.objects.size();
   REWARD_TUNER_CHECK(wanted == 1 || wanted == 2, "[ShapeReward] wanted a caption of one or two objects, found ", wanted);

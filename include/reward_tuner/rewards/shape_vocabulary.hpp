@@ -120,7 +120,8 @@ inline std::string compose_caption(const Caption& caption) {
 
 /// Every word the grammar can produce, each once: what the tokenizer is trained on.
 inline std::vector<std::string> caption_words() {
-  std::vector<std::string> words = {"a", "an", "the", "picture", "of", "small", "large", "and", "left", "right", "above", "below", "to", "on", "background"};
+  std::vector<std::string> words = {"a",    "an",    "the",   "picture", "of", "small", "large",     "and",
+                                    "left", "right", "above", "below",   "to", "on",    "background"};
   for (const auto& name : kShapeNames) words.emplace_back(name);
   for (const auto& colour : kObjectColours) words.emplace_back(colour.name);
   for (const auto& colour : kBackgroundColours) words.emplace_back(colour.name);

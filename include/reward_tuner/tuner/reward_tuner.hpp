@@ -64,20 +64,23 @@ class RewardTuner {
   static_assert(known == sizeof...(Policies), "[RewardTuner] a policy names a Role that RewardTuner does not know");
 
  public:
-  using Reward = policy_for<RewardRole, void, Policies...>;
-  using Sampler = policy_for<SamplerRole, Ddim, Policies...>;
-  using GradientStop = policy_for<GradientStopRole, StopInput, Policies...>;
-  using StepSelection = policy_for<StepSelectionRole, SpreadSteps, Policies...>;
-  using Exploration = policy_for<ExplorationRole, NoExploration, Policies...>;
-  using Objective = policy_for<ObjectiveRole, DirectGradient, Policies...>;
-  using Regularizer = policy_for<RegularizerRole, NoRegularizer, Policies...>;
+  using Reward = policy_for<RewardRole, detail::NoReward, Policies...>;
+  using Sampler = detail::usable<policy_for<SamplerRole, Ddim, Policies...>, Ddim>;
+  using GradientStop = detail::usable<policy_for<GradientStopRole, StopInput, Policies...>, StopInput>;
+  using StepSelection = detail::usable<policy_for<StepSelectionRole, SpreadSteps, Policies...>, SpreadSteps>;
+  using Exploration = detail::usable<policy_for<ExplorationRole, NoExploration, Policies...>, NoExploration>;
+  using Objective = detail::usable<policy_for<ObjectiveRole, DirectGradient, Policies...>, DirectGradient>;
+  using Regularizer = detail::usable<policy_for<RegularizerRole, NoRegularizer, Policies...>, NoRegularizer>;
 
  private:
   // At class scope, so that a mistake prints its sentence and nothing else.
-  static_assert(detail::ExplainReward<Reward>::value && detail::ExplainSampler<Sampler>::value && detail::ExplainGradientStop<GradientStop>::value &&
-                detail::ExplainStepSelection<StepSelection>::value && detail::ExplainExploration<Exploration>::value &&
-                detail::ExplainObjective<Objective>::value && detail::ExplainRegularizer<Regularizer>::value);
-  static_assert(Reward::kDifferentiable, "[DirectGradient] needs a differentiable reward; this one is a black box");
+  static_assert(detail::ExplainReward<Reward>::value && detail::ExplainSampler<policy_for<SamplerRole, Ddim, Policies...>>::value &&
+                detail::ExplainGradientStop<policy_for<GradientStopRole, StopInput, Policies...>>::value &&
+                detail::ExplainStepSelection<policy_for<StepSelectionRole, SpreadSteps, Policies...>>::value &&
+                detail::ExplainExploration<policy_for<ExplorationRole, NoExploration, Policies...>>::value &&
+                detail::ExplainObjective<policy_for<ObjectiveRole, DirectGradient, Policies...>>::value &&
+                detail::ExplainRegularizer<policy_for<RegularizerRole, NoRegularizer, Policies...>>::value);
+  static_assert(!requires { requires !Reward::kDifferentiable; }, "[DirectGradient] needs a differentiable reward; this one is a black box");
 
  public:
   /// Options nest as the roles are named.
@@ -104,8 +107,7 @@ class RewardTuner {
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
     check_prompts(prompts);
-    if constexpr (TakesClip<Reward>)
-      if (reward_.needs_clip()) reward_.bind_clip(pipeline.clip());
+    bind_clip(pipeline);
     const auto begin = std::chrono::steady_clock::now();
     const MemoryMeter meter;
     const SamplerSchedule schedule = sampler_.schedule(pipeline.noise_schedule());
@@ -155,6 +157,19 @@ class RewardTuner {
     REWARD_TUNER_CHECK(!prompts.empty(), "[RewardTuner] update wanted at least one prompt, found none");
     for (std::size_t i = 0; i < prompts.size(); ++i)
       REWARD_TUNER_CHECK(prompts[i].find_first_not_of(" \t\r\n") != std::string::npos, "[RewardTuner] prompt ", i + 1, " of ", prompts.size(), " is empty");
+  }
+
+  /// Gives the pipeline's CLIP to a reward that wants one and has none.
+  template <DiffusionPipeline Pipeline>
+  void bind_clip([[maybe_unused]] Pipeline& pipeline) {
+    if constexpr (TakesClip<Reward>) {
+      if (!reward_.needs_clip()) return;
+      if constexpr (requires { pipeline.clip(); }) {
+        reward_.bind_clip(pipeline.clip());
+      } else {
+        detail::fail("[RewardTuner] the reward ", Reward::kName, " needs a CLIP, and this pipeline has none: give one to the reward");
+      }
+    }
   }
 
   /// Rolls out one micro-batch and adds its gradients. Sets report.skip_reason instead of touching anything when a number is not finite.

@@ -198,7 +198,7 @@ class Trainer {
     if (ema_) ema_->load_state(averages);
     for (auto& [name, value] : weights_.named) value.copy_(tensor("parameter." + name));
     rng_.set_state(tensor("rng").clone());
-    before_ = tensor("pictures.before").clone();
+    if (checkpoint.tensors.contains("pictures.before")) before_ = tensor("pictures.before").clone();  // absent if the first evaluation was interrupted
     const auto& state = checkpoint.state.at("tuner");
     tuner_.load_state({state.at("updates").get<std::int64_t>(), state.at("skipped").get<std::int64_t>(), state.at("skipped_in_a_row").get<std::int64_t>()});
     progress_ = run_progress_from_json(checkpoint.state.at("progress"));

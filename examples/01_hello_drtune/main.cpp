@@ -1,0 +1,27 @@
+// The library in twenty lines: tune a model with DRTune on mirror symmetry and save a LoRA.
+// Usage: 01_hello_drtune [UPDATES [MODEL_FOLDER [OUT_FOLDER]]]
+#include <reward_tuner/reward_tuner.hpp>
+
+#include <cstdlib>
+#include <iostream>
+
+namespace rt = reward_tuner;
+
+int main(int argc, char** argv) {
+  const int updates = argc > 1 ? std::atoi(argv[1]) : 100;
+  auto pipeline = rt::StableDiffusion::load(argc > 2 ? argv[2] : "examples/models/tiny-shapes");  // any diffusers SD 1.x/2.x folder
+  auto lora     = rt::Lora::attach(pipeline.unet(), {.rank = 8});                                 // frozen base, trainable A and B
+  rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
+
+  auto tuner = rt::make<rt::DRTune>(rt::SymmetryReward({.text_weight = 1.0}), {  // or rt::DRTune<rt::SymmetryReward> tuner(reward, {...})
+      .sampler = {.num_steps = 20, .guidance = 5.0},                             // options nest as the roles are named
+      .steps   = {.num_trained = 2, .max_early_stop = 8},
+  });
+  rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
+  rt::Rng rng(0);
+  for (int update = 0; update < updates; ++update) {
+    const rt::UpdateReport report = tuner.update(pipeline, optimizer, prompts.draw(8, rng), rng);
+    std::cout << report << '\n';
+  }
+  lora.save(argc > 3 ? argv[3] : "runs/mine/lora");
+}

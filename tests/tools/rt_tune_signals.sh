@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# rt_tune_signals.sh RT_TUNE MODEL_FOLDER PROMPTS: interrupts and kills real runs of rt-tune, resumes them, and compares with an uninterrupted one.
+set -euo pipefail
+rt_tune=$1 model=$2 prompts=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+tune() { # tune FOLDER FLAGS...
+  local out=$1
+  shift
+  "$rt_tune" tune --model "$model" --prompts "$prompts" --out "$out" --steps 4 --trained-steps 2 --early-stop 2 --guidance 2 --batch 2 --updates 8 --learning-rate 1e-3 \
+    --checkpoint-every 2 --pictures 2 --ema 0.9 --threads 1 --quiet --no-tensorboard "$@"
+}
+same() { cmp -s "$1/metrics.jsonl" "$2/metrics.jsonl" && cmp -s "$1/evaluations.jsonl" "$2/evaluations.jsonl" &&
+         cmp -s "$1/checkpoints/update-000008/tensors.safetensors" "$2/checkpoints/update-000008/tensors.safetensors"; }
+wait_for() { for _ in $(seq 600); do [ -e "$1" ] && return 0; sleep 0.1; done; fail "$1 did not appear"; }
+
+tune "$work/whole" >/dev/null
+for signal in INT TERM KILL; do
+  tune "$work/$signal" >/dev/null 2>"$work/$signal.txt" & child=$!
+  wait_for "$work/$signal/checkpoints/update-000002"
+  kill -s "$signal" "$child"
+  status=0; wait "$child" || status=$?
+  if [ "$signal" = KILL ]; then
+    [ "$status" = 137 ] || fail "SIGKILL ended with $status"
+  elif [ "$status" = 130 ]; then
+    grep -q -- '--resume' "$work/$signal.txt" || fail "no hint how to resume"
+    [ ! -e "$work/$signal/report.json" ] || fail "an interrupted run has a report"
+  else
+    fail "SIG$signal ended with $status: $(cat "$work/$signal.txt")"
+  fi
+  tune "$work/$signal" --resume >/dev/null
+  same "$work/whole" "$work/$signal" || fail "resumed after SIG$signal, the run differs from an uninterrupted one"
+done
+
+expect() { # expect CODE TEXT COMMAND...
+  local code=$1 text=$2 status=0
+  shift 2
+  "$@" >"$work/out.txt" 2>&1 || status=$?
+  [ "$status" = "$code" ] || fail "wanted exit code $code, found $status: $*: $(cat "$work/out.txt")"
+  grep -q -- "$text" "$work/out.txt" || fail "wanted '$text' in: $(cat "$work/out.txt")"
+}
+expect 1 'holds a run already' tune "$work/whole"
+expect 1 'options/guidance was 2.0, is now 3.0' "$rt_tune" tune --model "$model" --prompts "$prompts" --out "$work/whole" --steps 4 --trained-steps 2 --early-stop 2 --guidance 3 \
+  --batch 2 --learning-rate 1e-3 --pictures 2 --ema 0.9 --resume
+expect 2 'no-such-flag' tune "$work/new" --no-such-flag
+expect 2 'method' tune "$work/new" --method nonsense
+expect 1 'black box' tune "$work/new" --reward shapes
+expect 1 'found nothing at' "$rt_tune" info --model "$work/nowhere"
+expect 0 'Exit codes' "$rt_tune" --help
+expect 0 'drtune' "$rt_tune" tune --help
+[ ! -e "$work/new" ] || fail "a refused run left a folder"
+echo "rt-tune: signals, resume and exit codes are as promised"

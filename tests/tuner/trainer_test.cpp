@@ -1,0 +1,255 @@
+// The trainer's promises: bit-exact resume after any kill, refusals by name, complete run folders.
+#include <reward_tuner/tuner/trainer.hpp>
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/equal.h>
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+
+#include <reward_tuner/backend/adamw.hpp>
+#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/regularizers/kl_to_reference.hpp>
+#include <reward_tuner/rewards/symmetry.hpp>
+#include <reward_tuner/tuner/any_sampler.hpp>
+
+#include "tests/reference/tiny_folder.hpp"
+
+namespace trainer_test {
+namespace {
+
+namespace rt = reward_tuner;
+
+struct Model {
+  Model() {
+    at::set_num_threads(1);  // the tests fork
+    rt::reference::write_tiny_model(folder / "model", REWARD_TUNER_TEST_DATA "/tokenizer");
+  }
+  rt::reference::TemporaryFolder folder;
+  std::filesystem::path path() const { return folder / "model"; }
+};
+
+rt::TrainerOptions six_updates() {
+  rt::TrainerOptions options;
+  options.updates = 6;
+  options.batch = 2;
+  options.seed = 3;
+  options.warm_up_updates = 4;
+  options.ema_decay = 0.9;
+  options.evaluate_every = 3;
+  options.pictures = 2;
+  options.checkpoint_every = 2;
+  return options;
+}
+
+/// A whole run with objects of its own, as a program would make it.
+rt::TrainingOutcome run(const Model& model, const std::filesystem::path& folder, const rt::TrainerOptions& options, double guidance = 2.0) {
+  auto pipeline = rt::StableDiffusion::load(model.path());
+  const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
+  rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2});
+  auto tuner = rt::make<rt::DRTune, rt::AnySampler, rt::KlToReference>(
+      rt::SymmetryReward(), {.sampler = {.num_steps = 4, .guidance = guidance, .eta = 0.5}, .steps = {.num_trained = 2, .max_early_stop = 2}, .regularizer = {.weight = 0.1}});
+  const std::vector<std::string> prompts = {"a red circle", "a blue square", "a green ring"};
+  rt::Trainer trainer(folder, tuner, pipeline, optimizer, rt::trained_weights(lora), rt::PromptSet(prompts), rt::evaluation_pairs(prompts, 1, 100),
+                      {.method = "drtune", .reward = "symmetry", .model = "tiny", .options = {{"guidance", guidance}}}, options);
+  return trainer.run();
+}
+
+std::string bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  REQUIRE_MESSAGE(file.good(), path.string());
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+/// What must not depend on interruptions.
+void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b, std::int64_t update) {
+  const auto first = rt::CheckpointFolder(a / "checkpoints").load(update), second = rt::CheckpointFolder(b / "checkpoints").load(update);
+  REQUIRE(first.tensors.size() == second.tensors.size());
+  for (const auto& [name, tensor] : first.tensors) CHECK_MESSAGE(at::equal(tensor, second.tensors.at(name)), name);
+  CHECK(first.state.at("tuner") == second.state.at("tuner"));
+  CHECK(first.state.at("progress").at("rewards") == second.state.at("progress").at("rewards"));
+  for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "before_after.png", "lora/pytorch_lora_weights.safetensors"}) CHECK_MESSAGE(bytes(a / file) == bytes(b / file), file);
+}
+
+/// Runs in a child process that is expected to die by SIGKILL.
+template <class Work>
+void killed(Work work) {
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      work();
+    } catch (...) {
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  REQUIRE(WIFSIGNALED(status));
+}
+
+}  // namespace
+
+TEST_CASE("a run folder is complete and its report says what happened") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto folder = runs / "a";
+  const auto outcome = run(model, folder, six_updates());
+  CHECK(outcome.end == rt::RunEnd::kCompleted);
+  CHECK(outcome.progress.done() == 6);
+  for (const char* file : {"config.json", "metrics.jsonl", "evaluations.jsonl", "timings.jsonl", "before_after.png", "reward.svg", "report.json", "images/update-000000.png",
+                           "images/update-000003.png", "images/update-000006.png", "lora/pytorch_lora_weights.safetensors", "checkpoints/update-000006/state.json"})
+    CHECK_MESSAGE(std::filesystem::is_regular_file(folder / file), file);
+  const auto report = rt::read_json(folder / "report.json");
+  for (const char* key : {"method", "reward", "model", "updates", "seed", "seconds", "before", "after", "sentinels", "network", "peak_tensor_bytes", "skipped_updates", "versions"})
+    CHECK_MESSAGE(report.contains(key), key);
+  CHECK(report.size() == 13);
+  for (const char* key : {"symmetry_error", "colour_accuracy", "shape_accuracy", "blank_share", "reward"}) {
+    CHECK_MESSAGE(report.at("before").contains(key), key);
+    CHECK_MESSAGE(report.at("after").contains(key), key);
+  }
+  CHECK(report.at("before") != report.at("after"));
+  CHECK(report.at("updates") == 6);
+  CHECK(report.at("network").at("forwards").get<int>() > 6 * 3);
+
+  std::ifstream lines(folder / "metrics.jsonl");
+  std::vector<double> rates;
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = nlohmann::json::parse(line);
+    rates.push_back(record.at("learning_rate").get<double>());
+    CHECK_FALSE(record.contains("seconds"));
+  }
+  CHECK(rates == std::vector<double>{0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01});
+}
+
+TEST_CASE("a killed and resumed run equals an uninterrupted one bit for bit") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  run(model, runs / "whole", six_updates());
+
+  SUBCASE("killed between two updates") {
+    for (const std::int64_t last : {1, 4, 5}) {
+      CAPTURE(last);
+      const auto folder = runs / ("after" + std::to_string(last));
+      auto options = six_updates();
+      options.on_update = [last](const rt::UpdateReport& report) {
+        if (report.update == last) ::kill(::getpid(), SIGKILL);
+      };
+      killed([&] { run(model, folder, options); });
+      CHECK_FALSE(std::filesystem::exists(folder / "report.json"));
+      auto again = six_updates();
+      again.resume = true;
+      CHECK(run(model, folder, again).end == rt::RunEnd::kCompleted);
+      check_same_run(runs / "whole", folder, 6);
+    }
+  }
+  SUBCASE("killed while the third checkpoint is written") {
+    for (const auto stage : {rt::SaveStage::kBegun, rt::SaveStage::kTensors, rt::SaveStage::kState, rt::SaveStage::kInPlace}) {
+      CAPTURE(static_cast<int>(stage));
+      const auto folder = runs / ("stage" + std::to_string(static_cast<int>(stage)));
+      auto options = six_updates();
+      int saves = 0;
+      options.on_save = [&](rt::SaveStage at) {
+        if (at == rt::SaveStage::kBegun) ++saves;
+        if (saves == 3 && at == stage) ::kill(::getpid(), SIGKILL);
+      };
+      killed([&] { run(model, folder, options); });
+      auto again = six_updates();
+      again.resume = true;
+      run(model, folder, again);
+      check_same_run(runs / "whole", folder, 6);
+    }
+  }
+  SUBCASE("interrupted politely, also inside an evaluation") {
+    for (const int questions : {1, 2, 5}) {
+      CAPTURE(questions);
+      const auto folder = runs / ("polite" + std::to_string(questions));
+      auto options = six_updates();
+      int asked = 0;
+      options.interrupted = [&] { return ++asked >= questions; };
+      CHECK(run(model, folder, options).end == rt::RunEnd::kInterrupted);
+      CHECK_FALSE(std::filesystem::exists(folder / "report.json"));
+      auto again = six_updates();
+      again.resume = true;
+      run(model, folder, again);
+      check_same_run(runs / "whole", folder, 6);
+    }
+  }
+  SUBCASE("continued beyond its first end") {
+    auto half = six_updates();
+    half.updates = 3;
+    run(model, runs / "half", half);
+    auto rest = six_updates();
+    rest.resume = true;
+    run(model, runs / "half", rest);
+    check_same_run(runs / "whole", runs / "half", 6);
+  }
+}
+
+TEST_CASE("folders and options that do not fit are refused by name") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto folder = runs / "a";
+  auto two = six_updates();
+  two.updates = 2;
+  run(model, folder, two);
+  const std::string report = bytes(folder / "report.json");
+  CHECK_THROWS_WITH_AS(run(model, folder, two), doctest::Contains("holds a run already"), rt::Error);
+
+  auto other = two;
+  other.resume = true;
+  other.updates = 4;
+  other.batch = 3;
+  CHECK_THROWS_WITH_AS(run(model, folder, other, 5.0), doctest::Contains("batch was 2, is now 3; options/guidance was 2.0, is now 5.0"), rt::Error);
+  CHECK(bytes(folder / "report.json") == report);
+
+  auto resume = two;
+  resume.resume = true;
+  CHECK_THROWS_WITH_AS(run(model, runs / "nowhere", resume), doctest::Contains("found no folder"), rt::Error);
+  std::filesystem::create_directory(runs / "empty");
+  CHECK_THROWS_WITH_AS(run(model, runs / "empty", resume), doctest::Contains("no usable one"), rt::Error);
+  std::ofstream(runs / "file") << "x";
+  CHECK_THROWS_WITH_AS(run(model, runs / "file" / "run", two), doctest::Contains("run folder"), rt::Error);
+  two.batch = 0;
+  CHECK_THROWS_WITH_AS(run(model, runs / "b", two), doctest::Contains("batch"), rt::Error);
+  CHECK_FALSE(std::filesystem::exists(runs / "b"));
+}
+
+TEST_CASE("one folder takes one run at a time") {
+  const rt::reference::TemporaryFolder runs;
+  const auto first = rt::RunFolder::create(runs / "a");
+  CHECK_THROWS_WITH_AS(rt::RunFolder::reopen(runs / "a"), doctest::Contains("in use"), rt::Error);
+}
+
+TEST_CASE("the stop rules look at running means") {
+  CHECK_FALSE(rt::on_plateau({1, 2, 3}, 2));
+  CHECK_FALSE(rt::on_plateau({1, 2, 3, 4}, 2));
+  CHECK(rt::on_plateau({1, 4, 3, 2}, 2));
+  CHECK_FALSE(rt::on_plateau({1, 4, 3, 2}, 0));
+  std::vector<double> rewards(20, 1.0);
+  CHECK_FALSE(rt::has_diverged(rewards, 0.5));
+  rewards.insert(rewards.end(), 10, 0.0);
+  CHECK(rt::has_diverged(rewards, 0.5));
+  CHECK_FALSE(rt::has_diverged(rewards, 1.5));
+  CHECK_FALSE(rt::has_diverged(rewards, 0));
+}
+
+TEST_CASE("evaluation does not depend on the batch and leaves no trace") {
+  const Model model;
+  auto pipeline = rt::StableDiffusion::load(model.path());
+  const std::vector<std::string> prompts = {"a red circle", "a blue square", "a green ring"};
+  const auto pairs = rt::evaluation_pairs(prompts, 2, 7);
+  const rt::AnySampler sampler({.name = "ddpm", .num_steps = 3, .guidance = 2.0});
+  const auto rewards = rt::standard_evaluation_rewards(pipeline, prompts);
+  const auto one = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 1}), all = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 6});
+  CHECK((one->images - all->images).abs().max().item<double>() < 1e-4);
+  CHECK(one->metrics.at("symmetry_error") == doctest::Approx(all->metrics.at("symmetry_error")).epsilon(1e-4));
+  CHECK(one->network.forwards == 18);
+  CHECK_FALSE(rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 2, .interrupted = [] { return true; }}).has_value());
+}
+
+}  // namespace trainer_test
