@@ -32,7 +32,7 @@ struct Options {
   fs::path out = "examples/models/tiny-shapes", work = "runs/pretrain";
   std::uint64_t seed = 0;
   int threads = 1;
-  std::int64_t pictures = 20000, vae_steps = 1200, clip_steps = 3000, unet_steps = 6000;
+  std::int64_t pictures = 20000, vae_steps = 1200, clip_steps = 3000, unet_steps = 6000, preview_every = 500;
   std::string note;
   int repeats = 4;
   bool evaluate_only = false;
@@ -79,7 +79,8 @@ nlohmann::json pretrain_all(const Options& o) {
     write_png(o.work / ("samples_" + std::to_string(step) + ".png"), image_grid({sample_pictures(pipeline, long_prompts(), 100)}));
   };
   const auto denoiser = train_denoiser(tokenizer, latents, pictures.scenes, o.work,
-                                       {.steps = o.unet_steps, .warm_up = 200, .average = 0.999, .seed = 10 * o.seed + 2}, kUnetBatch, 500, preview);
+                                       {.steps = o.unet_steps, .warm_up = 200, .average = 0.999, .seed = 10 * o.seed + 2}, kUnetBatch,
+                                       o.preview_every, preview);
   write_model_folder(o.out, {vae.network, denoiser.network.unet, denoiser.network.text, clip.network}, vocabulary);
   return {{"command", command(o)},
           {"seed", o.seed},
@@ -106,6 +107,8 @@ int run(int argc, char** argv) {
   app.add_option("--vae-steps", o.vae_steps, "Steps of the autoencoder")->check(CLI::PositiveNumber);
   app.add_option("--clip-steps", o.clip_steps, "Steps of the CLIP")->check(CLI::PositiveNumber);
   app.add_option("--unet-steps", o.unet_steps, "Steps of the UNet and its text encoder")->check(CLI::PositiveNumber);
+  app.add_option("--preview-every", o.preview_every, "UNet steps between two pictures of samples in the work folder, a multiple of 50")
+      ->check(CLI::PositiveNumber);
   app.add_option("--repeats", o.repeats, "Samples for each colour and shape in the evaluation")->check(CLI::PositiveNumber);
   app.add_option("--note", o.note, "A remark on this training for the model card");
   app.add_flag("--evaluate", o.evaluate_only, "Train nothing: measure the folder --out again and rewrite its report and README");

@@ -83,6 +83,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(reward_tuner::kVersion));
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a later flag wins, so that scripts can append flags
   app.footer("Exit codes: 0 done; 1 an error, told in one sentence; 2 wrong usage; 130 interrupted, with a checkpoint to resume from.\n"
              "`rt-tune COMMAND --help` tells everything about a command.");
   Command chosen;
@@ -114,9 +115,9 @@ int main(int argc, char** argv) {
   try {
     return rt_tune::run(argc, argv);
   } catch (const c10::Error& problem) {
-    std::cerr << "rt-tune: " << problem.what_without_backtrace() << '\n';
+    std::cerr << "error: " << problem.what_without_backtrace() << '\n';
   } catch (const std::exception& problem) {
-    std::cerr << "rt-tune: " << problem.what() << '\n';
+    std::cerr << "error: " << problem.what() << '\n';
   }
   return rt_tune::kFailed;
 }

@@ -177,7 +177,7 @@ void add_sample_command(CLI::App& app, Command& chosen) {
   SampleSettings& s = *settings;
   auto* c = app.add_subcommand("sample", "Draw pictures");
   add_model_options(*c, s);
-  c->add_option("--prompt", s.prompts, "what to draw; several prompts make a grid (repeat the flag)")->required();
+  c->add_option("--prompt", s.prompts, "what to draw; several prompts make a grid (repeat the flag)")->required()->take_all();
   c->add_option("--seed", s.seed, "of the first picture; the next has the next seed")->capture_default_str();
   c->add_option("--latents", s.latents, "start latents instead of noise: a safetensors file with one tensor `latents` [B,C,h,w]")->type_name("FILE");
   c->add_option("--save-latents", s.save_latents, "write the clean latents before the decoder: one tensor `latents`")->type_name("FILE");

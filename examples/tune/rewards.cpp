@@ -65,7 +65,7 @@ rt::RewardResult RewardSum::score(const rt::RewardInput& input) const {
     total.values = total.values.defined() ? total.values + term : term;    // [B]
     total.components.emplace(name, result.values.detach());
     for (const auto& [key, component] : result.components)
-      if (!total.components.emplace(key, component).second) total.components.emplace(name + "." + key, component);
+      if (key != name && !total.components.emplace(key, component).second) total.components.emplace(name + "." + key, component);
   }
   return total;
 }

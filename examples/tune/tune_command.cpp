@@ -114,7 +114,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   std::vector<std::string> methods;
   for (const auto& entry : method_entries()) methods.emplace_back(entry.name);
   group(c->add_option("--method", s.method, "the estimator, see below")->check(CLI::IsMember(methods))->capture_default_str(), what);
-  group(c->add_option("--reward", s.rewards, "NAME or NAME:WEIGHT, see below; several are added (repeat the flag)")->type_name("NAME[:W]")->capture_default_str(), what);
+  group(c->add_option("--reward", s.rewards, "NAME or NAME:WEIGHT, see below; several are added (repeat the flag)")->type_name("NAME[:W]")->take_all()->capture_default_str(), what);
   group(c->add_option("--prompts", s.prompts, "training prompts, one a line; # begins a comment line")->required()->type_name("FILE"), what);
   group(c->add_option("--eval-prompts", s.eval_prompts, "held-out prompts for evaluation; default: the training prompts")->type_name("FILE"), what);
   group(c->add_option("--out", s.out, "run folder to write; must be new or empty unless --resume")->required()->type_name("DIR"), what);
@@ -133,7 +133,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   const char* trained = "What is trained";
   group(c->add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str(), trained);
   group(c->add_option("--alpha", s.alpha, "scale of the LoRA is alpha / rank; 0: alpha = rank")->capture_default_str(), trained);
-  group(c->add_option("--targets", s.targets, "layers with a LoRA: ends of their names, or all-linear, or all")->delimiter(',')->capture_default_str(), trained);
+  group(c->add_option("--targets", s.targets, "layers with a LoRA: ends of their names, or all-linear, or all")->delimiter(',')->take_all()->capture_default_str(), trained);
   group(c->add_flag("--full", s.full, "train every weight of the UNet instead of a LoRA"), trained);
 
   const char* optimisation = "Optimisation";

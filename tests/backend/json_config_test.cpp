@@ -96,4 +96,18 @@ TEST_CASE("json_config: broken texts and files") {
   std::filesystem::remove(path);
 }
 
+TEST_CASE("json_config: Python's bare NaN and infinities in files are strings, and text inside strings is left alone") {
+  const auto path = std::filesystem::temp_directory_path() / ("reward_tuner_bare_" + std::to_string(::getpid()) + ".json");
+  std::ofstream(path) << R"({"low":-Infinity,"high":Infinity,"list":[NaN,1],"text":"NaN \" Infinity","Infinity":2})";
+  auto reader = ConfigReader::from_file(path);
+  std::filesystem::remove(path);
+  CHECK(reader.required<std::string>("low") == "-Infinity");
+  CHECK(reader.required<std::string>("high") == "Infinity");
+  CHECK(reader.required<nlohmann::json>("list").dump() == R"(["NaN",1])");
+  CHECK(reader.required<std::string>("text") == "NaN \" Infinity");
+  CHECK(reader.required<int>("Infinity") == 2);
+  CHECK_THROWS_WITH_AS(reader.required<double>("low"), doctest::Contains("must be a number, found string"), Error);
+  reader.finish();
+}
+
 }  // namespace json_config_test

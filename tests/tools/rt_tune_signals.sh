@@ -5,11 +5,12 @@ rt_tune=$1 model=$2 prompts=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+common=(--model "$model" --prompts "$prompts" --steps 4 --trained-steps 2 --early-stop 2 --guidance 2 --batch 2 --updates 8 --learning-rate 1e-3
+        --checkpoint-every 2 --pictures 2 --ema 0.9 --threads 1 --quiet --no-tensorboard)
 tune() { # tune FOLDER FLAGS...
   local out=$1
   shift
-  "$rt_tune" tune --model "$model" --prompts "$prompts" --out "$out" --steps 4 --trained-steps 2 --early-stop 2 --guidance 2 --batch 2 --updates 8 --learning-rate 1e-3 \
-    --checkpoint-every 2 --pictures 2 --ema 0.9 --threads 1 --quiet --no-tensorboard "$@"
+  "$rt_tune" tune "${common[@]}" --out "$out" "$@"
 }
 same() { cmp -s "$1/metrics.jsonl" "$2/metrics.jsonl" && cmp -s "$1/evaluations.jsonl" "$2/evaluations.jsonl" &&
          cmp -s "$1/checkpoints/update-000008/tensors.safetensors" "$2/checkpoints/update-000008/tensors.safetensors"; }
@@ -17,7 +18,7 @@ wait_for() { for _ in $(seq 600); do [ -e "$1" ] && return 0; sleep 0.1; done; f
 
 tune "$work/whole" >/dev/null
 for signal in INT TERM KILL; do
-  tune "$work/$signal" >/dev/null 2>"$work/$signal.txt" & child=$!
+  "$rt_tune" tune "${common[@]}" --out "$work/$signal" >/dev/null 2>"$work/$signal.txt" & child=$!  # no function: the signal is for the program itself
   wait_for "$work/$signal/checkpoints/update-000002"
   kill -s "$signal" "$child"
   status=0; wait "$child" || status=$?
