@@ -98,10 +98,18 @@
 
 #include <reward_tuner/tuner/any_sampler.hpp>
 #include <reward_tuner/tuner/engine_options.hpp>
+#include <reward_tuner/tuner/evaluation.hpp>
+#include <reward_tuner/tuner/evaluation_rewards.hpp>
 #include <reward_tuner/tuner/interrupt_guard.hpp>
 #include <reward_tuner/tuner/prompt_set.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
+#include <reward_tuner/tuner/run_fingerprint.hpp>
 #include <reward_tuner/tuner/run_folder.hpp>
+#include <reward_tuner/tuner/run_progress.hpp>
+#include <reward_tuner/tuner/run_record.hpp>
+#include <reward_tuner/tuner/trained_weights.hpp>
+#include <reward_tuner/tuner/trainer.hpp>
+#include <reward_tuner/tuner/trainer_options.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 #include <reward_tuner/methods/draft.hpp>
