@@ -4,6 +4,8 @@ set(REWARDTUNER_TORCH_FLOOR 2.11)
 find_package(Threads REQUIRED)
 if(NOT TARGET torch)
   include(FindTorchFromPython)
+endif()
+if(NOT TARGET torch)
   find_package(Torch ${REWARDTUNER_TORCH_FLOOR} REQUIRED)
 endif()
 

@@ -1,6 +1,6 @@
 # Finds LibTorch without being told a path. Order: Torch_DIR or CMAKE_PREFIX_PATH, an importable Python `torch`, the project's .venv.
 # The wheel is asked for by importlib, without importing torch, so a wheel without its Python dependencies is found too.
-# Sets Torch_DIR; stops with one sentence if there is no LibTorch, or if it is a CUDA build and there is no CUDA toolkit.
+# Sets Torch_DIR; stops with one sentence if there is no LibTorch. For a CUDA build without a CUDA toolkit it makes the target `torch` itself.
 if(NOT Torch_DIR)
   find_path(REWARDTUNER_TORCH_CMAKE TorchConfig.cmake PATH_SUFFIXES share/cmake/Torch Torch HINTS ${CMAKE_PREFIX_PATH} ENV CMAKE_PREFIX_PATH ENV Torch_DIR NO_DEFAULT_PATH)
   mark_as_advanced(REWARDTUNER_TORCH_CMAKE)
@@ -28,11 +28,24 @@ if(NOT Torch_DIR)
 endif()
 
 get_filename_component(reward_tuner_torch "${Torch_DIR}/../../.." ABSOLUTE)
+message(STATUS "LibTorch: ${reward_tuner_torch}")
+
+# The ordinary wheel is a CUDA build, whose CMake package stops without a CUDA toolkit. Its CPU part needs none: link that alone then.
 if(EXISTS "${reward_tuner_torch}/lib/libtorch_cuda.so")
-  find_program(REWARDTUNER_NVCC nvcc HINTS ENV CUDACXX ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda PATH_SUFFIXES bin)
-  mark_as_advanced(REWARDTUNER_NVCC)
-  if(NOT REWARDTUNER_NVCC)
-    message(FATAL_ERROR "[RewardTuner] the LibTorch at ${reward_tuner_torch} is a CUDA build and its CMake files need a CUDA toolkit, but nvcc was not found: install the toolkit, or a CPU build of LibTorch")
+  # LibTorch's package looks by the FindCUDA that it brings and links these libraries, so a part of a toolkit (nvcc alone, say) is not enough
+  set(reward_tuner_module_path "${CMAKE_MODULE_PATH}")
+  list(APPEND CMAKE_MODULE_PATH "${reward_tuner_torch}/share/cmake/Caffe2/Modules_CUDA_fix")
+  find_package(CUDA QUIET)
+  set(CMAKE_MODULE_PATH "${reward_tuner_module_path}")
+  find_package(CUDAToolkit QUIET)
+  if(NOT (CUDA_FOUND AND CUDAToolkit_FOUND AND TARGET CUDA::cudart AND TARGET CUDA::cublas AND TARGET CUDA::cufft AND TARGET CUDA::nvrtc))
+    message(STATUS "[RewardTuner] this LibTorch is a CUDA build and no whole CUDA toolkit was found (nvcc, cudart, cublas, cufft, nvrtc): its CPU part is used; install the toolkit to run on a GPU")
+    if(NOT EXISTS "${reward_tuner_torch}/lib/libtorch_cpu.so")
+      message(FATAL_ERROR "[RewardTuner] the CUDA build of LibTorch at ${reward_tuner_torch} has no libtorch_cpu.so, and there is no CUDA toolkit: install the toolkit, or a CPU build of LibTorch")
+    endif()
+    add_library(torch INTERFACE IMPORTED)
+    target_include_directories(torch INTERFACE "${reward_tuner_torch}/include" "${reward_tuner_torch}/include/torch/csrc/api/include")
+    # libtorch_cpu.so finds the CUDA libraries of its own wheel when it is loaded, not when we link
+    target_link_libraries(torch INTERFACE "${reward_tuner_torch}/lib/libtorch_cpu.so" "${reward_tuner_torch}/lib/libc10.so" -Wl,--allow-shlib-undefined)
   endif()
 endif()
-message(STATUS "LibTorch: ${reward_tuner_torch}")

@@ -18,7 +18,7 @@ namespace reward_tuner {
 
 /// What the mirror difference is divided by in training.
 enum class SymmetryDeviation {
-  spatial,  ///< root of the channel mean of each channel's spatial variance: a flat colour has none, so flat pictures win nothing
+  spatial,  ///< root of the channel mean of each channel's spatial variance: fading an object gains nothing until it has almost vanished
   literal   ///< Eq. 6 as printed: standard deviation over pixels and channels together; a saturated flat colour has a large one
 };
 
