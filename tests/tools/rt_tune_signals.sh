@@ -46,6 +46,16 @@ expect 1 'options/guidance was 2.0, is now 3.0' "$rt_tune" tune --model "$model"
   --batch 2 --learning-rate 1e-3 --pictures 2 --ema 0.9 --resume
 expect 2 'no-such-flag' tune "$work/new" --no-such-flag
 expect 2 'method' tune "$work/new" --method nonsense
+expect 1 'updates must be >= 1, found 0' tune "$work/new" --updates 0
+expect 1 'eta must be in \[0, 1\], found 1.5' tune "$work/new" --eta 1.5
+expect 1 'num_trained must be at most' tune "$work/new" --trained-steps 5
+cp -r "$model" "$work/broken"
+truncate -s 100000 "$work/broken/unet/diffusion_pytorch_model.safetensors"
+expect 1 'safetensors' "$rt_tune" info --model "$work/broken"
+rm "$work/broken/unet/diffusion_pytorch_model.safetensors"
+expect 1 'diffusion_pytorch_model.safetensors' "$rt_tune" info --model "$work/broken"
+: >"$work/empty.txt"
+expect 1 'at least one prompt' "$rt_tune" tune --model "$model" --prompts "$work/empty.txt" --out "$work/new"
 expect 1 'black box' tune "$work/new" --reward shapes
 expect 1 'found nothing at' "$rt_tune" info --model "$work/nowhere"
 expect 0 'Exit codes' "$rt_tune" --help
