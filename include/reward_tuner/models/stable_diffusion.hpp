@@ -50,8 +50,8 @@ class ReferenceScope {
   std::vector<std::pair<Tensor, Tensor>> tuned_;
 };
 
-/// A Stable Diffusion 1.x or 2.x pipeline. Copies share the networks. All weights are loaded frozen: attach a LoRA, or call
-/// `unet().requires_grad` by `train_unet()` for full fine-tuning.
+/// A Stable Diffusion 1.x or 2.x pipeline. Copies share the networks. All weights are loaded frozen: attach a LoRA, or let the
+/// UNet's own weights train by `train_unet()`.
 /// Example: auto pipeline = StableDiffusion::load("examples/models/tiny-shapes");
 class StableDiffusion {
  public:

@@ -1,0 +1,112 @@
+// The pipeline on the shipped model: loading, what the engine asks, the reference network, saving, and errors.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <unistd.h>
+
+#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/models/stable_diffusion.hpp>
+
+namespace stable_diffusion_test {
+
+namespace fs = std::filesystem;
+using namespace reward_tuner;
+
+const fs::path kModel = fs::path(REWARD_TUNER_SOURCE_DIR) / "examples" / "models" / "tiny-shapes";
+
+/// A folder of this process that goes away with it.
+struct Scratch {
+  fs::path path = fs::temp_directory_path() / ("stable_diffusion_test_" + std::to_string(::getpid()));
+  Scratch() { fs::create_directories(path); }
+  ~Scratch() { fs::remove_all(path); }
+};
+
+/// One network call on fixed inputs.
+Tensor call(StableDiffusion& pipeline) {
+  Rng rng(3);
+  const Tensor latents = rng.normal(pipeline.latent_shape(2), pipeline.latent_options());  // [2,4,16,16]
+  return pipeline.predict(latents, at::full({2}, 500, at::kLong), pipeline.encode({"a red circle", "a blue star"}).positive);
+}
+
+static_assert(DiffusionPipeline<StableDiffusion>);
+
+TEST_CASE("a folder loads frozen and answers with the promised shapes") {
+  auto pipeline = StableDiffusion::load(kModel);
+  for (const Tensor& p : pipeline.unet().parameters()) CHECK_FALSE(p.requires_grad());
+  const Condition condition = pipeline.encode({"a red circle", "a blue star", "a green ring"});
+  CHECK(condition.size() == 3);
+  CHECK(condition.positive.embeddings.sizes() == condition.negative.embeddings.sizes());
+  CHECK_FALSE(condition.positive.embeddings[0].equal(condition.positive.embeddings[1]));
+  CHECK(condition.negative.embeddings[0].equal(condition.negative.embeddings[2]));
+  CHECK(condition.narrow(1, 1).positive.embeddings.equal(condition.positive.embeddings.narrow(0, 1, 1)));
+  CHECK(pipeline.latent_shape(5) == std::vector<std::int64_t>{5, 4, 16, 16});
+  CHECK(call(pipeline).sizes() == at::IntArrayRef({2, 4, 16, 16}));
+  const Tensor latents = at::zeros({1, 4, 16, 16}).requires_grad_();
+  const Tensor picture = pipeline.decode(latents);  // [1,3,64,64]
+  CHECK(picture.sizes() == at::IntArrayRef({1, 3, 64, 64}));
+  picture.sum().backward();
+  CHECK(latents.grad().abs().sum().item<double>() > 0);
+  CHECK(pipeline.encode_images(picture.detach()).sizes() == latents.sizes());
+}
+
+TEST_CASE("adapters are merged in rollouts and off in the reference network") {
+  auto pipeline = StableDiffusion::load(kModel);
+  const torch::NoGradGuard no_grad;
+  const Tensor base = call(pipeline);
+  CHECK_THROWS_WITH_AS(pipeline.reference_scope(), doctest::Contains("no LoRA is attached"), Error);
+  const Lora lora = Lora::attach(pipeline.unet(), {.rank = 4, .targets = {"all"}});
+  CHECK(at::allclose(call(pipeline), base, 0, 1e-5));  // B = 0
+  Rng rng(5);
+  for (Tensor& p : lora.parameters()) p.add_(rng.normal(p.sizes()), 0.05);
+  const Tensor tuned = call(pipeline);
+  CHECK((tuned - base).abs().max().item<double>() > 1e-2);
+  {
+    const auto scope = pipeline.rollout_scope();
+    CHECK(at::allclose(call(pipeline), tuned, 1e-4, 1e-4));
+    const auto inner = pipeline.reference_scope();
+    CHECK(at::allclose(call(pipeline), base, 0, 1e-5));
+  }
+  CHECK(call(pipeline).equal(tuned));
+}
+
+TEST_CASE("full fine-tuning keeps its reference, and the saved folder holds the tuned weights") {
+  auto pipeline = StableDiffusion::load(kModel);
+  const torch::NoGradGuard no_grad;
+  const Tensor base = call(pipeline);
+  for (Tensor& p : pipeline.train_unet()) {
+    CHECK(p.requires_grad());
+    p.mul_(1.01);
+  }
+  const Tensor tuned = call(pipeline);
+  CHECK_FALSE(at::allclose(tuned, base, 1e-3, 1e-3));
+  {
+    const auto scope = pipeline.reference_scope();
+    CHECK(at::allclose(call(pipeline), base, 1e-5, 1e-5));
+  }
+  CHECK(call(pipeline).equal(tuned));
+  const Scratch scratch;
+  pipeline.save(scratch.path / "saved");
+  auto again = StableDiffusion::load(scratch.path / "saved");
+  CHECK(at::allclose(call(again), tuned, 1e-5, 1e-5));
+  CHECK(again.clip() != nullptr);
+}
+
+TEST_CASE("a folder that is not a pipeline is a named error") {
+  const Scratch scratch;
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(scratch.path / "nowhere"), doctest::Contains("found nothing at"), Error);
+  std::ofstream(scratch.path / "model_index.json") << R"({"_class_name": "OtherPipeline"})";
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(scratch.path), doctest::Contains("found \"OtherPipeline\""), Error);
+  const fs::path copy = scratch.path / "copy";
+  fs::copy(kModel, copy, fs::copy_options::recursive);
+  fs::remove_all(copy / "clip");
+  auto pipeline = StableDiffusion::load(copy);
+  CHECK_THROWS_WITH_AS(pipeline.clip(), doctest::Contains("has no clip/ folder"), Error);
+  fs::remove(copy / "vae" / "diffusion_pytorch_model.safetensors");
+  CHECK_THROWS_AS(StableDiffusion::load(copy), Error);
+}
+
+}  // namespace stable_diffusion_test
