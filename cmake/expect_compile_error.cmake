@@ -9,7 +9,7 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   if(NOT _first MATCHES "^// expect: (.+)$")
     message(FATAL_ERROR "${SOURCE}: the first line must read // expect: <sentence>")
   endif()
-  set(_sentence "${CMAKE_MATCH_1}")
+  string(REPLACE "\\;" ";" _sentence "${CMAKE_MATCH_1}")  # file(STRINGS) escapes semicolons
   string(REPLACE "|" ";" _flags "${FLAGS}")
   if(GOOD_TWIN)
     list(APPEND _flags -DREWARD_TUNER_GOOD_TWIN)
