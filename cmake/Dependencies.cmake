@@ -1,6 +1,10 @@
 # Every package the headers need, with its version floor, in one place. Used by the build and by the installed package alike.
 set(REWARDTUNER_TORCH_FLOOR 2.11)
 
+# A host project that adds us by add_subdirectory links these targets from its own folder: they must be visible there.
+set(reward_tuner_targets_global "${CMAKE_FIND_PACKAGE_TARGETS_GLOBAL}")
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
+
 find_package(Threads REQUIRED)
 if(NOT TARGET torch)
   include(FindTorchFromPython)
@@ -24,3 +28,5 @@ mark_as_advanced(REWARDTUNER_STB_INCLUDE_DIR)
 if(NOT REWARDTUNER_STB_INCLUDE_DIR)
   message(FATAL_ERROR "[RewardTuner] stb (stb/stb_image_write.h) was not found; on Debian: apt-get install libstb-dev")
 endif()
+
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL "${reward_tuner_targets_global}")

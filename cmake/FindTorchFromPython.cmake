@@ -43,7 +43,7 @@ if(EXISTS "${reward_tuner_torch}/lib/libtorch_cuda.so")
     if(NOT EXISTS "${reward_tuner_torch}/lib/libtorch_cpu.so")
       message(FATAL_ERROR "[RewardTuner] the CUDA build of LibTorch at ${reward_tuner_torch} has no libtorch_cpu.so, and there is no CUDA toolkit: install the toolkit, or a CPU build of LibTorch")
     endif()
-    add_library(torch INTERFACE IMPORTED)
+    add_library(torch INTERFACE IMPORTED GLOBAL)
     target_include_directories(torch INTERFACE "${reward_tuner_torch}/include" "${reward_tuner_torch}/include/torch/csrc/api/include")
     # libtorch_cpu.so finds the CUDA libraries of its own wheel when it is loaded, not when we link
     target_link_libraries(torch INTERFACE "${reward_tuner_torch}/lib/libtorch_cpu.so" "${reward_tuner_torch}/lib/libc10.so" -Wl,--allow-shlib-undefined)
