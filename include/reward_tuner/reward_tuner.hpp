@@ -11,9 +11,11 @@
 #include <reward_tuner/core/step_plan.hpp>
 #include <reward_tuner/core/version.hpp>
 
+#include <reward_tuner/backend/activation_checkpoint.hpp>
 #include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/backend/adaptable_layer.hpp>
 #include <reward_tuner/backend/atomic_file.hpp>
+#include <reward_tuner/backend/autocast.hpp>
 #include <reward_tuner/backend/checkpoint.hpp>
 #include <reward_tuner/backend/ema.hpp>
 #include <reward_tuner/backend/json_config.hpp>
@@ -26,6 +28,7 @@
 #include <reward_tuner/backend/weights.hpp>
 
 #include <reward_tuner/io/bitmap_font.hpp>
+#include <reward_tuner/io/captioned_pictures.hpp>
 #include <reward_tuner/io/curve_plot.hpp>
 #include <reward_tuner/io/image_grid.hpp>
 #include <reward_tuner/io/json_file.hpp>
@@ -50,6 +53,7 @@
 #include <reward_tuner/models/initialise.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/resnet.hpp>
+#include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
@@ -64,7 +68,12 @@
 #include <reward_tuner/gradient_stop/pass_input.hpp>
 #include <reward_tuner/gradient_stop/stop_input.hpp>
 
+#include <reward_tuner/step_selection/all_steps.hpp>
 #include <reward_tuner/step_selection/last_steps.hpp>
+#include <reward_tuner/step_selection/late_jump.hpp>
+#include <reward_tuner/step_selection/noised_tail.hpp>
+#include <reward_tuner/step_selection/random_horizon.hpp>
+#include <reward_tuner/step_selection/random_steps.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
 
 #include <reward_tuner/exploration/no_exploration.hpp>
@@ -89,15 +98,19 @@
 
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/regularizers/no_regularizer.hpp>
+#include <reward_tuner/regularizers/pretraining_loss.hpp>
 
 #include <reward_tuner/engine/adjoint.hpp>
+#include <reward_tuner/engine/configured_pipeline.hpp>
+#include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/engine/reward_gradient.hpp>
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/engine/sample_noise.hpp>
 #include <reward_tuner/engine/sampler_step.hpp>
 
 #include <reward_tuner/tuner/any_sampler.hpp>
-#include <reward_tuner/tuner/engine_options.hpp>
+#include <reward_tuner/tuner/direct_method.hpp>
 #include <reward_tuner/tuner/evaluation.hpp>
 #include <reward_tuner/tuner/evaluation_rewards.hpp>
 #include <reward_tuner/tuner/interrupt_guard.hpp>
@@ -112,5 +125,8 @@
 #include <reward_tuner/tuner/trainer_options.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
+#include <reward_tuner/methods/alignprop.hpp>
 #include <reward_tuner/methods/draft.hpp>
+#include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/methods/refl.hpp>

@@ -4,9 +4,9 @@
 using namespace reward_tuner;
 
 #ifdef REWARD_TUNER_GOOD_TWIN
-using Tuner = RewardTuner<Reward, PassInput>;
+using Tuner = DRTune<Reward, PassInput>;  // naming one replaces the method's own
 #else
-using Tuner = DRTune<Reward, PassInput>;
+using Tuner = RewardTuner<Reward, StopInput, PassInput>;
 #endif
 
 Tuner make_tuner(Tuner::Reward reward) { return Tuner(reward, {}); }

@@ -65,7 +65,7 @@ Swept sweep(ToyPipeline& pipeline, const UnrolledSetup& setup, const Condition& 
   const Tensor loss = -setup.scale * share * ToyReward().score({.images = pipeline.decode(clean), .prompts = condition.prompts}).values.mean();
   const Tensor gradient = torch::autograd::grad({loss}, {clean})[0];
   for (Tensor& p : pipeline.parameters()) p.mutable_grad() = at::zeros_like(p);
-  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, regularizer, out.counts, share);
+  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, regularizer, out.counts, {.batch_share = share});
   for (Tensor& p : pipeline.parameters()) {
     out.gradients.push_back(p.grad().clone());
     p.mutable_grad().reset();

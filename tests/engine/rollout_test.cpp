@@ -26,7 +26,8 @@ std::vector<Tensor> path(reference::GaussianPipeline& pipeline, const SamplerSch
   NetworkCounts counts;
   std::vector<Tensor> out;
   rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(std::vector<std::string>(seeds.size(), "x")),
-          std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), guidance), noise, counts, {}, [&](int, const Tensor& next) { out.push_back(next.clone()); });
+          std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), guidance), noise, counts,
+          {.observer = [&](int, const Tensor& next) { out.push_back(next.clone()); }});
   return out;
 }
 
@@ -106,8 +107,8 @@ TEST_CASE("an early stop decodes the one-shot prediction of its step") {
   Tensor before;
   const auto schedule = Ddim({.num_steps = 6}).schedule(pipeline.noise_schedule());
   const auto condition = pipeline.encode({"a"});
-  const auto out = rollout(pipeline, schedule, {.last = 3, .jumps = true, .trained = {3}}, condition, std::vector<double>(6, 1.0), noise, counts, {},
-                           [&](int k, const Tensor& next) { if (k == 2) before = next; });
+  const auto out = rollout(pipeline, schedule, {.last = 3, .jumps = true, .trained = {3}}, condition, std::vector<double>(6, 1.0), noise, counts,
+                           {.observer = [&](int k, const Tensor& next) { if (k == 2) before = next; }});
   const Tensor output = pipeline.predict(before, at::full({1}, schedule.timestep(3), at::kLong), condition.positive);
   const double abar = pipeline.noise_schedule().abar(schedule.timestep(3));
   CHECK(at::allclose(out.clean, (before - std::sqrt(1 - abar) * output) / std::sqrt(abar), 1e-12, 1e-12));
@@ -120,7 +121,7 @@ TEST_CASE("start latents replace the first noise; a wrong shape is a named error
   const auto run = [&](const Tensor& start) {
     SampleNoise noise({1});
     NetworkCounts counts;
-    return rollout(pipeline, schedule, sampling_plan(2), pipeline.encode({"a"}), {1.0, 1.0}, noise, counts, start).clean;
+    return rollout(pipeline, schedule, sampling_plan(2), pipeline.encode({"a"}), {1.0, 1.0}, noise, counts, {.start = start}).clean;
   };
   SampleNoise noise({1});
   CHECK(run({}).equal(run(noise.normal({1, 2, 4, 4}, at::kDouble))));

@@ -33,7 +33,7 @@ struct LowRank {
 /// How an attached adapter takes part in `forward`.
 enum class AdapterMode {
   kApart,   ///< base layer plus scale * up(down(x)): gradients reach the adapter
-  kMerged,  ///< one layer with weight W + dW, computed when the mode was entered: fastest without gradients
+  kMerged,  ///< calls without gradient use one layer with weight W + dW, computed when the mode was entered; calls with gradient are as kApart
   kOff,     ///< the base layer alone: the reference model
 };
 
@@ -58,11 +58,14 @@ class AdaptableLayer : public torch::nn::Module {
   void set_mode(AdapterMode mode) {
     mode_ = mode;
     merged_ = Tensor();
-    if (adapter_ && mode == AdapterMode::kMerged) {
-      const torch::NoGradGuard no_grad;
-      const Tensor delta = adapter_->delta();
-      merged_ = (weight.to(delta.scalar_type()) + delta).to(weight.scalar_type());  // rounded once, also for half-precision weights
-    }
+    if (adapter_ && mode == AdapterMode::kMerged) merged_ = merged_weight(weight.scalar_type());
+  }
+  /// W + dW, rounded once to `dtype`; W without an adapter. No gradient.
+  Tensor merged_weight(at::ScalarType dtype) const {
+    const torch::NoGradGuard no_grad;
+    if (!adapter_) return weight.to(dtype);
+    const Tensor delta = adapter_->delta();
+    return (weight.to(delta.scalar_type()) + delta).to(dtype);
   }
 
   Tensor weight;  // Linear [out,in], Conv2d [out,in,kh,kw]
@@ -74,7 +77,7 @@ class AdaptableLayer : public torch::nn::Module {
   Tensor adapted(const Tensor& x, Base base, Raise raise) const {
     const std::optional<Tensor> b = bias.defined() ? std::optional<Tensor>(bias) : std::nullopt;
     if (!adapter_ || mode_ == AdapterMode::kOff) return base(x, weight, b);
-    if (mode_ == AdapterMode::kMerged) return base(x, merged_, b);
+    if (mode_ == AdapterMode::kMerged && !torch::GradMode::is_enabled()) return base(x, merged_, b);
     const Tensor low = base(x.to(adapter_->down.scalar_type()), adapter_->down, std::nullopt);
     return base(x, weight, b) + (adapter_->scale * raise(low, adapter_->up)).to(x.scalar_type());
   }

@@ -22,6 +22,8 @@ struct StepPlan {
   bool jumps = false;                ///< step `last` predicts the clean sample in one shot (early stop) instead of stepping
   std::vector<int> trained;          ///< ascending, each in 0..last
   std::vector<double> weights = {};  ///< one a trained step, or empty: all 1. Other weights are for importance-weighted selections
+  int replicas = 0;                  ///< so many fresh noisings of the clean sample have their last step trained too (DRaFT-LV); losses are averaged.
+                                     ///< With replicas `trained` may be empty: the rollout's own result is then neither scored nor trained
 
   bool trains(int k) const { return std::binary_search(trained.begin(), trained.end(), k); }
   /// The weight of trained step k.
@@ -37,17 +39,21 @@ struct StepPlan {
 inline std::ostream& operator<<(std::ostream& out, const StepPlan& plan) {
   out << "{trained";
   for (const int k : plan.trained) out << ' ' << k;
-  return out << "; last " << plan.last << (plan.jumps ? ", jumps}" : "}");
+  out << "; last " << plan.last << (plan.jumps ? ", jumps" : "");
+  if (plan.replicas > 0) out << "; replicas " << plan.replicas;
+  return out << '}';
 }
 
 /// Throws unless the plan is consistent with T steps.
 inline void check_plan(const StepPlan& plan, int num_steps) {
   REWARD_TUNER_CHECK(plan.last >= 0 && plan.last < num_steps, "[StepPlan] last must be in 0..", num_steps - 1, ", found ", plan.last);
   REWARD_TUNER_CHECK(plan.jumps || plan.last == num_steps - 1, "[StepPlan] a plan that stops early at step ", plan.last, " of ", num_steps, " must jump to the clean sample");
-  REWARD_TUNER_CHECK(!plan.trained.empty(), "[StepPlan] wanted at least one trained step, found none");
+  REWARD_TUNER_CHECK(plan.replicas >= 0, "[StepPlan] replicas must be >= 0, found ", plan.replicas);
+  REWARD_TUNER_CHECK(plan.replicas == 0 || !plan.jumps, "[StepPlan] replicas noise a finished sample again, but this plan stops early at step ", plan.last);
+  REWARD_TUNER_CHECK(!plan.trained.empty() || plan.replicas > 0, "[StepPlan] wanted at least one trained step, found none");
   REWARD_TUNER_CHECK(std::adjacent_find(plan.trained.begin(), plan.trained.end(), std::greater_equal<>()) == plan.trained.end(),
                      "[StepPlan] trained steps must ascend without repetition, found ", plan);
-  REWARD_TUNER_CHECK(plan.trained.front() >= 0 && plan.trained.back() <= plan.last, "[StepPlan] trained steps must lie in 0..last, found ", plan);
+  REWARD_TUNER_CHECK(plan.trained.empty() || (plan.trained.front() >= 0 && plan.trained.back() <= plan.last), "[StepPlan] trained steps must lie in 0..last, found ", plan);
   REWARD_TUNER_CHECK(plan.weights.empty() || plan.weights.size() == plan.trained.size(), "[StepPlan] wanted ", plan.trained.size(), " weights or none, found ", plan.weights.size());
 }
 

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/backend/rng.hpp>
@@ -14,27 +15,44 @@ namespace reward_tuner {
 class SampleNoise {
  public:
   /// One stream a seed.
-  explicit SampleNoise(const std::vector<std::uint64_t>& seeds) {
-    for (const std::uint64_t seed : seeds) streams_.emplace_back(seed);
+  explicit SampleNoise(std::vector<std::uint64_t> seeds) : seeds_(std::move(seeds)) {
+    for (const std::uint64_t seed : seeds_) streams_.emplace_back(seed);
+  }
+  /// Gives these blocks [B,...] one after another and draws nothing: another library's noise, to compare with it.
+  static SampleNoise recorded(std::vector<Tensor> blocks) {
+    REWARD_TUNER_CHECK(!blocks.empty() && blocks[0].dim() >= 1, "[SampleNoise] wanted at least one recorded block [B,...], found none");
+    SampleNoise noise(std::vector<std::uint64_t>(static_cast<std::size_t>(blocks[0].size(0))));
+    noise.recorded_ = std::move(blocks);
+    return noise;
   }
   /// B streams with seeds drawn from `rng`.
   static SampleNoise draw(std::int64_t batch, Rng& rng) {
     std::vector<std::uint64_t> seeds(static_cast<std::size_t>(batch));
     for (auto& seed : seeds) seed = rng.bits();
-    return SampleNoise(seeds);
+    return SampleNoise(std::move(seeds));
   }
 
+  /// The seeds of the streams: what else belongs to a sample may be derived from them (Rng::derive).
+  const std::vector<std::uint64_t>& seeds() const { return seeds_; }
   std::int64_t size() const { return static_cast<std::int64_t>(streams_.size()); }
   /// The streams of samples start .. start+count-1 (shared, not copied: each stream belongs to one sample).
   SampleNoise narrow(std::int64_t start, std::int64_t count) const {
     SampleNoise part({});
     part.streams_.assign(streams_.begin() + start, streams_.begin() + start + count);
+    for (const Tensor& block : recorded_) part.recorded_.push_back(block.narrow(0, start, count));
+    part.next_ = next_;
+    part.seeds_.assign(seeds_.begin() + start, seeds_.begin() + start + count);
     return part;
   }
 
   /// The next standard normal block of every stream; `shape` begins with B.
   Tensor normal(const std::vector<std::int64_t>& shape, const at::TensorOptions& like) {
     REWARD_TUNER_CHECK(!shape.empty() && shape[0] == size(), "[SampleNoise] wanted a shape that begins with the ", size(), " samples");
+    if (!recorded_.empty()) {
+      REWARD_TUNER_CHECK(next_ < recorded_.size() && recorded_[next_].sizes() == at::IntArrayRef(shape), "[SampleNoise] wanted a recorded block number ", next_ + 1, " of shape ",
+                         at::IntArrayRef(shape), ", found ", recorded_.size(), " blocks of shape ", recorded_[0].sizes());
+      return recorded_[next_++].to(like.device(), like.dtype().toScalarType());
+    }
     const std::vector<std::int64_t> one(shape.begin() + 1, shape.end());
     std::vector<Tensor> rows;
     for (Rng& stream : streams_) rows.push_back(stream.normal(one, like));
@@ -42,7 +60,10 @@ class SampleNoise {
   }
 
  private:
+  std::vector<std::uint64_t> seeds_;
   std::vector<Rng> streams_;
+  std::vector<Tensor> recorded_;
+  std::size_t next_ = 0;  // of recorded_
 };
 
 }  // namespace reward_tuner

@@ -24,10 +24,15 @@ struct Conditioning {
   }
 };
 
-/// The rows of `a`, then those of `b`.
-inline Conditioning concatenate(const Conditioning& a, const Conditioning& b) {
-  const auto both = [](const Tensor& x, const Tensor& y) { return x.defined() ? at::cat({x, y}) : x; };
-  return {both(a.embeddings, b.embeddings), both(a.pooled, b.pooled), both(a.time_ids, b.time_ids)};
+/// The rows of all parts, one part after another.
+inline Conditioning concatenate(const std::vector<Conditioning>& parts) {
+  const auto all = [&](Tensor Conditioning::*field) {
+    std::vector<Tensor> rows;
+    for (const Conditioning& part : parts)
+      if ((part.*field).defined()) rows.push_back(part.*field);
+    return rows.empty() ? Tensor() : at::cat(rows);
+  };
+  return {all(&Conditioning::embeddings), all(&Conditioning::pooled), all(&Conditioning::time_ids)};
 }
 
 /// A batch of prompts ready for classifier-free guidance.

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 
@@ -48,6 +50,61 @@ class ReferenceScope {
  private:
   AdapterScope adapters_;
   std::vector<std::pair<Tensor, Tensor>> tuned_;
+};
+
+/// Activation checkpointing in a UNet for the length of a scope.
+class ActivationCheckpointScope {
+ public:
+  explicit ActivationCheckpointScope(UNet2DConditionModel& unet) : unet_(unet), before_(unet.activation_checkpointing()) { unet_.set_activation_checkpointing(true); }
+  ~ActivationCheckpointScope() { unet_.set_activation_checkpointing(before_); }
+  ActivationCheckpointScope(const ActivationCheckpointScope&) = delete;
+  ActivationCheckpointScope& operator=(const ActivationCheckpointScope&) = delete;
+
+ private:
+  UNet2DConditionModel& unet_;
+  bool before_;
+};
+
+/// How calls without gradient are made for the length of a scope: adapters merged into the weights or apart, in the network's dtype or by a copy of lower
+/// precision. Calls with gradient are as ever.
+class RolloutScope {
+ public:
+  RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode, std::shared_ptr<UNet2DConditionModel>& copy, UNet2DConditionModel*& in_use) : in_use_(in_use), before_(in_use) {
+    if (!mode.dtype) {
+      adapters_.emplace(unet, mode.merge_adapters ? AdapterMode::kMerged : AdapterMode::kApart);
+      return;
+    }
+    if (!copy) {
+      copy = std::make_shared<UNet2DConditionModel>(unet.config());
+      copy->eval();
+      for (Tensor& p : copy->parameters()) p.requires_grad_(false);
+    }
+    refresh(unet, *copy, *mode.dtype);
+    in_use_ = copy.get();
+  }
+  ~RolloutScope() { in_use_ = before_; }
+  RolloutScope(const RolloutScope&) = delete;
+  RolloutScope& operator=(const RolloutScope&) = delete;
+
+ private:
+  /// Rounds the present weights, adapters merged, into the copy.
+  static void refresh(UNet2DConditionModel& unet, UNet2DConditionModel& copy, at::ScalarType dtype) {
+    const torch::NoGradGuard no_grad;
+    const auto to_modules = copy.modules();
+    std::size_t at = 0;
+    for (const auto& module : unet.modules()) {
+      const auto& twin = to_modules[at++];
+      const auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module);
+      for (auto& item : module->named_parameters(/*recurse=*/false)) {
+        const Tensor value = layer && item.key() == "weight" ? layer->merged_weight(dtype) : item.value().detach().to(dtype);
+        twin->named_parameters(/*recurse=*/false)[item.key()].set_data(value);
+      }
+    }
+  }
+
+  std::optional<AdapterScope> adapters_;
+  UNet2DConditionModel*& in_use_;
+  UNet2DConditionModel* before_;
 };
 
 /// A Stable Diffusion 1.x or 2.x pipeline. Copies share the networks. All weights are loaded frozen: attach a LoRA, or let the
@@ -135,7 +192,13 @@ class StableDiffusion {
   }
 
   /// latents [N,C,h,w], timesteps [N] -> the UNet's output [N,C,h,w].
-  Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning) { return unet_->forward(latents, timesteps, conditioning.embeddings, {conditioning.pooled, conditioning.time_ids}); }
+  Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning) {
+    if (!low_precision_in_use_ || torch::GradMode::is_enabled())
+      return unet_->forward(latents, timesteps, conditioning.embeddings, {conditioning.pooled, conditioning.time_ids});
+    const auto dtype = low_precision_in_use_->parameters().front().scalar_type();
+    const auto low = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
+    return low_precision_in_use_->forward(low(latents), timesteps, low(conditioning.embeddings), {low(conditioning.pooled), conditioning.time_ids}).to(latents.scalar_type());
+  }
 
   /// latents [N,C,h,w] in sampler units -> pictures [N,3,H,W], nominally [0,1], not clamped.
   Tensor decode(const Tensor& latents) {
@@ -155,7 +218,8 @@ class StableDiffusion {
   }
   at::TensorOptions latent_options() const { return at::TensorOptions().dtype(options_.dtype).device(options_.device); }
   const NoiseSchedule& noise_schedule() const { return schedule_; }
-  AdapterScope rollout_scope() { return AdapterScope(*unet_, AdapterMode::kMerged); }
+  RolloutScope rollout_scope(const RolloutMode& mode = {}) { return RolloutScope(*unet_, mode, low_precision_, low_precision_in_use_); }
+  ActivationCheckpointScope activation_checkpoint_scope() { return ActivationCheckpointScope(*unet_); }
   ReferenceScope reference_scope() { return ReferenceScope(*unet_, reference_); }
 
  private:
@@ -177,6 +241,8 @@ class StableDiffusion {
   std::shared_ptr<ClipTextModel> text_encoder_;
   std::shared_ptr<const ClipModel> clip_;
   std::map<std::string, Tensor> reference_;
+  std::shared_ptr<UNet2DConditionModel> low_precision_;   // the UNet once more, for rollouts in another dtype; made when first asked for
+  UNet2DConditionModel* low_precision_in_use_ = nullptr;  // what a rollout scope set
 };
 
 }  // namespace reward_tuner

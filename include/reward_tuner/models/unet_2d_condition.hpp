@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/backend/activation_checkpoint.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/layers.hpp>
@@ -72,15 +73,50 @@ class UNet2DConditionModel : public torch::nn::Module {
     const Tensor time = time_condition(sample, timestep, added);                                              // [B,time_width]
     Tensor h = conv_in_->forward(config_.center_input_sample ? 2 * sample - 1 : sample);                      // [B,C_0,H,W]
     std::vector<Tensor> skips{h};
-    for (const auto& block : *down_blocks_) h = block->forward(h, time, encoder_hidden_states, skips);        // [B,C_i,H_i,W_i]
-    if (mid_block_) h = mid_block_->forward(h, time, encoder_hidden_states);                                  // [B,C_n,H_n,W_n]
-    for (const auto& block : *up_blocks_) h = block->forward(h, time, encoder_hidden_states, skips);          // [B,C_i,H_i,W_i]
+    for (const auto& block : *down_blocks_) h = down(*block, h, time, encoder_hidden_states, skips);          // [B,C_i,H_i,W_i]
+    if (mid_block_) h = middle(*mid_block_, h, time, encoder_hidden_states);                                  // [B,C_n,H_n,W_n]
+    for (const auto& block : *up_blocks_) h = up(*block, h, time, encoder_hidden_states, skips);              // [B,C_i,H_i,W_i]
     return conv_out_->forward(at::silu(conv_norm_out_->forward(h)));                                          // [B,C_out,H,W]
   }
 
   const UNet2DConditionConfig& config() const { return config_; }
 
+  /// With it on, calls with gradient keep only what goes into each block and run the blocks once more in the backward pass: less memory, one more
+  /// forward. Equal gradients.
+  void set_activation_checkpointing(bool on) { checkpointing_ = on; }
+  bool activation_checkpointing() const { return checkpointing_; }
+
  private:
+  Tensor down(const UNetDownBlock& block, const Tensor& x, const Tensor& time, const Tensor& context, std::vector<Tensor>& skips) const {
+    if (!checkpointing_) return block.forward(x, time, context, skips);
+    const auto run = [&block](const variable_list& in) {
+      variable_list made;
+      block.forward(in[0], in[1], in[2], made);
+      return made;
+    };
+    const variable_list made = checkpointed(run, {x, time, context}, trainable_tensors(block));
+    skips.insert(skips.end(), made.begin(), made.end());
+    return made.back();  // a block's result is its last skip
+  }
+  Tensor middle(const UNetMidBlock& block, const Tensor& x, const Tensor& time, const Tensor& context) const {
+    if (!checkpointing_) return block.forward(x, time, context);
+    return checkpointed([&block](const variable_list& in) { return variable_list{block.forward(in[0], in[1], in[2])}; }, {x, time, context}, trainable_tensors(block))[0];
+  }
+  Tensor up(const UNetUpBlock& block, const Tensor& x, const Tensor& time, const Tensor& context, std::vector<Tensor>& skips) const {
+    if (!checkpointing_) return block.forward(x, time, context, skips);
+    // all remaining skips go in, because the last one gives the size to grow to; what is not taken comes from outside unchanged
+    const std::size_t taken = block.skips();
+    variable_list inputs{x, time, context};
+    inputs.insert(inputs.end(), skips.begin(), skips.end());
+    const auto run = [&block](const variable_list& in) {
+      std::vector<Tensor> rest(in.begin() + 3, in.end());
+      return variable_list{block.forward(in[0], in[1], in[2], rest)};
+    };
+    const Tensor h = checkpointed(run, std::move(inputs), trainable_tensors(block))[0];
+    skips.resize(skips.size() - taken);
+    return h;
+  }
+
   UNetLevelOptions level_options(std::size_t i, std::int64_t time_width) const {
     const auto& c = config_;
     UNetLevelOptions level;
@@ -127,6 +163,7 @@ class UNet2DConditionModel : public torch::nn::Module {
   }
 
   UNet2DConditionConfig config_;
+  bool checkpointing_ = false;
   std::shared_ptr<Conv2d> conv_in_, conv_out_;
   std::shared_ptr<TimestepEmbedding> time_embedding_, add_embedding_;
   std::shared_ptr<ModuleListOf<UNetDownBlock>> down_blocks_;

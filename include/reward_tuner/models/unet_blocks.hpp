@@ -92,6 +92,9 @@ class UNetUpBlock : public torch::nn::Module {
     if (options.resample) upsamplers_->emplace_back(out);
   }
 
+  /// How many skips `forward` takes.
+  std::size_t skips() const { return resnets_->size(); }
+
   /// Takes one skip per layer from the end of `skips`.  x [B,in,H,W] -> [B,out,H',W'], where H', W' is the size of the next skip: so inputs
   /// whose sides are no multiple of the whole reduction come back to their own size.
   Tensor forward(const Tensor& x, const Tensor& time, const Tensor& context, std::vector<Tensor>& skips) const {

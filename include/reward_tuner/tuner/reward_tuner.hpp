@@ -1,5 +1,6 @@
 // RewardTuner<Policies...>: the one class template every method is a configuration of.
 #pragma once
+#include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
@@ -7,7 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <exception>
+#include <concepts>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,9 @@
 #include <reward_tuner/backend/memory_meter.hpp>
 #include <reward_tuner/core/explain.hpp>
 #include <reward_tuner/engine/adjoint.hpp>
+#include <reward_tuner/engine/configured_pipeline.hpp>
+#include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/engine/reward_gradient.hpp>
 #include <reward_tuner/exploration/no_exploration.hpp>
 #include <reward_tuner/gradient_stop/stop_input.hpp>
 #include <reward_tuner/objectives/direct_gradient.hpp>
@@ -23,7 +27,6 @@
 #include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
-#include <reward_tuner/tuner/engine_options.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 namespace reward_tuner {
@@ -43,6 +46,14 @@ concept Optimizer = requires(O o) {
   o.step();
   o.zero_grad();
   { o.parameters() } -> std::convertible_to<std::vector<Tensor>>;
+};
+
+/// A regularizer with a loss of its own, apart from the trained steps: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an undefined tensor;
+/// `alternates()` says whether it gets an optimizer step of its own after the reward's.
+template <class R, class Pipeline>
+concept HasOwnLoss = requires(const R regularizer, Pipeline& pipeline, Rng& rng) {
+  { regularizer.own_loss(pipeline, rng) } -> std::same_as<Tensor>;
+  { regularizer.alternates() } -> std::convertible_to<bool>;
 };
 
 /// Tunes the trainable tensors of a pipeline on a reward. Policies may stand in any order; every role but the reward has a default:
@@ -110,6 +121,7 @@ class RewardTuner {
     bind_clip(pipeline);
     const auto begin = std::chrono::steady_clock::now();
     const MemoryMeter meter;
+    ConfiguredPipeline<Pipeline> configured(pipeline, options_.engine);
     const SamplerSchedule schedule = sampler_.schedule(pipeline.noise_schedule());
     UpdateReport report;
     report.update = state_.updates + 1;
@@ -125,9 +137,14 @@ class RewardTuner {
       const std::int64_t micro = options_.engine.micro_batch > 0 ? std::min<std::int64_t>(options_.engine.micro_batch, batch) : batch;
       for (std::int64_t start = 0; start < batch && report.skip_reason.empty(); start += micro) {
         const std::int64_t size = std::min(micro, batch - start);
-        accumulate(pipeline, schedule, condition.narrow(start, size), noise.narrow(start, size), static_cast<double>(size) / static_cast<double>(batch), counts, report);
+        accumulate(configured, schedule, condition.narrow(start, size), noise.narrow(start, size), static_cast<double>(size) / static_cast<double>(batch), counts, report);
       }
+      if (!regularizer_alternates<Pipeline>() && report.skip_reason.empty()) accumulate_own_loss(pipeline, rng, counts, report);
       finish(optimizer, report);
+      if (regularizer_alternates<Pipeline>() && !report.skipped) {
+        optimizer.zero_grad();
+        if (accumulate_own_loss(pipeline, rng, counts, report)) step_alone(optimizer, report);
+      }
     } catch (...) {
       optimizer.zero_grad();
       throw;
@@ -175,57 +192,93 @@ class RewardTuner {
   /// Rolls out one micro-batch and adds its gradients. Sets report.skip_reason instead of touching anything when a number is not finite.
   template <DiffusionPipeline Pipeline>
   void accumulate(Pipeline& pipeline, const SamplerSchedule& schedule, Condition condition, SampleNoise noise, double share, NetworkCounts& counts, UpdateReport& report) {
-    const Trajectory trajectory = rollout(pipeline, schedule, report.plan, std::move(condition), guidance_scales(schedule.num_steps()), noise, counts);
-    const Tensor clean = trajectory.clean.detach().requires_grad_();  // [B,C,h,w]
-    Tensor gradient;                                                  // dL/dclean [B,C,h,w]
+    const StepPlan& plan = report.plan;
+    const std::vector<double> guidance = guidance_scales(schedule.num_steps());
+    const int scored = (plan.trained.empty() ? 0 : 1) + plan.replicas;  // pictures of each sample that the loss is averaged over
+    const double part = share / scored;
+    Trajectory trajectory;
     {
-      const torch::AutoGradMode grad(true);
-      const RewardResult result = scored({.images = pipeline.decode(clean), .prompts = trajectory.condition.prompts, .latents = clean});
-      const double mean = result.values.detach().mean().template item<double>();
-      report.reward += share * mean;
-      report.loss += -share * objective_.scale() * mean;
-      for (const auto& [name, values] : result.components) report.components[name] += share * values.detach().to(at::kDouble).mean().template item<double>();
-      if (!std::isfinite(mean)) {
-        report.skip_reason = "the reward is not finite";
-        return;
-      }
-      const Tensor loss = (-objective_.scale() * share) * result.values.mean();
-      gradient = torch::autograd::grad({loss}, {clean}, {}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true)[0];
-      REWARD_TUNER_CHECK(gradient.defined(), "[RewardPolicy] the reward ", Reward::kName, " says it is differentiable, but its values do not depend on the pictures");
+      RetainedCalls retained = retention(plan);
+      RetainedCalls* const kept = options_.engine.memory == Memory::retain ? &retained : nullptr;
+      trajectory = rollout(pipeline, schedule, plan, std::move(condition), guidance, noise, counts, {.retained = kept});
+      if (!plan.trained.empty()) differentiate(pipeline, trajectory, noise, part, kept, counts, report);
     }
-    if (!gradient.isfinite().all().template item<bool>()) {
-      report.skip_reason = "the gradient of the reward is not finite";
+    for (int i = 0; i < plan.replicas && report.skip_reason.empty(); ++i) {
+      RetainedCalls retained = retention(replica_plan(schedule.num_steps()));
+      RetainedCalls* const kept = options_.engine.memory == Memory::retain ? &retained : nullptr;
+      const Trajectory replica = renoised(pipeline, schedule, trajectory.clean, trajectory.condition, guidance, noise, counts, kept);
+      differentiate(pipeline, replica, noise, part, kept, counts, report);
+    }
+  }
+
+  RetainedCalls retention(const StepPlan& plan) const {
+    return {[this, plan](int k) { return enters_input(gradient_stop_, plan, k); }};
+  }
+
+  /// Scores one trajectory and adds its gradients; its losses weigh `share` of the update's.
+  template <DiffusionPipeline Pipeline>
+  void differentiate(Pipeline& pipeline, const Trajectory& trajectory, const SampleNoise& noise, double share, RetainedCalls* retained, NetworkCounts& counts, UpdateReport& report) {
+    const double each = share / static_cast<double>(trajectory.clean.size(0));
+    const RewardGradient scored = reward_gradient(pipeline, reward_, trajectory.clean, trajectory.condition.prompts, noise.seeds(),
+                                                  [this](const Tensor& rewards) { return objective_.losses(rewards); }, options_.engine.decode_batch);
+    report.reward += each * scored.reward;
+    report.loss += each * scored.loss;
+    for (const auto& [name, sum] : scored.components) report.components[name] += each * sum;
+    if (!scored.skip_reason.empty()) {
+      report.skip_reason = scored.skip_reason;
       return;
     }
-    const SweepResult sweep = adjoint_sweep(pipeline, trajectory, gradient, gradient_stop_, regularizer_, counts, share);
+    const SweepResult sweep = adjoint_sweep(pipeline, trajectory, each * scored.gradient, gradient_stop_, regularizer_, counts,
+                                            {.replay_batch = options_.engine.replay_batch, .retained = retained, .batch_share = share});
     report.regularizer += sweep.regularizer;
     report.loss += sweep.regularizer;
   }
 
-  RewardResult scored(const RewardInput& input) const {
-    const auto batch = input.images.size(0);
-    RewardResult result;
-    try {
-      result = reward_.score(input);
-    } catch (const std::exception& e) {
-      detail::fail("[RewardPolicy] the reward ", Reward::kName, " threw: ", e.what());
+  template <DiffusionPipeline Pipeline>
+  bool regularizer_alternates() const {
+    if constexpr (HasOwnLoss<Regularizer, Pipeline>) return regularizer_.alternates();
+    else return false;
+  }
+
+  /// Adds the gradients of the regularizer's own loss. False if it has none.
+  template <DiffusionPipeline Pipeline>
+  bool accumulate_own_loss([[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Rng& rng, [[maybe_unused]] NetworkCounts& counts, [[maybe_unused]] UpdateReport& report) {
+    if constexpr (HasOwnLoss<Regularizer, Pipeline>) {
+      const torch::AutoGradMode grad(true);
+      const Tensor loss = regularizer_.own_loss(pipeline, rng);
+      if (!loss.defined()) return false;
+      ++counts.forwards;
+      ++counts.backwards;
+      report.regularizer += loss.template item<double>();
+      report.loss += loss.template item<double>();
+      torch::autograd::backward({loss}, {});
+      return true;
+    } else {
+      return false;
     }
-    REWARD_TUNER_CHECK(result.values.defined() && result.values.dim() == 1 && result.values.size(0) == batch, "[RewardPolicy] the reward ", Reward::kName, " must return [",
-                       batch, "] values, found ", result.values.defined() ? result.values.sizes() : at::IntArrayRef());
-    REWARD_TUNER_CHECK(result.values.requires_grad(), "[RewardPolicy] the reward ", Reward::kName, " says it is differentiable, but its values carry no gradient");
-    return result;
+  }
+
+  /// Norm of the gradients the optimizer's parameters have, which are clipped to the largest allowed norm if it is finite. Negative if there are none.
+  template <Optimizer Optim>
+  double clip_gradients(Optim& optimizer) const {
+    std::vector<Tensor> gradients;
+    for (const Tensor& p : optimizer.parameters())
+      if (p.grad().defined()) gradients.push_back(p.grad());
+    if (gradients.empty()) return -1;
+    const double norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).template item<double>();
+    const double clip = options_.engine.gradient_clip;
+    if (clip > 0 && std::isfinite(norm) && norm > clip) at::_foreach_mul_(gradients, clip / norm);
+    return norm;
   }
 
   /// Clips and steps, or skips.
   template <Optimizer Optim>
   void finish(Optim& optimizer, UpdateReport& report) {
     const torch::NoGradGuard no_grad;
-    std::vector<Tensor> gradients;
-    for (const Tensor& p : optimizer.parameters())
-      if (p.grad().defined()) gradients.push_back(p.grad());
     if (report.skip_reason.empty()) {
-      REWARD_TUNER_CHECK(!gradients.empty(), "[RewardTuner] no parameter of the optimizer received a gradient: it must hold tensors of this pipeline (Lora::parameters())");
-      report.gradient_norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).template item<double>();
+      report.gradient_norm = clip_gradients(optimizer);
+      REWARD_TUNER_CHECK(report.gradient_norm >= 0 || std::isnan(report.gradient_norm),
+                         "[RewardTuner] no parameter of the optimizer received a gradient: it must hold tensors of this pipeline (Lora::parameters())");
       if (!std::isfinite(report.gradient_norm)) report.skip_reason = "the gradient of the parameters is not finite";
     }
     ++state_.updates;
@@ -237,13 +290,22 @@ class RewardTuner {
       REWARD_TUNER_CHECK(state_.skipped_in_a_row < options_.engine.max_skipped_in_a_row, "[RewardTuner] ", state_.skipped_in_a_row, " updates in a row were skipped because ",
                          report.skip_reason, "; parameters are as before the first of them");
     } else {
-      const double clip = options_.engine.gradient_clip;
-      if (clip > 0 && report.gradient_norm > clip)
-        for (Tensor& g : gradients) g.mul_(clip / report.gradient_norm);
       optimizer.step();
       state_.skipped_in_a_row = 0;
     }
     report.skipped_updates = state_.skipped;
+  }
+
+  /// The alternating regularizer's own step, left out if its gradient is not finite.
+  template <Optimizer Optim>
+  void step_alone(Optim& optimizer, UpdateReport& report) {
+    const torch::NoGradGuard no_grad;
+    if (std::isfinite(clip_gradients(optimizer))) {
+      optimizer.step();
+      return;
+    }
+    optimizer.zero_grad();
+    report.skip_reason = "the gradient of the regularizer's own step is not finite; the reward's step was made";
   }
 
   Options options_;

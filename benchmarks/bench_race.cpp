@@ -1,0 +1,217 @@
+// A real update loop on a diffusers folder, to be raced against the same loop in another library, and checked against its first update.
+// Settings: DDIM eta 1, LoRA on to_q, to_k, to_v, to_out.0, AdamW, the symmetry loss of the DRTune paper (Eq. 6, as printed).
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <benchmarks/process.hpp>
+#include <reward_tuner/backend/adamw.hpp>
+#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/backend/safetensors.hpp>
+#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/methods/alignprop.hpp>
+#include <reward_tuner/methods/draft.hpp>
+#include <reward_tuner/methods/draft_lv.hpp>
+#include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/methods/refl.hpp>
+#include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/symmetry.hpp>
+#include <reward_tuner/step_selection/random_steps.hpp>
+
+namespace {
+
+namespace rt = reward_tuner;
+using rt::Tensor;
+
+struct Settings {
+  std::filesystem::path model, json, check;
+  std::string method = "drtune", memory = "replay";
+  int steps = 50, trained = 5, batch = 8, rank = 4, threads = 1, updates = 5, replay_batch = 1, decode_batch = 0;
+  double guidance = 7.5;
+  bool best = false, activation_checkpointing = false, apart = false;
+  std::string rollout_dtype = "float32", autocast = "off";
+};
+
+std::optional<at::ScalarType> low_type(const std::string& name) {
+  if (name == "bfloat16") return at::kBFloat16;
+  if (name == "float16") return at::kHalf;
+  return std::nullopt;
+}
+
+rt::EngineOptions engine_options(const Settings& s) {
+  if (s.best)  // the fastest settings on a CPU with bfloat16 arithmetic, docs/engine.md
+    return {.memory = rt::Memory::retain, .rollout_dtype = at::kBFloat16};
+  return {.memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay, .replay_batch = s.replay_batch, .decode_batch = s.decode_batch, .merge_adapters = !s.apart,
+          .rollout_dtype = low_type(s.rollout_dtype), .autocast = low_type(s.autocast), .activation_checkpointing = s.activation_checkpointing};
+}
+
+/// The paper's loss on the pictures as they are, negated.
+auto symmetry() {
+  return rt::differentiable([](const Tensor& images) { return -rt::literal_symmetry_error(images); });
+}
+using Symmetry = decltype(symmetry());
+
+std::vector<std::string> prompts(int batch) {
+  static const std::vector<std::string> all = {"a photo of a cat", "a photo of a dog", "a painting of a horse", "a red fox", "a blue bird", "two round frogs", "a yellow star", "a snake on a square"};
+  std::vector<std::string> out;
+  for (int i = 0; i < batch; ++i) out.push_back(all[static_cast<std::size_t>(i) % all.size()]);
+  return out;
+}
+
+rt::Lora attach(rt::StableDiffusion& pipeline, std::int64_t rank) { return rt::Lora::attach(pipeline.unet(), {.rank = rank}); }
+
+template <class Tuner>
+nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tuner) {
+  const auto lora = attach(pipeline, s.rank);
+  rt::AdamW optimizer(lora.parameters(), {.learning_rate = 2e-5, .weight_decay = 1e-4});
+  rt::Rng rng(0);
+  nlohmann::json updates = nlohmann::json::array(), losses = nlohmann::json::array();
+  std::int64_t peak = 0;
+  rt::UpdateReport report;
+  for (int i = -2; i < s.updates; ++i) {  // two warm-ups
+    const bench::Clock clock;
+    report = tuner.update(pipeline, optimizer, prompts(s.batch), rng);
+    if (i >= 0) updates.push_back({{"wall", clock.wall()}, {"cpu", clock.cpu()}});
+    losses.push_back(report.loss);
+    peak = std::max(peak, report.peak_tensor_bytes);
+  }
+  return {{"updates", updates}, {"peak_tensor_bytes", peak}, {"network", {{"forwards", report.forwards}, {"backwards", report.backwards}}}, {"losses", losses}};
+}
+
+nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline) {
+  const rt::DdimOptions sampler{.num_steps = s.steps, .guidance = s.guidance, .eta = 1.0};
+  const auto engine = engine_options(s);
+  if (s.method == "drtune") return race(s, pipeline, rt::make<rt::DRTune>(symmetry(), {.sampler = sampler, .steps = {.num_trained = s.trained, .max_early_stop = 0}, .engine = engine}));
+  if (s.method == "draft") return race(s, pipeline, rt::make<rt::DRaFT>(symmetry(), {.sampler = sampler, .steps = {.num_trained = s.trained}, .engine = engine}));
+  if (s.method == "draft-lv") return race(s, pipeline, rt::make<rt::DRaFTLV>(symmetry(), {.sampler = sampler, .engine = engine}));
+  if (s.method == "refl") return race(s, pipeline, rt::make<rt::ReFL>(symmetry(), {.sampler = sampler, .steps = {.max_stop = std::min(10, s.steps)}, .engine = engine}));
+  if (s.trained > 0)  // a fixed cost: so many steps drawn without replacement
+    return race(s, pipeline, rt::RewardTuner<Symmetry, rt::PassInput, rt::RandomSteps>(symmetry(), {.sampler = sampler, .steps = {.num_trained = s.trained}, .engine = engine}));
+  return race(s, pipeline, rt::make<rt::AlignProp>(symmetry(), {.sampler = sampler, .engine = engine}));
+}
+
+/// Another library's first update again: its start of the LoRA, its noise, its embeddings, its trained steps.
+template <class Stop>
+nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlohmann::json& dump, const Stop& stop) {
+  const auto T = dump.at("steps").get<int>(), t_min = dump.at("t_min").get<int>();
+  const auto batch = dump.at("batch").get<std::int64_t>();
+  const auto file = [&](const char* name) { return rt::SafetensorsFile::open(s.check / name); };
+  const auto lora = attach(pipeline, dump.at("rank").get<std::int64_t>());
+  const auto start = file("lora.safetensors"), wanted = file("grads.safetensors"), inputs = file("inputs.safetensors");
+  const auto theirs = [](std::string name) { return name.insert(name.rfind(".weight"), ".default"); };
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& [name, value] : lora.named_parameters()) value.copy_(start.tensor(theirs(name)));
+  }
+  rt::StepPlan plan{.last = T - std::max(t_min, 1), .jumps = t_min > 0, .trained = {}};
+  for (const auto& t : dump.at("trained"))
+    if (const int k = T - t.get<int>(); k <= plan.last) plan.trained.insert(plan.trained.begin(), k);
+  if (dump.at("method") == "draft-lv") plan.replicas = 2;
+  std::vector<Tensor> blocks;
+  for (int i = 0; inputs.contains("z" + std::to_string(i)); ++i) blocks.push_back(inputs.tensor("z" + std::to_string(i)));
+  rt::SampleNoise noise = rt::SampleNoise::recorded(blocks);
+  const double guidance = dump.at("guidance").get<double>();
+  const Tensor embeddings = inputs.tensor("embeds");  // [2B,L,D], or [B,L,D] without guidance
+  const rt::Conditioning positive{embeddings.narrow(0, embeddings.size(0) - batch, batch)};
+  const rt::Condition condition{positive, guidance == 1 ? positive : rt::Conditioning{embeddings.narrow(0, 0, batch)}, prompts(static_cast<int>(batch))};
+  const auto schedule = rt::Ddim({.num_steps = T, .guidance = guidance, .eta = dump.at("eta").get<double>()}).schedule(pipeline.noise_schedule());
+  const std::vector<double> scales(static_cast<std::size_t>(T), guidance);
+
+  const auto options = engine_options(s);
+  rt::ConfiguredPipeline<rt::StableDiffusion> configured(pipeline, options);
+  rt::NetworkCounts counts;
+  const auto reward = symmetry();
+  double loss = 0;
+  const double part = 1.0 / (1 + plan.replicas);
+  const auto differentiate = [&](const rt::Trajectory& trajectory, rt::RetainedCalls* kept) {
+    const auto scored = rt::reward_gradient(configured, reward, trajectory.clean, condition.prompts, noise.seeds(), [](const Tensor& r) { return -r; }, options.decode_batch);
+    const double each = part / static_cast<double>(batch);
+    loss += each * scored.loss;
+    rt::adjoint_sweep(configured, trajectory, each * scored.gradient, stop, rt::NoRegularizer(), counts, {.replay_batch = options.replay_batch, .retained = kept});
+  };
+  const auto retention = [&](const rt::StepPlan& p) { return rt::RetainedCalls{[&stop, p](int k) { return rt::enters_input(stop, p, k); }}; };
+  const bool keep = options.memory == rt::Memory::retain;
+  rt::RetainedCalls retained = retention(plan);
+  const auto trajectory = rt::rollout(configured, schedule, plan, condition, scales, noise, counts, {.retained = keep ? &retained : nullptr});
+  differentiate(trajectory, keep ? &retained : nullptr);
+  for (int i = 0; i < plan.replicas; ++i) {
+    rt::RetainedCalls own = retention(rt::replica_plan(T));
+    differentiate(rt::renoised(configured, schedule, trajectory.clean, condition, scales, noise, counts, keep ? &own : nullptr), keep ? &own : nullptr);
+  }
+
+  double difference = 0, size = 0, product = 0, ours = 0;
+  for (const auto& [name, value] : lora.named_parameters()) {
+    const Tensor want = wanted.tensor(theirs(name)).to(at::kDouble);
+    const Tensor have = value.grad().to(at::kDouble);
+    difference += (have - want).square().sum().item<double>();
+    size += want.square().sum().item<double>();
+    ours += have.square().sum().item<double>();
+    product += (have * want).sum().item<double>();
+  }
+  const double want = dump.at("loss").get<double>();
+  return {{"gradient_relative_error", std::sqrt(difference / size)}, {"gradient_cosine", product / std::sqrt(size * ours)}, {"loss_error", std::abs(loss - want) / std::abs(want)},
+          {"loss", loss}, {"network", {{"forwards", counts.forwards}, {"backwards", counts.backwards}}}};
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Races an update loop: seconds and peak bytes of every update as JSON.", "bench_race");
+  Settings s;
+  app.add_option("--model", s.model, "diffusers folder")->required();
+  app.add_option("--method", s.method, "drtune, draft, draft-lv, refl or alignprop")->check(CLI::IsMember({"drtune", "draft", "draft-lv", "refl", "alignprop"}))->capture_default_str();
+  app.add_option("--steps", s.steps, "T, sampler steps")->capture_default_str();
+  app.add_option("--trained-steps", s.trained, "K, trained steps of drtune and draft, and of alignprop with a fixed cost (0: its own random number)")->capture_default_str();
+  app.add_option("--batch", s.batch, "prompts an update")->capture_default_str();
+  app.add_option("--guidance", s.guidance, "guidance scale")->capture_default_str();
+  app.add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str();
+  app.add_option("--memory", s.memory, "replay or retain")->check(CLI::IsMember({"replay", "retain"}))->capture_default_str();
+  app.add_option("--threads", s.threads, "threads of a tensor operation")->capture_default_str();
+  app.add_option("--updates", s.updates, "timed updates, after two more for warm-up")->capture_default_str();
+  app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")->capture_default_str();
+  app.add_option("--decode-batch", s.decode_batch, "pictures decoded at a time; 0: all")->capture_default_str();
+  app.add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient")->check(CLI::IsMember({"float32", "bfloat16", "float16"}))->capture_default_str();
+  app.add_option("--autocast", s.autocast, "of everything")->check(CLI::IsMember({"off", "bfloat16", "float16"}))->capture_default_str();
+  app.add_flag("--activation-checkpointing", s.activation_checkpointing, "inside the UNet");
+  app.add_flag("--adapters-apart", s.apart, "do not merge the LoRA in rollouts");
+  app.add_flag("--best", s.best, "the fastest documented settings: retained graphs, bfloat16 rollout");
+  app.add_option("--json", s.json, "file to write; the standard output always has it too");
+  app.add_option("--check-dump", s.check, "folder of another library's first update; compares loss and gradients with it instead of racing");
+  CLI11_PARSE(app, argc, argv);
+  bench::prepare_process(s.threads);
+  auto pipeline = rt::StableDiffusion::load(s.model);
+  nlohmann::json out;
+  if (s.check.empty()) {
+    out = race(s, pipeline);
+  } else {
+    const auto dump = rt::read_json(s.check / "dump.json");
+    const std::string method = dump.at("method").get<std::string>();
+    out = method == "drtune" || method == "refl" ? check(s, pipeline, dump, rt::StopInput()) : check(s, pipeline, dump, rt::PassInput());
+    out["method"] = method;
+  }
+  out["settings"] = {{"method", s.method}, {"steps", s.steps}, {"trained_steps", s.trained}, {"batch", s.batch}, {"guidance", s.guidance}, {"rank", s.rank}, {"threads", s.threads},
+                     {"memory", s.best ? "retain" : s.memory}, {"best", s.best}, {"rollout_dtype", s.best ? "bfloat16" : s.rollout_dtype}, {"autocast", s.autocast},
+                     {"decode_batch", s.decode_batch}, {"replay_batch", s.replay_batch}, {"activation_checkpointing", s.activation_checkpointing}};
+  std::cout << out.dump(1) << '\n';
+  if (!s.json.empty()) rt::write_json(s.json, out);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& problem) {
+    std::cerr << "error: " << problem.what() << '\n';
+  }
+  return 1;
+}

@@ -1,0 +1,43 @@
+// Options of the engine itself: how an update is cut, kept in memory, rounded, clipped and guarded. docs/engine.md says when to use which.
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <optional>
+
+#include <reward_tuner/core/check.hpp>
+
+namespace reward_tuner {
+
+/// Where the gradients of trained steps come from.
+enum class Memory {
+  replay,  ///< trained steps are evaluated once more in the sweep: memory of one network backward whatever T and K, K more forwards
+  retain,  ///< the rollout keeps the graphs of trained steps: no second forward, memory of K network activations
+};
+
+struct EngineOptions {
+  int micro_batch = 0;                                  ///< samples rolled out and differentiated at a time; gradients add up over the batch. 0: the whole batch
+  double gradient_clip = 0.1;                           ///< largest norm of the whole gradient, scaled down beyond it; 0 switches clipping off (DRTune-paper 4.1: 0.1)
+  int max_skipped_in_a_row = 5;                         ///< so many non-finite updates one after another are an error
+  Memory memory = Memory::replay;                       ///< see Memory
+  int replay_batch = 1;                                 ///< independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
+  int decode_batch = 0;                                 ///< samples decoded and scored at a time, forward and backward; 0: the micro-batch
+  bool merge_adapters = true;                           ///< rollouts run with the low-rank adapters merged into the weights
+  std::optional<c10::ScalarType> rollout_dtype = {};    ///< steps without gradient run in this type (bfloat16, half), trained steps in the network's; unset: all in the network's
+  std::optional<c10::ScalarType> autocast = {};         ///< network and decoder run under autocast to this type, forward and backward; unset: off
+  bool activation_checkpointing = false;                ///< the network keeps its blocks' inputs only and runs each block again in its backward
+};
+
+inline void check_options(const EngineOptions& o) {
+  const auto low = [](const std::optional<c10::ScalarType>& t) { return !t || *t == c10::ScalarType::BFloat16 || *t == c10::ScalarType::Half; };
+  REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), found ", o.micro_batch);
+  REWARD_TUNER_CHECK(o.gradient_clip >= 0, "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), found ", o.gradient_clip);
+  REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, found ", o.max_skipped_in_a_row);
+  REWARD_TUNER_CHECK(o.replay_batch >= 1, "[RewardTuner] engine.replay_batch must be >= 1, found ", o.replay_batch);
+  REWARD_TUNER_CHECK(o.replay_batch == 1 || o.memory == Memory::replay, "[RewardTuner] engine.replay_batch ", o.replay_batch, " has no meaning with Memory::retain, which replays nothing");
+  REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), found ", o.decode_batch);
+  REWARD_TUNER_CHECK(low(o.rollout_dtype), "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ", c10::toString(*o.rollout_dtype));
+  REWARD_TUNER_CHECK(low(o.autocast), "[RewardTuner] engine.autocast wanted bfloat16 or half, found ", c10::toString(*o.autocast));
+  REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast, "[RewardTuner] engine.autocast covers rollouts too; leave engine.rollout_dtype unset with it");
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,96 @@
+// Go on with what the model was trained for: the denoising loss on captioned pictures, beside the reward.
+#pragma once
+#include <ATen/ops/mse_loss.h>
+#include <ATen/ops/tensor.h>
+#include <torch/types.h>
+
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/backend/rng.hpp>
+#include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/io/captioned_pictures.hpp>
+#include <reward_tuner/models/condition.hpp>
+
+namespace reward_tuner {
+
+/// When the pre-training loss is descended.
+enum class PretrainingMode {
+  kJoint,        ///< one optimizer step on the sum of both losses (ReFL: ImageReward paper Eq. 5)
+  kAlternating,  ///< a step on the reward, then a step of its own (ReFL's SDXL code; large-scale RL paper, Alg. 1); under Adam the weight then hardly matters
+};
+
+struct PretrainingLossOptions {
+  std::shared_ptr<const CaptionedPictures> pictures = nullptr;  ///< the data; nullptr switches the loss off
+  double weight = 1.0;                                          ///< beta, factor beside the reward's loss, >= 0; 0 switches it off
+  int batch = 8;                                                ///< pictures an update, >= 1
+  PretrainingMode mode = PretrainingMode::kJoint;               ///< see PretrainingMode
+};
+
+/// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of a picture, e ~ N(0,I), t uniform over the training
+/// timesteps; target e, v or z as the network predicts (Ho et al. 2020, Eq. 14; Salimans & Ho 2022, appendix D). A mean over elements. No guidance.
+/// Costs one network forward and backward of `batch` rows an update and one encoder pass. Gradient: to the network's trainable weights.
+/// Errors: options out of range; a pipeline without encode_images; pictures whose latents are not of the pipeline's size.
+class PretrainingLoss {
+ public:
+  using Role = RegularizerRole;
+  using Options = PretrainingLossOptions;
+  static constexpr std::string_view kName = "pretraining_loss";
+  static constexpr bool kNeedsReference = false;
+
+  explicit PretrainingLoss(PretrainingLossOptions options = {}) : options_(std::move(options)) {
+    REWARD_TUNER_CHECK(std::isfinite(options_.weight) && options_.weight >= 0, "[PretrainingLoss] weight must be finite and >= 0, found ", options_.weight);
+    REWARD_TUNER_CHECK(options_.batch >= 1, "[PretrainingLoss] batch must be >= 1, found ", options_.batch);
+  }
+  double weight() const { return options_.weight; }
+  const PretrainingLossOptions& options() const { return options_; }
+  /// Whether the loss gets an optimizer step of its own.
+  bool alternates() const { return options_.mode == PretrainingMode::kAlternating; }
+
+  /// The weighted loss of one random batch, a scalar with its graph; undefined if it is switched off.
+  template <class Pipeline>
+  Tensor own_loss(Pipeline& pipeline, Rng& rng) const {
+    static_assert(requires(const Tensor& t) { pipeline.encode_images(t); }, "[PretrainingLoss] needs a pipeline with Tensor encode_images(const Tensor& pictures)");
+    if (!options_.pictures || options_.weight == 0) return {};
+    std::vector<std::int64_t> rows, times;
+    std::vector<std::string> captions;
+    const NoiseSchedule& noise = pipeline.noise_schedule();
+    const auto batch = static_cast<std::int64_t>(options_.batch);
+    for (std::int64_t i = 0; i < batch; ++i) {
+      rows.push_back(rng.integer(0, options_.pictures->size() - 1));
+      times.push_back(rng.integer(0, noise.config().num_train_steps - 1));
+      captions.push_back(options_.pictures->captions()[static_cast<std::size_t>(rows.back())]);
+    }
+    const at::TensorOptions like = pipeline.latent_options();
+    Tensor latents;  // [B,C,h,w]
+    {
+      const torch::NoGradGuard no_grad;
+      latents = pipeline.encode_images(options_.pictures->pictures(at::tensor(rows)).to(like));
+    }
+    REWARD_TUNER_CHECK(latents.sizes() == at::IntArrayRef(pipeline.latent_shape(batch)), "[PretrainingLoss] wanted pictures whose latents are ", at::IntArrayRef(pipeline.latent_shape(batch)),
+                       ", found pictures whose latents are ", latents.sizes());
+    std::vector<double> signal;
+    for (const std::int64_t t : times) signal.push_back(noise.abar(t));
+    const Tensor abar = at::tensor(signal, at::kDouble).view({-1, 1, 1, 1});                           // [B,1,1,1]
+    const Tensor alpha = abar.sqrt().to(like), sigma = (1 - abar).sqrt().to(like);                     // [B,1,1,1]
+    const Tensor e = rng.normal(latents.sizes(), like);                                                // [B,C,h,w]
+    const Condition condition = pipeline.encode(captions);
+    const Tensor output = pipeline.predict(alpha * latents + sigma * e, at::tensor(times).to(like.device()), condition.positive);  // [B,C,h,w]
+    Tensor target = e;                                                                                 // [B,C,h,w]
+    if (noise.config().prediction == PredictionType::kVPrediction) target = alpha * e - sigma * latents;
+    if (noise.config().prediction == PredictionType::kSample) target = latents;
+    return options_.weight * at::mse_loss(output, target);
+  }
+
+ private:
+  PretrainingLossOptions options_;
+};
+static_assert(RegularizerPolicy<PretrainingLoss>);
+
+}  // namespace reward_tuner
