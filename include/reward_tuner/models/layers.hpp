@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <reward_tuner/backend/adaptable_layer.hpp>
+#include <reward_tuner/backend/frozen_ops.hpp>
 #include <reward_tuner/core/check.hpp>
 
 namespace reward_tuner {
@@ -27,7 +28,7 @@ class Linear : public AdaptableLayer {
   Linear(std::int64_t in, std::int64_t out, bool with_bias = true) : AdaptableLayer({out, in}, with_bias) {}
 
   Tensor forward(const Tensor& x) const {
-    return adapted(x, [](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return at::linear(input, w, b); },
+    return adapted(x, [](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return multiply(input, w, b); },
                    [](const Tensor& input, const Tensor& w) { return at::linear(input, w); });
   }
 };
@@ -40,7 +41,7 @@ class Conv2d : public AdaptableLayer {
 
   Tensor forward(const Tensor& x) const {
     return adapted(
-        x, [this](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return at::conv2d(input, w, b, stride_, padding_); },
+        x, [this](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return convolve(input, w, b, stride_, padding_); },
         [](const Tensor& input, const Tensor& w) { return at::conv2d(input, w); });
   }
 
