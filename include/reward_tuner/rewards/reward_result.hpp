@@ -2,6 +2,7 @@
 #pragma once
 #include <torch/types.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ struct RewardInput {
   std::vector<std::string> prompts;  ///< B prompts
   Tensor group_ids = {};             ///< int64 [B], equal for pictures of one group; undefined without groups
   Tensor latents = {};               ///< [B,C,h,w] the clean latents, undefined if not at hand
+  std::vector<std::uint64_t> seeds = {};  ///< one a picture: what randomised rewards draw from; empty: they draw nothing
 };
 
 /// One number a picture, higher is better; parts are reported under their own names (a loss keeps its sign there).
