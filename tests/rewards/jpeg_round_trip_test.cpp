@@ -57,7 +57,8 @@ TEST_CASE("jpeg round trip: a real JPEG file gives nearly the same picture") {
         loss += (stored[i] - pictures[i]).abs().mean().item<double>() * 255 / (2 * kPictures);
       }
     }
-    MESSAGE("quality ", quality, ": mean difference from libjpeg ", difference, " grey levels of 255, largest ", largest, "; with interpolated chroma ", smooth, "; the loss itself is ", loss, "; mean squared error ", error, ", libjpeg's ", libjpeg_error);
+    MESSAGE("quality ", quality, ": mean difference from libjpeg ", difference, " grey levels of 255, largest ", largest, "; with interpolated chroma ", smooth,
+            "; the loss itself is ", loss, "; mean squared error ", error, ", libjpeg's ", libjpeg_error);
     CHECK(difference < 1.8);
     CHECK(difference < 0.3 * loss);
     CHECK(error == doctest::Approx(libjpeg_error).epsilon(0.03));

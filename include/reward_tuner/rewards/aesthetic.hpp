@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -41,8 +42,9 @@ class AestheticHead {
     REWARD_TUNER_CHECK(!layers.empty(), "[AestheticHead] wanted at least one layer, found none");
     for (std::size_t i = layers.size(); i-- > 0;) {
       const Tensor &w = layers[i].weight, &b = layers[i].bias;
-      REWARD_TUNER_CHECK(w.defined() && b.defined() && w.dim() == 2 && b.dim() == 1 && b.size(0) == w.size(0) && w.is_floating_point() && b.is_floating_point(), "[AestheticHead] layer ",
-                         i + 1, " of ", layers.size(), " wanted a floating point weight [out,in] and bias [out], found ", shape(w), " and ", shape(b));
+      const bool fits = w.defined() && b.defined() && w.dim() == 2 && b.dim() == 1 && b.size(0) == w.size(0) && w.is_floating_point() && b.is_floating_point();
+      REWARD_TUNER_CHECK(fits, "[AestheticHead] layer ", i + 1, " of ", layers.size(), " wanted a floating point weight [out,in] and bias [out], found ",
+                         shape(w), " and ", shape(b));
       const std::int64_t wanted = weight_.defined() ? weight_.size(0) : 1;
       REWARD_TUNER_CHECK(w.size(0) == wanted, "[AestheticHead] layer ", i + 1, " of ", layers.size(), " gives ", w.size(0), " numbers, wanted ", wanted,
                          weight_.defined() ? " as the next layer takes" : ", the score");
@@ -50,7 +52,8 @@ class AestheticHead {
       bias_ += weight_.defined() ? at::matmul(weight_, offset).item<double>() : offset.item<double>();
       weight_ = weight_.defined() ? at::matmul(weight_, matrix) : matrix[0].clone();  // [in]
     }
-    REWARD_TUNER_CHECK(weight_.numel() > 0 && weight_.isfinite().all().item<bool>() && bias_ - bias_ == 0, "[AestheticHead] wanted finite weights, found others");
+    REWARD_TUNER_CHECK(weight_.numel() > 0 && weight_.isfinite().all().item<bool>() && std::isfinite(bias_),
+                       "[AestheticHead] wanted finite weights, found others");
   }
 
   /// Reads "layers.<n>.weight" and "layers.<n>.bias" (the names of a torch.nn.Sequential called `layers`; numbers may skip, as dropouts take some) from a
@@ -60,12 +63,14 @@ class AestheticHead {
     std::map<std::int64_t, Layer> layers;
     for (const std::string& name : file.names()) {
       const auto [number, kind] = parsed(name);
-      REWARD_TUNER_CHECK(number >= 0, "[AestheticHead] '", path.string(), "' wanted tensors called layers.<number>.weight and layers.<number>.bias, found ", name);
+      REWARD_TUNER_CHECK(number >= 0, "[AestheticHead] '", path.string(),
+                         "' wanted tensors called layers.<number>.weight and layers.<number>.bias, found ", name);
       (kind == "weight" ? layers[number].weight : layers[number].bias) = file.tensor(name);
     }
     std::vector<Layer> stack;
     for (const auto& [number, layer] : layers) {
-      REWARD_TUNER_CHECK(layer.weight.defined() && layer.bias.defined(), "[AestheticHead] '", path.string(), "' has no layers.", number, layer.weight.defined() ? ".bias" : ".weight");
+      REWARD_TUNER_CHECK(layer.weight.defined() && layer.bias.defined(), "[AestheticHead] '", path.string(), "' has no layers.", number,
+                         layer.weight.defined() ? ".bias" : ".weight");
       stack.push_back(layer);
     }
     try {
@@ -128,7 +133,8 @@ class AestheticReward {
   static constexpr bool kPerGroup = false;
   static constexpr std::string_view kName = "aesthetic";
 
-  explicit AestheticReward(AestheticHead head, std::shared_ptr<const ClipModel> clip = nullptr, AestheticOptions options = {}) : head_(std::move(head)), options_(options) {
+  explicit AestheticReward(AestheticHead head, std::shared_ptr<const ClipModel> clip = nullptr, AestheticOptions options = {})
+      : head_(std::move(head)), options_(options) {
     REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[AestheticReward] leak must be in [0, 1], found ", options_.leak);
     if (clip != nullptr) bind_clip(std::move(clip));
   }

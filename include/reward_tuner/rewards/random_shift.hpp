@@ -85,9 +85,10 @@ class RandomlyShifted {
  private:
   Tensor moved_pictures(const RewardInput& input) const {
     const Tensor& x = input.images;
-    REWARD_TUNER_CHECK(static_cast<std::int64_t>(input.seeds.size()) == x.size(0), "[RandomlyShifted] wanted one seed a picture (", x.size(0), "), found ", input.seeds.size());
-    REWARD_TUNER_CHECK(max_shift_ < x.size(2) && max_shift_ < x.size(3), "[RandomlyShifted] max_shift must be below the pictures' sides, found ", max_shift_, " for ", x.size(3), "x",
-                       x.size(2));
+    REWARD_TUNER_CHECK(static_cast<std::int64_t>(input.seeds.size()) == x.size(0), "[RandomlyShifted] wanted one seed a picture (", x.size(0),
+                       "), found ", input.seeds.size());
+    REWARD_TUNER_CHECK(max_shift_ < x.size(2) && max_shift_ < x.size(3), "[RandomlyShifted] max_shift must be below the pictures' sides, found ", max_shift_,
+                       " for ", x.size(3), "x", x.size(2));
     std::vector<Tensor> pictures;
     for (std::int64_t i = 0; i < x.size(0); ++i) {
       const auto [dx, dy] = shift(input.seeds[static_cast<std::size_t>(i)]);

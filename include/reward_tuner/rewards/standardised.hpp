@@ -26,7 +26,8 @@ struct RewardMoments {
 /// Errors: fewer than two values, values that are not finite or all equal.
 /// Example: `const RewardMoments moments = reward_moments(reward.score(input).values);`
 inline RewardMoments reward_moments(const Tensor& values) {
-  REWARD_TUNER_CHECK(values.defined() && values.numel() >= 2, "[Standardised] wanted at least two values to measure, found ", values.defined() ? values.numel() : 0);
+  REWARD_TUNER_CHECK(values.defined() && values.numel() >= 2, "[Standardised] wanted at least two values to measure, found ",
+                     values.defined() ? values.numel() : 0);
   const Tensor x = values.detach().to(at::kDouble);
   const RewardMoments moments{x.mean().item<double>(), x.std().item<double>()};
   REWARD_TUNER_CHECK(std::isfinite(moments.mean) && std::isfinite(moments.deviation), "[Standardised] wanted finite values, found others among ", x.numel());
@@ -51,7 +52,8 @@ class Standardised {
 
   Standardised(Reward reward, RewardMoments moments) : reward_(std::move(reward)), moments_(moments) {
     REWARD_TUNER_CHECK(std::isfinite(moments_.mean), "[Standardised] mean must be finite, found ", moments_.mean);
-    REWARD_TUNER_CHECK(std::isfinite(moments_.deviation) && moments_.deviation > 0, "[Standardised] deviation must be finite and above 0, found ", moments_.deviation);
+    REWARD_TUNER_CHECK(std::isfinite(moments_.deviation) && moments_.deviation > 0, "[Standardised] deviation must be finite and above 0, found ",
+                       moments_.deviation);
   }
 
   /// True while the reward wants a CLIP and has none.
