@@ -18,6 +18,7 @@
 #include <reward_tuner/backend/autocast.hpp>
 #include <reward_tuner/backend/checkpoint.hpp>
 #include <reward_tuner/backend/ema.hpp>
+#include <reward_tuner/backend/frozen_ops.hpp>
 #include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/backend/lora.hpp>
 #include <reward_tuner/backend/lora_files.hpp>
