@@ -1,5 +1,6 @@
 // What the methods that use the reward's gradient share.
 #pragma once
+#include <iostream>
 #include <utility>
 
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
@@ -21,6 +22,8 @@ inline reward_tuner::EngineOptions engine_options(const TuneSettings& s) { retur
 template <class Tuner>
 TuneResult train(Tuner tuner, TuneSession& s) {
   reward_tuner::Trainer trainer(s.settings.out, tuner, s.pipeline, s.optimizer, s.weights, s.prompts, s.held_out, s.description, s.trainer);
+  if (s.settings.quiet)  // otherwise the trainer has said it above its progress bar
+    for (const auto& note : trainer.notes()) std::cerr << "note: " << note << '\n';
   auto outcome = trainer.run();
   return {outcome.end, std::move(outcome.progress)};
 }
