@@ -116,7 +116,7 @@ TEST_CASE("killed at fifty random moments and resumed, runs end with the bytes o
       REQUIRE(lives < 200);
       Moment moment;  // after fifty kills the last run may end in peace
       if (kills < kKills && kills % 2 == 1) moment = {"0123"[random() % 4], 1 + static_cast<int>(random() % 4), uniform(0.001)};  // within a save
-      else if (kills < kKills) moment = {'w', 1, uniform(0.4 * whole.seconds)};
+      else if (kills < kKills) moment = {'w', 1, uniform(0.3 * whole.seconds)};
       const Life life = live(model, run, moment);
       if (!life.killed) {
         REQUIRE(life.exit_code == 0);

@@ -152,6 +152,15 @@ TEST_CASE("a killed and resumed run equals an uninterrupted one bit for bit") {
       check_same_run(runs / "whole", folder, 6);
     }
   }
+  SUBCASE("resumed after its end: the last evaluation, which no checkpoint holds, is not logged twice") {
+    auto last = six_updates();
+    last.evaluate_every = 0;
+    run(model, runs / "ended", last);
+    const std::string evaluations = bytes(runs / "ended" / "evaluations.jsonl");
+    last.resume = true;
+    run(model, runs / "ended", last);
+    CHECK(bytes(runs / "ended" / "evaluations.jsonl") == evaluations);
+  }
   SUBCASE("continued beyond its first end") {
     auto half = six_updates();
     half.updates = 3;

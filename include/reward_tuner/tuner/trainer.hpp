@@ -58,7 +58,7 @@ class Trainer {
     for (const auto& pair : held_out_) texts.push_back(pair.prompt);
     rewards_ = standard_evaluation_rewards(pipeline_, texts);
     rewards_.push_back({"reward", with_clip(as_any_reward(tuner_.reward()), pipeline_)});
-    record_ = std::make_unique<RunRecord>(folder_, progress_.done(), options_.tensorboard);  // from here on the folder is not empty
+    record_ = std::make_unique<RunRecord>(folder_, progress_, options_.tensorboard);  // from here on the folder is not empty
     write_json(folder_ / "config.json", run_config(description_, options_, fingerprint_));
   }
 
