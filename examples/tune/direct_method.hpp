@@ -1,5 +1,6 @@
 // What the methods that use the reward's gradient share: their options from the settings, a regularizer chosen at run time, and the run.
 #pragma once
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -89,6 +90,8 @@ inline rt::EngineOptions engine_options(const TuneSettings& s) {
 template <class Tuner>
 TuneResult train(Tuner tuner, TuneSession& s) {
   rt::Trainer trainer(s.settings.out, tuner, s.pipeline, s.optimizer, s.weights, s.prompts, s.held_out, s.description, s.trainer);
+  if (s.settings.quiet)  // otherwise the trainer has said it above its progress bar
+    for (const auto& note : trainer.notes()) std::cerr << "note: " << note << '\n';
   auto outcome = trainer.run();
   return {outcome.end, std::move(outcome.progress)};
 }

@@ -50,6 +50,7 @@
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/initialise.hpp>
 #include <reward_tuner/models/layers.hpp>
