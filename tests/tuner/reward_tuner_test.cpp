@@ -16,6 +16,7 @@
 #include <reward_tuner/methods/drtune.hpp>
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
+#include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 #include <reward_tuner/step_selection/all_steps.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
@@ -311,6 +312,28 @@ TEST_CASE("equal seeds give bit-equal updates, and evaluation in between does no
     evaluated.update(pipeline, optimizer, kPrompts, rng);
   }
   CHECK(bit_equal(once.parameters, copies(pipeline.parameters())));
+}
+
+TEST_CASE("a reward gets one seed a picture, the sample's own, whatever the micro-batch and the chunk") {
+  using namespace reward_tuner_test;
+  const auto seen = [](EngineOptions engine) {
+    ToyPipeline pipeline;
+    Recorder optimizer{pipeline.parameters(), {}};
+    std::vector<std::uint64_t> seeds;
+    auto reward = differentiable([&seeds](const RewardInput& input) {
+      CHECK(input.seeds.size() == input.prompts.size());
+      seeds.insert(seeds.end(), input.seeds.begin(), input.seeds.end());
+      return input.images.mean({1, 2, 3});
+    });
+    Rng rng(2);
+    make<DRaFT>(reward, {.sampler = {.num_steps = 3}, .engine = engine}).update(pipeline, optimizer, kPrompts, rng);
+    return seeds;
+  };
+  const auto whole = seen({});
+  REQUIRE(whole.size() == 4);
+  CHECK(whole[0] != whole[1]);
+  CHECK(seen({.micro_batch = 3}) == whole);
+  CHECK(seen({.decode_batch = 1}) == whole);
 }
 
 TEST_CASE("micro-batches add up to the whole batch") {
