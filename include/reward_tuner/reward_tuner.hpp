@@ -125,6 +125,7 @@
 #include <reward_tuner/tuner/evaluation.hpp>
 #include <reward_tuner/tuner/evaluation_rewards.hpp>
 #include <reward_tuner/tuner/interrupt_guard.hpp>
+#include <reward_tuner/tuner/optimizer_concept.hpp>
 #include <reward_tuner/tuner/prompt_set.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
 #include <reward_tuner/tuner/run_fingerprint.hpp>
@@ -134,6 +135,7 @@
 #include <reward_tuner/tuner/trained_weights.hpp>
 #include <reward_tuner/tuner/trainer.hpp>
 #include <reward_tuner/tuner/trainer_options.hpp>
+#include <reward_tuner/tuner/tuner_state.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 #include <reward_tuner/methods/alignprop.hpp>

@@ -37,8 +37,9 @@ struct FrozenConv2d : torch::autograd::Function<FrozenConv2d> {
     const auto format = context->saved_data["channels_last"].toBool() ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
     // only the shape and the layout of the input count for its gradient: the memory is never read
     const Tensor shape_of_input = at::empty(shape, weight.options().dtype(cotangents[0].scalar_type()).memory_format(format));
-    const Tensor gradient = std::get<0>(at::convolution_backward(cotangents[0], shape_of_input, weight.to(cotangents[0].scalar_type()), /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride},
-                                                                 {padding, padding}, {1, 1}, /*transposed=*/false, {0, 0}, /*groups=*/1, std::array<bool, 3>{true, false, false}));
+    const Tensor gradient = std::get<0>(at::convolution_backward(cotangents[0], shape_of_input, weight.to(cotangents[0].scalar_type()),
+                                                                 /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride}, {padding, padding}, {1, 1},
+                                                                 /*transposed=*/false, {0, 0}, /*groups=*/1, std::array<bool, 3>{true, false, false}));
     return {gradient, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
