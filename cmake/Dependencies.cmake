@@ -23,6 +23,11 @@ if(NOT utf8proc_FOUND)
   message(FATAL_ERROR "[RewardTuner] utf8proc was not found; on Debian: apt-get install libutf8proc-dev")
 endif()
 
+find_package(JPEG QUIET)
+if(NOT JPEG_FOUND)
+  message(FATAL_ERROR "[RewardTuner] libjpeg was not found; on Debian: apt-get install libjpeg-dev")
+endif()
+
 find_path(REWARDTUNER_STB_INCLUDE_DIR stb/stb_image_write.h)
 mark_as_advanced(REWARDTUNER_STB_INCLUDE_DIR)
 if(NOT REWARDTUNER_STB_INCLUDE_DIR)

@@ -5,7 +5,12 @@
 #include <cstdlib>
 #include <functional>
 
+#include <reward_tuner/rewards/aesthetic.hpp>
+#include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/rewards/colourfulness.hpp>
+#include <reward_tuner/rewards/jpeg_error.hpp>
+#include <reward_tuner/rewards/jpeg_size.hpp>
 #include <reward_tuner/rewards/shape_reward.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 
@@ -20,6 +25,18 @@ struct Row {
   std::function<rt::AnyReward(const TuneSettings&)> make;
 };
 
+rt::AnyReward jpeg_error(const TuneSettings& s, bool incompressible) {
+  rt::JpegErrorOptions options{.incompressible = incompressible};
+  if (s.jpeg_quality) options.quality = *s.jpeg_quality;
+  return rt::AnyReward(rt::JpegErrorReward(options));
+}
+
+rt::AnyReward jpeg_size(const TuneSettings& s, bool incompressible) {
+  rt::JpegSizeOptions options{.incompressible = incompressible};
+  if (s.jpeg_quality) options.quality = *s.jpeg_quality;
+  return rt::AnyReward(rt::JpegSizeReward(options));
+}
+
 const std::vector<Row>& rows() {
   static const std::vector<Row> table = {
       {{"symmetry", "left-right mirror symmetry of the picture; differentiable"},
@@ -28,6 +45,17 @@ const std::vector<Row>& rows() {
          return rt::AnyReward(rt::SymmetryReward({.deviation = deviation, .text_weight = s.text_weight}));
        }},
       {{"clip_score", "cosine of picture and prompt in the model folder's clip/; differentiable"}, [](const TuneSettings&) { return rt::AnyReward(rt::ClipScoreReward()); }},
+      {{"jpeg_error", "how little the picture changes when stored as JPEG; differentiable"}, [](const TuneSettings& s) { return jpeg_error(s, false); }},
+      {{"jpeg_incompressible", "the opposite: how much it changes; differentiable"}, [](const TuneSettings& s) { return jpeg_error(s, true); }},
+      {{"jpeg_size", "how few kilobytes it takes as a JPEG file; black box"}, [](const TuneSettings& s) { return jpeg_size(s, false); }},
+      {{"jpeg_size_incompressible", "the opposite: how many kilobytes; black box"}, [](const TuneSettings& s) { return jpeg_size(s, true); }},
+      {{"brightness", "mean brightness; differentiable (a weight below 0 darkens)"}, [](const TuneSettings&) { return rt::AnyReward(rt::BrightnessReward()); }},
+      {{"colourfulness", "spread and strength of colours; differentiable"}, [](const TuneSettings&) { return rt::AnyReward(rt::ColourfulnessReward()); }},
+      {{"aesthetic", "an affine head on the picture's vector in the model folder's clip/ (--aesthetic-head); differentiable"},
+       [](const TuneSettings& s) {
+         REWARD_TUNER_CHECK(!s.aesthetic_head.empty(), "[rt-tune] --reward aesthetic wanted a head, found none: give --aesthetic-head FILE");
+         return rt::AnyReward(rt::AestheticReward(rt::AestheticHead::load(s.aesthetic_head)));
+       }},
       {{"shapes", "does the picture show the caption's shapes and colours; black box"}, [](const TuneSettings&) { return rt::AnyReward(rt::ShapeReward()); }},
   };
   return table;
@@ -63,7 +91,8 @@ rt::RewardResult RewardSum::score(const rt::RewardInput& input) const {
     const rt::RewardResult result = part.score(input);
     const rt::Tensor term = weight * result.values;                        // [B]
     total.values = total.values.defined() ? total.values + term : term;    // [B]
-    total.components.emplace(name, result.values.detach());
+    const auto own = result.components.find(name);  // a part's own component of its name (a loss keeps its sign there) stands for its value
+    total.components.emplace(name, own == result.components.end() ? result.values.detach() : own->second);
     for (const auto& [key, component] : result.components)
       if (key != name && !total.components.emplace(key, component).second) total.components.emplace(name + "." + key, component);
   }

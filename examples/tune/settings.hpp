@@ -32,6 +32,8 @@ struct TuneSettings {
   // the rewards
   std::string symmetry_deviation = "spatial";
   double text_weight = 0;
+  std::optional<int> jpeg_quality;   // unset: each JPEG reward's own default
+  std::filesystem::path aesthetic_head;
   // what is trained
   bool full = false;
   std::int64_t rank = 8;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/tuner/interrupt_guard.hpp>
 #include <reward_tuner/tuner/run_fingerprint.hpp>
 
@@ -23,7 +24,9 @@ namespace {
 template <class Entries>
 std::string table_text(const char* heading, const Entries& entries) {
   std::string text = std::string(heading) + "\n";
-  for (const auto& entry : entries) text += "  " + std::string(entry.name) + std::string(entry.name.size() < 12 ? 12 - entry.name.size() : 1, ' ') + std::string(entry.summary) + "\n";
+  std::size_t widest = 0;
+  for (const auto& entry : entries) widest = std::max(widest, std::string(entry.name).size());
+  for (const auto& entry : entries) text += "  " + std::string(entry.name) + std::string(widest + 2 - std::string(entry.name).size(), ' ') + std::string(entry.summary) + "\n";
   return text;
 }
 
@@ -38,12 +41,19 @@ std::string model_digest(rt::StableDiffusion& pipeline) {
   return rt::digest(lines);
 }
 
+/// Tells aesthetic heads apart.
+std::string head_digest(const rt::AestheticHead& head) {
+  return rt::digest({std::string(static_cast<const char*>(head.weight().const_data_ptr()), head.weight().nbytes()), std::to_string(head.bias())});
+}
+
 /// Every setting that decides the numbers.
 nlohmann::json deciding_options(const TuneSettings& s, rt::StableDiffusion& pipeline) {
   nlohmann::json options{{"model_digest", model_digest(pipeline)}, {"sampler", s.sampling.sampler}, {"steps", s.sampling.steps}, {"guidance", s.sampling.guidance}, {"eta", s.sampling.eta},
                          {"trained_steps", s.trained_steps}, {"early_stop", nullptr}, {"regularizer", s.regularizer}, {"symmetry_deviation", s.symmetry_deviation},
                          {"text_weight", s.text_weight}, {"full", s.full}, {"micro_batch", s.micro_batch}, {"beta1", s.beta1}, {"beta2", s.beta2},
                          {"weight_decay", s.weight_decay}, {"clip_gradient", s.clip_gradient}};
+  options["jpeg_quality"] = s.jpeg_quality ? nlohmann::json(*s.jpeg_quality) : nlohmann::json(nullptr);
+  if (!s.aesthetic_head.empty()) options["aesthetic_head"] = head_digest(rt::AestheticHead::load(s.aesthetic_head));
   if (s.early_stop) options["early_stop"] = *s.early_stop;
   if (s.regularizer == "kl") options["kl_weight"] = s.kl_weight;
   if (!s.full) options["rank"] = s.rank, options["alpha"] = s.alpha, options["targets"] = s.targets;
@@ -129,6 +139,8 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   group(c->add_option("--kl-weight", s.kl_weight, "factor of the kl regularizer beside the reward")->capture_default_str(), method);
   group(c->add_option("--symmetry-deviation", s.symmetry_deviation, "symmetry: spatial, or literal as the paper's equation 6")->check(CLI::IsMember({"spatial", "literal"}))->capture_default_str(), method);
   group(c->add_option("--text-weight", s.text_weight, "symmetry: weight of a CLIPScore term (needs clip/ in the model folder)")->capture_default_str(), method);
+  group(c->add_option("--jpeg-quality", s.jpeg_quality, "jpeg rewards: quality of the JPEG, 1 to 100; default: 50 for jpeg_error and jpeg_incompressible, 95 for the sizes"), method);
+  group(c->add_option("--aesthetic-head", s.aesthetic_head, "aesthetic: safetensors with layers.<n>.weight and .bias")->type_name("FILE"), method);
 
   const char* trained = "What is trained";
   group(c->add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str(), trained);

@@ -78,18 +78,27 @@
 
 #include <reward_tuner/exploration/no_exploration.hpp>
 
+#include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
+#include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/rewards/colourfulness.hpp>
+#include <reward_tuner/rewards/jpeg_error.hpp>
+#include <reward_tuner/rewards/jpeg_round_trip.hpp>
+#include <reward_tuner/rewards/jpeg_size.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/picture_background.hpp>
+#include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/sentinels.hpp>
 #include <reward_tuner/rewards/shape_detector.hpp>
 #include <reward_tuner/rewards/shape_geometry.hpp>
 #include <reward_tuner/rewards/shape_reward.hpp>
 #include <reward_tuner/rewards/shape_vocabulary.hpp>
+#include <reward_tuner/rewards/standardised.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>

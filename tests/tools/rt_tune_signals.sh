@@ -57,6 +57,10 @@ expect 1 'diffusion_pytorch_model.safetensors' "$rt_tune" info --model "$work/br
 : >"$work/empty.txt"
 expect 1 'at least one prompt' "$rt_tune" tune --model "$model" --prompts "$work/empty.txt" --out "$work/new"
 expect 1 'black box' tune "$work/new" --reward shapes
+expect 1 'black box' tune "$work/new" --reward jpeg_size
+expect 1 'quality must be in \[1, 100\], found 0' tune "$work/new" --reward jpeg_error --jpeg-quality 0
+expect 1 'give --aesthetic-head FILE' tune "$work/new" --reward aesthetic
+expect 1 'nowhere.safetensors' tune "$work/new" --reward aesthetic --aesthetic-head "$work/nowhere.safetensors"
 expect 1 'found nothing at' "$rt_tune" info --model "$work/nowhere"
 expect 0 'Exit codes' "$rt_tune" --help
 expect 0 'drtune' "$rt_tune" tune --help

@@ -108,7 +108,7 @@ TEST_CASE("a run folder is complete and its report says what happened") {
   for (const char* key : {"method", "reward", "model", "updates", "seed", "seconds", "before", "after", "sentinels", "network", "peak_tensor_bytes", "skipped_updates", "versions"})
     CHECK_MESSAGE(report.contains(key), key);
   CHECK(report.size() == 13);
-  for (const char* key : {"symmetry_error", "colour_accuracy", "shape_accuracy", "blank_share", "reward"}) {
+  for (const char* key : {"symmetry_error", "jpeg_error", "colour_accuracy", "shape_accuracy", "blank_share", "reward"}) {
     CHECK_MESSAGE(report.at("before").contains(key), key);
     CHECK_MESSAGE(report.at("after").contains(key), key);
   }

@@ -34,9 +34,9 @@ Weighted<Reward> weighted(double weight, Reward reward) {
 }
 
 /// values = sum_i weight_i * reward_i.
-/// Differentiable only if every part is; else the parts run without grad. Components: each part's own (unweighted) value under its kName, and every
-/// component of every part. A name that is taken already gets the part's kName as prefix ("symmetry.clip_score"); a second part of the
-/// same kName is called kName_2, and so on.
+/// Differentiable only if every part is; else the parts run without grad. Components: each part's own (unweighted) value under its kName, or the
+/// component that the part itself reports under that name (a loss keeps its sign there); and every other component of every part. A name that is taken
+/// already gets the part's kName as prefix ("symmetry.clip_score"); a second part of the same kName is called kName_2, and so on.
 /// Errors: a weight that is not finite; a part that does not answer [B].
 template <class... Rewards>
 class WeightedSum {
@@ -82,7 +82,9 @@ class WeightedSum {
       check_reward_result(result, input.images.size(0), kind);
       const Tensor term = part.weight * result.values;                                 // [B]
       total.values = total.values.defined() ? total.values + term : term;              // [B]
-      total.components.emplace(name, result.values.detach());
+      const auto own = result.components.find(std::string(kind));
+      total.components.emplace(name, own == result.components.end() ? result.values.detach() : own->second);
+      if (own != result.components.end()) result.components.erase(own);
       order.push_back(name);
       results.emplace(name, std::move(result));
     };

@@ -1,4 +1,4 @@
-// The rewards an evaluation reports beside the tuned one: symmetry, CLIPScore, and the shape detector where the prompts are its language.
+// The rewards an evaluation reports beside the tuned one: symmetry, JPEG error, CLIPScore, and the shape detector where the prompts are its language.
 #pragma once
 #include <algorithm>
 #include <concepts>
@@ -9,6 +9,7 @@
 
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/shape_reward.hpp>
 #include <reward_tuner/rewards/shape_vocabulary.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
@@ -39,11 +40,11 @@ AnyReward with_clip(AnyReward reward, Pipeline& pipeline) {
   return reward;
 }
 
-/// "symmetry_error" (literal, lower is better); "clip_score" if the model folder has a clip/ part; and if every prompt is a caption of
+/// "symmetry_error" (literal, lower is better); "jpeg_error" (quality 50, lower is better); "clip_score" if the model folder has a clip/ part; and if every prompt is a caption of
 /// shape_vocabulary.hpp "shape_score", "colour_accuracy", "shape_accuracy", "relation_accuracy", "blank_share", "coverage".
 template <class Pipeline>
 std::vector<EvaluationReward> standard_evaluation_rewards(Pipeline& pipeline, const std::vector<std::string>& prompts) {
-  std::vector<EvaluationReward> rewards{{"", AnyReward(SymmetryReward())}};
+  std::vector<EvaluationReward> rewards{{"", AnyReward(SymmetryReward())}, {"", AnyReward(JpegErrorReward())}};
   if constexpr (requires { pipeline.clip(); pipeline.folder(); })
     if (std::filesystem::is_directory(pipeline.folder() / "clip")) rewards.push_back({"", AnyReward(ClipScoreReward(pipeline.clip()))});
   const auto is_caption = [](const std::string& prompt) {

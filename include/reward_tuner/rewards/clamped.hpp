@@ -1,0 +1,66 @@
+// A reward kept within bounds: `clamped(reward, low, high)`.
+#pragma once
+#include <ATen/ops/clamp.h>
+#include <torch/types.h>
+
+#include <memory>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/takes_clip.hpp>
+
+namespace reward_tuner {
+
+/// values = min(max(reward, low), high). Stops tuning on pictures that are good enough (high) or hopeless (low).
+/// Gradient: the reward's own within [low, high], 0 outside; none if the reward has none.
+/// Components: the reward's own value before clamping under its kName (unless it reports that name itself), and every component of it.
+/// Errors: low above high, a bound that is no number; values that are not floating point [B].
+template <class Reward>
+class Clamped {
+  static_assert(std::is_same_v<typename Reward::Role, RewardRole>, "[Clamped] takes a reward only");
+
+ public:
+  using Role = RewardRole;
+  static constexpr bool kDifferentiable = Reward::kDifferentiable;
+  static constexpr bool kPerGroup = Reward::kPerGroup;
+  static constexpr std::string_view kName = "clamped";
+
+  Clamped(Reward reward, double low, double high) : reward_(std::move(reward)), low_(low), high_(high) {
+    REWARD_TUNER_CHECK(low <= high, "[Clamped] wanted low <= high, found ", low, " and ", high);
+  }
+
+  /// True while the reward wants a CLIP and has none.
+  bool needs_clip() const { return reward_needs_clip(reward_); }
+
+  /// Gives the reward a CLIP if it wants one and has none.
+  void bind_clip(const std::shared_ptr<const ClipModel>& clip) { reward_bind_clip(reward_, clip); }
+
+  const Reward& reward() const { return reward_; }
+
+  /// See the class comment.
+  RewardResult score(const RewardInput& input) const {
+    const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
+    RewardResult result = reward_.score(input);
+    check_reward_result(result, input.images.size(0), reward_.kName);
+    result.components.emplace(reward_.kName, result.values.detach());
+    result.values = at::clamp(result.values, low_, high_);  // [B]
+    return result;
+  }
+
+ private:
+  Reward reward_;
+  double low_, high_;
+};
+
+/// Example: `clamped(ClipScoreReward(clip), 0.0, 0.3)`.
+template <class Reward>
+Clamped<Reward> clamped(Reward reward, double low, double high) {
+  return Clamped<Reward>(std::move(reward), low, high);
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,15 @@
+// expect: [RandomlyShifted] takes a reward only
+#include <tests/compile_fail/rewards.hpp>
+
+#include <reward_tuner/rewards/random_shift.hpp>
+
+#ifdef REWARD_TUNER_GOOD_TWIN
+using Part = Reward;
+#else
+/// Has everything of a reward but the role.
+struct Part : Reward {
+  using Role = reward_tuner::StepSelectionRole;
+};
+#endif
+
+inline constexpr auto size = sizeof(reward_tuner::RandomlyShifted<Part>);
