@@ -6,9 +6,11 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "tests/reference/small_run.hpp"
 #include "tests/reference/tiny_folder.hpp"
@@ -199,6 +201,37 @@ TEST_CASE("folders and options that do not fit are refused by name") {
   two.batch = 0;
   CHECK_THROWS_WITH_AS(run(model, runs / "b", two), doctest::Contains("batch"), rt::Error);
   CHECK_FALSE(std::filesystem::exists(runs / "b"));
+}
+
+TEST_CASE("a limit of CPU time ends a run, is kept over a resume and does not depend on waiting") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  auto options = six_updates();
+  options.updates = 100000;
+  options.cpu_minutes = 1e-6;
+  options.on_update = [](const rt::UpdateReport&) { std::this_thread::sleep_for(std::chrono::milliseconds(300)); };  // waiting is no work
+  const auto one = run(model, runs / "a", options);
+  CHECK(one.end == rt::RunEnd::kTimeUp);
+  CHECK(one.progress.done() == 1);
+  const auto seconds = rt::read_json(runs / "a" / "report.json").at("seconds");
+  CHECK(seconds.at("tune_cpu").get<double>() > 0);
+  CHECK(seconds.at("tune_cpu").get<double>() == one.progress.tune_cpu_seconds);
+  CHECK(rt::read_json(runs / "a" / "config.json").at("run").at("cpu_minutes") == 1e-6);
+
+  options.resume = true;
+  CHECK(run(model, runs / "a", options).progress.done() == 1);  // the time of the first part counts
+  options.cpu_minutes = (one.progress.tune_cpu_seconds + 1e-4) / 60;
+  const auto two = run(model, runs / "a", options);
+  CHECK(two.progress.done() == 2);
+  CHECK(two.progress.tune_cpu_seconds > one.progress.tune_cpu_seconds);
+
+  auto old = rt::to_json(two.progress);
+  old.erase("tune_cpu_seconds");
+  CHECK(rt::run_progress_from_json(old).tune_cpu_seconds == 0);
+
+  options.resume = false;
+  options.cpu_minutes = -1;
+  CHECK_THROWS_WITH_AS(run(model, runs / "b", options), doctest::Contains("cpu_minutes"), rt::Error);
 }
 
 TEST_CASE("one folder takes one run at a time") {

@@ -63,7 +63,7 @@ inline nlohmann::json run_config(const RunDescription& description, const Traine
   config["model"] = description.model;
   config["notes"] = description.notes;
   config["run"] = {{"updates", o.updates}, {"evaluate_every", o.evaluate_every}, {"evaluation_batch", o.evaluation_batch}, {"checkpoint_every", o.checkpoint_every},
-                   {"keep_checkpoints", o.keep_checkpoints}, {"minutes", o.minutes}, {"plateau_updates", o.plateau_updates}, {"divergence_drop", o.divergence_drop},
+                   {"keep_checkpoints", o.keep_checkpoints}, {"minutes", o.minutes}, {"cpu_minutes", o.cpu_minutes}, {"plateau_updates", o.plateau_updates}, {"divergence_drop", o.divergence_drop},
                    {"tensorboard", o.tensorboard}, {"resumed", o.resume}};
   config["versions"] = run_versions();
   return config;

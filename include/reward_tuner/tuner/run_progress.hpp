@@ -30,6 +30,7 @@ struct RunProgress {
   std::int64_t peak_tensor_bytes = 0;          ///< highest of all updates
   std::int64_t skipped_updates = 0;            ///< non-finite ones
   double tune_seconds = 0, evaluate_seconds = 0;
+  double tune_cpu_seconds = 0;                 ///< of the whole process, all threads, during updates
 
   std::int64_t done() const { return static_cast<std::int64_t>(rewards.size()); }
 
@@ -65,7 +66,7 @@ inline nlohmann::json to_json(const RunProgress& p) {
   nlohmann::json evaluations = nlohmann::json::array();
   for (const auto& e : p.evaluations) evaluations.push_back(to_json(e));
   return {{"rewards", p.rewards}, {"evaluations", evaluations}, {"forwards", p.forwards}, {"backwards", p.backwards}, {"peak_tensor_bytes", p.peak_tensor_bytes},
-          {"skipped_updates", p.skipped_updates}, {"tune_seconds", p.tune_seconds}, {"evaluate_seconds", p.evaluate_seconds}};
+          {"skipped_updates", p.skipped_updates}, {"tune_seconds", p.tune_seconds}, {"evaluate_seconds", p.evaluate_seconds}, {"tune_cpu_seconds", p.tune_cpu_seconds}};
 }
 
 inline RunProgress run_progress_from_json(const nlohmann::json& json) {
@@ -79,6 +80,7 @@ inline RunProgress run_progress_from_json(const nlohmann::json& json) {
   p.skipped_updates = json.at("skipped_updates").get<std::int64_t>();
   p.tune_seconds = json.at("tune_seconds").get<double>();
   p.evaluate_seconds = json.at("evaluate_seconds").get<double>();
+  p.tune_cpu_seconds = json.value("tune_cpu_seconds", 0.0);  // checkpoints of version 0.1.0 before this number lack it
   return p;
 }
 

@@ -107,7 +107,7 @@ class RunRecord {
     const auto& after = p.evaluations.back();
     write_json(path_ / "report.json",
                {{"method", description.method}, {"reward", description.reward}, {"model", description.model}, {"updates", p.done()}, {"seed", seed},
-                {"seconds", {{"tune", p.tune_seconds}, {"evaluate", p.evaluate_seconds}}}, {"before", before.metrics}, {"after", after.metrics},
+                {"seconds", {{"tune", p.tune_seconds}, {"tune_cpu", p.tune_cpu_seconds}, {"evaluate", p.evaluate_seconds}}}, {"before", before.metrics}, {"after", after.metrics},
                 {"sentinels", {{"before", before.sentinels}, {"after", after.sentinels}}}, {"network", {{"forwards", p.forwards}, {"backwards", p.backwards}}},
                 {"peak_tensor_bytes", p.peak_tensor_bytes}, {"skipped_updates", p.skipped_updates}, {"versions", run_versions()}});
   }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -106,6 +107,7 @@ class Trainer {
       if (on_plateau(progress_.rewards, options_.plateau_updates)) return RunEnd::kPlateau;
       if (has_diverged(progress_.rewards, options_.divergence_drop)) return RunEnd::kDiverged;
       if (options_.minutes > 0 && progress_.tune_seconds >= 60 * options_.minutes) return RunEnd::kTimeUp;
+      if (options_.cpu_minutes > 0 && progress_.tune_cpu_seconds >= 60 * options_.cpu_minutes) return RunEnd::kTimeUp;
       if (interrupted()) return RunEnd::kInterrupted;
       update(bar);
     }
@@ -113,6 +115,7 @@ class Trainer {
 
   void update(std::optional<ProgressBar>& bar) {
     const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t cpu_begin = std::clock();  // all threads of the process
     double rate = learning_rate_;
     if constexpr (requires { optimizer_.set_learning_rate(rate); }) {
       if (progress_.done() < options_.warm_up_updates) rate *= static_cast<double>(progress_.done() + 1) / static_cast<double>(options_.warm_up_updates);
@@ -123,6 +126,7 @@ class Trainer {
     progress_.add(report);
     record_->add_update(report, rate);
     progress_.tune_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    progress_.tune_cpu_seconds += static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;
     if (bar) bar->update(progress_.done(), {{"reward", text("%.4f", report.reward)}, {"grad", text("%.2e", report.gradient_norm)}});
     if (bar && report.skipped) bar->note("update " + std::to_string(report.update) + " skipped: " + report.skip_reason);
     if (options_.on_update) options_.on_update(report);

@@ -25,6 +25,7 @@ struct TrainerOptions {
   std::int64_t checkpoint_every = 25;  ///< updates between checkpoints; 0: at the end and at an interruption only
   int keep_checkpoints = 2;            ///< how many of them stay
   double minutes = 0;                  ///< stop after so many minutes of tuning (evaluation not counted, earlier parts of the run are); 0: no limit
+  double cpu_minutes = 0;              ///< as minutes, but of the process's CPU time: equal work however busy the machine is; 0: no limit
   std::int64_t plateau_updates = 0;    ///< stop when the mean reward of so many latest updates is no better than that of as many before; 0: never
   double divergence_drop = 0;          ///< stop when the mean reward of the last 10 updates is so much below its best; 0: never
   bool tensorboard = true;             ///< write TensorBoard event files into the run's folder
@@ -46,6 +47,7 @@ inline void check_options(const TrainerOptions& o) {
   REWARD_TUNER_CHECK(o.checkpoint_every >= 0, "[Trainer] checkpoint_every must be >= 0, found ", o.checkpoint_every);
   REWARD_TUNER_CHECK(o.keep_checkpoints >= 1, "[Trainer] keep_checkpoints must be >= 1, found ", o.keep_checkpoints);
   REWARD_TUNER_CHECK(o.minutes >= 0, "[Trainer] minutes must be >= 0 (0: no limit), found ", o.minutes);
+  REWARD_TUNER_CHECK(o.cpu_minutes >= 0, "[Trainer] cpu_minutes must be >= 0 (0: no limit), found ", o.cpu_minutes);
   REWARD_TUNER_CHECK(o.plateau_updates >= 0, "[Trainer] plateau_updates must be >= 0 (0: never), found ", o.plateau_updates);
   REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), found ", o.divergence_drop);
 }

@@ -1,0 +1,16 @@
+// Cells of AlignProp.
+#include <reward_tuner/methods/alignprop.hpp>
+
+#include "train_cell.hpp"
+
+namespace rt_reproduce {
+
+namespace rt = reward_tuner;
+
+rt::RunEnd run_alignprop(CellSession& s) {
+  return train_cell(rt::make<rt::AlignProp, rt::Ddim, rt::KlToReference>(
+                        s.reward, {.sampler = sampler_options(s.cell), .regularizer = regularizer_options(s), .engine = engine_options()}),
+                    s);
+}
+
+}  // namespace rt_reproduce

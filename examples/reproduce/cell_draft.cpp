@@ -1,0 +1,16 @@
+// Cells of DRaFT-K.
+#include <reward_tuner/methods/draft.hpp>
+
+#include "train_cell.hpp"
+
+namespace rt_reproduce {
+
+namespace rt = reward_tuner;
+
+rt::RunEnd run_draft(CellSession& s) {
+  return train_cell(rt::make<rt::DRaFT, rt::Ddim, rt::KlToReference>(
+                        s.reward, {.sampler = sampler_options(s.cell), .steps = {.num_trained = s.cell.trained_steps}, .regularizer = regularizer_options(s), .engine = engine_options()}),
+                    s);
+}
+
+}  // namespace rt_reproduce

@@ -1,0 +1,15 @@
+// The run of one tuner in a cell's folder.
+#pragma once
+#include <reward_tuner/tuner/trainer.hpp>
+
+#include "cell_run.hpp"
+
+namespace rt_reproduce {
+
+template <class Tuner>
+reward_tuner::RunEnd train_cell(Tuner tuner, CellSession& s) {
+  reward_tuner::Trainer trainer(s.folder, tuner, s.pipeline, s.optimizer, s.weights, s.prompts, s.held_out, s.description, s.trainer);
+  return trainer.run().end;
+}
+
+}  // namespace rt_reproduce

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# rt_reproduce.sh RT_REPRODUCE MODEL_FOLDER PROMPTS: a few cells on a tiny budget, interrupted, killed and resumed; then the page.
+set -euo pipefail
+program=$1 model=$2 prompts=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+study=(--quick --out "$work/study" --model "$model" --prompts "$prompts" --eval-prompts "$prompts" --cpu-seconds 4
+       --only table1/symmetry-drtune --only table1/symmetry-refl --only table1/jpeg_error-drtune)
+wait_for() { for _ in $(seq 1200); do [ -e "$1" ] && return 0; sleep 0.05; done; fail "$1 did not appear"; }
+cells=(table1/symmetry-drtune-0 table1/symmetry-refl-10-0 table1/jpeg_error-drtune-0)
+
+[ "$("$program" list "${study[@]}" | wc -l)" = 3 ] || fail "list names other cells than --only asks for"
+number=0
+for signal in TERM KILL; do
+  "$program" drtune "${study[@]}" --jobs 1 2>"$work/$signal.txt" & child=$!
+  cell=$work/study/${cells[$number]}
+  wait_for "$cell/checkpoints/update-000000"
+  kill -s "$signal" "$child"
+  status=0; wait "$child" || status=$?
+  [ "$status" = $([ "$signal" = TERM ] && echo 130 || echo 137) ] || fail "SIG$signal ended with $status: $(cat "$work/$signal.txt")"
+  [ ! -e "$cell/report.json" ] || fail "the interrupted cell has a report"
+  number=$((number + 1))
+  [ "$signal" = KILL ] || "$program" run-cell "${cells[0]}" "${study[@]}"  # resumes
+done
+grep -q '"resumed": true' "$work/study/${cells[0]}/config.json" || fail "the first cell was not resumed"
+
+# partial results give a page that says what is missing
+"$program" report "${study[@]}" >/dev/null
+grep -q '1 of 3 cells are done. Missing: `table1/symmetry-refl-10-0` `table1/jpeg_error-drtune-0`' "$work/study/reproduction.md" || fail "the page does not name the missing cells"
+
+"$program" drtune "${study[@]}" --jobs 2 2>"$work/rest.txt" || fail "$(cat "$work/rest.txt")"
+grep -q '3/3' "$work/rest.txt" || fail "no progress is shown: $(cat "$work/rest.txt")"
+for cell in "${cells[@]}"; do [ -e "$work/study/$cell/report.json" ] || fail "$cell has no report"; done
+"$program" drtune "${study[@]}" 2>"$work/again.txt"
+grep -q '3 of 3 cells are done' "$work/again.txt" || fail "finished cells were run again"
+
+page=$work/study/reproduction.md
+"$program" report "${study[@]}" >/dev/null
+for text in '3 of 3 cells are done.' '### Symmetry (lower is better)' '| DRTune | 0' '| 0.0551 |' '| ReFL-10 | 0' '### Compression error' 'DRTune is the best method in' '## Fig. 6' '## Fig. 7' '## Fig. 8' '## Fig. 9' \
+            'samples-symmetry.png' 'here\*\*'; do
+  grep -q -- "$text" "$page" || fail "the page lacks '$text'"
+done
+[ -s "$work/study/reproduction/samples-symmetry.png" ] || fail "no grid of samples"
+
+status=0; "$program" drtune "${study[@]}" --kl-weight 1 2>"$work/other.txt" || status=$?
+[ "$status" = 1 ] && grep -q 'cells of other settings' "$work/other.txt" || fail "other settings were let into the folder"
+echo "rt-reproduce: killed, resumed, reported"
