@@ -8,7 +8,6 @@
 #include <climits>
 #include <exception>
 #include <iostream>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include <reward_tuner/core/version.hpp>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 
 namespace rt_tune {
 
@@ -37,32 +37,6 @@ void apply_threads(int threads) {
 }
 
 namespace {
-
-/// Replaces `--config FILE` by the file's settings as flags. What the command line says itself wins over the file.
-std::vector<std::string> with_config_files(std::vector<std::string> arguments) {
-  std::vector<std::string> out, files;
-  std::set<std::string> given;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
-    if (argument == "--config" && i + 1 < arguments.size()) {
-      files.push_back(arguments[++i]);
-      continue;
-    }
-    if (argument.starts_with("--config=")) {
-      files.push_back(argument.substr(9));
-      continue;
-    }
-    if (argument.starts_with("--")) given.insert(argument.substr(0, argument.find('=')));
-    out.push_back(argument);
-  }
-  for (const auto& file : files)
-    for (const auto& item : CLI::ConfigTOML().from_file(file)) {  // throws CLI::FileError
-      const std::string flag = "--" + item.name;
-      if (item.name == "++" || item.name == "--" || given.contains(flag)) continue;  // ++ and -- open and close a section
-      for (const auto& value : item.inputs) out.push_back(flag + "=" + value);
-    }
-  return out;
-}
 
 std::string quoted(int argc, char** argv) {
   std::string line;

@@ -38,6 +38,9 @@ struct TuneResult {
 
 TuneResult tune_drtune(TuneSession& session);
 TuneResult tune_draft(TuneSession& session);
+TuneResult tune_draft_lv(TuneSession& session);
+TuneResult tune_refl(TuneSession& session);
+TuneResult tune_alignprop(TuneSession& session);
 
 struct MethodEntry {
   std::string_view name, summary;

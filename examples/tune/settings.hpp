@@ -27,8 +27,17 @@ struct TuneSettings {
   // the method
   int trained_steps = 0;             // 0: the method's own default
   std::optional<int> early_stop;     // unset: the method's own default
+  std::string gradient_stop = "default";
+  int noises = 2;
+  std::string horizon = "per-step";
+  std::string loss = "negative";
+  double loss_target = 0, loss_scale = 1;
   std::string regularizer = "none";
   double kl_weight = 0.5;
+  std::filesystem::path pretraining_data;
+  double pretraining_weight = 1;
+  int pretraining_batch = 8;
+  std::string pretraining_mode = "joint";
   // the rewards
   std::string symmetry_deviation = "spatial";
   double text_weight = 0;
@@ -51,6 +60,10 @@ struct TuneSettings {
   double ema = 0;
   std::int64_t plateau = 0;
   double divergence = 0;
+  // how an update is evaluated
+  std::string memory = "replay", rollout_dtype = "float32", autocast = "off";
+  int replay_batch = 1, decode_batch = 0;
+  bool activation_checkpointing = false, adapters_apart = false;
   // evaluation and logs
   std::int64_t evaluate_every = 0;
   int eval_seeds = 1;

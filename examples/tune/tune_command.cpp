@@ -49,13 +49,18 @@ std::string head_digest(const rt::AestheticHead& head) {
 /// Every setting that decides the numbers.
 nlohmann::json deciding_options(const TuneSettings& s, rt::StableDiffusion& pipeline) {
   nlohmann::json options{{"model_digest", model_digest(pipeline)}, {"sampler", s.sampling.sampler}, {"steps", s.sampling.steps}, {"guidance", s.sampling.guidance}, {"eta", s.sampling.eta},
-                         {"trained_steps", s.trained_steps}, {"early_stop", nullptr}, {"regularizer", s.regularizer}, {"symmetry_deviation", s.symmetry_deviation},
+                         {"trained_steps", s.trained_steps}, {"early_stop", nullptr}, {"gradient_stop", s.gradient_stop},
+                         {"noises", s.noises}, {"horizon", s.horizon}, {"loss", s.loss}, {"loss_target", s.loss_target}, {"loss_scale", s.loss_scale}, {"memory", s.memory},
+                         {"rollout_dtype", s.rollout_dtype}, {"autocast", s.autocast}, {"replay_batch", s.replay_batch}, {"decode_batch", s.decode_batch},
+                         {"activation_checkpointing", s.activation_checkpointing}, {"adapters_apart", s.adapters_apart}, {"regularizer", s.regularizer}, {"symmetry_deviation", s.symmetry_deviation},
                          {"text_weight", s.text_weight}, {"full", s.full}, {"micro_batch", s.micro_batch}, {"beta1", s.beta1}, {"beta2", s.beta2},
                          {"weight_decay", s.weight_decay}, {"clip_gradient", s.clip_gradient}};
   options["jpeg_quality"] = s.jpeg_quality ? nlohmann::json(*s.jpeg_quality) : nlohmann::json(nullptr);
   if (!s.aesthetic_head.empty()) options["aesthetic_head"] = head_digest(rt::AestheticHead::load(s.aesthetic_head));
   if (s.early_stop) options["early_stop"] = *s.early_stop;
   if (s.regularizer == "kl") options["kl_weight"] = s.kl_weight;
+  if (s.regularizer == "pretraining")
+    options["pretraining"] = {{"data", s.pretraining_data.string()}, {"weight", s.pretraining_weight}, {"batch", s.pretraining_batch}, {"mode", s.pretraining_mode}};
   if (!s.full) options["rank"] = s.rank, options["alpha"] = s.alpha, options["targets"] = s.targets;
   return options;
 }
@@ -133,9 +138,22 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   add_sampling_options(*c, s.sampling);
 
   const char* method = "The method";
-  group(c->add_option("--trained-steps", s.trained_steps, "K, sampler steps that are trained; 0: the method's default (drtune 5, draft 1)")->capture_default_str(), method);
-  group(c->add_option("--early-stop", s.early_stop, "drtune: m, stop up to so many steps early; 0 never; default: 0.4 T"), method);
-  group(c->add_option("--regularizer", s.regularizer, "none, or kl: stay near the untuned network")->check(CLI::IsMember({"none", "kl"}))->capture_default_str(), method);
+  group(c->add_option("--trained-steps", s.trained_steps, "K, sampler steps that are trained; 0: the method's default (drtune 5, draft 1); not for draft-lv, refl and most of alignprop")->capture_default_str(), method);
+  group(c->add_option("--early-stop", s.early_stop, "drtune: m, stop up to so many steps early; 0 never; default: 0.4 T. refl: jump from up to so many steps before the end; default: 10"), method);
+  group(c->add_option("--gradient-stop", s.gradient_stop, "stop: no gradient enters the network's input; pass: all of it; default: the method's own (drtune stop, others pass)")
+            ->check(CLI::IsMember({"default", "stop", "pass"}))->capture_default_str(), method);
+  group(c->add_option("--noises", s.noises, "draft-lv: fresh noisings of each picture")->capture_default_str(), method);
+  group(c->add_option("--horizon", s.horizon, "alignprop: per-step, per-rollout, contiguous, or fixed with --trained-steps")
+            ->check(CLI::IsMember({"per-step", "per-rollout", "contiguous", "fixed"}))->capture_default_str(), method);
+  group(c->add_option("--loss", s.loss, "of the reward r: negative is -r, hinge max(target - r, 0), distance |target - r|")->check(CLI::IsMember({"negative", "hinge", "distance"}))->capture_default_str(), method);
+  group(c->add_option("--loss-target", s.loss_target, "target of hinge and distance")->capture_default_str(), method);
+  group(c->add_option("--loss-scale", s.loss_scale, "factor on the loss")->capture_default_str(), method);
+  group(c->add_option("--regularizer", s.regularizer, "none; kl: stay near the untuned network; pretraining: go on denoising captioned pictures")
+            ->check(CLI::IsMember({"none", "kl", "pretraining"}))->capture_default_str(), method);
+  group(c->add_option("--pretraining-data", s.pretraining_data, "folder of PNG pictures with metadata.jsonl, or with a .txt beside each")->type_name("DIR"), method);
+  group(c->add_option("--pretraining-weight", s.pretraining_weight, "factor of that loss beside the reward's")->capture_default_str(), method);
+  group(c->add_option("--pretraining-batch", s.pretraining_batch, "captioned pictures an update")->capture_default_str(), method);
+  group(c->add_option("--pretraining-mode", s.pretraining_mode, "joint: one step on both losses; alternating: a step each")->check(CLI::IsMember({"joint", "alternating"}))->capture_default_str(), method);
   group(c->add_option("--kl-weight", s.kl_weight, "factor of the kl regularizer beside the reward")->capture_default_str(), method);
   group(c->add_option("--symmetry-deviation", s.symmetry_deviation, "symmetry: spatial, or literal as the paper's equation 6")->check(CLI::IsMember({"spatial", "literal"}))->capture_default_str(), method);
   group(c->add_option("--text-weight", s.text_weight, "symmetry: weight of a CLIPScore term (needs clip/ in the model folder)")->capture_default_str(), method);
@@ -163,6 +181,15 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   group(c->add_option("--plateau", s.plateau, "stop when so many updates are no better than as many before; 0: never")->capture_default_str(), optimisation);
   group(c->add_option("--divergence", s.divergence, "stop when the reward falls so much below its best; 0: never")->capture_default_str(), optimisation);
   group(c->add_option("--seed", s.seed, "of prompts, noise, step selection and the LoRA's start")->capture_default_str(), optimisation);
+
+  const char* engine = "How an update is computed (docs/engine.md)";
+  group(c->add_option("--memory", s.memory, "replay: trained steps are evaluated again, least memory; retain: their graphs are kept, faster")->check(CLI::IsMember({"replay", "retain"}))->capture_default_str(), engine);
+  group(c->add_option("--replay-batch", s.replay_batch, "replay with a stopped gradient: trained steps in one network call")->capture_default_str(), engine);
+  group(c->add_option("--decode-batch", s.decode_batch, "pictures decoded at a time; 0: all of a micro-batch")->capture_default_str(), engine);
+  group(c->add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient: float32, bfloat16 or float16")->check(CLI::IsMember({"float32", "bfloat16", "float16"}))->capture_default_str(), engine);
+  group(c->add_option("--autocast", s.autocast, "run network and decoder in mixed precision: off, bfloat16 or float16")->check(CLI::IsMember({"off", "bfloat16", "float16"}))->capture_default_str(), engine);
+  group(c->add_flag("--activation-checkpointing", s.activation_checkpointing, "keep only the inputs of the UNet's blocks: less memory, one more forward a trained step"), engine);
+  group(c->add_flag("--adapters-apart", s.adapters_apart, "do not merge the LoRA into the weights in rollouts"), engine);
 
   const char* evaluation = "Evaluation and logs";
   group(c->add_option("--evaluate-every", s.evaluate_every, "updates between evaluations; 0: before and after only")->capture_default_str(), evaluation);

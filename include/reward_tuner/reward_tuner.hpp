@@ -18,6 +18,7 @@
 #include <reward_tuner/backend/autocast.hpp>
 #include <reward_tuner/backend/checkpoint.hpp>
 #include <reward_tuner/backend/ema.hpp>
+#include <reward_tuner/backend/frozen_ops.hpp>
 #include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/backend/lora.hpp>
 #include <reward_tuner/backend/lora_files.hpp>
@@ -49,6 +50,7 @@
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/initialise.hpp>
 #include <reward_tuner/models/layers.hpp>
@@ -123,6 +125,7 @@
 #include <reward_tuner/tuner/evaluation.hpp>
 #include <reward_tuner/tuner/evaluation_rewards.hpp>
 #include <reward_tuner/tuner/interrupt_guard.hpp>
+#include <reward_tuner/tuner/optimizer_concept.hpp>
 #include <reward_tuner/tuner/prompt_set.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
 #include <reward_tuner/tuner/run_fingerprint.hpp>
@@ -132,6 +135,7 @@
 #include <reward_tuner/tuner/trained_weights.hpp>
 #include <reward_tuner/tuner/trainer.hpp>
 #include <reward_tuner/tuner/trainer_options.hpp>
+#include <reward_tuner/tuner/tuner_state.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 #include <reward_tuner/methods/alignprop.hpp>

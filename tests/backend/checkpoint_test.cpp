@@ -109,6 +109,29 @@ TEST_CASE("torn and foreign checkpoints are not seen and are replaced") {
   CHECK(holds(checkpoints, 4));
 }
 
+TEST_CASE("the newest checkpoint that can be read is found past damaged ones, which can be set aside") {
+  const rt::reference::TemporaryFolder folder;
+  const rt::CheckpointFolder checkpoints(folder.path(), 9);
+  CHECK_FALSE(checkpoints.load_newest().update.has_value());
+  for (const std::int64_t update : {1, 2, 3, 4}) checkpoints.save(update, numbered(update));
+  std::filesystem::resize_file(checkpoints.path(4) / "tensors.safetensors", 9);
+  const auto newest = checkpoints.load_newest([](const rt::Checkpoint& checkpoint) {
+    REWARD_TUNER_CHECK(checkpoint.state.at("update") != 3, "three is not wanted");
+  });
+  CHECK(newest.update == 2);
+  CHECK(newest.checkpoint.state.at("update") == 2);
+  CHECK(newest.broken == std::vector<std::int64_t>{4, 3});
+  REQUIRE(newest.notes.size() == 2);
+  CHECK(newest.notes[0].find("update-000004' cannot be used and is passed over: [Checkpoint]") != std::string::npos);
+  CHECK(newest.notes[1].find("three is not wanted") != std::string::npos);
+  checkpoints.set_aside(3);
+  CHECK(checkpoints.updates() == std::vector<std::int64_t>{1, 2});
+  CHECK(entries(folder.path()) == 4);
+  checkpoints.save(3, numbered(3));
+  CHECK(holds(checkpoints, 3));
+  CHECK_THROWS_WITH_AS(checkpoints.set_aside(7), doctest::Contains("set aside"), rt::Error);
+}
+
 TEST_CASE("a full disk is a named error and the older checkpoint stays") {
   const rt::reference::TemporaryFolder folder;
   const rt::CheckpointFolder checkpoints(folder / "checkpoints", 1);

@@ -17,7 +17,8 @@ TEST_CASE("a plan answers what it trains and with which weight") {
   CHECK(StepPlan{.last = 9, .jumps = false, .trained = {}}.first() == 10);
   std::ostringstream out;
   out << StepPlan{.last = 7, .jumps = true, .trained = {0, 4}};
-  CHECK(out.str() == "{trained 0 4; last 7, jumps}");
+  out << StepPlan{.last = 7, .jumps = false, .trained = {7}, .replicas = 2};
+  CHECK(out.str() == "{trained 0 4; last 7, jumps}{trained 7; last 7; replicas 2}");
 }
 
 TEST_CASE("inconsistent plans are named errors") {
@@ -25,6 +26,9 @@ TEST_CASE("inconsistent plans are named errors") {
   const auto wrong = [](StepPlan plan, const char* sentence) { CHECK_THROWS_WITH_AS(check_plan(plan, 10), doctest::Contains(sentence), Error); };
   CHECK_NOTHROW(check_plan({.last = 9, .jumps = false, .trained = {0, 9}}, 10));
   CHECK_NOTHROW(check_plan({.last = 3, .jumps = true, .trained = {3}}, 10));
+  CHECK_NOTHROW(check_plan({.last = 9, .jumps = false, .trained = {}, .replicas = 1}, 10));
+  wrong({.last = 9, .jumps = false, .trained = {9}, .replicas = -1}, "replicas must be >= 0, found -1");
+  wrong({.last = 3, .jumps = true, .trained = {3}, .replicas = 1}, "this plan stops early at step 3");
   wrong({.last = 10, .jumps = false, .trained = {0}}, "last must be in 0..9, found 10");
   wrong({.last = -1, .jumps = true, .trained = {0}}, "last must be in 0..9, found -1");
   wrong({.last = 8, .jumps = false, .trained = {0}}, "must jump to the clean sample");

@@ -54,18 +54,27 @@ struct Swept {
   SweepResult result;
 };
 
+/// How the trained steps are evaluated.
+struct Evaluated {
+  double share = 1.0;
+  int replay_batch = 1;
+  bool retain = false;
+};
+
 template <class Stop, class Regularizer = NoRegularizer>
 Swept sweep(ToyPipeline& pipeline, const UnrolledSetup& setup, const Condition& condition, SampleNoise noise, const Stop& stop, const Regularizer& regularizer = Regularizer(),
-            double share = 1.0) {
+            Evaluated how = {}) {
   Swept out;
   const auto schedule = library_schedule(setup.sampler);
-  const auto trajectory = rollout(pipeline, schedule, setup.plan, condition, std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), setup.guidance), noise, out.counts);
+  RetainedCalls retained{[&](int k) { return enters_input(stop, setup.plan, k); }};
+  RetainedCalls* const kept = how.retain ? &retained : nullptr;
+  const auto trajectory = rollout(pipeline, schedule, setup.plan, condition, std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), setup.guidance), noise, out.counts, {.retained = kept});
   out.clean = trajectory.clean;
   const Tensor clean = trajectory.clean.detach().requires_grad_();
-  const Tensor loss = -setup.scale * share * ToyReward().score({.images = pipeline.decode(clean), .prompts = condition.prompts}).values.mean();
+  const Tensor loss = -setup.scale * how.share * ToyReward().score({.images = pipeline.decode(clean), .prompts = condition.prompts}).values.mean();
   const Tensor gradient = torch::autograd::grad({loss}, {clean})[0];
   for (Tensor& p : pipeline.parameters()) p.mutable_grad() = at::zeros_like(p);
-  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, regularizer, out.counts, {.batch_share = share});
+  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, regularizer, out.counts, {.replay_batch = how.replay_batch, .retained = kept, .batch_share = how.share});
   for (Tensor& p : pipeline.parameters()) {
     out.gradients.push_back(p.grad().clone());
     p.mutable_grad().reset();
@@ -111,7 +120,7 @@ std::vector<int> all_steps(int first, int last) {
   return out;
 }
 
-/// Plans and stops of the three methods for T steps.
+/// Plans and stops of every direct method for T steps.
 std::vector<std::pair<StepPlan, bool>> methods(int T) {
   return {
       {{.last = T - 1, .jumps = false, .trained = {T / 3, T - 1}}, true},            // DRTune to the end
@@ -119,7 +128,13 @@ std::vector<std::pair<StepPlan, bool>> methods(int T) {
       {{.last = T - 2, .jumps = true, .trained = {0, T / 2, T - 2}}, true},          // DRTune, the stop trained
       {{.last = T - 1, .jumps = false, .trained = all_steps(T - 2, T - 1)}, false},  // DRaFT-2
       {{.last = T - 1, .jumps = false, .trained = all_steps(0, T - 1)}, false},      // DRaFT-T
-      {{.last = T - 2, .jumps = true, .trained = {1, T - 3}}, false},                // a subset with full gradient, as AlignProp
+      {{.last = T - 1, .jumps = false, .trained = {1, T - 3, T - 1}}, false},        // AlignProp drawn per step
+      {{.last = T - 1, .jumps = false, .trained = {1, T - 3, T - 1}}, true},         // the same with the gradient stopped; RandomSteps
+      {{.last = T - 1, .jumps = false, .trained = all_steps(T / 2, T - 1)}, false},  // AlignProp cut once
+      {{.last = T - 1, .jumps = false, .trained = all_steps(0, T - 1)}, true},       // AllSteps with the gradient stopped
+      {{.last = T - 2, .jumps = true, .trained = {T - 2}}, false},                   // ReFL
+      {{.last = T - 2, .jumps = true, .trained = {T - 2}}, true},                    // ReFL, stopped
+      {{.last = T - 2, .jumps = true, .trained = {1, T - 3}}, false},                // a subset with full gradient and an early stop
   };
 }
 
@@ -192,6 +207,43 @@ TEST_CASE("the sweep equals retained autograd over 20 steps") {
       }
     }
   MESSAGE("worst relative error: ", worst);
+}
+
+TEST_CASE("retained graphs and replays in batches give the sweep's gradients, with clipping, regularizer and early stop alike") {
+  using namespace adjoint_test;
+  double worst = 0;
+  int count = 0;
+  for (const auto& clipping : {CleanClipping{}, CleanClipping{.kind = CleanClipping::Kind::kRange, .range = 1.0}})
+    for (const auto prediction : kPredictions)
+      for (PlainSampler sampler : kSamplers) {
+        sampler.prediction = prediction;
+        sampler.clipping = clipping;
+        sampler.num_steps = 6;
+        ToyPipeline pipeline({.schedule = config_of(sampler)});
+        pipeline.disturb(8, 0.05);
+        const Condition condition = pipeline.encode(kPrompts);
+        for (const auto& [plan, stop] : methods(6)) {
+          const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = ++count % 2 ? 1.0 : 3.0};
+          const auto run = [&](Evaluated how) {
+            const auto noise = [] { Rng rng(4); return SampleNoise::draw(3, rng); };
+            return setup.stop_input ? sweep(pipeline, setup, condition, noise(), StopInput(), KlToReference({.weight = 0.3}), how)
+                                    : sweep(pipeline, setup, condition, noise(), PassInput(), KlToReference({.weight = 0.3}), how);
+          };
+          const auto plain = run({}), kept = run({.retain = true}), pairs = run({.replay_batch = 2}), all = run({.replay_batch = 100});
+          const auto steps = static_cast<std::int64_t>(plan.trained.size());
+          CHECK(plain.counts.forwards == plan.last + 1 + 2 * steps);
+          CHECK(kept.counts.forwards == plan.last + 1 + steps);  // the reference's alone are made again
+          CHECK(kept.counts.backwards == steps);
+          for (const auto* other : {&kept, &pairs, &all}) {
+            const double error = relative_error(other->gradients, plain.gradients);
+            worst = std::max(worst, error);
+            CHECK_MESSAGE(error < 1e-12, describe(setup));
+            CHECK(other->result.regularizer == doctest::Approx(plain.result.regularizer).epsilon(1e-12));
+            CHECK(other->counts.backwards == steps);
+          }
+        }
+      }
+  MESSAGE("worst relative difference: ", worst);
 }
 
 TEST_CASE("the sweep equals retained autograd with clipping, in both forms of the noise direction") {

@@ -9,9 +9,13 @@
 #include <vector>
 
 #include <reward_tuner/backend/adamw.hpp>
+#include <reward_tuner/methods/alignprop.hpp>
 #include <reward_tuner/methods/draft.hpp>
+#include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/step_selection/random_steps.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>
 
@@ -90,10 +94,28 @@ TEST_CASE("DRaFT raises a reward, shuffled rewards do not") {
   check_learning<DRaFT<TargetReward>>("DRaFT-T", PredictionType::kEpsilon, {.steps = {.num_trained = 10}}, 0.6);
 }
 
+TEST_CASE("DRaFT-LV, ReFL, AlignProp and losses with a target raise a reward, shuffled rewards do not") {
+  using namespace methods_test;
+  constexpr auto kEpsilon = PredictionType::kEpsilon;
+  check_learning<DRaFTLV<TargetReward>>("DRaFT-LV", kEpsilon, {}, 0.6);
+  check_learning<ReFL<TargetReward>>("ReFL", kEpsilon, {.steps = {.max_stop = 5}, .objective = {.scale = 1e-3, .loss = RewardLoss::kHinge, .target = 0.5}}, 0.6);
+  check_learning<AlignProp<TargetReward>>("AlignProp per step", kEpsilon, {.objective = {.loss = RewardLoss::kDistance, .target = 1.0}}, 0.6);
+  check_learning<AlignProp<TargetReward>>("AlignProp per rollout", PredictionType::kVPrediction, {.steps = {.draw = HorizonDraw::kPerRollout}}, 0.6);
+  check_learning<AlignProp<TargetReward, StopInput>>("AlignProp, stopped", kEpsilon, {}, 0.6);
+  check_learning<DRaFT<TargetReward, StopInput>>("DRaFT-T, stopped", kEpsilon, {.steps = {.num_trained = 10}}, 0.6);
+  check_learning<RewardTuner<TargetReward, RandomSteps>>("random steps", kEpsilon, {.steps = {.num_trained = 3}}, 0.6);
+}
+
 TEST_CASE("methods are the configurations their papers describe") {
   using namespace methods_test;
   static_assert(std::is_same_v<DRTune<TargetReward>::GradientStop, StopInput> && std::is_same_v<DRTune<TargetReward>::StepSelection, SpreadSteps>);
   static_assert(std::is_same_v<DRaFT<TargetReward>::GradientStop, PassInput> && std::is_same_v<DRaFT<TargetReward>::StepSelection, LastSteps>);
+  static_assert(std::is_same_v<DRaFTLV<TargetReward>::GradientStop, PassInput> && std::is_same_v<DRaFTLV<TargetReward>::StepSelection, NoisedTail>);
+  static_assert(std::is_same_v<ReFL<TargetReward>::GradientStop, PassInput> && std::is_same_v<ReFL<TargetReward>::StepSelection, LateJump>);
+  static_assert(std::is_same_v<AlignProp<TargetReward>::GradientStop, PassInput> && std::is_same_v<AlignProp<TargetReward>::StepSelection, RandomHorizon>);
+  // naming a stop replaces the method's own
+  static_assert(std::is_same_v<AlignProp<TargetReward, StopInput>::GradientStop, StopInput> && std::is_same_v<AlignProp<TargetReward, Ddpm, StopInput>::Sampler, Ddpm>);
+  static_assert(std::is_same_v<DRTune<TargetReward, PassInput>::GradientStop, PassInput> && std::is_same_v<DRTune<TargetReward, PassInput>::StepSelection, SpreadSteps>);
   const DRTune<TargetReward> drtune(TargetReward{});
   CHECK(drtune.options().sampler.num_steps == 50);
   CHECK(drtune.options().sampler.guidance == 7.5);

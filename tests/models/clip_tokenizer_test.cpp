@@ -120,6 +120,9 @@ TEST_CASE("the CLIP tokenizer names what it cannot use") {
   CHECK(message({{"pad_token", "[PAD]"}}).find("[PAD]") != std::string::npos);
   CHECK(message({{"additional_special_tokens", {"<new>"}}}).find("additional_special_tokens") != std::string::npos);
   CHECK(message({{"pad_token", {{"content", "!"}, {"lstrip", true}}}}).find("lstrip") != std::string::npos);
+  CHECK(message({{"pad_token", {{"content", "!"}, {"normalized", 3}}}}).find("normalized of pad_token must be true or false, found 3") != std::string::npos);
+  CHECK(message({{"model_max_length", -1e300}}).find("model_max_length") != std::string::npos);
+  CHECK(message(json::array({1})).find("must be an object") != std::string::npos);
   CHECK(message({{"pad_token", "!"}}) == "no error");
   const Folder folder("merge");
   std::ofstream(folder.path / "merges.txt", std::ios::app) << "zzz qqq\n";

@@ -49,6 +49,20 @@ expect 2 'method' tune "$work/new" --method nonsense
 expect 1 'updates must be >= 1, found 0' tune "$work/new" --updates 0
 expect 1 'eta must be in \[0, 1\], found 1.5' tune "$work/new" --eta 1.5
 expect 1 'num_trained must be at most' tune "$work/new" --trained-steps 5
+expect 1 'trained-steps has no meaning with --method refl' tune "$work/new" --method refl
+expect 1 'early-stop has no meaning with --method draft-lv' tune "$work/new" --method draft-lv
+expect 1 'early-stop has no meaning with --method alignprop' tune "$work/new" --method alignprop
+expect 1 'pretraining-data wants --regularizer pretraining' tune "$work/new" --pretraining-data "$work"
+expect 1 'wants --pretraining-data' tune "$work/new" --regularizer pretraining
+expect 1 'holds no PNG pictures' bash -c 'mkdir -p "$1" && shift && exec "$@"' - "$work/no-pictures" "$rt_tune" tune "${common[@]}" --out "$work/new" --regularizer pretraining --pretraining-data "$work/no-pictures"
+expect 1 'replay_batch 2 has no meaning with Memory::retain' tune "$work/new" --memory retain --replay-batch 2
+expect 1 'target 1 has no meaning with the loss -r' tune "$work/new" --loss-target 1
+expect 2 'rollout-dtype' tune "$work/new" --rollout-dtype int8
+for method in draft-lv refl alignprop; do # each method's own steps, without the flags that are drtune's
+  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 10 --guidance 2 --batch 2 --updates 1 --pictures 2 --threads 1 --quiet --no-tensorboard --method $method --gradient-stop stop --out "$work/$method" >/dev/null ||
+    fail "--method $method"
+  grep -q "\"method\": \"$method\"" "$work/$method/report.json" || fail "the report of $method"
+done
 cp -r "$model" "$work/broken"
 truncate -s 100000 "$work/broken/unet/diffusion_pytorch_model.safetensors"
 expect 1 'safetensors' "$rt_tune" info --model "$work/broken"

@@ -10,10 +10,16 @@
 #include <vector>
 
 #include <reward_tuner/backend/adamw.hpp>
+#include <reward_tuner/methods/alignprop.hpp>
 #include <reward_tuner/methods/draft.hpp>
+#include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
+#include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/step_selection/all_steps.hpp>
+#include <reward_tuner/step_selection/random_steps.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -112,7 +118,7 @@ std::int64_t peak_bytes(Tuner tuner) {
 }  // namespace
 }  // namespace reward_tuner_test
 
-TEST_CASE("an update's gradients equal the unrolled update's, for DRTune and DRaFT with and without a regularizer") {
+TEST_CASE("an update's gradients equal the unrolled update's, for every direct method, with and without a regularizer") {
   using namespace reward_tuner_test;
   double worst = 0;
   const auto compare = [&](auto tuner, PlainSampler sampler, bool stop, double kl_weight, std::uint64_t seed) {
@@ -140,6 +146,13 @@ TEST_CASE("an update's gradients equal the unrolled update's, for DRTune and DRa
             {.eta = 0.5, .num_steps = 10}, true, 0, seed);
     compare(DRaFT<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .objective = {.scale = 2.5}, .engine = whole}),
             {.ddpm = true, .num_steps = 6}, false, 0, seed);
+    compare(DRTune<ToyReward, PassInput>(ToyReward(), {.sampler = {.num_steps = 7, .guidance = 3.0}, .steps = {.num_trained = 3}, .objective = {.scale = 2.5}, .engine = whole}), {.num_steps = 7}, false, 0, seed);
+    compare(ReFL<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 8, .guidance = 3.0}, .steps = {.max_stop = 6}, .objective = {.scale = 2.5}, .engine = whole}), {.ddpm = true, .num_steps = 8}, false, 0, seed);
+    compare(AlignProp<ToyReward>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0, .eta = 1.0}, .objective = {.scale = 2.5}, .engine = whole}), {.eta = 1.0, .num_steps = 6}, false, 0, seed);
+    compare(AlignProp<ToyReward, StopInput>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .objective = {.scale = 2.5}, .engine = {.gradient_clip = 0, .replay_batch = 3}}), {.num_steps = 6}, true, 0, seed);
+    compare(AlignProp<ToyReward>(ToyReward(), {.sampler = {.num_steps = 9, .guidance = 3.0}, .steps = {.draw = HorizonDraw::kPerRollout}, .objective = {.scale = 2.5}, .engine = {.gradient_clip = 0, .memory = Memory::retain}}), {.num_steps = 9}, false, 0, seed);
+    compare(RewardTuner<ToyReward, RandomSteps>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .objective = {.scale = 2.5}, .engine = whole}), {.num_steps = 6}, true, 0, seed);
+    compare(RewardTuner<ToyReward, AllSteps, PassInput>(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .objective = {.scale = 2.5}, .engine = whole}), {.num_steps = 5}, false, 0, seed);
     compare(DRTune<ToyReward, KlToReference>(ToyReward(), {.sampler = {.num_steps = 8, .guidance = 3.0}, .steps = {.num_trained = 4}, .objective = {.scale = 2.5},
                                                            .regularizer = {.weight = 0.7}, .engine = whole}),
             {.num_steps = 8}, true, 0.7, seed);
@@ -148,6 +161,126 @@ TEST_CASE("an update's gradients equal the unrolled update's, for DRTune and DRa
             {.num_steps = 5}, false, 0.7, seed);
   }
   MESSAGE("worst relative error: ", worst);
+}
+
+TEST_CASE("DRaFT-LV's gradient is the mean over the base and its replicas, each unrolled") {
+  using namespace reward_tuner_test;
+  double worst = 0;
+  const auto compare = [&](auto tuner, PlainSampler sampler, double guidance, std::uint64_t seed, bool base, int noises) {
+    ToyPipeline pipeline;
+    Recorder optimizer{pipeline.parameters(), {}};
+    Rng rng(seed), same(seed);
+    const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
+    const Condition condition = pipeline.encode(kPrompts);
+    SampleNoise streams = SampleNoise::draw(4, same);
+    const LatentReward reward = [&](const Tensor& clean) { return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values; };
+    const int T = sampler.num_steps;
+    const UnrolledSetup setup{.sampler = sampler, .plan = {.last = T - 1, .jumps = false, .trained = base ? std::vector<int>{T - 1} : std::vector<int>{}}, .stop_input = false, .guidance = guidance};
+    const auto rolled = unrolled_update(pipeline, setup, condition, streams.narrow(0, 4), reward);  // consumes the same streams
+    std::vector<Tensor> sum;
+    double loss = base ? rolled.loss : 0;
+    for (const Tensor& g : rolled.gradients) sum.push_back(base ? g : at::zeros_like(g));
+    const auto level = plain_levels(sampler).back();
+    const torch::AutoGradMode grad(true);
+    for (int i = 0; i < noises; ++i) {
+      const Tensor x = std::sqrt(level.abar) * rolled.clean + std::sqrt(1 - level.abar) * streams.normal(pipeline.latent_shape(4), pipeline.latent_options());
+      const auto [u, c] = plain_outputs(pipeline, x, level.timestep, condition, guidance);
+      const Tensor own = -reward(plain_clean(sampler, level, x, u + guidance * (c - u))).mean();
+      loss += own.item<double>();
+      const auto g = torch::autograd::grad({own}, {pipeline.parameters().begin(), pipeline.parameters().end()}, {}, {}, false, true);
+      for (std::size_t j = 0; j < sum.size(); ++j)
+        if (g[j].defined()) sum[j] = sum[j] + g[j];
+    }
+    const double count = noises + (base ? 1 : 0);
+    for (Tensor& g : sum) g = g / count;
+    worst = std::max(worst, distance(optimizer.gradients, sum));
+    CHECK(distance(optimizer.gradients, sum) < 1e-10);
+    CHECK(report.loss == doctest::Approx(loss / count).epsilon(1e-10));
+    CHECK(report.reward == doctest::Approx(-loss / count).epsilon(1e-10));
+    CHECK(report.backwards == static_cast<std::int64_t>(count));
+    return report.forwards;
+  };
+  for (const std::uint64_t seed : {1, 2, 3})
+    for (const auto memory : {Memory::replay, Memory::retain})
+      for (const bool base : {true, false}) {
+        const EngineOptions engine{.gradient_clip = 0, .memory = memory};
+        const NoisedTailOptions steps{.num_noises = 3, .include_base = base};
+        const auto forwards = compare(DRaFTLV<ToyReward>(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0, .eta = 0.5}, .steps = steps, .engine = engine}), {.eta = 0.5, .num_steps = 5}, 3.0, seed, base, 3);
+        CHECK(forwards == 5 + (memory == Memory::replay ? (base ? 1 : 0) + 6 : 3));
+        compare(DRaFTLV<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 4, .guidance = 1.0}, .steps = steps, .engine = engine}), {.ddpm = true, .num_steps = 4}, 1.0, seed, base, 3);
+      }
+  MESSAGE("worst relative error: ", worst);
+}
+
+TEST_CASE("identities: DRaFT-LV without noises and AlignProp cut at the last step are DRaFT-1, AlignProp of all steps is DRaFT-T, DRaFT-1 with either stop is the same") {
+  using namespace reward_tuner_test;
+  const DdimOptions sampler{.num_steps = 6, .guidance = 3.0, .eta = 1.0};
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    const auto draft = tune(DRaFT<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 1}}), 3, seed).parameters;
+    CHECK(bit_equal(tune(DRaFTLV<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_noises = 0}}), 3, seed).parameters, draft));
+    CHECK(bit_equal(tune(AlignProp<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.draw = HorizonDraw::kFixed}}), 3, seed).parameters, draft));
+    CHECK(bit_equal(tune(DRaFT<ToyReward, StopInput>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 1}}), 3, seed).parameters, draft));
+    const auto full = tune(DRaFT<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 6}}), 3, seed).parameters;
+    CHECK(bit_equal(tune(AlignProp<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.draw = HorizonDraw::kFixed, .cutoff = 0}}), 3, seed).parameters, full));
+    CHECK(bit_equal(tune(RewardTuner<ToyReward, PassInput, AllSteps>(ToyReward(), {.sampler = sampler}), 3, seed).parameters, full));
+    CHECK_FALSE(bit_equal(full, draft));
+    const auto all = tune(DRaFT<ToyReward, StopInput>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 6}}), 3, seed).parameters;  // the same steps, another gradient
+    CHECK_FALSE(bit_equal(all, full));
+    CHECK(bit_equal(tune(RewardTuner<ToyReward, StopInput, AllSteps>(ToyReward(), {.sampler = sampler}), 3, seed).parameters, all));
+  }
+}
+
+TEST_CASE("one noising alone, with the noise the rollout itself predicts, is ReFL's jump from the last step") {
+  using namespace reward_tuner_test;
+  // x_1 = alpha*x_0 + sigma*e with x_0 the jump from x_1 and e the predicted noise gives x_1 back, so the replica is DRaFT-1's last step jumping to x_0
+  ToyPipeline pipeline;
+  const Condition condition = pipeline.encode(kPrompts);
+  const auto schedule = Ddim({.num_steps = 5, .guidance = 3.0}).schedule(pipeline.noise_schedule());
+  const std::vector<double> guidance(5, 3.0);
+  NetworkCounts counts;
+  SampleNoise noise({1, 2, 3, 4});
+  const auto jumped = rollout(pipeline, schedule, replica_plan(5), condition, guidance, noise, counts);
+  const Tensor x1 = jumped.latents[4];
+  const SamplerStep& last = schedule.steps[4];
+  const Tensor predicted = (x1 - last.alpha * jumped.clean) / last.sigma;
+  SampleNoise recorded = SampleNoise::recorded({predicted});
+  const auto replica = renoised(pipeline, schedule, jumped.clean, condition, guidance, recorded, counts);
+  CHECK(at::allclose(replica.latents[4], x1, 1e-12, 1e-12));
+  CHECK(at::allclose(replica.clean, jumped.clean, 1e-10, 1e-12));
+  CHECK(closed_form_cotangents(replica.schedule, replica.plan) == closed_form_cotangents(jumped.schedule, jumped.plan));
+}
+
+TEST_CASE("the variance of DRaFT-LV's gradient falls with the number of noises") {
+  using namespace reward_tuner_test;
+  // the rollout's own share of the variance stays: so the start is the same each time, and the last step's noise is what varies
+  const auto variance = [](int noises) {
+    ToyPipeline pipeline;
+    const Condition condition = pipeline.encode(kPrompts);
+    const auto schedule = Ddim({.num_steps = 4, .guidance = 1.0}).schedule(pipeline.noise_schedule());
+    const std::vector<double> guidance(4, 1.0);
+    NetworkCounts counts;
+    SampleNoise start({1, 2, 3, 4});
+    const Tensor clean = rollout(pipeline, schedule, sampling_plan(4), condition, guidance, start, counts).clean;
+    std::vector<Tensor> gradients;
+    for (std::uint64_t trial = 0; trial < 120; ++trial) {
+      Rng rng(1000 + trial);
+      SampleNoise noise = SampleNoise::draw(4, rng);
+      for (Tensor& p : pipeline.parameters()) p.mutable_grad().reset();
+      for (int i = 0; i < noises; ++i) {
+        const auto replica = renoised(pipeline, schedule, clean, condition, guidance, noise, counts);
+        const auto scored = reward_gradient(pipeline, ToyReward(), replica.clean, kPrompts, noise.seeds(), [](const Tensor& r) { return -r; }, 0);
+        adjoint_sweep(pipeline, replica, scored.gradient / (4.0 * noises), PassInput(), NoRegularizer(), counts);
+      }
+      std::vector<Tensor> flat;
+      for (const Tensor& p : pipeline.parameters()) flat.push_back(p.grad().flatten());
+      gradients.push_back(at::cat(flat));
+    }
+    return at::stack(gradients).var(0).sum().item<double>();
+  };
+  const double one = variance(1), two = variance(2), eight = variance(8);
+  MESSAGE("variance with 2 and 8 noises over that with 1: ", two / one, ", ", eight / one);
+  CHECK(two / one == doctest::Approx(0.5).epsilon(0.35));      // independent noises: 1/n; 120 trials know a variance to about 13%
+  CHECK(eight / one == doctest::Approx(0.125).epsilon(0.35));
 }
 
 TEST_CASE("policies may stand in any order, and a reward alone is DRTune") {
@@ -179,6 +312,28 @@ TEST_CASE("equal seeds give bit-equal updates, and evaluation in between does no
     evaluated.update(pipeline, optimizer, kPrompts, rng);
   }
   CHECK(bit_equal(once.parameters, copies(pipeline.parameters())));
+}
+
+TEST_CASE("a reward gets one seed a picture, the sample's own, whatever the micro-batch and the chunk") {
+  using namespace reward_tuner_test;
+  const auto seen = [](EngineOptions engine) {
+    ToyPipeline pipeline;
+    Recorder optimizer{pipeline.parameters(), {}};
+    std::vector<std::uint64_t> seeds;
+    auto reward = differentiable([&seeds](const RewardInput& input) {
+      CHECK(input.seeds.size() == input.prompts.size());
+      seeds.insert(seeds.end(), input.seeds.begin(), input.seeds.end());
+      return input.images.mean({1, 2, 3});
+    });
+    Rng rng(2);
+    make<DRaFT>(reward, {.sampler = {.num_steps = 3}, .engine = engine}).update(pipeline, optimizer, kPrompts, rng);
+    return seeds;
+  };
+  const auto whole = seen({});
+  REQUIRE(whole.size() == 4);
+  CHECK(whole[0] != whole[1]);
+  CHECK(seen({.micro_batch = 3}) == whole);
+  CHECK(seen({.decode_batch = 1}) == whole);
 }
 
 TEST_CASE("micro-batches add up to the whole batch") {

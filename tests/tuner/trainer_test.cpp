@@ -12,14 +12,7 @@
 #include <iterator>
 #include <thread>
 
-#include <reward_tuner/backend/adamw.hpp>
-#include <reward_tuner/backend/lora.hpp>
-#include <reward_tuner/methods/drtune.hpp>
-#include <reward_tuner/models/stable_diffusion.hpp>
-#include <reward_tuner/regularizers/kl_to_reference.hpp>
-#include <reward_tuner/rewards/symmetry.hpp>
-#include <reward_tuner/tuner/any_sampler.hpp>
-
+#include "tests/reference/small_run.hpp"
 #include "tests/reference/tiny_folder.hpp"
 
 namespace trainer_test {
@@ -36,30 +29,10 @@ struct Model {
   std::filesystem::path path() const { return folder / "model"; }
 };
 
-rt::TrainerOptions six_updates() {
-  rt::TrainerOptions options;
-  options.updates = 6;
-  options.batch = 2;
-  options.seed = 3;
-  options.warm_up_updates = 4;
-  options.ema_decay = 0.9;
-  options.evaluate_every = 3;
-  options.pictures = 2;
-  options.checkpoint_every = 2;
-  return options;
-}
+rt::TrainerOptions six_updates() { return rt::reference::small_run_options(6, 3, 2); }
 
-/// A whole run with objects of its own, as a program would make it.
 rt::TrainingOutcome run(const Model& model, const std::filesystem::path& folder, const rt::TrainerOptions& options, double guidance = 2.0) {
-  auto pipeline = rt::StableDiffusion::load(model.path());
-  const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
-  rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2});
-  auto tuner = rt::make<rt::DRTune, rt::AnySampler, rt::KlToReference>(
-      rt::SymmetryReward(), {.sampler = {.num_steps = 4, .guidance = guidance, .eta = 0.5}, .steps = {.num_trained = 2, .max_early_stop = 2}, .regularizer = {.weight = 0.1}});
-  const std::vector<std::string> prompts = {"a red circle", "a blue square", "a green ring"};
-  rt::Trainer trainer(folder, tuner, pipeline, optimizer, rt::trained_weights(lora), rt::PromptSet(prompts), rt::evaluation_pairs(prompts, 1, 100),
-                      {.method = "drtune", .reward = "symmetry", .model = "tiny", .options = {{"guidance", guidance}}}, options);
-  return trainer.run();
+  return rt::reference::small_run(model.path(), folder, options, guidance);
 }
 
 std::string bytes(const std::filesystem::path& path) {
@@ -180,6 +153,15 @@ TEST_CASE("a killed and resumed run equals an uninterrupted one bit for bit") {
       run(model, folder, again);
       check_same_run(runs / "whole", folder, 6);
     }
+  }
+  SUBCASE("resumed after its end: the last evaluation, which no checkpoint holds, is not logged twice") {
+    auto last = six_updates();
+    last.evaluate_every = 0;
+    run(model, runs / "ended", last);
+    const std::string evaluations = bytes(runs / "ended" / "evaluations.jsonl");
+    last.resume = true;
+    run(model, runs / "ended", last);
+    CHECK(bytes(runs / "ended" / "evaluations.jsonl") == evaluations);
   }
   SUBCASE("continued beyond its first end") {
     auto half = six_updates();

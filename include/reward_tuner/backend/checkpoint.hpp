@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -29,6 +30,14 @@ namespace reward_tuner {
 struct Checkpoint {
   std::map<std::string, Tensor> tensors;                  ///< parameters, moments, averages, states of random streams (uint8)
   nlohmann::json state = nlohmann::json::object();        ///< counters, options, versions
+};
+
+/// What `CheckpointFolder::load_newest` found.
+struct NewestCheckpoint {
+  std::optional<std::int64_t> update;              ///< of the newest checkpoint that can be read; nothing if none can
+  Checkpoint checkpoint;                           ///< its contents
+  std::vector<std::int64_t> broken;                ///< newer ones that cannot, newest first
+  std::vector<std::string> notes;                  ///< a sentence for each of these
 };
 
 /// The points of `CheckpointFolder::save` between which a process may die; a test's hook is called at each.
@@ -86,14 +95,8 @@ class CheckpointFolder {
 
   /// Updates of the usable checkpoints, ascending.
   std::vector<std::int64_t> updates() const {
-    std::vector<std::int64_t> found;
-    std::error_code code;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
-      const std::string name = entry.path().filename().string();
-      if (!name.starts_with(kPrefix) || name.find_first_not_of("0123456789", kPrefix.size()) != std::string::npos || name.size() > kPrefix.size() + 18) continue;
-      if (usable(entry.path())) found.push_back(std::stoll(name.substr(kPrefix.size())));
-    }
-    std::sort(found.begin(), found.end());
+    auto found = numbered();
+    std::erase_if(found, [this](std::int64_t update) { return !usable(path(update)); });
     return found;
   }
 
@@ -117,6 +120,35 @@ class CheckpointFolder {
     return checkpoint;
   }
 
+  /// Reads the newest checkpoint that can be read: one that is cut short, incomplete or damaged is passed over, with a sentence that says so. `check`
+  /// may throw for contents that its caller cannot use; that checkpoint is passed over, too. Nothing on the disk changes.
+  NewestCheckpoint load_newest(const std::function<void(const Checkpoint&)>& check = {}) const {
+    NewestCheckpoint newest;
+    auto all = numbered();
+    for (; !all.empty(); all.pop_back()) {
+      try {
+        newest.checkpoint = load(all.back());
+        if (check) check(newest.checkpoint);
+        newest.update = all.back();
+        return newest;
+      } catch (const std::exception& problem) {
+        newest.checkpoint = {};
+        newest.broken.push_back(all.back());
+        newest.notes.push_back("the checkpoint '" + path(all.back()).string() + "' cannot be used and is passed over: " + problem.what());
+      }
+    }
+    return newest;
+  }
+
+  /// Renames the checkpoint of `update` to broken-..., so that one of this update can be saved anew and the old one can be looked at.
+  void set_aside(std::int64_t update) const {
+    const auto aside = folder_ / ("broken-" + path(update).filename().string());
+    std::error_code code;
+    std::filesystem::remove_all(aside, code);
+    std::filesystem::rename(path(update), aside, code);
+    if (code) detail::file_failure(path(update), "set aside", code.value());
+  }
+
   /// Where the checkpoint of `update` lies.
   std::filesystem::path path(std::int64_t update) const {
     std::string digits = std::to_string(update);
@@ -130,6 +162,21 @@ class CheckpointFolder {
   static constexpr const char* kTensors = "tensors.safetensors";
   static constexpr const char* kState = "state.json";
   static constexpr int kFormat = 1;
+
+  /// Updates of all folders with a checkpoint's name, usable or not, ascending.
+  std::vector<std::int64_t> numbered() const {
+    std::vector<std::int64_t> found;
+    std::error_code code;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(kPrefix) || name.size() == kPrefix.size() || name.size() > kPrefix.size() + 18) continue;
+      if (name.find_first_not_of("0123456789", kPrefix.size()) != std::string::npos) continue;
+      const auto update = std::stoll(name.substr(kPrefix.size()));
+      if (path(update) == entry.path()) found.push_back(update);  // update-7 is not ours
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
 
   struct Unfinished {
     std::filesystem::path path;

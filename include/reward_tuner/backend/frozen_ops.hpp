@@ -37,8 +37,9 @@ struct FrozenConv2d : torch::autograd::Function<FrozenConv2d> {
     const auto format = context->saved_data["channels_last"].toBool() ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
     // only the shape and the layout of the input count for its gradient: the memory is never read
     const Tensor shape_of_input = at::empty(shape, weight.options().dtype(cotangents[0].scalar_type()).memory_format(format));
-    const Tensor gradient = std::get<0>(at::convolution_backward(cotangents[0], shape_of_input, weight.to(cotangents[0].scalar_type()), /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride},
-                                                                 {padding, padding}, {1, 1}, /*transposed=*/false, {0, 0}, /*groups=*/1, std::array<bool, 3>{true, false, false}));
+    const Tensor gradient = std::get<0>(at::convolution_backward(cotangents[0], shape_of_input, weight.to(cotangents[0].scalar_type()),
+                                                                 /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride}, {padding, padding}, {1, 1},
+                                                                 /*transposed=*/false, {0, 0}, /*groups=*/1, std::array<bool, 3>{true, false, false}));
     return {gradient, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
@@ -46,7 +47,7 @@ struct FrozenConv2d : torch::autograd::Function<FrozenConv2d> {
 }  // namespace detail
 
 /// W * x + b.  x [B,in,H,W], weight [out,in,kh,kw] -> [B,out,H',W']. As at::conv2d; with a frozen weight and bias it keeps less for the backward.
-inline Tensor convolve(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias, std::int64_t stride = 1, std::int64_t padding = 0) {
+inline Tensor apply_conv2d(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias, std::int64_t stride = 1, std::int64_t padding = 0) {
   const bool frozen = !weight.requires_grad() && !(bias && bias->requires_grad());
   if (!torch::GradMode::is_enabled() || !frozen || !x.requires_grad()) return at::conv2d(x, weight, bias, stride, padding);
   return detail::FrozenConv2d::apply(x, weight, bias, stride, padding);
@@ -54,13 +55,13 @@ inline Tensor convolve(const Tensor& x, const Tensor& weight, const std::optiona
 
 /// x W^T + b.  x [...,in], weight [out,in] -> [...,out]. Large products of float32 sequences on the CPU go as 1x1 convolutions through oneDNN, whose kernels use the widest vectors the
 /// machine has, where the BLAS of LibTorch's builds does not on every machine (2.0 times as fast on a Zen 5, 2026-11-24, benchmarks/bench_blocks --benchmark_filter=linear).
-inline Tensor multiply(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias = std::nullopt) {
+inline Tensor apply_linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias = std::nullopt) {
   constexpr std::int64_t kWorthIt = 4'000'000;  // multiplications; below, the convolution's own set-up costs more than it saves
   const bool suits = x.dim() == 3 && x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat && x.size(0) * x.size(1) >= 256 &&
                      x.numel() * weight.size(0) >= kWorthIt && x.is_contiguous();
   if (!suits) return at::linear(x, weight, bias);
   const Tensor pixels = x.transpose(1, 2).unsqueeze(2);                                         // [B,in,1,L], channels last without a copy
-  const Tensor y = convolve(pixels, weight.unsqueeze(2).unsqueeze(3), bias);                    // [B,out,1,L]
+  const Tensor y = apply_conv2d(pixels, weight.unsqueeze(2).unsqueeze(3), bias);                    // [B,out,1,L]
   return y.squeeze(2).transpose(1, 2);                                                          // [B,L,out]
 }
 

@@ -52,6 +52,8 @@ class NoiseSchedule {
   explicit NoiseSchedule(NoiseScheduleConfig config = {}) : config_(std::move(config)) {
     const auto n = config_.num_train_steps;
     REWARD_TUNER_CHECK(n > 0, "[NoiseSchedule] num_train_steps must be > 0, found ", n);
+    REWARD_TUNER_CHECK(n <= kMaxTrainSteps, "[NoiseSchedule] num_train_steps must be at most ", kMaxTrainSteps, ", found ", n);
+    REWARD_TUNER_CHECK(config_.steps_offset >= 0 && config_.steps_offset <= kMaxTrainSteps, "[NoiseSchedule] steps_offset must be in 0..", kMaxTrainSteps, ", found ", config_.steps_offset);
     std::vector<double> betas = config_.trained_betas.empty() ? made_betas(config_) : config_.trained_betas;
     REWARD_TUNER_CHECK(static_cast<std::int64_t>(betas.size()) == n, "[NoiseSchedule] wanted ", n, " trained betas, found ", betas.size());
     abar_.resize(betas.size());
@@ -62,6 +64,8 @@ class NoiseSchedule {
     }
     if (config_.zero_terminal_snr) rescale_to_zero_terminal_snr();
   }
+
+  static constexpr std::int64_t kMaxTrainSteps = 1'000'000;  ///< far above any model's; a damaged file must not make us allocate
 
   const NoiseScheduleConfig& config() const { return config_; }
   /// abar at a training timestep in 0..num_train_steps-1.
@@ -111,6 +115,7 @@ class NoiseSchedule {
 
   void rescale_to_zero_terminal_snr() {  // Lin et al. 2024, Algorithm 1: shift and stretch sqrt(abar) so that it ends at 0
     const double first = std::sqrt(abar_.front()), last = std::sqrt(abar_.back());
+    REWARD_TUNER_CHECK(first > last, "[NoiseSchedule] rescaling to zero terminal signal wanted levels that fall from the first timestep to the last, found ", first, " and ", last);
     for (double& abar : abar_) {
       const double root = (std::sqrt(abar) - last) * first / (first - last);
       abar = root * root;

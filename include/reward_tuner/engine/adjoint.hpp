@@ -110,7 +110,10 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
       const torch::NoGradGuard no_grad;
       const auto scope = pipeline.reference_scope();
       std::vector<StepInput> inputs;
-      for (const StepJob& job : jobs) inputs.push_back({trajectory.latents[static_cast<std::size_t>(job.k)], trajectory.schedule.timestep(job.k), trajectory.guidance[static_cast<std::size_t>(job.k)]});
+      for (const StepJob& job : jobs) {
+        const auto k = static_cast<std::size_t>(job.k);
+        inputs.push_back({trajectory.latents[k], trajectory.schedule.timestep(job.k), trajectory.guidance[k]});
+      }
       reference = stacked_call(pipeline, inputs, trajectory.condition, counts);
     }
   }

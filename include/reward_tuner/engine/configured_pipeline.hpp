@@ -26,9 +26,11 @@ template <DiffusionPipeline Pipeline>
 class ConfiguredPipeline {
  public:
   ConfiguredPipeline(Pipeline& pipeline, const EngineOptions& options)
-      : pipeline_(pipeline), mode_{options.merge_adapters, options.rollout_dtype}, autocast_(options.autocast), device_(pipeline.latent_options().device().type()), checkpointing_(pipeline, options.activation_checkpointing) {
+      : pipeline_(pipeline), mode_{options.merge_adapters, options.rollout_dtype}, autocast_(options.autocast), device_(pipeline.latent_options().device().type()),
+        checkpointing_(pipeline, options.activation_checkpointing) {
     if constexpr (!RolloutModes<Pipeline>)
-      REWARD_TUNER_CHECK(mode_.merge_adapters && !mode_.dtype, "[RewardTuner] engine.rollout_dtype and engine.merge_adapters need a pipeline with rollout_scope(RolloutMode), and this one has none");
+      REWARD_TUNER_CHECK(mode_.merge_adapters && !mode_.dtype,
+                         "[RewardTuner] engine.rollout_dtype and engine.merge_adapters need a pipeline with rollout_scope(RolloutMode), and this one has none");
   }
   ConfiguredPipeline(const ConfiguredPipeline&) = delete;
   ConfiguredPipeline& operator=(const ConfiguredPipeline&) = delete;

@@ -50,7 +50,8 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
 /// decoder's activations are those of a chunk. A reward of each picture alone is scored and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all
 /// pictures at once, and each chunk is decoded a second time for its backward.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward, class Loss>
-RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const Tensor& clean, const std::vector<std::string>& prompts, const std::vector<std::uint64_t>& seeds, Loss loss, std::int64_t chunk) {
+RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const Tensor& clean, const std::vector<std::string>& prompts,
+                               const std::vector<std::uint64_t>& seeds, Loss loss, std::int64_t chunk) {
   RewardGradient out;
   const std::int64_t batch = clean.size(0);
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;

@@ -14,6 +14,7 @@
 
 #include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/vae_blocks.hpp>
 
@@ -95,6 +96,11 @@ struct AutoencoderKLConfig {
     REWARD_TUNER_CHECK(layers_per_block > 0 && in_channels > 0 && out_channels > 0 && latent_channels > 0, "[", where,
                        "] wanted positive layers_per_block, in_channels, out_channels, latent_channels, found ", layers_per_block, ", ",
                        in_channels, ", ", out_channels, ", ", latent_channels);
+    REWARD_TUNER_CHECK(norm_num_groups > 0, "[", where, "] wanted a positive norm_num_groups, found ", norm_num_groups);
+    detail::check_at_most(where, "the levels (entries of block_out_channels)", {static_cast<std::int64_t>(block_out_channels.size())}, ConfigLimits::kLevels);
+    detail::check_at_most(where, "block_out_channels", block_out_channels, ConfigLimits::kWidth);
+    detail::check_at_most(where, "layers_per_block", {layers_per_block}, ConfigLimits::kLayers);
+    detail::check_at_most(where, "in_channels, out_channels, latent_channels and norm_num_groups", {in_channels, out_channels, latent_channels, norm_num_groups}, ConfigLimits::kWidth);
     REWARD_TUNER_CHECK(scaling_factor > 0, "[", where, "] wanted a positive scaling_factor, found ", scaling_factor);
   }
 

@@ -16,6 +16,7 @@
 
 #include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 namespace reward_tuner {
@@ -53,6 +54,9 @@ inline void check_clip_encoder(const ClipEncoderOptions& o, std::string_view top
                      o.num_hidden_layers, ", num_attention_heads ", o.num_attention_heads);
   REWARD_TUNER_CHECK(o.hidden_size % o.num_attention_heads == 0, "[", topic, "] hidden_size must be a multiple of num_attention_heads, found ",
                      o.hidden_size, " and ", o.num_attention_heads);
+  const std::string where(topic);
+  check_at_most(where, "hidden_size, intermediate_size and num_attention_heads", {o.hidden_size, o.intermediate_size, o.num_attention_heads}, 4 * ConfigLimits::kWidth);
+  check_at_most(where, "num_hidden_layers", {o.num_hidden_layers}, ConfigLimits::kLayers);
   clip_activation(o.hidden_act);
 }
 

@@ -17,6 +17,7 @@
 #include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 namespace reward_tuner {
@@ -57,6 +58,8 @@ struct ClipTextConfig : ClipEncoderOptions {
     detail::check_clip_encoder(*this, "ClipText");
     REWARD_TUNER_CHECK(vocab_size > 0 && max_position_embeddings > 0 && projection_dim > 0, "[ClipText] sizes must be positive, found vocab_size ",
                        vocab_size, ", max_position_embeddings ", max_position_embeddings, ", projection_dim ", projection_dim);
+    detail::check_at_most("ClipText", "vocab_size and max_position_embeddings", {vocab_size, max_position_embeddings}, ConfigLimits::kRows);
+    detail::check_at_most("ClipText", "projection_dim", {projection_dim}, 4 * ConfigLimits::kWidth);
   }
 };
 

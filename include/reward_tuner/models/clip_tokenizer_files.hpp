@@ -82,18 +82,24 @@ inline ClipSpecialToken tokenizer_special(const nlohmann::json& value, const std
   }
   REWARD_TUNER_CHECK(value.is_object() && value.contains("content") && value["content"].is_string(),
                      "[Tokenizer] ", where, " must be a string or an object with a content string, found ", value.dump());
+  const auto flag_of = [&](const char* flag) {
+    if (!value.contains(flag)) return false;
+    REWARD_TUNER_CHECK(value[flag].is_boolean(), "[Tokenizer] ", flag, " of ", where, " must be true or false, found ", value[flag].dump());
+    return value[flag].get<bool>();
+  };
   for (const char* flag : {"lstrip", "rstrip", "single_word"})
-    REWARD_TUNER_CHECK(!value.value(flag, false), "[Tokenizer] ", where, " must not set ", flag, ", which is unsupported");
-  return {value["content"].get<std::string>(), value.value("normalized", false)};
+    REWARD_TUNER_CHECK(!flag_of(flag), "[Tokenizer] ", where, " must not set ", flag, ", which is unsupported");
+  return {value["content"].get<std::string>(), flag_of("normalized")};
 }
 
 /// Reads the settings that can change ids; the rest of tokenizer_config.json concerns decoding, chat and bookkeeping.
 inline ClipTokenizerOptions tokenizer_options(const std::filesystem::path& folder) {
   const auto optional_json = [&](const char* name) {
-    return std::filesystem::exists(folder / name) ? read_json(folder / name) : nlohmann::json::object();
+    nlohmann::json json = std::filesystem::exists(folder / name) ? read_json(folder / name) : nlohmann::json::object();
+    REWARD_TUNER_CHECK(json.is_object(), "[Tokenizer] ", name, " must be an object, found ", json.type_name());
+    return json;
   };
   nlohmann::json config = optional_json("tokenizer_config.json");
-  REWARD_TUNER_CHECK(config.is_object(), "[Tokenizer] tokenizer_config.json must be an object, found ", config.type_name());
   std::map<std::string, bool> known;
   if (config.contains("added_tokens_decoder")) {
     for (const auto& [id, token] : config["added_tokens_decoder"].items()) {
@@ -127,8 +133,10 @@ inline ClipTokenizerOptions tokenizer_options(const std::filesystem::path& folde
     REWARD_TUNER_CHECK(config.value(name, nlohmann::json(true)) == true, "[Tokenizer] ", name, " must be true, found ", config[name].dump());
   REWARD_TUNER_CHECK(config.value("split_special_tokens", nlohmann::json(false)) == false, "[Tokenizer] split_special_tokens must be false");
   // A huge number is transformers' way to write "no limit".
-  if (const auto length = config.find("model_max_length"); length != config.end() && length->is_number() && length->get<double>() < 1e9)
+  if (const auto length = config.find("model_max_length"); length != config.end() && length->is_number() && length->get<double>() < 1e9) {
+    REWARD_TUNER_CHECK(length->get<double>() >= 2, "[Tokenizer] model_max_length must hold the start and the end token, wanted at least 2, found ", length->dump());
     options.model_max_length = length->get<std::int64_t>();
+  }
   return options;
 }
 
@@ -143,13 +151,17 @@ inline ClipTokenizerFiles ClipTokenizerFiles::read(const std::filesystem::path& 
   }
   REWARD_TUNER_CHECK(std::filesystem::exists(folder / "tokenizer.json"), "[Tokenizer] wanted vocab.json and merges.txt, or tokenizer.json, in ",
                      folder.string(), ", found neither");
-  const nlohmann::json model = read_json(folder / "tokenizer.json").value("model", nlohmann::json::object());
-  REWARD_TUNER_CHECK(model.value("type", "BPE") == "BPE" && model.contains("vocab") && model.contains("merges"),
+  const nlohmann::json json = read_json(folder / "tokenizer.json");
+  const nlohmann::json model = json.is_object() ? json.value("model", nlohmann::json()) : nlohmann::json();
+  REWARD_TUNER_CHECK(model.is_object() && model.value("type", nlohmann::json("BPE")) == "BPE" && model.contains("vocab") && model.contains("merges") && model["merges"].is_array(),
                      "[Tokenizer] tokenizer.json must hold a BPE model with vocab and merges");
   files.vocabulary = detail::tokenizer_vocabulary(model["vocab"], "tokenizer.json");
-  for (const auto& merge : model["merges"])
+  for (const auto& merge : model["merges"]) {
+    REWARD_TUNER_CHECK(merge.is_string() || (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()),
+                       "[Tokenizer] a merge in tokenizer.json must be a string or two strings, found ", merge.dump());
     files.merges.push_back(merge.is_string() ? detail::tokenizer_merge(merge.get<std::string>(), "tokenizer.json")
                                              : merge.get<BytePairMerges::value_type>());
+  }
   return files;
 }
 

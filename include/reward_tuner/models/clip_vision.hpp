@@ -16,6 +16,7 @@
 #include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 namespace reward_tuner {
@@ -59,6 +60,10 @@ struct ClipVisionConfig : ClipEncoderOptions {
     REWARD_TUNER_CHECK(num_channels > 0 && patch_size > 0 && image_size >= patch_size && projection_dim > 0,
                        "[ClipVision] wanted positive sizes with image_size >= patch_size, found num_channels ", num_channels, ", image_size ", image_size,
                        ", patch_size ", patch_size, ", projection_dim ", projection_dim);
+    detail::check_at_most("ClipVision", "image_size", {image_size}, ConfigLimits::kSide);
+    detail::check_at_most("ClipVision", "num_channels and projection_dim", {num_channels, projection_dim}, 4 * ConfigLimits::kWidth);
+    const std::int64_t grid = image_size / patch_size;
+    detail::check_at_most("ClipVision", "the patches of a picture", {grid * grid}, ConfigLimits::kRows);
   }
 };
 

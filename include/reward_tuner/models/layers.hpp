@@ -28,7 +28,7 @@ class Linear : public AdaptableLayer {
   Linear(std::int64_t in, std::int64_t out, bool with_bias = true) : AdaptableLayer({out, in}, with_bias) {}
 
   Tensor forward(const Tensor& x) const {
-    return adapted(x, [](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return multiply(input, w, b); },
+    return adapted(x, [](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return apply_linear(input, w, b); },
                    [](const Tensor& input, const Tensor& w) { return at::linear(input, w); });
   }
 };
@@ -41,7 +41,7 @@ class Conv2d : public AdaptableLayer {
 
   Tensor forward(const Tensor& x) const {
     return adapted(
-        x, [this](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return convolve(input, w, b, stride_, padding_); },
+        x, [this](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return apply_conv2d(input, w, b, stride_, padding_); },
         [](const Tensor& input, const Tensor& w) { return at::conv2d(input, w); });
   }
 

@@ -29,7 +29,7 @@ Enum one_of(const ConfigReader& reader, const std::string& key, const std::strin
 /// decides two defaults only: DDIM and DDPM clip the predicted sample unless the file says otherwise (as diffusers does), the others never do.
 inline NoiseScheduleConfig noise_schedule_config_from_json(const nlohmann::json& json, const std::string& where = "scheduler/scheduler_config.json") {
   ConfigReader reader(json, where);
-  const std::string name = json.value("_class_name", std::string("DDIMScheduler"));
+  const std::string name = reader.optional<std::string>("_class_name", "DDIMScheduler");
   const bool clips = name == "DDIMScheduler" || name == "DDPMScheduler";
   NoiseScheduleConfig c;
   c.num_train_steps = reader.optional<std::int64_t>("num_train_timesteps", 1000);
@@ -54,6 +54,9 @@ inline NoiseScheduleConfig noise_schedule_config_from_json(const nlohmann::json&
                  "sigma_min", "sigma_max", "timestep_type", "final_sigmas_type", "solver_order", "solver_type", "algorithm_type", "lower_order_final", "euler_at_final",
                  "lambda_min_clipped"});  // settings of samplers, not of the noise levels
   reader.finish();
+  REWARD_TUNER_CHECK(c.clipping.quantile >= 0 && c.clipping.quantile <= 1, "[Config] ", where, ": wanted a dynamic_thresholding_ratio in [0, 1], found ", c.clipping.quantile);
+  REWARD_TUNER_CHECK(c.clipping.range > 0 && c.clipping.max > 0, "[Config] ", where, ": wanted a positive clip_sample_range and sample_max_value, found ", c.clipping.range, " and ",
+                     c.clipping.max);
   return c;
 }
 

@@ -69,7 +69,8 @@ class ActivationCheckpointScope {
 /// precision. Calls with gradient are as ever.
 class RolloutScope {
  public:
-  RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode, std::shared_ptr<UNet2DConditionModel>& copy, UNet2DConditionModel*& in_use) : in_use_(in_use), before_(in_use) {
+  RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode, std::shared_ptr<UNet2DConditionModel>& copy, UNet2DConditionModel*& in_use)
+      : in_use_(in_use), before_(in_use) {
     if (!mode.dtype) {
       adapters_.emplace(unet, mode.merge_adapters ? AdapterMode::kMerged : AdapterMode::kApart);
       return;

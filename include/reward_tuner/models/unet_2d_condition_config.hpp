@@ -9,6 +9,7 @@
 
 #include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 
 namespace reward_tuner {
 
@@ -145,6 +146,7 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
 inline void UNet2DConditionConfig::check(const std::string& where) const {
   const std::size_t n = levels();
   REWARD_TUNER_CHECK(n > 0, "[", where, "] wanted at least one entry in block_out_channels, found none");
+  detail::check_at_most(where, "the levels (entries of block_out_channels)", {static_cast<std::int64_t>(n)}, ConfigLimits::kLevels);
   const auto same_length = [&](const char* key, std::size_t found) {
     REWARD_TUNER_CHECK(found == n, "[", where, "] wanted ", n, " entries in ", key, " as in block_out_channels, found ", found);
   };
@@ -172,6 +174,17 @@ inline void UNet2DConditionConfig::check(const std::string& where) const {
   positive("transformer_layers_per_block", transformer_layers_per_block);
   positive("attention_head_dim", attention_head_dim);
   positive("in_channels and out_channels", {in_channels, out_channels});
+  positive("norm_num_groups", {norm_num_groups});
+  positive("time_embedding_dim", {time_embedding_dim.value_or(1)});
+  detail::check_at_most(where, "block_out_channels", block_out_channels, ConfigLimits::kWidth);
+  detail::check_at_most(where, "cross_attention_dim", cross_attention_dim, ConfigLimits::kWidth);
+  detail::check_at_most(where, "attention_head_dim", attention_head_dim, ConfigLimits::kWidth);
+  detail::check_at_most(where, "layers_per_block", layers_per_block, ConfigLimits::kLayers);
+  detail::check_at_most(where, "transformer_layers_per_block", transformer_layers_per_block, ConfigLimits::kLayers);
+  detail::check_at_most(where, "in_channels, out_channels and norm_num_groups", {in_channels, out_channels, norm_num_groups}, ConfigLimits::kWidth);
+  detail::check_at_most(where, "time_embedding_dim, addition_time_embed_dim and projection_class_embeddings_input_dim",
+                        {time_embedding_dim.value_or(1), addition_time_embed_dim, projection_class_embeddings_input_dim}, 4 * ConfigLimits::kWidth);
+  detail::check_at_most(where, "conv_in_kernel and conv_out_kernel", {conv_in_kernel, conv_out_kernel}, ConfigLimits::kKernel);
   REWARD_TUNER_CHECK(downsample_padding == 0 || downsample_padding == 1, "[", where, "] unsupported downsample_padding: wanted 0 or 1, found ",
                      downsample_padding);
   REWARD_TUNER_CHECK(mid_block_scale_factor > 0, "[", where, "] wanted a positive mid_block_scale_factor, found ", mid_block_scale_factor);

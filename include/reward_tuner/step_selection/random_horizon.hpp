@@ -46,7 +46,8 @@ class RandomHorizon {
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.cutoff < num_steps, "[RandomHorizon] cutoff must be below the sampler's ", num_steps, " steps, found ", options_.cutoff);
     const double mean = options_.cutoff_mean * num_steps, deviation = options_.cutoff_deviation * num_steps;
-    REWARD_TUNER_CHECK(options_.draw != HorizonDraw::kPerRollout || (mean + 3 * deviation >= 1 && mean - 3 * deviation < num_steps && (deviation > 0 || (mean >= 1 && mean < num_steps))),
+    const bool reachable = num_steps > 1 && mean + 3 * deviation >= 1 && (deviation > 0 ? mean - 3 * deviation : mean) < num_steps;
+    REWARD_TUNER_CHECK(options_.draw != HorizonDraw::kPerRollout || reachable,
                        "[RandomHorizon] a cut-off of mean ", mean, " and deviation ", deviation, " hardly ever lies in 1..", num_steps - 1, " of the sampler's ", num_steps, " steps");
   }
 

@@ -1,9 +1,7 @@
 // RewardTuner<Policies...>: the one class template every method is a configuration of.
 #pragma once
-#include <ATen/ops/_foreach_mul.h>
-#include <ATen/ops/_foreach_norm.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/stack.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <chrono>
@@ -27,26 +25,11 @@
 #include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
+#include <reward_tuner/tuner/optimizer_concept.hpp>
+#include <reward_tuner/tuner/tuner_state.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 namespace reward_tuner {
-
-/// What a tuner remembers between updates; a checkpoint holds it.
-struct TunerState {
-  std::int64_t updates = 0;         ///< updates made, skipped ones included
-  std::int64_t skipped = 0;         ///< updates skipped for non-finite numbers
-  std::int64_t skipped_in_a_row = 0;
-
-  bool operator==(const TunerState&) const = default;
-};
-
-/// An optimizer over a fixed list of tensors: AdamW or anything with these three verbs.
-template <class O>
-concept Optimizer = requires(O o) {
-  o.step();
-  o.zero_grad();
-  { o.parameters() } -> std::convertible_to<std::vector<Tensor>>;
-};
 
 /// A regularizer with a loss of its own, apart from the trained steps: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an undefined tensor;
 /// `alternates()` says whether it gets an optimizer step of its own after the reward's.
@@ -258,25 +241,12 @@ class RewardTuner {
     }
   }
 
-  /// Norm of the gradients the optimizer's parameters have, which are clipped to the largest allowed norm if it is finite. Negative if there are none.
-  template <Optimizer Optim>
-  double clip_gradients(Optim& optimizer) const {
-    std::vector<Tensor> gradients;
-    for (const Tensor& p : optimizer.parameters())
-      if (p.grad().defined()) gradients.push_back(p.grad());
-    if (gradients.empty()) return -1;
-    const double norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).template item<double>();
-    const double clip = options_.engine.gradient_clip;
-    if (clip > 0 && std::isfinite(norm) && norm > clip) at::_foreach_mul_(gradients, clip / norm);
-    return norm;
-  }
-
   /// Clips and steps, or skips.
   template <Optimizer Optim>
   void finish(Optim& optimizer, UpdateReport& report) {
     const torch::NoGradGuard no_grad;
     if (report.skip_reason.empty()) {
-      report.gradient_norm = clip_gradients(optimizer);
+      report.gradient_norm = clip_gradients(optimizer, options_.engine.gradient_clip);
       REWARD_TUNER_CHECK(report.gradient_norm >= 0 || std::isnan(report.gradient_norm),
                          "[RewardTuner] no parameter of the optimizer received a gradient: it must hold tensors of this pipeline (Lora::parameters())");
       if (!std::isfinite(report.gradient_norm)) report.skip_reason = "the gradient of the parameters is not finite";
@@ -300,7 +270,7 @@ class RewardTuner {
   template <Optimizer Optim>
   void step_alone(Optim& optimizer, UpdateReport& report) {
     const torch::NoGradGuard no_grad;
-    if (std::isfinite(clip_gradients(optimizer))) {
+    if (std::isfinite(clip_gradients(optimizer, options_.engine.gradient_clip))) {
       optimizer.step();
       return;
     }

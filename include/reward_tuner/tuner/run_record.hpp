@@ -36,11 +36,13 @@ inline nlohmann::json run_versions() { return {{"reward_tuner", kVersion}, {"lib
 /// run's lines equal an uninterrupted run's bit for bit; seconds and bytes are in timings.jsonl and TensorBoard.
 class RunRecord {
  public:
-  /// Opens the logs; on a resume cuts them back to `done` updates.
-  RunRecord(const RunFolder& folder, std::int64_t done, bool tensorboard)
+  /// Opens the logs; on a resume cuts them back to what `progress` holds. A run's last evaluation comes after its last checkpoint, so evaluations are
+  /// cut by their own count: one that a killed run wrote and its checkpoint does not know is made again.
+  RunRecord(const RunFolder& folder, const RunProgress& progress, bool tensorboard)
       : path_(folder.path()), metrics_(folder / "metrics.jsonl"), evaluations_(folder / "evaluations.jsonl"), timings_(folder / "timings.jsonl") {
+    const std::int64_t done = progress.done();
     metrics_.truncate_after(done);
-    evaluations_.truncate_after(done);
+    evaluations_.truncate_after(progress.evaluations.empty() ? -1 : progress.evaluations.back().update);
     timings_.truncate_after(done);
     if (tensorboard) board_ = std::make_unique<TensorBoardWriter>(path_, done > 0 ? TensorBoardOptions{.resume_at = done + 1} : TensorBoardOptions{});
     std::error_code code;

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,7 +59,7 @@ class Trainer {
     for (const auto& pair : held_out_) texts.push_back(pair.prompt);
     rewards_ = standard_evaluation_rewards(pipeline_, texts);
     rewards_.push_back({"reward", with_clip(as_any_reward(tuner_.reward()), pipeline_)});
-    record_ = std::make_unique<RunRecord>(folder_, progress_.done(), options_.tensorboard);  // from here on the folder is not empty
+    record_ = std::make_unique<RunRecord>(folder_, progress_, options_.tensorboard);  // from here on the folder is not empty
     write_json(folder_ / "config.json", run_config(description_, options_, fingerprint_));
   }
 
@@ -80,6 +81,8 @@ class Trainer {
   }
 
   const RunProgress& progress() const { return progress_; }
+  /// What a user should know about the resume: a sentence for each checkpoint that could not be used. Also written to options.progress.
+  const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   static TrainerOptions checked(TrainerOptions options) {
@@ -178,9 +181,19 @@ class Trainer {
   }
 
   void resume() {
-    const auto newest = checkpoints_.latest();
-    REWARD_TUNER_CHECK(newest.has_value(), "[Trainer] wanted a checkpoint to resume from, found no usable one in '", checkpoints_.folder().string(), "'");
-    const Checkpoint checkpoint = checkpoints_.load(*newest);
+    TunerState counters;
+    RunProgress progress;
+    const auto saved = checkpoints_.load_newest([&](const Checkpoint& checkpoint) {  // everything is understood before anything is touched
+      const auto& state = checkpoint.state.at("tuner");
+      counters = {state.at("updates").get<std::int64_t>(), state.at("skipped").get<std::int64_t>(), state.at("skipped_in_a_row").get<std::int64_t>()};
+      progress = run_progress_from_json(checkpoint.state.at("progress"));
+      REWARD_TUNER_CHECK(checkpoint.state.at("fingerprint").is_object(), "[Trainer] wanted an object as fingerprint, found ", checkpoint.state.at("fingerprint").type_name());
+    });
+    std::string reasons;
+    for (const auto& note : saved.notes) reasons += "; " + note;
+    REWARD_TUNER_CHECK(saved.update.has_value(), "[Trainer] wanted a checkpoint to resume from, found no usable one in '", checkpoints_.folder().string(), "'", reasons);
+    const auto newest = saved.update;
+    const Checkpoint& checkpoint = saved.checkpoint;
     check_fingerprint(checkpoint.state.at("fingerprint"), fingerprint_, checkpoints_.path(*newest));
     std::map<std::string, Tensor> moments, averages;
     const auto part = [&](const std::string& prefix, std::map<std::string, Tensor>& into) {
@@ -197,15 +210,21 @@ class Trainer {
     for (const auto& [name, value] : weights_.named)
       REWARD_TUNER_CHECK(tensor("parameter." + name).sizes() == value.sizes(), "[Trainer] the checkpoint's ", name, " wanted shape ", value.sizes(), ", found ",
                          tensor("parameter." + name).sizes());
+    const Tensor& random = tensor("rng");
+    REWARD_TUNER_CHECK(random.sizes() == rng_.state().sizes() && random.scalar_type() == at::kByte, "[Trainer] the checkpoint's rng wanted uint8 ", rng_.state().sizes(), ", found ",
+                       c10::toString(random.scalar_type()), " ", random.sizes());
+    for (const auto update : saved.broken) checkpoints_.set_aside(update);
+    notes_ = saved.notes;
+    if (options_.progress != nullptr)
+      for (const auto& note : notes_) *options_.progress << "note: " << note << '\n';
     const torch::NoGradGuard no_grad;
     optimizer_.load_state(moments);
     if (ema_) ema_->load_state(averages);
     for (auto& [name, value] : weights_.named) value.copy_(tensor("parameter." + name));
-    rng_.set_state(tensor("rng").clone());
+    rng_.set_state(random.clone());
     if (checkpoint.tensors.contains("pictures.before")) before_ = tensor("pictures.before").clone();  // absent if the first evaluation was interrupted
-    const auto& state = checkpoint.state.at("tuner");
-    tuner_.load_state({state.at("updates").get<std::int64_t>(), state.at("skipped").get<std::int64_t>(), state.at("skipped_in_a_row").get<std::int64_t>()});
-    progress_ = run_progress_from_json(checkpoint.state.at("progress"));
+    tuner_.load_state(counters);
+    progress_ = std::move(progress);
   }
 
   Tuner& tuner_;
@@ -223,6 +242,7 @@ class Trainer {
   std::unique_ptr<Ema> ema_;
   nlohmann::json fingerprint_;
   RunProgress progress_;
+  std::vector<std::string> notes_;
   std::unique_ptr<RunRecord> record_;
   std::vector<EvaluationReward> rewards_;
   Tensor before_, latest_;  // [P,3,H,W] pictures of the first pairs

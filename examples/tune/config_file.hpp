@@ -1,0 +1,61 @@
+// --config FILE: the settings of a TOML file become flags, so that file and command line go through the same checks.
+#pragma once
+#include <cstddef>
+#include <exception>
+#include <fstream>
+#include <istream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+namespace rt_tune {
+
+/// The settings of a TOML text as `--name=value` flags, without those in `given`. `where` names the file in errors.
+/// Errors: CLI::ConfigError, whatever the text is.
+inline std::vector<std::string> flags_from_settings(std::istream& text, const std::set<std::string>& given, const std::string& where) {
+  std::vector<CLI::ConfigItem> items;
+  try {
+    items = CLI::ConfigTOML().from_config(text);
+  } catch (const CLI::Error&) {
+    throw;
+  } catch (const std::exception& problem) {  // the parser's own, on text that is no TOML
+    throw CLI::ConfigError("wanted TOML settings in '" + where + "', found text that cannot be read as such (" + problem.what() + ")");
+  }
+  std::vector<std::string> flags;
+  for (const auto& item : items) {
+    const std::string flag = "--" + item.name;
+    if (item.name == "++" || item.name == "--" || given.contains(flag)) continue;  // ++ and -- open and close a section
+    for (const auto& value : item.inputs) flags.push_back(flag + "=" + value);
+  }
+  return flags;
+}
+
+/// Replaces `--config FILE` by the file's settings as flags. What the command line says itself wins over the file.
+inline std::vector<std::string> with_config_files(const std::vector<std::string>& arguments) {
+  std::vector<std::string> out, files;
+  std::set<std::string> given;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--config" && i + 1 < arguments.size()) {
+      files.push_back(arguments[++i]);
+      continue;
+    }
+    if (argument.starts_with("--config=")) {
+      files.push_back(argument.substr(9));
+      continue;
+    }
+    if (argument.starts_with("--")) given.insert(argument.substr(0, argument.find('=')));
+    out.push_back(argument);
+  }
+  for (const auto& file : files) {
+    std::ifstream text(file);
+    if (!text.good()) throw CLI::FileError::Missing(file);
+    const auto flags = flags_from_settings(text, given, file);
+    out.insert(out.end(), flags.begin(), flags.end());
+  }
+  return out;
+}
+
+}  // namespace rt_tune

@@ -1,0 +1,163 @@
+// Every way to run an update gives the plain one's gradient, or one as near as its precision: retained graphs, replays in batches, chunks, merged and
+// apart, checkpoints, bfloat16. On a real network with a LoRA, for a stopped and a passed gradient.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/methods/draft.hpp>
+#include <reward_tuner/methods/draft_lv.hpp>
+#include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/models/stable_diffusion.hpp>
+
+#include <tests/reference/tiny_folder.hpp>
+#include <tests/reference/toy_pipeline.hpp>
+#include <tests/reference/toy_reward.hpp>
+
+namespace engine_options_test {
+namespace {
+
+using namespace reward_tuner;
+using namespace reward_tuner::reference;
+
+/// An optimizer that only remembers the gradients.
+struct Recorder {
+  std::vector<Tensor> held, gradients = {};
+  const std::vector<Tensor>& parameters() const { return held; }
+  void zero_grad() {
+    for (Tensor& p : held) p.mutable_grad().reset();
+  }
+  void step() {
+    for (const Tensor& p : held) gradients.push_back(p.grad().clone());
+  }
+};
+
+struct Run {
+  Tensor gradient;  // all of it, flat
+  UpdateReport report;
+};
+
+/// One update of the tiny model with a LoRA whose B is not zero.
+template <class Tuner>
+Run run(const std::filesystem::path& folder, typename Tuner::Options options, EngineOptions engine, at::ScalarType dtype = at::kFloat) {
+  auto pipeline = StableDiffusion::load(folder, {.dtype = dtype});
+  const auto lora = Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
+  {
+    const torch::NoGradGuard no_grad;
+    Rng rng(8);
+    for (auto& [name, value] : lora.named_parameters())
+      if (name.ends_with("lora_B.weight")) value.copy_(rng.normal(value.sizes()) * 0.05);
+  }
+  Recorder optimizer{lora.parameters()};
+  engine.gradient_clip = 0;
+  options.engine = engine;
+  options.sampler.num_steps = 6;
+  options.sampler.guidance = 3.0;
+  Rng rng(2);
+  const auto report = Tuner(ToyReward(), options).update(pipeline, optimizer, {"a red circle", "a star", "two squares"}, rng);
+  std::vector<Tensor> flat;
+  for (const Tensor& g : optimizer.gradients) flat.push_back(g.flatten().to(at::kDouble));
+  return {at::cat(flat), report};
+}
+
+double error(const Run& a, const Run& b) { return ((a.gradient - b.gradient).norm() / b.gradient.norm()).item<double>(); }
+double cosine(const Run& a, const Run& b) { return ((a.gradient * b.gradient).sum() / (a.gradient.norm() * b.gradient.norm())).item<double>(); }
+
+struct Model {
+  TemporaryFolder folder;
+  Model() { write_tiny_model(folder.path() / "model", std::filesystem::path(REWARD_TUNER_TEST_DATA) / "tokenizer"); }
+  std::filesystem::path path() const { return folder.path() / "model"; }
+};
+
+template <class Tuner>
+void check_exact(const Model& model, const typename Tuner::Options& options, bool batches) {
+  const Run plain = run<Tuner>(model.path(), options, {}, at::kDouble);
+  const auto same = [&](const char* what, EngineOptions engine, double bound) {
+    const Run other = run<Tuner>(model.path(), options, engine, at::kDouble);
+    MESSAGE(what, ": ", error(other, plain));
+    CHECK(error(other, plain) < bound);
+    CHECK(other.report.loss == doctest::Approx(plain.report.loss).epsilon(1e-9));
+    CHECK(other.report.backwards == plain.report.backwards * (engine.micro_batch == 2 ? 2 : 1));  // three prompts are two micro-batches
+    return other.report;
+  };
+  const auto kept = same("retained graphs", {.memory = Memory::retain}, 1e-12);
+  CHECK(kept.forwards == plain.report.forwards - plain.report.backwards);  // no second forward of a trained step
+  if (batches) {
+    same("two steps a replay", {.replay_batch = 2}, 1e-12);
+    same("all steps a replay", {.replay_batch = 100}, 1e-12);
+  }
+  same("one picture a decode", {.decode_batch = 1}, 1e-12);
+  same("adapters apart", {.merge_adapters = false}, 1e-10);  // another order of the same products
+  same("activation checkpointing", {.activation_checkpointing = true}, 1e-12);
+  same("checkpointing of retained graphs, in micro-batches and chunks", {.micro_batch = 2, .memory = Memory::retain, .decode_batch = 1, .activation_checkpointing = true}, 1e-12);
+}
+
+}  // namespace
+}  // namespace engine_options_test
+
+TEST_CASE("engine options that only move work leave the gradient as it is, in double") {
+  using namespace engine_options_test;
+  const Model model;
+  check_exact<DRTune<ToyReward>>(model, {.steps = {.num_trained = 3, .max_early_stop = 0}}, true);
+  check_exact<DRaFT<ToyReward>>(model, {.steps = {.num_trained = 3}}, false);
+  check_exact<DRaFTLV<ToyReward>>(model, {.steps = {.num_noises = 2}}, false);
+}
+
+TEST_CASE("bfloat16 rollouts keep the gradient's direction, autocast roughly, and both are off by default") {
+  using namespace engine_options_test;
+  const Model model;
+  const DRTune<ToyReward>::Options options{.steps = {.num_trained = 3, .max_early_stop = 0}};
+  const auto update = [&](EngineOptions engine) { return run<DRTune<ToyReward>>(model.path(), options, engine); };
+  const Run plain = update({});
+  for (const auto memory : {Memory::replay, Memory::retain}) {
+    const Run low = update({.memory = memory, .rollout_dtype = at::kBFloat16});
+    MESSAGE("bfloat16 rollout: cosine ", cosine(low, plain), ", loss ", low.report.loss, " for ", plain.report.loss);
+    CHECK(cosine(low, plain) > 0.999);
+    CHECK(low.report.loss == doctest::Approx(plain.report.loss).epsilon(0.01));
+    CHECK(error(low, plain) > 1e-6);  // it really is another precision
+    const Run cast = update({.memory = memory, .autocast = at::kBFloat16});
+    MESSAGE("autocast: cosine ", cosine(cast, plain), ", loss ", cast.report.loss);
+    CHECK(cosine(cast, plain) > 0.99);
+    CHECK(error(cast, plain) > 1e-5);
+  }
+}
+
+TEST_CASE("activation checkpointing and chunks lower the peak, retained graphs raise it") {
+  using namespace engine_options_test;
+  const Model model;
+  const auto peak = [&](int trained, EngineOptions engine) {
+    return static_cast<double>(run<DRTune<ToyReward>>(model.path(), {.steps = {.num_trained = trained, .max_early_stop = 0}}, engine).report.peak_tensor_bytes);
+  };
+  const double plain = peak(4, {}), chunks = peak(4, {.decode_batch = 1}), small = peak(4, {.decode_batch = 1, .activation_checkpointing = true}), kept = peak(4, {.memory = Memory::retain});
+  MESSAGE("peak in chunks ", chunks / plain, ", checkpointed as well ", small / plain, ", retained ", kept / plain);
+  CHECK(small < chunks);
+  CHECK(chunks <= plain);
+  CHECK(kept > 1.5 * plain);
+  CHECK(std::abs(peak(6, {}) / peak(2, {}) - 1) < 0.05);  // replays are flat in K
+}
+
+TEST_CASE("options that contradict one another or that the pipeline cannot follow are named errors") {
+  using namespace engine_options_test;
+  const auto refused = [](EngineOptions engine, const char* sentence) { CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = engine}), doctest::Contains(sentence), Error); };
+  refused({.replay_batch = 0}, "engine.replay_batch must be >= 1, found 0");
+  refused({.memory = Memory::retain, .replay_batch = 2}, "engine.replay_batch 2 has no meaning with Memory::retain");
+  refused({.decode_batch = -1}, "engine.decode_batch must be >= 0");
+  refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype wanted bfloat16 or half, found Double");
+  refused({.autocast = at::kFloat}, "engine.autocast wanted bfloat16 or half, found Float");
+  refused({.rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16}, "engine.autocast covers rollouts too");
+
+  ToyPipeline toy;
+  Recorder optimizer{toy.parameters()};
+  Rng rng(1);
+  const auto cannot = [&](EngineOptions engine, const char* sentence) {
+    DRTune<ToyReward> tuner(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 1}, .engine = engine});
+    CHECK_THROWS_WITH_AS(tuner.update(toy, optimizer, {"a"}, rng), doctest::Contains(sentence), Error);
+  };
+  cannot({.rollout_dtype = at::kBFloat16}, "need a pipeline with rollout_scope(RolloutMode)");
+  cannot({.merge_adapters = false}, "need a pipeline with rollout_scope(RolloutMode)");
+  cannot({.activation_checkpointing = true}, "needs a pipeline with activation_checkpoint_scope()");
+}

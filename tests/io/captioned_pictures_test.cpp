@@ -1,0 +1,58 @@
+// Captioned pictures: both folder forms, and every way a folder can be wrong.
+#include <doctest/doctest.h>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
+
+#include <string>
+#include <vector>
+
+#include <reward_tuner/io/captioned_pictures.hpp>
+
+#include <tests/io/io_test_folder.hpp>
+
+namespace {
+
+using namespace reward_tuner;
+
+}  // namespace
+
+TEST_CASE("captioned pictures come from neighbours or from metadata.jsonl, pixels exact") {
+  const io_test::Folder folder;
+  const Tensor a = at::arange(48, at::kFloat).view({3, 4, 4}) / 255, b = 1 - a;
+  write_png(folder / "a.png", a);
+  write_png(folder / "b.png", b);
+  io_test::write_text(folder / "a.txt", "a red circle\n");
+  io_test::write_text(folder / "b.txt", "two stars");
+  const auto check = [&](const CaptionedPictures& pictures, std::vector<std::string> captions) {
+    CHECK(pictures.size() == 2);
+    CHECK(pictures.captions() == captions);
+    CHECK(at::allclose(pictures.pictures(at::tensor({1, 0, 1}, at::kLong))[1], a));
+    CHECK(at::allclose(pictures.pictures(at::tensor({1, 0, 1}, at::kLong))[2], b));
+  };
+  check(CaptionedPictures::from_folder(folder.path), {"a red circle", "two stars"});
+  io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"first\"}\n\n{\"file_name\": \"b.png\", \"text\": \"\", \"more\": 1}\n");
+  check(CaptionedPictures::from_folder(folder.path), {"first", ""});
+}
+
+TEST_CASE("what is wrong with captioned pictures is said") {
+  const io_test::Folder folder;
+  const auto fails = [&](const char* sentence) { CHECK_THROWS_WITH_AS(CaptionedPictures::from_folder(folder.path), doctest::Contains(sentence), Error); };
+  CHECK_THROWS_WITH_AS(CaptionedPictures::from_folder(folder / "nothing"), doctest::Contains("wanted a folder of captioned pictures, found nothing at"), Error);
+  fails("holds no PNG pictures");
+  write_png(folder / "a.png", at::ones({3, 4, 4}));
+  fails("wanted a caption for");
+  io_test::write_text(folder / "a.txt", "x");
+  write_png(folder / "b.png", at::ones({3, 4, 5}));
+  io_test::write_text(folder / "b.txt", "y");
+  fails("wanted pictures of one size, found [3, 4, 4] and [3, 4, 5]");
+  io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\"}\n");
+  fails("line 1 of");
+  io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"ok\"}\nnot json\n");
+  fails("line 2 of");
+  io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"missing.png\", \"text\": \"ok\"}\n");
+  fails("wanted a readable file");
+  CHECK_THROWS_WITH_AS(CaptionedPictures(at::ones({2, 3, 4, 4}), {"one"}), doctest::Contains("wanted one caption a picture (2), found 1"), Error);
+  CHECK_THROWS_WITH_AS(CaptionedPictures(at::ones({3, 4, 4}), {"one"}), doctest::Contains("wanted pictures [N,3,H,W]"), Error);
+}

@@ -1,0 +1,183 @@
+// The pre-training loss: the formula, its place in an update (joint, alternating), and what is refused.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/backend/adamw.hpp>
+#include <reward_tuner/methods/refl.hpp>
+#include <reward_tuner/regularizers/pretraining_loss.hpp>
+
+#include <tests/reference/toy_pipeline.hpp>
+#include <tests/reference/toy_reward.hpp>
+
+namespace pretraining_loss_test {
+namespace {
+
+using namespace reward_tuner;
+using namespace reward_tuner::reference;
+
+/// A toy whose encoder takes two colour channels as the latents.
+struct CaptionedToy : ToyPipeline {
+  using ToyPipeline::ToyPipeline;
+  Tensor encode_images(const Tensor& images) { return images.narrow(1, 0, 2) * 2 - 1; }  // [N,2,4,4]
+};
+
+std::shared_ptr<const CaptionedPictures> pictures() {
+  Rng rng(5);
+  return std::make_shared<const CaptionedPictures>(rng.uniform({3, 3, 4, 4}), std::vector<std::string>{"a red circle", "a star", "two squares"});
+}
+
+/// An optimizer that remembers every step's gradients.
+struct Recorder {
+  std::vector<Tensor> held;
+  std::vector<std::vector<Tensor>> steps = {};
+  const std::vector<Tensor>& parameters() const { return held; }
+  void zero_grad() {
+    for (Tensor& p : held) p.mutable_grad().reset();
+  }
+  void step() {
+    steps.emplace_back();
+    for (const Tensor& p : held) steps.back().push_back(p.grad().defined() ? p.grad().clone() : at::zeros_like(p));
+  }
+};
+
+double distance(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    difference += (a[i] - b[i]).square().sum().item<double>();
+    size += b[i].square().sum().item<double>();
+  }
+  return std::sqrt(difference / size);
+}
+
+const std::vector<std::string> kPrompts = {"a", "b"};
+
+}  // namespace
+}  // namespace pretraining_loss_test
+
+TEST_CASE("the loss is the denoising error of random pictures at random levels, for every prediction") {
+  using namespace pretraining_loss_test;
+  for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample})
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      CaptionedToy pipeline({.schedule = {.prediction = prediction}});
+      const auto data = pictures();
+      Rng rng(seed), same(seed);
+      const double loss = PretrainingLoss({.pictures = data, .weight = 0.3, .batch = 5}).own_loss(pipeline, rng).item<double>();
+      // the same draws, then sample by sample
+      std::vector<std::int64_t> rows, times;
+      for (int i = 0; i < 5; ++i) rows.push_back(same.integer(0, 2)), times.push_back(same.integer(0, 999));
+      const Tensor e = same.normal({5, 2, 4, 4}, at::kDouble);
+      const std::vector<std::string> captions = data->captions();
+      double sum = 0;
+      for (int i = 0; i < 5; ++i) {
+        const auto at_i = static_cast<std::size_t>(i);
+        const Tensor z = pipeline.encode_images(data->pictures(at::full({1}, rows[at_i], at::kLong)).to(at::kDouble));
+        const double abar = pipeline.noise_schedule().abar(times[at_i]), alpha = std::sqrt(abar), sigma = std::sqrt(1 - abar);
+        const Tensor noisy = alpha * z + sigma * e.narrow(0, i, 1);
+        const Tensor out = pipeline.predict(noisy, at::full({1}, times[at_i], at::kLong), pipeline.encode({captions[static_cast<std::size_t>(rows[at_i])]}).positive);
+        Tensor target = e.narrow(0, i, 1);
+        if (prediction == PredictionType::kVPrediction) target = alpha * e.narrow(0, i, 1) - sigma * z;
+        if (prediction == PredictionType::kSample) target = z;
+        sum += (out - target).square().mean().item<double>();
+      }
+      CHECK(loss == doctest::Approx(0.3 * sum / 5).epsilon(1e-6));  // the pictures are float32
+    }
+}
+
+TEST_CASE("joint adds its gradient to the reward's; alternating makes a second step; both are counted and reported") {
+  using namespace pretraining_loss_test;
+  const auto run = [](PretrainingLossOptions regularizer) {
+    CaptionedToy pipeline;
+    Recorder optimizer{pipeline.parameters()};
+    Rng rng(4);
+    ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 12, .guidance = 3.0}, .regularizer = std::move(regularizer), .engine = {.gradient_clip = 0}});
+    const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
+    return std::pair(optimizer.steps, report);
+  };
+  const auto [reward_only, plain] = run({});
+  const auto [joint, together] = run({.pictures = pictures(), .weight = 0.5, .batch = 4});
+  const auto [alternating, apart] = run({.pictures = pictures(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kAlternating});
+  REQUIRE(reward_only.size() == 1);
+  REQUIRE(joint.size() == 1);
+  REQUIRE(alternating.size() == 2);
+  CHECK(distance(alternating[0], reward_only[0]) < 1e-14);
+  std::vector<Tensor> sum;
+  for (std::size_t i = 0; i < joint[0].size(); ++i) sum.push_back(alternating[0][i] + alternating[1][i]);
+  CHECK(distance(joint[0], sum) < 1e-12);
+  CHECK(distance(joint[0], reward_only[0]) > 1e-3);
+  for (const auto& report : {together, apart}) {
+    CHECK(report.regularizer > 0);
+    CHECK(report.loss == doctest::Approx(plain.loss + report.regularizer).epsilon(1e-12));
+    CHECK(report.forwards == plain.forwards + 1);
+    CHECK(report.backwards == plain.backwards + 1);
+  }
+}
+
+TEST_CASE("its gradient is the slope of the loss") {
+  using namespace pretraining_loss_test;
+  CaptionedToy pipeline;
+  const PretrainingLoss loss({.pictures = pictures(), .weight = 2.0, .batch = 6});
+  const auto value = [&] { Rng rng(9); return loss.own_loss(pipeline, rng); };
+  const auto parameters = pipeline.parameters();
+  const auto gradients = torch::autograd::grad({value()}, {parameters.begin(), parameters.end()});
+  const torch::NoGradGuard no_grad;
+  Rng rng(1);
+  double slope = 0;
+  std::vector<Tensor> direction;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    direction.push_back(rng.normal(parameters[i].sizes(), parameters[i].options()));
+    slope += (gradients[i] * direction[i]).sum().item<double>();
+  }
+  const auto moved = [&](double step) {
+    for (std::size_t i = 0; i < parameters.size(); ++i) pipeline.parameters()[i].add_(direction[i], step);
+    const double at = value().item<double>();
+    for (std::size_t i = 0; i < parameters.size(); ++i) pipeline.parameters()[i].sub_(direction[i], step);
+    return at;
+  };
+  CHECK((moved(1e-5) - moved(-1e-5)) / 2e-5 == doctest::Approx(slope).epsilon(1e-6));
+}
+
+TEST_CASE("it keeps the network near its data: descending it alone lowers it") {
+  using namespace pretraining_loss_test;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    CaptionedToy pipeline;
+    AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-2});
+    ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .objective = {.scale = 1e-9}, .regularizer = {.pictures = pictures(), .batch = 8}, .engine = {.gradient_clip = 0}});
+    Rng rng(seed);
+    double first = 0, last = 0;
+    for (int i = 0; i < 60; ++i) (i < 10 ? first : i >= 50 ? last : first) += i < 10 || i >= 50 ? tuner.update(pipeline, optimizer, kPrompts, rng).regularizer : (tuner.update(pipeline, optimizer, kPrompts, rng), 0.0);
+    CHECK(last < 0.7 * first);
+  }
+}
+
+TEST_CASE("PretrainingLoss: an infinite gradient of its own step is left out, the reward's step stays") {
+  using namespace pretraining_loss_test;
+  CaptionedToy pipeline;
+  Recorder optimizer{pipeline.parameters()};
+  ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .regularizer = {.pictures = pictures(), .weight = 1.0, .mode = PretrainingMode::kAlternating}});
+  int backward = 0;
+  pipeline.parameters()[4].register_hook([&](const Tensor& g) { return ++backward == 2 ? g * std::numeric_limits<double>::infinity() : g; });
+  Rng rng(1);
+  const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
+  CHECK(optimizer.steps.size() == 1);
+  CHECK_FALSE(report.skipped);
+  CHECK(report.skip_reason.find("the regularizer's own step is not finite") != std::string::npos);
+}
+
+TEST_CASE("PretrainingLoss: bad options and pictures of another size are named errors") {
+  using namespace pretraining_loss_test;
+  CHECK_THROWS_WITH_AS(PretrainingLoss({.weight = -1}), "[PretrainingLoss] weight must be finite and >= 0, found -1", Error);
+  CHECK_THROWS_WITH_AS(PretrainingLoss({.batch = 0}), "[PretrainingLoss] batch must be >= 1, found 0", Error);
+  CaptionedToy pipeline;
+  Rng rng(1);
+  CHECK_FALSE(PretrainingLoss().own_loss(pipeline, rng).defined());
+  CHECK_FALSE(PretrainingLoss({.pictures = pictures(), .weight = 0}).own_loss(pipeline, rng).defined());
+  const auto large = std::make_shared<const CaptionedPictures>(at::zeros({1, 3, 8, 8}), std::vector<std::string>{"x"});
+  CHECK_THROWS_WITH_AS(PretrainingLoss({.pictures = large}).own_loss(pipeline, rng), doctest::Contains("wanted pictures whose latents are [8, 2, 4, 4], found pictures whose latents are [8, 2, 8, 8]"), Error);
+}
