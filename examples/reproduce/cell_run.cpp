@@ -27,7 +27,8 @@ rt::AnyReward make_reward(const Cell& cell) {
   rt_tune::TuneSettings settings;
   const double scale = reward_scale(cell.reward);
   settings.rewards = {scale == 1 ? cell.reward : cell.reward + ":" + std::to_string(scale)};
-  settings.text_weight = S::kTextWeight;  // of the symmetry reward
+  settings.text_weight = S::kTextWeight;                                                                // of the symmetry reward
+  if (cell.reward == "jpeg_error") settings.rewards.push_back("clip_score:" + std::to_string(S::kTextWeight));  // the same safeguard: a blank picture is stored without error
   return rt_tune::make_reward(settings).reward;
 }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <functional>
 #include <sstream>
 
 #include <reward_tuner/backend/atomic_file.hpp>
@@ -18,6 +20,13 @@ namespace rt = reward_tuner;
 namespace {
 
 const char* holds(bool yes) { return yes ? "**holds here**" : "**does not hold here**"; }
+
+/// As the paper prints its numbers.
+std::string four_places(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4f", value);
+  return text;
+}
 
 /// One page under construction.
 class Page {
@@ -101,7 +110,7 @@ class Page {
              "| budget | " << number(study_.cpu_seconds) << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n"
              "| memory | trained steps are replayed (`Memory::replay`) in every method, as the paper checkpoints activations in every method |\n"
              "| symmetry | `SymmetryReward`, spatial deviation, text weight " << S::kTextWeight << "; judged by the paper's Eq. 6 (`symmetry_error`, lower is better) |\n"
-             "| compression error | `JpegErrorReward`, quality 50, times " << number(reward_scale("jpeg_error")) << " (of no effect on AdamW's step but for the regulariser and the clipping); judged by `jpeg_error`, lower is better |\n"
+             "| compression error | `JpegErrorReward`, quality 50, times " << number(reward_scale("jpeg_error")) << ", and CLIPScore times " << S::kTextWeight << ", the safeguard that the paper gives symmetry: without it every picture goes blank, which JPEG stores without error; judged by `jpeg_error`, lower is better |\n"
              "| CLIPScore | `ClipScoreReward` with the model folder's CLIP; judged by `clip_score`, higher is better |\n"
              "| regulariser | " << (study_.kl_weight > 0 ? "`KlToReference`, weight " + number(study_.kl_weight) : std::string("none")) << " |\n"
              "| DRTune | K = 5, m = 0.4 T |\n| DRaFT-LV | two noisings of the result beside the rollout's own last step |\n| ReFL-10 | stop drawn from the last 10 steps |\n"
@@ -139,7 +148,7 @@ class Page {
       }
       std::string paper = "-";
       for (const auto& [label, value] : reward.paper)
-        if (label == m.label) paper = number(value, 4);
+        if (label == m.label) paper = four_places(value);
       if (updates.empty()) {
         rows << "| " << m.title << " | missing | | | | | | | | " << paper << " |\n";
         continue;
