@@ -109,7 +109,7 @@ void add_linear(const Settings& s, std::int64_t batch, std::int64_t length, std:
   rt::Rng rng(4);
   const Tensor x = rng.normal({batch, length, in}), w = rng.normal({out, in}), b = rng.normal({out}), g = rng.normal({batch, length, out});
   const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(length) + "x" + std::to_string(in) + "_to_" + std::to_string(out);
-  add_operator(s, "linear", "multiply", size, x, g, [=](const Tensor& input) { return rt::multiply(input, w, b); });
+  add_operator(s, "linear", "apply_linear", size, x, g, [=](const Tensor& input) { return rt::apply_linear(input, w, b); });
   add_operator(s, "linear", "at_linear", size, x, g, [=](const Tensor& input) { return at::linear(input, w, b); });
 }
 
@@ -117,7 +117,7 @@ void add_convolution(const Settings& s, std::int64_t batch, std::int64_t side, s
   rt::Rng rng(5);
   const Tensor x = rng.normal({batch, in, side, side}), w = rng.normal({out, in, 3, 3}), b = rng.normal({out}), g = rng.normal({batch, out, side, side});
   const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(in) + "x" + std::to_string(side) + "x" + std::to_string(side) + "_to_" + std::to_string(out);
-  add_operator(s, "convolution", "convolve", size, x, g, [=](const Tensor& input) { return rt::convolve(input, w, b, 1, 1); });
+  add_operator(s, "convolution", "apply_conv2d", size, x, g, [=](const Tensor& input) { return rt::apply_conv2d(input, w, b, 1, 1); });
   add_operator(s, "convolution", "at_conv2d", size, x, g, [=](const Tensor& input) { return at::conv2d(input, w, b, 1, 1); });
 }
 
