@@ -261,7 +261,7 @@ class Page {
     plot("fig6-time.svg", over_time);
   }
 
-  static constexpr int kWindow = 10;
+  static constexpr int kWindow = 5;
 
   /// Mean of each value and up to kWindow - 1 before it.
   static std::vector<double> trailing_mean(const std::vector<double>& values) {

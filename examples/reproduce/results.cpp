@@ -51,7 +51,8 @@ std::vector<double> read_training(const Study& study, const std::string& name, c
   std::vector<double> values;
   std::ifstream lines(study.out / name / "metrics.jsonl");
   for (std::string line; std::getline(lines, line);) {
-    const auto& components = nlohmann::json::parse(line).at("components");
+    const auto record = nlohmann::json::parse(line);
+    const auto& components = record.at("components");
     values.push_back(components.contains(component) ? finite_or_nan(components.at(component)) : std::nan(""));
   }
   return values;

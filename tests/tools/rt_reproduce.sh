@@ -6,11 +6,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 study=(--quick --out "$work/study" --model "$model" --prompts "$prompts" --eval-prompts "$prompts" --cpu-seconds 2
-       --only table1/symmetry-drtune --only table1/symmetry-refl --only table1/jpeg_error-drtune)
+       --only table1/symmetry-drtune --only table1/symmetry-refl --only table1/jpeg_error-drtune --only fig6/draft-T-stop-0)
 wait_for() { for _ in $(seq 1200); do [ -e "$1" ] && return 0; sleep 0.05; done; fail "$1 did not appear"; }
-cells=(table1/symmetry-drtune-0 table1/symmetry-refl-10-0 table1/jpeg_error-drtune-0)
+cells=(table1/symmetry-drtune-0 table1/symmetry-refl-10-0 table1/jpeg_error-drtune-0 fig6/draft-T-stop-0)
 
-[ "$("$program" list "${study[@]}" | wc -l)" = 3 ] || fail "list names other cells than --only asks for"
+[ "$("$program" list "${study[@]}" | wc -l)" = 4 ] || fail "list names other cells than --only asks for"
 number=0
 for signal in TERM KILL; do
   "$program" drtune "${study[@]}" --jobs 1 2>"$work/$signal.txt" & child=$!
@@ -27,18 +27,18 @@ grep -q '"resumed": true' "$work/study/${cells[0]}/config.json" || fail "the fir
 
 # partial results give a page that says what is missing
 "$program" report "${study[@]}" >/dev/null
-grep -q '1 of 3 cells are done. Missing: `table1/symmetry-refl-10-0` `table1/jpeg_error-drtune-0`' "$work/study/reproduction.md" || fail "the page does not name the missing cells"
+grep -q '1 of 4 cells are done. Missing: `table1/symmetry-refl-10-0` `table1/jpeg_error-drtune-0` `fig6/draft-T-stop-0`' "$work/study/reproduction.md" || fail "the page does not name the missing cells"
 
 "$program" drtune "${study[@]}" --jobs 2 2>"$work/rest.txt" || fail "$(cat "$work/rest.txt")"
-grep -q '3/3' "$work/rest.txt" || fail "no progress is shown: $(cat "$work/rest.txt")"
+grep -q '4/4' "$work/rest.txt" || fail "no progress is shown: $(cat "$work/rest.txt")"
 for cell in "${cells[@]}"; do [ -e "$work/study/$cell/report.json" ] || fail "$cell has no report"; done
 "$program" drtune "${study[@]}" 2>"$work/again.txt"
-grep -q '3 of 3 cells are done' "$work/again.txt" || fail "finished cells were run again"
+grep -q '4 of 4 cells are done' "$work/again.txt" || fail "finished cells were run again"
 
 page=$work/study/reproduction.md
 "$program" report "${study[@]}" >/dev/null
-for text in '3 of 3 cells are done.' '### Symmetry (lower is better)' '| DRTune | 0' '| 0.0551 |' '| ReFL-10 | 0' '### Compression error' 'DRTune is the best method in' '## Fig. 6' '## Fig. 7' '## Fig. 8' '## Fig. 9' \
-            'samples-symmetry.png' 'here\*\*'; do
+for text in '4 of 4 cells are done.' '### Symmetry (lower is better)' '| DRTune | 0' '| 0.0551 |' '| ReFL-10 | 0' '### Compression error' 'DRTune is the best method in' '## Fig. 6' '## Fig. 7' '## Fig. 8' '## Fig. 9' \
+            'samples-symmetry.png' 'fig6-updates.svg' 'here\*\*'; do
   grep -q -- "$text" "$page" || fail "the page lacks '$text'"
 done
 [ -s "$work/study/reproduction/samples-symmetry.png" ] || fail "no grid of samples"
