@@ -110,6 +110,13 @@ std::string compile(const json& file) {
   return out;
 }
 
+std::string profile(const json& file) {
+  std::string out = where(file.at("context"), true) + "\n| kind of operator | share of the time | calls an update |\n|---|---|---|\n";
+  for (const json& k : file.at("kinds"))
+    out += "| " + k.at("name").get<std::string>() + " | " + fixed(100 * k.at("share").get<double>(), 1) + "% | " + (k.at("calls") == 0 ? std::string() : k.at("calls").dump()) + " |\n";
+  return out;
+}
+
 std::string read(const fs::path& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
@@ -128,7 +135,7 @@ int run(int argc, char** argv) {
   std::string page = argc > 2 ? read(argv[2]) : "";
   if (argc > 2 && page.empty()) throw std::runtime_error(std::string("no page at ") + argv[2]);
   for (const Table& table : {Table{"bounds", "bounds.json", bounds}, Table{"parts", "bounds.json", parts}, Table{"random model", "bounds_random_model.json", bounds}, Table{"stop-gradient", "stop_gradient.json", stop_gradient},
-                             Table{"engine", "engine.json", engine}, Table{"blocks", "blocks.json", blocks}, Table{"compile", "compile.json", compile}}) {
+                             Table{"engine", "engine.json", engine}, Table{"blocks", "blocks.json", blocks}, Table{"profile", "profile.json", profile}, Table{"compile", "compile.json", compile}}) {
     if (!fs::exists(folder / table.file)) continue;
     const std::string text = table.write(json::parse(read(folder / table.file)));
     if (argc == 2) {
