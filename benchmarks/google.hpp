@@ -36,10 +36,12 @@ inline void add_update(const Settings& s, const std::string& name, std::function
       ->Unit(benchmark::kMillisecond);
 }
 
-/// Registers something short: repeated until it has run for Google Benchmark's own least time, `--benchmark_min_time`.
-inline void add_block(const Settings& s, const std::string& name, std::function<void()> once) {
+/// Registers something short: repeated until it has run for Google Benchmark's own least time, `--benchmark_min_time`. What `scope` returns lives while it is measured.
+template <class Scope = int (*)()>
+void add_block(const Settings& s, const std::string& name, std::function<void()> once, Scope scope = [] { return 0; }) {
   const auto warm = std::make_shared<bool>(false);
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    [[maybe_unused]] const auto held = scope();
     if (!*warm) once();
     *warm = true;
     for (auto _ : state) once();

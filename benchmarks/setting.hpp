@@ -1,14 +1,11 @@
 // What all benchmark programs share: options, the model with a LoRA on it, and what the JSON says about machine and commit.
 #pragma once
 #include <torch/types.h>
-#include <torch/version.h>
 
 #include <array>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
 #include <utility>
@@ -16,6 +13,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <benchmarks/machine.hpp>
 #include <benchmarks/process.hpp>
 #include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/backend/lora.hpp>
@@ -112,48 +110,19 @@ class Model {
 
 inline double cosine(const Tensor& a, const Tensor& b) { return (a.dot(b) / (a.norm() * b.norm())).item<double>(); }
 
-// ---- what the JSON says about where it was measured
-
-inline std::string first_line_of(const char* command) {
-  std::string out;
-  if (FILE* pipe = ::popen(command, "r")) {
-    for (int c = std::fgetc(pipe); c != EOF && c != '\n'; c = std::fgetc(pipe)) out.push_back(static_cast<char>(c));
-    ::pclose(pipe);
-  }
-  return out;
-}
-
-inline std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  std::map<std::string, std::string> found;
-  for (std::string line; std::getline(file, line) && !line.empty();) {
-    const auto colon = line.find(':');
-    if (colon != std::string::npos && colon + 2 <= line.size()) found.emplace(line.substr(0, line.find_last_not_of("\t ", colon - 1) + 1), line.substr(std::min(colon + 2, line.size())));
-  }
-  const std::string name = found["model name"];
-  return name.empty() ? "unknown" : name + " (family " + found["cpu family"] + ", model " + found["model"] + ")";
-}
-
-inline std::string commit() {
-  const std::string hash = first_line_of("git -C '" REWARD_TUNER_SOURCE_DIR "' describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null");
-  return hash.empty() ? "unknown" : hash;
-}
-
+/// What the JSON says beside the numbers.
 inline std::map<std::string, std::string> context(const Settings& s) {
   auto folder = s.model.lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();
-  return {{"device", cpu_model()},
-          {"commit", commit()},
-          {"date", first_line_of("date +%Y-%m-%d")},
-          {"threads", std::to_string(s.threads)},
-          {"dtype", "float32"},
-          {"torch", TORCH_VERSION},
-          {"compiler", "g++ " __VERSION__},
-          {"model", folder.filename().string()},
-          {"steps", std::to_string(s.steps)},
-          {"batch", std::to_string(s.batch)},
-          {"guidance", std::to_string(s.guidance).substr(0, 4)},
-          {"rank", std::to_string(s.rank)}};
+  auto out = machine();
+  out.insert({{"threads", std::to_string(s.threads)},
+              {"dtype", "float32"},
+              {"model", folder.filename().string()},
+              {"steps", std::to_string(s.steps)},
+              {"batch", std::to_string(s.batch)},
+              {"guidance", std::to_string(s.guidance).substr(0, 4)},
+              {"rank", std::to_string(s.rank)}});
+  return out;
 }
 
 }  // namespace bench

@@ -92,8 +92,11 @@ class Page {
     std::vector<std::string> missing;
     for (const auto& c : all)
       if (!std::filesystem::exists(study_.out / c.name / "report.json")) missing.push_back(c.name);
+    std::string command = study_.quick ? " --quick" : "";
+    if (study_.cpu_seconds != make_study(study_.quick).cpu_seconds) command += " --cpu-seconds " + std::to_string(static_cast<int>(study_.cpu_seconds));
+    for (const auto& start : study_.only) command += " --only " + start;
     text_ << "# DRTune's comparisons in small\n\n"
-             "This page is written by `script/reproduce drtune" << (study_.quick ? " --quick" : "")
+             "This page is written by `script/reproduce drtune" << command
           << "`: tables, plots and every sentence that says whether an ordering of the paper (Wu et al. 2024, \"Deep Reward Supervisions for Tuning\n"
              "Text-to-Image Diffusion Models\") holds here. The sentences follow from the numbers by the rules below. An ordering that does not hold is a finding, not a failure: the model has 3 million\n"
              "parameters, draws coloured shapes in 64 x 64 pixels, and is tuned for " << whole(study_.cpu_seconds) << " seconds on one core, where the paper tunes Stable Diffusion 1.5 for 2 hours on 4 A100.\n\n";

@@ -1,0 +1,150 @@
+// The blocks of an update one by one: the network, the decoder, each reward, the optimizer, and the operators for frozen weights against LibTorch's own.
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <benchmarks/google.hpp>
+#include <reward_tuner/backend/frozen_ops.hpp>
+#include <reward_tuner/rewards/aesthetic.hpp>
+#include <reward_tuner/rewards/brightness.hpp>
+#include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/rewards/colourfulness.hpp>
+#include <reward_tuner/rewards/jpeg_error.hpp>
+#include <reward_tuner/rewards/jpeg_size.hpp>
+#include <reward_tuner/rewards/random_shift.hpp>
+#include <reward_tuner/rewards/shape_reward.hpp>
+
+namespace {
+
+using namespace bench;
+
+struct Inputs {
+  Tensor latents, both, times, embeddings, cotangent, images;
+};
+
+std::shared_ptr<Inputs> make_inputs(const Settings& s, Model& model) {
+  const auto in = std::make_shared<Inputs>();
+  rt::Rng rng(3);
+  const auto condition = model.pipeline.encode(prompts(s.batch));
+  in->latents = rng.normal(model.pipeline.latent_shape(s.batch));                                    // [B,C,h,w]
+  in->both = at::cat({in->latents, in->latents});                                                    // [2B,C,h,w]
+  in->times = at::full({2 * s.batch}, 501, at::kLong);                                               // [2B]
+  in->embeddings = at::cat({condition.negative.embeddings, condition.positive.embeddings});          // [2B,L,D]
+  in->cotangent = rng.normal(in->both.sizes());                                                      // [2B,C,h,w]
+  const torch::NoGradGuard no_grad;
+  in->images = model.pipeline.decode(in->latents);                                                   // [B,3,H,W]
+  return in;
+}
+
+void add_network(const Settings& s, const std::shared_ptr<Model>& model, const std::shared_ptr<Inputs>& in) {
+  const auto call = [model, in](const Tensor& x) { return model->pipeline.unet().forward(x, in->times, in->embeddings); };
+  const auto forward = [=] {
+    const torch::NoGradGuard no_grad;
+    call(in->both);
+  };
+  add_block(s, "unet/forward/adapters_merged", forward, [model] { return std::make_unique<rt::AdapterScope>(model->pipeline.unet(), rt::AdapterMode::kMerged); });
+  add_block(s, "unet/forward/adapters_apart", forward);
+  add_block(s, "unet/forward_backward/to_lora", [=] { torch::autograd::backward({call(in->both)}, {in->cotangent}); });
+  add_block(s, "unet/forward_backward/to_lora_and_input", [=] { torch::autograd::backward({call(in->both.detach().requires_grad_())}, {in->cotangent}); });
+  add_block(s, "text/encode", [=] { model->pipeline.encode(prompts(s.batch)); });
+  add_block(s, "decoder/forward", [=] {
+    const torch::NoGradGuard no_grad;
+    model->pipeline.decode(in->latents);
+  });
+  add_block(s, "decoder/forward_backward_with_symmetry", [=] {
+    const Tensor leaf = in->latents.detach().requires_grad_();
+    torch::autograd::grad({rt::literal_symmetry_error(model->pipeline.decode(leaf)).sum()}, {leaf});
+  });
+  add_block(s, "optimizer/step", [=] {
+    if (!model->lora.parameters().front().grad().defined()) torch::autograd::backward({call(in->both)}, {in->cotangent});
+    model->optimizer().step();
+  });
+}
+
+template <class Reward>
+void add_reward(const Settings& s, const std::shared_ptr<Inputs>& in, const Reward& reward, const std::string& suffix = "") {
+  const std::string name = "reward/" + std::string(Reward::kName) + suffix;
+  const auto input = [in, &s](const Tensor& images) { return rt::RewardInput{images, prompts(s.batch), {}, {}, std::vector<std::uint64_t>(static_cast<std::size_t>(s.batch), 5)}; };
+  if constexpr (Reward::kDifferentiable) {
+    add_block(s, name + "/score_backward", [=] {
+      const Tensor leaf = in->images.detach().requires_grad_();
+      torch::autograd::grad({reward.score(input(leaf)).values.sum()}, {leaf});
+    });
+  } else {
+    add_block(s, name + "/score", [=] { reward.score(input(in->images)); });
+  }
+}
+
+void add_rewards(const Settings& s, const std::shared_ptr<Model>& model, const std::shared_ptr<Inputs>& in) {
+  add_reward(s, in, rt::SymmetryReward());
+  add_reward(s, in, rt::BrightnessReward());
+  add_reward(s, in, rt::ColourfulnessReward());
+  add_reward(s, in, rt::JpegErrorReward());
+  add_reward(s, in, rt::JpegSizeReward());
+  add_reward(s, in, rt::ShapeReward());
+  add_reward(s, in, rt::RandomlyShifted(rt::SymmetryReward(), 5), "/symmetry");
+  if (std::filesystem::is_directory(model->pipeline.folder() / "clip")) {
+    const auto clip = model->pipeline.clip();
+    add_reward(s, in, rt::ClipScoreReward(clip));
+    const auto width = clip->config().projection_dim;
+    add_reward(s, in, rt::AestheticReward(rt::AestheticHead({{at::full({1, width}, 0.1), at::zeros({1})}}), clip));
+  }
+}
+
+/// One operator of a frozen layer, ours and LibTorch's: without gradient, and back to its input.
+void add_operator(const Settings& s, const std::string& kind, const std::string& function, const std::string& size, const Tensor& x, const Tensor& cotangent, const std::function<Tensor(const Tensor&)>& f) {
+  add_block(s, kind + "/forward/" + function + size, [=] {
+    const torch::NoGradGuard no_grad;
+    f(x);
+  });
+  add_block(s, kind + "/forward_backward/" + function + size, [=] {
+    const Tensor leaf = x.detach().requires_grad_();
+    torch::autograd::grad({f(leaf)}, {leaf}, {cotangent});
+  });
+}
+
+void add_linear(const Settings& s, std::int64_t batch, std::int64_t length, std::int64_t in, std::int64_t out) {
+  rt::Rng rng(4);
+  const Tensor x = rng.normal({batch, length, in}), w = rng.normal({out, in}), b = rng.normal({out}), g = rng.normal({batch, length, out});
+  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(length) + "x" + std::to_string(in) + "_to_" + std::to_string(out);
+  add_operator(s, "linear", "apply_linear", size, x, g, [=](const Tensor& input) { return rt::apply_linear(input, w, b); });
+  add_operator(s, "linear", "at_linear", size, x, g, [=](const Tensor& input) { return at::linear(input, w, b); });
+}
+
+void add_convolution(const Settings& s, std::int64_t batch, std::int64_t side, std::int64_t in, std::int64_t out) {
+  rt::Rng rng(5);
+  const Tensor x = rng.normal({batch, in, side, side}), w = rng.normal({out, in, 3, 3}), b = rng.normal({out}), g = rng.normal({batch, out, side, side});
+  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(in) + "x" + std::to_string(side) + "x" + std::to_string(side) + "_to_" + std::to_string(out);
+  add_operator(s, "convolution", "apply_conv2d", size, x, g, [=](const Tensor& input) { return rt::apply_conv2d(input, w, b, 1, 1); });
+  add_operator(s, "convolution", "at_conv2d", size, x, g, [=](const Tensor& input) { return at::conv2d(input, w, b, 1, 1); });
+}
+
+/// At the sizes of the tiny model's layers, and of the widest sequences of Stable Diffusion 1.5.
+void add_operators(const Settings& s) {
+  add_linear(s, 16, 64, 96, 96);
+  add_linear(s, 16, 64, 96, 768);
+  add_linear(s, 16, 64, 384, 96);
+  add_linear(s, 2, 4096, 320, 320);
+  add_linear(s, 2, 1024, 640, 5120);
+  add_convolution(s, 16, 16, 48, 48);
+  add_convolution(s, 16, 8, 96, 96);
+  add_convolution(s, 2, 64, 320, 320);
+}
+
+void add_all(const Settings& s) {
+  static Settings kept;  // outlives the registered calls
+  kept = s;
+  const auto model = std::make_shared<Model>(kept);
+  const auto in = make_inputs(kept, *model);
+  add_network(kept, model, in);
+  add_rewards(kept, model, in);
+  add_operators(kept);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::run_google(argc, argv, "The blocks of an update one by one.", add_all);
+}
