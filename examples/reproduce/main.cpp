@@ -1,5 +1,6 @@
 // rt-reproduce: the comparisons of the DRTune paper in small, on the shipped model.
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <malloc.h>
 #include <sys/prctl.h>
@@ -125,6 +126,7 @@ int main(int argc, char** argv) {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, INT_MAX);
   at::globalContext().setFlushDenormal(true);
+  at::set_num_threads(1);  // work is shared out by cells
   try {
     return rt_reproduce::run(argc, argv);
   } catch (const c10::Error& problem) {

@@ -28,6 +28,9 @@ std::string four_places(double value) {
   return text;
 }
 
+/// Counts and seconds.
+std::string whole(double value) { return std::to_string(std::llround(value)); }
+
 /// One page under construction.
 class Page {
  public:
@@ -91,11 +94,12 @@ class Page {
       if (!std::filesystem::exists(study_.out / c.name / "report.json")) missing.push_back(c.name);
     std::string command = study_.quick ? " --quick" : "";
     if (study_.cpu_seconds != make_study(study_.quick).cpu_seconds) command += " --cpu-seconds " + std::to_string(static_cast<int>(study_.cpu_seconds));
+    for (const auto& start : study_.only) command += " --only " + start;
     text_ << "# DRTune's comparisons in small\n\n"
              "This page is written by `script/reproduce drtune" << command
           << "`: tables, plots and every sentence that says whether an ordering of the paper (Wu et al. 2024, \"Deep Reward Supervisions for Tuning\n"
              "Text-to-Image Diffusion Models\") holds here. The sentences follow from the numbers by the rules below. An ordering that does not hold is a finding, not a failure: the model has 3 million\n"
-             "parameters, draws coloured shapes in 64 x 64 pixels, and is tuned for " << number(study_.cpu_seconds) << " seconds, where the paper tunes Stable Diffusion 1.5 for 2 hours on 4 A100.\n\n";
+             "parameters, draws coloured shapes in 64 x 64 pixels, and is tuned for " << whole(study_.cpu_seconds) << " seconds on one core, where the paper tunes Stable Diffusion 1.5 for 2 hours on 4 A100.\n\n";
     text_ << all.size() - missing.size() << " of " << all.size() << " cells are done.";
     if (!missing.empty()) {
       text_ << " Missing:";
@@ -109,10 +113,10 @@ class Page {
              "| prompts | examples/tune/prompts_train.txt, " << S::kBatch << " an update; held-out: examples/tune/prompts_heldout.txt with " << study_.held_out_seeds << " seed(s) each |\n"
              "| optimiser | AdamW, learning rate " << S::kLearningRate << " after a warm-up of " << S::kWarmUp << " updates, betas " << S::kBeta1 << " and " << S::kBeta2 << ", no weight decay, gradient clipped to norm " << S::kClip << "; an average of the weights (decay "
           << S::kEma << ") is evaluated |\n"
-             "| budget | " << number(study_.cpu_seconds) << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n"
+             "| budget | " << whole(study_.cpu_seconds) << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n"
              "| memory | trained steps are replayed (`Memory::replay`) in every method, as the paper checkpoints activations in every method |\n"
              "| symmetry | `SymmetryReward`, spatial deviation, text weight " << S::kTextWeight << "; judged by the paper's Eq. 6 (`symmetry_error`, lower is better) |\n"
-             "| compression error | `JpegErrorReward`, quality 50, times " << number(reward_scale("jpeg_error")) << ", and CLIPScore times " << S::kTextWeight << ", the safeguard that the paper gives symmetry: without it every picture goes blank, which JPEG stores without error; judged by `jpeg_error`, lower is better |\n"
+             "| compression error | `JpegErrorReward`, quality 50, times " << whole(reward_scale("jpeg_error")) << ", and CLIPScore times " << S::kTextWeight << ", the safeguard that the paper gives symmetry: without it every picture goes blank, which JPEG stores without error; judged by `jpeg_error`, lower is better |\n"
              "| CLIPScore | `ClipScoreReward` with the model folder's CLIP; judged by `clip_score`, higher is better |\n"
              "| regulariser | " << (study_.kl_weight > 0 ? "`KlToReference`, weight " + number(study_.kl_weight) : std::string("none")) << " |\n"
              "| DRTune | K = 5, m = 0.4 T |\n| DRaFT-LV | two noisings of the result beside the rollout's own last step |\n| ReFL-10 | stop drawn from the last 10 steps |\n"
@@ -155,7 +159,7 @@ class Page {
         rows << "| " << m.title << " | missing | | | | | | | | " << paper << " |\n";
         continue;
       }
-      rows << "| " << m.title << " | " << mean_and_deviation(values(results[m.label])) << " | " << each(results[m.label]) << " | " << number(median(updates)) << " | " << number(median(forwards)) << " | "
+      rows << "| " << m.title << " | " << mean_and_deviation(values(results[m.label])) << " | " << each(results[m.label]) << " | " << whole(median(updates)) << " | " << number(median(forwards)) << " | "
            << mean_and_deviation(blank, 2) << " | " << mean_and_deviation(diversity) << " | " << mean_and_deviation(shapes) << " | " << mean_and_deviation(text) << " | " << paper << " |\n";
     }
     text_ << "### " << reward.title << " (" << (reward.lower_is_better ? "lower" : "higher") << " is better)\n\n";
@@ -217,6 +221,14 @@ class Page {
     text_ << "- Of the paper's " << pairs << " orderings of two methods, " << right << " hold here" << (wrong.empty() ? "" : ". Not: " + wrong) << ".\n\n";
   }
 
+  /// Whether any cell that --only leaves is among `names`; else the section says that it was left out.
+  bool planned(const std::vector<std::string>& names) {
+    for (const auto& c : cells(study_))
+      if (std::find(names.begin(), names.end(), c.name) != names.end()) return true;
+    text_ << "Left out of this study.\n\n";
+    return false;
+  }
+
   // ---- Fig. 6
   struct Variant {
     std::string label, title, color;
@@ -225,6 +237,7 @@ class Page {
   void figure6() {
     text_ << "## Fig. 6: convergence with and without stopping the gradient at the network's input\n\nOn symmetry, T = 20; DRaFT-T trains all steps. Curves: `symmetry_error` of the training batches, running mean over "
           << kWindow << " updates, mean over seeds.\n\n";
+    if (!planned({convergence_cell("draft-T", 0), convergence_cell("draft-T-stop", 0), convergence_cell("alignprop-stop", 0)})) return;
     const std::vector<Variant> variants = {{"alignprop", "AlignProp", "#e69f00"}, {"alignprop-stop", "AlignProp + stop", "#0072b2"}, {"draft-T", "DRaFT-T", "#d55e00"}, {"draft-T-stop", "DRaFT-T + stop", "#009e73"}};
     rt::CurvePlot over_updates{.title = "Training symmetry error over updates", .x_label = "update", .y_label = "symmetry error", .series = {}};
     rt::CurvePlot over_time{.title = "Training symmetry error over CPU time", .x_label = "CPU seconds", .y_label = "symmetry error", .series = {}};
@@ -245,7 +258,7 @@ class Page {
         rows << "| " << v.title << " | missing | | |\n";
         continue;
       }
-      rows << "| " << v.title << " | " << mean_and_deviation(final_error) << " | " << number(median(updates)) << " | " << number(median(seconds)) << " |\n";
+      rows << "| " << v.title << " | " << mean_and_deviation(final_error) << " | " << whole(median(updates)) << " | " << number(median(seconds)) << " |\n";
       auto line = mean_curve(curves[v.label]);
       rt::CurveSeries a;
       a.name = v.title;
@@ -324,12 +337,13 @@ class Page {
     text_ << "## Fig. 7: the gradient's norm\n\nNorm of the gradient of the LoRA's parameters at its start, before clipping, for the last K steps trained on the symmetry reward: the same weights, prompts and noise for every K. "
              "Medians over batches of "
           << Settings::kBatch << ".\n\n";
+    if (!planned({norm_cell(20), norm_cell(50)})) return;
     rt::CurvePlot curves{.title = "Gradient norm of the LoRA", .x_label = "K, trained last steps", .y_label = "log10 of the norm", .series = {}};
     std::string findings;
     for (const int steps : {20, 50}) {
       const auto rows = read_norms(study_, steps);
       if (rows.empty()) {
-        if (!norm_depths(study_, steps).empty()) text_ << "T = " << steps << ": missing.\n\n";
+        if (study_.only.empty() && !norm_depths(study_, steps).empty()) text_ << "T = " << steps << ": missing.\n\n";
         continue;
       }
       text_ << "| K of T = " << steps << " | gradient passes the input | stopped at the input | ratio |\n|---|---|---|---|\n";
@@ -351,7 +365,8 @@ class Page {
       if (!pass.contains(10) || last <= 10) continue;
       const double grows = pass[last] / pass[10], flat = stop[last] / stop[10];
       findings += "- T = " + std::to_string(steps) + ": from K = 10 to K = " + std::to_string(last) + " the norm grows by a factor of " + number(grows, 2) + " if the gradient passes the input and of " + number(flat, 2) +
-                  " if it is stopped. The paper's explosion without the stop (counted as a factor above 3) " + holds(grows > 3) + "; that the stop prevents it (a factor of at most 3 with it) " + holds(flat <= 3) + ".\n";
+                  " if it is stopped. The paper's explosion without the stop (counted as a factor above 3) " + holds(grows > 3) + "; that the stop prevents it (a factor of at most 3 with it) " + holds(flat <= 3) + ". At K = " + std::to_string(last) +
+                  " the norm without the stop is " + number(pass[last] / stop[last], 2) + " times that with it.\n";
     }
     text_ << findings << "\n";
     plot("fig7.svg", curves);
@@ -361,6 +376,11 @@ class Page {
   void sweep_figure(const std::string& heading, const std::string& file, const std::string& axis, double paper_best, const std::function<std::vector<int>(const Sweep&)>& points,
                     const std::function<std::string(const Sweep&, int, std::uint64_t)>& name, const std::string& how) {
     text_ << "## " << heading << "\n\n" << how << "\n\n";
+    std::vector<std::string> names;  // of its own: a cell of Table 1 alone is no sweep
+    for (const auto& sweep : sweeps(study_))
+      for (const int point : points(sweep))
+        if (auto own = name(sweep, point, 0); own != table_cell("symmetry", "drtune", 0)) names.push_back(std::move(own));
+    if (!planned(names)) return;
     const std::string symbol = axis.substr(0, 1);
     rt::CurvePlot curves{.title = heading, .x_label = axis, .y_label = "held-out symmetry error", .series = {}};
     std::string findings;
@@ -382,7 +402,7 @@ class Page {
         line.x.push_back(ratio);
         line.y.push_back(mean(values(errors)));
         text_ << "| " << point << " | " << number(ratio, 2) << " | " << mean_and_deviation(values(errors)) << " | " << each(errors) << " | "
-              << number(median(values(by_seed(of, [](const CellResult& r) { return static_cast<double>(r.updates); })))) << " | "
+              << whole(median(values(by_seed(of, [](const CellResult& r) { return static_cast<double>(r.updates); })))) << " | "
               << mean_and_deviation(values(by_seed(of, [](const CellResult& r) { return r.sentinels_after.at("blank_share"); })), 2) << " |\n";
       }
       text_ << "\n";

@@ -7,7 +7,7 @@ trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 study=(--quick --out "$work/study" --model "$model" --prompts "$prompts" --eval-prompts "$prompts" --cpu-seconds 2
        --only table1/symmetry-drtune --only table1/symmetry-refl --only table1/jpeg_error-drtune --only fig6/draft-T-stop-0)
-wait_for() { for _ in $(seq 1200); do [ -e "$1" ] && return 0; sleep 0.05; done; fail "$1 did not appear"; }
+wait_for() { for _ in $(seq 6000); do [ -e "$1" ] && return 0; sleep 0.05; done; fail "$1 did not appear"; }
 cells=(table1/symmetry-drtune-0 table1/symmetry-refl-10-0 table1/jpeg_error-drtune-0 fig6/draft-T-stop-0)
 
 [ "$("$program" list "${study[@]}" | wc -l)" = 4 ] || fail "list names other cells than --only asks for"
