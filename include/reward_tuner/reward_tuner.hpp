@@ -1,14 +1,18 @@
 // The whole library, floor by floor. script/umbrella writes this list.
 #pragma once
 
+#include <reward_tuner/core/advantage_input.hpp>
+#include <reward_tuner/core/branch_choice.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/explain.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/require.hpp>
 #include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/core/sampler_schedule.hpp>
 #include <reward_tuner/core/step_plan.hpp>
+#include <reward_tuner/core/surrogate.hpp>
 #include <reward_tuner/core/version.hpp>
 
 #include <reward_tuner/backend/activation_checkpoint.hpp>

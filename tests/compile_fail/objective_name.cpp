@@ -3,6 +3,7 @@
 
 struct Mine {
   using Role = ObjectiveRole;
+  static constexpr Surrogate kSurrogate = Surrogate::kReward;
 #ifdef REWARD_TUNER_GOOD_TWIN
   static constexpr std::string_view kName = "mine";
 #endif

@@ -3,6 +3,7 @@
 
 struct Mine {
   using Role = ObjectiveRole;
+  static constexpr Surrogate kSurrogate = Surrogate::kReward;
   static constexpr std::string_view kName = "mine";
 #ifdef REWARD_TUNER_GOOD_TWIN
   struct Options {};

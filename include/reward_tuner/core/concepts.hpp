@@ -33,12 +33,33 @@ concept StepSelectionPolicy = require::role<P, StepSelectionRole> && require::na
 /// Changes condition or guidance in training rollouts only, never in evaluation.
 ///  1. `Condition condition(const Condition&, Rng&) const`.
 ///  2. `double guidance(double scale, int k, int num_steps) const`: the scale at step k.
+/// A policy that is active for a part of the training only also has `bool active(const PlanContext&) const`; while that is false neither of the two is called.
 template <class P>
 concept ExplorationPolicy = require::role<P, ExplorationRole> && require::name<P> && require::options<P> && require::explore_condition<P> && require::explore_guidance<P>;
 
-/// Turns rewards into the cotangent of each trained step. DirectGradient is the chain rule through the sampler.
+/// A sampler whose steps have a density: `kStochastic` is true if its options can give every trained step noise.
 template <class P>
-concept ObjectivePolicy = require::role<P, ObjectiveRole> && require::name<P> && require::options<P>;
+concept StochasticSampler = SamplerPolicy<P> && require::stochastic_trait<P> && requires { requires P::kStochastic; };
+
+/// Turns rewards into the cotangent of each trained step.
+///  1. `static constexpr Surrogate kSurrogate`: what is differentiated. DirectGradient is the reward itself.
+///  2. Surrogate::kReward: `Tensor losses(const Tensor& rewards) const`, [B] -> [B].
+///  3. Surrogate::kLogProb: `Tensor losses(const PolicyRows&) const` (objectives/policy_rows.hpp), and `RoundOptions round` in its options.
+///  4. Surrogate::kDenoising: `std::vector<double> weights(rewards, groups) const`, and `RoundOptions round` in its options.
+template <class P>
+concept ObjectivePolicy = require::role<P, ObjectiveRole> && require::name<P> && require::options<P> && require::surrogate_trait<P>;
+
+/// Turns the rewards of a round into advantages: how much better than expected each picture is.
+///  1. `std::vector<double> advantages(const AdvantageInput&, RewardHistory&) const`: one a picture, finite for finite rewards; 0 where there is nothing to compare with.
+///     What it wants to remember it writes into the history, which the tuner keeps and checkpoints.
+template <class P>
+concept AdvantagePolicy = require::role<P, AdvantageRole> && require::name<P> && require::options<P> && require::advantages<P>;
+
+/// Forks every rollout where its first trained step begins, and chooses which branches are trained.
+///  1. `int branches() const`: copies at the fork, >= 1; 1 does not fork.
+///  2. `std::vector<BranchChoice> choose(const std::vector<double>& advantages) const`: of the branches of one root; may be empty.
+template <class P>
+concept BranchingPolicy = require::role<P, BranchingRole> && require::name<P> && require::options<P> && require::branches<P> && require::choose<P>;
 
 /// An extra loss at the trained steps.
 ///  1. `kNeedsReference`: the step's output is compared with the reference network's output.

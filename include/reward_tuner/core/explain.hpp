@@ -66,9 +66,29 @@ struct ExplainExploration {
 
 template <class P>
 struct ExplainObjective {
-  static constexpr bool n = require::name<P>, o = require::options<P>;
+  static constexpr bool n = require::name<P>, o = require::options<P>, s = require::surrogate_trait<P>;
   static_assert(n, "[ObjectivePolicy] missing: static constexpr std::string_view kName");
   static_assert(only_if<n, o>, "[ObjectivePolicy] missing: a nested type Options and a constructor from it");
+  static_assert(only_if<n && o, s>, "[ObjectivePolicy] missing: static constexpr Surrogate kSurrogate");
+  static constexpr bool value = true;
+};
+
+template <class P>
+struct ExplainAdvantage {
+  static constexpr bool n = require::name<P>, o = require::options<P>, a = require::advantages<P>;
+  static_assert(n, "[AdvantagePolicy] missing: static constexpr std::string_view kName");
+  static_assert(only_if<n, o>, "[AdvantagePolicy] missing: a nested type Options and a constructor from it");
+  static_assert(only_if<n && o, a>, "[AdvantagePolicy] missing: std::vector<double> advantages(const AdvantageInput&, RewardHistory&) const");
+  static constexpr bool value = true;
+};
+
+template <class P>
+struct ExplainBranching {
+  static constexpr bool n = require::name<P>, o = require::options<P>, b = require::branches<P>, c = require::choose<P>;
+  static_assert(n, "[BranchingPolicy] missing: static constexpr std::string_view kName");
+  static_assert(only_if<n, o>, "[BranchingPolicy] missing: a nested type Options and a constructor from it");
+  static_assert(only_if<n && o, b>, "[BranchingPolicy] missing: int branches() const");
+  static_assert(only_if<n && o && b, c>, "[BranchingPolicy] missing: std::vector<BranchChoice> choose(const std::vector<double>&) const");
   static constexpr bool value = true;
 };
 

@@ -4,9 +4,12 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/advantage_input.hpp>
+#include <reward_tuner/core/branch_choice.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/core/sampler_schedule.hpp>
 #include <reward_tuner/core/step_plan.hpp>
+#include <reward_tuner/core/surrogate.hpp>
 
 namespace reward_tuner {
 
@@ -52,6 +55,20 @@ template <class P>
 concept explore_condition = requires(const P p, const Condition& condition, Rng& rng) { { p.condition(condition, rng) } -> std::same_as<Condition>; };
 template <class P>
 concept explore_guidance = requires(const P p, double guidance, int k, int num_steps) { { p.guidance(guidance, k, num_steps) } -> std::convertible_to<double>; };
+
+template <class P>
+concept stochastic_trait = requires { { P::kStochastic } -> std::convertible_to<bool>; };
+
+template <class P>
+concept surrogate_trait = requires { { P::kSurrogate } -> std::convertible_to<Surrogate>; };
+
+template <class P>
+concept advantages = requires(const P p, const AdvantageInput& input, RewardHistory& history) { { p.advantages(input, history) } -> std::same_as<std::vector<double>>; };
+
+template <class P>
+concept branches = requires(const P p) { { p.branches() } -> std::convertible_to<int>; };
+template <class P>
+concept choose = requires(const P p, const std::vector<double>& scores) { { p.choose(scores) } -> std::same_as<std::vector<BranchChoice>>; };
 
 template <class P>
 concept needs_reference_trait = requires { { P::kNeedsReference } -> std::convertible_to<bool>; };

@@ -10,6 +10,8 @@ struct GradientStopRole {};   ///< how much of the adjoint enters the network's 
 struct StepSelectionRole {};  ///< which sampler steps are trained, and where the rollout stops
 struct ExplorationRole {};    ///< changes condition or guidance in training rollouts only
 struct ObjectiveRole {};      ///< turns rewards into the cotangent of each trained step
+struct AdvantageRole {};      ///< turns rewards into advantages, for objectives on log-probabilities
+struct BranchingRole {};      ///< where a rollout forks, and which of its branches are trained
 struct RegularizerRole {};    ///< an extra loss
 
 /// Anything that names its role.

@@ -3,6 +3,7 @@
 #include <ATen/ops/cat.h>
 #include <torch/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,17 @@ struct Conditioning {
     const auto part = [&](const Tensor& t) { return t.defined() ? t.narrow(0, start, count) : t; };
     return {part(embeddings), part(pooled), part(time_ids)};
   }
+  /// The rows that `rows` (int64 [n]) names.
+  Conditioning select(const Tensor& rows) const {
+    const auto part = [&](const Tensor& t) { return t.defined() ? t.index_select(0, rows.to(t.device())) : t; };
+    return {part(embeddings), part(pooled), part(time_ids)};
+  }
+};
+
+/// The tokens that one word of a prompt became: positions first .. first+count-1 of the text states.
+struct WordTokens {
+  std::int64_t first = 0, count = 0;
+  bool operator==(const WordTokens&) const = default;
 };
 
 /// The rows of all parts, one part after another.
@@ -40,10 +52,23 @@ struct Condition {
   Conditioning positive;             ///< the prompts
   Conditioning negative;             ///< the unconditional or negative prompts
   std::vector<std::string> prompts;  ///< B prompts, for rewards and reports
+  std::vector<std::vector<WordTokens>> words = {};  ///< [B] where each prompt's words are, never its begin, end or padding; empty if the pipeline does not know
+  Conditioning empty = {};           ///< one row [1,L,D]: the encoding of the empty prompt; undefined if the pipeline does not give it
 
   std::int64_t size() const { return static_cast<std::int64_t>(prompts.size()); }
   Condition narrow(std::int64_t start, std::int64_t count) const {
-    return {positive.narrow(start, count), negative.narrow(start, count), {prompts.begin() + start, prompts.begin() + start + count}};
+    return {positive.narrow(start, count), negative.narrow(start, count), {prompts.begin() + start, prompts.begin() + start + count},
+            words.empty() ? words : decltype(words)(words.begin() + start, words.begin() + start + count), empty};
+  }
+  /// The samples that `rows` (int64 [n], on the CPU) names.
+  Condition select(const Tensor& rows) const {
+    Condition out{positive.select(rows), negative.select(rows), {}, {}, empty};
+    for (std::int64_t i = 0; i < rows.numel(); ++i) {
+      const auto row = static_cast<std::size_t>(rows.const_data_ptr<std::int64_t>()[i]);
+      out.prompts.push_back(prompts[row]);
+      if (!words.empty()) out.words.push_back(words[row]);
+    }
+    return out;
   }
 };
 

@@ -32,6 +32,7 @@ class DirectGradient {
   using Role = ObjectiveRole;
   using Options = DirectGradientOptions;
   static constexpr std::string_view kName = "direct_gradient";
+  static constexpr Surrogate kSurrogate = Surrogate::kReward;
 
   explicit DirectGradient(DirectGradientOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.scale > 0 && std::isfinite(options_.scale), "[DirectGradient] scale must be > 0, found ", options_.scale);

@@ -24,6 +24,7 @@ class Ddim {
   using Role = SamplerRole;
   using Options = DdimOptions;
   static constexpr std::string_view kName = "ddim";
+  static constexpr bool kStochastic = true;  ///< with eta > 0
 
   explicit Ddim(DdimOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddim] num_steps must be >= 1, found ", options_.num_steps);

@@ -26,6 +26,7 @@ class Ddpm {
   using Role = SamplerRole;
   using Options = DdpmOptions;
   static constexpr std::string_view kName = "ddpm";
+  static constexpr bool kStochastic = true;
 
   explicit Ddpm(DdpmOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddpm] num_steps must be >= 1, found ", options_.num_steps);

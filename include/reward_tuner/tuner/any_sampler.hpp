@@ -23,6 +23,7 @@ class AnySampler {
   using Role = SamplerRole;
   using Options = AnySamplerOptions;
   static constexpr std::string_view kName = "any_sampler";
+  static constexpr bool kStochastic = true;  ///< ddpm, or ddim with eta > 0
 
   explicit AnySampler(AnySamplerOptions options = {}) : options_(std::move(options)), held_(make(options_)) {}
 

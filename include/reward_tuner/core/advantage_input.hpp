@@ -1,0 +1,23 @@
+// What an advantage is computed from: the rewards of one round, and those that came before.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace reward_tuner {
+
+/// The rewards of one round, one a picture.
+struct AdvantageInput {
+  std::vector<double> rewards;        ///< [N]
+  std::vector<std::string> prompts;   ///< [N]
+  std::vector<std::int64_t> groups;   ///< [N] equal for pictures of one prompt of this round; branches of a root share its group
+};
+
+/// Rewards of earlier rounds by prompt, oldest first: the memory of windowed advantages. Kept by the tuner and saved in checkpoints; grows with the number of different prompts.
+struct RewardHistory {
+  std::map<std::string, std::vector<std::vector<double>>> rounds;  ///< prompt -> rounds -> rewards
+  bool operator==(const RewardHistory&) const = default;
+};
+
+}  // namespace reward_tuner

@@ -1,0 +1,13 @@
+// What an objective differentiates, which decides how the engine makes an update.
+#pragma once
+
+namespace reward_tuner {
+
+/// What an objective's gradient is a gradient of.
+enum class Surrogate {
+  kReward,     ///< the reward itself, by the chain rule through decoder and sampler; one optimizer step an update
+  kLogProb,    ///< log-probabilities of sampled steps, weighted by advantages: any reward will do, the sampler must be stochastic
+  kDenoising,  ///< the denoising loss on sampled pictures, weighted by their rewards: any reward, any sampler
+};
+
+}  // namespace reward_tuner
