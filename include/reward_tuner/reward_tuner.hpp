@@ -55,6 +55,7 @@
 #include <reward_tuner/models/clip_vision.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/models/config_limits.hpp>
+#include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/initialise.hpp>
 #include <reward_tuner/models/layers.hpp>
@@ -75,6 +76,7 @@
 #include <reward_tuner/gradient_stop/stop_input.hpp>
 
 #include <reward_tuner/step_selection/all_steps.hpp>
+#include <reward_tuner/step_selection/backward_window.hpp>
 #include <reward_tuner/step_selection/last_steps.hpp>
 #include <reward_tuner/step_selection/late_jump.hpp>
 #include <reward_tuner/step_selection/noised_tail.hpp>
@@ -109,7 +111,22 @@
 #include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
+#include <reward_tuner/objectives/clipped_ratio.hpp>
 #include <reward_tuner/objectives/direct_gradient.hpp>
+#include <reward_tuner/objectives/kl_regularised.hpp>
+#include <reward_tuner/objectives/policy_rows.hpp>
+#include <reward_tuner/objectives/preference.hpp>
+#include <reward_tuner/objectives/reinforce.hpp>
+#include <reward_tuner/objectives/reward_weighted.hpp>
+
+#include <reward_tuner/advantages/history.hpp>
+#include <reward_tuner/advantages/moments.hpp>
+#include <reward_tuner/advantages/per_batch.hpp>
+#include <reward_tuner/advantages/per_group.hpp>
+#include <reward_tuner/advantages/per_prompt.hpp>
+
+#include <reward_tuner/branching/best_and_worst.hpp>
+#include <reward_tuner/branching/no_branching.hpp>
 
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/regularizers/no_regularizer.hpp>
@@ -118,32 +135,53 @@
 #include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/engine/configured_pipeline.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/engine/policy_gradient.hpp>
 #include <reward_tuner/engine/reward_gradient.hpp>
+#include <reward_tuner/engine/reward_values.hpp>
 #include <reward_tuner/engine/rollout.hpp>
+#include <reward_tuner/engine/row_call.hpp>
 #include <reward_tuner/engine/sample_noise.hpp>
 #include <reward_tuner/engine/sampler_step.hpp>
+#include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/engine/value_baseline.hpp>
 
 #include <reward_tuner/tuner/any_sampler.hpp>
 #include <reward_tuner/tuner/direct_method.hpp>
+#include <reward_tuner/tuner/direct_update.hpp>
 #include <reward_tuner/tuner/evaluation.hpp>
 #include <reward_tuner/tuner/evaluation_rewards.hpp>
 #include <reward_tuner/tuner/interrupt_guard.hpp>
 #include <reward_tuner/tuner/optimizer_concept.hpp>
+#include <reward_tuner/tuner/optimizer_step.hpp>
+#include <reward_tuner/tuner/own_loss.hpp>
 #include <reward_tuner/tuner/prompt_set.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
+#include <reward_tuner/tuner/round.hpp>
+#include <reward_tuner/tuner/round_training.hpp>
 #include <reward_tuner/tuner/run_fingerprint.hpp>
 #include <reward_tuner/tuner/run_folder.hpp>
 #include <reward_tuner/tuner/run_progress.hpp>
 #include <reward_tuner/tuner/run_record.hpp>
+#include <reward_tuner/tuner/sampled_method.hpp>
 #include <reward_tuner/tuner/trained_weights.hpp>
 #include <reward_tuner/tuner/trainer.hpp>
 #include <reward_tuner/tuner/trainer_options.hpp>
+#include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 #include <reward_tuner/methods/alignprop.hpp>
+#include <reward_tuner/methods/b2_diffurl.hpp>
+#include <reward_tuner/methods/ddpo.hpp>
+#include <reward_tuner/methods/dpo.hpp>
+#include <reward_tuner/methods/dpok.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/methods/grpo.hpp>
+#include <reward_tuner/methods/lsrl.hpp>
+#include <reward_tuner/methods/policy_gradient.hpp>
 #include <reward_tuner/methods/refl.hpp>
+#include <reward_tuner/methods/reward_weighted.hpp>

@@ -27,7 +27,7 @@ std::vector<Tensor> path(reference::GaussianPipeline& pipeline, const SamplerSch
   std::vector<Tensor> out;
   rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(std::vector<std::string>(seeds.size(), "x")),
           std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), guidance), noise, counts,
-          {.observer = [&](int, const Tensor& next) { out.push_back(next.clone()); }});
+          {.observer = [&](const RolloutStep& step) { out.push_back(step.next.clone()); }});
   return out;
 }
 
@@ -108,7 +108,7 @@ TEST_CASE("an early stop decodes the one-shot prediction of its step") {
   const auto schedule = Ddim({.num_steps = 6}).schedule(pipeline.noise_schedule());
   const auto condition = pipeline.encode({"a"});
   const auto out = rollout(pipeline, schedule, {.last = 3, .jumps = true, .trained = {3}}, condition, std::vector<double>(6, 1.0), noise, counts,
-                           {.observer = [&](int k, const Tensor& next) { if (k == 2) before = next; }});
+                           {.observer = [&](const RolloutStep& step) { if (step.k == 2) before = step.next; }});
   const Tensor output = pipeline.predict(before, at::full({1}, schedule.timestep(3), at::kLong), condition.positive);
   const double abar = pipeline.noise_schedule().abar(schedule.timestep(3));
   CHECK(at::allclose(out.clean, (before - std::sqrt(1 - abar) * output) / std::sqrt(abar), 1e-12, 1e-12));

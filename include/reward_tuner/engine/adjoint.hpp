@@ -136,6 +136,7 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
     cotangent = cotangent + at::cat(pulls);
   }
   counts.backwards += static_cast<std::int64_t>(jobs.size());
+  counts.backward_samples += static_cast<std::int64_t>(jobs.size()) * jobs[0].cotangent.size(0);
   torch::autograd::backward({call.raw}, {cotangent});
   return jobs[0].with_input ? call.input.grad() : Tensor();
 }

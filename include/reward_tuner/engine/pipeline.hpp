@@ -34,7 +34,8 @@ concept DiffusionPipeline = requires(P p, const std::vector<std::string>& prompt
 
 /// Network calls made; a doubled guidance batch is one call.
 struct NetworkCounts {
-  std::int64_t forwards = 0, backwards = 0;
+  std::int64_t forwards = 0, backwards = 0;                ///< a batch at one step each
+  std::int64_t forward_samples = 0, backward_samples = 0;  ///< a sample at one step each: what a method costs on paper, however it is batched
 };
 
 /// One evaluation of the network for guidance scale w: `raw` is what the network returned, `guided` = u + w*(c - u).
@@ -60,6 +61,7 @@ Tensor stacked_call(Pipeline& pipeline, const std::vector<StepInput>& steps, con
   std::vector<Conditioning> conditioning;
   for (const StepInput& step : steps) {
     ++counts.forwards;
+    counts.forward_samples += step.latents.size(0);
     for (int half = step.single() ? 1 : 0; half < 2; ++half) {
       latents.push_back(step.latents);
       conditioning.push_back(half == 0 ? condition.negative : condition.positive);

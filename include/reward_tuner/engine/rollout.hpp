@@ -39,18 +39,25 @@ struct RetainedCalls {
   std::vector<RetainedCall> calls = {};   ///< [T], defined at trained steps
 };
 
-/// Called after step k with latent(k+1): progress and tests look on.
-using RolloutObserver = std::function<void(int k, const Tensor& next)>;
+/// What one step did: latent(k), the guided output there, and latent(k+1), each [B,C,h,w].
+struct RolloutStep {
+  int k = 0;
+  const Tensor &latent, &output, &next;
+};
+
+/// Called after every step: policy gradients keep transitions, tests look on.
+using RolloutObserver = std::function<void(const RolloutStep&)>;
 
 /// What a rollout may be told beside its plan.
 struct RolloutOptions {
   Tensor start = {};                  ///< latent(begin) [B,C,h,w] instead of fresh noise
   int begin = 0;                      ///< the first executed step; above 0 needs `start`
+  int end = -1;                       ///< stop before this step, `clean` is then latent(end); -1: run as the plan says
   RetainedCalls* retained = nullptr;  ///< where to keep the graphs of trained steps; nullptr: nothing is kept
   RolloutObserver observer = {};      ///< called after every step
 };
 
-/// Runs steps begin..plan.last, without gradient but for retained calls. `noise` gives the start and the noise of every stochastic step.
+/// Runs steps begin..plan.last (or to end-1), without gradient but for retained calls. `noise` gives the start and the noise of every stochastic step.
 template <DiffusionPipeline Pipeline>
 Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, Condition condition, std::vector<double> guidance, SampleNoise& noise,
                    NetworkCounts& counts, const RolloutOptions& options = {}) {
@@ -64,7 +71,8 @@ Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, 
   REWARD_TUNER_CHECK(latent.sizes() == at::IntArrayRef(shape), "[rollout] start latents wanted shape ", at::IntArrayRef(shape), ", found ", latent.sizes());
   if (options.retained) options.retained->calls.assign(steps, {});
   const int first = out.plan.first();
-  for (int k = options.begin; k <= out.plan.last; ++k) {
+  const int end = options.end >= 0 ? options.end : out.plan.last + 1;
+  for (int k = options.begin; k < end; ++k) {
     const auto at_k = static_cast<std::size_t>(k);
     const bool trained = out.plan.trains(k), nonlinear = k >= first && !out.schedule.linear();
     Tensor output;  // [B,C,h,w]
@@ -80,13 +88,15 @@ Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, 
     }
     if (trained || nonlinear) out.latents[at_k] = latent;
     if (nonlinear) out.outputs[at_k] = output;
+    Tensor next;  // [B,C,h,w]
     if (k == out.plan.last && out.plan.jumps) {
-      latent = predict_clean(out.schedule, k, latent, output);
+      next = predict_clean(out.schedule, k, latent, output);
     } else {
-      latent = step_mean(out.schedule, k, latent, output);
-      if (const double c = out.schedule.steps[at_k].noise; c > 0) latent = latent.add(noise.normal(shape, pipeline.latent_options()), c);
+      next = step_mean(out.schedule, k, latent, output);
+      if (const double c = out.schedule.steps[at_k].noise; c > 0) next = next.add(noise.normal(shape, pipeline.latent_options()), c);
     }
-    if (options.observer) options.observer(k, latent);
+    if (options.observer) options.observer({k, latent, output, next});
+    latent = next;
   }
   out.clean = latent;
   return out;

@@ -1,6 +1,5 @@
 // Go on with what the model was trained for: the denoising loss on captioned pictures, beside the reward.
 #pragma once
-#include <ATen/ops/mse_loss.h>
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
@@ -16,7 +15,7 @@
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/io/captioned_pictures.hpp>
-#include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/models/denoising_errors.hpp>
 
 namespace reward_tuner {
 
@@ -75,17 +74,8 @@ class PretrainingLoss {
     }
     REWARD_TUNER_CHECK(latents.sizes() == at::IntArrayRef(pipeline.latent_shape(batch)), "[PretrainingLoss] wanted pictures whose latents are ", at::IntArrayRef(pipeline.latent_shape(batch)),
                        ", found pictures whose latents are ", latents.sizes());
-    std::vector<double> signal;
-    for (const std::int64_t t : times) signal.push_back(noise.abar(t));
-    const Tensor abar = at::tensor(signal, at::kDouble).view({-1, 1, 1, 1});                           // [B,1,1,1]
-    const Tensor alpha = abar.sqrt().to(like), sigma = (1 - abar).sqrt().to(like);                     // [B,1,1,1]
-    const Tensor e = rng.normal(latents.sizes(), like);                                                // [B,C,h,w]
-    const Condition condition = pipeline.encode(captions);
-    const Tensor output = pipeline.predict(alpha * latents + sigma * e, at::tensor(times).to(like.device()), condition.positive);  // [B,C,h,w]
-    Tensor target = e;                                                                                 // [B,C,h,w]
-    if (noise.config().prediction == PredictionType::kVPrediction) target = alpha * e - sigma * latents;
-    if (noise.config().prediction == PredictionType::kSample) target = latents;
-    return options_.weight * at::mse_loss(output, target);
+    const Tensor e = rng.normal(latents.sizes(), like);  // [B,C,h,w]
+    return options_.weight * denoising_errors(pipeline, latents, times, e, pipeline.encode(captions).positive).mean();
   }
 
  private:

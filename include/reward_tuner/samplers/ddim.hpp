@@ -11,7 +11,7 @@ namespace reward_tuner {
 struct DdimOptions {
   int num_steps = 50;                                        ///< T, steps of a rollout (DRTune-paper 4.1: 50)
   double guidance = 7.5;                                     ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)
-  double eta = 0.0;                                          ///< noise share in [0, 1] (Song et al. 2021, Eq. 16)
+  std::optional<double> eta = std::nullopt;                  ///< noise share in [0, 1] (Song et al. 2021, Eq. 16); unset: 0, or 1 with objectives on log-probabilities
   std::optional<TimestepSpacing> spacing = std::nullopt;     ///< spread of the steps; unset: the model's own
   std::optional<bool> final_alpha_one = std::nullopt;        ///< level after the last step is exactly clean; unset: the model's own
   std::optional<CleanClipping> clipping = std::nullopt;      ///< treatment of the predicted clean sample; unset: the model's own
@@ -28,11 +28,17 @@ class Ddim {
 
   explicit Ddim(DdimOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddim] num_steps must be >= 1, found ", options_.num_steps);
-    REWARD_TUNER_CHECK(options_.eta >= 0 && options_.eta <= 1, "[Ddim] eta must be in [0, 1], found ", options_.eta);
+    REWARD_TUNER_CHECK(eta() >= 0 && eta() <= 1, "[Ddim] eta must be in [0, 1], found ", eta());
     REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0, "[Ddim] guidance must be finite and >= 0, found ", options_.guidance);
   }
 
   double guidance() const { return options_.guidance; }
+  double eta() const { return options_.eta.value_or(0.0); }
+  /// The options with noise in every step, where they leave that open.
+  static DdimOptions stochastic(DdimOptions options) {
+    if (!options.eta) options.eta = 1.0;
+    return options;
+  }
   const DdimOptions& options() const { return options_; }
 
   SamplerSchedule schedule(const NoiseSchedule& noise) const {
@@ -45,7 +51,7 @@ class Ddim {
       const double abar = noise.abar(t), abar_next = next >= 0 ? noise.abar(next) : final_abar;
       SamplerStep step = make_step(t, abar, abar_next, config.prediction);
       const double variance = (1 - abar_next) / (1 - abar) * (1 - abar / abar_next);
-      step.noise = options_.eta * std::sqrt(variance > 0 ? variance : 0.0);  // leading steps with offset 0 end in abar == abar'
+      step.noise = eta() * std::sqrt(variance > 0 ? variance : 0.0);  // leading steps with offset 0 end in abar == abar'
       const double rest = 1 - abar_next - step.noise * step.noise;
       step.direction = std::sqrt(rest > 0 ? rest : 0.0);                     // rounding may leave -1e-17 at eta = 1
       out.steps.push_back(step);

@@ -1,5 +1,6 @@
 // A sampler chosen at run time, for programs that pick it by name.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -14,7 +15,7 @@ struct AnySamplerOptions {
   std::string name = "ddim";  ///< "ddim" or "ddpm"
   int num_steps = 50;         ///< T, steps of a rollout
   double guidance = 7.5;      ///< classifier-free guidance scale; 1 skips the unconditional half
-  double eta = 0.0;           ///< ddim only: noise share in [0, 1]
+  std::optional<double> eta = std::nullopt;  ///< ddim only: noise share in [0, 1]; unset: 0, or 1 with objectives on log-probabilities
 };
 
 /// Ddim or Ddpm by name; everything not among its options is the model's own. Errors: an unknown name, eta beside "ddpm", and those of the sampler.
@@ -28,6 +29,11 @@ class AnySampler {
   explicit AnySampler(AnySamplerOptions options = {}) : options_(std::move(options)), held_(make(options_)) {}
 
   double guidance() const { return options_.guidance; }
+  /// The options with noise in every step, where they leave that open.
+  static AnySamplerOptions stochastic(AnySamplerOptions options) {
+    if (!options.eta && options.name == Ddim::kName) options.eta = 1.0;
+    return options;
+  }
   const AnySamplerOptions& options() const { return options_; }
   SamplerSchedule schedule(const NoiseSchedule& noise) const {
     return std::visit([&](const auto& sampler) { return sampler.schedule(noise); }, held_);
@@ -38,7 +44,7 @@ class AnySampler {
   static Held make(const AnySamplerOptions& o) {
     if (o.name == Ddim::kName) return Ddim({.num_steps = o.num_steps, .guidance = o.guidance, .eta = o.eta});
     REWARD_TUNER_CHECK(o.name == Ddpm::kName, "[Sampler] wanted \"ddim\" or \"ddpm\", found \"", o.name, "\"");
-    REWARD_TUNER_CHECK(o.eta == 0, "[Sampler] eta belongs to ddim; ddpm is its own noise, found eta ", o.eta);
+    REWARD_TUNER_CHECK(o.eta.value_or(0) == 0, "[Sampler] eta belongs to ddim; ddpm is its own noise, found eta ", o.eta.value_or(0));
     return Ddpm({.num_steps = o.num_steps, .guidance = o.guidance});
   }
 

@@ -1,82 +1,51 @@
 // RewardTuner<Policies...>: the one class template every method is a configuration of.
 #pragma once
-#include <torch/autograd.h>
+#include <ATen/ops/arange.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <concepts>
+#include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <reward_tuner/backend/memory_meter.hpp>
-#include <reward_tuner/core/explain.hpp>
-#include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/engine/configured_pipeline.hpp>
-#include <reward_tuner/engine/engine_options.hpp>
-#include <reward_tuner/engine/reward_gradient.hpp>
-#include <reward_tuner/exploration/no_exploration.hpp>
-#include <reward_tuner/gradient_stop/stop_input.hpp>
-#include <reward_tuner/objectives/direct_gradient.hpp>
-#include <reward_tuner/regularizers/no_regularizer.hpp>
-#include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/engine/reward_values.hpp>
+#include <reward_tuner/engine/value_baseline.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
-#include <reward_tuner/samplers/ddim.hpp>
-#include <reward_tuner/step_selection/spread_steps.hpp>
-#include <reward_tuner/tuner/optimizer_concept.hpp>
+#include <reward_tuner/tuner/direct_update.hpp>
+#include <reward_tuner/tuner/own_loss.hpp>
+#include <reward_tuner/tuner/round_training.hpp>
+#include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
-#include <reward_tuner/tuner/update_report.hpp>
 
 namespace reward_tuner {
 
-/// A regularizer with a loss of its own, apart from the trained steps: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an undefined tensor;
-/// `alternates()` says whether it gets an optimizer step of its own after the reward's.
-template <class R, class Pipeline>
-concept HasOwnLoss = requires(const R regularizer, Pipeline& pipeline, Rng& rng) {
-  { regularizer.own_loss(pipeline, rng) } -> std::same_as<Tensor>;
-  { regularizer.alternates() } -> std::convertible_to<bool>;
-};
-
-/// Tunes the trainable tensors of a pipeline on a reward. Policies may stand in any order; every role but the reward has a default:
-/// Ddim, StopInput, SpreadSteps, NoExploration, DirectGradient, NoRegularizer. `RewardTuner<Reward>` alone is DRTune.
+/// Tunes the trainable tensors of a pipeline on a reward. Policies may stand in any order; every role but the reward has a default: Ddim, StopInput, SpreadSteps,
+/// NoExploration, DirectGradient, NoRegularizer. `RewardTuner<Reward>` alone is DRTune. With an objective that learns from samples (ClippedRatio, Reinforce, KlRegularised,
+/// Preference) the steps default to AllSteps, the advantage to PerBatch, the branching to NoBranching, and Ddim's eta to 1.
 /// Example: RewardTuner<SymmetryReward, Ddpm> tuner(SymmetryReward(), {.sampler = {.num_steps = 20}});
 template <Policy... Policies>
 class RewardTuner {
-  template <class Role>
-  static constexpr int count = detail::count_role<Role, Policies...>;
-  static_assert(count<RewardRole> == 1, "[RewardTuner] needs exactly one RewardPolicy; combine several with WeightedSum<...>");
-  static_assert(count<SamplerRole> <= 1, "[RewardTuner] two SamplerPolicies given; name one");
-  static_assert(count<GradientStopRole> <= 1, "[RewardTuner] two GradientStopPolicies given; name one");
-  static_assert(count<StepSelectionRole> <= 1, "[RewardTuner] two StepSelectionPolicies given; name one");
-  static_assert(count<ExplorationRole> <= 1, "[RewardTuner] two ExplorationPolicies given; name one");
-  static_assert(count<ObjectiveRole> <= 1, "[RewardTuner] two ObjectivePolicies given; name one");
-  static_assert(count<RegularizerRole> <= 1, "[RewardTuner] two RegularizerPolicies given; name one");
-  static constexpr int known = count<RewardRole> + count<SamplerRole> + count<GradientStopRole> + count<StepSelectionRole> + count<ExplorationRole> +
-                               count<ObjectiveRole> + count<RegularizerRole>;
-  static_assert(known == sizeof...(Policies), "[RewardTuner] a policy names a Role that RewardTuner does not know");
+  using Roles = detail::TunerPolicies<Policies...>;
 
  public:
-  using Reward = policy_for<RewardRole, detail::NoReward, Policies...>;
-  using Sampler = detail::usable<policy_for<SamplerRole, Ddim, Policies...>, Ddim>;
-  using GradientStop = detail::usable<policy_for<GradientStopRole, StopInput, Policies...>, StopInput>;
-  using StepSelection = detail::usable<policy_for<StepSelectionRole, SpreadSteps, Policies...>, SpreadSteps>;
-  using Exploration = detail::usable<policy_for<ExplorationRole, NoExploration, Policies...>, NoExploration>;
-  using Objective = detail::usable<policy_for<ObjectiveRole, DirectGradient, Policies...>, DirectGradient>;
-  using Regularizer = detail::usable<policy_for<RegularizerRole, NoRegularizer, Policies...>, NoRegularizer>;
+  using Reward = typename Roles::Reward;
+  using Sampler = typename Roles::Sampler;
+  using GradientStop = typename Roles::GradientStop;
+  using StepSelection = typename Roles::StepSelection;
+  using Exploration = typename Roles::Exploration;
+  using Objective = typename Roles::Objective;
+  using Advantage = std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Advantage, detail::Unused>;
+  using Branching = std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Branching, detail::Unused>;
+  using Regularizer = typename Roles::Regularizer;
+  static constexpr Surrogate kSurrogate = Roles::kSurrogate;
+  static constexpr bool kSamples = Roles::kSamples;  ///< learns from sampled pictures and their rewards, by rounds
 
- private:
-  // At class scope, so that a mistake prints its sentence and nothing else.
-  static_assert(detail::ExplainReward<Reward>::value && detail::ExplainSampler<policy_for<SamplerRole, Ddim, Policies...>>::value &&
-                detail::ExplainGradientStop<policy_for<GradientStopRole, StopInput, Policies...>>::value &&
-                detail::ExplainStepSelection<policy_for<StepSelectionRole, SpreadSteps, Policies...>>::value &&
-                detail::ExplainExploration<policy_for<ExplorationRole, NoExploration, Policies...>>::value &&
-                detail::ExplainObjective<policy_for<ObjectiveRole, DirectGradient, Policies...>>::value &&
-                detail::ExplainRegularizer<policy_for<RegularizerRole, NoRegularizer, Policies...>>::value);
-  static_assert(!requires { requires !Reward::kDifferentiable; }, "[DirectGradient] needs a differentiable reward; this one is a black box");
-
- public:
   /// Options nest as the roles are named.
   struct Options {
     typename Sampler::Options sampler = {};
@@ -84,65 +53,121 @@ class RewardTuner {
     typename StepSelection::Options steps = {};
     typename Exploration::Options exploration = {};
     typename Objective::Options objective = {};
+    typename Advantage::Options advantage = {};
+    typename Branching::Options branching = {};
     typename Regularizer::Options regularizer = {};
     EngineOptions engine = {};
   };
 
   /// Throws a named error if an option is out of range or the options do not fit together.
   explicit RewardTuner(Reward reward, Options options = {})
-      : options_(options), reward_(std::move(reward)), sampler_(options.sampler), gradient_stop_(options.gradient_stop), steps_(options.steps),
-        exploration_(options.exploration), objective_(options.objective), regularizer_(options.regularizer) {
+      : options_(completed(std::move(options))), reward_(std::move(reward)), sampler_(options_.sampler), gradient_stop_(options_.gradient_stop), steps_(options_.steps),
+        exploration_(options_.exploration), objective_(options_.objective), advantage_(options_.advantage), branching_(options_.branching), regularizer_(options_.regularizer) {
     check_options(options_.engine);
     steps_.check(options_.sampler.num_steps);
   }
 
-  /// One update: rollout, reward, adjoint sweep, clipping, optimizer step. Trains what `optimizer` holds.
+  /// One update, which trains what `optimizer` holds. With DirectGradient: rollout, reward, adjoint sweep, clipping, one optimizer step. With an objective that learns from
+  /// samples: a round, that is `sample` and then `train`.
   /// A non-finite reward or gradient skips the update and is counted; an exception of the reward leaves parameters and optimizer untouched.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
+    if constexpr (kSamples) return train(pipeline, optimizer, sample(pipeline, prompts, rng), rng);
+    else return direct_update(pipeline, optimizer, prompts, rng);
+  }
+
+  /// First half of a round: samples pictures of every prompt without gradient, scores them, computes advantages and chooses what is trained. Changes nothing in the model.
+  template <DiffusionPipeline Pipeline>
+  Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) requires kSamples {
     check_prompts(prompts);
     bind_clip(pipeline);
-    const auto begin = std::chrono::steady_clock::now();
-    const MemoryMeter meter;
+    const Meter meter;
     ConfiguredPipeline<Pipeline> configured(pipeline, options_.engine);
     const SamplerSchedule schedule = sampler_.schedule(pipeline.noise_schedule());
-    UpdateReport report;
+    Round round;
+    UpdateReport& report = round.report;
     report.update = state_.updates + 1;
-    report.plan = steps_.plan({schedule.num_steps(), state_.updates}, rng);
-    check_plan(report.plan, schedule.num_steps());
+    SamplingPlan plan{.steps = plan_steps(schedule, rng), .micro_batch = options_.engine.micro_batch, .reduction = objective_.options().round.reduction};
+    report.plan = plan.steps;
+    if constexpr (kSurrogate == Surrogate::kLogProb) plan.branches = branching_.branches();
 
-    const auto batch = static_cast<std::int64_t>(prompts.size());
-    const SampleNoise noise = SampleNoise::draw(batch, rng);
-    const Condition condition = exploration_.condition(pipeline.encode(prompts), rng);
-    optimizer.zero_grad();
+    // Roots: every prompt as often as the round wants, prompt by prompt; branches of a root share its group.
+    const std::int64_t copies = samples_per_prompt();
+    const Tensor of_root = at::arange(static_cast<std::int64_t>(prompts.size()), at::kLong).repeat_interleave(copies);  // [R]
+    const Condition plain = pipeline.encode(prompts).select(of_root);
+    const SampleNoise noise = SampleNoise::draw(plain.size(), rng);
+    const Condition explored = exploring() ? exploration_.condition(plain, rng) : plain;
+    const std::vector<double> guidance = guidance_scales(schedule.num_steps());
     NetworkCounts counts;
+    Transitions all = sample_round(configured, schedule, plan, explored, guidance, noise, counts);
+
+    std::vector<std::int64_t> groups;
+    for (std::int64_t i = 0; i < all.size(); ++i) groups.push_back(i / (copies * plan.branches));
+    const RewardValues rewards = reward_values(configured, reward_, all.clean, all.condition.prompts, groups, all.seeds, options_.engine.decode_batch);
+    report.pictures = all.size();
+    for (const double value : rewards.values) report.reward += value / static_cast<double>(rewards.values.size());
+    report.components = rewards.components;
+    Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
+    if (!rewards.finite()) {
+      report.skip_reason = "the reward is not finite";
+    } else if constexpr (kSurrogate == Surrogate::kLogProb) {
+      kept = choose(round, advantage_.advantages({rewards.values, all.condition.prompts, groups}, state_.history), plan.branches);
+    } else {
+      kept = choose_weighted(round, objective_.weights(rewards.values, groups));
+    }
+    report.kept = kept.numel();
+    round.transitions = all.select(kept);
+    if constexpr (kSurrogate == Surrogate::kLogProb)
+      if (objective_.options().round.target == RatioTarget::kPlain && exploring() && report.kept > 0)
+        retarget(configured, round.transitions, plain.select(at::div(kept, plan.branches, "floor")), plain_scales(schedule.num_steps()), rows_at_once(report.kept), plan.reduction, counts);
+    if constexpr (kSurrogate == Surrogate::kDenoising) round.transitions.condition = plain.select(kept);  // what is learned is the prompt, not the exploration
+    add_counts(report, counts);
+    meter.write(report);
+    return round;
+  }
+
+  /// Second half of a round: the optimizer steps. The model may have changed since `sample`; the stored log-probabilities are the sampling policy's.
+  template <DiffusionPipeline Pipeline, Optimizer Optim>
+  UpdateReport train(Pipeline& pipeline, Optim& optimizer, Round round, Rng& rng) requires kSamples {
+    const Meter meter;
+    ConfiguredPipeline<Pipeline> configured(pipeline, options_.engine);
+    UpdateReport report = std::move(round.report);
+    NetworkCounts counts;
+    optimizer.zero_grad();
     try {
-      const std::int64_t micro = options_.engine.micro_batch > 0 ? std::min<std::int64_t>(options_.engine.micro_batch, batch) : batch;
-      for (std::int64_t start = 0; start < batch && report.skip_reason.empty(); start += micro) {
-        const std::int64_t size = std::min(micro, batch - start);
-        accumulate(configured, schedule, condition.narrow(start, size), noise.narrow(start, size), static_cast<double>(size) / static_cast<double>(batch), counts, report);
+      if (report.skip_reason.empty() && report.kept > 0) {
+        const RoundTrainingOptions options{.rows = rows_at_once(report.kept), .gradient_clip = options_.engine.gradient_clip};
+        UpdateReport own;  // the regularizer's own loss, added up over the optimizer steps
+        const auto joint = [&] {
+          if (!regularizer_alternates(regularizer_, pipeline)) accumulate_own_loss(regularizer_, pipeline, rng, counts, own);
+        };
+        if constexpr (kSurrogate == Surrogate::kLogProb) {
+          const auto advantages = row_advantages(round);
+          train_on_log_probs(configured, optimizer, round, objective_, regularizer_, advantages, joint, options, rng, counts, report);
+          fit_baseline(round, rng);
+        } else {
+          train_on_denoising(configured, optimizer, round, objective_.options(), joint, options, rng, counts, report);
+        }
+        const auto steps = static_cast<double>(std::max<std::int64_t>(1, report.optimizer_steps));
+        report.regularizer += own.regularizer / steps;
+        report.loss += own.loss / steps;
       }
-      if (!regularizer_alternates<Pipeline>() && report.skip_reason.empty()) accumulate_own_loss(pipeline, rng, counts, report);
-      finish(optimizer, report);
-      if (regularizer_alternates<Pipeline>() && !report.skipped) {
-        optimizer.zero_grad();
-        if (accumulate_own_loss(pipeline, rng, counts, report)) step_alone(optimizer, report);
-      }
+      conclude(optimizer, report);
+      own_step(pipeline, optimizer, rng, counts, report);
     } catch (...) {
       optimizer.zero_grad();
       throw;
     }
-    report.forwards = counts.forwards;
-    report.backwards = counts.backwards;
-    report.peak_tensor_bytes = meter.peak_bytes();
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    add_counts(report, counts);
+    meter.write(report);
     return report;
   }
 
-  /// Guidance scale of every step of a training rollout.
+  /// Guidance scale of every step of the next training rollout.
   std::vector<double> guidance_scales(int num_steps) const {
-    std::vector<double> scales(static_cast<std::size_t>(num_steps));
-    for (int k = 0; k < num_steps; ++k) scales[static_cast<std::size_t>(k)] = exploration_.guidance(sampler_.guidance(), k, num_steps);
+    std::vector<double> scales = plain_scales(num_steps);
+    if (exploring())
+      for (int k = 0; k < num_steps; ++k) scales[static_cast<std::size_t>(k)] = exploration_.guidance(sampler_.guidance(), k, num_steps);
     return scales;
   }
 
@@ -153,6 +178,24 @@ class RewardTuner {
   void load_state(const TunerState& state) { state_ = state; }
 
  private:
+  /// Time and memory of a part of an update.
+  class Meter {
+   public:
+    void write(UpdateReport& report) const {
+      report.peak_tensor_bytes = std::max(report.peak_tensor_bytes, memory_.peak_bytes());
+      report.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+    }
+
+   private:
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+    MemoryMeter memory_;
+  };
+
+  static Options completed(Options options) {
+    if constexpr (kSurrogate == Surrogate::kLogProb && requires { Sampler::stochastic(options.sampler); }) options.sampler = Sampler::stochastic(options.sampler);
+    return options;
+  }
+
   static void check_prompts(const std::vector<std::string>& prompts) {
     REWARD_TUNER_CHECK(!prompts.empty(), "[RewardTuner] update wanted at least one prompt, found none");
     for (std::size_t i = 0; i < prompts.size(); ++i)
@@ -172,85 +215,72 @@ class RewardTuner {
     }
   }
 
-  /// Rolls out one micro-batch and adds its gradients. Sets report.skip_reason instead of touching anything when a number is not finite.
-  template <DiffusionPipeline Pipeline>
-  void accumulate(Pipeline& pipeline, const SamplerSchedule& schedule, Condition condition, SampleNoise noise, double share, NetworkCounts& counts, UpdateReport& report) {
-    const StepPlan& plan = report.plan;
+  PlanContext context() const { return {.num_steps = options_.sampler.num_steps, .update = state_.updates}; }
+  bool exploring() const {
+    if constexpr (requires { exploration_.active(context()); }) return exploration_.active(context());
+    else return true;
+  }
+  std::vector<double> plain_scales(int num_steps) const { return std::vector<double>(static_cast<std::size_t>(num_steps), sampler_.guidance()); }
+  static void add_counts(UpdateReport& report, const NetworkCounts& counts) {
+    report.forwards += counts.forwards, report.backwards += counts.backwards;
+    report.forward_samples += counts.forward_samples, report.backward_samples += counts.backward_samples;
+  }
+
+  // ---- direct gradients
+
+  template <DiffusionPipeline Pipeline, Optimizer Optim>
+  UpdateReport direct_update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
+    check_prompts(prompts);
+    bind_clip(pipeline);
+    const Meter meter;
+    ConfiguredPipeline<Pipeline> configured(pipeline, options_.engine);
+    const SamplerSchedule schedule = sampler_.schedule(pipeline.noise_schedule());
+    UpdateReport report;
+    report.update = state_.updates + 1;
+    report.plan = plan_steps(schedule, rng);
+    const auto batch = static_cast<std::int64_t>(prompts.size());
+    const SampleNoise noise = SampleNoise::draw(batch, rng);
+    const Condition plain = pipeline.encode(prompts), condition = exploring() ? exploration_.condition(plain, rng) : plain;
     const std::vector<double> guidance = guidance_scales(schedule.num_steps());
-    const int scored = (plan.trained.empty() ? 0 : 1) + plan.replicas;  // pictures of each sample that the loss is averaged over
-    const double part = share / scored;
-    Trajectory trajectory;
-    {
-      RetainedCalls retained = retention(plan);
-      RetainedCalls* const kept = options_.engine.memory == Memory::retain ? &retained : nullptr;
-      trajectory = rollout(pipeline, schedule, plan, std::move(condition), guidance, noise, counts, {.retained = kept});
-      if (!plan.trained.empty()) differentiate(pipeline, trajectory, noise, part, kept, counts, report);
+    optimizer.zero_grad();
+    NetworkCounts counts;
+    try {
+      const DirectUpdate direct(reward_, gradient_stop_, objective_, regularizer_, options_.engine);
+      const std::int64_t micro = options_.engine.micro_batch > 0 ? std::min<std::int64_t>(options_.engine.micro_batch, batch) : batch;
+      for (std::int64_t start = 0; start < batch && report.skip_reason.empty(); start += micro) {
+        const std::int64_t size = std::min(micro, batch - start);
+        direct.accumulate(configured, schedule, condition.narrow(start, size), guidance, noise.narrow(start, size), static_cast<double>(size) / static_cast<double>(batch), counts, report);
+      }
+      if (!regularizer_alternates(regularizer_, pipeline) && report.skip_reason.empty()) accumulate_own_loss(regularizer_, pipeline, rng, counts, report);
+      if (report.skip_reason.empty()) {
+        report.gradient_norm = guarded_step(optimizer, options_.engine.gradient_clip);
+        if (!std::isfinite(report.gradient_norm)) report.skip_reason = "the gradient of the parameters is not finite";
+        else report.optimizer_steps = 1;
+      }
+      conclude(optimizer, report);
+      own_step(pipeline, optimizer, rng, counts, report);
+    } catch (...) {
+      optimizer.zero_grad();
+      throw;
     }
-    for (int i = 0; i < plan.replicas && report.skip_reason.empty(); ++i) {
-      RetainedCalls retained = retention(replica_plan(schedule.num_steps()));
-      RetainedCalls* const kept = options_.engine.memory == Memory::retain ? &retained : nullptr;
-      const Trajectory replica = renoised(pipeline, schedule, trajectory.clean, trajectory.condition, guidance, noise, counts, kept);
-      differentiate(pipeline, replica, noise, part, kept, counts, report);
-    }
+    add_counts(report, counts);
+    meter.write(report);
+    return report;
   }
 
-  RetainedCalls retention(const StepPlan& plan) const {
-    return {[this, plan](int k) { return enters_input(gradient_stop_, plan, k); }};
+  StepPlan plan_steps(const SamplerSchedule& schedule, Rng& rng) const {
+    const StepPlan plan = steps_.plan({schedule.num_steps(), state_.updates}, rng);
+    check_plan(plan, schedule.num_steps());
+    REWARD_TUNER_CHECK(!kSamples || (!plan.jumps && plan.replicas == 0 && plan.weights.empty()), "[RewardTuner] ", Objective::kName,
+                       " wants rollouts that run to the end, with steps of equal weight; found the plan ", plan);
+    REWARD_TUNER_CHECK(kSurrogate != Surrogate::kLogProb || !stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ", Objective::kName,
+                       " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps ", plan);
+    return plan;
   }
 
-  /// Scores one trajectory and adds its gradients; its losses weigh `share` of the update's.
-  template <DiffusionPipeline Pipeline>
-  void differentiate(Pipeline& pipeline, const Trajectory& trajectory, const SampleNoise& noise, double share, RetainedCalls* retained, NetworkCounts& counts, UpdateReport& report) {
-    const double each = share / static_cast<double>(trajectory.clean.size(0));
-    const RewardGradient scored = reward_gradient(pipeline, reward_, trajectory.clean, trajectory.condition.prompts, noise.seeds(),
-                                                  [this](const Tensor& rewards) { return objective_.losses(rewards); }, options_.engine.decode_batch);
-    report.reward += each * scored.reward;
-    report.loss += each * scored.loss;
-    for (const auto& [name, sum] : scored.components) report.components[name] += each * sum;
-    if (!scored.skip_reason.empty()) {
-      report.skip_reason = scored.skip_reason;
-      return;
-    }
-    const SweepResult sweep = adjoint_sweep(pipeline, trajectory, each * scored.gradient, gradient_stop_, regularizer_, counts,
-                                            {.replay_batch = options_.engine.replay_batch, .retained = retained, .batch_share = share});
-    report.regularizer += sweep.regularizer;
-    report.loss += sweep.regularizer;
-  }
-
-  template <DiffusionPipeline Pipeline>
-  bool regularizer_alternates() const {
-    if constexpr (HasOwnLoss<Regularizer, Pipeline>) return regularizer_.alternates();
-    else return false;
-  }
-
-  /// Adds the gradients of the regularizer's own loss. False if it has none.
-  template <DiffusionPipeline Pipeline>
-  bool accumulate_own_loss([[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Rng& rng, [[maybe_unused]] NetworkCounts& counts, [[maybe_unused]] UpdateReport& report) {
-    if constexpr (HasOwnLoss<Regularizer, Pipeline>) {
-      const torch::AutoGradMode grad(true);
-      const Tensor loss = regularizer_.own_loss(pipeline, rng);
-      if (!loss.defined()) return false;
-      ++counts.forwards;
-      ++counts.backwards;
-      report.regularizer += loss.template item<double>();
-      report.loss += loss.template item<double>();
-      torch::autograd::backward({loss}, {});
-      return true;
-    } else {
-      return false;
-    }
-  }
-
-  /// Clips and steps, or skips.
+  /// Counts the update; a skipped one leaves no gradients behind.
   template <Optimizer Optim>
-  void finish(Optim& optimizer, UpdateReport& report) {
-    const torch::NoGradGuard no_grad;
-    if (report.skip_reason.empty()) {
-      report.gradient_norm = clip_gradients(optimizer, options_.engine.gradient_clip);
-      REWARD_TUNER_CHECK(report.gradient_norm >= 0 || std::isnan(report.gradient_norm),
-                         "[RewardTuner] no parameter of the optimizer received a gradient: it must hold tensors of this pipeline (Lora::parameters())");
-      if (!std::isfinite(report.gradient_norm)) report.skip_reason = "the gradient of the parameters is not finite";
-    }
+  void conclude(Optim& optimizer, UpdateReport& report) {
     ++state_.updates;
     if (!report.skip_reason.empty()) {
       report.skipped = true;
@@ -260,22 +290,104 @@ class RewardTuner {
       REWARD_TUNER_CHECK(state_.skipped_in_a_row < options_.engine.max_skipped_in_a_row, "[RewardTuner] ", state_.skipped_in_a_row, " updates in a row were skipped because ",
                          report.skip_reason, "; parameters are as before the first of them");
     } else {
-      optimizer.step();
       state_.skipped_in_a_row = 0;
     }
     report.skipped_updates = state_.skipped;
   }
 
   /// The alternating regularizer's own step, left out if its gradient is not finite.
-  template <Optimizer Optim>
-  void step_alone(Optim& optimizer, UpdateReport& report) {
-    const torch::NoGradGuard no_grad;
-    if (std::isfinite(clip_gradients(optimizer, options_.engine.gradient_clip))) {
-      optimizer.step();
-      return;
-    }
+  template <DiffusionPipeline Pipeline, Optimizer Optim>
+  void own_step(Pipeline& pipeline, Optim& optimizer, Rng& rng, NetworkCounts& counts, UpdateReport& report) {
+    if (report.skipped || !regularizer_alternates(regularizer_, pipeline)) return;
     optimizer.zero_grad();
-    report.skip_reason = "the gradient of the regularizer's own step is not finite; the reward's step was made";
+    if (accumulate_own_loss(regularizer_, pipeline, rng, counts, report) && !std::isfinite(guarded_step(optimizer, options_.engine.gradient_clip)))
+      report.warning = "the gradient of the regularizer's own step is not finite; the reward's step was made";
+  }
+
+  // ---- rounds
+
+  std::int64_t samples_per_prompt() const {
+    if (const int wanted = objective_.options().round.samples_per_prompt; wanted > 0) return wanted;
+    if constexpr (requires { objective_.default_group(); }) return objective_.default_group();
+    if constexpr (requires { Advantage::kDefaultGroup; })
+      if (branching_.branches() == 1) return Advantage::kDefaultGroup;  // branches of a root can be compared with one another
+    return 1;
+  }
+  std::int64_t rows_at_once(std::int64_t kept) const {
+    if (const int rows = objective_.options().round.rows; rows > 0) return rows;
+    return options_.engine.micro_batch > 0 ? std::min<std::int64_t>(options_.engine.micro_batch, kept) : kept;
+  }
+
+  template <DiffusionPipeline Pipeline>
+  Transitions sample_round(Pipeline& pipeline, const SamplerSchedule& schedule, SamplingPlan plan, const Condition& condition, const std::vector<double>& guidance, const SampleNoise& noise,
+                           NetworkCounts& counts) const {
+    if constexpr (kSurrogate == Surrogate::kDenoising) {
+      plan.steps.trained = {};  // nothing of the path is needed
+      if (objective_.options().frozen) {
+        const auto scope = pipeline.reference_scope();
+        return sample_transitions(pipeline, schedule, plan, condition, guidance, noise, counts);
+      }
+    }
+    return sample_transitions(pipeline, schedule, plan, condition, guidance, noise, counts);
+  }
+
+  /// Lets the branching choose; fills the round's weights and pairs. Returns the kept samples, int64.
+  Tensor choose(Round& round, const std::vector<double>& advantages, int branches) const {
+    std::vector<std::int64_t> kept;
+    const auto add = [&](std::size_t sample, double weight) {
+      kept.push_back(static_cast<std::int64_t>(sample));
+      round.weights.push_back(advantages[sample] * weight);
+      return static_cast<std::int64_t>(kept.size()) - 1;
+    };
+    for (std::size_t root = 0; root < advantages.size(); root += static_cast<std::size_t>(branches)) {
+      const auto own = branching_.choose({advantages.begin() + static_cast<std::ptrdiff_t>(root), advantages.begin() + static_cast<std::ptrdiff_t>(root) + branches});
+      if constexpr (detail::wants_pairs<Objective>) {
+        if (own.size() != 2) continue;  // a preference needs both
+        const std::int64_t first = add(root + own[0].branch, own[0].weight), second = add(root + own[1].branch, own[1].weight);
+        const bool in_order = advantages[root + own[0].branch] >= advantages[root + own[1].branch];
+        round.pairs.emplace_back(in_order ? first : second, in_order ? second : first);
+      } else {
+        for (const BranchChoice& choice : own) add(root + choice.branch, choice.weight);
+      }
+    }
+    return without_idle(round, kept);
+  }
+  Tensor choose_weighted(Round& round, const std::vector<double>& weights) const {
+    std::vector<std::int64_t> kept;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] == 0) continue;
+      kept.push_back(static_cast<std::int64_t>(i));
+      round.weights.push_back(weights[i]);
+    }
+    return at::tensor(kept, at::kLong);
+  }
+  /// Nothing is kept if no advantage differs from 0: such a round has nothing to teach, and an optimizer step would only decay weights and moments.
+  Tensor without_idle(Round& round, std::vector<std::int64_t> kept) const {
+    if (std::all_of(round.weights.begin(), round.weights.end(), [](double w) { return w == 0; })) kept.clear(), round.weights.clear(), round.pairs.clear();
+    return at::tensor(kept, at::kLong);
+  }
+
+  /// The advantage of each row: the picture's, less a learned baseline where the objective has one. double [T][kept]
+  std::vector<std::vector<double>> row_advantages(const Round& round) const {
+    std::vector<std::vector<double>> rows(static_cast<std::size_t>(round.transitions.schedule.num_steps()));
+    for (const int k : round.transitions.steps) {
+      auto& row = rows[static_cast<std::size_t>(k)] = round.weights;
+      if constexpr (requires { objective_.value_baseline(); }) {
+        if (!objective_.value_baseline().enabled) continue;
+        const Tensor values = ValueBaseline::values(state_.tensors, ValueBaseline::features(round.transitions, k)).cpu();  // [kept]
+        for (std::size_t i = 0; i < row.size(); ++i) row[i] -= values.const_data_ptr<double>()[i];
+      }
+    }
+    return rows;
+  }
+  void fit_baseline([[maybe_unused]] const Round& round, [[maybe_unused]] Rng& rng) {
+    if constexpr (requires { objective_.value_baseline(); }) {
+      if (!objective_.value_baseline().enabled) return;
+      std::vector<Tensor> features;
+      for (const int k : round.transitions.steps) features.push_back(ValueBaseline::features(round.transitions, k));
+      const Tensor targets = at::tensor(round.weights, at::kDouble).to(features[0].device()).repeat({static_cast<std::int64_t>(features.size())});  // [K*kept]
+      ValueBaseline(objective_.value_baseline()).fit(state_.tensors, at::cat(features), targets, rng);
+    }
   }
 
   Options options_;
@@ -285,6 +397,8 @@ class RewardTuner {
   StepSelection steps_;
   Exploration exploration_;
   Objective objective_;
+  Advantage advantage_;
+  Branching branching_;
   Regularizer regularizer_;
   TunerState state_;
 };

@@ -1,0 +1,47 @@
+// Regularizers with a loss of their own, apart from the trained steps.
+#pragma once
+#include <torch/autograd.h>
+#include <torch/types.h>
+
+#include <concepts>
+
+#include <reward_tuner/backend/rng.hpp>
+#include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/tuner/update_report.hpp>
+
+namespace reward_tuner {
+
+/// A regularizer with a loss of its own: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an undefined tensor; `alternates()` says whether it gets an
+/// optimizer step of its own after the reward's.
+template <class R, class Pipeline>
+concept HasOwnLoss = requires(const R regularizer, Pipeline& pipeline, Rng& rng) {
+  { regularizer.own_loss(pipeline, rng) } -> std::same_as<Tensor>;
+  { regularizer.alternates() } -> std::convertible_to<bool>;
+};
+
+template <class Regularizer, DiffusionPipeline Pipeline>
+bool regularizer_alternates([[maybe_unused]] const Regularizer& regularizer, const Pipeline&) {
+  if constexpr (HasOwnLoss<Regularizer, Pipeline>) return regularizer.alternates();
+  else return false;
+}
+
+/// Adds the gradients of the regularizer's own loss. False if it has none.
+template <class Regularizer, DiffusionPipeline Pipeline>
+bool accumulate_own_loss([[maybe_unused]] const Regularizer& regularizer, [[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Rng& rng, [[maybe_unused]] NetworkCounts& counts,
+                         [[maybe_unused]] UpdateReport& report) {
+  if constexpr (HasOwnLoss<Regularizer, Pipeline>) {
+    const torch::AutoGradMode grad(true);
+    const Tensor loss = regularizer.own_loss(pipeline, rng);
+    if (!loss.defined()) return false;
+    ++counts.forwards;
+    ++counts.backwards;
+    report.regularizer += loss.template item<double>();
+    report.loss += loss.template item<double>();
+    torch::autograd::backward({loss}, {});
+    return true;
+  } else {
+    return false;
+  }
+}
+
+}  // namespace reward_tuner

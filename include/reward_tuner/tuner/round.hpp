@@ -1,0 +1,20 @@
+// A round of an objective that learns from samples: what was sampled, scored and kept, between sampling and training.
+#pragma once
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/tuner/update_report.hpp>
+
+namespace reward_tuner {
+
+/// Made by RewardTuner::sample and consumed by RewardTuner::train. The model may change in between: log-probabilities are those of the sampling.
+struct Round {
+  Transitions transitions;                                  ///< of the kept pictures
+  std::vector<double> weights;                              ///< [kept] advantage times the branch's weight; for a denoising objective its weight
+  std::vector<std::pair<std::int64_t, std::int64_t>> pairs; ///< for objectives on pairs: better and worse picture of a root
+  UpdateReport report;                                      ///< of the sampling
+};
+
+}  // namespace reward_tuner

@@ -1,0 +1,85 @@
+// Which policy plays which role in a RewardTuner, with the defaults; a contradiction is one sentence at compile time.
+#pragma once
+#include <type_traits>
+
+#include <reward_tuner/advantages/per_batch.hpp>
+#include <reward_tuner/branching/no_branching.hpp>
+#include <reward_tuner/core/explain.hpp>
+#include <reward_tuner/exploration/no_exploration.hpp>
+#include <reward_tuner/gradient_stop/stop_input.hpp>
+#include <reward_tuner/objectives/direct_gradient.hpp>
+#include <reward_tuner/regularizers/no_regularizer.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
+#include <reward_tuner/step_selection/all_steps.hpp>
+#include <reward_tuner/step_selection/spread_steps.hpp>
+
+namespace reward_tuner::detail {
+
+/// The given objective, or the default for one whose mistake was explained.
+template <class Given>
+using usable_objective = std::conditional_t<require::options<Given> && require::surrogate_trait<Given>, Given, DirectGradient>;
+
+/// Whether an objective is one on pairs of pictures.
+template <class Objective>
+inline constexpr bool wants_pairs = requires { requires Objective::kPairs; };
+
+/// The policies by role. Defaults: Ddim, StopInput, NoExploration, DirectGradient, NoRegularizer, PerBatch, NoBranching; SpreadSteps with DirectGradient, else AllSteps.
+template <Policy... Policies>
+struct TunerPolicies {
+  template <class Role>
+  static constexpr int count = count_role<Role, Policies...>;
+  static_assert(count<RewardRole> == 1, "[RewardTuner] needs exactly one RewardPolicy; combine several with WeightedSum<...>");
+  static_assert(count<SamplerRole> <= 1, "[RewardTuner] two SamplerPolicies given; name one");
+  static_assert(count<GradientStopRole> <= 1, "[RewardTuner] two GradientStopPolicies given; name one");
+  static_assert(count<StepSelectionRole> <= 1, "[RewardTuner] two StepSelectionPolicies given; name one");
+  static_assert(count<ExplorationRole> <= 1, "[RewardTuner] two ExplorationPolicies given; name one");
+  static_assert(count<ObjectiveRole> <= 1, "[RewardTuner] two ObjectivePolicies given; name one");
+  static_assert(count<AdvantageRole> <= 1, "[RewardTuner] two AdvantagePolicies given; name one");
+  static_assert(count<BranchingRole> <= 1, "[RewardTuner] two BranchingPolicies given; name one");
+  static_assert(count<RegularizerRole> <= 1, "[RewardTuner] two RegularizerPolicies given; name one");
+  static constexpr int known = count<RewardRole> + count<SamplerRole> + count<GradientStopRole> + count<StepSelectionRole> + count<ExplorationRole> + count<ObjectiveRole> +
+                               count<AdvantageRole> + count<BranchingRole> + count<RegularizerRole>;
+  static_assert(known == sizeof...(Policies), "[RewardTuner] a policy names a Role that RewardTuner does not know");
+
+  using GivenObjective = policy_for<ObjectiveRole, DirectGradient, Policies...>;
+  using Objective = usable_objective<GivenObjective>;
+  static constexpr Surrogate kSurrogate = Objective::kSurrogate;
+  static constexpr bool kSamples = kSurrogate != Surrogate::kReward;  // learns from samples and their rewards
+  using DefaultSteps = std::conditional_t<kSamples, AllSteps, SpreadSteps>;
+
+  using Reward = policy_for<RewardRole, NoReward, Policies...>;
+  using Sampler = usable<policy_for<SamplerRole, Ddim, Policies...>, Ddim>;
+  using GradientStop = usable<policy_for<GradientStopRole, StopInput, Policies...>, StopInput>;
+  using StepSelection = usable<policy_for<StepSelectionRole, DefaultSteps, Policies...>, DefaultSteps>;
+  using Exploration = usable<policy_for<ExplorationRole, NoExploration, Policies...>, NoExploration>;
+  using Advantage = usable<policy_for<AdvantageRole, PerBatch, Policies...>, PerBatch>;
+  using Branching = usable<policy_for<BranchingRole, NoBranching, Policies...>, NoBranching>;
+  using Regularizer = usable<policy_for<RegularizerRole, NoRegularizer, Policies...>, NoRegularizer>;
+
+  // At class scope, so that a mistake prints its sentence and nothing else.
+  static_assert(ExplainReward<Reward>::value && ExplainSampler<policy_for<SamplerRole, Ddim, Policies...>>::value &&
+                ExplainGradientStop<policy_for<GradientStopRole, StopInput, Policies...>>::value && ExplainStepSelection<policy_for<StepSelectionRole, DefaultSteps, Policies...>>::value &&
+                ExplainExploration<policy_for<ExplorationRole, NoExploration, Policies...>>::value && ExplainObjective<GivenObjective>::value &&
+                ExplainAdvantage<policy_for<AdvantageRole, PerBatch, Policies...>>::value && ExplainBranching<policy_for<BranchingRole, NoBranching, Policies...>>::value &&
+                ExplainRegularizer<policy_for<RegularizerRole, NoRegularizer, Policies...>>::value);
+  static_assert(kSamples || !requires { requires !Reward::kDifferentiable; }, "[DirectGradient] needs a differentiable reward; this one is a black box");
+  static_assert(kSamples || count<AdvantageRole> == 0, "[RewardTuner] an AdvantagePolicy has no meaning with DirectGradient, which differentiates the reward itself");
+  static_assert(kSamples || count<BranchingRole> == 0, "[RewardTuner] a BranchingPolicy has no meaning with DirectGradient, which differentiates the reward itself");
+  static_assert(!kSamples || count<GradientStopRole> == 0,
+                "[RewardTuner] a GradientStopPolicy has no meaning with ClippedRatio, Reinforce, KlRegularised, Preference or RewardWeighted, which do not differentiate the reward");
+  static_assert(kSurrogate != Surrogate::kLogProb || requires { requires Sampler::kStochastic; },
+                "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
+  static_assert(kSurrogate != Surrogate::kDenoising || (count<AdvantageRole> == 0 && count<BranchingRole> == 0 && count<StepSelectionRole> == 0),
+                "[RewardTuner] RewardWeighted weighs pictures by their rewards: an AdvantagePolicy, a BranchingPolicy or a StepSelectionPolicy has no meaning with it");
+  static_assert(!wants_pairs<Objective> || count<BranchingRole> == 1, "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
+};
+
+/// Options of a role that has no meaning: nothing can be set.
+struct NoOptions {};
+/// Stands for such a role.
+struct Unused {
+  using Options = NoOptions;
+  explicit Unused(NoOptions = {}) {}
+};
+
+}  // namespace reward_tuner::detail

@@ -1,0 +1,263 @@
+// Whole rounds of the objectives that learn from samples: ratios, costs, branches, guards, micro-batches and what a tuner remembers.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/backend/adamw.hpp>
+#include <reward_tuner/methods/b2_diffurl.hpp>
+#include <reward_tuner/methods/ddpo.hpp>
+#include <reward_tuner/methods/dpo.hpp>
+#include <reward_tuner/methods/dpok.hpp>
+#include <reward_tuner/methods/grpo.hpp>
+#include <reward_tuner/methods/policy_gradient.hpp>
+#include <reward_tuner/methods/reward_weighted.hpp>
+#include <reward_tuner/regularizers/kl_to_reference.hpp>
+#include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/step_selection/random_steps.hpp>
+
+#include <tests/reference/toy_pipeline.hpp>
+
+namespace round_test {
+namespace {
+
+using namespace reward_tuner;
+using namespace reward_tuner::reference;
+
+const std::vector<std::string> kPrompts = {"a red circle", "two blue squares", "a star", "a green moon"};
+
+/// Brightness as a black box.
+auto brightness() {
+  return black_box([](const Tensor& images) { return images.mean({1, 2, 3}); });
+}
+auto constant() {
+  return black_box([](const Tensor& images) { return at::full({images.size(0)}, 0.3, images.options()); });
+}
+
+std::vector<Tensor> copies(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> out;
+  for (const Tensor& t : tensors) out.push_back(t.detach().clone());
+  return out;
+}
+bool bit_equal(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Tensor& x, const Tensor& y) { return x.equal(y); });
+}
+double distance(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) difference += (a[i] - b[i]).square().sum().item<double>(), size += b[i].square().sum().item<double>();
+  return std::sqrt(difference / size);
+}
+
+struct Tuned {
+  std::vector<Tensor> parameters;
+  UpdateReport report;
+  TunerState state;
+};
+
+template <class Tuner>
+Tuned tune(Tuner tuner, ToyOptions toy = {}, int updates = 1, std::uint64_t seed = 5) {
+  ToyPipeline pipeline(toy);
+  pipeline.disturb(8, 0.05);
+  AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
+  Rng rng(seed);
+  UpdateReport report;
+  for (int i = 0; i < updates; ++i) report = tuner.update(pipeline, optimizer, kPrompts, rng);
+  return {copies(pipeline.parameters()), report, tuner.state()};
+}
+
+}  // namespace
+}  // namespace round_test
+
+TEST_CASE("the first ratio is 1 within 1e-6 in float for every cut of batch and rows") {
+  using namespace round_test;
+  for (const int micro : {0, 1, 3})
+    for (const int rows : {0, 1, 5, 64})
+      for (const double guidance : {1.0, 5.0}) {
+        const auto tuned = tune(make<DDPO>(brightness(), {.sampler = {.num_steps = 10, .guidance = guidance}, .objective = {.round = {.rows = rows}}, .engine = {.micro_batch = micro}}),
+                                {.side = 16, .width = 16, .dtype = at::kFloat});
+        CHECK(tuned.report.ratio_deviation <= 1e-6);
+        CHECK(tuned.report.warning.empty());
+        CHECK(tuned.report.clip_fraction == 0);
+        CHECK(tuned.report.optimizer_steps == 1);
+      }
+}
+
+TEST_CASE("a round's result does not depend on how it is cut into network calls") {
+  using namespace round_test;
+  const auto tuner = [](int micro, int rows) {
+    return make<DDPO, KlToReference>(brightness(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .objective = {.round = {.samples_per_prompt = 2, .updates_per_epoch = 2, .rows = rows}},
+                                                    .regularizer = {.weight = 0.3}, .engine = {.micro_batch = micro, .decode_batch = micro}});
+  };
+  const auto whole = tune(tuner(0, 0), {}, 2);
+  for (const auto& [micro, rows] : std::vector<std::pair<int, int>>{{1, 1}, {3, 7}, {0, 1000}}) {
+    const auto cut = tune(tuner(micro, rows), {}, 2);
+    CHECK(distance(cut.parameters, whole.parameters) < 1e-12);
+    CHECK(cut.report.loss == doctest::Approx(whole.report.loss).epsilon(1e-9));
+    CHECK(cut.report.forward_samples == whole.report.forward_samples);
+  }
+}
+
+TEST_CASE("network calls are those on paper, and a window costs n/T of them") {
+  using namespace round_test;
+  const int T = 8, B = 4;
+  const auto ddpo = tune(make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0}, .objective = {.round = {.epochs = 2}}})).report;
+  CHECK(ddpo.pictures == B);
+  CHECK(ddpo.kept == B);
+  CHECK(ddpo.forward_samples == B * T + 2 * B * T);  // sampled once, trained in two passes
+  CHECK(ddpo.backward_samples == 2 * B * T);
+  const auto ddpm = tune(make<DDPO, Ddpm>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0}})).report;
+  CHECK(ddpm.backward_samples == B * (T - 1));  // the last step of DDPM has no noise, hence no density
+  const auto some = tune(make<DDPO, RandomSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 3}})).report;
+  CHECK(some.backward_samples == B * 3);
+
+  const int branches = 3, n = 3;
+  const auto b2 = tune(make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0}, .steps = {.initial = n}, .branching = {.num_branches = branches, .threshold = 0.5}})).report;
+  CHECK(b2.pictures == B * branches);
+  CHECK(b2.forward_samples == B * (T - n) + B * branches * n + b2.kept * n);  // prefixes once a root, then all branches, then the kept ones
+  CHECK(b2.backward_samples == b2.kept * n);
+  CHECK(b2.kept > 0);
+  CHECK(b2.kept <= 2 * B);
+}
+
+TEST_CASE("branches of a root share their prefix bit for bit and differ after the fork") {
+  using namespace round_test;
+  ToyPipeline pipeline({.dtype = at::kFloat});
+  auto tuner = make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = 6}, .steps = {.initial = 2}, .branching = {.num_branches = 4, .threshold = 0}});
+  Rng rng(1);
+  const Round round = tuner.sample(pipeline, {"a star"}, rng);
+  REQUIRE(round.transitions.size() >= 1);
+  REQUIRE(round.transitions.steps == std::vector<int>{4, 5});
+  const SamplerSchedule schedule = tuner.sampler().schedule(pipeline.noise_schedule());
+  NetworkCounts counts;
+  const auto all = sample_transitions(pipeline, schedule, {.steps = round.report.plan, .branches = 4}, pipeline.encode({"a star", "a moon"}), std::vector<double>(6, 7.5), SampleNoise({11, 12}), counts);
+  REQUIRE(all.size() == 8);
+  for (const std::int64_t root : {0, 4})
+    for (std::int64_t branch = 1; branch < 4; ++branch) {
+      CHECK(all.latents[4][root].equal(all.latents[4][root + branch]));
+      CHECK_FALSE(all.latents[5][root].equal(all.latents[5][root + branch]));
+      CHECK_FALSE(all.clean[root].equal(all.clean[root + branch]));
+    }
+  CHECK_FALSE(all.latents[4][0].equal(all.latents[4][4]));
+}
+
+TEST_CASE("a sampler without noise is a named error") {
+  using namespace round_test;
+  ToyPipeline pipeline;
+  AdamW optimizer(pipeline.parameters());
+  Rng rng(1);
+  auto tuner = make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = 5, .eta = 0.0}});
+  CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng), doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise"), Error);
+  CHECK(make<DDPO, Ddim>(brightness()).options().sampler.eta == 1.0);  // unset: noise
+}
+
+TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {
+  using namespace round_test;
+  const auto check = [](auto tuner) {
+    ToyPipeline pipeline;
+    AdamW optimizer(pipeline.parameters(), {.weight_decay = 0.1});
+    const auto before = copies(pipeline.parameters());
+    Rng rng(1);
+    const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
+    CHECK_FALSE(report.skipped);
+    CHECK(report.kept == 0);
+    CHECK(report.optimizer_steps == 0);
+    CHECK(report.reward == doctest::Approx(0.3));
+    CHECK(std::isfinite(report.loss));
+    CHECK(bit_equal(pipeline.parameters(), before));
+  };
+  check(make<DDPO>(constant(), {.sampler = {.num_steps = 4}}));
+  check(make<GRPO>(constant(), {.sampler = {.num_steps = 4}}));
+  check(make<DPO>(constant(), {.sampler = {.num_steps = 4}}));
+  check(make<B2DiffuRL>(constant(), {.sampler = {.num_steps = 4}}));
+  check(make<DPOK>(constant(), {.sampler = {.num_steps = 4}}));
+}
+
+TEST_CASE("a reward that is not finite skips the update, and nothing moves") {
+  using namespace round_test;
+  ToyPipeline pipeline;
+  AdamW optimizer(pipeline.parameters());
+  const auto before = copies(pipeline.parameters());
+  Rng rng(1);
+  auto tuner = make<DDPO>(black_box([](const Tensor& images) { return images.mean({1, 2, 3}) * std::numeric_limits<double>::quiet_NaN(); }), {.sampler = {.num_steps = 4}});
+  const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
+  CHECK(report.skipped);
+  CHECK(report.skip_reason == "the reward is not finite");
+  CHECK(tuner.state().skipped == 1);
+  CHECK(bit_equal(pipeline.parameters(), before));
+}
+
+TEST_CASE("several passes and steps move the ratio, and the clip range counts") {
+  using namespace round_test;
+  const auto report = tune(make<DDPO>(brightness(), {.sampler = {.num_steps = 6}, .objective = {.clip = 1e-6, .round = {.epochs = 3, .updates_per_epoch = 2}}})).report;
+  CHECK(report.optimizer_steps == 6);
+  CHECK(report.ratio_deviation < 1e-10);  // of the first step alone
+  CHECK(report.clip_fraction > 0.3);
+  CHECK(report.policy_change > 0);
+  const auto steps = tune(make<DDPO, RandomSteps>(brightness(), {.sampler = {.num_steps = 6}, .steps = {.num_trained = 3}, .objective = {.round = {.step_per_timestep = true}}})).report;
+  CHECK(steps.optimizer_steps == 3);
+}
+
+TEST_CASE("what a tuner remembers decides its next round: a state put into a fresh tuner continues bit for bit") {
+  using namespace round_test;
+  const auto check = [](auto fresh) {
+    const auto run = [&](bool interrupted) {
+      ToyPipeline pipeline;
+      AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
+      Rng rng(3);
+      auto tuner = fresh();
+      for (int i = 0; i < 4; ++i) {
+        if (interrupted && i == 2) {
+          auto other = fresh();
+          other.load_state(tuner.state());
+          CHECK(other.state() == tuner.state());
+          tuner = other;
+        }
+        tuner.update(pipeline, optimizer, kPrompts, rng);
+      }
+      return std::pair(copies(pipeline.parameters()), tuner.state());
+    };
+    const auto whole = run(false), resumed = run(true);
+    CHECK(bit_equal(whole.first, resumed.first));
+    CHECK(whole.second == resumed.second);
+  };
+  check([] { return make<DDPO>(brightness(), {.sampler = {.num_steps = 4}, .advantage = {.min_count = 2}}); });
+  check([] { return make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = 6}, .steps = {.initial = 2, .rounds = 4}}); });
+  check([] { return make<DPOK>(brightness(), {.sampler = {.num_steps = 4}}); });
+  CHECK(tune(make<DPOK>(brightness(), {.sampler = {.num_steps = 4}})).state.tensors.size() == 6 + 18);
+}
+
+TEST_CASE("reward-weighted rounds: the frozen network's pictures, or the best of the present one's") {
+  using namespace round_test;
+  const auto frozen = tune(make<RewardWeightedTraining>(brightness(), {.sampler = {.num_steps = 4}})).report;
+  CHECK(frozen.pictures == 4);
+  CHECK(frozen.kept == 3);  // the worst weighs 0
+  CHECK(frozen.forward_samples == 4 * 4 + 3);
+  CHECK(frozen.optimizer_steps == 1);
+  CHECK(frozen.loss > 0);
+  const auto raft = tune(make<RewardWeightedTraining>(brightness(), {.sampler = {.num_steps = 4}, .objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 2}})).report;
+  CHECK(raft.pictures == 4 * 8);
+  CHECK(raft.kept == 4);
+  CHECK(raft.backward_samples == 4 * 2);
+}
+
+TEST_CASE("preferences come in pairs of one root, the better one first") {
+  using namespace round_test;
+  ToyPipeline pipeline;
+  auto tuner = make<DPO>(brightness(), {.sampler = {.num_steps = 4}, .branching = {.num_branches = 2}});
+  Rng rng(2);
+  const Round round = tuner.sample(pipeline, kPrompts, rng);
+  CHECK(round.report.pictures == 8);
+  REQUIRE(round.pairs.size() == 4);
+  for (const auto& [better, worse] : round.pairs) {
+    const auto value = [&](std::int64_t i) { return pipeline.decode(round.transitions.clean.narrow(0, i, 1)).mean().item<double>(); };
+    CHECK(value(better) > value(worse));
+    CHECK(round.transitions.condition.prompts[static_cast<std::size_t>(better)] == round.transitions.condition.prompts[static_cast<std::size_t>(worse)]);
+    CHECK(round.transitions.latents[0][better].equal(round.transitions.latents[0][worse]));
+  }
+}
