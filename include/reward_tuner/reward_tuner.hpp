@@ -75,6 +75,7 @@
 #include <reward_tuner/gradient_stop/stop_input.hpp>
 
 #include <reward_tuner/step_selection/all_steps.hpp>
+#include <reward_tuner/step_selection/backward_window.hpp>
 #include <reward_tuner/step_selection/last_steps.hpp>
 #include <reward_tuner/step_selection/late_jump.hpp>
 #include <reward_tuner/step_selection/noised_tail.hpp>
@@ -110,6 +111,15 @@
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
 #include <reward_tuner/objectives/direct_gradient.hpp>
+
+#include <reward_tuner/advantages/history.hpp>
+#include <reward_tuner/advantages/moments.hpp>
+#include <reward_tuner/advantages/per_batch.hpp>
+#include <reward_tuner/advantages/per_group.hpp>
+#include <reward_tuner/advantages/per_prompt.hpp>
+
+#include <reward_tuner/branching/best_and_worst.hpp>
+#include <reward_tuner/branching/no_branching.hpp>
 
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/regularizers/no_regularizer.hpp>

@@ -1,0 +1,63 @@
+// What every advantage shares: the check of its input, means and variances, and the clamp.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <map>
+#include <string_view>
+#include <vector>
+
+#include <reward_tuner/core/advantage_input.hpp>
+#include <reward_tuner/core/check.hpp>
+
+namespace reward_tuner::detail {
+
+/// Throws unless there is one prompt and one group a reward, and every reward is finite. `name` is the policy's.
+inline void check_rewards(std::string_view name, const AdvantageInput& input) {
+  const std::size_t n = input.rewards.size();
+  REWARD_TUNER_CHECK(input.prompts.size() == n && input.groups.size() == n, "[", name, "] wanted a prompt and a group for each of ", n, " rewards, found ", input.prompts.size(),
+                     " prompts and ", input.groups.size(), " groups");
+  for (std::size_t i = 0; i < n; ++i)
+    REWARD_TUNER_CHECK(std::isfinite(input.rewards[i]), "[", name, "] wanted finite rewards, found ", input.rewards[i], " for picture ", i, ", \"", input.prompts[i], '"');
+}
+
+inline void check_scaling(std::string_view name, double epsilon, double clamp) {
+  REWARD_TUNER_CHECK(std::isfinite(epsilon) && epsilon > 0, "[", name, "] epsilon must be > 0, found ", epsilon);
+  REWARD_TUNER_CHECK(std::isfinite(clamp) && clamp >= 0, "[", name, "] clamp must be >= 0 (0: none), found ", clamp);
+}
+
+/// long double, whose exponents hold the square of every double: finite rewards give finite advantages.
+struct Moments {
+  long double mean = 0;
+  long double variance = 0;
+  long double deviation() const { return std::sqrt(variance); }
+};
+
+/// Mean and variance, the sum of squares divided by n, or by n - 1 if `unbiased` (0 for a single value). Equal values give themselves and exactly 0, because
+/// differences from the smallest are summed; the order of the values does not change a bit, because they are sorted.
+inline Moments moments(std::vector<double> values, bool unbiased = false) {
+  if (values.empty()) return {};
+  std::ranges::sort(values);
+  const long double n = static_cast<long double>(values.size()), smallest = values.front();
+  long double sum = 0, squares = 0;
+  for (const double r : values) sum += r - smallest;
+  const long double mean = smallest + sum / n;
+  for (const double r : values) squares += (r - mean) * (r - mean);
+  return {mean, unbiased ? squares / std::max(n - 1, 1.0L) : squares / n};
+}
+
+/// (r - mean)/divisor within +-clamp; 0 does not clamp.
+inline double standardised_reward(double r, long double mean, long double divisor, double clamp) {
+  const double a = static_cast<double>((r - mean) / divisor);
+  return clamp > 0 ? std::clamp(a, -clamp, clamp) : a;
+}
+
+/// The rewards of each key, in the order of the pictures.
+template <class Key>
+std::map<Key, std::vector<double>> rewards_by(const std::vector<Key>& keys, const std::vector<double>& rewards) {
+  std::map<Key, std::vector<double>> by;
+  for (std::size_t i = 0; i < keys.size(); ++i) by[keys[i]].push_back(rewards[i]);
+  return by;
+}
+
+}  // namespace reward_tuner::detail

@@ -1,0 +1,54 @@
+// B2-DiffuRL's backward progressive training: the last steps first, and more and more of them.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <string_view>
+#include <vector>
+
+#include <reward_tuner/backend/rng.hpp>
+#include <reward_tuner/core/concepts.hpp>
+
+namespace reward_tuner {
+
+struct BackwardWindowOptions {
+  int initial = 0;   ///< n_init, last steps trained in the first round, 1..T; 0: round(0.7*T), the share in B2-DiffuRL's code (14 of 20)
+  int rounds = 100;  ///< R, updates after which all T steps are trained, >= 1; the planned number of updates (B2-DiffuRL's code: 100)
+};
+
+/// S = {1, .., n_r} in the paper's clock, n_r = min(T, n_init + floor((T - n_init + 1)*r/R)) after r updates (B2-paper, appendix D.1, with the rounding of its code: each length
+/// lasts R/(T - n_init + 1) rounds, T among them).
+class BackwardWindow {
+ public:
+  using Role = StepSelectionRole;
+  using Options = BackwardWindowOptions;
+  static constexpr std::string_view kName = "backward_window";
+
+  explicit BackwardWindow(BackwardWindowOptions options = {}) : options_(options) {
+    REWARD_TUNER_CHECK(options_.initial >= 0, "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, found ", options_.initial);
+    REWARD_TUNER_CHECK(options_.rounds >= 1, "[BackwardWindow] rounds must be >= 1, found ", options_.rounds);
+  }
+  const BackwardWindowOptions& options() const { return options_; }
+
+  void check(int num_steps) const {
+    REWARD_TUNER_CHECK(options_.initial <= num_steps, "[BackwardWindow] initial must be at most the sampler's ", num_steps, " steps, found ", options_.initial);
+  }
+
+  StepPlan plan(const PlanContext& context, Rng&) const {
+    const int T = context.num_steps;
+    const int initial = options_.initial > 0 ? options_.initial : static_cast<int>(std::lround(0.7 * T));  // 1 for T = 1
+    const std::int64_t r = std::clamp<std::int64_t>(context.update, 0, options_.rounds);
+    const int n = static_cast<int>(std::min<std::int64_t>(T, initial + (T - initial + 1) * r / options_.rounds));
+    StepPlan plan{.last = T - 1, .jumps = false, .trained = std::vector<int>(static_cast<std::size_t>(n))};
+    std::iota(plan.trained.begin(), plan.trained.end(), T - n);
+    return plan;
+  }
+
+ private:
+  BackwardWindowOptions options_;
+};
+static_assert(StepSelectionPolicy<BackwardWindow>);
+
+}  // namespace reward_tuner
