@@ -20,7 +20,7 @@ struct PerPromptOptions {
 };
 
 /// A_i = (r_i - mean)/(deviation + epsilon) with mean and population deviation of the latest `window` rewards of the prompt, this round's among them; while they are
-/// fewer than min_count, of all rewards of the round (Black et al. 2024, DDPO, section 5 and its code).
+/// fewer than min_count, of all rewards of the round (code of Black et al. 2024, DDPO, stat_tracking.py).
 /// A round with more than `window` pictures of a prompt counts all of them, where DDPO's code takes the last ones: the order of the pictures does not matter.
 /// Memory: the latest `window` rewards of every prompt ever seen.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite; the memory is untouched then.

@@ -18,7 +18,7 @@ struct BestAndWorstOptions {
   double negative_weight = 1;  ///< beta_2, factor on the others, >= 0 (B2-DiffuRL's code: 1)
 };
 
-/// + = argmax_k A_k if A_+ >= threshold, - = argmin_k A_k if A_- < -threshold, the first of equal ones (B2-paper, section 4.2, Eq. 5 and 6, and its code). Each is kept or not on
+/// + = argmax_k A_k if A_+ >= threshold, - = argmin_k A_k if A_- < -threshold, the first of equal ones (B2-paper, section 3.3, Eq. 5 and 6, and its code). Each is kept or not on
 /// its own account, so a root gives 0, 1 or 2 branches, + first; never the same branch twice, as no advantage passes both tests.
 /// Errors: a number of advantages other than num_branches, advantages that are not finite.
 class BestAndWorst {
