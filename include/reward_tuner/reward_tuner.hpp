@@ -153,6 +153,7 @@
 #include <reward_tuner/tuner/evaluation.hpp>
 #include <reward_tuner/tuner/evaluation_rewards.hpp>
 #include <reward_tuner/tuner/interrupt_guard.hpp>
+#include <reward_tuner/tuner/multi_task.hpp>
 #include <reward_tuner/tuner/optimizer_concept.hpp>
 #include <reward_tuner/tuner/optimizer_step.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
@@ -170,6 +171,7 @@
 #include <reward_tuner/tuner/trainer_options.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
+#include <reward_tuner/tuner/tuner_state_json.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 #include <reward_tuner/methods/alignprop.hpp>

@@ -82,7 +82,8 @@ TEST_CASE("a run folder is complete and its report says what happened") {
   const auto report = rt::read_json(folder / "report.json");
   for (const char* key : {"method", "reward", "model", "updates", "seed", "seconds", "before", "after", "sentinels", "network", "peak_tensor_bytes", "skipped_updates", "versions"})
     CHECK_MESSAGE(report.contains(key), key);
-  CHECK(report.size() == 13);
+  CHECK(report.size() == 14);
+  CHECK(report.at("reward_queries") > 0);
   for (const char* key : {"symmetry_error", "jpeg_error", "colour_accuracy", "shape_accuracy", "blank_share", "reward"}) {
     CHECK_MESSAGE(report.at("before").contains(key), key);
     CHECK_MESSAGE(report.at("after").contains(key), key);

@@ -1,6 +1,7 @@
 // What a model can do, measured on fixed (prompt, seed) pairs: metrics, sentinels and the pictures themselves.
 #pragma once
 #include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -52,6 +53,25 @@ struct Evaluation {
   double seconds = 0;                       ///< wall time
 };
 
+namespace detail {
+
+/// Rewards of whole groups see all pictures at once; a group is the pictures of one prompt.
+template <class Measure>
+void measure_groups(const std::vector<EvaluationReward>& rewards, const std::vector<EvaluationPair>& pairs, Evaluation& out, Measure measure) {
+  std::map<std::string, std::int64_t> number;
+  std::vector<std::int64_t> groups;
+  RewardInput input{.images = out.images, .prompts = {}};
+  for (const auto& pair : pairs) {
+    groups.push_back(number.emplace(pair.prompt, static_cast<std::int64_t>(number.size())).first->second);
+    input.prompts.push_back(pair.prompt);
+  }
+  input.group_ids = at::tensor(groups, at::kLong);
+  for (const auto& entry : rewards)
+    if (entry.reward.per_group()) measure(entry, input, out.metrics);
+}
+
+}  // namespace detail
+
 /// Makes every pair's picture by ordinary sampling with `sampler` and scores it with `rewards`. Changes nothing in the pipeline and draws from no
 /// stream but the pairs' own. Returns nothing if it was interrupted.
 template <DiffusionPipeline Pipeline, SamplerPolicy Sampler>
@@ -64,6 +84,12 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
   const SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
   Evaluation out;
   std::vector<Tensor> images;
+  const auto measure = [&](const EvaluationReward& entry, const RewardInput& input, std::map<std::string, double>& means) {  // the first reward to report a name has it
+    const RewardResult result = entry.reward.score(input);
+    const auto add = [&](const std::string& key, const Tensor& values) { means.emplace(key, values.to(at::kDouble).mean().template item<double>()); };
+    if (!entry.name.empty()) add(entry.name, result.values);
+    for (const auto& [key, values] : result.components) add(metric_name(key), values);
+  };
   for (std::size_t start = 0; start < pairs.size(); start += static_cast<std::size_t>(options.batch)) {
     if (options.interrupted && options.interrupted()) return std::nullopt;
     const std::size_t end = std::min(pairs.size(), start + static_cast<std::size_t>(options.batch));
@@ -75,17 +101,14 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
     const Tensor clean = rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(prompts), guidance, noise, out.network).clean;  // [B,C,h,w]
     const RewardInput input{.images = pipeline.decode(clean), .prompts = prompts, .latents = clean};
     const double share = static_cast<double>(end - start) / static_cast<double>(pairs.size());
-    std::map<std::string, double> means;  // the first reward to report a name has it
-    for (const auto& [name, reward] : rewards) {
-      const RewardResult result = reward.score(input);
-      const auto add = [&](const std::string& key, const Tensor& values) { means.emplace(key, values.to(at::kDouble).mean().template item<double>()); };
-      if (!name.empty()) add(name, result.values);
-      for (const auto& [key, values] : result.components) add(metric_name(key), values);
-    }
+    std::map<std::string, double> means;
+    for (const auto& entry : rewards)
+      if (!entry.reward.per_group()) measure(entry, input, means);
     for (const auto& [key, mean] : means) out.metrics[key] += share * mean;
     images.push_back(input.images.to(at::kCPU, at::kFloat).clamp(0, 1));
   }
   out.images = at::cat(images);  // [N,3,H,W]
+  detail::measure_groups(rewards, pairs, out, measure);
   out.sentinels = sentinels(out.images);
   out.metrics.emplace("blank_share", out.sentinels.at("blank_share"));  // unless a reward knows better
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

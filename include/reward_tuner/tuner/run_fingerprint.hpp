@@ -30,8 +30,15 @@ inline std::string digest(const std::vector<std::string>& lines) {
   return text;
 }
 
+/// What tells a run's prompts apart: how many, and a digest of all.
+template <class Prompts>
+nlohmann::json prompt_identity(const Prompts& prompts) {
+  if constexpr (requires { prompts.digest(); }) return {{"count", prompts.size()}, {"digest", prompts.digest()}};
+  else return {{"count", prompts.prompts().size()}, {"digest", digest(prompts.prompts())}};
+}
+
 /// Number of updates, times of evaluations and checkpoints, limits and sinks are left out: they may change on a resume.
-inline nlohmann::json run_fingerprint(const RunDescription& description, const TrainerOptions& options, double learning_rate, const std::vector<std::string>& prompts,
+inline nlohmann::json run_fingerprint(const RunDescription& description, const TrainerOptions& options, double learning_rate, const nlohmann::json& prompts,
                                       const std::vector<EvaluationPair>& held_out, const TrainedWeights& weights) {
   std::vector<std::string> pairs;
   for (const auto& pair : held_out) pairs.push_back(std::to_string(pair.seed) + " " + pair.prompt);
@@ -39,7 +46,7 @@ inline nlohmann::json run_fingerprint(const RunDescription& description, const T
   for (const auto& item : weights.named) numbers += item.second.numel();
   return {{"method", description.method}, {"reward", description.reward}, {"options", description.options}, {"batch", options.batch}, {"seed", options.seed},
           {"learning_rate", learning_rate}, {"warm_up_updates", options.warm_up_updates}, {"ema_decay", options.ema_decay}, {"pictures", options.pictures},
-          {"prompts", {{"count", prompts.size()}, {"digest", digest(prompts)}}}, {"held_out_pairs", {{"count", pairs.size()}, {"digest", digest(pairs)}}},
+          {"prompts", prompts}, {"held_out_pairs", {{"count", pairs.size()}, {"digest", digest(pairs)}}},
           {"trained", {{"tensors", weights.named.size()}, {"numbers", numbers}}}};
 }
 

@@ -27,6 +27,8 @@ struct RunProgress {
   std::vector<double> rewards;                 ///< of every update
   std::vector<EvaluationRecord> evaluations;   ///< the first is "before"
   std::int64_t forwards = 0, backwards = 0;    ///< network calls of all updates
+  std::int64_t forward_samples = 0, backward_samples = 0;  ///< the same counted a sample at a step
+  std::int64_t pictures = 0;                   ///< scored in training: the reward queries
   std::int64_t peak_tensor_bytes = 0;          ///< highest of all updates
   std::int64_t skipped_updates = 0;            ///< non-finite ones
   double tune_seconds = 0, evaluate_seconds = 0;
@@ -42,6 +44,9 @@ struct RunProgress {
     rewards.push_back(report.reward);
     forwards += report.forwards;
     backwards += report.backwards;
+    forward_samples += report.forward_samples;
+    backward_samples += report.backward_samples;
+    pictures += report.pictures;
     peak_tensor_bytes = std::max(peak_tensor_bytes, report.peak_tensor_bytes);
     skipped_updates = report.skipped_updates;
   }
@@ -65,7 +70,8 @@ inline nlohmann::json to_json(const EvaluationRecord& e) { return {{"update", e.
 inline nlohmann::json to_json(const RunProgress& p) {
   nlohmann::json evaluations = nlohmann::json::array();
   for (const auto& e : p.evaluations) evaluations.push_back(to_json(e));
-  return {{"rewards", p.rewards}, {"evaluations", evaluations}, {"forwards", p.forwards}, {"backwards", p.backwards}, {"peak_tensor_bytes", p.peak_tensor_bytes},
+  return {{"rewards", p.rewards}, {"evaluations", evaluations}, {"forwards", p.forwards}, {"backwards", p.backwards}, {"forward_samples", p.forward_samples}, {"backward_samples", p.backward_samples},
+          {"pictures", p.pictures}, {"peak_tensor_bytes", p.peak_tensor_bytes},
           {"skipped_updates", p.skipped_updates}, {"tune_seconds", p.tune_seconds}, {"evaluate_seconds", p.evaluate_seconds}, {"tune_cpu_seconds", p.tune_cpu_seconds}};
 }
 
@@ -76,6 +82,9 @@ inline RunProgress run_progress_from_json(const nlohmann::json& json) {
     p.evaluations.push_back({e.at("update").get<std::int64_t>(), detail::numbers_from_json(e.at("metrics")), detail::numbers_from_json(e.at("sentinels"))});
   p.forwards = json.at("forwards").get<std::int64_t>();
   p.backwards = json.at("backwards").get<std::int64_t>();
+  p.forward_samples = json.value("forward_samples", std::int64_t{0});  // as tune_cpu_seconds below
+  p.backward_samples = json.value("backward_samples", std::int64_t{0});
+  p.pictures = json.value("pictures", std::int64_t{0});
   p.peak_tensor_bytes = json.at("peak_tensor_bytes").get<std::int64_t>();
   p.skipped_updates = json.at("skipped_updates").get<std::int64_t>();
   p.tune_seconds = json.at("tune_seconds").get<double>();

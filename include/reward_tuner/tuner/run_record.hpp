@@ -54,7 +54,10 @@ class RunRecord {
     const nlohmann::json plan{{"trained", r.plan.trained}, {"last", r.plan.last}, {"jumps", r.plan.jumps}, {"weights", r.plan.weights}};
     nlohmann::json line{{"update", r.update}, {"reward", r.reward}, {"components", r.components}, {"loss", r.loss}, {"regularizer", r.regularizer},
                         {"gradient_norm", r.gradient_norm}, {"learning_rate", learning_rate}, {"plan", plan}, {"forwards", r.forwards}, {"backwards", r.backwards},
-                        {"skipped", r.skipped}, {"skipped_updates", r.skipped_updates}};
+                        {"forward_samples", r.forward_samples}, {"backward_samples", r.backward_samples}, {"pictures", r.pictures}, {"kept", r.kept}, {"optimizer_steps", r.optimizer_steps},
+                        {"ratio_deviation", r.ratio_deviation}, {"clip_fraction", r.clip_fraction}, {"policy_change", r.policy_change}, {"skipped", r.skipped},
+                        {"skipped_updates", r.skipped_updates}};
+    if (!r.warning.empty()) line["warning"] = r.warning;
     if (r.skipped) line["skip_reason"] = r.skip_reason;
     metrics_.append(line);
     timings_.append({{"update", r.update}, {"seconds", r.seconds}, {"peak_tensor_bytes", r.peak_tensor_bytes}});
@@ -64,6 +67,9 @@ class RunRecord {
     board_->add_scalar("train/loss", r.loss, r.update);
     board_->add_scalar("train/regularizer", r.regularizer, r.update);
     board_->add_scalar("train/gradient_norm", r.gradient_norm, r.update);
+    for (const auto& [name, value] : {std::pair("kept", static_cast<double>(r.kept)), std::pair("ratio_deviation", r.ratio_deviation), std::pair("clip_fraction", r.clip_fraction),
+                                      std::pair("policy_change", r.policy_change)})
+      board_->add_scalar(std::string("train/") + name, value, r.update);
     board_->add_scalar("train/learning_rate", learning_rate, r.update);
     board_->add_scalar("time/seconds", r.seconds, r.update);
     board_->add_scalar("time/peak_tensor_bytes", static_cast<double>(r.peak_tensor_bytes), r.update);
@@ -108,7 +114,8 @@ class RunRecord {
     write_json(path_ / "report.json",
                {{"method", description.method}, {"reward", description.reward}, {"model", description.model}, {"updates", p.done()}, {"seed", seed},
                 {"seconds", {{"tune", p.tune_seconds}, {"tune_cpu", p.tune_cpu_seconds}, {"evaluate", p.evaluate_seconds}}}, {"before", before.metrics}, {"after", after.metrics},
-                {"sentinels", {{"before", before.sentinels}, {"after", after.sentinels}}}, {"network", {{"forwards", p.forwards}, {"backwards", p.backwards}}},
+                {"sentinels", {{"before", before.sentinels}, {"after", after.sentinels}}}, {"network", {{"forwards", p.forwards}, {"backwards", p.backwards}, {"forward_samples", p.forward_samples}, {"backward_samples", p.backward_samples}}},
+                {"reward_queries", p.pictures},
                 {"peak_tensor_bytes", p.peak_tensor_bytes}, {"skipped_updates", p.skipped_updates}, {"versions", run_versions()}});
   }
 

@@ -26,6 +26,7 @@
 #include <reward_tuner/tuner/run_fingerprint.hpp>
 #include <reward_tuner/tuner/run_record.hpp>
 #include <reward_tuner/tuner/trained_weights.hpp>
+#include <reward_tuner/tuner/tuner_state_json.hpp>
 
 namespace reward_tuner {
 
@@ -39,12 +40,12 @@ struct TrainingOutcome {
 /// parameters, moments, averages, random stream, metrics.jsonl and evaluations.jsonl.
 /// Example: Trainer trainer("runs/mine", tuner, pipeline, optimizer, trained_weights(lora), prompts, evaluation_pairs(held_out, 4), description, {.updates = 100});
 ///          trainer.run();
-template <class Tuner, DiffusionPipeline Pipeline, Optimizer Optim>
+template <class Tuner, DiffusionPipeline Pipeline, Optimizer Optim, class Prompts = PromptSet>
 class Trainer {
  public:
   /// Everything given by reference must outlive the trainer. Opens the folder: a new or empty one, or with options.resume one that holds a checkpoint.
   /// Errors: options out of range, folder not empty or not writable, nothing to resume, a resume with other options (which are listed).
-  Trainer(const std::filesystem::path& folder, Tuner& tuner, Pipeline& pipeline, Optim& optimizer, TrainedWeights weights, PromptSet prompts,
+  Trainer(const std::filesystem::path& folder, Tuner& tuner, Pipeline& pipeline, Optim& optimizer, TrainedWeights weights, Prompts prompts,
           std::vector<EvaluationPair> held_out, RunDescription description, TrainerOptions options = {})
       : tuner_(tuner), pipeline_(pipeline), optimizer_(optimizer), weights_(std::move(weights)), prompts_(std::move(prompts)), held_out_(std::move(held_out)),
         description_(std::move(description)), options_(checked(std::move(options))), folder_(options_.resume ? RunFolder::reopen(folder) : RunFolder::create(folder)),
@@ -53,12 +54,12 @@ class Trainer {
     if constexpr (requires { optimizer_.options().learning_rate; optimizer_.set_learning_rate(1.0); }) learning_rate_ = optimizer_.options().learning_rate;
     REWARD_TUNER_CHECK(learning_rate_ > 0 || options_.warm_up_updates == 0, "[Trainer] warm_up_updates wants an optimizer with set_learning_rate, this one has none");
     if (options_.ema_decay > 0) ema_ = std::make_unique<Ema>(weights_.tensors(), EmaOptions{.decay = options_.ema_decay});
-    fingerprint_ = run_fingerprint(description_, options_, learning_rate_, prompts_.prompts(), held_out_, weights_);
+    fingerprint_ = run_fingerprint(description_, options_, learning_rate_, prompt_identity(prompts_), held_out_, weights_);
     if (options_.resume) resume();
     std::vector<std::string> texts;
     for (const auto& pair : held_out_) texts.push_back(pair.prompt);
     rewards_ = standard_evaluation_rewards(pipeline_, texts);
-    rewards_.push_back({"reward", with_clip(as_any_reward(tuner_.reward()), pipeline_)});
+    for (auto& tuned : tuned_rewards()) rewards_.push_back({tuned.name, with_clip(tuned.reward, pipeline_)});
     record_ = std::make_unique<RunRecord>(folder_, progress_, options_.tensorboard);  // from here on the folder is not empty
     write_json(folder_ / "config.json", run_config(description_, options_, fingerprint_));
   }
@@ -85,6 +86,11 @@ class Trainer {
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
+  /// The rewards the run is about: the tuner's, or each task's under its name.
+  std::vector<EvaluationReward> tuned_rewards() const {
+    if constexpr (requires { tuner_.evaluation_rewards(); }) return tuner_.evaluation_rewards();
+    else return {{"reward", as_any_reward(tuner_.reward())}};
+  }
   static TrainerOptions checked(TrainerOptions options) {
     check_options(options);
     return options;
@@ -128,6 +134,7 @@ class Trainer {
     progress_.tune_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     progress_.tune_cpu_seconds += static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;
     if (bar) bar->update(progress_.done(), {{"reward", text("%.4f", report.reward)}, {"grad", text("%.2e", report.gradient_norm)}});
+    if (bar && !report.warning.empty()) bar->note("update " + std::to_string(report.update) + ": " + report.warning);
     if (bar && report.skipped) bar->note("update " + std::to_string(report.update) + " skipped: " + report.skip_reason);
     if (options_.on_update) options_.on_update(report);
   }
@@ -175,17 +182,20 @@ class Trainer {
     checkpoint.tensors.emplace("rng", rng_.state());
     if (before_.defined()) checkpoint.tensors.emplace("pictures.before", before_);
     const TunerState& state = tuner_.state();
-    checkpoint.state = {{"tuner", {{"updates", state.updates}, {"skipped", state.skipped}, {"skipped_in_a_row", state.skipped_in_a_row}}},
+    add_tensors(state, checkpoint.tensors);
+    checkpoint.state = {{"tuner", to_json(state)},
                         {"progress", to_json(progress_)}, {"fingerprint", fingerprint_}, {"versions", run_versions()}};
+    if constexpr (requires { prompts_.state(); }) checkpoint.state["prompts"] = {{"epoch", prompts_.state().epoch}, {"position", prompts_.state().position}};
     checkpoints_.save(progress_.done(), checkpoint, options_.on_save);
   }
 
   void resume() {
-    TunerState counters;
+    TunerState remembered;
+    std::pair<std::int64_t, std::int64_t> prompt_position;  // of a prompt stream
     RunProgress progress;
     const auto saved = checkpoints_.load_newest([&](const Checkpoint& checkpoint) {  // everything is understood before anything is touched
-      const auto& state = checkpoint.state.at("tuner");
-      counters = {state.at("updates").get<std::int64_t>(), state.at("skipped").get<std::int64_t>(), state.at("skipped_in_a_row").get<std::int64_t>()};
+      remembered = tuner_state_from_json(checkpoint.state.at("tuner"), checkpoint.tensors);
+      if constexpr (requires { prompts_.state(); }) prompt_position = {checkpoint.state.at("prompts").at("epoch").template get<std::int64_t>(), checkpoint.state.at("prompts").at("position").template get<std::int64_t>()};
       progress = run_progress_from_json(checkpoint.state.at("progress"));
       REWARD_TUNER_CHECK(checkpoint.state.at("fingerprint").is_object(), "[Trainer] wanted an object as fingerprint, found ", checkpoint.state.at("fingerprint").type_name());
     });
@@ -223,7 +233,8 @@ class Trainer {
     for (auto& [name, value] : weights_.named) value.copy_(tensor("parameter." + name));
     rng_.set_state(random.clone());
     if (checkpoint.tensors.contains("pictures.before")) before_ = tensor("pictures.before").clone();  // absent if the first evaluation was interrupted
-    tuner_.load_state(counters);
+    if constexpr (requires { prompts_.state(); }) prompts_.load_state({prompt_position.first, prompt_position.second});
+    tuner_.load_state(remembered);
     progress_ = std::move(progress);
   }
 
@@ -231,7 +242,7 @@ class Trainer {
   Pipeline& pipeline_;
   Optim& optimizer_;
   TrainedWeights weights_;
-  PromptSet prompts_;
+  Prompts prompts_;
   std::vector<EvaluationPair> held_out_;
   RunDescription description_;
   TrainerOptions options_;

@@ -1,0 +1,203 @@
+// Several tasks on one model: each a tuner with its own reward, prompts and advantages; all are sampled before any is trained.
+#pragma once
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <reward_tuner/regularizers/pretraining_loss.hpp>
+#include <reward_tuner/tuner/evaluation_rewards.hpp>
+#include <reward_tuner/tuner/prompt_set.hpp>
+#include <reward_tuner/tuner/reward_tuner.hpp>
+
+namespace reward_tuner {
+
+/// Stands for a task without prompts of its own.
+struct GivenPrompts {};
+
+/// One task. Its prompts: a PromptSet or PromptStream, or GivenPrompts for those that the update is given.
+template <class Tuner, class Prompts>
+struct Task {
+  std::string name;      ///< in reports; not empty, different for each task
+  Tuner tuner;           ///< any RewardTuner; one that learns from samples takes part in sampling first
+  Prompts prompts = {};  ///< where its prompts come from
+  int batch = 0;         ///< prompts an update; 0: as many as the update is given
+};
+
+/// Example: `task("parity", make<LSRL>(HueParityReward()), PromptSet::from_file("parity.txt"), 4)`.
+template <class Tuner, class Prompts = GivenPrompts>
+Task<Tuner, Prompts> task(std::string name, Tuner tuner, Prompts prompts = {}, int batch = 0) {
+  return {std::move(name), std::move(tuner), std::move(prompts), batch};
+}
+
+struct MultiTaskOptions {
+  bool sample_all_first = true;               ///< sample every task from the same weights before any is trained (large-scale RL paper, section 3.3); false: task by task (its Alg. 1)
+  PretrainingLossOptions pretraining = {};    ///< after the tasks, with an optimizer step of its own whatever its mode says; off without pictures
+  double gradient_clip = 0.1;                 ///< of that step; 0: no clipping
+};
+
+/// Joint training (large-scale RL paper, Alg. 1 and section 3.3): an update samples a round of every task, trains them one after another, each with the log-probabilities of its
+/// sampling, and then descends the pre-training loss. Rewards have no weights: each task's advantage is normalised within the task. Stands wherever a RewardTuner stands.
+/// Reports: reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are sums.
+/// Errors: no task, names empty or equal, a batch below 0.
+template <class... Tasks>
+class MultiTask {
+  static_assert(sizeof...(Tasks) > 0, "[MultiTask] needs at least one task");
+
+ public:
+  explicit MultiTask(MultiTaskOptions options, Tasks... tasks) : options_(std::move(options)), pretraining_(options_.pretraining), tasks_(std::move(tasks)...) {
+    std::vector<std::string> names;
+    each([&](const auto& t) {
+      REWARD_TUNER_CHECK(!t.name.empty() && std::find(names.begin(), names.end(), t.name) == names.end(), "[MultiTask] wanted tasks of different names, found '", t.name, "' as number ", names.size() + 1);
+      REWARD_TUNER_CHECK(t.batch >= 0, "[MultiTask] batch of the task ", t.name, " must be >= 0 (0: as many as the update is given), found ", t.batch);
+      names.push_back(t.name);
+    });
+    REWARD_TUNER_CHECK(options_.gradient_clip >= 0, "[MultiTask] gradient_clip must be >= 0 (0: no clipping), found ", options_.gradient_clip);
+  }
+
+  /// One iteration over all tasks. `prompts`: for the tasks without their own.
+  template <DiffusionPipeline Pipeline, Optimizer Optim>
+  UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
+    return run(pipeline, optimizer, prompts, rng, std::index_sequence_for<Tasks...>());
+  }
+
+  /// The state of every task, in order.
+  TunerState state() const {
+    TunerState out;
+    out.updates = updates_;
+    each([&](const auto& t) {
+      out.tasks.push_back(t.tuner.state());
+      if constexpr (requires { t.prompts.state(); }) out.tasks.back().prompt_position = {t.prompts.state().epoch, t.prompts.state().position};
+      out.skipped += out.tasks.back().skipped;
+    });
+    return out;
+  }
+  void load_state(const TunerState& state) {
+    REWARD_TUNER_CHECK(state.tasks.size() == sizeof...(Tasks), "[MultiTask] state wanted ", sizeof...(Tasks), " tasks, found ", state.tasks.size());
+    updates_ = state.updates;
+    std::size_t i = 0;
+    each([&](auto& t) {
+      const TunerState& own = state.tasks[i++];
+      t.tuner.load_state(own);
+      if constexpr (requires { t.prompts.state(); }) {
+        REWARD_TUNER_CHECK(own.prompt_position.size() == 2, "[MultiTask] state of the task ", t.name, " wanted the position of its prompt stream, found none");
+        t.prompts.load_state({own.prompt_position[0], own.prompt_position[1]});
+      }
+    });
+  }
+
+  /// What evaluations report beside the standard metrics: each task's reward under its name.
+  std::vector<EvaluationReward> evaluation_rewards() const {
+    std::vector<EvaluationReward> out;
+    each([&](const auto& t) { out.push_back({t.name, as_any_reward(t.tuner.reward())}); });
+    return out;
+  }
+  /// Evaluations sample as the first task does.
+  const auto& sampler() const { return std::get<0>(tasks_).tuner.sampler(); }
+  /// Visits each task, in order.
+  template <class F>
+  void each(F f) const {
+    std::apply([&](const auto&... t) { (f(t), ...); }, tasks_);
+  }
+
+ private:
+  template <class F>
+  void each(F f) {
+    std::apply([&](auto&... t) { (f(t), ...); }, tasks_);
+  }
+
+  template <class T>
+  static std::vector<std::string> draw(T& t, const std::vector<std::string>& given, Rng& rng) {
+    if constexpr (std::same_as<decltype(t.prompts), GivenPrompts>) {
+      if (t.batch == 0 || t.batch >= static_cast<int>(given.size())) return given;
+      return {given.begin(), given.begin() + t.batch};
+    } else {
+      return t.prompts.draw(t.batch > 0 ? t.batch : static_cast<int>(given.size()), rng);
+    }
+  }
+
+  /// A task's half-done update: its round, or its prompts if it does not learn from samples.
+  using Begun = std::variant<std::vector<std::string>, Round>;
+  template <class T, DiffusionPipeline Pipeline>
+  static Begun begin(T& t, Pipeline& pipeline, const std::vector<std::string>& given, Rng& rng) {
+    auto prompts = draw(t, given, rng);
+    if constexpr (requires { t.tuner.sample(pipeline, prompts, rng); }) return t.tuner.sample(pipeline, prompts, rng);
+    else return prompts;
+  }
+  template <class T, DiffusionPipeline Pipeline, Optimizer Optim>
+  static UpdateReport end(T& t, Pipeline& pipeline, Optim& optimizer, Begun begun, Rng& rng) {
+    if constexpr (requires { t.tuner.train(pipeline, optimizer, std::get<Round>(std::move(begun)), rng); }) return t.tuner.train(pipeline, optimizer, std::get<Round>(std::move(begun)), rng);
+    else return t.tuner.update(pipeline, optimizer, std::get<std::vector<std::string>>(begun), rng);
+  }
+
+  template <DiffusionPipeline Pipeline, Optimizer Optim, std::size_t... I>
+  UpdateReport run(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng, std::index_sequence<I...>) {
+    UpdateReport report;
+    report.update = ++updates_;
+    if (options_.sample_all_first) {
+      std::vector<Begun> begun;
+      (begun.push_back(begin(std::get<I>(tasks_), pipeline, prompts, rng)), ...);
+      (add(report, std::get<I>(tasks_).name, end(std::get<I>(tasks_), pipeline, optimizer, std::move(begun[I]), rng)), ...);
+    } else {
+      (add(report, std::get<I>(tasks_).name, end(std::get<I>(tasks_), pipeline, optimizer, begin(std::get<I>(tasks_), pipeline, prompts, rng), rng)), ...);
+    }
+    report.skipped = skipped_tasks_ == sizeof...(Tasks);
+    skipped_tasks_ = 0;
+    pretrain(pipeline, optimizer, rng, report);
+    return report;
+  }
+
+  template <DiffusionPipeline Pipeline, Optimizer Optim>
+  void pretrain(Pipeline& pipeline, Optim& optimizer, Rng& rng, UpdateReport& report) {
+    NetworkCounts counts;
+    optimizer.zero_grad();
+    if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
+    if (std::isfinite(guarded_step(optimizer, options_.gradient_clip))) ++report.optimizer_steps;
+    else report.warning = "the gradient of the pre-training loss is not finite; the tasks' steps were made";
+    optimizer.zero_grad();
+    report.forwards += counts.forwards;
+    report.backwards += counts.backwards;
+  }
+
+  /// Adds a task's report to the whole.
+  void add(UpdateReport& whole, const std::string& name, const UpdateReport& own) {
+    constexpr double kShare = 1.0 / static_cast<double>(sizeof...(Tasks));
+    whole.reward += kShare * own.reward;
+    whole.components[name + ".reward"] = own.reward;
+    for (const auto& [key, value] : own.components) whole.components[name + "." + key] = value;
+    whole.loss += own.loss, whole.regularizer += own.regularizer;
+    whole.gradient_norm += kShare * own.gradient_norm;
+    if (whole.plan == StepPlan()) whole.plan = own.plan;
+    whole.forwards += own.forwards, whole.backwards += own.backwards, whole.forward_samples += own.forward_samples, whole.backward_samples += own.backward_samples;
+    whole.pictures += own.pictures, whole.kept += own.kept, whole.optimizer_steps += own.optimizer_steps;
+    whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
+    whole.clip_fraction += kShare * own.clip_fraction, whole.policy_change += kShare * own.policy_change;
+    whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
+    whole.seconds += own.seconds;
+    whole.skipped_updates += own.skipped_updates;
+    if (own.skipped) ++skipped_tasks_;
+    for (const auto& [text, into] : {std::pair(&own.skip_reason, &whole.skip_reason), std::pair(&own.warning, &whole.warning)})
+      if (!text->empty()) *into += (into->empty() ? "" : "; ") + name + ": " + *text;
+  }
+
+  MultiTaskOptions options_;
+  PretrainingLoss pretraining_;
+  std::tuple<Tasks...> tasks_;
+  std::int64_t updates_ = 0;
+  std::size_t skipped_tasks_ = 0;  // of the update that runs
+};
+
+/// Example: `multi_task({}, task("parity", ...), task("objects", ...))`.
+template <class... Tasks>
+MultiTask<Tasks...> multi_task(MultiTaskOptions options, Tasks... tasks) {
+  return MultiTask<Tasks...>(std::move(options), std::move(tasks)...);
+}
+
+}  // namespace reward_tuner
