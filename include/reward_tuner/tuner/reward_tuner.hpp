@@ -96,7 +96,7 @@ class RewardTuner {
     const Tensor of_root = at::arange(static_cast<std::int64_t>(prompts.size()), at::kLong).repeat_interleave(copies);  // [R]
     const Condition plain = pipeline.encode(prompts).select(of_root);
     const SampleNoise noise = SampleNoise::draw(plain.size(), rng);
-    const Condition explored = exploring() ? exploration_.condition(plain, rng) : plain;
+    const Condition explored = explore(plain, noise);
     const std::vector<double> guidance = guidance_scales(schedule.num_steps());
     NetworkCounts counts;
     Transitions all = sample_round(configured, schedule, plan, explored, guidance, noise, counts);
@@ -220,6 +220,13 @@ class RewardTuner {
     if constexpr (requires { exploration_.active(context()); }) return exploration_.active(context());
     else return true;
   }
+  /// The condition of a training rollout. Exploration has a stream of its own, so that one which changes nothing leaves every other draw as it was.
+  Condition explore(const Condition& plain, const SampleNoise& noise) const {
+    if (!exploring()) return plain;
+    constexpr std::uint64_t kExplorationStream = 0xE0;
+    Rng own = Rng::derive(noise.seeds().front(), kExplorationStream);
+    return exploration_.condition(plain, own);
+  }
   std::vector<double> plain_scales(int num_steps) const { return std::vector<double>(static_cast<std::size_t>(num_steps), sampler_.guidance()); }
   static void add_counts(UpdateReport& report, const NetworkCounts& counts) {
     report.forwards += counts.forwards, report.backwards += counts.backwards;
@@ -240,7 +247,7 @@ class RewardTuner {
     report.plan = plan_steps(schedule, rng);
     const auto batch = static_cast<std::int64_t>(prompts.size());
     const SampleNoise noise = SampleNoise::draw(batch, rng);
-    const Condition plain = pipeline.encode(prompts), condition = exploring() ? exploration_.condition(plain, rng) : plain;
+    const Condition condition = explore(pipeline.encode(prompts), noise);
     const std::vector<double> guidance = guidance_scales(schedule.num_steps());
     optimizer.zero_grad();
     NetworkCounts counts;
