@@ -64,6 +64,8 @@ class RewardTuner {
       : options_(completed(std::move(options))), reward_(std::move(reward)), sampler_(options_.sampler), gradient_stop_(options_.gradient_stop), steps_(options_.steps),
         exploration_(options_.exploration), objective_(options_.objective), advantage_(options_.advantage), branching_(options_.branching), regularizer_(options_.regularizer) {
     check_options(options_.engine);
+    REWARD_TUNER_CHECK(!kSamples || (options_.engine.memory == Memory::replay && options_.engine.replay_batch == 1), "[RewardTuner] engine.memory and engine.replay_batch have no meaning with ",
+                       Objective::kName, ", whose transitions are always replayed, objective.round.rows at a time");
     steps_.check(options_.sampler.num_steps);
   }
 
