@@ -164,7 +164,9 @@
 #include <reward_tuner/tuner/prompt_set.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
 #include <reward_tuner/tuner/round.hpp>
+#include <reward_tuner/tuner/round_selection.hpp>
 #include <reward_tuner/tuner/round_training.hpp>
+#include <reward_tuner/tuner/row_advantages.hpp>
 #include <reward_tuner/tuner/run_fingerprint.hpp>
 #include <reward_tuner/tuner/run_folder.hpp>
 #include <reward_tuner/tuner/run_progress.hpp>
