@@ -24,7 +24,7 @@ void add_sampling_options(CLI::App& command, SamplingSettings& sampling) {
   command.add_option("--sampler", sampling.sampler, "ddim or ddpm")->check(CLI::IsMember({"ddim", "ddpm"}))->capture_default_str()->group(group);
   command.add_option("--steps", sampling.steps, "sampler steps T of a picture")->capture_default_str()->group(group);
   command.add_option("--guidance", sampling.guidance, "classifier-free guidance scale; 1 switches it off")->capture_default_str()->group(group);
-  command.add_option("--eta", sampling.eta, "ddim: share of noise in a step, 0 (none) to 1 (as ddpm)")->capture_default_str()->group(group);
+  command.add_option("--eta", sampling.eta, "ddim: share of noise in a step, 0 (none) to 1 (as ddpm); default: 0, with methods on log-probabilities 1")->group(group);
 }
 
 void add_thread_option(CLI::App& command, int& threads) {

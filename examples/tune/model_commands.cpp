@@ -104,7 +104,7 @@ int evaluate_model(const EvaluateSettings& s) {
   }
   if (!s.json.empty())
     rt::write_json(s.json, {{"model", s.model.string()}, {"lora", s.lora.string()}, {"pairs", pairs.size()}, {"first_seed", s.seed}, {"seeds", s.seeds}, {"sampler", s.sampling.sampler},
-                            {"steps", s.sampling.steps}, {"guidance", s.sampling.guidance}, {"eta", s.sampling.eta}, {"metrics", result->metrics}, {"sentinels", result->sentinels},
+                            {"steps", s.sampling.steps}, {"guidance", s.sampling.guidance}, {"eta", s.sampling.eta.value_or(0)}, {"metrics", result->metrics}, {"sentinels", result->sentinels},
                             {"network_forwards", result->network.forwards}, {"seconds", result->seconds}, {"versions", rt::run_versions()}});
   if (!s.pictures.empty()) {
     constexpr std::int64_t kColumns = 8;

@@ -61,13 +61,13 @@ const std::vector<Row>& rows() {
   return table;
 }
 
-std::pair<std::string, double> parse(const std::string& text) {
+std::pair<std::string, double> parse(const std::string& text, const std::string& where) {
   const auto colon = text.rfind(':');
   if (colon == std::string::npos) return {text, 1.0};
   const std::string number = text.substr(colon + 1);
   char* end = nullptr;
   const double weight = std::strtod(number.c_str(), &end);
-  REWARD_TUNER_CHECK(!number.empty() && *end == '\0' && std::isfinite(weight), "[rt-tune] --reward wanted name or name:weight, found '", text, "'");
+  REWARD_TUNER_CHECK(!number.empty() && *end == '\0' && std::isfinite(weight), "[rt-tune] ", where, " wanted name or name:weight, found '", text, "'");
   return {text.substr(0, colon), weight};
 }
 
@@ -108,25 +108,27 @@ const std::vector<RewardEntry>& reward_entries() {
   return entries;
 }
 
-ChosenReward make_reward(const TuneSettings& settings) {
-  REWARD_TUNER_CHECK(!settings.rewards.empty(), "[rt-tune] --reward wanted at least one reward, found none");
+ChosenReward make_reward(const TuneSettings& settings, const std::string& where) {
+  REWARD_TUNER_CHECK(!settings.rewards.empty(), "[rt-tune] ", where, " wanted at least one reward, found none");
   std::vector<std::pair<double, rt::AnyReward>> parts;
   std::string text, black_box;
+  bool per_group = false;
   for (const auto& spec : settings.rewards) {
-    const auto [name, weight] = parse(spec);
+    const auto [name, weight] = parse(spec, where);
     const Row* found = nullptr;
     std::string known;
     for (const auto& row : rows()) {
       known += (known.empty() ? "" : ", ") + std::string(row.entry.name);
       if (row.entry.name == name) found = &row;
     }
-    REWARD_TUNER_CHECK(found != nullptr, "[rt-tune] --reward wanted one of ", known, ", found '", name, "'");
+    REWARD_TUNER_CHECK(found != nullptr, "[rt-tune] ", where, " wanted one of ", known, ", found '", name, "'");
     parts.emplace_back(weight, found->make(settings));
     if (!parts.back().second.differentiable()) black_box = name;
+    per_group = per_group || parts.back().second.per_group();
     text += (text.empty() ? "" : " + ") + spec;
   }
-  if (parts.size() == 1 && parts[0].first == 1.0) return {parts[0].second, parse(settings.rewards[0]).first, black_box};
-  return {rt::AnyReward(RewardSum(std::move(parts))), text, black_box};
+  if (parts.size() == 1 && parts[0].first == 1.0) return {parts[0].second, parse(settings.rewards[0], where).first, black_box, per_group};
+  return {rt::AnyReward(RewardSum(std::move(parts))), text, black_box, per_group};
 }
 
 }  // namespace rt_tune

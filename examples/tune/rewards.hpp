@@ -39,7 +39,9 @@ struct ChosenReward {
   reward_tuner::AnyReward reward;
   std::string text;               ///< "symmetry" or "symmetry:1 + clip_score:0.5"
   std::string black_box;          ///< name of a part without gradient, or empty
+  bool per_group = false;         ///< a part scores groups of pictures
 };
-ChosenReward make_reward(const TuneSettings& settings);
+/// `where` names the list in errors.
+ChosenReward make_reward(const TuneSettings& settings, const std::string& where = "--reward");
 
 }  // namespace rt_tune

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,18 +14,19 @@ struct SamplingSettings {
   std::string sampler = "ddim";
   int steps = 50;
   double guidance = 7.5;
-  double eta = 0;
+  std::optional<double> eta;         // unset: 0, or 1 for methods on log-probabilities
 };
 
 struct TuneSettings {
+  std::set<std::string> given;       // the flags that command line or file name, "--updates"
   // what
-  std::filesystem::path model, prompts, eval_prompts, out;
+  std::filesystem::path model, prompts, eval_prompts, out, tasks;
   std::string method = "drtune";
   std::vector<std::string> rewards = {"symmetry"};
   bool resume = false;
   // how pictures are made
   SamplingSettings sampling;
-  // the method
+  // methods that follow the reward's gradient
   int trained_steps = 0;             // 0: the method's own default
   std::optional<int> early_stop;     // unset: the method's own default
   std::string gradient_stop = "default";
@@ -32,6 +34,32 @@ struct TuneSettings {
   std::string horizon = "per-step";
   std::string loss = "negative";
   double loss_target = 0, loss_scale = 1;
+  // methods that learn from sampled pictures
+  int samples_per_prompt = 0;        // 0: the method's own default
+  int epochs = 1, updates_per_epoch = 1;
+  bool step_per_timestep = false;
+  int rows = 0;
+  std::string log_prob = "mean";
+  std::optional<double> clip_range;  // unset: 1.64 nats, see sampled_method.hpp
+  std::string advantage = "default";
+  std::optional<int> branches;       // unset: the method's own default
+  double branch_threshold = 0.5;
+  int window_start = 0;
+  double beta = 0.1;
+  std::string preference_reference = "sampling";
+  double dpok_reward_weight = 100, dpok_kl_weight = 0.01;
+  bool no_value_baseline = false;
+  std::string weighting = "min-max";
+  double temperature = 0.2;
+  int best = 1, noisings = 1;
+  // exploration, with any method
+  std::string explore = "none";
+  double explore_share = 0.75;
+  double guidance_low = 1, guidance_threshold = 0.9;
+  double word_weight_low = 1, word_weight_high = 1.5;
+  std::string ratio_target = "explored";
+  std::int64_t planned_updates = 0;  // 0: updates
+  // the regularizer
   std::string regularizer = "none";
   double kl_weight = 0.5;
   std::filesystem::path pretraining_data;

@@ -6,7 +6,6 @@
 namespace rt_tune {
 
 TuneResult tune_alignprop(TuneSession& s) {
-  refuse_early_stop(s.settings, "which always runs to the end");
   const TuneSettings& settings = s.settings;
   rt::RandomHorizonOptions steps;
   if (settings.horizon == "per-rollout") steps.draw = rt::HorizonDraw::kPerRollout;
@@ -14,8 +13,6 @@ TuneResult tune_alignprop(TuneSession& s) {
   if (settings.horizon == "fixed") {
     steps.draw = rt::HorizonDraw::kFixed;
     if (settings.trained_steps > 0) steps.cutoff = settings.sampling.steps - settings.trained_steps;
-  } else {
-    refuse_trained_steps(settings, "which draws how many; --horizon fixed trains so many last steps");
   }
   return train_method<rt::AlignProp>(s, steps);
 }

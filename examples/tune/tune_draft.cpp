@@ -6,7 +6,6 @@
 namespace rt_tune {
 
 TuneResult tune_draft(TuneSession& s) {
-  refuse_early_stop(s.settings, "which always runs to the end");
   rt::LastStepsOptions steps;
   if (s.settings.trained_steps > 0) steps.num_trained = s.settings.trained_steps;
   return train_method<rt::DRaFT>(s, steps);

@@ -6,8 +6,6 @@
 namespace rt_tune {
 
 TuneResult tune_draft_lv(TuneSession& s) {
-  refuse_early_stop(s.settings, "which always runs to the end");
-  refuse_trained_steps(s.settings, "which trains the last step; --noises says how often");
   return train_method<rt::DRaFTLV>(s, rt::NoisedTailOptions{.num_noises = s.settings.noises});
 }
 

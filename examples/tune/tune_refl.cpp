@@ -6,7 +6,6 @@
 namespace rt_tune {
 
 TuneResult tune_refl(TuneSession& s) {
-  refuse_trained_steps(s.settings, "which trains the step it jumps from");
   rt::LateJumpOptions steps;
   if (s.settings.early_stop) steps.max_stop = *s.settings.early_stop;
   return train_method<rt::ReFL>(s, steps);

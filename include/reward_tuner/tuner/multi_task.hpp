@@ -43,29 +43,63 @@ struct MultiTaskOptions {
   double gradient_clip = 0.1;                 ///< of that step; 0: no clipping
 };
 
-/// Joint training (large-scale RL paper, Alg. 1 and section 3.3): an update samples a round of every task, trains them one after another, each with the log-probabilities of its
-/// sampling, and then descends the pre-training loss. Rewards have no weights: each task's advantage is normalised within the task. Stands wherever a RewardTuner stands.
-/// Reports: reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are sums.
-/// Errors: no task, names empty or equal, a batch below 0.
-template <class... Tasks>
-class MultiTask {
-  static_assert(sizeof...(Tasks) > 0, "[MultiTask] needs at least one task");
+namespace detail {
 
+/// Tasks of different types, or any number of one type: both are visited in order.
+template <class... Tasks, class F>
+void visit_tasks(std::tuple<Tasks...>& tasks, F f) {
+  std::apply([&](auto&... t) { (f(t), ...); }, tasks);
+}
+template <class... Tasks, class F>
+void visit_tasks(const std::tuple<Tasks...>& tasks, F f) {
+  std::apply([&](const auto&... t) { (f(t), ...); }, tasks);
+}
+template <class Task, class F>
+void visit_tasks(std::vector<Task>& tasks, F f) {
+  for (auto& t : tasks) f(t);
+}
+template <class Task, class F>
+void visit_tasks(const std::vector<Task>& tasks, F f) {
+  for (const auto& t : tasks) f(t);
+}
+template <class... Tasks>
+const auto& first_task(const std::tuple<Tasks...>& tasks) { return std::get<0>(tasks); }
+template <class Task>
+const Task& first_task(const std::vector<Task>& tasks) { return tasks.front(); }
+
+/// What MultiTask and TaskList are, over a tuple or a vector of tasks.
+template <class Tasks>
+class JointTasks {
  public:
-  explicit MultiTask(MultiTaskOptions options, Tasks... tasks) : options_(std::move(options)), pretraining_(options_.pretraining), tasks_(std::move(tasks)...) {
+  JointTasks(MultiTaskOptions options, Tasks tasks) : options_(std::move(options)), pretraining_(options_.pretraining), tasks_(std::move(tasks)) {
     std::vector<std::string> names;
     each([&](const auto& t) {
       REWARD_TUNER_CHECK(!t.name.empty() && std::find(names.begin(), names.end(), t.name) == names.end(), "[MultiTask] wanted tasks of different names, found '", t.name, "' as number ", names.size() + 1);
       REWARD_TUNER_CHECK(t.batch >= 0, "[MultiTask] batch of the task ", t.name, " must be >= 0 (0: as many as the update is given), found ", t.batch);
       names.push_back(t.name);
     });
+    count_ = names.size();
+    REWARD_TUNER_CHECK(count_ > 0, "[MultiTask] wanted at least one task, found none");
     REWARD_TUNER_CHECK(options_.gradient_clip >= 0, "[MultiTask] gradient_clip must be >= 0 (0: no clipping), found ", options_.gradient_clip);
   }
 
   /// One iteration over all tasks. `prompts`: for the tasks without their own.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
-    return run(pipeline, optimizer, prompts, rng, std::index_sequence_for<Tasks...>());
+    UpdateReport report;
+    report.update = ++updates_;
+    if (options_.sample_all_first) {
+      std::vector<Begun> begun;
+      visit_tasks(tasks_, [&](auto& t) { begun.push_back(begin(t, pipeline, prompts, rng)); });
+      std::size_t i = 0;
+      visit_tasks(tasks_, [&](auto& t) { add(report, t.name, end(t, pipeline, optimizer, std::move(begun[i++]), rng)); });
+    } else {
+      visit_tasks(tasks_, [&](auto& t) { add(report, t.name, end(t, pipeline, optimizer, begin(t, pipeline, prompts, rng), rng)); });
+    }
+    report.skipped = skipped_tasks_ == count_;
+    skipped_tasks_ = 0;
+    pretrain(pipeline, optimizer, rng, report);
+    return report;
   }
 
   /// The state of every task, in order.
@@ -80,10 +114,10 @@ class MultiTask {
     return out;
   }
   void load_state(const TunerState& state) {
-    REWARD_TUNER_CHECK(state.tasks.size() == sizeof...(Tasks), "[MultiTask] state wanted ", sizeof...(Tasks), " tasks, found ", state.tasks.size());
+    REWARD_TUNER_CHECK(state.tasks.size() == count_, "[MultiTask] state wanted ", count_, " tasks, found ", state.tasks.size());
     updates_ = state.updates;
     std::size_t i = 0;
-    each([&](auto& t) {
+    visit_tasks(tasks_, [&](auto& t) {
       const TunerState& own = state.tasks[i++];
       t.tuner.load_state(own);
       if constexpr (requires { t.prompts.state(); }) {
@@ -100,19 +134,14 @@ class MultiTask {
     return out;
   }
   /// Evaluations sample as the first task does.
-  const auto& sampler() const { return std::get<0>(tasks_).tuner.sampler(); }
+  const auto& sampler() const { return first_task(tasks_).tuner.sampler(); }
   /// Visits each task, in order.
   template <class F>
   void each(F f) const {
-    std::apply([&](const auto&... t) { (f(t), ...); }, tasks_);
+    visit_tasks(tasks_, f);
   }
 
  private:
-  template <class F>
-  void each(F f) {
-    std::apply([&](auto&... t) { (f(t), ...); }, tasks_);
-  }
-
   template <class T>
   static std::vector<std::string> draw(T& t, const std::vector<std::string>& given, Rng& rng) {
     if constexpr (std::same_as<decltype(t.prompts), GivenPrompts>) {
@@ -137,23 +166,6 @@ class MultiTask {
     else return t.tuner.update(pipeline, optimizer, std::get<std::vector<std::string>>(begun), rng);
   }
 
-  template <DiffusionPipeline Pipeline, Optimizer Optim, std::size_t... I>
-  UpdateReport run(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng, std::index_sequence<I...>) {
-    UpdateReport report;
-    report.update = ++updates_;
-    if (options_.sample_all_first) {
-      std::vector<Begun> begun;
-      (begun.push_back(begin(std::get<I>(tasks_), pipeline, prompts, rng)), ...);
-      (add(report, std::get<I>(tasks_).name, end(std::get<I>(tasks_), pipeline, optimizer, std::move(begun[I]), rng)), ...);
-    } else {
-      (add(report, std::get<I>(tasks_).name, end(std::get<I>(tasks_), pipeline, optimizer, begin(std::get<I>(tasks_), pipeline, prompts, rng), rng)), ...);
-    }
-    report.skipped = skipped_tasks_ == sizeof...(Tasks);
-    skipped_tasks_ = 0;
-    pretrain(pipeline, optimizer, rng, report);
-    return report;
-  }
-
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   void pretrain(Pipeline& pipeline, Optim& optimizer, Rng& rng, UpdateReport& report) {
     NetworkCounts counts;
@@ -168,17 +180,17 @@ class MultiTask {
 
   /// Adds a task's report to the whole.
   void add(UpdateReport& whole, const std::string& name, const UpdateReport& own) {
-    constexpr double kShare = 1.0 / static_cast<double>(sizeof...(Tasks));
-    whole.reward += kShare * own.reward;
+    const double share = 1.0 / static_cast<double>(count_);
+    whole.reward += share * own.reward;
     whole.components[name + ".reward"] = own.reward;
     for (const auto& [key, value] : own.components) whole.components[name + "." + key] = value;
     whole.loss += own.loss, whole.regularizer += own.regularizer;
-    whole.gradient_norm += kShare * own.gradient_norm;
+    whole.gradient_norm += share * own.gradient_norm;
     if (whole.plan == StepPlan()) whole.plan = own.plan;
     whole.forwards += own.forwards, whole.backwards += own.backwards, whole.forward_samples += own.forward_samples, whole.backward_samples += own.backward_samples;
     whole.pictures += own.pictures, whole.kept += own.kept, whole.optimizer_steps += own.optimizer_steps;
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
-    whole.clip_fraction += kShare * own.clip_fraction, whole.policy_change += kShare * own.policy_change;
+    whole.clip_fraction += share * own.clip_fraction, whole.policy_change += share * own.policy_change;
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
     whole.seconds += own.seconds;
     whole.skipped_updates += own.skipped_updates;
@@ -189,15 +201,41 @@ class MultiTask {
 
   MultiTaskOptions options_;
   PretrainingLoss pretraining_;
-  std::tuple<Tasks...> tasks_;
+  Tasks tasks_;
+  std::size_t count_ = 0;
   std::int64_t updates_ = 0;
   std::size_t skipped_tasks_ = 0;  // of the update that runs
+};
+
+}  // namespace detail
+
+/// Joint training (large-scale RL paper, Alg. 1 and section 3.3): an update samples a round of every task, trains them one after another, each with the log-probabilities of its
+/// sampling, and then descends the pre-training loss. Rewards have no weights: each task's advantage is normalised within the task. Stands wherever a RewardTuner stands.
+/// Reports: reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are sums.
+/// Errors: no task, names empty or equal, a batch below 0.
+template <class... Tasks>
+class MultiTask : public detail::JointTasks<std::tuple<Tasks...>> {
+  static_assert(sizeof...(Tasks) > 0, "[MultiTask] needs at least one task");
+
+ public:
+  explicit MultiTask(MultiTaskOptions options, Tasks... tasks) : detail::JointTasks<std::tuple<Tasks...>>(std::move(options), {std::move(tasks)...}) {}
+};
+
+/// The same for any number of tasks of one type, known at run time only: what a program reads from a file.
+template <class Tuner, class Prompts = GivenPrompts>
+class TaskList : public detail::JointTasks<std::vector<Task<Tuner, Prompts>>> {
+ public:
+  TaskList(MultiTaskOptions options, std::vector<Task<Tuner, Prompts>> tasks) : detail::JointTasks<std::vector<Task<Tuner, Prompts>>>(std::move(options), std::move(tasks)) {}
 };
 
 /// Example: `multi_task({}, task("parity", ...), task("objects", ...))`.
 template <class... Tasks>
 MultiTask<Tasks...> multi_task(MultiTaskOptions options, Tasks... tasks) {
   return MultiTask<Tasks...>(std::move(options), std::move(tasks)...);
+}
+template <class Tuner, class Prompts>
+TaskList<Tuner, Prompts> multi_task(MultiTaskOptions options, std::vector<Task<Tuner, Prompts>> tasks) {
+  return TaskList<Tuner, Prompts>(std::move(options), std::move(tasks));
 }
 
 }  // namespace reward_tuner

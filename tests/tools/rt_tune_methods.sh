@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# rt_tune_methods.sh RT_TUNE MODEL_FOLDER PROMPTS: every method that learns from samples, explored rollouts and several tasks: a run that was stopped and resumed
+# equals an uninterrupted one byte for byte; flags without meaning are refused.
+set -euo pipefail
+rt_tune=$1 model=$2 prompts=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+head -n 2 <(grep -v '^#' "$prompts") >"$work/held_out.txt"
+bare=(--model "$model" --eval-prompts "$work/held_out.txt" --steps 4 --guidance 2 --batch 2 --learning-rate 1e-3 --checkpoint-every 1 --keep-checkpoints 3 --pictures 2 --threads 1
+      --quiet --no-tensorboard)
+common=("${bare[@]}" --prompts "$prompts" --reward brightness)
+same() { # same A B: metrics, and the whole state after two updates
+  cmp -s "$1/metrics.jsonl" "$2/metrics.jsonl" || fail "$2: metrics.jsonl differs from an uninterrupted run: $(diff "$1/metrics.jsonl" "$2/metrics.jsonl")"
+  cmp -s "$1/checkpoints/update-000002/tensors.safetensors" "$2/checkpoints/update-000002/tensors.safetensors" || fail "$2: weights, moments or the random stream differ from an uninterrupted run"
+}
+resumes() { # resumes NAME FLAGS...: two updates in one go, and one and one
+  local name=$1
+  shift
+  "$rt_tune" tune "$@" --updates 2 --out "$work/$name" >/dev/null || fail "$name"
+  "$rt_tune" tune "$@" --updates 1 --out "$work/$name.parts" >/dev/null || fail "$name stopped after one update"
+  "$rt_tune" tune "$@" --updates 2 --out "$work/$name.parts" --resume >/dev/null || fail "$name resumed"
+  same "$work/$name" "$work/$name.parts"
+  grep -q '"kept":[1-9]' "$work/$name/metrics.jsonl" || fail "$name trained on nothing: $(cat "$work/$name/metrics.jsonl")"
+}
+
+resumes ddpo "${common[@]}" --method ddpo
+resumes ddpo-passes "${common[@]}" --method ddpo --samples-per-prompt 2 --epochs 2 --updates-per-epoch 2 --rows 3 --log-prob sum --reward jpeg_size --micro-batch 2
+resumes grpo "${common[@]}" --method grpo --samples-per-prompt 3 --step-per-timestep
+resumes pg "${common[@]}" --method pg --advantage per-batch --sampler ddpm
+resumes dpok "${common[@]}" --method dpok
+resumes dpo "${common[@]}" --method dpo --beta 0.5 --preference-reference untuned
+for objective in ddpo pg dpok dpo; do
+  resumes "b2-$objective" "${common[@]}" --method "b2-$objective" --planned-updates 2 --window-start 2 --branch-threshold 0.1
+done
+resumes raft "${common[@]}" --method raft --samples-per-prompt 2
+resumes reward-weighted "${common[@]}" --method reward-weighted --weighting exponential --temperature 0.1 --noisings 2
+resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-updates 2 --explore-share 0.5 --ratio-target plain
+resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt --planned-updates 2
+grep -q '"eta": 1.0' "$work/ddpo/config.json" || fail "config.json of ddpo lacks the eta in force"
+grep -q '"eta": 0.0' "$work/explored-gradient/config.json" || fail "config.json of drtune lacks the eta in force"
+grep -q '"reward_queries": 8' "$work/ddpo-passes/report.json" || fail "reward queries of ddpo with 2 pictures of 2 prompts in 2 updates"
+
+# pre-training beside the reward, and several tasks
+mkdir "$work/pictures"
+"$rt_tune" sample --model "$model" --prompt "a red circle" --steps 4 --threads 1 --out "$work/pictures/one.png" >/dev/null
+echo "a red circle" >"$work/pictures/one.txt"
+pretraining=(--regularizer pretraining --pretraining-data "$work/pictures" --pretraining-batch 2)
+resumes lsrl "${common[@]}" --method lsrl --trained-steps 2 "${pretraining[@]}"
+cat >"$work/tasks.toml" <<END
+[task.light]
+reward = "brightness"
+prompts = "$prompts"
+
+[task.small]
+reward = ["jpeg_size", "colourfulness:0.5"]
+prompts = "$work/held_out.txt"
+batch = 1
+samples-per-prompt = 3
+advantage = "per-group"
+END
+resumes tasks "${bare[@]}" --method lsrl --trained-steps 2 --tasks "$work/tasks.toml" "${pretraining[@]}"
+grep -q '"small.reward"' "$work/tasks/metrics.jsonl" || fail "metrics of the tasks lack a task's reward"
+
+# killed in the middle; and the planned updates of a run outlive other --updates
+"$rt_tune" tune "${common[@]}" --method b2-dpok --updates 40 --out "$work/killed" >/dev/null 2>&1 & child=$!
+for _ in $(seq 600); do [ -e "$work/killed/checkpoints/update-000001" ] && break; sleep 0.1; done
+kill -s KILL "$child" && wait "$child" 2>/dev/null || true
+rm -rf "$work"/killed/checkpoints/update-00000[2-9] "$work"/killed/checkpoints/update-0000[1-9]?
+"$rt_tune" tune "${common[@]}" --method b2-dpok --updates 2 --out "$work/killed" --resume >/dev/null || fail "b2-dpok resumed with other --updates"
+"$rt_tune" tune "${common[@]}" --method b2-dpok --updates 2 --planned-updates 40 --out "$work/whole" >/dev/null
+same "$work/whole" "$work/killed"
+
+expect() { # expect CODE TEXT FLAGS...
+  local code=$1 text=$2 status=0
+  shift 2
+  "$rt_tune" tune "$@" --out "$work/new" >"$work/out.txt" 2>&1 || status=$?
+  [ "$status" = "$code" ] || fail "wanted exit code $code, found $status: $*: $(cat "$work/out.txt")"
+  grep -q -- "$text" "$work/out.txt" || fail "wanted '$text' in: $(cat "$work/out.txt")"
+}
+refused() { # refused FLAG VALUE METHODS...: the flag has no meaning with these methods
+  local flag=$1 value=$2 method
+  shift 2
+  for method in "$@"; do expect 1 "$flag has no meaning with --method $method; it belongs to" "${common[@]}" --method "$method" "$flag=$value"; done
+}
+refused --memory retain ddpo raft
+refused --replay-batch 2 b2-dpo
+refused --gradient-stop stop grpo
+refused --loss hinge pg
+refused --horizon fixed lsrl
+refused --noises 2 dpok drtune
+refused --clip-range 0.1 drtune pg dpo raft
+refused --advantage per-batch drtune reward-weighted
+refused --window-start 2 ddpo lsrl
+refused --branches 3 raft
+refused --beta 0.1 ddpo
+refused --dpok-kl-weight 0.1 ddpo
+refused --samples-per-prompt 2 drtune
+refused --weighting best raft ddpo
+refused --tasks "$work/tasks.toml" ddpo
+refused --trained-steps 2 ddpo
+expect 1 'temperature wants --weighting exponential' "${common[@]}" --method reward-weighted --temperature 1
+expect 1 'guidance-low wants --explore guidance or diffexp' "${common[@]}" --method ddpo --explore prompt --guidance-low 1
+expect 1 'ratio-target wants --explore' "${common[@]}" --method ddpo --ratio-target plain
+expect 1 'branch-threshold wants --branches of 2 or more' "${common[@]}" --method ddpo --branch-threshold 1
+expect 1 'planned-updates wants --explore' "${common[@]}" --method ddpo --planned-updates 3
+expect 1 'branches wanted a number >= 2 with --method dpo, found 1' "${common[@]}" --method dpo --branches 1
+expect 1 'learns from the noise of the sampler.s steps, found --eta 0: leave --eta away' "${common[@]}" --method ddpo --eta 0
+expect 1 'eta must be in \[0, 1\], found -1' "${common[@]}" --method ddpo --eta -1
+expect 1 'samples_per_prompt must be >= 0' "${common[@]}" --method ddpo --samples-per-prompt -1
+expect 1 'epochs must be >= 1' "${common[@]}" --method raft --epochs 0
+expect 1 'updates_per_epoch must be >= 1' "${common[@]}" --method ddpo --updates-per-epoch -2
+expect 1 'rows must be >= 0' "${common[@]}" --method ddpo --rows -1
+expect 1 'clip must be > 0, found -0.1' "${common[@]}" --method ddpo --clip-range -0.1
+expect 1 'beta must be > 0' "${common[@]}" --method dpo --beta -1
+expect 1 'initial must be at most' "${common[@]}" --method b2-pg --window-start 5
+expect 1 'best must be >= 1' "${common[@]}" --method raft --best 0
+expect 1 'share must be in \[0, 1\]' "${common[@]}" --method ddpo --explore guidance --explore-share 2
+expect 1 'low must be finite and >= 0' "${common[@]}" --method ddpo --explore guidance --guidance-low -1
+expect 1 'regularizer kl has no meaning with --method raft' "${common[@]}" --method raft --regularizer kl
+expect 2 'prompts is required' "${bare[@]}" --method ddpo
+expect 2 'explore' "${common[@]}" --explore nonsense
+
+tasks() { # tasks TEXT TABLES: the message, which names file and table
+  printf '%b' "$2" >"$work/bad.toml"
+  expect 1 "$1" "${bare[@]}" --method lsrl --tasks "$work/bad.toml"
+}
+tasks 'bad.toml, \[task.one\]: reward wanted one of .*, found .nonsense' '[task.one]\nreward = "nonsense"\nprompts = "p"\n'
+tasks 'bad.toml, \[task.one\]: reward wanted a list' '[task.one]\nprompts = "p"\n'
+tasks 'bad.toml, \[task.one\]: prompts wanted a file' '[task.one]\nreward = "brightness"\n'
+tasks 'bad.toml, \[task.one\]: .*cannot read the prompt file nowhere' '[task.one]\nreward = "brightness"\nprompts = "nowhere"\n'
+tasks 'bad.toml, \[task.one\]: batch wanted a whole number >= 1, found .-3' '[task.one]\nreward = "brightness"\nbatch = -3\n'
+tasks 'bad.toml, \[task.one\]: advantage wanted per-batch' '[task.one]\nreward = "brightness"\nadvantage = "none"\n'
+tasks 'bad.toml, \[task.one\]: wanted reward, prompts' '[task.one]\nsteps = 3\n'
+tasks 'bad.toml wanted tables \[task.NAME\], found task.batch' '[task]\nbatch = 3\n'
+tasks 'updates must be >= 1, found -3' 'updates = -3\ntrained-steps = 2\n[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\n'
+tasks 'wanted at least one table \[task.NAME\] in .*bad.toml' '# nothing\n'
+expect 2 'nowhere.toml' "${bare[@]}" --method lsrl --tasks "$work/nowhere.toml"
+expect 1 'reward has no meaning beside --tasks' "${common[@]}" --method lsrl --tasks "$work/tasks.toml"
+[ ! -e "$work/new" ] || fail "a refused run left a folder"
+echo "rt-tune: every method resumes as it was, and flags without meaning are refused"
