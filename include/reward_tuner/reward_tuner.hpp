@@ -84,7 +84,11 @@
 #include <reward_tuner/step_selection/random_steps.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
 
+#include <reward_tuner/exploration/diffexp.hpp>
+#include <reward_tuner/exploration/dynamic_guidance.hpp>
+#include <reward_tuner/exploration/exploration_span.hpp>
 #include <reward_tuner/exploration/no_exploration.hpp>
+#include <reward_tuner/exploration/prompt_weighting.hpp>
 
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
@@ -160,7 +164,9 @@
 #include <reward_tuner/tuner/prompt_set.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
 #include <reward_tuner/tuner/round.hpp>
+#include <reward_tuner/tuner/round_selection.hpp>
 #include <reward_tuner/tuner/round_training.hpp>
+#include <reward_tuner/tuner/row_advantages.hpp>
 #include <reward_tuner/tuner/run_fingerprint.hpp>
 #include <reward_tuner/tuner/run_folder.hpp>
 #include <reward_tuner/tuner/run_progress.hpp>

@@ -156,6 +156,12 @@ TEST_CASE("a sampler without noise is a named error") {
   CHECK(make<DDPO, Ddim>(brightness()).options().sampler.eta == 1.0);  // unset: noise
 }
 
+TEST_CASE("engine options that only direct gradients have are refused") {
+  using namespace round_test;
+  CHECK_THROWS_WITH_AS(make<DDPO>(brightness(), {.engine = {.memory = Memory::retain}}), doctest::Contains("engine.memory and engine.replay_batch have no meaning with clipped_ratio"), Error);
+  CHECK_THROWS_WITH_AS(make<DPO>(brightness(), {.engine = {.replay_batch = 2}}), doctest::Contains("have no meaning with preference"), Error);
+}
+
 TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {
   using namespace round_test;
   const auto check = [](auto tuner) {
