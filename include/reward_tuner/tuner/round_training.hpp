@@ -113,7 +113,7 @@ void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round
   report.ratio_deviation = first.ratio_deviation;
   report.clip_fraction = all.clipped / static_cast<double>(all.rows);
   report.policy_change = all.squared_change / static_cast<double>(all.rows);
-  if (first.ratio_deviation > o.ratio_tolerance)
+  if (!round.weights_moved && first.ratio_deviation > o.ratio_tolerance)
     report.warning = "the first ratio of new to old probability should be 1 and is off by " + std::to_string(first.ratio_deviation) +
                      ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)";
 }
