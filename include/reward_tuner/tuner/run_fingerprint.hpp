@@ -23,11 +23,14 @@ inline std::string digest(const std::vector<std::string>& lines) {
   return result.text();
 }
 
-/// What tells a run's prompts apart: how many, and a digest of all.
+/// What tells a run's prompts apart: how many, a digest of all, and the seed of their order if they have one.
 template <class Prompts>
 nlohmann::json prompt_identity(const Prompts& prompts) {
-  if constexpr (requires { prompts.digest(); }) return {{"count", prompts.size()}, {"digest", prompts.digest()}};
-  else return {{"count", prompts.prompts().size()}, {"digest", digest(prompts.prompts())}};
+  nlohmann::json identity;
+  if constexpr (requires { prompts.digest(); }) identity = {{"count", prompts.size()}, {"digest", prompts.digest()}};
+  else identity = {{"count", prompts.prompts().size()}, {"digest", digest(prompts.prompts())}};
+  if constexpr (requires { prompts.options().seed; }) identity["seed"] = prompts.options().seed;
+  return identity;
 }
 
 /// Number of updates, times of evaluations and checkpoints, limits and sinks are left out: they may change on a resume.
