@@ -87,17 +87,24 @@ class JointTasks {
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
     UpdateReport report;
-    report.update = ++updates_;
+    report.update = updates_ + 1;
+    std::size_t done = 0, skipped = 0;
+    const auto finish = [&](auto& t, Begun begun) {
+      if (auto* round = std::get_if<Round>(&begun)) round->weights_moved = options_.sample_all_first && done > 0;
+      const UpdateReport own = end(t, pipeline, optimizer, std::move(begun), rng);
+      ++done;
+      if (own.skipped) ++skipped;
+      add(report, t.name, own);
+    };
     if (options_.sample_all_first) {
       std::vector<Begun> begun;
       visit_tasks(tasks_, [&](auto& t) { begun.push_back(begin(t, pipeline, prompts, rng)); });
-      std::size_t i = 0;
-      visit_tasks(tasks_, [&](auto& t) { add(report, t.name, end(t, pipeline, optimizer, std::move(begun[i++]), rng)); });
+      visit_tasks(tasks_, [&](auto& t) { finish(t, std::move(begun[done])); });
     } else {
-      visit_tasks(tasks_, [&](auto& t) { add(report, t.name, end(t, pipeline, optimizer, begin(t, pipeline, prompts, rng), rng)); });
+      visit_tasks(tasks_, [&](auto& t) { finish(t, begin(t, pipeline, prompts, rng)); });
     }
-    report.skipped = skipped_tasks_ == count_;
-    skipped_tasks_ = 0;
+    ++updates_;
+    report.skipped = skipped == count_;
     pretrain(pipeline, optimizer, rng, report);
     return report;
   }
@@ -167,16 +174,22 @@ class JointTasks {
   }
 
   template <DiffusionPipeline Pipeline, Optimizer Optim>
-  void pretrain(Pipeline& pipeline, Optim& optimizer, Rng& rng, UpdateReport& report) {
-    NetworkCounts counts;
-    optimizer.zero_grad();
-    if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
-    if (std::isfinite(guarded_step(optimizer, options_.gradient_clip))) ++report.optimizer_steps;
-    else report.warning = "the gradient of the pre-training loss is not finite; the tasks' steps were made";
-    optimizer.zero_grad();
-    report.forwards += counts.forwards;
-    report.backwards += counts.backwards;
+  void pretrain([[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Optim& optimizer, [[maybe_unused]] Rng& rng, [[maybe_unused]] UpdateReport& report) {
+    if constexpr (requires(const Tensor& t) { pipeline.encode_images(t); }) {
+      NetworkCounts counts;
+      optimizer.zero_grad();
+      if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
+      if (std::isfinite(guarded_step(optimizer, options_.gradient_clip))) ++report.optimizer_steps;
+      else append(report.warning, "the gradient of the pre-training loss is not finite; the tasks' steps were made");
+      optimizer.zero_grad();
+      report.forwards += counts.forwards;
+      report.backwards += counts.backwards;
+    } else {
+      REWARD_TUNER_CHECK(!options_.pretraining.pictures, "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), and this one has none");
+    }
   }
+
+  static void append(std::string& sentences, const std::string& one) { sentences += (sentences.empty() ? "" : "; ") + one; }
 
   /// Adds a task's report to the whole.
   void add(UpdateReport& whole, const std::string& name, const UpdateReport& own) {
@@ -194,9 +207,8 @@ class JointTasks {
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
     whole.seconds += own.seconds;
     whole.skipped_updates += own.skipped_updates;
-    if (own.skipped) ++skipped_tasks_;
-    for (const auto& [text, into] : {std::pair(&own.skip_reason, &whole.skip_reason), std::pair(&own.warning, &whole.warning)})
-      if (!text->empty()) *into += (into->empty() ? "" : "; ") + name + ": " + *text;
+    if (!own.skip_reason.empty()) append(whole.skip_reason, name + ": " + own.skip_reason);
+    if (!own.warning.empty()) append(whole.warning, name + ": " + own.warning);
   }
 
   MultiTaskOptions options_;
@@ -204,7 +216,6 @@ class JointTasks {
   Tasks tasks_;
   std::size_t count_ = 0;
   std::int64_t updates_ = 0;
-  std::size_t skipped_tasks_ = 0;  // of the update that runs
 };
 
 }  // namespace detail
