@@ -84,7 +84,11 @@
 #include <reward_tuner/step_selection/random_steps.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
 
+#include <reward_tuner/exploration/diffexp.hpp>
+#include <reward_tuner/exploration/dynamic_guidance.hpp>
+#include <reward_tuner/exploration/exploration_span.hpp>
 #include <reward_tuner/exploration/no_exploration.hpp>
+#include <reward_tuner/exploration/prompt_weighting.hpp>
 
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>

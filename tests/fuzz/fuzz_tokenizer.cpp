@@ -38,6 +38,12 @@ void check_ids(const rt::ClipTokenizer& tokenizer, const std::string& text) {
   for (const auto id : ids) demand(id >= 0 && id <= INT32_MAX);
   const auto rows = tokenizer({text, ""}, 5);
   demand(rows.size(0) == 2 && rows.size(1) == 5);
+  std::int64_t behind = 1;
+  for (const auto& word : tokenizer.words(text, 5)) {  // within the five, beside start and end
+    demand(word.first >= behind && word.count >= 1);
+    behind = word.first + word.count;
+    demand(behind <= 4);
+  }
 }
 
 }  // namespace

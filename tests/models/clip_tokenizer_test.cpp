@@ -1,9 +1,12 @@
 // The CLIP tokenizer against transformers' answers (tests/golden/make_tokenizer_golden.py) and its errors.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -38,6 +41,27 @@ struct Folder {
 std::vector<std::int64_t> row(const torch::Tensor& ids, std::int64_t i) {
   const auto* first = ids[i].data_ptr<std::int64_t>();
   return {first, first + ids.size(1)};
+}
+
+using reward_tuner::WordTokens;
+using Ids = std::vector<std::int64_t>;
+
+/// The ids of each word of `text`.
+std::vector<Ids> word_ids(const ClipTokenizer& tokenizer, const std::string& text, std::int64_t length = 77) {
+  const Ids ids = row(tokenizer({text}, length), 0);
+  std::vector<Ids> out;
+  for (const WordTokens& word : tokenizer.words(text, length)) out.emplace_back(ids.begin() + word.first, ids.begin() + word.first + word.count);
+  return out;
+}
+
+/// The ids of texts alone, without start and end.
+std::vector<Ids> alone(const ClipTokenizer& tokenizer, const std::vector<std::string>& words) {
+  std::vector<Ids> out;
+  for (const std::string& word : words) {
+    const Ids ids = tokenizer.encode(word);
+    out.emplace_back(ids.begin() + 1, ids.end() - 1);
+  }
+  return out;
 }
 
 }  // namespace
@@ -99,6 +123,88 @@ TEST_CASE("the CLIP tokenizer pads and truncates and keeps both ends") {
   CHECK(row(ids, 1)[5] == tokenizer.eos_id());
   CHECK(row(ids, 1)[4] != tokenizer.eos_id());
   CHECK((tokenizer({}, 6).sizes() == at::IntArrayRef({0, 6})));
+}
+
+TEST_CASE("the CLIP tokenizer knows which tokens are a word") {
+  const auto tokenizer = ClipTokenizer::load(kData / "tokenizer");
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases{
+      {"", {}},
+      {" \t\n ", {}},
+      {"...!", {}},
+      {"!?, (-) \xe2\x80\x94", {}},  // an em dash
+      {"a photo of a cat", {"a", "photo", "of", "a", "cat"}},
+      {"  A   CAT ", {"a", "cat"}},
+      {"a zebrafish, in the aquarium.", {"a", "zebrafish", "in", "the", "aquarium"}},
+      {"red,blue and (green)", {"red", "blue", "and", "green"}},
+      {"a well-lit cat", {"a", "well", "lit", "cat"}},
+      {"the cat's dog don't", {"the", "cat's", "dog", "don't"}},
+      {"in 1990s, 42 cats", {"in", "1990s", "42", "cats"}},
+      {"caf\u00e9 na\u00efve Stra\u00dfe", {"caf\u00e9", "na\u00efve", "stra\u00dfe"}},
+      {"cafe\u0301 dog", {"caf\u00e9", "dog"}},                                             // composed by NFC
+      {"\u0928\u092e\u0938\u094d\u0924\u0947 cat", {"\u0928\u092e\u0938\u094d\u0924\u0947", "cat"}},  // vowel signs are marks, not letters
+      {"\u732b\u3068\u72ac\u3001\u732b", {"\u732b\u3068\u72ac", "\u732b"}},                // an ideographic comma between
+      {"cat \U0001f431 dog", {"cat", "dog"}},                                               // an emoji is a symbol
+      {"cat<|endoftext|>dog", {"cat", "dog"}},
+      {"cat<|ENDOFTEXT|>s", {"cat", "endoftext", "s"}},
+  };
+  for (const auto& [text, words] : cases) {
+    CAPTURE(text);
+    CHECK(word_ids(tokenizer, text) == alone(tokenizer, words));
+  }
+  CHECK((tokenizer.words("a zebrafish!", 77) == std::vector<WordTokens>{{1, 1}, {2, static_cast<std::int64_t>(alone(tokenizer, {"zebrafish"})[0].size())}}));
+  CHECK(alone(tokenizer, {"zebrafish"})[0].size() > 2);
+}
+
+TEST_CASE("words of a truncated text end before its end token") {
+  const auto tokenizer = ClipTokenizer::load(kData / "tokenizer");
+  const std::string text = "a zebrafish and dog";
+  const auto whole = word_ids(tokenizer, text);
+  const auto ids = tokenizer.encode(text);
+  const auto total = static_cast<std::int64_t>(ids.size());
+  REQUIRE(whole.size() == 4);
+  CHECK(word_ids(tokenizer, text, total) == whole);
+  for (std::int64_t length = 2; length < total; ++length) {
+    CAPTURE(length);
+    std::vector<Ids> want;
+    std::int64_t room = length - 2;  // beside start and end; this text has no punctuation
+    for (const Ids& word : whole) {
+      const auto kept = std::min(room, static_cast<std::int64_t>(word.size()));
+      if (kept > 0) want.emplace_back(word.begin(), word.begin() + kept);
+      room -= kept;
+    }
+    CHECK(word_ids(tokenizer, text, length) == want);
+  }
+  CHECK_THROWS_WITH_AS(tokenizer.words("a", 1), doctest::Contains("max_length"), Error);
+}
+
+TEST_CASE("the words of 1,100 texts ascend, lie between start and end, and end where a word of the vocabulary does") {
+  const json cases = reward_tuner::read_json(kData / "tokenizer_cases.json"), vocabulary = reward_tuner::read_json(kData / "tokenizer" / "vocab.json");
+  const auto tokenizer = ClipTokenizer::load(kData / "tokenizer");
+  std::vector<std::string> tokens(static_cast<std::size_t>(tokenizer.vocab_size()));
+  for (const auto& [token, id] : vocabulary.items()) tokens.at(id.get<std::size_t>()) = token;
+  int found = 0;
+  for (const auto& entry : cases["texts"]) {
+    const auto text = entry[0].get<std::string>();
+    const Ids ids = tokenizer.encode(text);
+    std::int64_t behind = 1;
+    for (const WordTokens& word : tokenizer.words(text, static_cast<std::int64_t>(ids.size()))) {
+      REQUIRE(word.first >= behind);
+      REQUIRE(word.count >= 1);
+      behind = word.first + word.count;
+      REQUIRE(behind <= static_cast<std::int64_t>(ids.size()) - 1);
+      for (std::int64_t i = word.first; i < behind; ++i) {
+        REQUIRE(ids[static_cast<std::size_t>(i)] != tokenizer.bos_id());
+        REQUIRE(ids[static_cast<std::size_t>(i)] != tokenizer.eos_id());
+      }
+      REQUIRE(tokens[static_cast<std::size_t>(ids[static_cast<std::size_t>(behind - 1)])].ends_with("</w>"));
+      if (word.first > 1) {
+        const std::string& before = tokens[static_cast<std::size_t>(ids[static_cast<std::size_t>(word.first - 1)])];
+        REQUIRE((before.ends_with("</w>") || before.ends_with("|>")));
+      }
+      ++found;
+    }
+  }
+  CHECK(found > 1000);
 }
 
 TEST_CASE("the CLIP tokenizer names what it cannot use") {

@@ -53,6 +53,32 @@ TEST_CASE("a folder loads frozen and answers with the promised shapes") {
   CHECK(pipeline.encode_images(picture.detach()).sizes() == latents.sizes());
 }
 
+TEST_CASE("a condition says where words are and what the empty prompt is") {
+  auto pipeline = StableDiffusion::load(kModel);
+  const std::string prompt = "a red circle, left";
+  const Condition condition = pipeline.encode({prompt, "", "a red circle above a blue star below a green ring and a cyan cross"});
+  REQUIRE(condition.words.size() == 3);
+  CHECK((condition.words[0] == pipeline.tokenizer().words(prompt, 16)));
+  CHECK(condition.words[0].size() == 4);
+  CHECK(condition.words[1].empty());
+  for (const WordTokens& word : condition.words[2]) CHECK(word.first + word.count <= 15);  // 16 positions, the last of a truncated prompt is its end
+  CHECK(condition.words[2].back().first + condition.words[2].back().count == 15);
+  CHECK(condition.empty.embeddings.sizes() == at::IntArrayRef({1, 16, 64}));
+  CHECK(condition.empty.embeddings[0].equal(condition.negative.embeddings[2]));
+  CHECK(condition.empty.embeddings.is_alias_of(condition.negative.embeddings));  // encoded once
+  CHECK(at::allclose(condition.empty.embeddings[0], condition.positive.embeddings[1], 0, 1e-5));
+  const Condition last = condition.narrow(2, 1);
+  CHECK((last.words == std::vector<std::vector<WordTokens>>{condition.words[2]}));
+  CHECK(last.empty.embeddings.equal(condition.empty.embeddings));
+
+  auto negative = StableDiffusion::load(kModel, {.negative_prompt = "a blue star"});
+  const Condition other = negative.encode({prompt, "a blue star"});
+  CHECK(at::allclose(other.empty.embeddings, condition.empty.embeddings, 0, 1e-5));
+  CHECK(at::allclose(other.negative.embeddings[0], other.positive.embeddings[1], 0, 1e-5));
+  CHECK_FALSE(at::allclose(other.negative.embeddings[0], other.empty.embeddings[0], 0, 1e-2));
+  CHECK(negative.encode({}).size() == 0);
+}
+
 TEST_CASE("adapters are merged in rollouts and off in the reference network") {
   auto pipeline = StableDiffusion::load(kModel);
   const torch::NoGradGuard no_grad;

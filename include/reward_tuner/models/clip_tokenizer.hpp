@@ -17,6 +17,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/byte_pair_encoding.hpp>
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
+#include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/models/unicode.hpp>
 
 namespace reward_tuner {
@@ -44,19 +45,22 @@ class ClipTokenizer {
   static ClipTokenizer load(const std::filesystem::path& folder) { return ClipTokenizer(ClipTokenizerFiles::read(folder)); }
 
   /// Start token, the text's tokens, end token. Nothing is truncated or padded. Throws on malformed UTF-8.
-  std::vector<std::int64_t> encode(std::string_view text) const {
-    std::vector<std::int64_t> ids{bos_};
-    split(text, before_, ids, [&](std::string_view part) {
-      const std::string normal = unicode::encode(normalize(part));
-      split(normal, after_, ids, [&](std::string_view piece) { encode_words(unicode::decode(piece), ids); });
-    });
-    ids.push_back(eos_);
-    return ids;
+  std::vector<std::int64_t> encode(std::string_view text) const { return tokenize(text).ids; }
+
+  /// Where the words of a text are in its row of `operator()`. A word is a longest run of letters, numbers and contractions: "cat's" and "1990s" are one
+  /// each, "well-lit" is two. Punctuation, symbols and special tokens end a word and belong to none. Where the text is truncated, a word keeps the
+  /// sub-tokens that are left; one with none left is not listed.
+  std::vector<WordTokens> words(std::string_view text, std::int64_t max_length) const {
+    check_length(max_length);
+    std::vector<WordTokens> out;
+    for (const WordTokens& word : tokenize(text).words)
+      if (const std::int64_t room = max_length - 1 - word.first; room > 0) out.push_back({word.first, std::min(word.count, room)});
+    return out;
   }
 
   /// ids int64 [B,max_length]: long texts lose their end but keep the end token, short ones are padded on the right.
   Tensor operator()(const std::vector<std::string>& texts, std::int64_t max_length) const {
-    REWARD_TUNER_CHECK(max_length >= 2, "[Tokenizer] max_length must hold the start and the end token, wanted at least 2, found ", max_length);
+    check_length(max_length);
     const auto length = static_cast<std::size_t>(max_length);
     std::vector<std::int64_t> rows;
     rows.reserve(texts.size() * length);
@@ -84,11 +88,29 @@ class ClipTokenizer {
     std::string text;
     std::int64_t id;
   };
+  struct Tokens {
+    std::vector<std::int64_t> ids;
+    std::vector<WordTokens> words;
+  };
+
+  static void check_length(std::int64_t max_length) {
+    REWARD_TUNER_CHECK(max_length >= 2, "[Tokenizer] max_length must hold the start and the end token, wanted at least 2, found ", max_length);
+  }
 
   std::int64_t required_id(const ClipSpecialToken& token) const {
     const auto found = bpe_.id(token.text);
     REWARD_TUNER_CHECK(found, "[Tokenizer] the vocabulary must hold the special token \"", token.text, "\"");
     return *found;
+  }
+
+  Tokens tokenize(std::string_view text) const {
+    Tokens out{{bos_}, {}};
+    split(text, before_, out.ids, [&](std::string_view part) {
+      const std::string normal = unicode::encode(normalize(part));
+      split(normal, after_, out.ids, [&](std::string_view piece) { append_words(unicode::decode(piece), out); });
+    });
+    out.ids.push_back(eos_);
+    return out;
   }
 
   /// Cuts `text` at the literals (leftmost, longest first), appends their ids and hands the parts between to `rest`.
@@ -133,11 +155,29 @@ class ClipTokenizer {
     return end;
   }
 
-  void encode_words(std::u32string_view text, std::vector<std::int64_t>& ids) const {
+  /// Whether a piece of `word_length` can be a word: letters, a number or a contraction.
+  static bool is_spoken(std::u32string_view piece) {
+    return std::ranges::any_of(piece, [](char32_t c) { return unicode::is_letter(c) || unicode::is_number(c); });
+  }
+  /// Whether it is all vowel signs, accents and zero-width joiners: CLIP cuts them off their letters, but the word goes on.
+  static bool is_accent(std::u32string_view piece) {
+    return std::ranges::all_of(piece, [](char32_t c) { return unicode::is_mark(c) || c == U'\u200C' || c == U'\u200D'; });
+  }
+
+  void append_words(std::u32string_view text, Tokens& out) const {
     // A special token's text that only lower-casing has made is a unit of its own, then "<|", its letters and "|>": the next word starts anew.
     static constexpr std::array<std::u32string_view, 2> kMarks{U"<|startoftext|>", U"<|endoftext|>"};
+    const auto here = [&] { return static_cast<std::int64_t>(out.ids.size()); };
+    std::int64_t first = here();  // of the run of pieces that may become a word
+    bool spoken = false;
+    const auto end_run = [&](std::int64_t end) {
+      if (spoken) out.words.push_back({first, end - first});
+      first = here();
+      spoken = false;
+    };
     while (!text.empty()) {
       if (unicode::is_space(text[0])) {
+        end_run(here());
         text.remove_prefix(1);
         continue;
       }
@@ -145,11 +185,17 @@ class ClipTokenizer {
       std::u32string_view unit = text.substr(0, mark == kMarks.end() ? word_length(text) : mark->size());
       text.remove_prefix(unit.size());
       while (!unit.empty()) {
-        const std::size_t length = word_length(unit);
-        bpe_.encode(unicode::encode(unit.substr(0, length)), ids);
-        unit.remove_prefix(length);
+        const std::u32string_view piece = unit.substr(0, word_length(unit));
+        unit.remove_prefix(piece.size());
+        const std::int64_t start = here();
+        bpe_.encode(unicode::encode(piece), out.ids);
+        if (is_spoken(piece))
+          spoken = true;
+        else if (!is_accent(piece))
+          end_run(start);
       }
     }
+    end_run(here());
   }
 
   ClipTokenizerOptions options_;

@@ -181,15 +181,19 @@ class StableDiffusion {
 
   // ---- what the engine asks (engine/pipeline.hpp)
 
-  /// prompts -> text states [B,L,D] of the prompts and of the negative prompt. No gradient.
+  /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty prompt [1,L,D]. No gradient.
   Condition encode(const std::vector<std::string>& prompts) {
     const torch::NoGradGuard no_grad;
     const auto length = text_encoder_->config().max_position_embeddings;
     std::vector<std::string> texts = prompts;
-    texts.push_back(options_.negative_prompt);
-    const Tensor states = text_encoder_->forward((*tokenizer_)(texts, length).to(options_.device)).last_hidden_state;  // [B+1,L,D]
+    texts.push_back("");
+    if (!options_.negative_prompt.empty()) texts.push_back(options_.negative_prompt);  // else the empty prompt is the negative one
+    const Tensor states = text_encoder_->forward((*tokenizer_)(texts, length).to(options_.device)).last_hidden_state;  // [B+1|B+2,L,D]
     const auto batch = static_cast<std::int64_t>(prompts.size());
-    return {{states.narrow(0, 0, batch)}, {states.narrow(0, batch, 1).expand({batch, -1, -1})}, prompts};
+    std::vector<std::vector<WordTokens>> words;
+    words.reserve(prompts.size());
+    for (const std::string& prompt : prompts) words.push_back(tokenizer_->words(prompt, length));
+    return {{states.narrow(0, 0, batch)}, {states.narrow(0, states.size(0) - 1, 1).expand({batch, -1, -1})}, prompts, std::move(words), {states.narrow(0, batch, 1)}};
   }
 
   /// latents [N,C,h,w], timesteps [N] -> the UNet's output [N,C,h,w].

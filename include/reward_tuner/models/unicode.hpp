@@ -1,4 +1,4 @@
-// The few Unicode operations that a text tokenizer needs, on top of utf8proc: NFC, lower case, and the classes letter, number and white space.
+// The few Unicode operations that a text tokenizer needs, on top of utf8proc: NFC, lower case, and the classes letter, number, mark and white space.
 // Characters younger than the installed utf8proc's Unicode version (15.0 in utf8proc 2.8) count as unassigned.
 #pragma once
 #include <utf8proc.h>
@@ -78,6 +78,12 @@ inline bool is_letter(char32_t code) {
 inline bool is_number(char32_t code) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
   return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
+}
+
+/// General category M*: accents, vowel signs and enclosing marks, which belong to the letter before them.
+inline bool is_mark(char32_t code) {
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
+  return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
 }
 
 /// The White_Space property. It is no general category: some control characters have it.
