@@ -7,12 +7,14 @@
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/explain.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/core/permutation.hpp>
 #include <reward_tuner/core/require.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/core/sampler_schedule.hpp>
 #include <reward_tuner/core/step_plan.hpp>
 #include <reward_tuner/core/surrogate.hpp>
+#include <reward_tuner/core/text_digest.hpp>
 #include <reward_tuner/core/version.hpp>
 
 #include <reward_tuner/backend/activation_checkpoint.hpp>
@@ -98,11 +100,15 @@
 #include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/rewards/colourfulness.hpp>
+#include <reward_tuner/rewards/composition.hpp>
+#include <reward_tuner/rewards/inception_score.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_round_trip.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
+#include <reward_tuner/rewards/parity.hpp>
 #include <reward_tuner/rewards/picture_background.hpp>
+#include <reward_tuner/rewards/picture_loop.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/sentinels.hpp>
@@ -162,9 +168,12 @@
 #include <reward_tuner/tuner/optimizer_step.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
 #include <reward_tuner/tuner/prompt_set.hpp>
+#include <reward_tuner/tuner/prompt_stream.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
 #include <reward_tuner/tuner/round.hpp>
+#include <reward_tuner/tuner/round_selection.hpp>
 #include <reward_tuner/tuner/round_training.hpp>
+#include <reward_tuner/tuner/row_advantages.hpp>
 #include <reward_tuner/tuner/run_fingerprint.hpp>
 #include <reward_tuner/tuner/run_folder.hpp>
 #include <reward_tuner/tuner/run_progress.hpp>

@@ -4,7 +4,9 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,23 @@ TEST_CASE("captioned pictures come from neighbours or from metadata.jsonl, pixel
   check(CaptionedPictures::from_folder(folder.path), {"a red circle", "two stars"});
   io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"first\"}\n\n{\"file_name\": \"b.png\", \"text\": \"\", \"more\": 1}\n");
   check(CaptionedPictures::from_folder(folder.path), {"first", ""});
+  check(CaptionedPictures::from_folder(folder.path, PictureLoading::kStreamed), {"first", ""});
+}
+
+TEST_CASE("streamed pictures are read when they are drawn, and checked then") {
+  const io_test::Folder folder;
+  for (const char* name : {"a", "b", "c"}) io_test::write_text(folder / (std::string(name) + ".txt"), name);
+  write_png(folder / "a.png", at::ones({3, 4, 4}));
+  write_png(folder / "b.png", at::ones({3, 4, 5}));
+  write_png(folder / "c.png", at::ones({3, 4, 4}));
+  const auto pictures = CaptionedPictures::from_folder(folder.path, PictureLoading::kStreamed);
+  CHECK(pictures.size() == 3);
+  CHECK(pictures.pictures(at::tensor({2, 0}, at::kLong)).equal(at::ones({2, 3, 4, 4})));
+  CHECK_THROWS_WITH_AS(pictures.pictures(at::tensor({1}, at::kLong)), doctest::Contains("wanted pictures of one size, found [3, 4, 4] and [3, 4, 5]"), Error);
+  write_png(folder / "c.png", at::zeros({3, 4, 4}));  // what is drawn is what the file holds then
+  CHECK(pictures.pictures(at::tensor({2}, at::kLong)).equal(at::zeros({1, 3, 4, 4})));
+  std::filesystem::remove(folder / "c.png");
+  CHECK_THROWS_WITH_AS(pictures.pictures(at::tensor({2}, at::kLong)), doctest::Contains("wanted a readable file"), Error);
 }
 
 TEST_CASE("what is wrong with captioned pictures is said") {

@@ -1,9 +1,11 @@
 // A pipeline whose denoiser is exactly right: the data are N(mean, deviation^2), mean and log deviation are trainable.
 #pragma once
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/types.h>
 
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -40,7 +42,9 @@ class GaussianPipeline {
     return {{nothing}, {nothing}, prompts};
   }
   Tensor predict(const Tensor& x, const Tensor& timesteps, const Conditioning&) {
-    const double abar = schedule_.abar(timesteps[0].item<std::int64_t>()), alpha = std::sqrt(abar), sigma = std::sqrt(1 - abar);
+    std::vector<double> levels;
+    for (std::int64_t i = 0; i < timesteps.size(0); ++i) levels.push_back(schedule_.abar(timesteps[i].item<std::int64_t>()));
+    const Tensor abar = at::tensor(levels, at::kDouble).view({-1, 1, 1, 1}), alpha = abar.sqrt(), sigma = (1 - abar).sqrt();        // [N,1,1,1]
     const Tensor mean = use_reference_ ? at::zeros_like(mean_) + options_.mean : mean_;                                            // [3,1,1]
     const Tensor variance = use_reference_ ? at::zeros_like(log_deviation_) + options_.deviation * options_.deviation : (2.0 * log_deviation_).exp();
     const Tensor eps = sigma * (x - alpha * mean) / (abar * variance + sigma * sigma);                                             // [N,3,h,w]
@@ -52,6 +56,7 @@ class GaussianPipeline {
     return eps;
   }
   Tensor decode(const Tensor& latents) { return 0.5 + 0.25 * latents; }
+  Tensor encode_images(const Tensor& images) { return 4 * (images - 0.5); }
   std::vector<std::int64_t> latent_shape(std::int64_t n) const { return {n, 3, 4, 4}; }
   at::TensorOptions latent_options() const { return at::TensorOptions().dtype(at::kDouble); }
   const NoiseSchedule& noise_schedule() const { return schedule_; }

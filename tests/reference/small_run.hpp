@@ -49,4 +49,15 @@ inline TrainingOutcome small_run(const std::filesystem::path& model, const std::
   return small_run(model, folder, options, guidance, SymmetryReward(), [](const auto&) {});
 }
 
+/// The same with any tuner: what must come back is its state.
+template <class Tuner>
+TrainingOutcome small_run_of(Tuner tuner, const std::filesystem::path& model, const std::filesystem::path& folder, const TrainerOptions& options) {
+  auto pipeline = StableDiffusion::load(model);
+  const auto lora = Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
+  AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2});
+  const std::vector<std::string> prompts = {"a red circle", "a blue square", "a green ring"};
+  Trainer trainer(folder, tuner, pipeline, optimizer, trained_weights(lora), PromptSet(prompts), evaluation_pairs(prompts, 1, 100), {.method = "any", .reward = "any", .model = "tiny"}, options);
+  return trainer.run();
+}
+
 }  // namespace reward_tuner::reference

@@ -24,6 +24,7 @@ struct UnrolledSetup {
   double guidance = 1;
   double kl_weight = 0;     ///< KlToReference
   double scale = 1;         ///< DirectGradient
+  std::vector<double> explored_guidance = {};  ///< [T] instead of `guidance` (unrolled_update only)
 };
 
 struct UnrolledResult {
@@ -55,8 +56,9 @@ UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, c
   for (int k = 0; k <= setup.plan.last; ++k) {
     const auto& level = levels[static_cast<std::size_t>(k)];
     const Tensor input = setup.stop_input ? x.detach() : x;
-    const auto [u, c] = plain_outputs(pipeline, input, level.timestep, condition, setup.guidance);
-    Tensor h = u + setup.guidance * (c - u);
+    const double guidance = setup.explored_guidance.empty() ? setup.guidance : setup.explored_guidance[static_cast<std::size_t>(k)];
+    const auto [u, c] = plain_outputs(pipeline, input, level.timestep, condition, guidance);
+    Tensor h = u + guidance * (c - u);
     result.inputs.push_back(x.detach());
     result.outputs.push_back(h.detach());
     if (!setup.plan.trains(k)) {

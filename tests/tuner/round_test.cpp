@@ -20,6 +20,7 @@
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/step_selection/last_steps.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
@@ -103,6 +104,24 @@ TEST_CASE("a round's result does not depend on how it is cut into network calls"
   }
 }
 
+TEST_CASE("nor does that of reward-weighted rounds, whose noise levels are drawn in training") {
+  using namespace round_test;
+  const auto tuner = [](int micro, int rows, bool frozen) {
+    return make<RewardWeightedTraining>(brightness(), {.sampler = {.num_steps = 4, .guidance = 3.0}, .objective = {.frozen = frozen, .noisings = 3, .round = {.epochs = 2, .updates_per_epoch = 2, .rows = rows}},
+                                                       .engine = {.micro_batch = micro}});
+  };
+  const ToyOptions odd{.side = 3};  // 18 numbers a latent: no multiple of what a vectorised generator fills at once
+  for (const bool frozen : {true, false}) {
+    const auto whole = tune(tuner(0, 0, frozen), odd, 2);
+    for (const auto& [micro, rows] : std::vector<std::pair<int, int>>{{1, 1}, {3, 5}, {0, 1000}}) {
+      const auto cut = tune(tuner(micro, rows, frozen), odd, 2);
+      CHECK(distance(cut.parameters, whole.parameters) < 1e-12);
+      CHECK(cut.report.loss == doctest::Approx(whole.report.loss).epsilon(1e-9));
+      CHECK(cut.report.backward_samples == whole.report.backward_samples);
+    }
+  }
+}
+
 TEST_CASE("network calls are those on paper, and a window costs n/T of them") {
   using namespace round_test;
   const int T = 8, B = 4;
@@ -154,6 +173,38 @@ TEST_CASE("a sampler without noise is a named error") {
   auto tuner = make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = 5, .eta = 0.0}});
   CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng), doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise"), Error);
   CHECK(make<DDPO, Ddim>(brightness()).options().sampler.eta == 1.0);  // unset: noise
+}
+
+TEST_CASE("engine options that only direct gradients have are refused") {
+  using namespace round_test;
+  CHECK_THROWS_WITH_AS(make<DDPO>(brightness(), {.engine = {.memory = Memory::retain}}), doctest::Contains("engine.memory and engine.replay_batch have no meaning with clipped_ratio"), Error);
+  CHECK_THROWS_WITH_AS(make<DPO>(brightness(), {.engine = {.replay_batch = 2}}), doctest::Contains("have no meaning with preference"), Error);
+}
+
+TEST_CASE("steps without noise are left out where others have some, and a named error where none has") {
+  using namespace round_test;
+  const int T = 5, B = 4;
+  // DDIM to the very end: the level after the last step is clean, so that step has no noise whatever eta is
+  const auto clean = tune(make<DDPO>(brightness(), {.sampler = {.num_steps = T}}), {.schedule = {.final_alpha_one = true}}).report;
+  CHECK(clean.backward_samples == B * (T - 1));
+  CHECK(clean.plan.trained.size() == T);
+  CHECK(std::isfinite(clean.loss));
+  CHECK(clean.ratio_deviation < 1e-10);
+  const auto last = tune(make<DDPO, Ddpm, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 2}})).report;
+  CHECK(last.backward_samples == B);
+  const auto check = [&](auto tuner, const NoiseScheduleConfig& schedule) {
+    ToyPipeline pipeline({.schedule = schedule});
+    AdamW optimizer(pipeline.parameters());
+    const auto before = copies(pipeline.parameters());
+    Rng rng(1);
+    CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng), doctest::Contains("needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps"), Error);
+    CHECK(bit_equal(pipeline.parameters(), before));
+    CHECK(pipeline.calls == 0);
+  };
+  check(make<DDPO, Ddpm, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}), {});
+  check(make<B2DiffuRL, Ddpm>(brightness(), {.sampler = {.num_steps = T}, .steps = {.initial = 1}}), {});
+  check(make<DDPO, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}), {.final_alpha_one = true});
+  check(make<DPO, Ddim>(brightness(), {.sampler = {.num_steps = T, .eta = 0.0}}), {});
 }
 
 TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {

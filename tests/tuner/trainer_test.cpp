@@ -1,17 +1,23 @@
 // The trainer's promises: bit-exact resume after any kill, refusals by name, complete run folders.
 #include <reward_tuner/tuner/trainer.hpp>
 
-#include <ATen/Parallel.h>
-#include <ATen/ops/equal.h>
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
 #include <chrono>
 #include <csignal>
 #include <fstream>
-#include <iterator>
+#include <optional>
+#include <sstream>
+#include <string>
 #include <thread>
+#include <utility>
 
+#include <reward_tuner/methods/b2_diffurl.hpp>
+#include <reward_tuner/methods/ddpo.hpp>
+#include <reward_tuner/methods/dpok.hpp>
+#include <reward_tuner/rewards/callable.hpp>
+
+#include "tests/reference/same_run.hpp"
 #include "tests/reference/small_run.hpp"
 #include "tests/reference/tiny_folder.hpp"
 
@@ -20,51 +26,15 @@ namespace {
 
 namespace rt = reward_tuner;
 
-struct Model {
-  Model() {
-    at::set_num_threads(1);  // the tests fork
-    rt::reference::write_tiny_model(folder / "model", REWARD_TUNER_TEST_DATA "/tokenizer");
-  }
-  rt::reference::TemporaryFolder folder;
-  std::filesystem::path path() const { return folder / "model"; }
-};
+using Model = rt::reference::TinyModel;
+using rt::reference::bytes;
+using rt::reference::check_same_run;
+using rt::reference::killed;
 
 rt::TrainerOptions six_updates() { return rt::reference::small_run_options(6, 3, 2); }
 
 rt::TrainingOutcome run(const Model& model, const std::filesystem::path& folder, const rt::TrainerOptions& options, double guidance = 2.0) {
   return rt::reference::small_run(model.path(), folder, options, guidance);
-}
-
-std::string bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE_MESSAGE(file.good(), path.string());
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-/// What must not depend on interruptions.
-void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b, std::int64_t update) {
-  const auto first = rt::CheckpointFolder(a / "checkpoints").load(update), second = rt::CheckpointFolder(b / "checkpoints").load(update);
-  REQUIRE(first.tensors.size() == second.tensors.size());
-  for (const auto& [name, tensor] : first.tensors) CHECK_MESSAGE(at::equal(tensor, second.tensors.at(name)), name);
-  CHECK(first.state.at("tuner") == second.state.at("tuner"));
-  CHECK(first.state.at("progress").at("rewards") == second.state.at("progress").at("rewards"));
-  for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "before_after.png", "lora/pytorch_lora_weights.safetensors"}) CHECK_MESSAGE(bytes(a / file) == bytes(b / file), file);
-}
-
-/// Runs in a child process that is expected to die by SIGKILL.
-template <class Work>
-void killed(Work work) {
-  const ::pid_t child = ::fork();
-  if (child == 0) {
-    try {
-      work();
-    } catch (...) {
-    }
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  REQUIRE(WIFSIGNALED(status));
 }
 
 }  // namespace
@@ -173,6 +143,45 @@ TEST_CASE("a killed and resumed run equals an uninterrupted one bit for bit") {
     run(model, runs / "half", rest);
     check_same_run(runs / "whole", runs / "half", 6);
   }
+}
+
+TEST_CASE("runs of methods that remember rewards or learn a baseline resume byte for byte") {
+  const Model model;
+  const auto brightness = [] { return rt::black_box([](const rt::Tensor& images) { return images.mean({1, 2, 3}); }); };
+  SUBCASE("DDPO: rewards by prompt") {
+    rt::reference::check_resumes(model.path(), [&] {
+      return rt::make<rt::DDPO>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0}, .objective = {.clip = 1e-2, .round = {.epochs = 2, .updates_per_epoch = 2}}, .advantage = {.window = 4, .min_count = 2}});
+    });
+  }
+  SUBCASE("B2-DiffuRL: rewards of earlier rounds, and a growing window") {
+    rt::reference::check_resumes(model.path(), [&] {
+      return rt::make<rt::B2DiffuRL>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0}, .steps = {.initial = 2, .rounds = 5}, .objective = {.clip = 1e-2}, .advantage = {.rounds = 2}, .branching = {.threshold = 0.2}});
+    });
+  }
+  SUBCASE("DPOK: a baseline with its optimizer") {
+    rt::reference::check_resumes(model.path(), [&] { return rt::make<rt::DPOK>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0}, .objective = {.clip = 1e-2, .value = {.learning_rate = 1e-2}}}); });
+  }
+}
+
+TEST_CASE("a rollout in bfloat16 disagrees with the replay in float, and the report says so") {
+  const Model model;
+  const auto update = [&](std::optional<at::ScalarType> dtype) {
+    auto pipeline = rt::StableDiffusion::load(model.path());
+    const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
+    rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2});
+    rt::Rng rng(1);
+    auto tuner = rt::make<rt::DDPO>(rt::SymmetryReward(), {.sampler = {.num_steps = 6, .guidance = 5.0}, .objective = {.round = {.reduction = rt::LogProbReduction::kSum}}, .engine = {.rollout_dtype = dtype}});
+    return tuner.update(pipeline, optimizer, {"a red circle", "a blue square"}, rng);
+  };
+  const auto whole = update({}), low = update(at::kBFloat16);
+  MESSAGE("first ratio off by ", whole.ratio_deviation, " in float, ", low.ratio_deviation, " with rollouts in bfloat16");
+  CHECK(whole.warning.empty());
+  CHECK(low.ratio_deviation > 1e-3);
+  CHECK(low.warning == "the first ratio of new to old probability should be 1 and is off by " + std::to_string(low.ratio_deviation) +
+                           ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)");
+  std::ostringstream line;
+  line << low;
+  CHECK(line.str().ends_with("  WARNING: " + low.warning));
 }
 
 TEST_CASE("folders and options that do not fit are refused by name") {

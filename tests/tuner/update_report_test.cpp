@@ -18,4 +18,12 @@ TEST_CASE("a report prints one line and leaves the stream's format alone") {
   skipped << report << ' ' << 0.123456;
   CHECK(skipped.str().find("SKIPPED: the reward is not finite") != std::string::npos);
   CHECK(skipped.str().ends_with(" 0.123456"));
+  report.warning = "the first ratio is off by 0.002";
+  std::ostringstream warned;
+  warned << report;
+  CHECK(warned.str().ends_with("  1.50 s  SKIPPED: the reward is not finite  WARNING: the first ratio is off by 0.002"));
+  report.skipped = false;
+  std::ostringstream only;
+  only << report;
+  CHECK(only.str().ends_with("  1.50 s  WARNING: the first ratio is off by 0.002"));
 }

@@ -79,7 +79,8 @@ class AdaptableLayer : public torch::nn::Module {
     if (!adapter_ || mode_ == AdapterMode::kOff) return base(x, weight, b);
     if (mode_ == AdapterMode::kMerged && !torch::GradMode::is_enabled()) return base(x, merged_, b);
     const Tensor low = base(x.to(adapter_->down.scalar_type()), adapter_->down, std::nullopt);
-    return base(x, weight, b) + (adapter_->scale * raise(low, adapter_->up)).to(x.scalar_type());
+    const Tensor up = adapter_->scale == 1.0 ? adapter_->up : adapter_->scale * adapter_->up;  // scaled where it is small
+    return base(x, weight, b) + raise(low, up).to(x.scalar_type());
   }
 
  private:

@@ -1,4 +1,4 @@
-// Pictures with captions in memory, read from a folder: the data of a pre-training loss.
+// Pictures with captions from a folder, in memory or read when they are drawn: the data of a pre-training loss.
 #pragma once
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/stack.h>
@@ -22,7 +22,13 @@ namespace reward_tuner {
 
 using torch::Tensor;
 
-/// N pictures of one size, kept as bytes, and their captions. A regular value; copies share the pixels.
+/// Where the pixels of a folder are kept.
+enum class PictureLoading {
+  kInMemory,  ///< all are read at once, as bytes
+  kStreamed,  ///< each is read from its file when it is drawn: for folders larger than memory; the files must stay
+};
+
+/// N pictures of one size and their captions. A regular value; copies share the pixels.
 class CaptionedPictures {
  public:
   /// pictures float [N,3,H,W] in [0,1] (rounded to bytes) or uint8; N captions.
@@ -34,27 +40,42 @@ class CaptionedPictures {
 
   /// Reads a folder of PNG pictures of one size: with a metadata.jsonl of lines {"file_name": "x.png", "text": "a caption"}, or with x.txt beside every x.png.
   /// Errors: no folder, no pictures, a picture without a caption, a line that is not such an object, pictures of different sizes.
-  static CaptionedPictures from_folder(const std::filesystem::path& folder) {
+  /// Streamed pictures are checked when they are drawn, the first one at once.
+  static CaptionedPictures from_folder(const std::filesystem::path& folder, PictureLoading loading = PictureLoading::kInMemory) {
     REWARD_TUNER_CHECK(std::filesystem::is_directory(folder), "[CaptionedPictures] wanted a folder of captioned pictures, found nothing at ", folder.string());
     const auto list = std::filesystem::exists(folder / "metadata.jsonl") ? from_metadata(folder) : from_neighbours(folder);
     REWARD_TUNER_CHECK(!list.empty(), "[CaptionedPictures] ", folder.string(), " holds no PNG pictures");
-    std::vector<Tensor> pictures;
-    std::vector<std::string> captions;
+    CaptionedPictures out;
     for (const auto& [file, caption] : list) {
-      pictures.push_back((read_png(file) * 255).round().to(at::kByte));  // [3,H,W]
-      REWARD_TUNER_CHECK(pictures.back().sizes() == pictures.front().sizes(), "[CaptionedPictures] wanted pictures of one size, found ", pictures.front().sizes(), " and ",
-                         pictures.back().sizes(), " at ", file.string());
-      captions.push_back(caption);
+      out.files_.push_back(file);
+      out.captions_.push_back(caption);
     }
-    return CaptionedPictures(at::stack(pictures), std::move(captions));
+    out.shape_ = read_png(out.files_[0]).sizes().vec();
+    if (loading == PictureLoading::kStreamed) return out;
+    std::vector<Tensor> pictures;
+    for (const auto& file : out.files_) pictures.push_back((out.read(file) * 255).round().to(at::kByte));  // [3,H,W]
+    return CaptionedPictures(at::stack(pictures), std::move(out.captions_));
   }
 
-  std::int64_t size() const { return pixels_.size(0); }
+  std::int64_t size() const { return static_cast<std::int64_t>(captions_.size()); }
   const std::vector<std::string>& captions() const { return captions_; }
   /// Pictures by index, float in [0,1].  rows int64 [B] -> [B,3,H,W]
-  Tensor pictures(const Tensor& rows) const { return pixels_.index_select(0, rows).to(at::kFloat) / 255; }
+  Tensor pictures(const Tensor& rows) const {
+    if (pixels_.defined()) return pixels_.index_select(0, rows).to(at::kFloat) / 255;
+    std::vector<Tensor> drawn;
+    for (std::int64_t i = 0; i < rows.numel(); ++i) drawn.push_back(read(files_.at(static_cast<std::size_t>(rows.const_data_ptr<std::int64_t>()[i]))));
+    return at::stack(drawn);
+  }
 
  private:
+  CaptionedPictures() = default;
+  /// A picture of the folder's size.  -> float [3,H,W] in [0,1]
+  Tensor read(const std::filesystem::path& file) const {
+    Tensor picture = read_png(file);
+    REWARD_TUNER_CHECK(picture.sizes() == at::IntArrayRef(shape_), "[CaptionedPictures] wanted pictures of one size, found ", at::IntArrayRef(shape_), " and ", picture.sizes(), " at ", file.string());
+    return picture;
+  }
+
   using List = std::vector<std::pair<std::filesystem::path, std::string>>;
 
   static List from_metadata(const std::filesystem::path& folder) {
@@ -93,8 +114,10 @@ class CaptionedPictures {
     return list;
   }
 
-  Tensor pixels_;  // uint8 [N,3,H,W]
+  Tensor pixels_;  // uint8 [N,3,H,W]; undefined if streamed
   std::vector<std::string> captions_;
+  std::vector<std::filesystem::path> files_;  // of a folder
+  std::vector<std::int64_t> shape_;           // of each of them
 };
 
 }  // namespace reward_tuner

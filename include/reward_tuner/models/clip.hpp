@@ -99,9 +99,12 @@ class ClipModel : public torch::nn::Module {
   }
 
   /// Unit vectors [B,P] of images [B,3,H,W] in [0,1]. Differentiable in the images.
-  Tensor image_features(const Tensor& images) const {
-    const Tensor pixels = preprocessor_(images).to(logit_scale_.scalar_type());                              // [B,3,S,S]
-    return unit(visual_projection_->forward(vision_model_->forward(pixels).pooler_output));                  // [B,P]
+  Tensor image_features(const Tensor& images) const { return unit(image_embeddings(images)); }
+
+  /// The same before they are brought to length 1.
+  Tensor image_embeddings(const Tensor& images) const {
+    const Tensor pixels = preprocessor_(images).to(logit_scale_.scalar_type());                // [B,3,S,S]
+    return visual_projection_->forward(vision_model_->forward(pixels).pooler_output);          // [B,P]
   }
 
   /// Factor that CLIP's training puts on the cosine similarity, exp(logit_scale); 0-d. PickScore-like rewards use it.

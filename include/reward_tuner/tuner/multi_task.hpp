@@ -140,31 +140,45 @@ class MultiTask {
   template <DiffusionPipeline Pipeline, Optimizer Optim, std::size_t... I>
   UpdateReport run(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng, std::index_sequence<I...>) {
     UpdateReport report;
-    report.update = ++updates_;
+    report.update = updates_ + 1;
+    std::size_t done = 0, skipped = 0;
+    const auto finish = [&](auto& t, Begun begun) {
+      if (auto* round = std::get_if<Round>(&begun)) round->weights_moved = options_.sample_all_first && done > 0;
+      const UpdateReport own = end(t, pipeline, optimizer, std::move(begun), rng);
+      ++done;
+      if (own.skipped) ++skipped;
+      add(report, t.name, own);
+    };
     if (options_.sample_all_first) {
       std::vector<Begun> begun;
       (begun.push_back(begin(std::get<I>(tasks_), pipeline, prompts, rng)), ...);
-      (add(report, std::get<I>(tasks_).name, end(std::get<I>(tasks_), pipeline, optimizer, std::move(begun[I]), rng)), ...);
+      (finish(std::get<I>(tasks_), std::move(begun[I])), ...);
     } else {
-      (add(report, std::get<I>(tasks_).name, end(std::get<I>(tasks_), pipeline, optimizer, begin(std::get<I>(tasks_), pipeline, prompts, rng), rng)), ...);
+      (finish(std::get<I>(tasks_), begin(std::get<I>(tasks_), pipeline, prompts, rng)), ...);
     }
-    report.skipped = skipped_tasks_ == sizeof...(Tasks);
-    skipped_tasks_ = 0;
+    ++updates_;
+    report.skipped = skipped == sizeof...(Tasks);
     pretrain(pipeline, optimizer, rng, report);
     return report;
   }
 
   template <DiffusionPipeline Pipeline, Optimizer Optim>
-  void pretrain(Pipeline& pipeline, Optim& optimizer, Rng& rng, UpdateReport& report) {
-    NetworkCounts counts;
-    optimizer.zero_grad();
-    if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
-    if (std::isfinite(guarded_step(optimizer, options_.gradient_clip))) ++report.optimizer_steps;
-    else report.warning = "the gradient of the pre-training loss is not finite; the tasks' steps were made";
-    optimizer.zero_grad();
-    report.forwards += counts.forwards;
-    report.backwards += counts.backwards;
+  void pretrain([[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Optim& optimizer, [[maybe_unused]] Rng& rng, [[maybe_unused]] UpdateReport& report) {
+    if constexpr (requires(const Tensor& t) { pipeline.encode_images(t); }) {
+      NetworkCounts counts;
+      optimizer.zero_grad();
+      if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
+      if (std::isfinite(guarded_step(optimizer, options_.gradient_clip))) ++report.optimizer_steps;
+      else append(report.warning, "the gradient of the pre-training loss is not finite; the tasks' steps were made");
+      optimizer.zero_grad();
+      report.forwards += counts.forwards;
+      report.backwards += counts.backwards;
+    } else {
+      REWARD_TUNER_CHECK(!options_.pretraining.pictures, "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), and this one has none");
+    }
   }
+
+  static void append(std::string& sentences, const std::string& one) { sentences += (sentences.empty() ? "" : "; ") + one; }
 
   /// Adds a task's report to the whole.
   void add(UpdateReport& whole, const std::string& name, const UpdateReport& own) {
@@ -182,16 +196,14 @@ class MultiTask {
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
     whole.seconds += own.seconds;
     whole.skipped_updates += own.skipped_updates;
-    if (own.skipped) ++skipped_tasks_;
-    for (const auto& [text, into] : {std::pair(&own.skip_reason, &whole.skip_reason), std::pair(&own.warning, &whole.warning)})
-      if (!text->empty()) *into += (into->empty() ? "" : "; ") + name + ": " + *text;
+    if (!own.skip_reason.empty()) append(whole.skip_reason, name + ": " + own.skip_reason);
+    if (!own.warning.empty()) append(whole.warning, name + ": " + own.warning);
   }
 
   MultiTaskOptions options_;
   PretrainingLoss pretraining_;
   std::tuple<Tasks...> tasks_;
   std::int64_t updates_ = 0;
-  std::size_t skipped_tasks_ = 0;  // of the update that runs
 };
 
 /// Example: `multi_task({}, task("parity", ...), task("objects", ...))`.

@@ -3,12 +3,24 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <reward_tuner/backend/rng.hpp>
 
 namespace reward_tuner {
+
+namespace detail {
+
+/// The prompt on a line of a prompt file: trimmed; empty for lines that hold none (blank ones and those that begin with #).
+inline std::string_view prompt_of_line(std::string_view line) {
+  const auto begin = line.find_first_not_of(" \t\r");
+  if (begin == std::string_view::npos || line[begin] == '#') return {};
+  return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
+}
+
+}  // namespace detail
 
 /// A list of prompts. Drawing is with replacement between batches and without inside a batch as long as the list lasts.
 class PromptSet {
@@ -22,11 +34,8 @@ class PromptSet {
     std::ifstream in(file);
     REWARD_TUNER_CHECK(in.good(), "[PromptSet] cannot read the prompt file ", file.string());
     std::vector<std::string> prompts;
-    for (std::string line; std::getline(in, line);) {
-      const auto begin = line.find_first_not_of(" \t\r");
-      if (begin == std::string::npos || line[begin] == '#') continue;
-      prompts.push_back(line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1));
-    }
+    for (std::string line; std::getline(in, line);)
+      if (const std::string_view prompt = detail::prompt_of_line(line); !prompt.empty()) prompts.emplace_back(prompt);
     return PromptSet(std::move(prompts), file.string());
   }
 

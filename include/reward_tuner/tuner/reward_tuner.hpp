@@ -15,11 +15,12 @@
 #include <reward_tuner/backend/memory_meter.hpp>
 #include <reward_tuner/engine/configured_pipeline.hpp>
 #include <reward_tuner/engine/reward_values.hpp>
-#include <reward_tuner/engine/value_baseline.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/tuner/direct_update.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
+#include <reward_tuner/tuner/round_selection.hpp>
 #include <reward_tuner/tuner/round_training.hpp>
+#include <reward_tuner/tuner/row_advantages.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
 
@@ -64,6 +65,8 @@ class RewardTuner {
       : options_(completed(std::move(options))), reward_(std::move(reward)), sampler_(options_.sampler), gradient_stop_(options_.gradient_stop), steps_(options_.steps),
         exploration_(options_.exploration), objective_(options_.objective), advantage_(options_.advantage), branching_(options_.branching), regularizer_(options_.regularizer) {
     check_options(options_.engine);
+    REWARD_TUNER_CHECK(!kSamples || (options_.engine.memory == Memory::replay && options_.engine.replay_batch == 1), "[RewardTuner] engine.memory and engine.replay_batch have no meaning with ",
+                       Objective::kName, ", whose transitions are always replayed, objective.round.rows at a time");
     steps_.check(options_.sampler.num_steps);
   }
 
@@ -96,7 +99,7 @@ class RewardTuner {
     const Tensor of_root = at::arange(static_cast<std::int64_t>(prompts.size()), at::kLong).repeat_interleave(copies);  // [R]
     const Condition plain = pipeline.encode(prompts).select(of_root);
     const SampleNoise noise = SampleNoise::draw(plain.size(), rng);
-    const Condition explored = exploring() ? exploration_.condition(plain, rng) : plain;
+    const Condition explored = explore(plain, noise);
     const std::vector<double> guidance = guidance_scales(schedule.num_steps());
     NetworkCounts counts;
     Transitions all = sample_round(configured, schedule, plan, explored, guidance, noise, counts);
@@ -111,9 +114,9 @@ class RewardTuner {
     if (!rewards.finite()) {
       report.skip_reason = "the reward is not finite";
     } else if constexpr (kSurrogate == Surrogate::kLogProb) {
-      kept = choose(round, advantage_.advantages({rewards.values, all.condition.prompts, groups}, state_.history), plan.branches);
+      kept = select_branches<Objective>(round, advantage_.advantages({rewards.values, all.condition.prompts, groups}, state_.history), branching_);
     } else {
-      kept = choose_weighted(round, objective_.weights(rewards.values, groups));
+      kept = select_weighted(round, objective_.weights(rewards.values, groups));
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);
@@ -142,9 +145,9 @@ class RewardTuner {
           if (!regularizer_alternates(regularizer_, pipeline)) accumulate_own_loss(regularizer_, pipeline, rng, counts, own);
         };
         if constexpr (kSurrogate == Surrogate::kLogProb) {
-          const auto advantages = row_advantages(round);
+          const auto advantages = row_advantages(round, objective_, state_.tensors);
           train_on_log_probs(configured, optimizer, round, objective_, regularizer_, advantages, joint, options, rng, counts, report);
-          fit_baseline(round, rng);
+          fit_baseline(round, objective_, state_.tensors, rng);
         } else {
           train_on_denoising(configured, optimizer, round, objective_.options(), joint, options, rng, counts, report);
         }
@@ -220,6 +223,13 @@ class RewardTuner {
     if constexpr (requires { exploration_.active(context()); }) return exploration_.active(context());
     else return true;
   }
+  /// The condition of a training rollout. Exploration has a stream of its own, so that one which changes nothing leaves every other draw as it was.
+  Condition explore(const Condition& plain, const SampleNoise& noise) const {
+    if (!exploring()) return plain;
+    constexpr std::uint64_t kExplorationStream = 0xE0;
+    Rng own = Rng::derive(noise.seeds().front(), kExplorationStream);
+    return exploration_.condition(plain, own);
+  }
   std::vector<double> plain_scales(int num_steps) const { return std::vector<double>(static_cast<std::size_t>(num_steps), sampler_.guidance()); }
   static void add_counts(UpdateReport& report, const NetworkCounts& counts) {
     report.forwards += counts.forwards, report.backwards += counts.backwards;
@@ -240,7 +250,7 @@ class RewardTuner {
     report.plan = plan_steps(schedule, rng);
     const auto batch = static_cast<std::int64_t>(prompts.size());
     const SampleNoise noise = SampleNoise::draw(batch, rng);
-    const Condition plain = pipeline.encode(prompts), condition = exploring() ? exploration_.condition(plain, rng) : plain;
+    const Condition condition = explore(pipeline.encode(prompts), noise);
     const std::vector<double> guidance = guidance_scales(schedule.num_steps());
     optimizer.zero_grad();
     NetworkCounts counts;
@@ -329,65 +339,6 @@ class RewardTuner {
       }
     }
     return sample_transitions(pipeline, schedule, plan, condition, guidance, noise, counts);
-  }
-
-  /// Lets the branching choose; fills the round's weights and pairs. Returns the kept samples, int64.
-  Tensor choose(Round& round, const std::vector<double>& advantages, int branches) const {
-    std::vector<std::int64_t> kept;
-    const auto add = [&](std::size_t sample, double weight) {
-      kept.push_back(static_cast<std::int64_t>(sample));
-      round.weights.push_back(advantages[sample] * weight);
-      return static_cast<std::int64_t>(kept.size()) - 1;
-    };
-    for (std::size_t root = 0; root < advantages.size(); root += static_cast<std::size_t>(branches)) {
-      const auto own = branching_.choose({advantages.begin() + static_cast<std::ptrdiff_t>(root), advantages.begin() + static_cast<std::ptrdiff_t>(root) + branches});
-      if constexpr (detail::wants_pairs<Objective>) {
-        if (own.size() != 2) continue;  // a preference needs both
-        const std::int64_t first = add(root + own[0].branch, own[0].weight), second = add(root + own[1].branch, own[1].weight);
-        const bool in_order = advantages[root + own[0].branch] >= advantages[root + own[1].branch];
-        round.pairs.emplace_back(in_order ? first : second, in_order ? second : first);
-      } else {
-        for (const BranchChoice& choice : own) add(root + choice.branch, choice.weight);
-      }
-    }
-    return without_idle(round, kept);
-  }
-  Tensor choose_weighted(Round& round, const std::vector<double>& weights) const {
-    std::vector<std::int64_t> kept;
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      if (weights[i] == 0) continue;
-      kept.push_back(static_cast<std::int64_t>(i));
-      round.weights.push_back(weights[i]);
-    }
-    return at::tensor(kept, at::kLong);
-  }
-  /// Nothing is kept if no advantage differs from 0: such a round has nothing to teach, and an optimizer step would only decay weights and moments.
-  Tensor without_idle(Round& round, std::vector<std::int64_t> kept) const {
-    if (std::all_of(round.weights.begin(), round.weights.end(), [](double w) { return w == 0; })) kept.clear(), round.weights.clear(), round.pairs.clear();
-    return at::tensor(kept, at::kLong);
-  }
-
-  /// The advantage of each row: the picture's, less a learned baseline where the objective has one. double [T][kept]
-  std::vector<std::vector<double>> row_advantages(const Round& round) const {
-    std::vector<std::vector<double>> rows(static_cast<std::size_t>(round.transitions.schedule.num_steps()));
-    for (const int k : round.transitions.steps) {
-      auto& row = rows[static_cast<std::size_t>(k)] = round.weights;
-      if constexpr (requires { objective_.value_baseline(); }) {
-        if (!objective_.value_baseline().enabled) continue;
-        const Tensor values = ValueBaseline::values(state_.tensors, ValueBaseline::features(round.transitions, k)).cpu();  // [kept]
-        for (std::size_t i = 0; i < row.size(); ++i) row[i] -= values.const_data_ptr<double>()[i];
-      }
-    }
-    return rows;
-  }
-  void fit_baseline([[maybe_unused]] const Round& round, [[maybe_unused]] Rng& rng) {
-    if constexpr (requires { objective_.value_baseline(); }) {
-      if (!objective_.value_baseline().enabled) return;
-      std::vector<Tensor> features;
-      for (const int k : round.transitions.steps) features.push_back(ValueBaseline::features(round.transitions, k));
-      const Tensor targets = at::tensor(round.weights, at::kDouble).to(features[0].device()).repeat({static_cast<std::int64_t>(features.size())});  // [K*kept]
-      ValueBaseline(objective_.value_baseline()).fit(state_.tensors, at::cat(features), targets, rng);
-    }
   }
 
   Options options_;

@@ -15,6 +15,7 @@ struct Round {
   std::vector<double> weights;                              ///< [kept] advantage times the branch's weight; for a denoising objective its weight
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs; ///< for objectives on pairs: better and worse picture of a root
   UpdateReport report;                                      ///< of the sampling
+  bool weights_moved = false;                               ///< set by who trained the model in between: the first ratio need not be 1 then, and is no warning
 };
 
 }  // namespace reward_tuner

@@ -113,7 +113,7 @@ void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round
   report.ratio_deviation = first.ratio_deviation;
   report.clip_fraction = all.clipped / static_cast<double>(all.rows);
   report.policy_change = all.squared_change / static_cast<double>(all.rows);
-  if (first.ratio_deviation > o.ratio_tolerance)
+  if (!round.weights_moved && first.ratio_deviation > o.ratio_tolerance)
     report.warning = "the first ratio of new to old probability should be 1 and is off by " + std::to_string(first.ratio_deviation) +
                      ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)";
 }
@@ -134,6 +134,9 @@ void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round
       for (int i = 0; i < objective.noisings; ++i)
         for (const std::int64_t sample : part) rows.push_back(sample), times.push_back(rng.integer(0, pipeline.noise_schedule().config().num_train_steps - 1));
       const auto count = static_cast<std::int64_t>(rows.size());
+      std::vector<std::int64_t> shape = t.clean.sizes().vec();
+      shape[0] = count;
+      const Tensor noise = rng.normal(shape, t.clean.options());  // [rows,C,h,w] at once: pieces of a stream depend on where it is cut
       for (std::int64_t begin = 0; begin < count; begin += options.rows) {
         const std::int64_t end = std::min(count, begin + options.rows);
         const std::vector<std::int64_t> own(rows.begin() + begin, rows.begin() + end);
@@ -141,7 +144,7 @@ void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round
         const Tensor latents = t.clean.index_select(0, index.to(t.clean.device()));  // [n,C,h,w]
         std::vector<double> weights;
         for (const std::int64_t sample : own) weights.push_back(round.weights[static_cast<std::size_t>(sample)]);
-        const Tensor errors = denoising_errors(pipeline, latents, {times.begin() + begin, times.begin() + end}, rng.normal(latents.sizes(), latents.options()), t.condition.select(index).positive);  // [n]
+        const Tensor errors = denoising_errors(pipeline, latents, {times.begin() + begin, times.begin() + end}, noise.narrow(0, begin, end - begin), t.condition.select(index).positive);  // [n]
         const Tensor loss = (at::tensor(weights, at::kDouble).to(errors.device()) * errors.to(at::kDouble)).sum() / static_cast<double>(count);
         ++counts.forwards, ++counts.backwards;
         counts.forward_samples += end - begin, counts.backward_samples += end - begin;

@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/text_digest.hpp>
 #include <reward_tuner/tuner/evaluation.hpp>
 #include <reward_tuner/tuner/run_record.hpp>
 #include <reward_tuner/tuner/trained_weights.hpp>
@@ -16,25 +16,21 @@
 
 namespace reward_tuner {
 
-/// FNV-1a over lines of text, in hexadecimal: tells lists of prompts apart.
+/// TextDigest of all lines: tells lists of prompts apart.
 inline std::string digest(const std::vector<std::string>& lines) {
-  std::uint64_t hash = 0xCBF29CE484222325ULL;
-  const auto add = [&hash](unsigned char byte) { hash = (hash ^ byte) * 0x100000001B3ULL; };
-  for (const auto& line : lines) {
-    for (const char byte : line) add(static_cast<unsigned char>(byte));
-    add('\n');
-  }
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (int shift = 60; shift >= 0; shift -= 4) text += kDigits[(hash >> shift) & 15U];
-  return text;
+  TextDigest result;
+  for (const auto& line : lines) result.add(line);
+  return result.text();
 }
 
-/// What tells a run's prompts apart: how many, and a digest of all.
+/// What tells a run's prompts apart: how many, a digest of all, and the seed of their order if they have one.
 template <class Prompts>
 nlohmann::json prompt_identity(const Prompts& prompts) {
-  if constexpr (requires { prompts.digest(); }) return {{"count", prompts.size()}, {"digest", prompts.digest()}};
-  else return {{"count", prompts.prompts().size()}, {"digest", digest(prompts.prompts())}};
+  nlohmann::json identity;
+  if constexpr (requires { prompts.digest(); }) identity = {{"count", prompts.size()}, {"digest", prompts.digest()}};
+  else identity = {{"count", prompts.prompts().size()}, {"digest", digest(prompts.prompts())}};
+  if constexpr (requires { prompts.options().seed; }) identity["seed"] = prompts.options().seed;
+  return identity;
 }
 
 /// Number of updates, times of evaluations and checkpoints, limits and sinks are left out: they may change on a resume.

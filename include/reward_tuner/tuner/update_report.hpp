@@ -25,7 +25,8 @@ struct UpdateReport {
   std::int64_t kept = 0;                         ///< pictures that were trained on
   std::int64_t optimizer_steps = 0;              ///< steps made
   double ratio_deviation = 0;                    ///< objectives on log-probabilities: largest |p_theta/p_old - 1| of the first optimizer step, where the weights are still the
-                                                 ///< sampling ones; what is not 0 is numerical disagreement between rollout and replay
+                                                 ///< sampling ones; what is not 0 is numerical disagreement between rollout and replay. Of a MultiTask the largest,
+                                                 ///< which tells how far earlier tasks moved the weights that later ones were sampled with
   double clip_fraction = 0;                      ///< share of the rows whose ratio was outside the clip range
   double policy_change = 0;                      ///< mean of (log p_theta - log p_old)^2 / 2
   std::int64_t peak_tensor_bytes = 0;            ///< highest sum of tensor bytes allocated during the update

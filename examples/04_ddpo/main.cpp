@@ -1,0 +1,27 @@
+// A reward that nothing can differentiate: DDPO makes pictures that take few bytes as JPEG files. Any program that scores pictures can be such a reward.
+// Usage: 04_ddpo [ROUNDS [MODEL_FOLDER]]
+#include <reward_tuner/reward_tuner.hpp>
+
+#include <cstdlib>
+#include <iostream>
+
+namespace rt = reward_tuner;
+
+int main(int argc, char** argv) {
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 20;
+  auto pipeline = rt::StableDiffusion::load(argc > 2 ? argv[2] : "examples/models/tiny-shapes");
+  auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 8, .targets = {"all"}});
+  rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
+
+  auto tuner = rt::make<rt::DDPO>(rt::JpegSizeReward(), {
+      .sampler   = {.num_steps = 8, .guidance = 2.0},  // DDIM; eta is 1 unless it says otherwise
+      .objective = {.clip = 1.64 / (4 * 16 * 16)},     // 1.64 nats of the true ratio for latents of 4 x 16 x 16
+      .engine    = {.gradient_clip = 1.0},
+  });
+  rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
+  rt::Rng rng(0);
+  for (int round = 0; round < rounds; ++round) {
+    const rt::UpdateReport report = tuner.update(pipeline, optimizer, prompts.draw(16, rng), rng);
+    std::cout << report << "  ratio off by " << report.ratio_deviation << '\n';
+  }
+}

@@ -1,0 +1,50 @@
+// The advantage of each row of a round: the picture's, less a learned baseline where the objective has one.
+#pragma once
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <torch/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/backend/rng.hpp>
+#include <reward_tuner/engine/value_baseline.hpp>
+#include <reward_tuner/tuner/round.hpp>
+
+namespace reward_tuner {
+
+/// `objective.value_baseline()` gives ValueBaselineOptions.
+template <class Objective>
+concept HasValueBaseline = requires(const Objective objective) { objective.value_baseline(); };
+
+/// By step and kept picture: [T][kept], empty at steps that are not trained. `learned`: the baseline's tensors.
+template <class Objective>
+std::vector<std::vector<double>> row_advantages(const Round& round, [[maybe_unused]] const Objective& objective, [[maybe_unused]] const ValueBaseline::State& learned) {
+  std::vector<std::vector<double>> rows(static_cast<std::size_t>(round.transitions.schedule.num_steps()));
+  for (const int k : round.transitions.steps) {
+    auto& row = rows[static_cast<std::size_t>(k)] = round.weights;
+    if constexpr (HasValueBaseline<Objective>) {
+      if (!objective.value_baseline().enabled) continue;
+      const Tensor values = ValueBaseline::values(learned, ValueBaseline::features(round.transitions, k)).cpu();  // [kept]
+      for (std::size_t i = 0; i < row.size(); ++i) row[i] -= values.const_data_ptr<double>()[i];
+    }
+  }
+  return rows;
+}
+
+/// Fits the baseline to the round's advantages after its training.
+template <class Objective>
+void fit_baseline([[maybe_unused]] const Round& round, [[maybe_unused]] const Objective& objective, [[maybe_unused]] ValueBaseline::State& learned, [[maybe_unused]] Rng& rng) {
+  if constexpr (HasValueBaseline<Objective>) {
+    if (!objective.value_baseline().enabled) return;
+    std::vector<Tensor> features;
+    for (const int k : round.transitions.steps) features.push_back(ValueBaseline::features(round.transitions, k));
+    const Tensor targets = at::tensor(round.weights, at::kDouble).to(features[0].device()).repeat({static_cast<std::int64_t>(features.size())});  // [K*kept]
+    ValueBaseline(objective.value_baseline()).fit(learned, at::cat(features), targets, rng);
+  }
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,120 @@
+// Rewards of a round: independent of how pictures are cut, whole for rewards of groups, and named errors of rewards that fail.
+#include <doctest/doctest.h>
+
+#include <ATen/ops/full.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <reward_tuner/engine/reward_values.hpp>
+#include <reward_tuner/rewards/callable.hpp>
+
+#include <tests/reference/toy_pipeline.hpp>
+#include <tests/reference/toy_reward.hpp>
+
+namespace reward_values_test {
+namespace {
+
+using namespace reward_tuner;
+using namespace reward_tuner::reference;
+
+/// Remembers what it was shown. -(deviation of the group's mean brightnesses): the same for all pictures of a group.
+template <bool PerGroup>
+struct Watching {
+  using Role = RewardRole;
+  static constexpr bool kDifferentiable = false;
+  static constexpr bool kPerGroup = PerGroup;
+  static constexpr std::string_view kName = "watching";
+  std::vector<RewardInput>* seen;
+  RewardResult score(const RewardInput& input) const {
+    seen->push_back(input);
+    return {input.images.mean({1, 2, 3}), {{"place", input.group_ids.to(at::kDouble)}}};
+  }
+};
+
+struct Round {
+  ToyPipeline pipeline;
+  Tensor clean;  // [7,C,h,w]
+  std::vector<std::string> prompts = {"a", "a", "a", "b", "b", "b", "c"};
+  std::vector<std::int64_t> groups = {0, 0, 0, 1, 1, 1, 2};
+  std::vector<std::uint64_t> seeds = {11, 12, 13, 14, 15, 16, 17};
+};
+Round round_of(std::uint64_t seed) {
+  Round r;
+  r.clean = Rng(seed).normal(r.pipeline.latent_shape(7), at::kDouble);
+  return r;
+}
+
+}  // namespace
+}  // namespace reward_values_test
+
+TEST_CASE("values and components do not depend on the chunk") {
+  using namespace reward_values_test;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    Round r = round_of(seed);
+    const auto values = [&](std::int64_t chunk) { return reward_values(r.pipeline, ToyReward(), r.clean, r.prompts, r.groups, r.seeds, chunk); };
+    const auto whole = values(0);
+    REQUIRE(whole.values.size() == 7);
+    CHECK(whole.finite());
+    double mean_square = 0;
+    for (std::int64_t i = 0; i < 7; ++i) {
+      const auto alone = ToyReward().score({.images = r.pipeline.decode(r.clean.narrow(0, i, 1)), .prompts = {"x"}});
+      CHECK(whole.values[static_cast<std::size_t>(i)] == doctest::Approx(alone.values.item<double>()).epsilon(1e-13));
+      mean_square += alone.components.at("square").item<double>() / 7;
+    }
+    CHECK(whole.components.at("square") == doctest::Approx(mean_square).epsilon(1e-13));
+    for (const std::int64_t chunk : {1, 2, 3, 7, 50}) {
+      const auto cut = values(chunk);
+      REQUIRE(cut.values.size() == 7);
+      for (std::size_t i = 0; i < 7; ++i) CHECK(cut.values[i] == doctest::Approx(whole.values[i]).epsilon(1e-13));
+      CHECK(cut.components.at("square") == doctest::Approx(whole.components.at("square")).epsilon(1e-13));
+    }
+  }
+}
+
+TEST_CASE("a reward of groups sees all pictures at once with their groups; any other sees its chunk with prompts, latents and seeds") {
+  using namespace reward_values_test;
+  Round r = round_of(4);
+  std::vector<RewardInput> seen;
+  reward_values(r.pipeline, Watching<true>{&seen}, r.clean, r.prompts, r.groups, r.seeds, 2);
+  REQUIRE(seen.size() == 1);
+  CHECK(seen[0].images.size(0) == 7);
+  CHECK((seen[0].images - r.pipeline.decode(r.clean)).abs().max().item<double>() < 1e-14);
+  CHECK(seen[0].group_ids.equal(at::tensor(r.groups, at::kLong)));
+  CHECK(seen[0].prompts == r.prompts);
+  CHECK(seen[0].seeds == r.seeds);
+  CHECK(seen[0].latents.equal(r.clean));
+
+  seen.clear();
+  const auto out = reward_values(r.pipeline, Watching<false>{&seen}, r.clean, r.prompts, r.groups, r.seeds, 3);
+  REQUIRE(seen.size() == 3);
+  CHECK(seen[1].prompts == std::vector<std::string>{"b", "b", "b"});
+  CHECK(seen[1].group_ids.equal(at::tensor({1, 1, 1}, at::kLong)));
+  CHECK(seen[2].seeds == std::vector<std::uint64_t>{17});
+  CHECK(seen[2].latents.equal(r.clean.narrow(0, 6, 1)));
+  CHECK(out.components.at("place") == doctest::Approx(5.0 / 7));
+}
+
+TEST_CASE("no gradient is recorded, whatever the mode outside") {
+  using namespace reward_values_test;
+  Round r = round_of(5);
+  std::vector<RewardInput> seen;
+  r.clean.requires_grad_();
+  const torch::AutoGradMode grad(true);
+  reward_values(r.pipeline, Watching<false>{&seen}, r.clean, r.prompts, r.groups, r.seeds, 0);
+  CHECK_FALSE(seen[0].images.requires_grad());
+}
+
+TEST_CASE("rewards that fail are named; a value that is not finite is told, not thrown") {
+  using namespace reward_values_test;
+  Round r = round_of(6);
+  const auto values = [&](const auto& reward) { return reward_values(r.pipeline, reward, r.clean, r.prompts, r.groups, r.seeds, 3); };
+  CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kThrows}), "[RewardPolicy] the reward toy threw: the detector is on holiday", Error);
+  CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kWrongShape}), "[RewardPolicy] score wanted [B] values with B = 3, found shape [3, 1] (reward toy)", Error);
+  CHECK_FALSE(values(ToyReward{ToyFailure::kNan}).finite());
+  CHECK_FALSE(values(black_box([](const Tensor& images) { return at::full({images.size(0)}, std::numeric_limits<double>::infinity(), at::kDouble); })).finite());
+}

@@ -1,0 +1,130 @@
+// Rows with nothing in common in one network call: equal to calls of their own, split back to the network's halves, counted on paper.
+#include <doctest/doctest.h>
+
+#include <ATen/ops/cat.h>
+#include <torch/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/engine/row_call.hpp>
+
+#include <tests/reference/toy_pipeline.hpp>
+
+namespace row_call_test {
+namespace {
+
+using namespace reward_tuner;
+using namespace reward_tuner::reference;
+
+const std::vector<std::string> kPrompts = {"a star", "two moons", "a ring", "a box", "a red circle"};
+const std::vector<std::vector<double>> kGuidance = {
+    {1.0, 4.0, 0.0, 1.0, 2.5}, {1.0, 1.0, 1.0, 1.0, 1.0}, {7.5, 7.5, 7.5, 7.5, 7.5}, {0.0, 0.0, 0.0, 0.0, 0.0}, {1.0, 1.0, 1.0, 1.0, -0.5}, {3.0, 1.0, 1.0, 1.0, 1.0}};
+
+/// A network without products over the batch, whose rows are exactly independent of one another whatever the linear algebra library does.
+struct Elementwise : ToyPipeline {
+  using ToyPipeline::ToyPipeline;
+  Tensor predict(const Tensor& x, const Tensor& timesteps, const Conditioning& c) {
+    ++calls, rows += x.size(0);
+    const Tensor t = (timesteps.to(x.scalar_type()) / 1000.0).view({-1, 1, 1, 1});     // [N,1,1,1]
+    const Tensor words = c.embeddings.sum({1, 2}).view({-1, 1, 1, 1});                 // [N,1,1,1]
+    return (scale * x + 3.0 * t).sin() * words + x * t;                                // [N,C,h,w]
+  }
+  Tensor scale = at::full({}, 1.3, at::kDouble).requires_grad_();
+};
+
+RowInputs inputs_of(ToyPipeline& pipeline, const std::vector<double>& guidance, std::uint64_t seed) {
+  Rng rng(seed);
+  return {rng.normal(pipeline.latent_shape(5), pipeline.latent_options()), {901, 1, 301, 301, 640}, guidance, pipeline.encode(kPrompts)};
+}
+
+template <class Pipeline>
+Tensor one_by_one(Pipeline& pipeline, const RowInputs& rows) {
+  std::vector<Tensor> guided;
+  NetworkCounts counts;
+  for (std::int64_t i = 0; i < rows.latents.size(0); ++i) {
+    const auto at_i = static_cast<std::size_t>(i);
+    guided.push_back(guided_call(pipeline, rows.latents.narrow(0, i, 1), rows.timesteps[at_i], rows.condition.narrow(i, 1), rows.guidance[at_i], counts).guided);
+  }
+  return at::cat(guided);
+}
+
+}  // namespace
+}  // namespace row_call_test
+
+TEST_CASE("a row's guided output is its own guided call's, bit for bit in double") {
+  using namespace row_call_test;
+  for (const auto& guidance : kGuidance)
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      Elementwise pipeline;
+      const RowInputs rows = inputs_of(pipeline, guidance, seed);
+      NetworkCounts counts;
+      CHECK(row_call(pipeline, rows, counts).guided.equal(one_by_one(pipeline, rows)));
+    }
+}
+
+TEST_CASE("through convolutions a row's guided output is its own guided call's up to the batch's rounding") {
+  using namespace row_call_test;
+  for (const auto& [dtype, bound] : {std::pair(at::kDouble, 1e-14), std::pair(at::kFloat, 1e-6)}) {
+    double worst = 0;
+    for (const auto& guidance : kGuidance)
+      for (const std::uint64_t seed : {1, 2, 3}) {
+        ToyPipeline pipeline({.side = 8, .width = 16, .dtype = dtype});
+        const RowInputs rows = inputs_of(pipeline, guidance, seed);
+        NetworkCounts counts;
+        const Tensor together = row_call(pipeline, rows, counts).guided, apart = one_by_one(pipeline, rows);
+        worst = std::max(worst, ((together - apart).abs().max() / apart.abs().max()).item<double>());
+      }
+    MESSAGE(std::string(c10::toString(dtype)), ": worst relative error ", worst);
+    CHECK(worst <= bound);
+  }
+}
+
+TEST_CASE("guidance exactly 1 evaluates the condition alone, exactly 0 gives the unconditional output") {
+  using namespace row_call_test;
+  Elementwise pipeline;
+  NetworkCounts counts;
+  const RowInputs rows = inputs_of(pipeline, {1.0, 4.0, 0.0, 1.0, 2.5}, 4);
+  CHECK(rows.guided_rows().equal(at::tensor({1, 2, 4}, at::kLong)));
+  const RowOutputs out = row_call(pipeline, rows, counts);
+  REQUIRE(out.raw.size(0) == 3 + 5);
+  const Tensor u = out.raw.narrow(0, 0, 3), c = out.raw.narrow(0, 3, 5);
+  CHECK(out.guided[0].equal(c[0]));
+  CHECK(out.guided[3].equal(c[3]));
+  CHECK(out.guided[2].equal(u[1]));
+  CHECK(out.guided[1].equal(u[0] + 4.0 * (c[1] - u[0])));
+}
+
+TEST_CASE("split rows are autograd's gradient through the guidance") {
+  using namespace row_call_test;
+  for (const auto& guidance : kGuidance)
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      Elementwise pipeline;
+      const RowInputs rows = inputs_of(pipeline, guidance, seed);
+      NetworkCounts counts;
+      const RowOutputs out = row_call(pipeline, rows, counts);
+      const Tensor cotangent = Rng(seed + 7).normal(out.guided.sizes(), at::kDouble);  // [n,C,h,w]
+      const Tensor truth = torch::autograd::grad({(out.guided * cotangent).sum()}, {out.raw})[0], mine = split_rows(cotangent, rows);
+      REQUIRE(mine.sizes() == truth.sizes());
+      CHECK((mine - truth).abs().max().item<double>() < 1e-14 * cotangent.abs().max().item<double>() * 10);
+    }
+}
+
+TEST_CASE("a call is one forward of as many samples as rows, and evaluates a guided row twice") {
+  using namespace row_call_test;
+  for (const auto& guidance : kGuidance) {
+    Elementwise pipeline;
+    const RowInputs rows = inputs_of(pipeline, guidance, 1);
+    NetworkCounts counts{.forwards = 10, .backwards = 3, .forward_samples = 100, .backward_samples = 7};
+    row_call(pipeline, rows, counts);
+    CHECK(counts.forwards == 11);
+    CHECK(counts.forward_samples == 105);
+    CHECK(counts.backwards == 3);
+    CHECK(counts.backward_samples == 7);
+    CHECK(pipeline.calls == 1);
+    CHECK(pipeline.rows == 5 + std::count_if(guidance.begin(), guidance.end(), [](double w) { return w != 1.0; }));
+  }
+}

@@ -1,0 +1,187 @@
+// Sampled transitions: independent of the micro-batch, ordered root by root, forked where the trained steps begin, counted on paper.
+#include <doctest/doctest.h>
+
+#include <ATen/ops/cat.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
+#include <reward_tuner/samplers/ddpm.hpp>
+
+#include <tests/reference/toy_pipeline.hpp>
+
+namespace transitions_test {
+namespace {
+
+using namespace reward_tuner;
+using namespace reward_tuner::reference;
+
+constexpr int kSteps = 6;
+const std::vector<std::string> kPrompts = {"a star", "two moons", "a ring"};
+const std::vector<double> kGuidance = {1.0, 3.0, 3.0, 0.0, 2.5, 1.0};
+
+StepPlan trained(std::vector<int> steps) { return {.last = kSteps - 1, .jumps = false, .trained = std::move(steps)}; }
+SamplerSchedule ddim(const ToyPipeline& pipeline, double eta = 1.0) { return Ddim({.num_steps = kSteps, .eta = eta}).schedule(pipeline.noise_schedule()); }
+
+struct Sampled {
+  Transitions transitions;
+  NetworkCounts counts;
+  std::int64_t calls = 0;
+};
+Sampled sampled(const SamplingPlan& plan, std::uint64_t seed, ToyOptions toy = {}, bool ddpm = false) {
+  ToyPipeline pipeline(toy);
+  Sampled out;
+  const SamplerSchedule schedule = ddpm ? Ddpm({.num_steps = kSteps}).schedule(pipeline.noise_schedule()) : ddim(pipeline);
+  out.transitions = sample_transitions(pipeline, schedule, plan, pipeline.encode(kPrompts), kGuidance, SampleNoise({seed, seed + 1, seed + 2}), out.counts);
+  out.calls = pipeline.calls;
+  return out;
+}
+
+/// Largest difference between two rounds; infinite where one has what the other lacks.
+double difference(const Transitions& a, const Transitions& b) {
+  double worst = (a.clean - b.clean).abs().max().item<double>();
+  const auto compare = [&](const std::vector<Tensor>& x, const std::vector<Tensor>& y) {
+    REQUIRE(x.size() == y.size());
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      REQUIRE(x[k].defined() == y[k].defined());
+      if (x[k].defined()) worst = std::max(worst, (x[k] - y[k]).abs().max().item<double>());
+    }
+  };
+  compare(a.latents, b.latents);
+  compare(a.log_probs, b.log_probs);
+  CHECK(a.seeds == b.seeds);
+  CHECK(a.steps == b.steps);
+  CHECK(a.condition.prompts == b.condition.prompts);
+  CHECK(a.condition.positive.embeddings.equal(b.condition.positive.embeddings));
+  return worst;
+}
+
+}  // namespace
+}  // namespace transitions_test
+
+TEST_CASE("kept are exactly the trained steps that have noise, each with its begin, its end and its log-probability") {
+  using namespace transitions_test;
+  for (const bool ddpm : {false, true}) {
+    const auto t = sampled({.steps = trained({1, 3, 4, 5})}, 1, {}, ddpm).transitions;
+    CHECK(t.steps == (ddpm ? std::vector<int>{1, 3, 4} : std::vector<int>{1, 3, 4, 5}));
+    for (int k = 0; k <= kSteps; ++k) {
+      CAPTURE(k);
+      const auto holds = [&](int step) { return std::find(t.steps.begin(), t.steps.end(), step) != t.steps.end(); };
+      CHECK(t.latents[static_cast<std::size_t>(k)].defined() == (holds(k) || holds(k - 1)));
+      if (k < kSteps) CHECK(t.log_probs[static_cast<std::size_t>(k)].defined() == holds(k));
+    }
+    CHECK(t.size() == 3);
+    if (!ddpm) CHECK(t.latents[kSteps].equal(t.clean));
+  }
+}
+
+TEST_CASE("transitions are the ordinary rollout's, step by step") {
+  using namespace transitions_test;
+  ToyPipeline pipeline;
+  const auto t = sampled({.steps = trained({0, 1, 2, 3, 4, 5})}, 5).transitions;
+  NetworkCounts counts;
+  SampleNoise noise({5, 6, 7});
+  std::vector<Tensor> latents;
+  const auto plain = rollout(pipeline, ddim(pipeline), sampling_plan(kSteps), pipeline.encode(kPrompts), kGuidance, noise, counts, {.observer = [&](const RolloutStep& s) { latents.push_back(s.latent); }});
+  for (std::size_t k = 0; k < kSteps; ++k) CHECK(t.latents[k].equal(latents[k]));
+  CHECK(t.clean.equal(plain.clean));
+}
+
+TEST_CASE("the result does not depend on the micro-batch, with branches or without") {
+  using namespace transitions_test;
+  double worst = 0;
+  for (const std::uint64_t seed : {1, 10, 20})
+    for (const int branches : {1, 3})
+      for (const auto& steps : {std::vector<int>{0, 1, 2, 3, 4, 5}, std::vector<int>{3, 4, 5}, std::vector<int>{1, 4}}) {
+        const auto whole = sampled({.steps = trained(steps), .branches = branches}, seed).transitions;
+        for (const std::int64_t micro : {1, 2, 4, 100}) worst = std::max(worst, difference(sampled({.steps = trained(steps), .branches = branches, .micro_batch = micro}, seed).transitions, whole));
+      }
+  MESSAGE("worst difference ", worst);
+  CHECK(worst < 1e-11);
+}
+
+TEST_CASE("equal seeds give equal rounds bit for bit, others do not") {
+  using namespace transitions_test;
+  for (const int branches : {1, 3}) {
+    const SamplingPlan plan{.steps = trained({2, 3, 4, 5}), .branches = branches};
+    const auto one = sampled(plan, 7), again = sampled(plan, 7), other = sampled(plan, 8);
+    CHECK(difference(one.transitions, again.transitions) == 0);
+    CHECK_FALSE(one.transitions.clean.equal(other.transitions.clean));
+  }
+}
+
+TEST_CASE("branches are ordered root by root and share everything before the fork, at the first step or in the middle") {
+  using namespace transitions_test;
+  for (const int fork : {0, 2, 5})
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      CAPTURE(fork);
+      std::vector<int> steps;
+      for (int k = fork; k < kSteps; ++k) steps.push_back(k);
+      const int branches = 4;
+      const auto t = sampled({.steps = trained(steps), .branches = branches}, seed).transitions;
+      const auto roots = sampled({.steps = trained({0, 1, 2, 3, 4, 5})}, seed).transitions;  // the same roots without branches
+      REQUIRE(t.size() == 3 * branches);
+      const auto at_fork = static_cast<std::size_t>(fork);
+      std::vector<std::uint64_t> seeds = t.seeds;
+      std::sort(seeds.begin(), seeds.end());
+      CHECK(std::adjacent_find(seeds.begin(), seeds.end()) == seeds.end());  // every branch has a stream of its own
+      for (std::int64_t root = 0; root < 3; ++root)
+        for (std::int64_t branch = 0; branch < branches; ++branch) {
+          const std::int64_t i = root * branches + branch;
+          CHECK(t.condition.prompts[static_cast<std::size_t>(i)] == kPrompts[static_cast<std::size_t>(root)]);
+          CHECK((t.latents[at_fork][i] - roots.latents[at_fork][root]).abs().max().item<double>() < 1e-13);  // the fork is where the root would be
+          CHECK(t.latents[at_fork][i].equal(t.latents[at_fork][root * branches]));
+          for (std::int64_t earlier = 0; earlier < branch; ++earlier) CHECK_FALSE(t.latents[at_fork + 1][i].equal(t.latents[at_fork + 1][root * branches + earlier]));
+        }
+    }
+}
+
+TEST_CASE("network calls are those on paper: the prefix once a root, the rest once a branch") {
+  using namespace transitions_test;
+  for (const int fork : {0, 2, 5})
+    for (const int branches : {1, 2, 3})
+      for (const std::int64_t micro : {0, 2}) {
+        std::vector<int> steps;
+        for (int k = fork; k < kSteps; ++k) steps.push_back(k);
+        const auto s = sampled({.steps = trained(steps), .branches = branches, .micro_batch = micro}, 1);
+        const int own = branches == 1 ? 0 : fork;
+        CHECK(s.counts.forward_samples == 3 * own + 3 * branches * (kSteps - own));
+        const auto parts = [&](int samples) { return micro == 0 ? 1 : (samples + 1) / 2; };
+        CHECK(s.counts.forwards == parts(3) * own + parts(3 * branches) * (kSteps - own));
+        CHECK(s.calls == s.counts.forwards);
+        CHECK(s.counts.backwards == 0);
+      }
+}
+
+TEST_CASE("a selection has the named samples of everything, repeated or none") {
+  using namespace transitions_test;
+  const auto t = sampled({.steps = trained({1, 3}), .branches = 2}, 3).transitions;
+  const auto picked = t.select(at::tensor({5, 0, 0}, at::kLong));
+  CHECK(picked.size() == 3);
+  CHECK(picked.seeds == std::vector<std::uint64_t>{t.seeds[5], t.seeds[0], t.seeds[0]});
+  CHECK(picked.condition.prompts == std::vector<std::string>{"a ring", "a star", "a star"});
+  CHECK(picked.condition.positive.embeddings[0].equal(t.condition.positive.embeddings[5]));
+  CHECK(picked.clean[1].equal(t.clean[0]));
+  CHECK(picked.latents[4][0].equal(t.latents[4][5]));
+  CHECK(picked.log_probs[3][0].equal(t.log_probs[3][5]));
+  CHECK(picked.steps == t.steps);
+  CHECK_FALSE(picked.latents[0].defined());
+  const auto none = t.select(at::zeros({0}, at::kLong));
+  CHECK(none.size() == 0);
+  CHECK(none.seeds.empty());
+  CHECK(none.latents[1].sizes() == at::IntArrayRef({0, 2, 4, 4}));
+}
+
+TEST_CASE("nothing that is kept carries a graph") {
+  using namespace transitions_test;
+  const torch::AutoGradMode grad(true);
+  const auto t = sampled({.steps = trained({0, 5}), .branches = 2}, 3).transitions;
+  for (const auto& list : {t.latents, t.log_probs})
+    for (const Tensor& x : list) CHECK_FALSE((x.defined() && x.requires_grad()));
+  CHECK_FALSE(t.clean.requires_grad());
+}
