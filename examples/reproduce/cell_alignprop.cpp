@@ -9,7 +9,7 @@ namespace rt = reward_tuner;
 
 rt::RunEnd run_alignprop(CellSession& s) {
   return train_cell(rt::make<rt::AlignProp, rt::Ddim, rt::KlToReference>(
-                        s.reward, {.sampler = sampler_options(s.cell), .regularizer = regularizer_options(s), .engine = engine_options()}),
+                        s.reward, {.sampler = sampler_options(s), .regularizer = regularizer_options(s), .engine = engine_options(s)}),
                     s);
 }
 

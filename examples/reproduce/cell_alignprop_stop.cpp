@@ -10,7 +10,7 @@ namespace rt = reward_tuner;
 
 rt::RunEnd run_alignprop_stop(CellSession& s) {
   return train_cell(rt::make<rt::AlignProp, rt::Ddim, rt::KlToReference, rt::StopInput>(
-                        s.reward, {.sampler = sampler_options(s.cell), .regularizer = regularizer_options(s), .engine = engine_options()}),
+                        s.reward, {.sampler = sampler_options(s), .regularizer = regularizer_options(s), .engine = engine_options(s)}),
                     s);
 }
 

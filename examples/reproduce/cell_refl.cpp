@@ -9,7 +9,7 @@ namespace rt = reward_tuner;
 
 rt::RunEnd run_refl(CellSession& s) {
   return train_cell(rt::make<rt::ReFL, rt::Ddim, rt::KlToReference>(
-                        s.reward, {.sampler = sampler_options(s.cell), .steps = {.max_stop = Settings::kReflMaxStop}, .regularizer = regularizer_options(s), .engine = engine_options()}),
+                        s.reward, {.sampler = sampler_options(s), .steps = {.max_stop = s.study.settings.refl_max_stop}, .regularizer = regularizer_options(s), .engine = engine_options(s)}),
                     s);
 }
 

@@ -7,51 +7,76 @@
 
 #include <reward_tuner/backend/checkpoint.hpp>
 #include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/tuner/interrupt_guard.hpp>
 #include <reward_tuner/tuner/run_folder.hpp>
 
 #include "../tune/rewards.hpp"
+#include "diffexp_plan.hpp"
+#include "drtune_plan.hpp"
+#include "inception_reward.hpp"
+#include "lsrl_measure.hpp"
+#include "lsrl_plan.hpp"
 
 namespace rt_reproduce {
 
 namespace rt = reward_tuner;
-using S = Settings;
 
-rt::DdimOptions sampler_options(const Cell& cell) { return {.num_steps = cell.steps, .guidance = S::kGuidance}; }
-rt::KlToReferenceOptions regularizer_options(const CellSession& session) { return {.weight = session.kl_weight}; }
-rt::EngineOptions engine_options() { return {.gradient_clip = S::kClip}; }
+rt::DdimOptions sampler_options(const CellSession& session) { return {.num_steps = session.cell.steps, .guidance = session.study.settings.guidance}; }
+rt::KlToReferenceOptions regularizer_options(const CellSession& session) { return {.weight = session.study.kl_weight}; }
+rt::EngineOptions engine_options(const CellSession& session) { return {.gradient_clip = session.study.settings.clip}; }
 
 namespace {
 
-rt::AnyReward make_reward(const Cell& cell) {
+rt::AnyReward make_reward(const Study& study, const Cell& cell) {
+  if (study.kind == StudyKind::kLsrl) return rt::AnyReward(rt::ClipScoreReward());  // its tasks have their own
   rt_tune::TuneSettings settings;
-  const double scale = reward_scale(cell.reward);
+  const double scale = reward_scale(cell.reward), text_weight = study.settings.text_weight;
   settings.rewards = {scale == 1 ? cell.reward : cell.reward + ":" + std::to_string(scale)};
-  settings.text_weight = S::kTextWeight;                                                                // of the symmetry reward
-  if (cell.reward == "jpeg_error") settings.rewards.push_back("clip_score:" + std::to_string(S::kTextWeight));  // the same safeguard: a blank picture is stored without error
+  settings.text_weight = text_weight;                                                                // of the symmetry reward
+  if (cell.reward == "jpeg_error") settings.rewards.push_back("clip_score:" + std::to_string(text_weight));  // the same safeguard: a blank picture is stored without error
   return rt_tune::make_reward(settings).reward;
 }
 
-const char* method_name(const Cell& cell) {
+std::string method_name(const Cell& cell) {
+  const std::string exploration = std::string(cell.guidance ? " with dynamic guidance" : "") + (cell.words ? " with prompt weighting" : "");
+  const std::string b2 = std::string(cell.window ? " with backward window" : "") + (cell.branches ? " with branches" : "");
+  const std::string stop = cell.stop_input ? " with stop_input" : "";
   switch (cell.method) {
     case Method::kDrtune: return "drtune";
-    case Method::kDraft: return cell.stop_input ? "draft with stop_input" : "draft";
+    case Method::kDraft: return "draft" + stop;
     case Method::kDraftLv: return "draft_lv";
     case Method::kRefl: return "refl";
-    case Method::kAlignprop: return cell.stop_input ? "alignprop with stop_input" : "alignprop";
+    case Method::kAlignprop: return "alignprop" + stop;
     case Method::kGradientNorms: return "gradient norms";
+    case Method::kDdpo: return "ddpo" + b2 + exploration;
+    case Method::kPolicyGradient: return "policy_gradient" + b2;
+    case Method::kDpok: return "dpok" + b2;
+    case Method::kDpo: return "dpo" + b2;
+    case Method::kAlignpropExplored: return "alignprop" + exploration;
+    case Method::kLsrl: return "lsrl";
+    case Method::kLsrlJoint: return "lsrl, all tasks";
+    case Method::kUntuned: return "untuned";
   }
   return "";
 }
 
-rt::RunEnd run(CellSession& s, const Study& study) {
+rt::RunEnd run(CellSession& s) {
   switch (s.cell.method) {
     case Method::kDrtune: return run_drtune(s);
     case Method::kDraft: return s.cell.stop_input ? run_draft_stop(s) : run_draft(s);
     case Method::kDraftLv: return run_draft_lv(s);
     case Method::kRefl: return run_refl(s);
     case Method::kAlignprop: return s.cell.stop_input ? run_alignprop_stop(s) : run_alignprop(s);
-    case Method::kGradientNorms: return measure_gradient_norms(s, study);
+    case Method::kGradientNorms: return measure_gradient_norms(s);
+    case Method::kDdpo: return run_ddpo(s);
+    case Method::kPolicyGradient: return run_policy_gradient(s);
+    case Method::kDpok: return run_dpok(s);
+    case Method::kDpo: return run_dpo(s);
+    case Method::kAlignpropExplored: return run_alignprop_explored(s);
+    case Method::kLsrl: return run_lsrl(s);
+    case Method::kLsrlJoint: return run_lsrl_joint(s);
+    case Method::kUntuned: break;
   }
   return rt::RunEnd::kInterrupted;
 }
@@ -65,43 +90,64 @@ bool begun(const std::filesystem::path& folder) {
   return false;
 }
 
-}  // namespace
-
-int run_cell(const Study& study, const Cell& cell) {
-  const auto folder = study.out / cell.name;
-  if (std::filesystem::exists(folder / "report.json")) return kDone;
-  at::set_num_threads(1);  // the budget is CPU time of the process
-  const rt::InterruptGuard guard;
-  bool resume = false;
-  if (cell.method == Method::kGradientNorms) std::filesystem::create_directories(folder);
-  else resume = begun(folder);
-  auto pipeline = rt::StableDiffusion::load(study.model);
-  const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = S::kRank, .targets = {"all"}, .seed = cell.seed});
-  rt::AdamW optimizer(lora.parameters(), {.learning_rate = S::kLearningRate, .beta1 = S::kBeta1, .beta2 = S::kBeta2, .weight_decay = S::kWeightDecay});
+/// What decides the cell's numbers; a resume with other values is refused.
+nlohmann::json cell_options(const Study& study, const Cell& cell) {
   nlohmann::json options = study_settings(study);
   options.erase("cpu_seconds");  // a budget may be raised
   options.update({{"steps", cell.steps}, {"trained_steps", cell.trained_steps}, {"early_stop", cell.early_stop}, {"stop_input", cell.stop_input}});
+  if (study.kind != StudyKind::kDrtune)
+    options.update({{"window", cell.window}, {"branches", cell.branches}, {"dynamic_guidance", cell.guidance}, {"prompt_weighting", cell.words}, {"leave_one_out", cell.leave_one_out}, {"pretraining", cell.pretraining}});
+  return options;
+}
+
+rt::TrainerOptions trainer_options(const Study& study, const Cell& cell, bool resume) {
+  const Settings& s = study.settings;
   rt::TrainerOptions trainer;
   trainer.updates = 1000000;  // the budget ends the run
-  trainer.cpu_minutes = study.cpu_seconds / 60;
-  trainer.batch = S::kBatch;
+  trainer.cpu_minutes = cell.budget * study.cpu_seconds / 60;
+  trainer.batch = cell.branches ? s.batch * s.samples : s.batch;  // as many rollouts from noise with branches as without
   trainer.seed = cell.seed;
-  trainer.warm_up_updates = S::kWarmUp;
-  trainer.ema_decay = S::kEma;
-  trainer.pictures = S::kPictures;
-  trainer.checkpoint_every = 10;
+  trainer.warm_up_updates = s.warm_up;
+  trainer.ema_decay = s.ema;
+  trainer.pictures = s.pictures;
+  trainer.evaluate_every = s.evaluate_every * (cell.method == Method::kAlignpropExplored ? kAlignpropUpdates : 1);
+  trainer.checkpoint_every = study.kind == StudyKind::kDrtune ? 10 : 2;
   trainer.keep_checkpoints = 1;
   trainer.tensorboard = false;
   trainer.resume = resume;
   trainer.interrupted = [] { return rt::InterruptGuard::interrupted(); };
-  const auto held_out = rt::PromptSet::from_file(study.held_out);
-  CellSession session{cell, folder, pipeline, optimizer, rt::trained_weights(lora), rt::PromptSet::from_file(study.prompts),
-                      rt::evaluation_pairs(held_out.prompts(), study.held_out_seeds, S::kFirstHeldOutSeed), make_reward(cell), {}, trainer, study.kl_weight};
+  return trainer;
+}
+
+}  // namespace
+
+int run_cell(const Study& study, const Cell& cell) {
+  const auto folder = study.out / cell.name;
+  if (finished(study, cell.name)) return kDone;
+  at::set_num_threads(1);  // the budget is CPU time of the process
+  const rt::InterruptGuard guard;
+  if (cell.method == Method::kUntuned || std::filesystem::exists(folder / "report.json")) {  // nothing to train, or trained and not yet measured
+    measure_tasks(study, cell);
+    return kDone;
+  }
+  bool resume = false;
+  if (cell.method == Method::kGradientNorms) std::filesystem::create_directories(folder);
+  else resume = begun(folder);
+  auto pipeline = rt::StableDiffusion::load(study.model);
+  const Settings& s = study.settings;
+  const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = s.rank, .targets = {"all"}, .seed = cell.seed});
+  rt::AdamW optimizer(lora.parameters(), {.learning_rate = s.learning_rate, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay});
+  const auto held_out = rt::PromptSet::from_file(study.kind == StudyKind::kLsrl ? lsrl_prompts(study, "composition", true) : study.held_out);
+  CellSession session{study, cell, folder, pipeline, optimizer, rt::trained_weights(lora), rt::PromptSet::from_file(study.prompts),
+                      rt::evaluation_pairs(held_out.prompts(), study.held_out_seeds, s.first_held_out_seed), make_reward(study, cell), {}, trainer_options(study, cell, resume)};
+  if (study.kind == StudyKind::kB2) session.trainer.evaluation_rewards = {{"inception_score", rt::AnyReward(InceptionReward(pipeline.clip()))}};
   session.description.method = method_name(cell);
   session.description.reward = cell.reward;
   session.description.model = study.model.string();
-  session.description.options = options;
-  return run(session, study) == rt::RunEnd::kInterrupted ? kInterrupted : kDone;
+  session.description.options = cell_options(study, cell);
+  if (run(session) == rt::RunEnd::kInterrupted) return kInterrupted;
+  if (study.kind == StudyKind::kLsrl) measure_tasks(study, cell);
+  return kDone;
 }
 
 }  // namespace rt_reproduce

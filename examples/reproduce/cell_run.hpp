@@ -3,17 +3,17 @@
 #include <vector>
 
 #include <reward_tuner/backend/adamw.hpp>
+#include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/tuner/evaluation.hpp>
 #include <reward_tuner/tuner/prompt_set.hpp>
-#include <reward_tuner/tuner/reward_tuner.hpp>
 #include <reward_tuner/tuner/trained_weights.hpp>
 #include <reward_tuner/tuner/trainer_options.hpp>
 
-#include "cells.hpp"
+#include "study.hpp"
 
 namespace rt_reproduce {
 
@@ -21,6 +21,7 @@ namespace rt_reproduce {
 inline constexpr int kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130;
 
 struct CellSession {
+  const Study& study;
   const Cell& cell;
   std::filesystem::path folder;
   reward_tuner::StableDiffusion& pipeline;
@@ -31,12 +32,11 @@ struct CellSession {
   reward_tuner::AnyReward reward;
   reward_tuner::RunDescription description;
   reward_tuner::TrainerOptions trainer;
-  double kl_weight;
 };
 
-reward_tuner::DdimOptions sampler_options(const Cell& cell);
+reward_tuner::DdimOptions sampler_options(const CellSession& session);
 reward_tuner::KlToReferenceOptions regularizer_options(const CellSession& session);
-reward_tuner::EngineOptions engine_options();
+reward_tuner::EngineOptions engine_options(const CellSession& session);
 
 /// Runs one cell in its folder: not at all if it is done, from its last checkpoint if it was begun. Returns an exit code.
 int run_cell(const Study& study, const Cell& cell);
@@ -49,7 +49,14 @@ reward_tuner::RunEnd run_draft_lv(CellSession& session);
 reward_tuner::RunEnd run_refl(CellSession& session);
 reward_tuner::RunEnd run_alignprop(CellSession& session);
 reward_tuner::RunEnd run_alignprop_stop(CellSession& session);
+reward_tuner::RunEnd run_alignprop_explored(CellSession& session);
+reward_tuner::RunEnd run_ddpo(CellSession& session);
+reward_tuner::RunEnd run_policy_gradient(CellSession& session);
+reward_tuner::RunEnd run_dpok(CellSession& session);
+reward_tuner::RunEnd run_dpo(CellSession& session);
+reward_tuner::RunEnd run_lsrl(CellSession& session);
+reward_tuner::RunEnd run_lsrl_joint(CellSession& session);
 /// Writes report.json: norms of the LoRA's gradient for each K, with and without stopped inputs, at the same weights and on the same batches.
-reward_tuner::RunEnd measure_gradient_norms(CellSession& session, const Study& study);
+reward_tuner::RunEnd measure_gradient_norms(CellSession& session);
 
 }  // namespace rt_reproduce

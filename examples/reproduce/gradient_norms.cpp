@@ -5,6 +5,7 @@
 #include <reward_tuner/tuner/interrupt_guard.hpp>
 
 #include "cell_run.hpp"
+#include "drtune_plan.hpp"
 
 namespace rt_reproduce {
 
@@ -36,16 +37,17 @@ double norm(Tuner tuner, CellSession& s, std::uint64_t seed) {
 }
 
 double passing_norm(CellSession& s, int trained, std::uint64_t seed) {
-  return norm(rt::make<rt::DRaFT, rt::Ddim>(s.reward, {.sampler = sampler_options(s.cell), .steps = {.num_trained = trained}, .engine = engine_options()}), s, seed);
+  return norm(rt::make<rt::DRaFT, rt::Ddim>(s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = trained}, .engine = engine_options(s)}), s, seed);
 }
 
 double stopped_norm(CellSession& s, int trained, std::uint64_t seed) {
-  return norm(rt::make<rt::DRaFT, rt::Ddim, rt::StopInput>(s.reward, {.sampler = sampler_options(s.cell), .steps = {.num_trained = trained}, .engine = engine_options()}), s, seed);
+  return norm(rt::make<rt::DRaFT, rt::Ddim, rt::StopInput>(s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = trained}, .engine = engine_options(s)}), s, seed);
 }
 
 }  // namespace
 
-rt::RunEnd measure_gradient_norms(CellSession& s, const Study& study) {
+rt::RunEnd measure_gradient_norms(CellSession& s) {
+  const Study& study = s.study;
   nlohmann::json rows = nlohmann::json::array();
   const auto part = s.folder / "part.json";  // what an interrupted measurement had
   if (std::filesystem::exists(part)) rows = rt::read_json(part);

@@ -1,4 +1,4 @@
-// rt-reproduce: the comparisons of the DRTune paper in small, on the shipped model.
+// rt-reproduce: comparisons of several papers in small, on the shipped model.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <climits>
+#include <cmath>
 #include <csignal>
 #include <iostream>
+#include <map>
 #include <optional>
 #include <thread>
 
@@ -26,9 +28,12 @@ namespace rt_reproduce {
 namespace {
 
 struct Arguments {
-  Study study;
+  std::string kind = "drtune";
+  std::filesystem::path out;
+  std::optional<std::filesystem::path> model, prompts, held_out, task_prompts;
   bool quick = false;
   std::optional<double> cpu_seconds, kl_weight;
+  std::optional<int> seeds;
   std::vector<std::string> only;
   int jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   std::string cell;
@@ -36,15 +41,23 @@ struct Arguments {
   std::filesystem::path page;
 };
 
-/// The options over the defaults of their size.
+/// The options over the defaults of the study and its size.
 Study study_of(const Arguments& a) {
-  Study study = make_study(a.quick);
-  study.out = a.study.out.empty() ? (a.quick ? "runs/reproduce-quick" : "runs/reproduce") : a.study.out;
-  study.model = a.study.model;
-  study.prompts = a.study.prompts;
-  study.held_out = a.study.held_out;
+  Study study = make_study(study_kind(a.kind), a.quick);
+  const std::string folder = study.kind == StudyKind::kDrtune ? "runs/reproduce" : "runs/reproduce-" + a.kind;
+  study.out = !a.out.empty() ? a.out : std::filesystem::path(folder + (a.quick ? "-quick" : ""));
+  if (a.model) study.model = *a.model;
+  if (a.prompts) study.prompts = *a.prompts;
+  if (a.held_out) study.held_out = *a.held_out;
+  if (a.task_prompts) study.task_prompts = *a.task_prompts;
   study.only = a.only;
-  if (a.cpu_seconds) study.cpu_seconds = *a.cpu_seconds;
+  if (a.cpu_seconds) {  // what is planned in updates keeps its share of the budget
+    const auto scaled = [&](int updates) { return updates == 0 ? 0 : std::max(1, static_cast<int>(std::lround(updates * *a.cpu_seconds / study.cpu_seconds))); };
+    study.settings.planned_updates = scaled(study.settings.planned_updates);
+    study.settings.evaluate_every = scaled(study.settings.evaluate_every);
+    study.cpu_seconds = *a.cpu_seconds;
+  }
+  if (a.seeds) study.seeds = *a.seeds;
   if (a.kl_weight) study.kl_weight = *a.kl_weight;
   return study;
 }
@@ -63,46 +76,56 @@ int run_one(const Arguments& a) {
 
 int list(const Arguments& a) {
   const Study study = study_of(a);
-  for (const auto& cell : cells(study)) std::cout << cell.name << (std::filesystem::exists(study.out / cell.name / "report.json") ? "  done" : "") << '\n';
+  for (const auto& cell : cells(study)) std::cout << cell.name << (finished(study, cell.name) ? "  done" : "") << '\n';
   return kDone;
 }
 
 int report(const Arguments& a) {
   const Study study = study_of(a);
   const bool beside = a.quick || !a.page.empty();  // the committed page is of the full study
-  const std::filesystem::path page = !a.page.empty() ? a.page : a.quick ? study.out / "reproduction.md" : std::filesystem::path("docs/reproduction.md");
-  write_report(study, page, page.parent_path() / (beside ? page.stem() : std::filesystem::path("reproduction")));
+  const std::string name = study.kind == StudyKind::kDrtune ? "reproduction" : "reproduction_" + a.kind;
+  const std::filesystem::path page = !a.page.empty() ? a.page : a.quick ? study.out / (name + ".md") : std::filesystem::path("docs") / (name + ".md");
+  write_report(study, page, page.parent_path() / (beside ? page.stem() : std::filesystem::path(name)));
   std::cout << page.string() << std::endl;
   return kDone;
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Repeats the comparisons of Wu et al. 2024 (DRTune) in small. Every cell is a run in a folder of its own; what was killed is resumed, what is done is kept.", "rt-reproduce");
+  CLI::App app("Repeats comparisons of several papers in small. Every cell is a run in a folder of its own; what was killed is resumed, what is done is kept.", "rt-reproduce");
   app.set_version_flag("--version", std::string(reward_tuner::kVersion));
   app.require_subcommand(1);
   Arguments a;
   const auto common = [&a](CLI::App* c) {
-    c->add_option("--out", a.study.out, "folder of the study; default: runs/reproduce, or runs/reproduce-quick")->type_name("DIR");
+    c->add_option("--out", a.out, "folder of the study; default: runs/reproduce[-STUDY][-quick]")->type_name("DIR");
     c->add_flag("--quick", a.quick, "small budgets, one seed, fewer points: minutes");
-    c->add_option("--model", a.study.model, "folder of the model")->type_name("DIR")->capture_default_str();
-    c->add_option("--prompts", a.study.prompts, "training prompts")->type_name("FILE")->capture_default_str();
-    c->add_option("--eval-prompts", a.study.held_out, "held-out prompts")->type_name("FILE")->capture_default_str();
-    c->add_option("--cpu-seconds", a.cpu_seconds, "CPU time of the updates of a cell; default: 75, quick 6");
-    c->add_option("--kl-weight", a.kl_weight, "weight of the distance to the untuned network, in all cells");
+    c->add_option("--model", a.model, "folder of the model; default: examples/models/tiny-shapes")->type_name("DIR");
+    c->add_option("--prompts", a.prompts, "training prompts; default: the study's")->type_name("FILE");
+    c->add_option("--eval-prompts", a.held_out, "held-out prompts; default: the study's")->type_name("FILE");
+    c->add_option("--task-prompts", a.task_prompts, "lsrl: folder of the tasks' prompt files; default: examples/tune")->type_name("DIR");
+    c->add_option("--cpu-seconds", a.cpu_seconds, "CPU time of the updates of a cell; default: the study's");
+    c->add_option("--seeds", a.seeds, "how many of each cell that trains; default: 3, quick 1")->check(CLI::PositiveNumber);
+    c->add_option("--kl-weight", a.kl_weight, "drtune: weight of the distance to the untuned network, in all cells");
     c->add_option("--only", a.only, "cells whose names begin so (may be repeated)")->type_name("TEXT");
   };
-  auto* all = app.add_subcommand("drtune", "Run every cell that is not done");
-  common(all);
-  all->add_option("--jobs", a.jobs, "worker processes of one thread each; default: one a core");
+  const auto of_study = [&a](CLI::App* c) { c->add_option("--study", a.kind, "the study")->check(CLI::IsMember(study_names()))->capture_default_str(); };
+  const std::map<std::string, std::string> papers = {{"drtune", "Wu et al. 2024"}, {"b2", "B2-DiffuRL, Hu et al. 2025"}, {"diffexp", "DiffExp, 2025"}, {"lsrl", "Large-scale RL, Zhang et al. 2024"}};
+  for (const auto& name : study_names()) {
+    auto* all = app.add_subcommand(name, "Run every cell that is not done: " + papers.at(name));
+    common(all);
+    all->add_option("--jobs", a.jobs, "worker processes of one thread each; default: one a core");
+  }
   auto* one = app.add_subcommand("run-cell", "Run one cell (what a worker does)");
   common(one);
+  of_study(one);
   one->add_option("NAME", a.cell, "as `rt-reproduce list` says")->required();
   one->add_option("--parent", a.parent, "process to die with")->type_name("PID");
   auto* names = app.add_subcommand("list", "Name the cells");
   common(names);
+  of_study(names);
   auto* page = app.add_subcommand("report", "Write tables, plots and grids from the cells that are done");
   common(page);
-  page->add_option("--page", a.page, "markdown file to write; default: docs/reproduction.md, or reproduction.md in the study's folder with --quick")->type_name("FILE");
+  of_study(page);
+  page->add_option("--page", a.page, "markdown file to write; default: docs/reproduction[_STUDY].md, or that name in the study's folder with --quick")->type_name("FILE");
   app.footer("Exit codes: 0 done; 1 an error or a failed cell; 2 wrong usage; 130 interrupted: start again to go on.");
   try {
     app.parse(argc, argv);
@@ -112,7 +135,11 @@ int run(int argc, char** argv) {
     app.exit(problem);
     return kUsage;
   }
-  if (*all) return run_cells(study_of(a), a.jobs);
+  for (const auto& name : study_names())
+    if (app.got_subcommand(name)) {
+      a.kind = name;
+      return run_cells(study_of(a), a.jobs);
+    }
   if (*one) return run_one(a);
   if (*names) return list(a);
   return report(a);

@@ -9,6 +9,8 @@
 
 #include <reward_tuner/backend/json_config.hpp>
 
+#include "drtune_plan.hpp"
+
 namespace rt_reproduce {
 
 namespace rt = reward_tuner;
@@ -39,12 +41,32 @@ std::optional<CellResult> read_cell(const Study& study, const std::string& name)
   r.updates = report.at("updates").get<std::int64_t>();
   r.forwards = report.at("network").at("forwards").get<std::int64_t>();
   r.backwards = report.at("network").at("backwards").get<std::int64_t>();
+  r.queries = report.value("reward_queries", std::int64_t{0});  // reports of version 0.1.0 lack it
   r.cpu_seconds = report.at("seconds").at("tune_cpu").get<double>();
   r.before = numbers(report.at("before"));
   r.after = numbers(report.at("after"));
   r.sentinels_before = numbers(report.at("sentinels").at("before"));
   r.sentinels_after = numbers(report.at("sentinels").at("after"));
   return r;
+}
+
+std::optional<std::map<std::string, double>> read_tasks(const Study& study, const std::string& name) {
+  if (!finished(study, name)) return std::nullopt;
+  return numbers(rt::read_json(study.out / name / "tasks.json"));
+}
+
+std::vector<HeldOutPoint> read_held_out(const Study& study, const std::string& name, const std::string& metric) {
+  std::vector<double> queries = {0};  // after so many updates
+  std::ifstream updates(study.out / name / "metrics.jsonl");
+  for (std::string line; std::getline(updates, line);) queries.push_back(queries.back() + nlohmann::json::parse(line).at("pictures").get<double>());
+  std::vector<HeldOutPoint> points;
+  std::ifstream evaluations(study.out / name / "evaluations.jsonl");
+  for (std::string line; std::getline(evaluations, line);) {
+    const auto record = nlohmann::json::parse(line);
+    const auto update = record.at("update").get<std::size_t>();
+    if (update < queries.size() && record.at("metrics").contains(metric)) points.push_back({queries[update], finite_or_nan(record.at("metrics").at(metric))});
+  }
+  return points;
 }
 
 std::vector<double> read_training(const Study& study, const std::string& name, const std::string& component) {

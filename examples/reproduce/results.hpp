@@ -8,13 +8,14 @@
 #include <string_view>
 #include <vector>
 
-#include "cells.hpp"
+#include "study.hpp"
 
 namespace rt_reproduce {
 
 /// What a finished cell came to.
 struct CellResult {
   std::int64_t updates = 0, forwards = 0, backwards = 0;
+  std::int64_t queries = 0;                                         ///< pictures scored in training
   double cpu_seconds = 0;
   std::map<std::string, double> before, after;                      ///< held-out metrics
   std::map<std::string, double> sentinels_before, sentinels_after;  ///< of the held-out pictures
@@ -22,6 +23,15 @@ struct CellResult {
 };
 /// Nothing if the cell is not done.
 std::optional<CellResult> read_cell(const Study& study, const std::string& name);
+
+/// What lsrl_measure.hpp measured, nothing if the cell is not done: "clip.clip_score", ...
+std::optional<std::map<std::string, double>> read_tasks(const Study& study, const std::string& name);
+
+/// A held-out metric over the reward queries before it, at every evaluation of the run.
+struct HeldOutPoint {
+  double queries = 0, value = 0;
+};
+std::vector<HeldOutPoint> read_held_out(const Study& study, const std::string& name, const std::string& metric);
 
 /// A component of every update's mean over its batch, from metrics.jsonl; what is not finite is NaN.
 std::vector<double> read_training(const Study& study, const std::string& name, const std::string& component);

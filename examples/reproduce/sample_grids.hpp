@@ -1,11 +1,19 @@
 // Pictures of the tuned models.
 #pragma once
-#include "cells.hpp"
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "study.hpp"
 
 namespace rt_reproduce {
 
-/// Writes `file` with a row of the untuned model and one of each finished method of Table 1 (first seed): the same prompts and noise in each column.
-/// False if no cell of the reward is done.
-bool write_sample_grid(const Study& study, const TableReward& reward, const std::filesystem::path& file);
+struct GridRow {
+  std::string title;
+  std::string cell;   ///< its name; left out of the grid if it is not done
+};
+
+/// Writes `file` with a row of the untuned model and one of each finished cell: the same held-out prompts and noise in each column. False if no cell is done.
+bool write_sample_grid(const Study& study, const std::vector<GridRow>& cells, int steps, double eta, const std::filesystem::path& file);
 
 }  // namespace rt_reproduce

@@ -45,9 +45,9 @@ void claim_folder(const Study& study) {
 }
 
 std::vector<std::string> worker_arguments(const Study& study, const Cell& cell) {
-  std::vector<std::string> arguments = {"/proc/self/exe", "run-cell", cell.name, "--out", study.out.string(), "--model", study.model.string(), "--prompts", study.prompts.string(),
-                                        "--eval-prompts", study.held_out.string(), "--cpu-seconds", std::to_string(study.cpu_seconds), "--kl-weight", std::to_string(study.kl_weight),
-                                        "--parent", std::to_string(::getpid())};
+  std::vector<std::string> arguments = {"/proc/self/exe", "run-cell", cell.name, "--study", study_name(study.kind), "--out", study.out.string(), "--model", study.model.string(), "--prompts", study.prompts.string(),
+                                        "--eval-prompts", study.held_out.string(), "--task-prompts", study.task_prompts.string(), "--cpu-seconds", std::to_string(study.cpu_seconds), "--kl-weight", std::to_string(study.kl_weight),
+                                        "--seeds", std::to_string(study.seeds), "--parent", std::to_string(::getpid())};
   if (study.quick) arguments.emplace_back("--quick");
   return arguments;
 }
@@ -77,7 +77,7 @@ int run_cells(const Study& study, int jobs) {
   REWARD_TUNER_CHECK(!all.empty(), "[rt-reproduce] no cell has a name that --only asks for");
   std::vector<const Cell*> waiting;
   for (const auto& cell : all)
-    if (!std::filesystem::exists(study.out / cell.name / "report.json")) waiting.push_back(&cell);
+    if (!finished(study, cell.name)) waiting.push_back(&cell);
   std::reverse(waiting.begin(), waiting.end());  // the next one is the last
   ::setenv("OMP_NUM_THREADS", "1", 1);
   const rt::InterruptGuard guard;

@@ -1,6 +1,6 @@
 // The cells, run by worker processes.
 #pragma once
-#include "cells.hpp"
+#include "study.hpp"
 
 namespace rt_reproduce {
 

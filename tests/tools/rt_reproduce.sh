@@ -45,4 +45,29 @@ done
 
 status=0; "$program" drtune "${study[@]}" --kl-weight 1 2>"$work/other.txt" || status=$?
 [ "$status" = 1 ] && grep -q 'cells of other settings' "$work/other.txt" || fail "other settings were let into the folder"
+
+# the other studies: one cell of each kind, killed after its first checkpoint and resumed, and the page
+other() {  # STUDY TEXT_OF_THE_PAGE CELL...
+  local name=$1 text=$2 out=$work/$1 cells=("${@:3}") options=() cell status=0
+  for cell in "${cells[@]}"; do options+=(--only "$cell"); done
+  options+=(--quick --out "$out" --model "$model" --prompts "$prompts" --eval-prompts "$prompts" --task-prompts "$(dirname "$model")/../tune" --cpu-seconds 2)
+  "$program" "$name" "${options[@]}" --jobs 1 2>"$work/$name.txt" & child=$!
+  wait_for "$out/${cells[0]}-0/checkpoints/update-000000"
+  kill -s KILL "$child"
+  wait "$child" || status=$?
+  [ "$status" = 137 ] || fail "$name: SIGKILL ended with $status: $(cat "$work/$name.txt")"
+  "$program" "$name" "${options[@]}" --jobs 2 2>"$work/$name.txt" || fail "$name: $(cat "$work/$name.txt")"
+  grep -q '"resumed": true' "$out/${cells[0]}-0/config.json" || fail "$name: the killed cell was not resumed"
+  [ "$("$program" list --study "$name" "${options[@]}" | grep -c '  done')" = ${#cells[@]} ] || fail "$name: cells are not done"
+  "$program" report --study "$name" "${options[@]}" >/dev/null
+  grep -q -- "$text" "$out/reproduction_$name.md" || fail "the page of $name lacks '$text'"
+  grep -q -- "${#cells[@]} of ${#cells[@]} cells are done." "$out/reproduction_$name.md" || fail "the page of $name does not count its cells"
+  grep -q -- "## Not run" "$out/reproduction_$name.md" || fail "the page of $name does not say what was not run"
+  ls "$out/reproduction_$name"/*.png >/dev/null || fail "$name: no grid of samples"
+}
+other b2 'CLIPScore of DDPO + BPT + BS (B2-DiffuRL) above that of DDPO (paper: 0.3748 to 0.3698): true in' ddpo/b2 ddpo/ddpo dpo/dpo-b2
+[ -s "$work/b2/reproduction_b2/ddpo-inception_score.svg" ] || fail "b2: no curve of the inception score"
+other diffexp '| both (DiffExp) |' ddpo/both ddpo/plain alignprop/both
+other lsrl 'statistical parity (lower is better)' tasks/parity-loo tasks/joint tasks/untuned
+grep -q 'parity.statistical_parity' "$work/lsrl/tasks/joint-0/tasks.json" || fail "lsrl: the tasks were not measured"
 echo "rt-reproduce: killed, resumed, reported"

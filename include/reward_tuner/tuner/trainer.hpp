@@ -59,6 +59,7 @@ class Trainer {
     std::vector<std::string> texts;
     for (const auto& pair : held_out_) texts.push_back(pair.prompt);
     rewards_ = standard_evaluation_rewards(pipeline_, texts);
+    for (const auto& further : options_.evaluation_rewards) rewards_.push_back({further.name, with_clip(further.reward, pipeline_)});
     for (auto& tuned : tuned_rewards()) rewards_.push_back({tuned.name, with_clip(tuned.reward, pipeline_)});
     record_ = std::make_unique<RunRecord>(folder_, progress_, options_.tensorboard);  // from here on the folder is not empty
     write_json(folder_ / "config.json", run_config(description_, options_, fingerprint_));

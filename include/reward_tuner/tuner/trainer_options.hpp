@@ -4,11 +4,13 @@
 #include <functional>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/backend/checkpoint.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/tuner/evaluation_rewards.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 namespace reward_tuner {
@@ -20,6 +22,7 @@ struct TrainerOptions {
   std::int64_t warm_up_updates = 0;    ///< the learning rate rises linearly over so many updates
   double ema_decay = 0;                ///< evaluate and save an exponential moving average of the weights; 0 switches it off
   std::int64_t evaluate_every = 0;     ///< updates between evaluations; 0: before the first and after the last only
+  std::vector<EvaluationReward> evaluation_rewards = {};  ///< measured in every evaluation beside the standard ones and the tuned reward
   int evaluation_batch = 16;           ///< pictures at a time in an evaluation
   int pictures = 8;                    ///< evaluation pairs shown in images/ and before_after.png
   std::int64_t checkpoint_every = 25;  ///< updates between checkpoints; 0: at the end and at an interruption only

@@ -1,5 +1,5 @@
-// The plan of the study.
-#include "cells.hpp"
+// The cells of the drtune study.
+#include "drtune_plan.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -24,7 +24,7 @@ const std::vector<TableReward>& table_rewards() {
 
 double reward_scale(std::string_view reward) { return reward == "jpeg_error" ? 100.0 : 1.0; }
 
-Study make_study(bool quick) {
+Study make_drtune_study(bool quick) {
   Study study;
   study.quick = quick;
   if (quick) study.cpu_seconds = 6, study.seeds = 1, study.held_out_seeds = 1, study.norm_batches = 2;
@@ -60,7 +60,7 @@ std::string sweep_cell(int steps, int trained, int early_stop, std::uint64_t see
   return "fig9/" + size + "-m" + std::to_string(early_stop) + tail;
 }
 
-std::vector<Cell> cells(const Study& study) {
+std::vector<Cell> drtune_cells(const Study& study) {
   std::vector<Cell> all;
   const auto add = [&](Cell cell) {
     if (std::none_of(all.begin(), all.end(), [&](const Cell& other) { return other.name == cell.name; })) all.push_back(std::move(cell));
@@ -117,17 +117,7 @@ std::vector<Cell> cells(const Study& study) {
     add_convergence(static_cast<std::uint64_t>(seed));
   }
   for (int seed = 1; seed < study.seeds; ++seed) add_sweeps(static_cast<std::uint64_t>(seed));
-  if (!study.only.empty())
-    std::erase_if(all, [&](const Cell& cell) { return std::none_of(study.only.begin(), study.only.end(), [&](const auto& start) { return cell.name.starts_with(start); }); });
   return all;
-}
-
-nlohmann::json study_settings(const Study& study) {
-  using S = Settings;
-  return {{"model", study.model.filename().string()}, {"cpu_seconds", study.cpu_seconds}, {"held_out_seeds", study.held_out_seeds}, {"norm_batches", study.norm_batches}, {"quick", study.quick},
-          {"sampler", "ddim"}, {"guidance", S::kGuidance}, {"text_weight", S::kTextWeight}, {"jpeg_scale", reward_scale("jpeg_error")}, {"kl_weight", study.kl_weight},
-          {"learning_rate", S::kLearningRate}, {"warm_up", S::kWarmUp}, {"beta1", S::kBeta1}, {"beta2", S::kBeta2}, {"weight_decay", S::kWeightDecay}, {"clip", S::kClip},
-          {"ema", S::kEma}, {"rank", S::kRank}, {"batch", S::kBatch}, {"refl_max_stop", S::kReflMaxStop}, {"first_held_out_seed", S::kFirstHeldOutSeed}};
 }
 
 }  // namespace rt_reproduce

@@ -1,0 +1,82 @@
+// What all pages share.
+#include "page.hpp"
+
+#include <cmath>
+#include <cstdio>
+
+#include <reward_tuner/backend/atomic_file.hpp>
+
+namespace rt_reproduce {
+
+namespace rt = reward_tuner;
+
+const char* holds(bool yes) { return yes ? "**holds here**" : "**does not hold here**"; }
+
+std::string whole(double value) { return std::to_string(std::llround(value)); }
+
+std::string four_places(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4f", value);
+  return text;
+}
+
+std::vector<double> seed_values(const SeedValues& seeds) {
+  std::vector<double> out;
+  for (const auto& [seed, value] : seeds) out.push_back(value);
+  return out;
+}
+
+std::string each_seed(const SeedValues& seeds) {
+  std::string out;
+  for (const auto& [seed, value] : seeds) out += (out.empty() ? "" : ", ") + number(value);
+  return out;
+}
+
+Page::Page(const Study& study, std::filesystem::path page, std::filesystem::path pictures) : study_(study), page_(std::move(page)), pictures_(std::move(pictures)) {
+  if (!page_.parent_path().empty()) std::filesystem::create_directories(page_.parent_path());
+  std::filesystem::create_directories(pictures_);
+}
+
+void Page::write() const { rt::write_file_atomically(page_, text_.str()); }
+
+std::string Page::command() const {
+  const Study usual = make_study(study_.kind, study_.quick);
+  std::string command = "script/reproduce " + study_name(study_.kind) + (study_.quick ? " --quick" : "");
+  if (study_.cpu_seconds != usual.cpu_seconds) command += " --cpu-seconds " + std::to_string(static_cast<int>(study_.cpu_seconds));
+  if (study_.seeds != usual.seeds) command += " --seeds " + std::to_string(study_.seeds);
+  for (const auto& start : study_.only) command += " --only " + start;
+  return command;
+}
+
+void Page::completeness() {
+  const auto all = cells(study_);
+  std::vector<std::string> missing;
+  for (const auto& c : all)
+    if (!finished(study_, c.name)) missing.push_back(c.name);
+  text_ << all.size() - missing.size() << " of " << all.size() << " cells are done.";
+  if (!missing.empty()) {
+    text_ << " Missing:";
+    for (const auto& name : missing) text_ << " `" << name << "`";
+    text_ << ".";
+  }
+  text_ << "\n\n";
+}
+
+void Page::picture(const std::string& file, const std::string& alt) {
+  text_ << "![" << alt << "](" << std::filesystem::relative(pictures_ / file, page_.parent_path().empty() ? "." : page_.parent_path()).generic_string() << ")\n\n";
+}
+
+void Page::plot(const std::string& file, const rt::CurvePlot& curves) {
+  if (curves.series.empty()) return;
+  rt::write_curve_svg(pictures_ / file, curves);
+  picture(file, curves.title);
+}
+
+SeedValues Page::by_seed(const std::function<std::string(std::uint64_t)>& name, const std::function<double(const CellResult&)>& value) const {
+  SeedValues out;
+  for (int seed = 0; seed < study_.seeds; ++seed)
+    if (const auto result = read_cell(study_, name(static_cast<std::uint64_t>(seed)))) out[seed] = value(*result);
+  return out;
+}
+
+}  // namespace rt_reproduce

@@ -1,0 +1,55 @@
+// A page under construction: text, plots, and what all pages say about their cells.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/io/curve_plot.hpp>
+
+#include "results.hpp"
+
+namespace rt_reproduce {
+
+/// Numbers by seed.
+using SeedValues = std::map<int, double>;
+
+const char* holds(bool yes);
+/// Counts and seconds.
+std::string whole(double value);
+/// As papers print scores.
+std::string four_places(double value);
+std::vector<double> seed_values(const SeedValues& seeds);
+/// "0.81, 0.80, 0.83"
+std::string each_seed(const SeedValues& seeds);
+
+class Page {
+ public:
+  /// Pictures go into a folder of their own.
+  Page(const Study& study, std::filesystem::path page, std::filesystem::path pictures);
+  void write() const;
+
+  const Study& study() const { return study_; }
+  std::ostringstream& text() { return text_; }
+  const std::filesystem::path& pictures() const { return pictures_; }
+
+  /// "script/reproduce b2 --quick": how the page came about.
+  std::string command() const;
+  /// Which cells are done and which are not.
+  void completeness();
+  /// Shows a file of the pictures' folder.
+  void picture(const std::string& file, const std::string& alt);
+  /// Writes and shows a plot, unless it has no line.
+  void plot(const std::string& file, const reward_tuner::CurvePlot& curves);
+  /// A number of each finished seed.
+  SeedValues by_seed(const std::function<std::string(std::uint64_t)>& name, const std::function<double(const CellResult&)>& value) const;
+
+ private:
+  const Study& study_;
+  std::filesystem::path page_, pictures_;
+  std::ostringstream text_;
+};
+
+}  // namespace rt_reproduce
