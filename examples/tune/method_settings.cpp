@@ -148,6 +148,11 @@ void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers
     constexpr double kNats = 1.64;
     if (!s.clip_range) s.clip_range = s.log_prob == "sum" ? 1 - std::exp(-kNats) : kNats / static_cast<double>(latent_numbers);
   }
+  const bool equal_in_group = per_group && s.rewards.size() == 1 && !s.leave_one_out;  // parity alone
+  if (m.knows("log-prob") && equal_in_group) {
+    REWARD_TUNER_CHECK(s.advantage != "per-group", "[rt-tune] --reward parity gives all pictures of a prompt one reward, of which --advantage per-group learns nothing: choose per-batch, or --leave-one-out");
+    REWARD_TUNER_CHECK(*s.branches == 1, "[rt-tune] --reward parity gives all branches of a picture one reward, so that none is best: choose --branches 1, or --leave-one-out");
+  }
   if (s.samples_per_prompt == 0 && m.knows("sampled")) {
     constexpr int kGroup = 8;  // as PerGroup and RewardWeighted have it
     const bool compares = s.weighting == "best" || (s.advantage == "per-group" && *s.branches == 1);

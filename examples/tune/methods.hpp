@@ -10,11 +10,11 @@
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/tuner/any_sampler.hpp>
 #include <reward_tuner/tuner/evaluation.hpp>
-#include <reward_tuner/tuner/prompt_set.hpp>
 #include <reward_tuner/tuner/run_progress.hpp>
 #include <reward_tuner/tuner/trained_weights.hpp>
 #include <reward_tuner/tuner/trainer_options.hpp>
 
+#include "any_prompts.hpp"
 #include "rewards.hpp"
 #include "settings.hpp"
 #include "tasks.hpp"
@@ -52,7 +52,7 @@ struct TuneSession {
   reward_tuner::StableDiffusion& pipeline;
   reward_tuner::AdamW& optimizer;
   reward_tuner::TrainedWeights weights;
-  RunPrompts prompts;
+  AnyPrompts prompts;
   std::vector<reward_tuner::EvaluationPair> held_out;
   ChosenReward reward;
   std::vector<TuneTask> tasks;  ///< of --tasks; empty: one task, the reward above

@@ -9,8 +9,10 @@
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/rewards/colourfulness.hpp>
+#include <reward_tuner/rewards/composition.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
+#include <reward_tuner/rewards/parity.hpp>
 #include <reward_tuner/rewards/shape_reward.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 
@@ -56,6 +58,9 @@ const std::vector<Row>& rows() {
          REWARD_TUNER_CHECK(!s.aesthetic_head.empty(), "[rt-tune] --reward aesthetic wanted a head, found none: give --aesthetic-head FILE");
          return rt::AnyReward(rt::AestheticReward(rt::AestheticHead::load(s.aesthetic_head)));
        }},
+      {{"composition", "how surely every object of the caption is in the picture; black box"}, [](const TuneSettings&) { return rt::AnyReward(rt::CompositionReward()); }},
+      {{"parity", "how evenly the hues of a prompt's pictures spread, for prompts that name no colour; black box, scores groups"}, 
+       [](const TuneSettings& s) { return rt::AnyReward(rt::HueParityReward({.leave_one_out = s.leave_one_out})); }},
       {{"shapes", "does the picture show the caption's shapes and colours; black box"}, [](const TuneSettings&) { return rt::AnyReward(rt::ShapeReward()); }},
   };
   return table;
@@ -73,18 +78,21 @@ std::pair<std::string, double> parse(const std::string& text, const std::string&
 
 }  // namespace
 
-bool RewardSum::needs_clip() const {
+template <bool PerGroup>
+bool RewardSum<PerGroup>::needs_clip() const {
   for (const auto& [weight, part] : parts_)
     if (part.needs_clip()) return true;
   return false;
 }
 
-void RewardSum::bind_clip(const std::shared_ptr<const rt::ClipModel>& clip) {
+template <bool PerGroup>
+void RewardSum<PerGroup>::bind_clip(const std::shared_ptr<const rt::ClipModel>& clip) {
   for (auto& [weight, part] : parts_)
     if (part.needs_clip()) part.bind_clip(clip);
 }
 
-rt::RewardResult RewardSum::score(const rt::RewardInput& input) const {
+template <bool PerGroup>
+rt::RewardResult RewardSum<PerGroup>::score(const rt::RewardInput& input) const {
   rt::RewardResult total;
   for (const auto& [weight, part] : parts_) {
     const std::string name(part.name());
@@ -128,7 +136,7 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& where)
     text += (text.empty() ? "" : " + ") + spec;
   }
   if (parts.size() == 1 && parts[0].first == 1.0) return {parts[0].second, parse(settings.rewards[0], where).first, black_box, per_group};
-  return {rt::AnyReward(RewardSum(std::move(parts))), text, black_box, per_group};
+  return {per_group ? rt::AnyReward(RewardSum<true>(std::move(parts))) : rt::AnyReward(RewardSum<false>(std::move(parts))), text, black_box, per_group};
 }
 
 }  // namespace rt_tune

@@ -11,12 +11,13 @@
 
 namespace rt_tune {
 
-/// A weighted sum of rewards chosen at run time; components as in WeightedSum.
+/// A weighted sum of rewards chosen at run time; components as in WeightedSum. `PerGroup`: a part scores groups of pictures.
+template <bool PerGroup>
 class RewardSum {
  public:
   using Role = reward_tuner::RewardRole;
   static constexpr bool kDifferentiable = true;
-  static constexpr bool kPerGroup = false;
+  static constexpr bool kPerGroup = PerGroup;
   static constexpr std::string_view kName = "weighted_sum";
 
   explicit RewardSum(std::vector<std::pair<double, reward_tuner::AnyReward>> parts) : parts_(std::move(parts)) {}

@@ -23,6 +23,7 @@ struct TuneSettings {
   std::filesystem::path model, prompts, eval_prompts, out, tasks;
   std::string method = "drtune";
   std::vector<std::string> rewards = {"symmetry"};
+  bool stream_prompts = false;
   bool resume = false;
   // how pictures are made
   SamplingSettings sampling;
@@ -71,6 +72,7 @@ struct TuneSettings {
   double text_weight = 0;
   std::optional<int> jpeg_quality;   // unset: each JPEG reward's own default
   std::filesystem::path aesthetic_head;
+  bool leave_one_out = false;
   // what is trained
   bool full = false;
   std::int64_t rank = 8;

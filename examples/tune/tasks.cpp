@@ -89,7 +89,7 @@ TuneTask read_task(const std::string& name, const Table& table, const TuneSettin
   REWARD_TUNER_CHECK(rewarded, "[rt-tune] reward wanted a list of \"name\" or \"name:weight\", found none");
   REWARD_TUNER_CHECK(!s.prompts.empty(), "[rt-tune] prompts wanted a file, found none here and no --prompts");
   ChosenReward reward = make_reward(s, "reward");
-  RunPrompts prompts = RunPrompts::from_file(s.prompts);
+  AnyPrompts prompts = AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed);
   return {name, std::move(s), std::move(reward), std::move(prompts)};
 }
 

@@ -5,22 +5,18 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/tuner/prompt_set.hpp>
-
+#include "any_prompts.hpp"
 #include "rewards.hpp"
 #include "settings.hpp"
 
 namespace rt_tune {
-
-/// Where a run's prompts come from.
-using RunPrompts = reward_tuner::PromptSet;
 
 /// One table [task.NAME].
 struct TuneTask {
   std::string name;
   TuneSettings settings;  ///< the run's, with what the table says: reward, prompts, batch, samples-per-prompt, advantage
   ChosenReward reward;
-  RunPrompts prompts;
+  AnyPrompts prompts;
 };
 
 /// Reads the tables of `settings.tasks`; what a table leaves out is as in `settings`, which hold the file's settings outside of tables too. Paths are taken as they are, from the working directory.

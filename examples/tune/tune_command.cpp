@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -62,7 +63,7 @@ std::string head_digest(const rt::AestheticHead& head) {
 }
 
 /// Every setting that decides the numbers.
-nlohmann::json deciding_options(const TuneSettings& s, const MethodEntry& method, const std::vector<TuneTask>& tasks, rt::StableDiffusion& pipeline) {
+nlohmann::json deciding_options(const TuneSettings& s, const MethodEntry& method, const AnyPrompts& prompts, const std::vector<TuneTask>& tasks, rt::StableDiffusion& pipeline) {
   nlohmann::json options{{"model_digest", model_digest(pipeline)}, {"sampler", s.sampling.sampler}, {"steps", s.sampling.steps}, {"guidance", s.sampling.guidance}, {"eta", s.sampling.eta.value_or(0)},
                          {"trained_steps", s.trained_steps}, {"early_stop", nullptr}, {"gradient_stop", s.gradient_stop},
                          {"noises", s.noises}, {"horizon", s.horizon}, {"loss", s.loss}, {"loss_target", s.loss_target}, {"loss_scale", s.loss_scale}, {"memory", s.memory},
@@ -76,10 +77,12 @@ nlohmann::json deciding_options(const TuneSettings& s, const MethodEntry& method
   if (s.regularizer == "kl") options["kl_weight"] = s.kl_weight;
   if (s.regularizer == "pretraining")
     options["pretraining"] = {{"data", s.pretraining_data.string()}, {"weight", s.pretraining_weight}, {"batch", s.pretraining_batch}, {"mode", s.pretraining_mode}};
+  if (s.leave_one_out) options["leave_one_out"] = true;
   if (!s.full) options["rank"] = s.rank, options["alpha"] = s.alpha, options["targets"] = s.targets;
   options.update(deciding_method_options(s, method));
+  if (prompts.streamed()) options["prompts_streamed"] = true;
   for (const auto& task : tasks)
-    options["tasks"].push_back({{"name", task.name}, {"reward", task.reward.text}, {"prompts", rt::prompt_identity(task.prompts)}, {"batch", task.settings.batch},
+    options["tasks"].push_back({{"name", task.name}, {"reward", task.reward.text}, {"prompts", rt::prompt_identity(task.prompts)}, {"streamed", task.prompts.streamed()}, {"batch", task.settings.batch},
                                 {"samples_per_prompt", task.settings.samples_per_prompt}, {"advantage", task.settings.advantage}});
   return options;
 }
@@ -105,11 +108,13 @@ void print_outcome(const TuneSettings& s, const TuneResult& result) {
   std::cout << "pictures: " << (s.out / "before_after.png").string() << "\nreport:   " << (s.out / "report.json").string() << "\nweights:  " << (s.out / (s.full ? "model" : "lora")).string() << std::endl;
 }
 
+constexpr int kHeldOutOfStream = 64;  // prompts of a stream that evaluations use if no others are given
+
 /// The prompts of all tasks, each once.
 std::vector<std::string> prompts_of(const std::vector<TuneTask>& tasks) {
   std::vector<std::string> all;
   for (const auto& task : tasks)
-    for (const auto& prompt : task.prompts.prompts())
+    for (const auto& prompt : task.prompts.some(kHeldOutOfStream))
       if (std::find(all.begin(), all.end(), prompt) == all.end()) all.push_back(prompt);
   return all;
 }
@@ -130,8 +135,10 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   check_flags(s, method);
   std::vector<TuneTask> tasks = s.tasks.empty() ? std::vector<TuneTask>() : read_tasks(s);
   const ChosenReward reward = tasks.empty() ? make_reward(s) : joined_reward(tasks);
-  const RunPrompts prompts = s.prompts.empty() ? tasks.front().prompts : RunPrompts::from_file(s.prompts);
-  const std::vector<std::string> held_out = !s.eval_prompts.empty() ? rt::PromptSet::from_file(s.eval_prompts).prompts() : tasks.empty() ? prompts.prompts() : prompts_of(tasks);
+  const AnyPrompts prompts = s.prompts.empty() ? tasks.front().prompts : AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed);
+  const std::vector<std::string> held_out = !s.eval_prompts.empty() ? AnyPrompts::from_file(s.eval_prompts, false, 0).some(std::numeric_limits<int>::max())
+                                            : tasks.empty()         ? prompts.some(kHeldOutOfStream)
+                                                                    : prompts_of(tasks);
   auto pipeline = rt::StableDiffusion::load(s.model);
   std::int64_t latent_numbers = 1;
   for (const auto size : pipeline.latent_shape(1)) latent_numbers *= size;
@@ -140,7 +147,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
     if (s.regularizer == "pretraining") task.settings.regularizer = "none";  // once an update, after all tasks
   }
   complete(s, method, latent_numbers, tasks.empty() && reward.per_group);
-  const nlohmann::json options = deciding_options(s, method, tasks, pipeline);
+  const nlohmann::json options = deciding_options(s, method, prompts, tasks, pipeline);
   std::unique_ptr<rt::Lora> lora;
   if (s.full) pipeline.train_unet(needs_reference(s, method));
   else lora = std::make_unique<rt::Lora>(rt::Lora::attach(pipeline.unet(), {.rank = s.rank, .alpha = s.alpha, .targets = s.targets, .seed = s.seed}));
@@ -176,8 +183,9 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   for (const auto& entry : method_entries()) methods.emplace_back(entry.name);
   group(c->add_option("--method", s.method, "the estimator, see below")->check(CLI::IsMember(methods))->capture_default_str(), what);
   group(c->add_option("--reward", s.rewards, "NAME or NAME:WEIGHT, see below; several are added (repeat the flag)")->type_name("NAME[:W]")->take_all()->capture_default_str(), what);
-  group(c->add_option("--prompts", s.prompts, "training prompts, one a line; # begins a comment line; required unless every table of --tasks has its own")->type_name("FILE"), what);
-  group(c->add_option("--eval-prompts", s.eval_prompts, "held-out prompts for evaluation; default: the training prompts")->type_name("FILE"), what);
+  group(c->add_option("--prompts", s.prompts, "training prompts, one a line; # begins a comment line. A .jsonl file, one object a line with the text in \"prompt\", is streamed. Required unless every table of --tasks has its own")->type_name("FILE"), what);
+  group(c->add_flag("--stream-prompts", s.stream_prompts, "read training prompts as they are drawn, each once an epoch: for files larger than memory"), what);
+  group(c->add_option("--eval-prompts", s.eval_prompts, "held-out prompts for evaluation; default: the training prompts, of a stream 64")->type_name("FILE"), what);
   group(c->add_option("--tasks", s.tasks, "lsrl: several tasks on one model, tables [task.NAME] of a TOML file with reward, prompts, batch, samples-per-prompt and advantage, and settings as in --config (see examples/tune/lsrl_tasks.toml)")
             ->type_name("FILE"), what);
   group(c->add_option("--out", s.out, "run folder to write; must be new or empty unless --resume")->required()->type_name("DIR"), what);
@@ -249,6 +257,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   group(c->add_option("--text-weight", s.text_weight, "symmetry: weight of a CLIPScore term (needs clip/ in the model folder)")->capture_default_str(), rewards);
   group(c->add_option("--jpeg-quality", s.jpeg_quality, "jpeg rewards: quality of the JPEG, 1 to 100; default: 50 for jpeg_error and jpeg_incompressible, 95 for the sizes"), rewards);
   group(c->add_option("--aesthetic-head", s.aesthetic_head, "aesthetic: safetensors with layers.<n>.weight and .bias")->type_name("FILE"), rewards);
+  group(c->add_flag("--leave-one-out", s.leave_one_out, "parity: a picture's reward is what it adds to its group's, which else all of them get"), rewards);
 
   const char* trained = "What is trained";
   group(c->add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str(), trained);

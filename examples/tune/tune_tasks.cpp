@@ -8,7 +8,7 @@ namespace rt_tune {
 
 TuneResult tune_tasks(TuneSession& s) {
   using Tuner = LogProbTuner<rt::LSRL>;
-  std::vector<rt::Task<Tuner, RunPrompts>> tasks;
+  std::vector<rt::Task<Tuner, AnyPrompts>> tasks;
   for (const TuneTask& task : s.tasks) {
     try {
       tasks.push_back(rt::task(task.name, log_prob_tuner<Tuner>(task.settings, s.method, task.reward.reward, {.clip = *s.settings.clip_range}), task.prompts, task.settings.batch));

@@ -37,6 +37,11 @@ resumes raft "${common[@]}" --method raft --samples-per-prompt 2
 resumes reward-weighted "${common[@]}" --method reward-weighted --weighting exponential --temperature 0.1 --noisings 2
 resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-updates 2 --explore-share 0.5 --ratio-target plain
 resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt --planned-updates 2
+resumes parity "${bare[@]}" --prompts "$prompts" --method ddpo --reward parity --advantage per-batch --samples-per-prompt 4
+resumes composition "${common[@]}" --method ddpo --reward composition --reward parity:0.5 --eval-seeds 2
+grep -v '^#' "$prompts" | sed 's/.*/{"prompt": "&"}/' >"$work/prompts.jsonl"
+resumes streamed "${bare[@]}" --reward brightness --prompts "$work/prompts.jsonl" --method ddpo
+resumes streamed-lines "${common[@]}" --stream-prompts --method drtune --trained-steps 2 --early-stop 1
 grep -q '"eta": 1.0' "$work/ddpo/config.json" || fail "config.json of ddpo lacks the eta in force"
 grep -q '"eta": 0.0' "$work/explored-gradient/config.json" || fail "config.json of drtune lacks the eta in force"
 grep -q '"reward_queries": 8' "$work/ddpo-passes/report.json" || fail "reward queries of ddpo with 2 pictures of 2 prompts in 2 updates"
@@ -117,6 +122,11 @@ expect 1 'initial must be at most' "${common[@]}" --method b2-pg --window-start 
 expect 1 'best must be >= 1' "${common[@]}" --method raft --best 0
 expect 1 'share must be in \[0, 1\]' "${common[@]}" --method ddpo --explore guidance --explore-share 2
 expect 1 'low must be finite and >= 0' "${common[@]}" --method ddpo --explore guidance --guidance-low -1
+expect 1 'needs differentiable rewards, but .parity. is a black box' "${common[@]}" --reward parity
+expect 1 'advantage per-group learns nothing' "${bare[@]}" --prompts "$prompts" --method grpo --reward parity
+expect 1 'so that none is best' "${bare[@]}" --prompts "$prompts" --method b2-ddpo --reward parity
+echo 3 >"$work/not.jsonl"
+expect 1 'not.jsonl:1: wanted an object, found 3' "${bare[@]}" --method ddpo --prompts "$work/not.jsonl"
 expect 1 'regularizer kl has no meaning with --method raft' "${common[@]}" --method raft --regularizer kl
 expect 2 'prompts is required' "${bare[@]}" --method ddpo
 expect 2 'explore' "${common[@]}" --explore nonsense

@@ -96,6 +96,11 @@ class Trainer {
     check_options(options);
     return options;
   }
+  /// Whether the prompts have a position that checkpoints must hold; a type that is list or stream as the program runs says so by streamed().
+  bool have_position() const {
+    if constexpr (requires { prompts_.streamed(); }) return prompts_.streamed();
+    else return true;
+  }
   bool interrupted() const { return options_.interrupted && options_.interrupted(); }
   std::int64_t shown() const { return std::min<std::int64_t>(options_.pictures, static_cast<std::int64_t>(held_out_.size())); }
   std::vector<std::string> shown_prompts() const {
@@ -186,7 +191,8 @@ class Trainer {
     add_tensors(state, checkpoint.tensors);
     checkpoint.state = {{"tuner", to_json(state)},
                         {"progress", to_json(progress_)}, {"fingerprint", fingerprint_}, {"versions", run_versions()}};
-    if constexpr (requires { prompts_.state(); }) checkpoint.state["prompts"] = {{"epoch", prompts_.state().epoch}, {"position", prompts_.state().position}};
+    if constexpr (requires { prompts_.state(); })
+      if (have_position()) checkpoint.state["prompts"] = {{"epoch", prompts_.state().epoch}, {"position", prompts_.state().position}};
     checkpoints_.save(progress_.done(), checkpoint, options_.on_save);
   }
 
@@ -196,7 +202,8 @@ class Trainer {
     RunProgress progress;
     const auto saved = checkpoints_.load_newest([&](const Checkpoint& checkpoint) {  // everything is understood before anything is touched
       remembered = tuner_state_from_json(checkpoint.state.at("tuner"), checkpoint.tensors);
-      if constexpr (requires { prompts_.state(); }) prompt_position = {checkpoint.state.at("prompts").at("epoch").template get<std::int64_t>(), checkpoint.state.at("prompts").at("position").template get<std::int64_t>()};
+      if constexpr (requires { prompts_.state(); })
+        if (have_position()) prompt_position = {checkpoint.state.at("prompts").at("epoch").template get<std::int64_t>(), checkpoint.state.at("prompts").at("position").template get<std::int64_t>()};
       progress = run_progress_from_json(checkpoint.state.at("progress"));
       REWARD_TUNER_CHECK(checkpoint.state.at("fingerprint").is_object(), "[Trainer] wanted an object as fingerprint, found ", checkpoint.state.at("fingerprint").type_name());
     });
