@@ -49,7 +49,7 @@ status=0; "$program" drtune "${study[@]}" --kl-weight 1 2>"$work/other.txt" || s
 # the other studies: one cell of each kind, killed after its first checkpoint and resumed, and the page
 other() {  # STUDY TEXT_OF_THE_PAGE CELL...
   local name=$1 text=$2 out=$work/$1 cells=("${@:3}") options=() cell status=0
-  for cell in "${cells[@]}"; do options+=(--only "$cell"); done
+  for cell in "${cells[@]}"; do options+=(--only "$cell-0"); done
   options+=(--quick --out "$out" --model "$model" --prompts "$prompts" --eval-prompts "$prompts" --task-prompts "$(dirname "$model")/../tune" --cpu-seconds 2)
   "$program" "$name" "${options[@]}" --jobs 1 2>"$work/$name.txt" & child=$!
   wait_for "$out/${cells[0]}-0/checkpoints/update-000000"
