@@ -37,8 +37,9 @@ resumes raft "${common[@]}" --method raft --samples-per-prompt 2
 resumes reward-weighted "${common[@]}" --method reward-weighted --weighting exponential --temperature 0.1 --noisings 2
 resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-updates 2 --explore-share 0.5 --ratio-target plain
 resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt --planned-updates 2
-resumes parity "${bare[@]}" --prompts "$prompts" --method ddpo --reward parity --advantage per-batch --samples-per-prompt 4
-resumes composition "${common[@]}" --method ddpo --reward composition --reward parity:0.5 --eval-seeds 2
+resumes parity "${common[@]}" --method ddpo --reward parity --advantage per-batch --eval-seeds 2 # beside brightness: these captions name their colour, parity alone is the same for all
+grep -q '"pictures":16' "$work/parity/metrics.jsonl" || fail "parity without --samples-per-prompt wanted 8 pictures of each of 2 prompts"
+resumes composition "${common[@]}" --method ddpo --reward composition
 grep -v '^#' "$prompts" | sed 's/.*/{"prompt": "&"}/' >"$work/prompts.jsonl"
 resumes streamed "${bare[@]}" --reward brightness --prompts "$work/prompts.jsonl" --method ddpo
 resumes streamed-lines "${common[@]}" --stream-prompts --method drtune --trained-steps 2 --early-stop 1
@@ -126,7 +127,7 @@ expect 1 'needs differentiable rewards, but .parity. is a black box' "${common[@
 expect 1 'advantage per-group learns nothing' "${bare[@]}" --prompts "$prompts" --method grpo --reward parity
 expect 1 'so that none is best' "${bare[@]}" --prompts "$prompts" --method b2-ddpo --reward parity
 echo 3 >"$work/not.jsonl"
-expect 1 'not.jsonl:1: wanted an object, found 3' "${bare[@]}" --method ddpo --prompts "$work/not.jsonl"
+expect 1 'not.jsonl:1: wanted an object, found number 3' "${bare[@]}" --method ddpo --prompts "$work/not.jsonl"
 expect 1 'regularizer kl has no meaning with --method raft' "${common[@]}" --method raft --regularizer kl
 expect 2 'prompts is required' "${bare[@]}" --method ddpo
 expect 2 'explore' "${common[@]}" --explore nonsense
