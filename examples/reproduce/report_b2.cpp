@@ -30,9 +30,9 @@ void introduction(Page& page) {
                  "| DPOK | reward weight 100, divergence weight 0.01, learned value as baseline |\n"
                  "| budget | " << whole(study.cpu_seconds) << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n\n"
                  "Inception score: of all held-out pictures, with the raw image vectors of the CLIP (see `rewards/inception_score.hpp`); comparable within this page only.\n"
-                 "Chosen after seeing results (DDPO and B2-DiffuRL, one seed, trials of 30 to 60 s): T = 4 without guidance, which leaves CLIPScore something to gain (0.785 untuned where T = 20 with guidance 3 has 0.836); the\n"
+                 "Chosen after seeing results on the held-out prompts (DDPO and B2-DiffuRL, one seed, trials of 30 to 60 s): T = 4 without guidance, which leaves CLIPScore something to gain (0.785 untuned where T = 20 with guidance 3 has 0.836); the\n"
                  "learning rate; the advantage: standardised by each prompt's own deviation, as DDPO's and B2's codes do, three pictures of a prompt give every difference the same weight, and DDPO got worse (0.743 after 30 s).\n"
-                 "Rule: \"A above B\" is asked of every seed's held-out numbers; it holds if it is true in at least two thirds of the seeds. Numbers are mean ± deviation over seeds.\n\n";
+                 "Rule: \"A above B\" is asked of every seed's held-out numbers; it holds if it is true in at least two thirds of the seeds; one seed alone is one comparison and proves little. Numbers are mean ± deviation over seeds.\n\n";
 }
 
 std::vector<Column> columns() {
