@@ -32,7 +32,7 @@ void introduction(Page& page) {
                  "| optimiser | AdamW, learning rate " << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2 << ", gradient clipped to norm " << s.clip << " |\n"
                  "| budget | " << whole(study.cpu_seconds) << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n\n"
                  "Queries to threshold: reward queries after which the held-out CLIPScore (linear between evaluations) has first made " << kShare << " of the gain that the run without exploration of the same seed made at its best;\n"
-                 "runs that never do are listed as such and count as slower than all that do. Rule: \"A above B\" is asked of every seed; it holds if it is true in at least two thirds of the seeds that can tell; one seed alone is one comparison and proves little. The settings are those of the b2 study, chosen there after seeing held-out results; exploration's own were tried in smoke runs only.\n\n";
+                 "runs that never do are listed as such and count as slower than all that do. Rule: \"A above B\" is asked of every seed; it holds if it is true in at least two thirds of the seeds that can tell; one seed alone is one comparison and proves little. Learning rate, clipping and advantage are those of the b2 study, chosen there after seeing held-out results; exploration's own were tried in smoke runs only.\n\n";
 }
 
 /// Infinite if it never happens, not a number if there is nothing to reach.
