@@ -226,7 +226,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   group(c->add_option("--dpok-kl-weight", s.dpok_kl_weight, "dpok, b2-dpok: factor on the divergence from the untuned network")->capture_default_str(), sampled);
   group(c->add_flag("--no-value-baseline", s.no_value_baseline, "dpok, b2-dpok: learn no baseline"), sampled);
   group(c->add_option("--weighting", s.weighting, "reward-weighted: min-max, exponential with --temperature, or best")->check(CLI::IsMember({"min-max", "exponential", "best"}))->capture_default_str(), sampled);
-  group(c->add_option("--temperature", s.temperature, "in the reward's units")->capture_default_str(), sampled);
+  group(c->add_option("--temperature", s.temperature, "reward-weighted with exponential: so much more reward weighs a picture e times as much")->capture_default_str(), sampled);
   group(c->add_option("--best", s.best, "raft, reward-weighted: pictures kept of each prompt")->capture_default_str(), sampled);
   group(c->add_option("--noisings", s.noisings, "raft, reward-weighted: noise levels at which each kept picture is denoised, a pass")->capture_default_str(), sampled);
 
