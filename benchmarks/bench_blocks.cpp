@@ -2,11 +2,15 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <benchmarks/google.hpp>
+#include <reward_tuner/backend/adapted_linear.hpp>
+#include <reward_tuner/backend/dot_product_attention.hpp>
 #include <reward_tuner/backend/frozen_ops.hpp>
+#include <reward_tuner/backend/upsampled_conv.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
@@ -121,6 +125,47 @@ void add_convolution(const Settings& s, std::int64_t batch, std::int64_t side, s
   add_operator(s, "convolution", "at_conv2d", size, x, g, [=](const Tensor& input) { return at::conv2d(input, w, b, 1, 1); });
 }
 
+void add_upsampled(const Settings& s, std::int64_t batch, std::int64_t side, std::int64_t width) {
+  rt::Rng rng(6);
+  const Tensor x = rng.normal({batch, width, side, side}), w = rng.normal({width, width, 3, 3}), b = rng.normal({width}), g = rng.normal({batch, width, 2 * side, 2 * side});
+  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(width) + "x" + std::to_string(side) + "x" + std::to_string(side);
+  add_operator(s, "upsampled", "upsampled_conv2d", size, x, g, [=](const Tensor& input) { return rt::upsampled_conv2d(input, w, b); });
+  add_operator(s, "upsampled", "two_steps", size, x, g,
+               [=](const Tensor& input) { return rt::apply_conv2d(at::upsample_nearest2d(input, at::IntArrayRef{2 * side, 2 * side}), w, b, 1, 1); });
+}
+
+/// With gradients of the adapter as well.
+void add_adapted(const Settings& s, std::int64_t batch, std::int64_t length, std::int64_t width) {
+  rt::Rng rng(7);
+  const auto trained = [&](std::vector<std::int64_t> shape) { return rng.normal(shape).requires_grad_(); };
+  const Tensor x = rng.normal({batch, length, width}), w = rng.normal({width, width}), down = trained({4, width}), up = trained({width, 4}), g = rng.normal({batch, length, width});
+  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(length) + "x" + std::to_string(width);
+  const auto add = [&](const std::string& function, const std::function<Tensor(const Tensor&)>& f) {
+    add_block(s, "adapted/forward_backward/" + function + size, [=] {
+      const Tensor leaf = x.detach().requires_grad_();
+      torch::autograd::grad({f(leaf)}, {leaf, down, up}, {g});
+    });
+  };
+  add("adapted_linear", [=](const Tensor& input) { return rt::adapted_linear(input, w, std::nullopt, down, up, 0.5); });
+  add("composition", [=](const Tensor& input) { return rt::apply_linear(input, w) + at::linear(at::linear(input, down), 0.5 * up); });
+}
+
+/// Back to queries, keys and values.
+void add_attention(const Settings& s, std::int64_t batch, std::int64_t length, std::int64_t head_width, at::ScalarType type) {
+  rt::Rng rng(8);
+  const auto heads = [&] { return rng.normal({batch, length, 4, head_width}).to(type).transpose(1, 2); };
+  const Tensor q = heads(), k = heads(), v = heads(), g = heads();
+  const std::string size = "/" + std::to_string(batch) + "x4x" + std::to_string(length) + "x" + std::to_string(head_width) + "/" + (type == at::kFloat ? "float32" : "bfloat16");
+  const auto add = [&](const std::string& function, const std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)>& f) {
+    add_block(s, "attention/forward_backward/" + function + size, [=] {
+      const Tensor a = q.detach().requires_grad_(), b = k.detach().requires_grad_(), c = v.detach().requires_grad_();
+      torch::autograd::grad({f(a, b, c)}, {a, b, c}, {g});
+    });
+  };
+  add("dot_product_attention", [](const Tensor& a, const Tensor& b, const Tensor& c) { return rt::dot_product_attention(a, b, c); });
+  add("at_sdpa", [](const Tensor& a, const Tensor& b, const Tensor& c) { return at::scaled_dot_product_attention(a, b, c); });
+}
+
 /// At the sizes of the tiny model's layers, and of the widest sequences of Stable Diffusion 1.5.
 void add_operators(const Settings& s) {
   add_linear(s, 16, 64, 96, 96);
@@ -131,6 +176,12 @@ void add_operators(const Settings& s) {
   add_convolution(s, 16, 16, 48, 48);
   add_convolution(s, 16, 8, 96, 96);
   add_convolution(s, 2, 64, 320, 320);
+  add_upsampled(s, 16, 8, 96);
+  add_upsampled(s, 2, 32, 640);
+  add_adapted(s, 16, 64, 96);
+  add_adapted(s, 2, 4096, 320);
+  for (const auto type : {at::kFloat, at::kBFloat16}) add_attention(s, 16, 64, 24, type);
+  add_attention(s, 2, 1024, 80, at::kBFloat16);
 }
 
 void add_all(const Settings& s) {

@@ -36,6 +36,7 @@ std::vector<Variant> variants() {
   add("replay/rollout_dtype:bfloat16", [](auto& o) { o.rollout_dtype = at::kBFloat16; });
   add("retain/rollout_dtype:bfloat16", [](auto& o) { o.memory = rt::Memory::retain, o.rollout_dtype = at::kBFloat16; });
   add("replay/autocast:bfloat16", [](auto& o) { o.autocast = at::kBFloat16; });
+  add("retain/rollout_dtype:bfloat16/autocast:bfloat16", [](auto& o) { o.memory = rt::Memory::retain, o.rollout_dtype = o.autocast = at::kBFloat16; });
   add("replay/activation_checkpointing", [](auto& o) { o.activation_checkpointing = true; });
   add("retain/activation_checkpointing", [](auto& o) { o.memory = rt::Memory::retain, o.activation_checkpointing = true; });
   return all;

@@ -42,6 +42,7 @@ struct Frame : at::ObserverContext {
 std::vector<Frame*> open_frames;               // one thread
 std::map<std::string, double> seconds_of_kind;
 std::map<std::string, std::int64_t> calls_of_kind;
+bool by_name = false;  // every outermost operator is a kind of its own
 
 bool has(std::string_view name, std::initializer_list<std::string_view> parts) {
   for (const std::string_view part : parts)
@@ -52,6 +53,7 @@ bool has(std::string_view name, std::initializer_list<std::string_view> parts) {
 /// The kind of an operator, empty if it only means something within another.
 std::string kind_of(const at::RecordFunction& f) {
   const std::string_view name = f.name();
+  if (by_name) return std::string(name);
   if (has(name, {"attention", "softmax"})) return "attention";
   if (has(name, {"conv"})) {
     const auto inputs = f.inputs();
@@ -86,11 +88,13 @@ void end_operator(const at::RecordFunction&, at::ObserverContext* context) {
   if (!open_frames.empty()) open_frames.back()->inside += whole;
 }
 
-rt::DRTune<Symmetry> tuner(const Settings& s, int trained) {
+rt::DRTune<Symmetry> tuner(const Settings& s, int trained, bool retain, bool autocast) {
   rt::DRTune<Symmetry>::Options o;
   o.sampler = s.sampler();
   o.steps.num_trained = trained;
   o.steps.max_early_stop = 0;
+  if (retain) o.engine.memory = rt::Memory::retain;
+  if (autocast) o.engine.rollout_dtype = o.engine.autocast = at::kBFloat16;
   return rt::DRTune<Symmetry>(symmetry(), o);
 }
 
@@ -99,14 +103,19 @@ int run(int argc, char** argv) {
   Settings s;
   s.add_to(app);
   int trained = 5, updates = 3;
+  bool operators = false, retain = false, autocast = false;
   std::filesystem::path file;
   app.add_option("--trained-steps", trained, "K, trained steps")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--updates", updates, "that are summed, after one more for warm-up")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_flag("--operators", operators, "by the name of the outermost operator, not by its kind");
+  app.add_flag("--retain", retain, "keep the graphs of trained steps instead of replaying them");
+  app.add_flag("--autocast", autocast, "rollout, trained steps and decoder in bfloat16");
   app.add_option("--json", file, "file to write");
   CLI11_PARSE(app, argc, argv);
   prepare_process(1);
+  by_name = operators;
   Model model(s);
-  auto method = tuner(s, trained);
+  auto method = tuner(s, trained, retain, autocast);
   const auto update = [&] {
     model.restart();
     rt::Rng rng(0);

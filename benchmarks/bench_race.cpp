@@ -50,7 +50,7 @@ std::optional<at::ScalarType> low_type(const std::string& name) {
 
 rt::EngineOptions engine_options(const Settings& s) {
   if (s.best)  // the fastest settings on a CPU with bfloat16 arithmetic, docs/engine.md
-    return {.memory = rt::Memory::retain, .rollout_dtype = at::kBFloat16};
+    return {.memory = rt::Memory::retain, .rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16};
   return {.memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay, .replay_batch = s.replay_batch, .decode_batch = s.decode_batch, .merge_adapters = !s.apart,
           .rollout_dtype = low_type(s.rollout_dtype), .autocast = low_type(s.autocast), .activation_checkpointing = s.activation_checkpointing};
 }
@@ -179,10 +179,10 @@ int run(int argc, char** argv) {
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")->capture_default_str();
   app.add_option("--decode-batch", s.decode_batch, "pictures decoded at a time; 0: all")->capture_default_str();
   app.add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient")->check(CLI::IsMember({"float32", "bfloat16", "float16"}))->capture_default_str();
-  app.add_option("--autocast", s.autocast, "of everything")->check(CLI::IsMember({"off", "bfloat16", "float16"}))->capture_default_str();
+  app.add_option("--autocast", s.autocast, "of network and decoder, but for what --rollout-dtype covers")->check(CLI::IsMember({"off", "bfloat16", "float16"}))->capture_default_str();
   app.add_flag("--activation-checkpointing", s.activation_checkpointing, "inside the UNet");
   app.add_flag("--adapters-apart", s.apart, "do not merge the LoRA in rollouts");
-  app.add_flag("--best", s.best, "the fastest documented settings: retained graphs, bfloat16 rollout");
+  app.add_flag("--best", s.best, "the fastest documented settings: retained graphs, rollout and trained steps in bfloat16");
   app.add_option("--json", s.json, "file to write; the standard output always has it too");
   app.add_option("--check-dump", s.check, "folder of another library's first update; compares loss and gradients with it instead of racing");
   app.add_option("--tolerance", s.tolerance, "with --check-dump: exit with 3 if an error is larger; 0: only report")->capture_default_str();
@@ -199,7 +199,7 @@ int run(int argc, char** argv) {
     out["method"] = method;
   }
   out["settings"] = {{"method", s.method}, {"steps", s.steps}, {"trained_steps", s.trained}, {"batch", s.batch}, {"guidance", s.guidance}, {"rank", s.rank}, {"threads", s.threads},
-                     {"memory", s.best ? "retain" : s.memory}, {"best", s.best}, {"rollout_dtype", s.best ? "bfloat16" : s.rollout_dtype}, {"autocast", s.autocast},
+                     {"memory", s.best ? "retain" : s.memory}, {"best", s.best}, {"rollout_dtype", s.best ? "bfloat16" : s.rollout_dtype}, {"autocast", s.best ? "bfloat16" : s.autocast},
                      {"decode_batch", s.decode_batch}, {"replay_batch", s.replay_batch}, {"activation_checkpointing", s.activation_checkpointing}};
   std::cout << out.dump(1) << '\n';
   if (!s.json.empty()) rt::write_json(s.json, out);

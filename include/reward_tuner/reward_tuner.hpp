@@ -20,9 +20,11 @@
 #include <reward_tuner/backend/activation_checkpoint.hpp>
 #include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/backend/adaptable_layer.hpp>
+#include <reward_tuner/backend/adapted_linear.hpp>
 #include <reward_tuner/backend/atomic_file.hpp>
 #include <reward_tuner/backend/autocast.hpp>
 #include <reward_tuner/backend/checkpoint.hpp>
+#include <reward_tuner/backend/dot_product_attention.hpp>
 #include <reward_tuner/backend/ema.hpp>
 #include <reward_tuner/backend/frozen_ops.hpp>
 #include <reward_tuner/backend/json_config.hpp>
@@ -32,6 +34,7 @@
 #include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/backend/safetensors.hpp>
 #include <reward_tuner/backend/safetensors_header.hpp>
+#include <reward_tuner/backend/upsampled_conv.hpp>
 #include <reward_tuner/backend/weights.hpp>
 
 #include <reward_tuner/io/bitmap_font.hpp>
@@ -182,6 +185,7 @@
 #include <reward_tuner/tuner/trained_weights.hpp>
 #include <reward_tuner/tuner/trainer.hpp>
 #include <reward_tuner/tuner/trainer_options.hpp>
+#include <reward_tuner/tuner/tuner_core.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
 #include <reward_tuner/tuner/tuner_state_json.hpp>

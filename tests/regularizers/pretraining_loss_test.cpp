@@ -13,6 +13,8 @@
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 
+#include <tests/reference/captioned_toy.hpp>
+#include <tests/reference/tensor_lists.hpp>
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
 
@@ -21,40 +23,6 @@ namespace {
 
 using namespace reward_tuner;
 using namespace reward_tuner::reference;
-
-/// A toy whose encoder takes two colour channels as the latents.
-struct CaptionedToy : ToyPipeline {
-  using ToyPipeline::ToyPipeline;
-  Tensor encode_images(const Tensor& images) { return images.narrow(1, 0, 2) * 2 - 1; }  // [N,2,4,4]
-};
-
-std::shared_ptr<const CaptionedPictures> pictures() {
-  Rng rng(5);
-  return std::make_shared<const CaptionedPictures>(rng.uniform({3, 3, 4, 4}), std::vector<std::string>{"a red circle", "a star", "two squares"});
-}
-
-/// An optimizer that remembers every step's gradients.
-struct Recorder {
-  std::vector<Tensor> held;
-  std::vector<std::vector<Tensor>> steps = {};
-  const std::vector<Tensor>& parameters() const { return held; }
-  void zero_grad() {
-    for (Tensor& p : held) p.mutable_grad().reset();
-  }
-  void step() {
-    steps.emplace_back();
-    for (const Tensor& p : held) steps.back().push_back(p.grad().defined() ? p.grad().clone() : at::zeros_like(p));
-  }
-};
-
-double distance(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) {
-    difference += (a[i] - b[i]).square().sum().item<double>();
-    size += b[i].square().sum().item<double>();
-  }
-  return std::sqrt(difference / size);
-}
 
 const std::vector<std::string> kPrompts = {"a", "b"};
 
@@ -66,7 +34,7 @@ TEST_CASE("the loss is the denoising error of random pictures at random levels, 
   for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample})
     for (const std::uint64_t seed : {1, 2, 3}) {
       CaptionedToy pipeline({.schedule = {.prediction = prediction}});
-      const auto data = pictures();
+      const auto data = captioned_pictures();
       Rng rng(seed), same(seed);
       const double loss = PretrainingLoss({.pictures = data, .weight = 0.3, .batch = 5}).own_loss(pipeline, rng).item<double>();
       // the same draws, then sample by sample
@@ -94,15 +62,15 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
   using namespace pretraining_loss_test;
   const auto run = [](PretrainingLossOptions regularizer) {
     CaptionedToy pipeline;
-    Recorder optimizer{pipeline.parameters()};
+    StepRecorder optimizer{pipeline.parameters()};
     Rng rng(4);
     ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 12, .guidance = 3.0}, .regularizer = std::move(regularizer), .engine = {.gradient_clip = 0}});
     const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
     return std::pair(optimizer.steps, report);
   };
   const auto [reward_only, plain] = run({});
-  const auto [joint, together] = run({.pictures = pictures(), .weight = 0.5, .batch = 4});
-  const auto [alternating, apart] = run({.pictures = pictures(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kAlternating});
+  const auto [joint, together] = run({.pictures = captioned_pictures(), .weight = 0.5, .batch = 4});
+  const auto [alternating, apart] = run({.pictures = captioned_pictures(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kAlternating});
   REQUIRE(reward_only.size() == 1);
   REQUIRE(joint.size() == 1);
   REQUIRE(alternating.size() == 2);
@@ -122,7 +90,7 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
 TEST_CASE("its gradient is the slope of the loss") {
   using namespace pretraining_loss_test;
   CaptionedToy pipeline;
-  const PretrainingLoss loss({.pictures = pictures(), .weight = 2.0, .batch = 6});
+  const PretrainingLoss loss({.pictures = captioned_pictures(), .weight = 2.0, .batch = 6});
   const auto value = [&] { Rng rng(9); return loss.own_loss(pipeline, rng); };
   const auto parameters = pipeline.parameters();
   const auto gradients = torch::autograd::grad({value()}, {parameters.begin(), parameters.end()});
@@ -148,7 +116,7 @@ TEST_CASE("it keeps the network near its data: descending it alone lowers it") {
   for (const std::uint64_t seed : {1, 2, 3}) {
     CaptionedToy pipeline;
     AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-2});
-    ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .objective = {.scale = 1e-9}, .regularizer = {.pictures = pictures(), .batch = 8}, .engine = {.gradient_clip = 0}});
+    ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .objective = {.scale = 1e-9}, .regularizer = {.pictures = captioned_pictures(), .batch = 8}, .engine = {.gradient_clip = 0}});
     Rng rng(seed);
     double first = 0, last = 0;
     for (int i = 0; i < 60; ++i) (i < 10 ? first : i >= 50 ? last : first) += i < 10 || i >= 50 ? tuner.update(pipeline, optimizer, kPrompts, rng).regularizer : (tuner.update(pipeline, optimizer, kPrompts, rng), 0.0);
@@ -159,8 +127,8 @@ TEST_CASE("it keeps the network near its data: descending it alone lowers it") {
 TEST_CASE("PretrainingLoss: an infinite gradient of its own step is left out, the reward's step stays") {
   using namespace pretraining_loss_test;
   CaptionedToy pipeline;
-  Recorder optimizer{pipeline.parameters()};
-  ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .regularizer = {.pictures = pictures(), .weight = 1.0, .mode = PretrainingMode::kAlternating}});
+  StepRecorder optimizer{pipeline.parameters()};
+  ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .regularizer = {.pictures = captioned_pictures(), .weight = 1.0, .mode = PretrainingMode::kAlternating}});
   int backward = 0;
   pipeline.parameters()[4].register_hook([&](const Tensor& g) { return ++backward == 2 ? g * std::numeric_limits<double>::infinity() : g; });
   Rng rng(1);
@@ -178,7 +146,7 @@ TEST_CASE("PretrainingLoss: bad options and pictures of another size are named e
   CaptionedToy pipeline;
   Rng rng(1);
   CHECK_FALSE(PretrainingLoss().own_loss(pipeline, rng).defined());
-  CHECK_FALSE(PretrainingLoss({.pictures = pictures(), .weight = 0}).own_loss(pipeline, rng).defined());
+  CHECK_FALSE(PretrainingLoss({.pictures = captioned_pictures(), .weight = 0}).own_loss(pipeline, rng).defined());
   const auto large = std::make_shared<const CaptionedPictures>(at::zeros({1, 3, 8, 8}), std::vector<std::string>{"x"});
   CHECK_THROWS_WITH_AS(PretrainingLoss({.pictures = large}).own_loss(pipeline, rng), doctest::Contains("wanted pictures whose latents are [8, 2, 4, 4], found pictures whose latents are [8, 2, 8, 8]"), Error);
 }

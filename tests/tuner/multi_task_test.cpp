@@ -22,8 +22,10 @@
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/tuner/multi_task.hpp>
 
+#include <tests/reference/captioned_toy.hpp>
 #include <tests/reference/same_run.hpp>
 #include <tests/reference/small_run.hpp>
+#include <tests/reference/tensor_lists.hpp>
 #include <tests/reference/tiny_folder.hpp>
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -46,15 +48,6 @@ auto broken() {
   return black_box([](const Tensor& images) { return images.mean({1, 2, 3}) * std::numeric_limits<double>::quiet_NaN(); });
 }
 
-std::vector<Tensor> copies(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> out;
-  for (const Tensor& t : tensors) out.push_back(t.detach().clone());
-  return out;
-}
-bool bit_equal(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Tensor& x, const Tensor& y) { return x.equal(y); });
-}
-
 /// A stream of prompts with a position, as large prompt files are read.
 struct Counting {
   struct State {
@@ -70,30 +63,6 @@ struct Counting {
       if (++at.position == 3) ++at.epoch, at.position = 0;
     }
     return out;
-  }
-};
-
-/// A toy whose encoder takes two colour channels as the latents.
-struct CaptionedToy : ToyPipeline {
-  using ToyPipeline::ToyPipeline;
-  Tensor encode_images(const Tensor& images) { return images.narrow(1, 0, 2) * 2 - 1; }  // [N,2,4,4]
-};
-std::shared_ptr<const CaptionedPictures> pictures() {
-  Rng rng(5);
-  return std::make_shared<const CaptionedPictures>(rng.uniform({3, 3, 4, 4}), std::vector<std::string>{"a red circle", "a star", "two squares"});
-}
-
-/// An optimizer that remembers every step's gradients and moves nothing.
-struct Recorder {
-  std::vector<Tensor> held;
-  std::vector<std::vector<Tensor>> steps = {};
-  const std::vector<Tensor>& parameters() const { return held; }
-  void zero_grad() {
-    for (Tensor& p : held) p.mutable_grad().reset();
-  }
-  void step() {
-    steps.emplace_back();
-    for (const Tensor& p : held) steps.back().push_back(p.grad().defined() ? p.grad().clone() : at::zeros_like(p));
   }
 };
 
@@ -206,9 +175,9 @@ TEST_CASE("the pre-training loss is descended last, by a step of its own") {
   for (const auto mode : {PretrainingMode::kJoint, PretrainingMode::kAlternating})
     for (const std::uint64_t seed : {1, 2, 3}) {
       CaptionedToy mine, plain;
-      Recorder my_steps{mine.parameters()}, plain_steps{plain.parameters()};
+      StepRecorder my_steps{mine.parameters()}, plain_steps{plain.parameters()};
       Rng my_rng(seed), plain_rng(seed);
-      const PretrainingLossOptions options{.pictures = pictures(), .weight = 0.7, .batch = 5, .mode = mode};
+      const PretrainingLossOptions options{.pictures = captioned_pictures(), .weight = 0.7, .batch = 5, .mode = mode};
       auto both = multi_task({.pretraining = options, .gradient_clip = 0}, task("one", ddpo()), task("two", b2()));
       const UpdateReport report = both.update(mine, my_steps, kPrompts, my_rng);
       auto one = ddpo();
@@ -234,13 +203,13 @@ TEST_CASE("pre-training in a pipeline that cannot encode pictures is a named err
   ToyPipeline toy;
   AdamW optimizer(toy.parameters());
   Rng rng(1);
-  auto wants = multi_task({.pretraining = {.pictures = pictures()}}, task("one", ddpo()));
+  auto wants = multi_task({.pretraining = {.pictures = captioned_pictures()}}, task("one", ddpo()));
   CHECK_THROWS_WITH_AS(wants.update(toy, optimizer, kPrompts, rng), "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), and this one has none", Error);
 
   CaptionedToy pipeline;
-  Recorder steps{pipeline.parameters()};
+  StepRecorder steps{pipeline.parameters()};
   pipeline.parameters()[4].register_hook([&](const Tensor& g) { return steps.steps.empty() ? g : g * std::numeric_limits<double>::infinity(); });  // after the task's step
-  auto one = multi_task({.pretraining = {.pictures = pictures()}}, task("one", ddpo()));
+  auto one = multi_task({.pretraining = {.pictures = captioned_pictures()}}, task("one", ddpo()));
   const auto report = one.update(pipeline, steps, kPrompts, rng);
   CHECK(report.warning == "the gradient of the pre-training loss is not finite; the tasks' steps were made");
   CHECK(report.optimizer_steps == 1);

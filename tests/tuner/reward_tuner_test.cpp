@@ -21,6 +21,7 @@
 #include <reward_tuner/step_selection/all_steps.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 
+#include <tests/reference/tensor_lists.hpp>
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
 #include <tests/reference/unrolled.hpp>
@@ -47,27 +48,6 @@ struct Recorder {
     for (const Tensor& p : held) gradients.push_back(p.grad().clone());
   }
 };
-
-std::vector<Tensor> copies(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> out;
-  for (const Tensor& t : tensors) out.push_back(t.detach().clone());
-  return out;
-}
-
-double distance(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) {
-    difference += (a[i] - b[i]).square().sum().item<double>();
-    size += b[i].square().sum().item<double>();
-  }
-  return std::sqrt(difference / size);
-}
-
-bool bit_equal(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  for (std::size_t i = 0; i < b.size(); ++i)
-    if (!a[i].equal(b[i])) return false;
-  return true;
-}
 
 struct Tuned {
   std::vector<Tensor> parameters;

@@ -23,6 +23,7 @@
 #include <reward_tuner/step_selection/last_steps.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 
+#include <tests/reference/tensor_lists.hpp>
 #include <tests/reference/toy_pipeline.hpp>
 
 namespace round_test {
@@ -39,20 +40,6 @@ auto brightness() {
 }
 auto constant() {
   return black_box([](const Tensor& images) { return at::full({images.size(0)}, 0.3, images.options()); });
-}
-
-std::vector<Tensor> copies(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> out;
-  for (const Tensor& t : tensors) out.push_back(t.detach().clone());
-  return out;
-}
-bool bit_equal(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Tensor& x, const Tensor& y) { return x.equal(y); });
-}
-double distance(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) difference += (a[i] - b[i]).square().sum().item<double>(), size += b[i].square().sum().item<double>();
-  return std::sqrt(difference / size);
 }
 
 struct Tuned {

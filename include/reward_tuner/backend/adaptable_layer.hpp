@@ -72,16 +72,13 @@ class AdaptableLayer : public torch::nn::Module {
   Tensor bias;    // [out], undefined without
 
  protected:
-  /// `base(x, w, b)` applies the layer, `raise(y, up)` the pointwise second factor of the adapter.
-  template <class Base, class Raise>
-  Tensor adapted(const Tensor& x, Base base, Raise raise) const {
-    const std::optional<Tensor> b = bias.defined() ? std::optional<Tensor>(bias) : std::nullopt;
-    if (!adapter_ || mode_ == AdapterMode::kOff) return base(x, weight, b);
-    if (mode_ == AdapterMode::kMerged && !torch::GradMode::is_enabled()) return base(x, merged_, b);
-    const Tensor low = base(x.to(adapter_->down.scalar_type()), adapter_->down, std::nullopt);
-    const Tensor up = adapter_->scale == 1.0 ? adapter_->up : adapter_->scale * adapter_->up;  // scaled where it is small
-    return base(x, weight, b) + raise(low, up).to(x.scalar_type());
+  /// The one weight that the layer has in this call; undefined if the adapter takes part apart from it.
+  const Tensor& whole_weight() const {
+    static const Tensor none;
+    if (!adapter_ || mode_ == AdapterMode::kOff) return weight;
+    return mode_ == AdapterMode::kMerged && !torch::GradMode::is_enabled() ? merged_ : none;
   }
+  std::optional<Tensor> bias_or_none() const { return bias.defined() ? std::optional<Tensor>(bias) : std::nullopt; }
 
  private:
   std::shared_ptr<const LowRank> adapter_;

@@ -23,7 +23,7 @@ struct EngineOptions {
   int decode_batch = 0;                                 ///< samples decoded and scored at a time, forward and backward; 0: the micro-batch
   bool merge_adapters = true;                           ///< rollouts run with the low-rank adapters merged into the weights
   std::optional<c10::ScalarType> rollout_dtype = {};    ///< steps without gradient run in this type (bfloat16, half), trained steps in the network's; unset: all in the network's
-  std::optional<c10::ScalarType> autocast = {};         ///< network and decoder run under autocast to this type, forward and backward; unset: off
+  std::optional<c10::ScalarType> autocast = {};         ///< network and decoder run under autocast to this type, forward and backward, but for what rollout_dtype covers; unset: off
   bool activation_checkpointing = false;                ///< the network keeps its blocks' inputs only and runs each block again in its backward
 };
 
@@ -37,7 +37,6 @@ inline void check_options(const EngineOptions& o) {
   REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), found ", o.decode_batch);
   REWARD_TUNER_CHECK(low(o.rollout_dtype), "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ", c10::toString(*o.rollout_dtype));
   REWARD_TUNER_CHECK(low(o.autocast), "[RewardTuner] engine.autocast wanted bfloat16 or half, found ", c10::toString(*o.autocast));
-  REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast, "[RewardTuner] engine.autocast covers rollouts too; leave engine.rollout_dtype unset with it");
 }
 
 }  // namespace reward_tuner

@@ -1,13 +1,13 @@
 // Attention and the transformer that runs over the pixels of a feature map, with diffusers' parameter names.
 #pragma once
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
 #include <cstdint>
 #include <memory>
 
+#include <reward_tuner/backend/dot_product_attention.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/layers.hpp>
 
@@ -42,7 +42,7 @@ class Attention : public torch::nn::Module {
     Tensor v = split(to_v_->forward(context));  // [B,heads,S,d]
     const auto dtype = q.scalar_type();
     if (options_.upcast && (dtype == at::kHalf || dtype == at::kBFloat16)) q = q.to(at::kFloat), k = k.to(at::kFloat), v = v.to(at::kFloat);
-    const Tensor mixed = at::scaled_dot_product_attention(q, k, v).to(dtype);  // [B,heads,L,d]
+    const Tensor mixed = dot_product_attention(q, k, v).to(dtype);  // [B,heads,L,d]
     return to_out_->forward(mixed.transpose(1, 2).flatten(2));                 // [B,L,width]
   }
   /// Self-attention.

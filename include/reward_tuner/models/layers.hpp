@@ -6,10 +6,10 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,7 +17,9 @@
 #include <vector>
 
 #include <reward_tuner/backend/adaptable_layer.hpp>
+#include <reward_tuner/backend/adapted_linear.hpp>
 #include <reward_tuner/backend/frozen_ops.hpp>
+#include <reward_tuner/backend/upsampled_conv.hpp>
 #include <reward_tuner/core/check.hpp>
 
 namespace reward_tuner {
@@ -28,8 +30,8 @@ class Linear : public AdaptableLayer {
   Linear(std::int64_t in, std::int64_t out, bool with_bias = true) : AdaptableLayer({out, in}, with_bias) {}
 
   Tensor forward(const Tensor& x) const {
-    return adapted(x, [](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return apply_linear(input, w, b); },
-                   [](const Tensor& input, const Tensor& w) { return at::linear(input, w); });
+    if (const Tensor& w = whole_weight(); w.defined()) return apply_linear(x, w, bias_or_none());
+    return adapted_linear(x, weight, bias_or_none(), adapter()->down, adapter()->up, adapter()->scale);
   }
 };
 
@@ -40,12 +42,24 @@ class Conv2d : public AdaptableLayer {
       : AdaptableLayer({out, in, kernel, kernel}, with_bias), stride_(stride), padding_(padding) {}
 
   Tensor forward(const Tensor& x) const {
-    return adapted(
-        x, [this](const Tensor& input, const Tensor& w, const std::optional<Tensor>& b) { return apply_conv2d(input, w, b, stride_, padding_); },
-        [](const Tensor& input, const Tensor& w) { return at::conv2d(input, w); });
+    return adapted(x, [this](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) { return apply_conv2d(input, w, b, stride_, padding_); });
+  }
+  /// The layer, 3x3 with stride and padding 1, on x with its pixels doubled.  [B,in,H,W] -> [B,out,2H,2W]
+  Tensor forward_upsampled(const Tensor& x) const {
+    return adapted(x, [](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) { return upsampled_conv2d(input, w, b); });
   }
 
  private:
+  /// `apply(w, x, b)` with the layer's weight, plus the adapter where it is apart.
+  template <class Apply>
+  Tensor adapted(const Tensor& x, const Apply& apply) const {
+    if (const Tensor& w = whole_weight(); w.defined()) return apply(w, x, bias_or_none());
+    const auto& [down, up, scale] = *adapter();
+    const auto type = x.scalar_type();  // the factors are rounded to the input's type: they are small, the input is not
+    const Tensor low = apply(down.to(type), x, std::nullopt);                                 // [B,r,H',W']
+    return apply(weight, x, bias_or_none()) + at::conv2d(low, (scale * up).to(type));        // [B,out,H',W']
+  }
+
   std::int64_t stride_, padding_;
 };
 

@@ -70,10 +70,11 @@ class Upsample2D : public torch::nn::Module {
   explicit Upsample2D(std::int64_t channels) { conv_ = register_module("conv", std::make_shared<Conv2d>(channels, channels, 3, 1, 1)); }
 
   Tensor forward(const Tensor& x, std::int64_t height, std::int64_t width) const {
+    if (height == 2 * x.size(2) && width == 2 * x.size(3)) return conv_->forward_upsampled(x);
     return conv_->forward(at::upsample_nearest2d(x, at::IntArrayRef{height, width}));
   }
   /// Doubles the size.
-  Tensor forward(const Tensor& x) const { return forward(x, 2 * x.size(2), 2 * x.size(3)); }
+  Tensor forward(const Tensor& x) const { return conv_->forward_upsampled(x); }
 
  private:
   std::shared_ptr<Conv2d> conv_;

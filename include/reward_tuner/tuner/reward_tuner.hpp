@@ -4,71 +4,37 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/memory_meter.hpp>
 #include <reward_tuner/engine/configured_pipeline.hpp>
 #include <reward_tuner/engine/reward_values.hpp>
-#include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/tuner/direct_update.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
 #include <reward_tuner/tuner/round_selection.hpp>
 #include <reward_tuner/tuner/round_training.hpp>
 #include <reward_tuner/tuner/row_advantages.hpp>
-#include <reward_tuner/tuner/tuner_policies.hpp>
-#include <reward_tuner/tuner/tuner_state.hpp>
+#include <reward_tuner/tuner/tuner_core.hpp>
 
 namespace reward_tuner {
 
 /// Tunes the trainable tensors of a pipeline on a reward. Policies may stand in any order; every role but the reward has a default: Ddim, StopInput, SpreadSteps,
 /// NoExploration, DirectGradient, NoRegularizer. `RewardTuner<Reward>` alone is DRTune. With an objective that learns from samples (ClippedRatio, Reinforce, KlRegularised,
-/// Preference) the steps default to AllSteps, the advantage to PerBatch, the branching to NoBranching, and Ddim's eta to 1.
+/// Preference) the steps default to AllSteps, the advantage to PerBatch, the branching to NoBranching, and Ddim's eta to 1. Options, state and the policies' types: see TunerCore.
 /// Example: RewardTuner<SymmetryReward, Ddpm> tuner(SymmetryReward(), {.sampler = {.num_steps = 20}});
 template <Policy... Policies>
-class RewardTuner {
-  using Roles = detail::TunerPolicies<Policies...>;
+class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
+  using Core = TunerCore<detail::TunerPolicies<Policies...>>;
 
  public:
-  using Reward = typename Roles::Reward;
-  using Sampler = typename Roles::Sampler;
-  using GradientStop = typename Roles::GradientStop;
-  using StepSelection = typename Roles::StepSelection;
-  using Exploration = typename Roles::Exploration;
-  using Objective = typename Roles::Objective;
-  using Advantage = std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Advantage, detail::Unused>;
-  using Branching = std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Branching, detail::Unused>;
-  using Regularizer = typename Roles::Regularizer;
-  static constexpr Surrogate kSurrogate = Roles::kSurrogate;
-  static constexpr bool kSamples = Roles::kSamples;  ///< learns from sampled pictures and their rewards, by rounds
-
-  /// Options nest as the roles are named.
-  struct Options {
-    typename Sampler::Options sampler = {};
-    typename GradientStop::Options gradient_stop = {};
-    typename StepSelection::Options steps = {};
-    typename Exploration::Options exploration = {};
-    typename Objective::Options objective = {};
-    typename Advantage::Options advantage = {};
-    typename Branching::Options branching = {};
-    typename Regularizer::Options regularizer = {};
-    EngineOptions engine = {};
-  };
-
-  /// Throws a named error if an option is out of range or the options do not fit together.
-  explicit RewardTuner(Reward reward, Options options = {})
-      : options_(completed(std::move(options))), reward_(std::move(reward)), sampler_(options_.sampler), gradient_stop_(options_.gradient_stop), steps_(options_.steps),
-        exploration_(options_.exploration), objective_(options_.objective), advantage_(options_.advantage), branching_(options_.branching), regularizer_(options_.regularizer) {
-    check_options(options_.engine);
-    REWARD_TUNER_CHECK(!kSamples || (options_.engine.memory == Memory::replay && options_.engine.replay_batch == 1), "[RewardTuner] engine.memory and engine.replay_batch have no meaning with ",
-                       Objective::kName, ", whose transitions are always replayed, objective.round.rows at a time");
-    steps_.check(options_.sampler.num_steps);
-  }
+  using Core::Core;  // RewardTuner(Reward, Options = {})
+  using Core::kSamples;
+  using Core::kSurrogate;
+  using typename Core::Advantage;
+  using typename Core::Objective;
 
   /// One update, which trains what `optimizer` holds. With DirectGradient: rollout, reward, adjoint sweep, clipping, one optimizer step. With an objective that learns from
   /// samples: a round, that is `sample` and then `train`.
@@ -100,7 +66,7 @@ class RewardTuner {
     const Condition plain = pipeline.encode(prompts).select(of_root);
     const SampleNoise noise = SampleNoise::draw(plain.size(), rng);
     const Condition explored = explore(plain, noise);
-    const std::vector<double> guidance = guidance_scales(schedule.num_steps());
+    const std::vector<double> guidance = this->guidance_scales(schedule.num_steps());
     NetworkCounts counts;
     Transitions all = sample_round(configured, schedule, plan, explored, guidance, noise, counts);
 
@@ -166,77 +132,10 @@ class RewardTuner {
     return report;
   }
 
-  /// Guidance scale of every step of the next training rollout.
-  std::vector<double> guidance_scales(int num_steps) const {
-    std::vector<double> scales = plain_scales(num_steps);
-    if (exploring())
-      for (int k = 0; k < num_steps; ++k) scales[static_cast<std::size_t>(k)] = exploration_.guidance(sampler_.guidance(), k, num_steps);
-    return scales;
-  }
-
-  const Options& options() const { return options_; }
-  const Reward& reward() const { return reward_; }
-  const Sampler& sampler() const { return sampler_; }
-  const TunerState& state() const { return state_; }
-  void load_state(const TunerState& state) { state_ = state; }
-
  private:
-  /// Time and memory of a part of an update.
-  class Meter {
-   public:
-    void write(UpdateReport& report) const {
-      report.peak_tensor_bytes = std::max(report.peak_tensor_bytes, memory_.peak_bytes());
-      report.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    }
-
-   private:
-    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-    MemoryMeter memory_;
-  };
-
-  static Options completed(Options options) {
-    if constexpr (kSurrogate == Surrogate::kLogProb && requires { Sampler::stochastic(options.sampler); }) options.sampler = Sampler::stochastic(options.sampler);
-    return options;
-  }
-
-  static void check_prompts(const std::vector<std::string>& prompts) {
-    REWARD_TUNER_CHECK(!prompts.empty(), "[RewardTuner] update wanted at least one prompt, found none");
-    for (std::size_t i = 0; i < prompts.size(); ++i)
-      REWARD_TUNER_CHECK(prompts[i].find_first_not_of(" \t\r\n") != std::string::npos, "[RewardTuner] prompt ", i + 1, " of ", prompts.size(), " is empty");
-  }
-
-  /// Gives the pipeline's CLIP to a reward that wants one and has none.
-  template <DiffusionPipeline Pipeline>
-  void bind_clip([[maybe_unused]] Pipeline& pipeline) {
-    if constexpr (TakesClip<Reward>) {
-      if (!reward_.needs_clip()) return;
-      if constexpr (requires { pipeline.clip(); }) {
-        reward_.bind_clip(pipeline.clip());
-      } else {
-        detail::fail("[RewardTuner] the reward ", Reward::kName, " needs a CLIP, and this pipeline has none: give one to the reward");
-      }
-    }
-  }
-
-  PlanContext context() const { return {.num_steps = options_.sampler.num_steps, .update = state_.updates}; }
-  bool exploring() const {
-    if constexpr (requires { exploration_.active(context()); }) return exploration_.active(context());
-    else return true;
-  }
-  /// The condition of a training rollout. Exploration has a stream of its own, so that one which changes nothing leaves every other draw as it was.
-  Condition explore(const Condition& plain, const SampleNoise& noise) const {
-    if (!exploring()) return plain;
-    constexpr std::uint64_t kExplorationStream = 0xE0;
-    Rng own = Rng::derive(noise.seeds().front(), kExplorationStream);
-    return exploration_.condition(plain, own);
-  }
-  std::vector<double> plain_scales(int num_steps) const { return std::vector<double>(static_cast<std::size_t>(num_steps), sampler_.guidance()); }
-  static void add_counts(UpdateReport& report, const NetworkCounts& counts) {
-    report.forwards += counts.forwards, report.backwards += counts.backwards;
-    report.forward_samples += counts.forward_samples, report.backward_samples += counts.backward_samples;
-  }
-
-  // ---- direct gradients
+  using Core::add_counts, Core::bind_clip, Core::check_prompts, Core::conclude, Core::explore, Core::exploring, Core::own_step, Core::plain_scales, Core::plan_steps;
+  using Core::advantage_, Core::branching_, Core::gradient_stop_, Core::objective_, Core::options_, Core::regularizer_, Core::reward_, Core::sampler_, Core::state_;
+  using typename Core::Meter;
 
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport direct_update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
@@ -251,7 +150,7 @@ class RewardTuner {
     const auto batch = static_cast<std::int64_t>(prompts.size());
     const SampleNoise noise = SampleNoise::draw(batch, rng);
     const Condition condition = explore(pipeline.encode(prompts), noise);
-    const std::vector<double> guidance = guidance_scales(schedule.num_steps());
+    const std::vector<double> guidance = this->guidance_scales(schedule.num_steps());
     optimizer.zero_grad();
     NetworkCounts counts;
     try {
@@ -278,44 +177,6 @@ class RewardTuner {
     return report;
   }
 
-  StepPlan plan_steps(const SamplerSchedule& schedule, Rng& rng) const {
-    const StepPlan plan = steps_.plan({schedule.num_steps(), state_.updates}, rng);
-    check_plan(plan, schedule.num_steps());
-    REWARD_TUNER_CHECK(!kSamples || (!plan.jumps && plan.replicas == 0 && plan.weights.empty()), "[RewardTuner] ", Objective::kName,
-                       " wants rollouts that run to the end, with steps of equal weight; found the plan ", plan);
-    REWARD_TUNER_CHECK(kSurrogate != Surrogate::kLogProb || !stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ", Objective::kName,
-                       " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps ", plan);
-    return plan;
-  }
-
-  /// Counts the update; a skipped one leaves no gradients behind.
-  template <Optimizer Optim>
-  void conclude(Optim& optimizer, UpdateReport& report) {
-    ++state_.updates;
-    if (!report.skip_reason.empty()) {
-      report.skipped = true;
-      optimizer.zero_grad();
-      ++state_.skipped;
-      ++state_.skipped_in_a_row;
-      REWARD_TUNER_CHECK(state_.skipped_in_a_row < options_.engine.max_skipped_in_a_row, "[RewardTuner] ", state_.skipped_in_a_row, " updates in a row were skipped because ",
-                         report.skip_reason, "; parameters are as before the first of them");
-    } else {
-      state_.skipped_in_a_row = 0;
-    }
-    report.skipped_updates = state_.skipped;
-  }
-
-  /// The alternating regularizer's own step, left out if its gradient is not finite.
-  template <DiffusionPipeline Pipeline, Optimizer Optim>
-  void own_step(Pipeline& pipeline, Optim& optimizer, Rng& rng, NetworkCounts& counts, UpdateReport& report) {
-    if (report.skipped || !regularizer_alternates(regularizer_, pipeline)) return;
-    optimizer.zero_grad();
-    if (accumulate_own_loss(regularizer_, pipeline, rng, counts, report) && !std::isfinite(guarded_step(optimizer, options_.engine.gradient_clip)))
-      report.warning = "the gradient of the regularizer's own step is not finite; the reward's step was made";
-  }
-
-  // ---- rounds
-
   std::int64_t samples_per_prompt() const {
     if (const int wanted = objective_.options().round.samples_per_prompt; wanted > 0) return wanted;
     if constexpr (requires { objective_.default_group(); }) return objective_.default_group();
@@ -341,17 +202,6 @@ class RewardTuner {
     return sample_transitions(pipeline, schedule, plan, condition, guidance, noise, counts);
   }
 
-  Options options_;
-  Reward reward_;
-  Sampler sampler_;
-  GradientStop gradient_stop_;
-  StepSelection steps_;
-  Exploration exploration_;
-  Objective objective_;
-  Advantage advantage_;
-  Branching branching_;
-  Regularizer regularizer_;
-  TunerState state_;
 };
 
 /// A tuner of the given method: make<DRTune>(reward, {.sampler = {...}}). Further policies go after the method: make<DRTune, Ddpm>(reward).
