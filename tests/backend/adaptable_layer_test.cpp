@@ -53,6 +53,20 @@ TEST_CASE("adaptable_layer: apart and merged equal the layer with W + scale * B 
   CHECK(net->linear->forward(x).equal(at::linear(x, net->linear->weight, net->linear->bias)));
 }
 
+TEST_CASE("adaptable_layer: a convolution on doubled pixels is the convolution of the doubled picture, adapter apart or merged; other kernels are refused") {
+  const torch::NoGradGuard no_grad;
+  Conv2d conv(3, 6, 3, 1, 1);
+  conv.weight.copy_(at::randn({6, 3, 3, 3}));
+  conv.bias.copy_(at::randn({6}));
+  conv.attach(std::make_shared<LowRank>(LowRank{at::randn({2, 3, 3, 3}), at::randn({6, 2, 1, 1}), -0.3}));
+  const Tensor x = at::randn({2, 3, 4, 5}), doubled = x.repeat_interleave(2, 2).repeat_interleave(2, 3);
+  for (const auto mode : {AdapterMode::kApart, AdapterMode::kMerged, AdapterMode::kOff}) {
+    conv.set_mode(mode);
+    CHECK(at::allclose(conv.forward_upsampled(x), conv.forward(doubled), 1e-4, 1e-4));
+  }
+  CHECK_THROWS_WITH_AS(Conv2d(3, 6, 3, 2, 1).forward_upsampled(x), doctest::Contains("wanted a 3x3 layer with stride 1 and padding 1"), Error);
+}
+
 TEST_CASE("adaptable_layer: gradients reach the adapter when it is apart or merged, and none when it is off") {
   auto net = std::make_shared<Pair>();
   for (auto& p : net->parameters()) p.requires_grad_(false);

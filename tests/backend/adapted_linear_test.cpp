@@ -1,4 +1,4 @@
-// A linear layer with its adapter as one operator: the composition's values and gradients, in every type, and what it refuses.
+// A linear layer with its adapter as one operator: the composition's values and gradients, in every type, with a frozen or a trained base.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/linear.h>
@@ -35,7 +35,7 @@ struct Layer {
 
 TEST_CASE("adapted_linear equals base plus adapter in value and in all three gradients, for every shape and both sides of apply_linear's threshold") {
   for (const auto type : {at::kDouble, at::kFloat})
-    for (const auto& shape : std::vector<std::vector<std::int64_t>>{{5, 12}, {3, 7, 12}, {2, 3, 4, 12}, {2, 300, 160}, {1, 12}})
+    for (const auto& shape : std::vector<std::vector<std::int64_t>>{{12}, {5, 12}, {3, 7, 12}, {2, 3, 4, 12}, {2, 300, 160}, {1, 12}})
       for (const bool with_bias : {true, false}) {
         const Layer layer(shape.back(), shape.back() == 160 ? 96 : 9, 4, type, type);
         const Tensor x = at::randn(shape, type).requires_grad_();
@@ -98,11 +98,15 @@ TEST_CASE("adapted_linear keeps its input and r numbers a row for the backward, 
   CHECK(meter.live_bytes() < output + output / 8);
 }
 
-TEST_CASE("adapted_linear refuses a base weight that wants a gradient, which it would not get") {
-  Layer layer(6, 5, 2, at::kFloat, at::kFloat);
+TEST_CASE("adapted_linear gives a trained base its gradient as well, and refuses second derivatives, which it would get wrong") {
+  Layer layer(6, 5, 2, at::kDouble, at::kDouble);
+  const Tensor x = at::randn({3, 6}, at::kDouble).requires_grad_(), v = at::randn({3, 5}, at::kDouble);
+  CHECK_THROWS_WITH_AS(torch::autograd::grad({layer.ours(x)}, {layer.down}, {v}, /*retain_graph=*/true, /*create_graph=*/true), doctest::Contains("asked for a second derivative"), Error);
   layer.weight.requires_grad_();
-  const Tensor x = at::randn({3, 6});
-  CHECK_THROWS_WITH_AS(layer.ours(x), doctest::Contains("wanted a frozen weight and bias"), Error);
+  layer.bias.requires_grad_();
+  const std::vector<Tensor> all = {x, layer.down, layer.up, layer.weight, layer.bias};
+  const auto a = torch::autograd::grad({layer.ours(x)}, all, {v}), b = torch::autograd::grad({layer.theirs(x)}, all, {v});
+  for (std::size_t i = 0; i < all.size(); ++i) CHECK(relative(a[i], b[i]) < 1e-14);
 }
 
 }  // namespace adapted_linear_test

@@ -6,6 +6,7 @@
 #include <torch/autograd.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/backend/autocast.hpp>
@@ -47,6 +48,15 @@ TEST_CASE("dot_product_attention in float and double is LibTorch's, in bfloat16 
     CHECK((under.scalar_type() == at::kBFloat16));
     CHECK(relative(under, exact[3]) < 0.03);
   }
+}
+
+TEST_CASE("dot_product_attention in bfloat16 stays finite and near the exact one for sharp attention; half goes by the fused kernel") {
+  const torch::NoGradGuard no_grad;
+  const Tensor q = 6 * at::randn({2, 3, 16, 8}), k = 6 * at::randn({2, 3, 16, 8}), v = at::randn({2, 3, 16, 8});
+  const auto low = [](const Tensor& t) { return t.to(at::kBFloat16); };
+  CHECK(relative(dot_product_attention(low(q), low(k), low(v)), at::scaled_dot_product_attention(low(q).to(at::kDouble), low(k).to(at::kDouble), low(v).to(at::kDouble))) < 0.1);
+  const auto half = [](const Tensor& t) { return (50 * t).to(at::kHalf); };  // whose products overflow
+  CHECK(dot_product_attention(half(q), half(k), half(v)).isfinite().all().item<bool>());
 }
 
 TEST_CASE("dot_product_attention goes by the fused kernel where the attention weights would be large") {

@@ -152,6 +152,7 @@ TEST_CASE("options that contradict one another or that the pipeline cannot follo
   refused({.decode_batch = -1}, "engine.decode_batch must be >= 0");
   refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype wanted bfloat16 or half, found Double");
   refused({.autocast = at::kFloat}, "engine.autocast wanted bfloat16 or half, found Float");
+  refused({.rollout_dtype = at::kHalf, .autocast = at::kBFloat16}, "wanted one type if both are set, found Half and BFloat16");
 
   ToyPipeline toy;
   Recorder optimizer{toy.parameters()};

@@ -41,7 +41,7 @@ struct FrozenUpsampledConv2d : torch::autograd::Function<FrozenUpsampledConv2d> 
 }  // namespace detail
 
 /// Doubles the pixels of x and convolves with padding 1.  x [B,in,H,W], weight [out,in,3,3] -> [B,out,2H,2W]. On the CPU as one transposed convolution with 4 products an output where
-/// the two steps have 9: less than half of the time, and the doubled picture is never stored. The same numbers up to rounding, and all gradients; with a frozen weight and bias nothing is kept for the backward.
+/// the two steps have 9: about half of the time, and the doubled picture is never stored. The same numbers up to rounding, and all gradients; with a frozen weight and bias nothing is kept for the backward.
 inline Tensor upsampled_conv2d(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
   if (!x.device().is_cpu()) return apply_conv2d(at::upsample_nearest2d(x, at::IntArrayRef{2 * x.size(2), 2 * x.size(3)}), weight, bias, 1, 1);
   const bool frozen = !weight.requires_grad() && !(bias && bias->requires_grad());

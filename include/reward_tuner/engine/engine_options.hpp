@@ -22,7 +22,7 @@ struct EngineOptions {
   int replay_batch = 1;                                 ///< independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
   int decode_batch = 0;                                 ///< samples decoded and scored at a time, forward and backward; 0: the micro-batch
   bool merge_adapters = true;                           ///< rollouts run with the low-rank adapters merged into the weights
-  std::optional<c10::ScalarType> rollout_dtype = {};    ///< steps without gradient run in this type (bfloat16, half), trained steps in the network's; unset: all in the network's
+  std::optional<c10::ScalarType> rollout_dtype = {};    ///< steps without gradient run in this type (bfloat16, half); unset: as trained steps do
   std::optional<c10::ScalarType> autocast = {};         ///< network and decoder run under autocast to this type, forward and backward, but for what rollout_dtype covers; unset: off
   bool activation_checkpointing = false;                ///< the network keeps its blocks' inputs only and runs each block again in its backward
 };
@@ -37,6 +37,8 @@ inline void check_options(const EngineOptions& o) {
   REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), found ", o.decode_batch);
   REWARD_TUNER_CHECK(low(o.rollout_dtype), "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ", c10::toString(*o.rollout_dtype));
   REWARD_TUNER_CHECK(low(o.autocast), "[RewardTuner] engine.autocast wanted bfloat16 or half, found ", c10::toString(*o.autocast));
+  REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast || *o.rollout_dtype == *o.autocast, "[RewardTuner] engine.rollout_dtype and engine.autocast wanted one type if both are set, found ",
+                     c10::toString(*o.rollout_dtype), " and ", c10::toString(*o.autocast));
 }
 
 }  // namespace reward_tuner

@@ -1,6 +1,7 @@
 // Attention and the transformer that runs over the pixels of a feature map, with diffusers' parameter names.
 #pragma once
 #include <ATen/ops/gelu.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
@@ -37,18 +38,22 @@ class Attention : public torch::nn::Module {
 
   /// Each of x's L tokens looks at the S tokens of `context`.  x [B,L,width], context [B,S,context] -> [B,L,width]
   Tensor forward(const Tensor& x, const Tensor& context) const {
-    Tensor q = split(to_q_->forward(x));        // [B,heads,L,d]
-    Tensor k = split(to_k_->forward(context));  // [B,heads,S,d]
-    Tensor v = split(to_v_->forward(context));  // [B,heads,S,d]
-    const auto dtype = q.scalar_type();
-    if (options_.upcast && (dtype == at::kHalf || dtype == at::kBFloat16)) q = q.to(at::kFloat), k = k.to(at::kFloat), v = v.to(at::kFloat);
-    const Tensor mixed = dot_product_attention(q, k, v).to(dtype);  // [B,heads,L,d]
-    return to_out_->forward(mixed.transpose(1, 2).flatten(2));                 // [B,L,width]
+    const Tensor q = split(to_q_->forward(x));                           // [B,heads,L,d]
+    const Tensor k = split(to_k_->forward(context));                     // [B,heads,S,d]
+    const Tensor v = split(to_v_->forward(context));                     // [B,heads,S,d]
+    return to_out_->forward(mix(q, k, v).transpose(1, 2).flatten(2));    // [B,L,width]
   }
   /// Self-attention.
   Tensor forward(const Tensor& x) const { return forward(x, x); }
 
  private:
+  /// -> [B,heads,L,d], in float32 inside if the options ask for it.
+  Tensor mix(const Tensor& q, const Tensor& k, const Tensor& v) const {
+    const auto dtype = q.scalar_type();
+    if (!options_.upcast || (dtype != at::kHalf && dtype != at::kBFloat16)) return dot_product_attention(q, k, v);
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);  // which would cast back
+    return dot_product_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat)).to(dtype);
+  }
   Tensor split(const Tensor& x) const { return x.unflatten(2, {options_.heads, -1}).transpose(1, 2); }
 
   AttentionOptions options_;

@@ -46,6 +46,8 @@ class Conv2d : public AdaptableLayer {
   }
   /// The layer, 3x3 with stride and padding 1, on x with its pixels doubled.  [B,in,H,W] -> [B,out,2H,2W]
   Tensor forward_upsampled(const Tensor& x) const {
+    REWARD_TUNER_CHECK(weight.size(2) == 3 && weight.size(3) == 3 && stride_ == 1 && padding_ == 1, "[Conv2d] forward_upsampled wanted a 3x3 layer with stride 1 and padding 1, found a kernel of ",
+                       weight.size(2), "x", weight.size(3), " with stride ", stride_, " and padding ", padding_);
     return adapted(x, [](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) { return upsampled_conv2d(input, w, b); });
   }
 

@@ -1,6 +1,8 @@
 // RewardTuner<Policies...>: the one class template every method is a configuration of.
 #pragma once
 #include <ATen/ops/arange.h>
+#include <ATen/ops/div.h>
+#include <ATen/ops/zeros.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -201,7 +203,6 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     }
     return sample_transitions(pipeline, schedule, plan, condition, guidance, noise, counts);
   }
-
 };
 
 /// A tuner of the given method: make<DRTune>(reward, {.sampler = {...}}). Further policies go after the method: make<DRTune, Ddpm>(reward).
