@@ -45,17 +45,15 @@ std::vector<Variant> variants() {
 template <class Tuner>
 void add(const Settings& s, const std::shared_ptr<Model>& model, const std::string& name, typename Tuner::Options options, const std::shared_ptr<Tensor>& plain) {
   const auto tuner = std::make_shared<Tuner>(symmetry(), options);
-  add_update(s, name, [model] { model->restart(); }, [=](benchmark::State& state) {
+  const auto once = [=](benchmark::State& state) {
     rt::Rng rng(0);
     const rt::UpdateReport report = tuner->update(model->pipeline, model->optimizer(), prompts(s.batch), rng);
     state.counters["peak_tensor_bytes"] = static_cast<double>(report.peak_tensor_bytes);
     state.counters["forwards"] = static_cast<double>(report.forwards);
     state.counters["backwards"] = static_cast<double>(report.backwards);
-    if (plain) {
-      state.PauseTiming();
-      state.counters["gradient_cosine"] = cosine(*plain, model->gradient());
-      state.ResumeTiming();
-    }
+  };
+  add_update(s, name, [model] { model->restart(); }, once, [=](benchmark::State& state) {
+    if (plain) state.counters["gradient_cosine"] = cosine(*plain, model->gradient());
   });
 }
 

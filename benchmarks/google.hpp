@@ -13,8 +13,10 @@
 
 namespace bench {
 
-/// Registers `once`, a whole update: run untimed before the first repetition, then once a repetition. `before` runs untimed before each.
-inline void add_update(const Settings& s, const std::string& name, std::function<void()> before, std::function<void(benchmark::State&)> once) {
+/// Registers `once`, a whole update: run untimed before the first repetition, then once a repetition. `before` and `after` run untimed around each. `once` must leave the clock alone: the first
+/// run has none.
+inline void add_update(const Settings& s, const std::string& name, std::function<void()> before, std::function<void(benchmark::State&)> once,
+                       std::function<void(benchmark::State&)> after = [](benchmark::State&) {}) {
   const auto warm = std::make_shared<bool>(false);
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
     if (!*warm && s.repetitions > 1) {
@@ -27,6 +29,9 @@ inline void add_update(const Settings& s, const std::string& name, std::function
       before();
       state.ResumeTiming();
       once(state);
+      state.PauseTiming();
+      after(state);
+      state.ResumeTiming();
     }
   })
       ->Iterations(1)
