@@ -14,6 +14,7 @@
 #include <reward_tuner/backend/memory_meter.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
