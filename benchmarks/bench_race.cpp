@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,7 +40,7 @@ struct Settings {
   int steps = 50, trained = 5, batch = 8, rank = 4, threads = 1, updates = 5, replay_batch = 1, decode_batch = 0;
   double guidance = 7.5, tolerance = 0;
   bool best = false, activation_checkpointing = false, apart = false;
-  std::string rollout_dtype = "float32", autocast = "off";
+  std::string rollout_dtype = "same", autocast = "off";
 };
 
 std::optional<at::ScalarType> low_type(const std::string& name) {
@@ -53,6 +54,17 @@ rt::EngineOptions engine_options(const Settings& s) {
     return {.memory = rt::Memory::retain, .rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16};
   return {.memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay, .replay_batch = s.replay_batch, .decode_batch = s.decode_batch, .merge_adapters = !s.apart,
           .rollout_dtype = low_type(s.rollout_dtype), .autocast = low_type(s.autocast), .activation_checkpointing = s.activation_checkpointing};
+}
+
+/// What was run, as JSON: of a dump its own settings.
+nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
+  const auto o = engine_options(s);
+  const auto name = [](const std::optional<at::ScalarType>& type, const char* none) { return type ? std::string(c10::toString(*type)) : std::string(none); };
+  nlohmann::json out = {{"best", s.best}, {"memory", o.memory == rt::Memory::retain ? "retain" : "replay"}, {"rollout_dtype", name(o.rollout_dtype, "same")}, {"autocast", name(o.autocast, "off")},
+                        {"decode_batch", o.decode_batch}, {"replay_batch", o.replay_batch}, {"activation_checkpointing", o.activation_checkpointing}, {"merge_adapters", o.merge_adapters}, {"threads", s.threads}};
+  if (dump.is_null()) out.update({{"method", s.method}, {"steps", s.steps}, {"trained_steps", s.trained}, {"batch", s.batch}, {"guidance", s.guidance}, {"rank", s.rank}});
+  else out.update({{"method", dump.at("method")}, {"steps", dump.at("steps")}, {"trained_steps", dump.at("trained").size()}, {"batch", dump.at("batch")}, {"guidance", dump.at("guidance")}, {"rank", dump.at("rank")}});
+  return out;
 }
 
 /// The paper's loss, negated, on pictures in [-1,1] as Python loops have them: the small number under its fraction then means the same.
@@ -81,6 +93,7 @@ nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tune
   for (int i = -2; i < s.updates; ++i) {  // two warm-ups
     const bench::Clock clock;
     report = tuner.update(pipeline, optimizer, prompts(s.batch), rng);
+    if (report.skipped) throw std::runtime_error("an update was skipped, whose time says nothing: " + report.skip_reason);
     if (i >= 0) updates.push_back({{"wall", clock.wall()}, {"cpu", clock.cpu()}});
     losses.push_back(report.loss);
     peak = std::max(peak, report.peak_tensor_bytes);
@@ -178,29 +191,27 @@ int run(int argc, char** argv) {
   app.add_option("--updates", s.updates, "timed updates, after two more for warm-up")->capture_default_str();
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")->capture_default_str();
   app.add_option("--decode-batch", s.decode_batch, "pictures decoded at a time; 0: all")->capture_default_str();
-  app.add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient")->check(CLI::IsMember({"float32", "bfloat16", "float16"}))->capture_default_str();
-  app.add_option("--autocast", s.autocast, "of network and decoder, but for what --rollout-dtype covers")->check(CLI::IsMember({"off", "bfloat16", "float16"}))->capture_default_str();
+  app.add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient; same: as trained ones")->check(CLI::IsMember({"same", "bfloat16", "float16"}))->capture_default_str();
+  app.add_option("--autocast", s.autocast, "of network and decoder, but for what --rollout-dtype covers")->check(CLI::IsMember({"off", "bfloat16"}))->capture_default_str();
   app.add_flag("--activation-checkpointing", s.activation_checkpointing, "inside the UNet");
   app.add_flag("--adapters-apart", s.apart, "do not merge the LoRA in rollouts");
-  app.add_flag("--best", s.best, "the fastest documented settings: retained graphs, rollout and trained steps in bfloat16");
+  auto* best = app.add_flag("--best", s.best, "the fastest documented settings: retained graphs, rollout and trained steps in bfloat16");
+  for (const char* own : {"--replay-batch", "--decode-batch", "--rollout-dtype", "--autocast", "--activation-checkpointing", "--adapters-apart"}) best->excludes(own);
   app.add_option("--json", s.json, "file to write; the standard output always has it too");
   app.add_option("--check-dump", s.check, "folder of another library's first update; compares loss and gradients with it instead of racing");
   app.add_option("--tolerance", s.tolerance, "with --check-dump: exit with 3 if an error is larger; 0: only report")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   bench::prepare_process(s.threads);
   auto pipeline = rt::StableDiffusion::load(s.model);
-  nlohmann::json out;
+  nlohmann::json out, dump;
   if (s.check.empty()) {
     out = race(s, pipeline);
   } else {
-    const auto dump = rt::read_json(s.check / "dump.json");
+    dump = rt::read_json(s.check / "dump.json");
     const std::string method = dump.at("method").get<std::string>();
     out = method == "drtune" || method == "refl" ? check(s, pipeline, dump, rt::StopInput()) : check(s, pipeline, dump, rt::PassInput());
-    out["method"] = method;
   }
-  out["settings"] = {{"method", s.method}, {"steps", s.steps}, {"trained_steps", s.trained}, {"batch", s.batch}, {"guidance", s.guidance}, {"rank", s.rank}, {"threads", s.threads},
-                     {"memory", s.best ? "retain" : s.memory}, {"best", s.best}, {"rollout_dtype", s.best ? "bfloat16" : s.rollout_dtype}, {"autocast", s.best ? "bfloat16" : s.autocast},
-                     {"decode_batch", s.decode_batch}, {"replay_batch", s.replay_batch}, {"activation_checkpointing", s.activation_checkpointing}};
+  out["settings"] = in_force(s, dump);
   std::cout << out.dump(1) << '\n';
   if (!s.json.empty()) rt::write_json(s.json, out);
   const auto beyond = [&](const char* error) { return out.contains(error) && !(out.at(error).get<double>() <= s.tolerance); };

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <functional>
 #include <sstream>
+#include <utility>
 
 #include <reward_tuner/io/curve_plot.hpp>
 
@@ -332,7 +333,7 @@ class DrtunePage {
     const std::string symbol = axis.substr(0, 1);
     rt::CurvePlot curves{.title = heading, .x_label = axis, .y_label = "held-out symmetry error", .series = {}};
     std::string findings;
-    std::map<int, double> best_of;  // T -> best ratio
+    std::map<int, std::vector<double>> best_of;  // T -> the ratios that are best within the seeds' deviation
     for (const auto& sweep : sweeps(study_)) {
       text_ << "| " << symbol << " of T = " << sweep.steps << " | " << axis << " | `symmetry_error` | seeds | updates | blank share |\n|---|---|---|---|---|---|\n";
       rt::CurveSeries line;
@@ -367,23 +368,35 @@ class DrtunePage {
           if (point != nearest->first && seeds.contains(seed)) known = true, first = first && value < seeds.at(seed);
         if (known) wins.add(first);
       }
-      const double ratio = static_cast<double>(best->first) / sweep.steps;
-      best_of[sweep.steps] = ratio;
+      const double ratio = static_cast<double>(best->first) / sweep.steps, least = median(values(best->second));
+      std::string alike;
+      for (const auto& [point, seeds] : results) {
+        if (median(values(seeds)) > least + deviation(values(best->second))) continue;
+        best_of[sweep.steps].push_back(static_cast<double>(point) / sweep.steps);
+        if (point != best->first) alike += (alike.empty() ? "" : ", ") + std::to_string(point);
+      }
       findings += "- T = " + std::to_string(sweep.steps) + ": " + symbol + " = " + std::to_string(nearest->first) + ", the measured point nearest to the paper's " + number(paper_best, 1) + " T, is the best in " + wins.text() +
-                  "; the paper's choice " + holds(wins.holds()) + ". The best median is that of " + symbol + " = " + std::to_string(best->first) + " (" + number(ratio, 2) + " T): " + number(median(values(best->second))) +
-                  ", against " + number(median(values(nearest->second))) + ".\n";
+                  "; the paper's choice " + holds(wins.holds()) + ". The best median is that of " + symbol + " = " + std::to_string(best->first) + " (" + number(ratio, 2) + " T): " + number(least) +
+                  (best == nearest ? "" : ", against " + number(median(values(nearest->second)))) + (alike.empty() ? "" : "; within its seeds' deviation of it: " + symbol + " = " + alike) + ".\n";
     }
-    if (best_of.size() > 1)
+    if (best_of.size() > 1) {
+      const auto [least, largest] = ratio_spreads(best_of);
       findings += "- One ratio is the best whatever T (the paper's linear relation; here: the best ratios differ by at most a factor of two): this " +
-                  std::string(holds(ratio_spread(best_of) <= 2)) + ".\n";
+                  (least <= 2 && largest > 2 ? std::string("cannot be told, since several ratios are the best within the seeds' deviation") : std::string(holds(largest <= 2))) + ".\n";
+    }
     text_ << findings << "\n";
     page_.plot(file + ".svg", curves);
   }
 
-  static double ratio_spread(const std::map<int, double>& best) {
-    double low = INFINITY, high = 0;
-    for (const auto& [steps, ratio] : best) low = std::min(low, ratio), high = std::max(high, ratio);
-    return high == 0 ? 1 : high / low;  // 0 everywhere is one ratio
+  /// Least and largest factor between the ratios of two T, over every choice among those that are best alike. `best` has two T.
+  static std::pair<double, double> ratio_spreads(const std::map<int, std::vector<double>>& best) {
+    double least = INFINITY, largest = 0;
+    for (const double a : best.begin()->second)
+      for (const double b : best.rbegin()->second) {
+        const double spread = a == b ? 1 : std::max(a, b) / std::min(a, b);  // 0 and 0 are one ratio
+        least = std::min(least, spread), largest = std::max(largest, spread);
+      }
+    return {least, largest};
   }
 
   Page& page_;

@@ -123,6 +123,7 @@ class ChosenRegularizer {
   explicit ChosenRegularizer(ChosenRegularizerOptions options = {}) : kl_(options.kl), pretraining_(std::move(options.pretraining)) {}
   double weight() const { return kl_.weight(); }
   bool alternates() const { return pretraining_.alternates(); }
+  std::int64_t own_rows() const { return pretraining_.own_rows(); }
   template <class Pipeline>
   rt::Tensor own_loss(Pipeline& pipeline, rt::Rng& rng) const { return pretraining_.own_loss(pipeline, rng); }
 

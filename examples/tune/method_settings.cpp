@@ -155,8 +155,8 @@ void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers
   }
   if (s.samples_per_prompt == 0 && m.knows("sampled")) {
     constexpr int kGroup = 8;  // as PerGroup and RewardWeighted have it
-    const bool compares = s.weighting == "best" || (s.advantage == "per-group" && *s.branches == 1);
-    s.samples_per_prompt = per_group || compares ? kGroup : 1;
+    const bool compares = per_group || s.weighting == "best" || s.advantage == "per-group";
+    s.samples_per_prompt = compares && s.branches.value_or(1) == 1 ? kGroup : 1;  // branches of a picture are a group already
   }
 }
 

@@ -91,7 +91,7 @@ struct TuneSettings {
   std::int64_t plateau = 0;
   double divergence = 0;
   // how an update is evaluated
-  std::string memory = "replay", rollout_dtype = "float32", autocast = "off";
+  std::string memory = "replay", rollout_dtype = "same", autocast = "off";
   int replay_batch = 1, decode_batch = 0;
   bool activation_checkpointing = false, adapters_apart = false;
   // evaluation and logs

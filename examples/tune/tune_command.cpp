@@ -285,8 +285,8 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   group(c->add_option("--memory", s.memory, "replay: trained steps are evaluated again, least memory; retain: their graphs are kept, faster")->check(CLI::IsMember({"replay", "retain"}))->capture_default_str(), engine);
   group(c->add_option("--replay-batch", s.replay_batch, "replay with a stopped gradient: trained steps in one network call")->capture_default_str(), engine);
   group(c->add_option("--decode-batch", s.decode_batch, "pictures decoded at a time; 0: all of a micro-batch")->capture_default_str(), engine);
-  group(c->add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient: float32, bfloat16 or float16")->check(CLI::IsMember({"float32", "bfloat16", "float16"}))->capture_default_str(), engine);
-  group(c->add_option("--autocast", s.autocast, "run network and decoder in mixed precision: off, bfloat16 or float16")->check(CLI::IsMember({"off", "bfloat16", "float16"}))->capture_default_str(), engine);
+  group(c->add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient: bfloat16, float16, or the same as of trained ones")->check(CLI::IsMember({"same", "bfloat16", "float16"}))->capture_default_str(), engine);
+  group(c->add_option("--autocast", s.autocast, "run network and decoder in mixed precision: off or bfloat16")->check(CLI::IsMember({"off", "bfloat16"}))->capture_default_str(), engine);
   group(c->add_flag("--activation-checkpointing", s.activation_checkpointing, "keep only the inputs of the UNet's blocks: less memory, one more forward a trained step"), engine);
   group(c->add_flag("--adapters-apart", s.adapters_apart, "do not merge the LoRA into the weights in rollouts"), engine);
 

@@ -1,12 +1,13 @@
 // rt-tune tune --method reward-weighted and raft: the denoising loss on rewarded pictures.
 #include <reward_tuner/methods/reward_weighted.hpp>
+#include <reward_tuner/regularizers/pretraining_loss.hpp>
 
 #include "sampled_method.hpp"
 
 namespace rt_tune {
 
 TuneResult tune_reward_weighted(TuneSession& s) {
-  using Tuner = rt::RewardWeightedTraining<rt::AnyReward, rt::AnySampler, ChosenExploration, ChosenRegularizer>;
+  using Tuner = rt::RewardWeightedTraining<rt::AnyReward, rt::AnySampler, ChosenExploration, rt::PretrainingLoss>;
   const TuneSettings& settings = s.settings;
   typename Tuner::Options options;
   options.sampler = sampler_options(settings.sampling);
@@ -15,7 +16,7 @@ TuneResult tune_reward_weighted(TuneSession& s) {
                                     : settings.weighting == "exponential" ? rt::RewardWeighting::kExponential
                                                                           : rt::RewardWeighting::kMinMax,
                        .temperature = settings.temperature, .best = settings.best, .frozen = s.method.name == "reward-weighted", .noisings = settings.noisings, .round = round_options(settings)};
-  options.regularizer = regularizer_options(settings);
+  options.regularizer = regularizer_options(settings).pretraining;
   options.engine = engine_options(settings);
   return train(Tuner(s.reward.reward, std::move(options)), s);
 }

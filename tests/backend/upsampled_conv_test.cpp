@@ -62,6 +62,24 @@ TEST_CASE("upsampled_conv2d under autocast computes forward and backward in the 
   CHECK(relative(torch::autograd::grad({y}, {x}, {v.to(at::kBFloat16)})[0], torch::autograd::grad({exact}, {x}, {v})[0]) < 0.02);
 }
 
+TEST_CASE("upsampled_conv2d takes inputs and cotangents of any strides") {
+  const Tensor weight = at::randn({7, 5, 3, 3}, at::kDouble);
+  for (const Tensor& strided : {at::randn({2, 5, 4, 6}, at::kDouble).contiguous(at::MemoryFormat::ChannelsLast), at::randn({6, 4, 5, 2}, at::kDouble).permute({3, 2, 1, 0})}) {
+    const Tensor x = strided.detach().requires_grad_(), v = at::randn({2, 8, 12, 7}, at::kDouble).permute({0, 3, 1, 2});
+    const Tensor ours = upsampled_conv2d(x, weight, std::nullopt), theirs = two_steps(x, weight, std::nullopt);
+    CHECK(relative(ours, theirs) < 1e-14);
+    CHECK(relative(torch::autograd::grad({ours}, {x}, {v})[0], torch::autograd::grad({theirs}, {x}, {v})[0]) < 1e-14);
+  }
+}
+
+TEST_CASE("upsampled_conv2d's backward does not depend on an autocast scope around it") {
+  const Tensor x = at::randn({2, 16, 8, 8}).requires_grad_(), weight = at::randn({8, 16, 3, 3}), v = at::randn({2, 8, 16, 16});
+  const auto gradient = [&] { return torch::autograd::grad({upsampled_conv2d(x, weight, std::nullopt)}, {x}, {v})[0]; };
+  const Tensor plain = gradient(), y = upsampled_conv2d(x, weight, std::nullopt);
+  const AutocastScope scope(at::kCPU, at::kBFloat16);
+  CHECK(torch::autograd::grad({y}, {x}, {v})[0].equal(plain));
+}
+
 TEST_CASE("upsampled_conv2d keeps its output alone with a frozen weight") {
   const Tensor x = at::randn({4, 8, 32, 32}).requires_grad_(), weight = at::randn({8, 8, 3, 3});
   const std::int64_t output = 4 * 8 * 64 * 64 * 4;

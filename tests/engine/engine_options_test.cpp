@@ -127,6 +127,10 @@ TEST_CASE("bfloat16 rollouts keep the gradient's direction, autocast roughly, an
     MESSAGE("bfloat16 rollout, autocast of the trained steps: cosine ", cosine(both, plain), ", loss ", both.report.loss);
     CHECK(cosine(both, plain) > 0.99);
     CHECK(error(both, low) > 1e-5);
+    const auto through = [&](EngineOptions engine) { return run<DRaFT<ToyReward>>(model.path(), {.steps = {.num_trained = 3}}, engine); };  // the adjoint passes a bfloat16 graph's input
+    const Run passing = through({.memory = memory, .autocast = at::kBFloat16});
+    MESSAGE("autocast through three steps: cosine ", cosine(passing, through({})));
+    CHECK(cosine(passing, through({})) > 0.99);
   }
 }
 
@@ -151,8 +155,10 @@ TEST_CASE("options that contradict one another or that the pipeline cannot follo
   refused({.memory = Memory::retain, .replay_batch = 2}, "engine.replay_batch 2 has no meaning with Memory::retain");
   refused({.decode_batch = -1}, "engine.decode_batch must be >= 0");
   refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype wanted bfloat16 or half, found Double");
-  refused({.autocast = at::kFloat}, "engine.autocast wanted bfloat16 or half, found Float");
+  refused({.autocast = at::kFloat}, "engine.autocast wanted bfloat16, whose range is that of float32 (in half the gradient of a pixel of a large picture is 0), found Float");
+  refused({.autocast = at::kHalf}, "engine.autocast wanted bfloat16");
   refused({.rollout_dtype = at::kHalf, .autocast = at::kBFloat16}, "wanted one type if both are set, found Half and BFloat16");
+  refused({.merge_adapters = false, .rollout_dtype = at::kBFloat16}, "engine.merge_adapters = false has no meaning with engine.rollout_dtype");
 
   ToyPipeline toy;
   Recorder optimizer{toy.parameters()};
@@ -161,6 +167,7 @@ TEST_CASE("options that contradict one another or that the pipeline cannot follo
     DRTune<ToyReward> tuner(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 1}, .engine = engine});
     CHECK_THROWS_WITH_AS(tuner.update(toy, optimizer, {"a"}, rng), doctest::Contains(sentence), Error);
   };
+  cannot({.autocast = at::kBFloat16}, "engine.autocast casts float32 only; this pipeline is one of double");
   cannot({.rollout_dtype = at::kBFloat16}, "need a pipeline with rollout_scope(RolloutMode)");
   cannot({.merge_adapters = false}, "need a pipeline with rollout_scope(RolloutMode)");
   cannot({.activation_checkpointing = true}, "needs a pipeline with activation_checkpoint_scope()");

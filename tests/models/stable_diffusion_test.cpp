@@ -97,6 +97,24 @@ TEST_CASE("adapters are merged in rollouts and off in the reference network") {
     CHECK(at::allclose(call(pipeline), base, 0, 1e-5));
   }
   CHECK(call(pipeline).equal(tuned));
+  for (const RolloutMode& mode : {RolloutMode{}, RolloutMode{.merge_adapters = false}, RolloutMode{.dtype = at::kBFloat16}}) {  // scopes nest either way
+    const double rounding = mode.dtype ? 0.05 : 1e-5;
+    const auto apart = [&](const Tensor& wanted) { return (call(pipeline) - wanted).abs().max().item<double>(); };
+    {
+      const auto outer = pipeline.reference_scope();
+      const auto scope = pipeline.rollout_scope(mode);
+      CHECK(apart(base) < rounding);
+    }
+    {
+      const auto outer = pipeline.rollout_scope(mode);
+      {
+        const auto scope = pipeline.reference_scope();
+        CHECK(apart(base) < 1e-5);
+      }
+      CHECK(apart(tuned) < std::max(rounding, 1e-3));
+    }
+    CHECK(call(pipeline).equal(tuned));
+  }
 }
 
 TEST_CASE("full fine-tuning keeps its reference, and the saved folder holds the tuned weights") {

@@ -1,10 +1,13 @@
 // The pre-training loss: the formula, its place in an update (joint, alternating), and what is refused.
 #include <doctest/doctest.h>
 
+#include <ATen/autocast_mode.h>
+
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -122,6 +125,33 @@ TEST_CASE("it keeps the network near its data: descending it alone lowers it") {
     for (int i = 0; i < 60; ++i) (i < 10 ? first : i >= 50 ? last : first) += i < 10 || i >= 50 ? tuner.update(pipeline, optimizer, kPrompts, rng).regularizer : (tuner.update(pipeline, optimizer, kPrompts, rng), 0.0);
     CHECK(last < 0.7 * first);
   }
+}
+
+TEST_CASE("PretrainingLoss counts its samples and runs under autocast like everything else") {
+  using namespace pretraining_loss_test;
+  struct Watching : CaptionedToy {
+    using CaptionedToy::CaptionedToy;
+    int cast = 0, plain = 0;
+    Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning) {
+      ++(at::autocast::is_autocast_enabled(at::kCPU) ? cast : plain);
+      return CaptionedToy::predict(latents, timesteps, conditioning);
+    }
+  };
+  for (const auto mode : {PretrainingMode::kJoint, PretrainingMode::kAlternating})
+    for (const bool autocast : {false, true}) {
+      Watching pipeline({.dtype = at::kFloat});
+      StepRecorder optimizer{pipeline.parameters()};
+      ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .regularizer = {.pictures = captioned_pictures(), .weight = 1.0, .batch = 5, .mode = mode},
+                                                           .engine = {.autocast = autocast ? std::optional(at::kBFloat16) : std::nullopt}});
+      ReFL<ToyReward> alone(ToyReward(), {.sampler = {.num_steps = 10}});
+      Rng rng(1), same(1);
+      const auto with = tuner.update(pipeline, optimizer, kPrompts, rng);
+      CHECK((autocast ? pipeline.plain : pipeline.cast) == 0);
+      const auto without = alone.update(pipeline, optimizer, kPrompts, same);
+      CHECK(with.forwards == without.forwards + 1);
+      CHECK(with.forward_samples == without.forward_samples + 5);
+      CHECK(with.backward_samples == without.backward_samples + 5);
+    }
 }
 
 TEST_CASE("PretrainingLoss: an infinite gradient of its own step is left out, the reward's step stays") {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,17 @@ auto brightness() {
 auto constant() {
   return black_box([](const Tensor& images) { return at::full({images.size(0)}, 0.3, images.options()); });
 }
+/// The deviation of a prompt's pictures: a reward of groups, 0 for a group of one.
+struct Variety {
+  using Role = RewardRole;
+  static constexpr std::string_view kName = "variety";
+  static constexpr bool kDifferentiable = false, kPerGroup = true;
+  RewardResult score(const RewardInput& input) const {
+    const Tensor means = input.images.mean({1, 2, 3});                                                  // [N]
+    const Tensor together = input.group_ids.unsqueeze(0) == input.group_ids.unsqueeze(1);             // bool [N,N]
+    return {((means.unsqueeze(0) - means.unsqueeze(1)).abs() * together).sum(1)};                      // [N]
+  }
+};
 
 struct Tuned {
   std::vector<Tensor> parameters;
@@ -131,6 +143,20 @@ TEST_CASE("network calls are those on paper, and a window costs n/T of them") {
   CHECK(b2.kept <= 2 * B);
 }
 
+TEST_CASE("where pictures of a prompt are compared there is more than one of each") {
+  using namespace round_test;
+  const int B = 4;
+  const auto variety = tune(make<DDPO>(Variety(), {.sampler = {.num_steps = 2}})).report;
+  CHECK(variety.pictures == 8 * B);
+  CHECK(variety.reward > 0);
+  CHECK(variety.gradient_norm > 0);
+  CHECK(tune(make<RewardWeightedTraining>(Variety(), {.sampler = {.num_steps = 2}})).report.pictures == 8 * B);
+  CHECK(tune(make<DDPO>(Variety(), {.sampler = {.num_steps = 2}, .objective = {.round = {.samples_per_prompt = 3}}})).report.pictures == 3 * B);
+  CHECK(tune(make<B2DiffuRL>(Variety(), {.sampler = {.num_steps = 4}, .steps = {.initial = 2}, .branching = {.num_branches = 3}})).report.pictures == 3 * B);
+  CHECK(tune(make<GRPO>(brightness(), {.sampler = {.num_steps = 2}})).report.pictures == 8 * B);
+  CHECK(tune(make<DPO>(brightness(), {.sampler = {.num_steps = 2}, .branching = {.num_branches = 2}})).report.pictures == 2 * B);
+}
+
 TEST_CASE("branches of a root share their prefix bit for bit and differ after the fork") {
   using namespace round_test;
   ToyPipeline pipeline({.dtype = at::kFloat});
@@ -214,6 +240,22 @@ TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {
   check(make<DPO>(constant(), {.sampler = {.num_steps = 4}}));
   check(make<B2DiffuRL>(constant(), {.sampler = {.num_steps = 4}}));
   check(make<DPOK>(constant(), {.sampler = {.num_steps = 4}}));
+}
+
+TEST_CASE("a gradient that is not finite ends a round: the optimizer steps before it stay made, and the error says so") {
+  using namespace round_test;
+  ToyPipeline pipeline;
+  AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
+  const auto before = copies(pipeline.parameters());
+  int backward = 0;
+  pipeline.parameters()[4].register_hook([&](const Tensor& g) { return ++backward > 6 ? g * std::numeric_limits<double>::infinity() : g; });
+  auto tuner = make<DDPO>(brightness(), {.sampler = {.num_steps = 6}, .objective = {.round = {.updates_per_epoch = 2, .rows = 2}}, .engine = {.max_skipped_in_a_row = 2}});
+  Rng rng(1);
+  const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
+  CHECK(report.skipped);
+  CHECK(report.skip_reason == "the gradient of the parameters is not finite at optimizer step 2 of the round; the ones before were made");
+  CHECK(distance(pipeline.parameters(), before) > 0);
+  CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng), "[RewardTuner] 2 updates in a row were skipped because the gradient of the parameters is not finite; optimizer steps that a round had made before stay made", Error);
 }
 
 TEST_CASE("a reward that is not finite skips the update, and nothing moves") {

@@ -34,7 +34,7 @@ struct LowRank {
 /// How an attached adapter takes part in `forward`.
 enum class AdapterMode {
   kApart,   ///< base layer plus scale * up(down(x)): gradients reach the adapter
-  kMerged,  ///< calls without gradient use one layer with weight W + dW, computed when the mode was entered; calls with gradient are as kApart
+  kMerged,  ///< calls without gradient use one layer with weight W + dW, computed when the mode was entered; calls with gradient are as kApart (a checkpointed block runs both ways)
   kOff,     ///< the base layer alone: the reference model
 };
 
@@ -61,10 +61,10 @@ class AdaptableLayer : public torch::nn::Module {
     merged_ = Tensor();
     if (adapter_ && mode == AdapterMode::kMerged) merged_ = merged_weight(weight.scalar_type());
   }
-  /// W + dW, rounded once to `dtype`; W without an adapter. No gradient.
+  /// W + dW, rounded once to `dtype`; W without an adapter or with one that is off. No gradient.
   Tensor merged_weight(at::ScalarType dtype) const {
     const torch::NoGradGuard no_grad;
-    if (!adapter_) return weight.to(dtype);
+    if (!adapter_ || mode_ == AdapterMode::kOff) return weight.to(dtype);
     const Tensor delta = adapter_->delta();
     return (weight.to(delta.scalar_type()) + delta).to(dtype);
   }
@@ -87,14 +87,15 @@ class AdaptableLayer : public torch::nn::Module {
   AdapterMode mode_ = AdapterMode::kApart;
 };
 
-/// Puts every adapter below `root` into one mode and restores the mode it found at the end of the scope. Scopes nest.
+/// Puts every adapter below `root` into one mode and restores the mode it found at the end of the scope. Scopes nest; what an outer scope switched off stays off, so that a
+/// rollout of the reference model is one.
 class AdapterScope {
  public:
   AdapterScope(torch::nn::Module& root, AdapterMode mode) {
     for (const auto& module : root.modules())
       if (auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module); layer && layer->adapter()) {
         const AdapterMode before = layer->mode();
-        layer->set_mode(mode);
+        if (before != AdapterMode::kOff) layer->set_mode(mode);
         layers_.emplace_back(std::move(layer), before);
       }
   }

@@ -1,6 +1,7 @@
 // A linear layer and its low-rank adapter as one operator of autograd.
 #pragma once
 #include <ATen/ops/linear.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/autograd.h>
 #include <torch/types.h>
 
@@ -29,6 +30,7 @@ struct AdaptedLinear : torch::autograd::Function<AdaptedLinear> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list cotangents) {
     REWARD_TUNER_CHECK(!torch::GradMode::is_enabled(), "[LoRA] an adapted linear layer was asked for a second derivative (create_graph), and it has first ones only");
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);  // the backward runs in the types of the forward
     const auto saved = context->get_saved_variables();
     const Tensor &x = saved[0], &down = saved[1], &up = saved[2], &low = saved[3];
     const Tensor g = cotangents[0].contiguous();                                        // [...,out]

@@ -4,6 +4,7 @@
 #include <ATen/ops/conv_transpose2d.h>
 #include <ATen/ops/upsample_nearest2d.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/autograd.h>
 #include <torch/types.h>
 
@@ -33,6 +34,7 @@ struct FrozenUpsampledConv2d : torch::autograd::Function<FrozenUpsampledConv2d> 
     return at::conv_transpose2d(x, doubling_kernel(weight), bias, /*stride=*/2, /*padding=*/1);
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list cotangents) {
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);  // the backward runs in the types of the forward
     const Tensor kernel = doubling_kernel(context->saved_data["weight"].toTensor()).to(cotangents[0].scalar_type());
     return {at::conv2d(cotangents[0], kernel, /*bias=*/{}, /*stride=*/2, /*padding=*/1), Tensor(), Tensor()};
   }

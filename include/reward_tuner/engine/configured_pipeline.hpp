@@ -31,6 +31,7 @@ class ConfiguredPipeline {
     if constexpr (!RolloutModes<Pipeline>)
       REWARD_TUNER_CHECK(mode_.merge_adapters && !mode_.dtype,
                          "[RewardTuner] engine.rollout_dtype and engine.merge_adapters need a pipeline with rollout_scope(RolloutMode), and this one has none");
+    REWARD_TUNER_CHECK(!autocast_ || pipeline.latent_options().dtype() != at::kDouble, "[RewardTuner] engine.autocast casts float32 only; this pipeline is one of double");
   }
   ConfiguredPipeline(const ConfiguredPipeline&) = delete;
   ConfiguredPipeline& operator=(const ConfiguredPipeline&) = delete;
@@ -45,6 +46,11 @@ class ConfiguredPipeline {
     if (!autocast_) return pipeline_.decode(latents);
     const AutocastScope scope(device_, autocast_);
     return pipeline_.decode(latents).to(latents.scalar_type());
+  }
+  Tensor encode_images(const Tensor& images) requires requires(Pipeline& p) { p.encode_images(images); } {
+    if (!autocast_) return pipeline_.encode_images(images);
+    const AutocastScope scope(device_, autocast_);
+    return pipeline_.encode_images(images).to(images.scalar_type());
   }
   std::vector<std::int64_t> latent_shape(std::int64_t batch) const { return pipeline_.latent_shape(batch); }
   at::TensorOptions latent_options() const { return pipeline_.latent_options(); }

@@ -21,24 +21,26 @@ struct EngineOptions {
   Memory memory = Memory::replay;                       ///< see Memory
   int replay_batch = 1;                                 ///< independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
   int decode_batch = 0;                                 ///< samples decoded and scored at a time, forward and backward; 0: the micro-batch
-  bool merge_adapters = true;                           ///< rollouts run with the low-rank adapters merged into the weights
+  bool merge_adapters = true;                           ///< rollouts run with the low-rank adapters merged into the weights; always so with rollout_dtype
   std::optional<c10::ScalarType> rollout_dtype = {};    ///< steps without gradient run in this type (bfloat16, half); unset: as trained steps do
-  std::optional<c10::ScalarType> autocast = {};         ///< network and decoder run under autocast to this type, forward and backward, but for what rollout_dtype covers; unset: off
+  std::optional<c10::ScalarType> autocast = {};         ///< network and decoder run under autocast to this type (bfloat16), forward and backward, but for what rollout_dtype covers; unset: off
   bool activation_checkpointing = false;                ///< the network keeps its blocks' inputs only and runs each block again in its backward
 };
 
 inline void check_options(const EngineOptions& o) {
-  const auto low = [](const std::optional<c10::ScalarType>& t) { return !t || *t == c10::ScalarType::BFloat16 || *t == c10::ScalarType::Half; };
   REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), found ", o.micro_batch);
   REWARD_TUNER_CHECK(o.gradient_clip >= 0, "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), found ", o.gradient_clip);
   REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, found ", o.max_skipped_in_a_row);
   REWARD_TUNER_CHECK(o.replay_batch >= 1, "[RewardTuner] engine.replay_batch must be >= 1, found ", o.replay_batch);
   REWARD_TUNER_CHECK(o.replay_batch == 1 || o.memory == Memory::replay, "[RewardTuner] engine.replay_batch ", o.replay_batch, " has no meaning with Memory::retain, which replays nothing");
   REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), found ", o.decode_batch);
-  REWARD_TUNER_CHECK(low(o.rollout_dtype), "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ", c10::toString(*o.rollout_dtype));
-  REWARD_TUNER_CHECK(low(o.autocast), "[RewardTuner] engine.autocast wanted bfloat16 or half, found ", c10::toString(*o.autocast));
+  const auto bfloat16 = [](const std::optional<c10::ScalarType>& t) { return !t || *t == c10::ScalarType::BFloat16; };
+  REWARD_TUNER_CHECK(bfloat16(o.rollout_dtype) || *o.rollout_dtype == c10::ScalarType::Half, "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ", c10::toString(*o.rollout_dtype));
+  REWARD_TUNER_CHECK(bfloat16(o.autocast), "[RewardTuner] engine.autocast wanted bfloat16, whose range is that of float32 (in half the gradient of a pixel of a large picture is 0), found ",
+                     c10::toString(*o.autocast));
   REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast || *o.rollout_dtype == *o.autocast, "[RewardTuner] engine.rollout_dtype and engine.autocast wanted one type if both are set, found ",
                      c10::toString(*o.rollout_dtype), " and ", c10::toString(*o.autocast));
+  REWARD_TUNER_CHECK(o.merge_adapters || !o.rollout_dtype, "[RewardTuner] engine.merge_adapters = false has no meaning with engine.rollout_dtype, whose copy of the network holds merged weights");
 }
 
 }  // namespace reward_tuner

@@ -29,12 +29,14 @@ struct StableDiffusionOptions {
   std::string negative_prompt = "";    ///< what guidance pushes away from
 };
 
-/// The untuned network for the length of a scope: adapters off, and kept base weights swapped in.
+/// The untuned network for the length of a scope: adapters off, kept base weights swapped in, and an outer rollout's copy of the tuned weights set aside.
 class ReferenceScope {
  public:
-  ReferenceScope(torch::nn::Module& network, const std::map<std::string, Tensor>& kept) : adapters_(network, AdapterMode::kOff) {
+  ReferenceScope(UNet2DConditionModel& network, const std::map<std::string, Tensor>& kept, UNet2DConditionModel*& copy_in_use)
+      : adapters_(network, AdapterMode::kOff), copy_in_use_(copy_in_use), before_(copy_in_use) {
     REWARD_TUNER_CHECK(adapters_.size() > 0 || !kept.empty(),
                        "[StableDiffusion] a reference network was asked for, but no LoRA is attached and no weights were kept; attach a LoRA or call keep_reference() before full fine-tuning");
+    copy_in_use_ = nullptr;
     if (kept.empty()) return;
     for (auto& item : network.named_parameters()) {
       tuned_.emplace_back(item.value(), item.value().detach());
@@ -42,6 +44,7 @@ class ReferenceScope {
     }
   }
   ~ReferenceScope() {
+    copy_in_use_ = before_;
     for (auto& [parameter, value] : tuned_) parameter.set_data(value);
   }
   ReferenceScope(const ReferenceScope&) = delete;
@@ -49,6 +52,8 @@ class ReferenceScope {
 
  private:
   AdapterScope adapters_;
+  UNet2DConditionModel*& copy_in_use_;
+  UNet2DConditionModel* before_;
   std::vector<std::pair<Tensor, Tensor>> tuned_;
 };
 
@@ -225,7 +230,7 @@ class StableDiffusion {
   const NoiseSchedule& noise_schedule() const { return schedule_; }
   RolloutScope rollout_scope(const RolloutMode& mode = {}) { return RolloutScope(*unet_, mode, low_precision_, low_precision_in_use_); }
   ActivationCheckpointScope activation_checkpoint_scope() { return ActivationCheckpointScope(*unet_); }
-  ReferenceScope reference_scope() { return ReferenceScope(*unet_, reference_); }
+  ReferenceScope reference_scope() { return ReferenceScope(*unet_, reference_, low_precision_in_use_); }
 
  private:
   StableDiffusion() = default;

@@ -52,10 +52,12 @@ class PretrainingLoss {
   /// Whether the loss gets an optimizer step of its own.
   bool alternates() const { return options_.mode == PretrainingMode::kAlternating; }
 
+  /// Pictures in a network call of `own_loss`.
+  std::int64_t own_rows() const { return options_.batch; }
+
   /// The weighted loss of one random batch, a scalar with its graph; undefined if it is switched off.
   template <class Pipeline>
   Tensor own_loss(Pipeline& pipeline, Rng& rng) const {
-    static_assert(requires(const Tensor& t) { pipeline.encode_images(t); }, "[PretrainingLoss] needs a pipeline with Tensor encode_images(const Tensor& pictures)");
     if (!options_.pictures || options_.weight == 0) return {};
     std::vector<std::int64_t> rows, times;
     std::vector<std::string> captions;
@@ -70,7 +72,7 @@ class PretrainingLoss {
     Tensor latents;  // [B,C,h,w]
     {
       const torch::NoGradGuard no_grad;
-      latents = pipeline.encode_images(options_.pictures->pictures(at::tensor(rows)).to(like));
+      latents = encode(pipeline, options_.pictures->pictures(at::tensor(rows)).to(like));
     }
     REWARD_TUNER_CHECK(latents.sizes() == at::IntArrayRef(pipeline.latent_shape(batch)), "[PretrainingLoss] wanted pictures whose latents are ", at::IntArrayRef(pipeline.latent_shape(batch)),
                        ", found pictures whose latents are ", latents.sizes());
@@ -79,6 +81,14 @@ class PretrainingLoss {
   }
 
  private:
+  template <class Pipeline>
+  static Tensor encode(Pipeline& pipeline, const Tensor& pictures) {
+    constexpr bool kEncodes = requires { pipeline.encode_images(pictures); };
+    static_assert(kEncodes, "[PretrainingLoss] needs a pipeline with Tensor encode_images(const Tensor& pictures)");
+    if constexpr (kEncodes) return pipeline.encode_images(pictures);  // [B,C,h,w]
+    else return {};
+  }
+
   PretrainingLossOptions options_;
 };
 static_assert(RegularizerPolicy<PretrainingLoss>);

@@ -184,6 +184,8 @@ class JointTasks {
       optimizer.zero_grad();
       report.forwards += counts.forwards;
       report.backwards += counts.backwards;
+      report.forward_samples += counts.forward_samples;
+      report.backward_samples += counts.backward_samples;
     } else {
       REWARD_TUNER_CHECK(!options_.pretraining.pictures, "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), and this one has none");
     }

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <concepts>
+#include <cstdint>
 
 #include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
@@ -11,11 +12,12 @@
 
 namespace reward_tuner {
 
-/// A regularizer with a loss of its own: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an undefined tensor; `alternates()` says whether it gets an
-/// optimizer step of its own after the reward's.
+/// A regularizer with a loss of its own: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an undefined tensor; `own_rows()` says of how many samples its network
+/// call is, `alternates()` whether it gets an optimizer step of its own after the reward's.
 template <class R, class Pipeline>
 concept HasOwnLoss = requires(const R regularizer, Pipeline& pipeline, Rng& rng) {
   { regularizer.own_loss(pipeline, rng) } -> std::same_as<Tensor>;
+  { regularizer.own_rows() } -> std::convertible_to<std::int64_t>;
   { regularizer.alternates() } -> std::convertible_to<bool>;
 };
 
@@ -35,6 +37,8 @@ bool accumulate_own_loss([[maybe_unused]] const Regularizer& regularizer, [[mayb
     if (!loss.defined()) return false;
     ++counts.forwards;
     ++counts.backwards;
+    counts.forward_samples += regularizer.own_rows();
+    counts.backward_samples += regularizer.own_rows();
     report.regularizer += loss.template item<double>();
     report.loss += loss.template item<double>();
     torch::autograd::backward({loss}, {});

@@ -37,10 +37,12 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   using Core::kSurrogate;
   using typename Core::Advantage;
   using typename Core::Objective;
+  using typename Core::Reward;
 
   /// One update, which trains what `optimizer` holds. With DirectGradient: rollout, reward, adjoint sweep, clipping, one optimizer step. With an objective that learns from
   /// samples: a round, that is `sample` and then `train`.
-  /// A non-finite reward or gradient skips the update and is counted; an exception of the reward leaves parameters and optimizer untouched.
+  /// A non-finite reward or gradient skips the update and is counted (a round ends there, its earlier optimizer steps stay made); an exception of the reward leaves parameters and
+  /// optimizer untouched.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
     if constexpr (kSamples) return train(pipeline, optimizer, sample(pipeline, prompts, rng), rng);
@@ -110,7 +112,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
         const RoundTrainingOptions options{.rows = rows_at_once(report.kept), .gradient_clip = options_.engine.gradient_clip};
         UpdateReport own;  // the regularizer's own loss, added up over the optimizer steps
         const auto joint = [&] {
-          if (!regularizer_alternates(regularizer_, pipeline)) accumulate_own_loss(regularizer_, pipeline, rng, counts, own);
+          if (!regularizer_alternates(regularizer_, configured)) accumulate_own_loss(regularizer_, configured, rng, counts, own);
         };
         if constexpr (kSurrogate == Surrogate::kLogProb) {
           const auto advantages = row_advantages(round, objective_, state_.tensors);
@@ -124,7 +126,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
         report.loss += own.loss / steps;
       }
       conclude(optimizer, report);
-      own_step(pipeline, optimizer, rng, counts, report);
+      own_step(configured, optimizer, rng, counts, report);
     } catch (...) {
       optimizer.zero_grad();
       throw;
@@ -135,6 +137,8 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   }
 
  private:
+  static constexpr int kPicturesOfGroupReward = 8;  // a group of one always scores the same, and teaches nothing
+
   using Core::add_counts, Core::bind_clip, Core::check_prompts, Core::conclude, Core::explore, Core::exploring, Core::own_step, Core::plain_scales, Core::plan_steps;
   using Core::advantage_, Core::branching_, Core::gradient_stop_, Core::objective_, Core::options_, Core::regularizer_, Core::reward_, Core::sampler_, Core::state_;
   using typename Core::Meter;
@@ -162,14 +166,14 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
         const std::int64_t size = std::min(micro, batch - start);
         direct.accumulate(configured, schedule, condition.narrow(start, size), guidance, noise.narrow(start, size), static_cast<double>(size) / static_cast<double>(batch), counts, report);
       }
-      if (!regularizer_alternates(regularizer_, pipeline) && report.skip_reason.empty()) accumulate_own_loss(regularizer_, pipeline, rng, counts, report);
+      if (!regularizer_alternates(regularizer_, configured) && report.skip_reason.empty()) accumulate_own_loss(regularizer_, configured, rng, counts, report);
       if (report.skip_reason.empty()) {
         report.gradient_norm = guarded_step(optimizer, options_.engine.gradient_clip);
         if (!std::isfinite(report.gradient_norm)) report.skip_reason = "the gradient of the parameters is not finite";
         else report.optimizer_steps = 1;
       }
       conclude(optimizer, report);
-      own_step(pipeline, optimizer, rng, counts, report);
+      own_step(configured, optimizer, rng, counts, report);
     } catch (...) {
       optimizer.zero_grad();
       throw;
@@ -179,12 +183,15 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     return report;
   }
 
+  /// As the options say; else one, or a group where the reward, the advantage or the objective compares the pictures of a prompt. Branches of a root are such a group already.
   std::int64_t samples_per_prompt() const {
     if (const int wanted = objective_.options().round.samples_per_prompt; wanted > 0) return wanted;
-    if constexpr (requires { objective_.default_group(); }) return objective_.default_group();
-    if constexpr (requires { Advantage::kDefaultGroup; })
-      if (branching_.branches() == 1) return Advantage::kDefaultGroup;  // branches of a root can be compared with one another
-    return 1;
+    if constexpr (requires { branching_.branches(); })
+      if (branching_.branches() > 1) return 1;
+    int group = Reward::kPerGroup ? kPicturesOfGroupReward : 1;
+    if constexpr (requires { objective_.default_group(); }) group = std::max(group, objective_.default_group());
+    if constexpr (requires { Advantage::kDefaultGroup; }) group = std::max(group, Advantage::kDefaultGroup);
+    return group;
   }
   std::int64_t rows_at_once(std::int64_t kept) const {
     if (const int rows = objective_.options().round.rows; rows > 0) return rows;

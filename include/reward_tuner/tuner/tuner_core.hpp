@@ -151,7 +151,7 @@ class TunerCore {
       ++state_.skipped;
       ++state_.skipped_in_a_row;
       REWARD_TUNER_CHECK(state_.skipped_in_a_row < options_.engine.max_skipped_in_a_row, "[RewardTuner] ", state_.skipped_in_a_row, " updates in a row were skipped because ",
-                         report.skip_reason, "; parameters are as before the first of them");
+                         report.skip_reason, kSamples ? "; optimizer steps that a round had made before stay made" : "; parameters are as before the first of them");
     } else {
       state_.skipped_in_a_row = 0;
     }

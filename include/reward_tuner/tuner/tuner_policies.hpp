@@ -71,6 +71,8 @@ struct TunerPolicies {
                 "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
   static_assert(kSurrogate != Surrogate::kDenoising || (count<AdvantageRole> == 0 && count<BranchingRole> == 0 && count<StepSelectionRole> == 0),
                 "[RewardTuner] RewardWeighted weighs pictures by their rewards: an AdvantagePolicy, a BranchingPolicy or a StepSelectionPolicy has no meaning with it");
+  static_assert(kSurrogate != Surrogate::kDenoising || !requires { requires Regularizer::kNeedsReference; },
+                "[RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned network's, has no meaning with it");
   static_assert(!wants_pairs<Objective> || count<BranchingRole> == 1, "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
 };
 
