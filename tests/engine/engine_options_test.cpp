@@ -140,8 +140,10 @@ TEST_CASE("activation checkpointing and chunks lower the peak, retained graphs r
   const auto peak = [&](int trained, EngineOptions engine) {
     return static_cast<double>(run<DRTune<ToyReward>>(model.path(), {.steps = {.num_trained = trained, .max_early_stop = 0}}, engine).report.peak_tensor_bytes);
   };
-  const double plain = peak(4, {}), chunks = peak(4, {.decode_batch = 1}), small = peak(4, {.decode_batch = 1, .activation_checkpointing = true}), kept = peak(4, {.memory = Memory::retain});
-  MESSAGE("peak in chunks ", chunks / plain, ", checkpointed as well ", small / plain, ", retained ", kept / plain);
+  const double plain = peak(4, {}), chunks = peak(4, {.decode_batch = 1}), small = peak(4, {.decode_batch = 1, .activation_checkpointing = true}), kept = peak(4, {.memory = Memory::retain}),
+               least = peak(4, {.micro_batch = 1, .decode_batch = 1, .activation_checkpointing = true});
+  MESSAGE("peak in chunks ", chunks / plain, ", checkpointed as well ", small / plain, ", in micro-batches of one as well ", least / plain, ", retained ", kept / plain);
+  CHECK(least < small);
   CHECK(small < chunks);
   CHECK(chunks <= plain);
   CHECK(kept > 1.5 * plain);

@@ -18,13 +18,14 @@
 #include <reward_tuner/step_selection/random_steps.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>
+#include <tests/reference/target_reward.hpp>
 
 namespace methods_test {
 namespace {
 
 using namespace reward_tuner;
 
-/// -(image - 0.8)^2, whose best mean latent is 1.2; `shuffle` gives every sample of every batch a random sign instead.
+/// The target's values; `shuffle` gives every sample of every batch a random sign instead.
 struct TargetReward {
   using Role = RewardRole;
   static constexpr bool kDifferentiable = true;
@@ -33,23 +34,11 @@ struct TargetReward {
   Rng* shuffle = nullptr;
 
   RewardResult score(const RewardInput& input) const {
-    const Tensor values = -(input.images - 0.8).square().mean({1, 2, 3});  // [B]
+    const Tensor values = reference::target_values(input.images);  // [B]
     if (!shuffle) return {values};
     return {values * (2.0 * (shuffle->uniform(values.sizes(), values.options().requires_grad(false)) > 0.5).to(values.scalar_type()) - 1.0)};
   }
 };
-
-/// The true reward on fixed evaluation noise.
-double evaluate(reference::GaussianPipeline& pipeline) {
-  std::vector<std::uint64_t> seeds(16);
-  for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = 1000 + i;
-  SampleNoise noise(seeds);
-  NetworkCounts counts;
-  const auto schedule = Ddim({.num_steps = 10}).schedule(pipeline.noise_schedule());
-  const auto out = rollout(pipeline, schedule, sampling_plan(10), pipeline.encode(std::vector<std::string>(16, "x")), std::vector<double>(10, 1.0), noise, counts);
-  const torch::NoGradGuard no_grad;
-  return TargetReward().score({.images = pipeline.decode(out.clean), .prompts = {}}).values.mean().item<double>();
-}
 
 /// How much of the reward's distance to 0 thirty updates close: 1 is all of it.
 template <class Tuner>
@@ -62,9 +51,9 @@ double gain(std::uint64_t seed, PredictionType prediction, typename Tuner::Optio
   options.sampler.num_steps = 10;
   options.sampler.guidance = 1.0;
   Tuner tuner(reward, options);
-  const double before = evaluate(pipeline);
+  const double before = reference::mean_target_value(pipeline);
   for (int i = 0; i < 30; ++i) tuner.update(pipeline, optimizer, std::vector<std::string>(8, "x"), rng);
-  return 1 - evaluate(pipeline) / before;
+  return 1 - reference::mean_target_value(pipeline) / before;
 }
 
 template <class Tuner>

@@ -21,13 +21,14 @@
 #include <reward_tuner/samplers/ddpm.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>
+#include <tests/reference/target_reward.hpp>
 
 namespace sampled_methods_test {
 namespace {
 
 using namespace reward_tuner;
 
-/// -(image - 0.8)^2 as a black box, whose best mean latent is 1.2; `shuffle` deals the values of a round to its pictures at random. (Random signs would be no control: all rewards are below 0, so
+/// The target's values from a black box; `shuffle` deals the values of a round to its pictures at random. (Random signs would be no control: all rewards are below 0, so
 /// the best picture of a round would be a bad one.)
 struct TargetReward {
   using Role = RewardRole;
@@ -37,23 +38,11 @@ struct TargetReward {
   Rng* shuffle = nullptr;
 
   RewardResult score(const RewardInput& input) const {
-    const Tensor values = -(input.images - 0.8).square().mean({1, 2, 3});  // [B]
+    const Tensor values = reference::target_values(input.images);  // [B]
     if (!shuffle) return {values};
     return {values.index_select(0, shuffle->permutation(values.size(0)))};
   }
 };
-
-/// The true reward on fixed evaluation noise.
-double evaluate(reference::GaussianPipeline& pipeline) {
-  std::vector<std::uint64_t> seeds(16);
-  for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = 1000 + i;
-  SampleNoise noise(seeds);
-  NetworkCounts counts;
-  const auto schedule = Ddim({.num_steps = 10}).schedule(pipeline.noise_schedule());
-  const auto out = rollout(pipeline, schedule, sampling_plan(10), pipeline.encode(std::vector<std::string>(16, "x")), std::vector<double>(10, 1.0), noise, counts);
-  const torch::NoGradGuard no_grad;
-  return TargetReward().score({.images = pipeline.decode(out.clean), .prompts = {}}).values.mean().item<double>();
-}
 
 constexpr int kUpdates = 40;
 
@@ -75,9 +64,9 @@ double gain(std::uint64_t seed, const Run& run, typename Tuner::Options options,
   options.sampler.num_steps = 10;
   options.sampler.guidance = 1.0;
   Tuner tuner(reward, options);
-  const double before = evaluate(pipeline);
+  const double before = reference::mean_target_value(pipeline);
   for (int i = 0; i < kUpdates; ++i) tuner.update(pipeline, optimizer, std::vector<std::string>(static_cast<std::size_t>(run.prompts), "x"), rng);
-  return 1 - evaluate(pipeline) / before;
+  return 1 - reference::mean_target_value(pipeline) / before;
 }
 
 template <class Tuner>

@@ -1,0 +1,31 @@
+// The reward that learning tests raise on the Gaussian pipeline, and its value on fixed noise.
+#pragma once
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/engine/rollout.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
+
+#include <tests/reference/gaussian_pipeline.hpp>
+
+namespace reward_tuner::reference {
+
+/// -(image - 0.8)^2, whose best mean latent is 1.2.  images [B,3,H,W] -> [B]
+inline Tensor target_values(const Tensor& images) { return -(images - 0.8).square().mean({1, 2, 3}); }
+
+/// Their mean over sixteen pictures of fixed seeds.
+inline double mean_target_value(GaussianPipeline& pipeline) {
+  std::vector<std::uint64_t> seeds(16);
+  for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = 1000 + i;
+  SampleNoise noise(seeds);
+  NetworkCounts counts;
+  const auto schedule = Ddim({.num_steps = 10}).schedule(pipeline.noise_schedule());
+  const auto out = rollout(pipeline, schedule, sampling_plan(10), pipeline.encode(std::vector<std::string>(16, "x")), std::vector<double>(10, 1.0), noise, counts);
+  const torch::NoGradGuard no_grad;
+  return target_values(pipeline.decode(out.clean)).mean().item<double>();
+}
+
+}  // namespace reward_tuner::reference
