@@ -35,6 +35,12 @@ for objective in ddpo pg dpok dpo; do
 done
 resumes raft "${common[@]}" --method raft --samples-per-prompt 2
 resumes reward-weighted "${common[@]}" --method reward-weighted --weighting exponential --temperature 0.1 --noisings 2
+# its pictures are the untuned model's, however far training has come
+for rate in 1e-12 1e-2; do
+  "$rt_tune" tune "${common[@]}" --method reward-weighted --updates 2 --learning-rate "$rate" --out "$work/frozen-$rate" >/dev/null || fail "reward-weighted with learning rate $rate"
+  grep -o '"reward":[^,]*' "$work/frozen-$rate/metrics.jsonl" >"$work/rewards-$rate"
+done
+[ "$(wc -l <"$work/rewards-1e-2")" = 2 ] && cmp -s "$work"/rewards-1e-12 "$work"/rewards-1e-2 || fail "reward-weighted sampled a tuned model: $(paste "$work"/rewards-*)"
 resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-updates 2 --explore-share 0.5 --ratio-target plain
 resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt --planned-updates 2
 resumes parity "${common[@]}" --method ddpo --reward parity --advantage per-batch --eval-seeds 2 # beside brightness: these captions name their colour, parity alone is the same for all
