@@ -59,7 +59,7 @@ rt::EngineOptions engine_options(const Settings& s) {
 /// What was run, as JSON: of a dump its own settings.
 nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
   const auto o = engine_options(s);
-  const auto name = [](const std::optional<at::ScalarType>& type, const char* none) { return type ? std::string(c10::toString(*type)) : std::string(none); };
+  const auto name = [](const std::optional<at::ScalarType>& type, const char* none) { return !type ? none : *type == at::kHalf ? "float16" : "bfloat16"; };
   nlohmann::json out = {{"best", s.best}, {"memory", o.memory == rt::Memory::retain ? "retain" : "replay"}, {"rollout_dtype", name(o.rollout_dtype, "same")}, {"autocast", name(o.autocast, "off")},
                         {"decode_batch", o.decode_batch}, {"replay_batch", o.replay_batch}, {"activation_checkpointing", o.activation_checkpointing}, {"merge_adapters", o.merge_adapters}, {"threads", s.threads}};
   if (dump.is_null()) out.update({{"method", s.method}, {"steps", s.steps}, {"trained_steps", s.trained}, {"batch", s.batch}, {"guidance", s.guidance}, {"rank", s.rank}});
