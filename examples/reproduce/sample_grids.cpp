@@ -2,6 +2,9 @@
 #include "sample_grids.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <sstream>
+#include <string>
 
 #include <reward_tuner/backend/lora.hpp>
 #include <reward_tuner/io/image_grid.hpp>
@@ -25,6 +28,13 @@ rt::Tensor draw(const Study& study, const std::filesystem::path& lora, const rt:
   return rt::evaluate(pipeline, rt::Ddim(options), pairs, {}, {.batch = static_cast<int>(pairs.size())})->images;
 }
 
+int longest_word(const std::string& text) {
+  std::size_t longest = 0;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) longest = std::max(longest, word.size());
+  return static_cast<int>(longest);
+}
+
 }  // namespace
 
 bool write_sample_grid(const Study& study, const std::vector<GridRow>& cells, int steps, double eta, const std::filesystem::path& file) {
@@ -38,6 +48,7 @@ bool write_sample_grid(const Study& study, const std::vector<GridRow>& cells, in
     if (!std::filesystem::exists(folder / "report.json") || !std::filesystem::exists(folder / "lora")) continue;
     rows.push_back(draw(study, folder / "lora", sampler, pairs));
     options.row_labels.push_back(title);
+    options.row_label_characters = std::max(options.row_label_characters, longest_word(title));  // no word is cut
   }
   if (rows.empty()) return false;
   rows.insert(rows.begin(), draw(study, {}, sampler, pairs));
