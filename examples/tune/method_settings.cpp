@@ -5,6 +5,7 @@
 #include <optional>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/round_options.hpp>
 
 namespace rt_tune {
 
@@ -154,9 +155,8 @@ void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers
     REWARD_TUNER_CHECK(*s.branches == 1, "[rt-tune] --reward parity gives all branches of a picture one reward, so that none is best: choose --branches 1, or --leave-one-out");
   }
   if (s.samples_per_prompt == 0 && m.knows("sampled")) {
-    constexpr int kGroup = 8;  // as PerGroup and RewardWeighted have it
     const bool compares = per_group || s.weighting == "best" || s.advantage == "per-group";
-    s.samples_per_prompt = compares && s.branches.value_or(1) == 1 ? kGroup : 1;  // branches of a picture are a group already
+    s.samples_per_prompt = compares && s.branches.value_or(1) == 1 ? rt::kComparedPictures : 1;  // branches of a picture are a group already
   }
 }
 

@@ -157,7 +157,7 @@ TEST_CASE("options that contradict one another or that the pipeline cannot follo
   refused({.memory = Memory::retain, .replay_batch = 2}, "engine.replay_batch 2 has no meaning with Memory::retain");
   refused({.decode_batch = -1}, "engine.decode_batch must be >= 0");
   refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype wanted bfloat16 or half, found Double");
-  refused({.autocast = at::kFloat}, "engine.autocast wanted bfloat16, whose range is that of float32 (in half the gradient of a pixel of a large picture is 0), found Float");
+  refused({.autocast = at::kFloat}, "engine.autocast wanted bfloat16 (half rounds small gradients to 0, and nothing here scales them), found Float");
   refused({.autocast = at::kHalf}, "engine.autocast wanted bfloat16");
   refused({.rollout_dtype = at::kHalf, .autocast = at::kBFloat16}, "wanted one type if both are set, found Half and BFloat16");
   refused({.merge_adapters = false, .rollout_dtype = at::kBFloat16}, "engine.merge_adapters = false has no meaning with engine.rollout_dtype");

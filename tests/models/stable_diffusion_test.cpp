@@ -1,6 +1,7 @@
 // The pipeline on the shipped model: loading, what the engine asks, the reference network, saving, and errors.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>

@@ -136,6 +136,10 @@ TEST_CASE("PretrainingLoss counts its samples and runs under autocast like every
       ++(at::autocast::is_autocast_enabled(at::kCPU) ? cast : plain);
       return CaptionedToy::predict(latents, timesteps, conditioning);
     }
+    Tensor encode_images(const Tensor& images) {
+      ++(at::autocast::is_autocast_enabled(at::kCPU) ? cast : plain);
+      return CaptionedToy::encode_images(images);
+    }
   };
   for (const auto mode : {PretrainingMode::kJoint, PretrainingMode::kAlternating})
     for (const bool autocast : {false, true}) {

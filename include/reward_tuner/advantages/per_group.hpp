@@ -8,6 +8,7 @@
 
 #include <reward_tuner/advantages/moments.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/round_options.hpp>
 
 namespace reward_tuner {
 
@@ -31,7 +32,7 @@ class PerGroup {
   using Role = AdvantageRole;
   using Options = PerGroupOptions;
   static constexpr std::string_view kName = "per_group";
-  static constexpr int kDefaultGroup = 8;  ///< pictures of each prompt if RoundOptions::samples_per_prompt is 0
+  static constexpr int kDefaultGroup = kComparedPictures;  ///< pictures of each prompt if RoundOptions::samples_per_prompt is 0
 
   explicit PerGroup(PerGroupOptions options = {}) : options_(options) { detail::check_scaling("PerGroup", options_.epsilon, options_.clamp); }
   const PerGroupOptions& options() const { return options_; }

@@ -18,8 +18,11 @@ enum class RatioTarget {
   kPlain,     ///< the unexplored ones, for old (evaluated once more after sampling) and new alike
 };
 
+/// Pictures of each prompt where a reward, an advantage or an objective compares them and nobody says how many: a group of one teaches nothing.
+inline constexpr int kComparedPictures = 8;
+
 struct RoundOptions {
-  int samples_per_prompt = 0;                             ///< pictures of each prompt; 0: one, or 8 where reward, advantage or objective compare them (not with branches)
+  int samples_per_prompt = 0;                             ///< pictures of each prompt; 0: one, or kComparedPictures where they are compared (not with branches)
   int epochs = 1;                                         ///< passes over the round's kept pictures (DDPO's code: 1)
   int updates_per_epoch = 1;                              ///< optimizer steps a pass, each on an equal share of the pictures
   bool step_per_timestep = false;                         ///< one optimizer step for each trained timestep over all pictures instead (large-scale RL paper, Alg. 1)

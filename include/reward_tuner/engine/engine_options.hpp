@@ -36,7 +36,7 @@ inline void check_options(const EngineOptions& o) {
   REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), found ", o.decode_batch);
   const auto bfloat16 = [](const std::optional<c10::ScalarType>& t) { return !t || *t == c10::ScalarType::BFloat16; };
   REWARD_TUNER_CHECK(bfloat16(o.rollout_dtype) || *o.rollout_dtype == c10::ScalarType::Half, "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ", c10::toString(*o.rollout_dtype));
-  REWARD_TUNER_CHECK(bfloat16(o.autocast), "[RewardTuner] engine.autocast wanted bfloat16, whose range is that of float32 (in half the gradient of a pixel of a large picture is 0), found ",
+  REWARD_TUNER_CHECK(bfloat16(o.autocast), "[RewardTuner] engine.autocast wanted bfloat16 (half rounds small gradients to 0, and nothing here scales them), found ",
                      c10::toString(*o.autocast));
   REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast || *o.rollout_dtype == *o.autocast, "[RewardTuner] engine.rollout_dtype and engine.autocast wanted one type if both are set, found ",
                      c10::toString(*o.rollout_dtype), " and ", c10::toString(*o.autocast));

@@ -46,7 +46,7 @@ class RewardWeighted {
     check_options(options_.round);
   }
   const RewardWeightedOptions& options() const { return options_; }
-  int default_group() const { return options_.weighting == RewardWeighting::kBest ? 8 : 1; }
+  int default_group() const { return options_.weighting == RewardWeighting::kBest ? kComparedPictures : 1; }
 
   /// One weight >= 0 a picture. Equal rewards weigh alike: 1 with kExponential and kMinMax; kBest keeps the first.
   std::vector<double> weights(const std::vector<double>& rewards, const std::vector<std::int64_t>& groups) const {

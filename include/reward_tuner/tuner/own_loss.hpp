@@ -12,14 +12,25 @@
 
 namespace reward_tuner {
 
+namespace detail {
+
+/// What must stand beside an own_loss; without it the loss would be left out unsaid.
+template <class R>
+constexpr bool whole_own_loss() {
+  constexpr bool kWhole = requires(const R regularizer) {
+    { regularizer.own_rows() } -> std::convertible_to<std::int64_t>;
+    { regularizer.alternates() } -> std::convertible_to<bool>;
+  };
+  static_assert(kWhole, "[RegularizerPolicy] missing beside own_loss: std::int64_t own_rows() const and bool alternates() const");
+  return kWhole;
+}
+
+}  // namespace detail
+
 /// A regularizer with a loss of its own: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an undefined tensor; `own_rows()` says of how many samples its network
 /// call is, `alternates()` whether it gets an optimizer step of its own after the reward's.
 template <class R, class Pipeline>
-concept HasOwnLoss = requires(const R regularizer, Pipeline& pipeline, Rng& rng) {
-  { regularizer.own_loss(pipeline, rng) } -> std::same_as<Tensor>;
-  { regularizer.own_rows() } -> std::convertible_to<std::int64_t>;
-  { regularizer.alternates() } -> std::convertible_to<bool>;
-};
+concept HasOwnLoss = requires(const R regularizer, Pipeline& pipeline, Rng& rng) { regularizer.own_loss(pipeline, rng); } && detail::whole_own_loss<R>();
 
 template <class Regularizer, DiffusionPipeline Pipeline>
 bool regularizer_alternates([[maybe_unused]] const Regularizer& regularizer, const Pipeline&) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/engine/configured_pipeline.hpp>
 #include <reward_tuner/engine/reward_values.hpp>
 #include <reward_tuner/tuner/direct_update.hpp>
@@ -137,8 +138,6 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   }
 
  private:
-  static constexpr int kPicturesOfGroupReward = 8;  // a group of one always scores the same, and teaches nothing
-
   using Core::add_counts, Core::bind_clip, Core::check_prompts, Core::conclude, Core::explore, Core::exploring, Core::own_step, Core::plain_scales, Core::plan_steps;
   using Core::advantage_, Core::branching_, Core::gradient_stop_, Core::objective_, Core::options_, Core::regularizer_, Core::reward_, Core::sampler_, Core::state_;
   using typename Core::Meter;
@@ -188,7 +187,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     if (const int wanted = objective_.options().round.samples_per_prompt; wanted > 0) return wanted;
     if constexpr (requires { branching_.branches(); })
       if (branching_.branches() > 1) return 1;
-    int group = Reward::kPerGroup ? kPicturesOfGroupReward : 1;
+    int group = Reward::kPerGroup ? kComparedPictures : 1;
     if constexpr (requires { objective_.default_group(); }) group = std::max(group, objective_.default_group());
     if constexpr (requires { Advantage::kDefaultGroup; }) group = std::max(group, Advantage::kDefaultGroup);
     return group;
