@@ -1,4 +1,5 @@
-// The blocks of an update one by one: the network, the decoder, each reward, the optimizer, and the operators for frozen weights against LibTorch's own.
+// The blocks of an update one by one: the network, the decoder, each reward, the optimizer, and the operators for
+// frozen weights against LibTorch's own.
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -32,26 +33,30 @@ std::shared_ptr<Inputs> make_inputs(const Settings& s, Model& model) {
   const auto in = std::make_shared<Inputs>();
   rt::Rng rng(3);
   const auto condition = model.pipeline.encode(prompts(s.batch));
-  in->latents = rng.normal(model.pipeline.latent_shape(s.batch));                                    // [B,C,h,w]
-  in->both = at::cat({in->latents, in->latents});                                                    // [2B,C,h,w]
-  in->times = at::full({2 * s.batch}, 501, at::kLong);                                               // [2B]
-  in->embeddings = at::cat({condition.negative.embeddings, condition.positive.embeddings});          // [2B,L,D]
-  in->cotangent = rng.normal(in->both.sizes());                                                      // [2B,C,h,w]
+  in->latents = rng.normal(model.pipeline.latent_shape(s.batch));                            // [B,C,h,w]
+  in->both = at::cat({in->latents, in->latents});                                            // [2B,C,h,w]
+  in->times = at::full({2 * s.batch}, 501, at::kLong);                                       // [2B]
+  in->embeddings = at::cat({condition.negative.embeddings, condition.positive.embeddings});  // [2B,L,D]
+  in->cotangent = rng.normal(in->both.sizes());                                              // [2B,C,h,w]
   const torch::NoGradGuard no_grad;
-  in->images = model.pipeline.decode(in->latents);                                                   // [B,3,H,W]
+  in->images = model.pipeline.decode(in->latents);  // [B,3,H,W]
   return in;
 }
 
 void add_network(const Settings& s, const std::shared_ptr<Model>& model, const std::shared_ptr<Inputs>& in) {
-  const auto call = [model, in](const Tensor& x) { return model->pipeline.unet().forward(x, in->times, in->embeddings); };
+  const auto call = [model, in](const Tensor& x) {
+    return model->pipeline.unet().forward(x, in->times, in->embeddings);
+  };
   const auto forward = [=] {
     const torch::NoGradGuard no_grad;
     call(in->both);
   };
-  add_block(s, "unet/forward/adapters_merged", forward, [model] { return std::make_unique<rt::AdapterScope>(model->pipeline.unet(), rt::AdapterMode::kMerged); });
+  add_block(s, "unet/forward/adapters_merged", forward,
+            [model] { return std::make_unique<rt::AdapterScope>(model->pipeline.unet(), rt::AdapterMode::kMerged); });
   add_block(s, "unet/forward/adapters_apart", forward);
   add_block(s, "unet/forward_backward/to_lora", [=] { torch::autograd::backward({call(in->both)}, {in->cotangent}); });
-  add_block(s, "unet/forward_backward/to_lora_and_input", [=] { torch::autograd::backward({call(in->both.detach().requires_grad_())}, {in->cotangent}); });
+  add_block(s, "unet/forward_backward/to_lora_and_input",
+            [=] { torch::autograd::backward({call(in->both.detach().requires_grad_())}, {in->cotangent}); });
   add_block(s, "text/encode", [=] { model->pipeline.encode(prompts(s.batch)); });
   add_block(s, "decoder/forward", [=] {
     const torch::NoGradGuard no_grad;
@@ -62,15 +67,20 @@ void add_network(const Settings& s, const std::shared_ptr<Model>& model, const s
     torch::autograd::grad({rt::literal_symmetry_error(model->pipeline.decode(leaf)).sum()}, {leaf});
   });
   add_block(s, "optimizer/step", [=] {
-    if (!model->lora.parameters().front().grad().defined()) torch::autograd::backward({call(in->both)}, {in->cotangent});
+    if (!model->lora.parameters().front().grad().defined())
+      torch::autograd::backward({call(in->both)}, {in->cotangent});
     model->optimizer().step();
   });
 }
 
 template <class Reward>
-void add_reward(const Settings& s, const std::shared_ptr<Inputs>& in, const Reward& reward, const std::string& suffix = "") {
+void add_reward(const Settings& s, const std::shared_ptr<Inputs>& in, const Reward& reward,
+                const std::string& suffix = "") {
   const std::string name = "reward/" + std::string(Reward::kName) + suffix;
-  const auto input = [in, &s](const Tensor& images) { return rt::RewardInput{images, prompts(s.batch), {}, {}, std::vector<std::uint64_t>(static_cast<std::size_t>(s.batch), 5)}; };
+  const auto input = [in, &s](const Tensor& images) {
+    return rt::RewardInput{
+        images, prompts(s.batch), {}, {}, std::vector<std::uint64_t>(static_cast<std::size_t>(s.batch), 5)};
+  };
   if constexpr (Reward::kDifferentiable) {
     add_block(s, name + "/score_backward", [=] {
       const Tensor leaf = in->images.detach().requires_grad_();
@@ -98,7 +108,8 @@ void add_rewards(const Settings& s, const std::shared_ptr<Model>& model, const s
 }
 
 /// One operator of a frozen layer, ours and LibTorch's: without gradient, and back to its input.
-void add_operator(const Settings& s, const std::string& kind, const std::string& function, const std::string& size, const Tensor& x, const Tensor& cotangent, const std::function<Tensor(const Tensor&)>& f) {
+void add_operator(const Settings& s, const std::string& kind, const std::string& function, const std::string& size,
+                  const Tensor& x, const Tensor& cotangent, const std::function<Tensor(const Tensor&)>& f) {
   add_block(s, kind + "/forward/" + function + size, [=] {
     const torch::NoGradGuard no_grad;
     f(x);
@@ -111,34 +122,46 @@ void add_operator(const Settings& s, const std::string& kind, const std::string&
 
 void add_linear(const Settings& s, std::int64_t batch, std::int64_t length, std::int64_t in, std::int64_t out) {
   rt::Rng rng(4);
-  const Tensor x = rng.normal({batch, length, in}), w = rng.normal({out, in}), b = rng.normal({out}), g = rng.normal({batch, length, out});
-  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(length) + "x" + std::to_string(in) + "_to_" + std::to_string(out);
-  add_operator(s, "linear", "apply_linear", size, x, g, [=](const Tensor& input) { return rt::apply_linear(input, w, b); });
+  const Tensor x = rng.normal({batch, length, in}), w = rng.normal({out, in}), b = rng.normal({out}),
+               g = rng.normal({batch, length, out});
+  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(length) + "x" + std::to_string(in) +
+                           "_to_" + std::to_string(out);
+  add_operator(s, "linear", "apply_linear", size, x, g,
+               [=](const Tensor& input) { return rt::apply_linear(input, w, b); });
   add_operator(s, "linear", "at_linear", size, x, g, [=](const Tensor& input) { return at::linear(input, w, b); });
 }
 
 void add_convolution(const Settings& s, std::int64_t batch, std::int64_t side, std::int64_t in, std::int64_t out) {
   rt::Rng rng(5);
-  const Tensor x = rng.normal({batch, in, side, side}), w = rng.normal({out, in, 3, 3}), b = rng.normal({out}), g = rng.normal({batch, out, side, side});
-  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(in) + "x" + std::to_string(side) + "x" + std::to_string(side) + "_to_" + std::to_string(out);
-  add_operator(s, "convolution", "apply_conv2d", size, x, g, [=](const Tensor& input) { return rt::apply_conv2d(input, w, b, 1, 1); });
-  add_operator(s, "convolution", "at_conv2d", size, x, g, [=](const Tensor& input) { return at::conv2d(input, w, b, 1, 1); });
+  const Tensor x = rng.normal({batch, in, side, side}), w = rng.normal({out, in, 3, 3}), b = rng.normal({out}),
+               g = rng.normal({batch, out, side, side});
+  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(in) + "x" + std::to_string(side) + "x" +
+                           std::to_string(side) + "_to_" + std::to_string(out);
+  add_operator(s, "convolution", "apply_conv2d", size, x, g,
+               [=](const Tensor& input) { return rt::apply_conv2d(input, w, b, 1, 1); });
+  add_operator(s, "convolution", "at_conv2d", size, x, g,
+               [=](const Tensor& input) { return at::conv2d(input, w, b, 1, 1); });
 }
 
 void add_upsampled(const Settings& s, std::int64_t batch, std::int64_t side, std::int64_t width) {
   rt::Rng rng(6);
-  const Tensor x = rng.normal({batch, width, side, side}), w = rng.normal({width, width, 3, 3}), b = rng.normal({width}), g = rng.normal({batch, width, 2 * side, 2 * side});
-  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(width) + "x" + std::to_string(side) + "x" + std::to_string(side);
-  add_operator(s, "upsampled", "upsampled_conv2d", size, x, g, [=](const Tensor& input) { return rt::upsampled_conv2d(input, w, b); });
-  add_operator(s, "upsampled", "two_steps", size, x, g,
-               [=](const Tensor& input) { return rt::apply_conv2d(at::upsample_nearest2d(input, at::IntArrayRef{2 * side, 2 * side}), w, b, 1, 1); });
+  const Tensor x = rng.normal({batch, width, side, side}), w = rng.normal({width, width, 3, 3}),
+               b = rng.normal({width}), g = rng.normal({batch, width, 2 * side, 2 * side});
+  const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(width) + "x" + std::to_string(side) +
+                           "x" + std::to_string(side);
+  add_operator(s, "upsampled", "upsampled_conv2d", size, x, g,
+               [=](const Tensor& input) { return rt::upsampled_conv2d(input, w, b); });
+  add_operator(s, "upsampled", "two_steps", size, x, g, [=](const Tensor& input) {
+    return rt::apply_conv2d(at::upsample_nearest2d(input, at::IntArrayRef{2 * side, 2 * side}), w, b, 1, 1);
+  });
 }
 
 /// With gradients of the adapter as well.
 void add_adapted(const Settings& s, std::int64_t batch, std::int64_t length, std::int64_t width) {
   rt::Rng rng(7);
   const auto trained = [&](std::vector<std::int64_t> shape) { return rng.normal(shape).requires_grad_(); };
-  const Tensor x = rng.normal({batch, length, width}), w = rng.normal({width, width}), down = trained({4, width}), up = trained({width, 4}), g = rng.normal({batch, length, width});
+  const Tensor x = rng.normal({batch, length, width}), w = rng.normal({width, width}), down = trained({4, width}),
+               up = trained({width, 4}), g = rng.normal({batch, length, width});
   const std::string size = "/" + std::to_string(batch) + "x" + std::to_string(length) + "x" + std::to_string(width);
   const auto add = [&](const std::string& function, const std::function<Tensor(const Tensor&)>& f) {
     add_block(s, "adapted/forward_backward/" + function + size, [=] {
@@ -147,23 +170,29 @@ void add_adapted(const Settings& s, std::int64_t batch, std::int64_t length, std
     });
   };
   add("adapted_linear", [=](const Tensor& input) { return rt::adapted_linear(input, w, std::nullopt, down, up, 0.5); });
-  add("composition", [=](const Tensor& input) { return rt::apply_linear(input, w) + at::linear(at::linear(input, down), 0.5 * up); });
+  add("composition",
+      [=](const Tensor& input) { return rt::apply_linear(input, w) + at::linear(at::linear(input, down), 0.5 * up); });
 }
 
 /// Back to queries, keys and values.
-void add_attention(const Settings& s, std::int64_t batch, std::int64_t length, std::int64_t head_width, at::ScalarType type) {
+void add_attention(const Settings& s, std::int64_t batch, std::int64_t length, std::int64_t head_width,
+                   at::ScalarType type) {
   rt::Rng rng(8);
   const auto heads = [&] { return rng.normal({batch, length, 4, head_width}).to(type).transpose(1, 2); };
   const Tensor q = heads(), k = heads(), v = heads(), g = heads();
-  const std::string size = "/" + std::to_string(batch) + "x4x" + std::to_string(length) + "x" + std::to_string(head_width) + "/" + (type == at::kFloat ? "float32" : "bfloat16");
-  const auto add = [&](const std::string& function, const std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)>& f) {
+  const std::string size = "/" + std::to_string(batch) + "x4x" + std::to_string(length) + "x" +
+                           std::to_string(head_width) + "/" + (type == at::kFloat ? "float32" : "bfloat16");
+  const auto add = [&](const std::string& function,
+                       const std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)>& f) {
     add_block(s, "attention/forward_backward/" + function + size, [=] {
       const Tensor a = q.detach().requires_grad_(), b = k.detach().requires_grad_(), c = v.detach().requires_grad_();
       torch::autograd::grad({f(a, b, c)}, {a, b, c}, {g});
     });
   };
-  add("dot_product_attention", [](const Tensor& a, const Tensor& b, const Tensor& c) { return rt::dot_product_attention(a, b, c); });
-  add("at_sdpa", [](const Tensor& a, const Tensor& b, const Tensor& c) { return at::scaled_dot_product_attention(a, b, c); });
+  add("dot_product_attention",
+      [](const Tensor& a, const Tensor& b, const Tensor& c) { return rt::dot_product_attention(a, b, c); });
+  add("at_sdpa",
+      [](const Tensor& a, const Tensor& b, const Tensor& c) { return at::scaled_dot_product_attention(a, b, c); });
 }
 
 /// At the sizes of the tiny model's layers, and of the widest sequences of Stable Diffusion 1.5.

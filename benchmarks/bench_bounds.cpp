@@ -1,6 +1,7 @@
-// The bounds this library promises to keep, as ratios within one run: the tuner against a hand-written loop, an update against the sum of its blocks, and peak bytes over K, T and decode chunks.
-// Everything is measured in turn, round by round, in process CPU seconds; a ratio is formed in every round and its median is held against the bound. Exit status 0 whatever the times are,
-// 2 when the tuner and the hand-written loop do not compute the same gradient.
+// The bounds this library promises to keep, as ratios within one run: the tuner against a hand-written loop, an update
+// against the sum of its blocks, and peak bytes over K, T and decode chunks. Everything is measured in turn, round by
+// round, in process CPU seconds; a ratio is formed in every round and its median is held against the bound. Exit status
+// 0 whatever the times are, 2 when the tuner and the hand-written loop do not compute the same gradient.
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -93,7 +94,9 @@ rt::DRTune<Symmetry> drtune(const BoundSettings& s, rt::Memory memory) {
   options.steps.max_early_stop = 0;
   return rt::DRTune<Symmetry>(symmetry(), options);
 }
-rt::DRaFT<Symmetry> draft(const BoundSettings& s, rt::Memory memory) { return rt::DRaFT<Symmetry>(symmetry(), tuner_options<rt::DRaFT<Symmetry>>(s, memory)); }
+rt::DRaFT<Symmetry> draft(const BoundSettings& s, rt::Memory memory) {
+  return rt::DRaFT<Symmetry>(symmetry(), tuner_options<rt::DRaFT<Symmetry>>(s, memory));
+}
 
 template <class Tuner>
 std::function<void()> tuned(const BoundSettings& s, Model& model, Tuner tuner) {
@@ -128,7 +131,9 @@ class Parts {
     const torch::NoGradGuard no_grad;
     guided(x_);
   }
-  void forward_backward(bool with_input) const { torch::autograd::backward({guided(x_.detach().requires_grad_(with_input))}, {cotangent_}); }
+  void forward_backward(bool with_input) const {
+    torch::autograd::backward({guided(x_.detach().requires_grad_(with_input))}, {cotangent_});
+  }
   void decode_reward() const {
     const Tensor leaf = x_.detach().requires_grad_();
     torch::autograd::grad({rt::literal_symmetry_error(model_.pipeline.decode(leaf)).sum()}, {leaf});
@@ -139,7 +144,9 @@ class Parts {
 
  private:
   Tensor guided(const Tensor& x) const {
-    const Tensor both = model_.pipeline.unet().forward(at::cat({x, x}), at::full({2 * x.size(0)}, 501, at::kLong), embeddings_);  // [2B,C,h,w]
+    // [2B,C,h,w]
+    const Tensor both =
+        model_.pipeline.unet().forward(at::cat({x, x}), at::full({2 * x.size(0)}, 501, at::kLong), embeddings_);
     const auto halves = both.chunk(2);
     return halves[0] + s_.guidance * (halves[1] - halves[0]);
   }
@@ -158,7 +165,8 @@ struct Comparison {
 std::vector<Comparison> comparisons(const BoundSettings& s, Model& model) {
   std::vector<Comparison> out;
   const auto add = [&](const std::string& name, std::function<void()> tuner, bool last_steps, bool checkpoint) {
-    const auto hand = std::make_shared<HandWritten>(model.pipeline, model.lora.parameters(), loop_settings(s, last_steps, checkpoint));
+    const auto hand = std::make_shared<HandWritten>(model.pipeline, model.lora.parameters(),
+                                                    loop_settings(s, last_steps, checkpoint));
     out.push_back({name, std::move(tuner),
                    [hand, batch = s.batch] {
                      rt::Rng rng(0);
@@ -197,10 +205,12 @@ void time_rows(const BoundSettings& s, Model& model, std::vector<Row>& rows, jso
   std::vector<Block> blocks;
   for (const Comparison& c : compared) {
     blocks.push_back({c.name + ": tuner", 1, [&model] { model.restart(); }, c.tuner});
-    blocks.push_back({c.name + ": hand-written", 1, [&model, hand = c.hand] {
+    blocks.push_back({c.name + ": hand-written", 1,
+                      [&model, hand = c.hand] {
                         model.restart();
                         hand->forget();
-                      }, c.loop});
+                      },
+                      c.loop});
   }
   Parts parts(s, model);
   const int calls = s.smoke ? 1 : std::max(2, s.steps / 5);
@@ -222,20 +232,28 @@ void time_rows(const BoundSettings& s, Model& model, std::vector<Row>& rows, jso
   measure(blocks, s.rounds);
 
   for (std::size_t i = 0; i < compared.size(); ++i)
-    rows.push_back(ratio(compared[i].name + ": tuner / hand-written loop", 1.02, blocks[2 * i].seconds, blocks[2 * i + 1].seconds));
+    rows.push_back(ratio(compared[i].name + ": tuner / hand-written loop", 1.02, blocks[2 * i].seconds,
+                         blocks[2 * i + 1].seconds));
   const auto at = [&](std::size_t block, std::size_t round) { return blocks[first + block].seconds[round]; };
   for (std::size_t i = 0; i < compared.size(); ++i) {
     const bool last_steps = i >= 2, replays = i % 2 == 1;
     std::vector<double> floor;
     for (std::size_t r = 0; r < static_cast<std::size_t>(s.rounds); ++r) {
-      const double with_gradient = last_steps ? (s.trained - 1) * at(2, r) + at(1, r) : s.trained * at(1, r);  // the first trained step of DRaFT needs no input gradient
+      // the first trained step of DRaFT needs no input gradient
+      const double with_gradient = last_steps ? (s.trained - 1) * at(2, r) + at(1, r) : s.trained * at(1, r);
       floor.push_back((s.steps - (replays ? 0 : s.trained)) * at(0, r) + with_gradient + at(3, r));
     }
-    rows.push_back(ratio(compared[i].name + (replays ? ": update / (T+K forwards + K backwards + decode and reward)" : ": update / (T forwards + K backwards + decode and reward)"), 1.03,
-                         blocks[2 * i].seconds, floor));
+    rows.push_back(ratio(compared[i].name + (replays ? ": update / (T+K forwards + K backwards + decode and reward)"
+                                                     : ": update / (T forwards + K backwards + decode and reward)"),
+                         1.03, blocks[2 * i].seconds, floor));
   }
   json seconds;
-  for (const Block& b : blocks) seconds.push_back({{"name", b.name}, {"median", quantile(b.seconds, 0.5)}, {"low", quantile(b.seconds, 0.25)}, {"high", quantile(b.seconds, 0.75)}, {"rounds", b.seconds}});
+  for (const Block& b : blocks)
+    seconds.push_back({{"name", b.name},
+                       {"median", quantile(b.seconds, 0.5)},
+                       {"low", quantile(b.seconds, 0.25)},
+                       {"high", quantile(b.seconds, 0.75)},
+                       {"rounds", b.seconds}});
   out["cpu_seconds"] = seconds;
 }
 
@@ -252,29 +270,36 @@ std::int64_t peak(const BoundSettings& s, Model& model, int steps, int trained, 
   return tuner.update(model.pipeline, model.optimizer(), prompts(s.batch), rng).peak_tensor_bytes;
 }
 
-/// Whether the model has the widths of the random one that the Python loop's peak was measured on (make_random_model.py), on which the bytes of an update depend and on nothing else.
+/// Whether the model has the widths of the random one that the Python loop's peak was measured on
+/// (make_random_model.py), on which the bytes of an update depend and on nothing else.
 bool has_the_widths_of_the_random_model(Model& model) {
   const auto unet = model.pipeline.unet().config().to_json();
   const auto vae = rt::read_json(model.pipeline.folder() / "vae" / "config.json");
-  return unet.at("block_out_channels") == json({48, 96}) && unet.at("layers_per_block") == 1 && unet.at("sample_size") == 16 && unet.at("cross_attention_dim") == 64 &&
+  return unet.at("block_out_channels") == json({48, 96}) && unet.at("layers_per_block") == 1 &&
+         unet.at("sample_size") == 16 && unet.at("cross_attention_dim") == 64 &&
          vae.at("block_out_channels") == json({32, 64, 64}) && vae.at("layers_per_block") == 1;
 }
 
 void memory_rows(const BoundSettings& s, Model& model, std::vector<Row>& rows, json& out) {
-  constexpr double kPythonPeak = 125.3;  // MiB, DRTune with checkpointed trained steps in a Python loop of diffusers and peft, T = 10..50, batch 8, on the random model
+  // MiB, DRTune with checkpointed trained steps in a Python loop of diffusers and peft, T = 10..50, batch 8, on the
+  // random model
+  constexpr double kPythonPeak = 125.3;
   json peaks;
   for (const int chunk : {0, 4}) {
     std::vector<double> all;
     for (const int steps : s.smoke ? std::vector<int>{2, 4} : std::vector<int>{10, 20, 50})
       for (const int trained : s.smoke ? std::vector<int>{1, 2} : std::vector<int>{1, 5, 10}) {
         const auto bytes = peak(s, model, steps, trained, chunk);
-        peaks.push_back({{"steps", steps}, {"trained", trained}, {"decode_batch", chunk}, {"peak_tensor_bytes", bytes}});
+        peaks.push_back(
+            {{"steps", steps}, {"trained", trained}, {"decode_batch", chunk}, {"peak_tensor_bytes", bytes}});
         all.push_back(static_cast<double>(bytes));
-        std::cerr << "peak of T " << steps << ", K " << trained << ", decode_batch " << chunk << ": " << static_cast<double>(bytes) / (1 << 20) << " MiB\n";
+        std::cerr << "peak of T " << steps << ", K " << trained << ", decode_batch " << chunk << ": "
+                  << static_cast<double>(bytes) / (1 << 20) << " MiB\n";
       }
     const std::string name = chunk == 0 ? "replay, all pictures decoded at once" : "replay, decode_batch 4";
     const double lowest = quantile(all, 0), highest = quantile(all, 1);
-    rows.push_back({name + ": largest / smallest peak over K and T", 1.05, highest / lowest, highest / lowest, highest / lowest});
+    rows.push_back(
+        {name + ": largest / smallest peak over K and T", 1.05, highest / lowest, highest / lowest, highest / lowest});
     if (chunk == 4 && s.batch == 8 && has_the_widths_of_the_random_model(model)) {
       const double share = highest / (kPythonPeak * (1 << 20));
       rows.push_back({name + ": peak / peak of the checkpointed Python loop (125.3 MiB)", 0.5, share, share, share});
@@ -288,7 +313,9 @@ int run(int argc, char** argv) {
   BoundSettings s;
   s.add_to(app);
   app.add_option("--trained-steps", s.trained, "K, trained steps")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--rounds", s.rounds, "of measuring everything in turn")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--rounds", s.rounds, "of measuring everything in turn")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--json", s.json, "file to write");
   app.add_flag("--smoke", s.smoke, "a few steps, one round: whether it works, not how fast it is");
   app.add_flag("--memory-only", s.memory_only, "peak bytes alone");
@@ -305,17 +332,24 @@ int run(int argc, char** argv) {
 
   std::size_t width = 0;
   for (const Row& row : rows) width = std::max(width, row.what.size());
-  std::cout << std::left << std::setw(static_cast<int>(width)) << "bound" << "  at most   found   (quartiles)\n" << std::fixed << std::setprecision(3);
+  std::cout << std::left << std::setw(static_cast<int>(width)) << "bound" << "  at most   found   (quartiles)\n"
+            << std::fixed << std::setprecision(3);
   for (const Row& row : rows) {
     const bool kept = row.median <= row.bound;
-    std::cout << std::left << std::setw(static_cast<int>(width)) << row.what << "    " << row.bound << "   " << row.median << "   (" << row.low << " .. " << row.high << ")" << (kept ? "" : "  MISSED")
-              << '\n';
-    out["bounds"].push_back({{"name", row.what}, {"bound", row.bound}, {"median", row.median}, {"low", row.low}, {"high", row.high}, {"kept", kept}});
+    std::cout << std::left << std::setw(static_cast<int>(width)) << row.what << "    " << row.bound << "   "
+              << row.median << "   (" << row.low << " .. " << row.high << ")" << (kept ? "" : "  MISSED") << '\n';
+    out["bounds"].push_back({{"name", row.what},
+                             {"bound", row.bound},
+                             {"median", row.median},
+                             {"low", row.low},
+                             {"high", row.high},
+                             {"kept", kept}});
   }
   if (!s.json.empty()) rt::write_json(s.json, out);
   if (s.memory_only) return 0;
   const double difference = out.at("gradient_relative_difference").get<double>();
-  std::cout << "largest relative difference of the gradients, tuner against hand-written loop: " << std::scientific << std::setprecision(1) << difference << '\n';
+  std::cout << "largest relative difference of the gradients, tuner against hand-written loop: " << std::scientific
+            << std::setprecision(1) << difference << '\n';
   if (difference <= 1e-3) return 0;
   std::cerr << "error: the tuner and the hand-written loop do not compute the same gradient\n";
   return 2;

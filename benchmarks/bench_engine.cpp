@@ -1,4 +1,5 @@
-// The engine's options on one DRTune update: time, peak tensor bytes, network calls, and the cosine between the gradient and that of the plain settings (replay, float32, adapters merged in the rollout).
+// The engine's options on one DRTune update: time, peak tensor bytes, network calls, and the cosine between the
+// gradient and that of the plain settings (replay, float32, adapters merged in the rollout).
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,14 +37,17 @@ std::vector<Variant> variants() {
   add("replay/rollout_dtype:bfloat16", [](auto& o) { o.rollout_dtype = at::kBFloat16; });
   add("retain/rollout_dtype:bfloat16", [](auto& o) { o.memory = rt::Memory::retain, o.rollout_dtype = at::kBFloat16; });
   add("replay/autocast:bfloat16", [](auto& o) { o.autocast = at::kBFloat16; });
-  add("retain/rollout_dtype:bfloat16/autocast:bfloat16", [](auto& o) { o.memory = rt::Memory::retain, o.rollout_dtype = o.autocast = at::kBFloat16; });
+  add("retain/rollout_dtype:bfloat16/autocast:bfloat16",
+      [](auto& o) { o.memory = rt::Memory::retain, o.rollout_dtype = o.autocast = at::kBFloat16; });
   add("replay/activation_checkpointing", [](auto& o) { o.activation_checkpointing = true; });
-  add("retain/activation_checkpointing", [](auto& o) { o.memory = rt::Memory::retain, o.activation_checkpointing = true; });
+  add("retain/activation_checkpointing",
+      [](auto& o) { o.memory = rt::Memory::retain, o.activation_checkpointing = true; });
   return all;
 }
 
 template <class Tuner>
-void add(const Settings& s, const std::shared_ptr<Model>& model, const std::string& name, typename Tuner::Options options, const std::shared_ptr<Tensor>& plain) {
+void add(const Settings& s, const std::shared_ptr<Model>& model, const std::string& name,
+         typename Tuner::Options options, const std::shared_ptr<Tensor>& plain) {
   const auto tuner = std::make_shared<Tuner>(symmetry(), options);
   const auto once = [=](benchmark::State& state) {
     rt::Rng rng(0);
@@ -52,9 +56,11 @@ void add(const Settings& s, const std::shared_ptr<Model>& model, const std::stri
     state.counters["forwards"] = static_cast<double>(report.forwards);
     state.counters["backwards"] = static_cast<double>(report.backwards);
   };
-  add_update(s, name, [model] { model->restart(); }, once, [=](benchmark::State& state) {
-    if (plain) state.counters["gradient_cosine"] = cosine(*plain, model->gradient());
-  });
+  add_update(
+      s, name, [model] { model->restart(); }, once,
+      [=](benchmark::State& state) {
+        if (plain) state.counters["gradient_cosine"] = cosine(*plain, model->gradient());
+      });
 }
 
 using Tuner = rt::DRTune<Symmetry>;
@@ -90,7 +96,8 @@ void add_all(const Settings& s) {
   const auto model = std::make_shared<Model>(s);
   model->restart();
   rt::Rng rng(0);
-  Tuner(symmetry(), options(s, {})).update(model->pipeline, model->optimizer(), prompts(s.batch), rng);  // the gradient that others are compared with
+  // the gradient that others are compared with
+  Tuner(symmetry(), options(s, {})).update(model->pipeline, model->optimizer(), prompts(s.batch), rng);
   const auto plain = std::make_shared<Tensor>(model->gradient());
   for (const Variant& v : variants()) add<Tuner>(s, model, "DRTune/" + v.name, options(s, v.engine), plain);
   add_methods(s, model);

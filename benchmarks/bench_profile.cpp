@@ -1,6 +1,9 @@
-// Where the time of one DRTune update goes, by kind of operator: LibTorch reports each operator's begin and end, its own time goes to its kind, and what an operator calls inside to the kind that called it.
+// Where the time of one DRTune update goes, by kind of operator: LibTorch reports each operator's begin and end, its
+// own time goes to its kind, and what an operator calls inside to the kind that called it.
 #ifndef NDEBUG
-#define NDEBUG  // as LibTorch's libraries are built: otherwise RecordFunction::inputs() looks at a flag that they do not set. This unit has no precompiled header for the same reason
+// as LibTorch's libraries are built: otherwise RecordFunction::inputs() looks at a flag that they do not set. This unit
+// has no precompiled header for the same reason
+#define NDEBUG
 #endif
 #include <ATen/record_function.h>
 
@@ -39,7 +42,7 @@ struct Frame : at::ObserverContext {
   double inside = 0;  // seconds of the operators it called
 };
 
-std::vector<Frame*> open_frames;               // one thread
+std::vector<Frame*> open_frames;  // one thread
 std::map<std::string, double> seconds_of_kind;
 std::map<std::string, std::int64_t> calls_of_kind;
 bool by_name = false;  // every outermost operator is a kind of its own
@@ -58,14 +61,17 @@ std::string kind_of(const at::RecordFunction& f) {
   if (has(name, {"conv"})) {
     const auto inputs = f.inputs();
     const std::size_t at = has(name, {"backward"}) ? 1 : 0;  // convolution_backward(cotangent, input, ...)
-    const bool sequence = inputs.size() > at && inputs[at].isTensor() && inputs[at].toTensor().defined() && inputs[at].toTensor().dim() == 4 && inputs[at].toTensor().size(2) == 1;
-    return sequence ? "linear" : "convolution";  // apply_linear's large products are 1x1 convolutions of pictures one row high
+    const bool sequence = inputs.size() > at && inputs[at].isTensor() && inputs[at].toTensor().defined() &&
+                          inputs[at].toTensor().dim() == 4 && inputs[at].toTensor().size(2) == 1;
+    // apply_linear's large products are 1x1 convolutions of pictures one row high
+    return sequence ? "linear" : "convolution";
   }
   if (has(name, {"linear", "addmm", "matmul", "::mm", "::bmm", "baddbmm"})) return "linear";
   if (has(name, {"norm"})) return "normalisation";
   if (has(name, {"silu", "gelu", "sigmoid", "relu"})) return "activation";
   if (has(name, {"copy_", "clone", "contiguous", "::cat", "stack", "upsample"})) return "copies";
-  if (has(name, {"::add", "::mul", "::sub", "::div", "::sum", "::mean", "::neg", "::fill_", "::zero"})) return "arithmetic";
+  if (has(name, {"::add", "::mul", "::sub", "::div", "::sum", "::mean", "::neg", "::fill_", "::zero"}))
+    return "arithmetic";
   return "";
 }
 
@@ -106,7 +112,9 @@ int run(int argc, char** argv) {
   bool operators = false, retain = false, autocast = false;
   std::filesystem::path file;
   app.add_option("--trained-steps", trained, "K, trained steps")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--updates", updates, "that are summed, after one more for warm-up")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--updates", updates, "that are summed, after one more for warm-up")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_flag("--operators", operators, "by the name of the outermost operator, not by its kind");
   app.add_flag("--retain", retain, "keep the graphs of trained steps instead of replaying them");
   app.add_flag("--autocast", autocast, "rollout, trained steps and decoder in bfloat16");
@@ -122,7 +130,8 @@ int run(int argc, char** argv) {
     method.update(model.pipeline, model.optimizer(), prompts(s.batch), rng);
   };
   update();
-  const auto handle = at::addGlobalCallback(at::RecordFunctionCallback(begin_operator, end_operator).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
+  const auto handle = at::addGlobalCallback(
+      at::RecordFunctionCallback(begin_operator, end_operator).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
   const double begin = now();
   for (int i = 0; i < updates; ++i) update();
   const double whole = now() - begin;
@@ -137,7 +146,8 @@ int run(int argc, char** argv) {
   std::sort(sorted.rbegin(), sorted.rend());
   for (const auto& [seconds, kind] : sorted) {
     out["kinds"].push_back({{"name", kind}, {"share", seconds / whole}, {"calls", calls_of_kind[kind] / updates}});
-    std::cout << kind << ": " << 100 * seconds / whole << "%, " << calls_of_kind[kind] / updates << " calls an update\n";
+    std::cout << kind << ": " << 100 * seconds / whole << "%, " << calls_of_kind[kind] / updates
+              << " calls an update\n";
   }
   if (!file.empty()) rt::write_json(file, out);
   return 0;

@@ -1,5 +1,6 @@
-// A real update loop on a diffusers folder, to be raced against the same loop in another library, and checked against its first update.
-// Settings: DDIM eta 1, LoRA on to_q, to_k, to_v, to_out.0, AdamW, the symmetry loss of the DRTune paper (Eq. 6, as printed).
+// A real update loop on a diffusers folder, to be raced against the same loop in another library, and checked against
+// its first update. Settings: DDIM eta 1, LoRA on to_q, to_k, to_v, to_out.0, AdamW, the symmetry loss of the DRTune
+// paper (Eq. 6, as printed).
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -52,35 +53,66 @@ std::optional<at::ScalarType> low_type(const std::string& name) {
 rt::EngineOptions engine_options(const Settings& s) {
   if (s.best)  // the fastest settings on a CPU with bfloat16 arithmetic, docs/engine.md
     return {.memory = rt::Memory::retain, .rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16};
-  return {.memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay, .replay_batch = s.replay_batch, .decode_batch = s.decode_batch, .merge_adapters = !s.apart,
-          .rollout_dtype = low_type(s.rollout_dtype), .autocast = low_type(s.autocast), .activation_checkpointing = s.activation_checkpointing};
+  return {.memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay,
+          .replay_batch = s.replay_batch,
+          .decode_batch = s.decode_batch,
+          .merge_adapters = !s.apart,
+          .rollout_dtype = low_type(s.rollout_dtype),
+          .autocast = low_type(s.autocast),
+          .activation_checkpointing = s.activation_checkpointing};
 }
 
 /// What was run, as JSON: of a dump its own settings.
 nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
   const auto o = engine_options(s);
-  const auto name = [](const std::optional<at::ScalarType>& type, const char* none) { return !type ? none : *type == at::kHalf ? "float16" : "bfloat16"; };
-  nlohmann::json out = {{"best", s.best}, {"memory", o.memory == rt::Memory::retain ? "retain" : "replay"}, {"rollout_dtype", name(o.rollout_dtype, "same")}, {"autocast", name(o.autocast, "off")},
-                        {"decode_batch", o.decode_batch}, {"replay_batch", o.replay_batch}, {"activation_checkpointing", o.activation_checkpointing}, {"merge_adapters", o.merge_adapters}, {"threads", s.threads}};
-  if (dump.is_null()) out.update({{"method", s.method}, {"steps", s.steps}, {"trained_steps", s.trained}, {"batch", s.batch}, {"guidance", s.guidance}, {"rank", s.rank}});
-  else out.update({{"method", dump.at("method")}, {"steps", dump.at("steps")}, {"trained_steps", dump.at("trained").size()}, {"batch", dump.at("batch")}, {"guidance", dump.at("guidance")}, {"rank", dump.at("rank")}});
+  const auto name = [](const std::optional<at::ScalarType>& type, const char* none) {
+    return !type ? none : *type == at::kHalf ? "float16" : "bfloat16";
+  };
+  nlohmann::json out = {{"best", s.best},
+                        {"memory", o.memory == rt::Memory::retain ? "retain" : "replay"},
+                        {"rollout_dtype", name(o.rollout_dtype, "same")},
+                        {"autocast", name(o.autocast, "off")},
+                        {"decode_batch", o.decode_batch},
+                        {"replay_batch", o.replay_batch},
+                        {"activation_checkpointing", o.activation_checkpointing},
+                        {"merge_adapters", o.merge_adapters},
+                        {"threads", s.threads}};
+  if (dump.is_null())
+    out.update({{"method", s.method},
+                {"steps", s.steps},
+                {"trained_steps", s.trained},
+                {"batch", s.batch},
+                {"guidance", s.guidance},
+                {"rank", s.rank}});
+  else
+    out.update({{"method", dump.at("method")},
+                {"steps", dump.at("steps")},
+                {"trained_steps", dump.at("trained").size()},
+                {"batch", dump.at("batch")},
+                {"guidance", dump.at("guidance")},
+                {"rank", dump.at("rank")}});
   return out;
 }
 
-/// The paper's loss, negated, on pictures in [-1,1] as Python loops have them: the small number under its fraction then means the same.
+/// The paper's loss, negated, on pictures in [-1,1] as Python loops have them: the small number under its fraction then
+/// means the same.
 auto symmetry() {
   return rt::differentiable([](const Tensor& images) { return -rt::literal_symmetry_error(2 * images - 1); });
 }
 using Symmetry = decltype(symmetry());
 
 std::vector<std::string> prompts(int batch) {
-  static const std::vector<std::string> all = {"a photo of a cat", "a photo of a dog", "a painting of a horse", "a red fox", "a blue bird", "two round frogs", "a yellow star", "a snake on a square"};
+  static const std::vector<std::string> all = {"a photo of a cat", "a photo of a dog",   "a painting of a horse",
+                                               "a red fox",        "a blue bird",        "two round frogs",
+                                               "a yellow star",    "a snake on a square"};
   std::vector<std::string> out;
   for (int i = 0; i < batch; ++i) out.push_back(all[static_cast<std::size_t>(i) % all.size()]);
   return out;
 }
 
-rt::Lora attach(rt::StableDiffusion& pipeline, std::int64_t rank) { return rt::Lora::attach(pipeline.unet(), {.rank = rank}); }
+rt::Lora attach(rt::StableDiffusion& pipeline, std::int64_t rank) {
+  return rt::Lora::attach(pipeline.unet(), {.rank = rank});
+}
 
 template <class Tuner>
 nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tuner) {
@@ -93,23 +125,40 @@ nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tune
   for (int i = -2; i < s.updates; ++i) {  // two warm-ups
     const bench::Clock clock;
     report = tuner.update(pipeline, optimizer, prompts(s.batch), rng);
-    if (report.skipped) throw std::runtime_error("an update was skipped, whose time says nothing: " + report.skip_reason);
+    if (report.skipped)
+      throw std::runtime_error("an update was skipped, whose time says nothing: " + report.skip_reason);
     if (i >= 0) updates.push_back({{"wall", clock.wall()}, {"cpu", clock.cpu()}});
     losses.push_back(report.loss);
     peak = std::max(peak, report.peak_tensor_bytes);
   }
-  return {{"updates", updates}, {"peak_tensor_bytes", peak}, {"network", {{"forwards", report.forwards}, {"backwards", report.backwards}}}, {"losses", losses}};
+  return {{"updates", updates},
+          {"peak_tensor_bytes", peak},
+          {"network", {{"forwards", report.forwards}, {"backwards", report.backwards}}},
+          {"losses", losses}};
 }
 
 nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline) {
   const rt::DdimOptions sampler{.num_steps = s.steps, .guidance = s.guidance, .eta = 1.0};
   const auto engine = engine_options(s);
-  if (s.method == "drtune") return race(s, pipeline, rt::make<rt::DRTune>(symmetry(), {.sampler = sampler, .steps = {.num_trained = s.trained, .max_early_stop = 0}, .engine = engine}));
-  if (s.method == "draft") return race(s, pipeline, rt::make<rt::DRaFT>(symmetry(), {.sampler = sampler, .steps = {.num_trained = s.trained}, .engine = engine}));
-  if (s.method == "draft-lv") return race(s, pipeline, rt::make<rt::DRaFTLV>(symmetry(), {.sampler = sampler, .engine = engine}));
-  if (s.method == "refl") return race(s, pipeline, rt::make<rt::ReFL>(symmetry(), {.sampler = sampler, .steps = {.max_stop = std::min(10, s.steps)}, .engine = engine}));
+  if (s.method == "drtune")
+    return race(s, pipeline,
+                rt::make<rt::DRTune>(
+                    symmetry(),
+                    {.sampler = sampler, .steps = {.num_trained = s.trained, .max_early_stop = 0}, .engine = engine}));
+  if (s.method == "draft")
+    return race(
+        s, pipeline,
+        rt::make<rt::DRaFT>(symmetry(), {.sampler = sampler, .steps = {.num_trained = s.trained}, .engine = engine}));
+  if (s.method == "draft-lv")
+    return race(s, pipeline, rt::make<rt::DRaFTLV>(symmetry(), {.sampler = sampler, .engine = engine}));
+  if (s.method == "refl")
+    return race(s, pipeline,
+                rt::make<rt::ReFL>(
+                    symmetry(), {.sampler = sampler, .steps = {.max_stop = std::min(10, s.steps)}, .engine = engine}));
   if (s.trained > 0)  // a fixed cost: so many steps drawn without replacement
-    return race(s, pipeline, rt::RewardTuner<Symmetry, rt::PassInput, rt::RandomSteps>(symmetry(), {.sampler = sampler, .steps = {.num_trained = s.trained}, .engine = engine}));
+    return race(s, pipeline,
+                rt::RewardTuner<Symmetry, rt::PassInput, rt::RandomSteps>(
+                    symmetry(), {.sampler = sampler, .steps = {.num_trained = s.trained}, .engine = engine}));
   return race(s, pipeline, rt::make<rt::AlignProp>(symmetry(), {.sampler = sampler, .engine = engine}));
 }
 
@@ -131,13 +180,16 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
     if (const int k = T - t.get<int>(); k <= plan.last) plan.trained.insert(plan.trained.begin(), k);
   if (dump.at("method") == "draft-lv") plan.replicas = 2;
   std::vector<Tensor> blocks;
-  for (int i = 0; inputs.contains("z" + std::to_string(i)); ++i) blocks.push_back(inputs.tensor("z" + std::to_string(i)));
+  for (int i = 0; inputs.contains("z" + std::to_string(i)); ++i)
+    blocks.push_back(inputs.tensor("z" + std::to_string(i)));
   rt::SampleNoise noise = rt::SampleNoise::recorded(blocks);
   const double guidance = dump.at("guidance").get<double>();
   const Tensor embeddings = inputs.tensor("embeds");  // [2B,L,D], or [B,L,D] without guidance
   const rt::Conditioning positive{embeddings.narrow(0, embeddings.size(0) - batch, batch)};
-  const rt::Condition condition{positive, guidance == 1 ? positive : rt::Conditioning{embeddings.narrow(0, 0, batch)}, prompts(static_cast<int>(batch))};
-  const auto schedule = rt::Ddim({.num_steps = T, .guidance = guidance, .eta = dump.at("eta").get<double>()}).schedule(pipeline.noise_schedule());
+  const rt::Condition condition{positive, guidance == 1 ? positive : rt::Conditioning{embeddings.narrow(0, 0, batch)},
+                                prompts(static_cast<int>(batch))};
+  const auto schedule = rt::Ddim({.num_steps = T, .guidance = guidance, .eta = dump.at("eta").get<double>()})
+                            .schedule(pipeline.noise_schedule());
   const std::vector<double> scales(static_cast<std::size_t>(T), guidance);
 
   const auto options = engine_options(s);
@@ -147,19 +199,27 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
   double loss = 0;
   const double part = 1.0 / (1 + plan.replicas);
   const auto differentiate = [&](const rt::Trajectory& trajectory, rt::RetainedCalls* kept) {
-    const auto scored = rt::reward_gradient(configured, reward, trajectory.clean, condition.prompts, noise.seeds(), [](const Tensor& r) { return -r; }, options.decode_batch);
+    const auto scored = rt::reward_gradient(
+        configured, reward, trajectory.clean, condition.prompts, noise.seeds(), [](const Tensor& r) { return -r; },
+        options.decode_batch);
     const double each = part / static_cast<double>(batch);
     loss += each * scored.loss;
-    rt::adjoint_sweep(configured, trajectory, each * scored.gradient, stop, rt::NoRegularizer(), counts, {.replay_batch = options.replay_batch, .retained = kept});
+    rt::adjoint_sweep(configured, trajectory, each * scored.gradient, stop, rt::NoRegularizer(), counts,
+                      {.replay_batch = options.replay_batch, .retained = kept});
   };
-  const auto retention = [&](const rt::StepPlan& p) { return rt::RetainedCalls{[&stop, p](int k) { return rt::enters_input(stop, p, k); }}; };
+  const auto retention = [&](const rt::StepPlan& p) {
+    return rt::RetainedCalls{[&stop, p](int k) { return rt::enters_input(stop, p, k); }};
+  };
   const bool keep = options.memory == rt::Memory::retain;
   rt::RetainedCalls retained = retention(plan);
-  const auto trajectory = rt::rollout(configured, schedule, plan, condition, scales, noise, counts, {.retained = keep ? &retained : nullptr});
+  const auto trajectory = rt::rollout(configured, schedule, plan, condition, scales, noise, counts,
+                                      {.retained = keep ? &retained : nullptr});
   differentiate(trajectory, keep ? &retained : nullptr);
   for (int i = 0; i < plan.replicas; ++i) {
     rt::RetainedCalls own = retention(rt::replica_plan(T));
-    differentiate(rt::renoised(configured, schedule, trajectory.clean, condition, scales, noise, counts, keep ? &own : nullptr), keep ? &own : nullptr);
+    differentiate(
+        rt::renoised(configured, schedule, trajectory.clean, condition, scales, noise, counts, keep ? &own : nullptr),
+        keep ? &own : nullptr);
   }
 
   double difference = 0, size = 0, product = 0, ours = 0;
@@ -172,34 +232,53 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
     product += (have * want).sum().item<double>();
   }
   const double want = dump.at("loss").get<double>();
-  return {{"gradient_relative_error", std::sqrt(difference / size)}, {"gradient_cosine", product / std::sqrt(size * ours)}, {"loss_error", std::abs(loss - want) / std::abs(want)},
-          {"loss", loss}, {"network", {{"forwards", counts.forwards}, {"backwards", counts.backwards}}}};
+  return {{"gradient_relative_error", std::sqrt(difference / size)},
+          {"gradient_cosine", product / std::sqrt(size * ours)},
+          {"loss_error", std::abs(loss - want) / std::abs(want)},
+          {"loss", loss},
+          {"network", {{"forwards", counts.forwards}, {"backwards", counts.backwards}}}};
 }
 
 int run(int argc, char** argv) {
   CLI::App app("Races an update loop: seconds and peak bytes of every update as JSON.", "bench_race");
   Settings s;
   app.add_option("--model", s.model, "diffusers folder")->required();
-  app.add_option("--method", s.method, "drtune, draft, draft-lv, refl or alignprop")->check(CLI::IsMember({"drtune", "draft", "draft-lv", "refl", "alignprop"}))->capture_default_str();
+  app.add_option("--method", s.method, "drtune, draft, draft-lv, refl or alignprop")
+      ->check(CLI::IsMember({"drtune", "draft", "draft-lv", "refl", "alignprop"}))
+      ->capture_default_str();
   app.add_option("--steps", s.steps, "T, sampler steps")->capture_default_str();
-  app.add_option("--trained-steps", s.trained, "K, trained steps of drtune and draft, and of alignprop with a fixed cost (0: its own random number)")->capture_default_str();
+  app.add_option("--trained-steps", s.trained,
+                 "K, trained steps of drtune and draft, and of alignprop with a fixed cost (0: its own random number)")
+      ->capture_default_str();
   app.add_option("--batch", s.batch, "prompts an update")->capture_default_str();
   app.add_option("--guidance", s.guidance, "guidance scale")->capture_default_str();
   app.add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str();
-  app.add_option("--memory", s.memory, "replay or retain")->check(CLI::IsMember({"replay", "retain"}))->capture_default_str();
+  app.add_option("--memory", s.memory, "replay or retain")
+      ->check(CLI::IsMember({"replay", "retain"}))
+      ->capture_default_str();
   app.add_option("--threads", s.threads, "threads of a tensor operation")->capture_default_str();
   app.add_option("--updates", s.updates, "timed updates, after two more for warm-up")->capture_default_str();
-  app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")->capture_default_str();
+  app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")
+      ->capture_default_str();
   app.add_option("--decode-batch", s.decode_batch, "pictures decoded at a time; 0: all")->capture_default_str();
-  app.add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient; same: as trained ones")->check(CLI::IsMember({"same", "bfloat16", "float16"}))->capture_default_str();
-  app.add_option("--autocast", s.autocast, "of network and decoder, but for what --rollout-dtype covers")->check(CLI::IsMember({"off", "bfloat16"}))->capture_default_str();
+  app.add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient; same: as trained ones")
+      ->check(CLI::IsMember({"same", "bfloat16", "float16"}))
+      ->capture_default_str();
+  app.add_option("--autocast", s.autocast, "of network and decoder, but for what --rollout-dtype covers")
+      ->check(CLI::IsMember({"off", "bfloat16"}))
+      ->capture_default_str();
   app.add_flag("--activation-checkpointing", s.activation_checkpointing, "inside the UNet");
   app.add_flag("--adapters-apart", s.apart, "do not merge the LoRA in rollouts");
-  auto* best = app.add_flag("--best", s.best, "the fastest documented settings: retained graphs, rollout and trained steps in bfloat16");
-  for (const char* own : {"--replay-batch", "--decode-batch", "--rollout-dtype", "--autocast", "--activation-checkpointing", "--adapters-apart"}) best->excludes(own);
+  auto* best = app.add_flag("--best", s.best,
+                            "the fastest documented settings: retained graphs, rollout and trained steps in bfloat16");
+  for (const char* own : {"--replay-batch", "--decode-batch", "--rollout-dtype", "--autocast",
+                          "--activation-checkpointing", "--adapters-apart"})
+    best->excludes(own);
   app.add_option("--json", s.json, "file to write; the standard output always has it too");
-  app.add_option("--check-dump", s.check, "folder of another library's first update; compares loss and gradients with it instead of racing");
-  app.add_option("--tolerance", s.tolerance, "with --check-dump: exit with 3 if an error is larger; 0: only report")->capture_default_str();
+  app.add_option("--check-dump", s.check,
+                 "folder of another library's first update; compares loss and gradients with it instead of racing");
+  app.add_option("--tolerance", s.tolerance, "with --check-dump: exit with 3 if an error is larger; 0: only report")
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   bench::prepare_process(s.threads);
   auto pipeline = rt::StableDiffusion::load(s.model);
@@ -209,12 +288,15 @@ int run(int argc, char** argv) {
   } else {
     dump = rt::read_json(s.check / "dump.json");
     const std::string method = dump.at("method").get<std::string>();
-    out = method == "drtune" || method == "refl" ? check(s, pipeline, dump, rt::StopInput()) : check(s, pipeline, dump, rt::PassInput());
+    out = method == "drtune" || method == "refl" ? check(s, pipeline, dump, rt::StopInput())
+                                                 : check(s, pipeline, dump, rt::PassInput());
   }
   out["settings"] = in_force(s, dump);
   std::cout << out.dump(1) << '\n';
   if (!s.json.empty()) rt::write_json(s.json, out);
-  const auto beyond = [&](const char* error) { return out.contains(error) && !(out.at(error).get<double>() <= s.tolerance); };
+  const auto beyond = [&](const char* error) {
+    return out.contains(error) && !(out.at(error).get<double>() <= s.tolerance);
+  };
   return s.tolerance > 0 && (beyond("gradient_relative_error") || beyond("loss_error")) ? 3 : 0;
 }
 

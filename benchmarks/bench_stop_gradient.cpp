@@ -1,4 +1,5 @@
-// The stop-gradient against full back-propagation through the sampler over K trained steps: time, peak tensor bytes, network calls and the norm of the gradient (DRTune paper, Fig. 7).
+// The stop-gradient against full back-propagation through the sampler over K trained steps: time, peak tensor bytes,
+// network calls and the norm of the gradient (DRTune paper, Fig. 7).
 #include <benchmarks/google.hpp>
 #include <reward_tuner/gradient_stop/pass_input.hpp>
 #include <reward_tuner/methods/drtune.hpp>
@@ -20,16 +21,19 @@ typename Tuner::Options tuner_options(const Settings& s, int trained, rt::Memory
 }
 
 template <class Tuner>
-void add(const Settings& s, const std::shared_ptr<Model>& model, const std::string& name, int trained, rt::Memory memory) {
+void add(const Settings& s, const std::shared_ptr<Model>& model, const std::string& name, int trained,
+         rt::Memory memory) {
   const auto tuner = std::make_shared<Tuner>(symmetry(), tuner_options<Tuner>(s, trained, memory));
-  add_update(s, name + "/K:" + std::to_string(trained), [model] { model->restart(); }, [=](benchmark::State& state) {
-    rt::Rng rng(0);
-    const rt::UpdateReport report = tuner->update(model->pipeline, model->optimizer(), prompts(s.batch), rng);
-    state.counters["peak_tensor_bytes"] = static_cast<double>(report.peak_tensor_bytes);
-    state.counters["forwards"] = static_cast<double>(report.forwards);
-    state.counters["backwards"] = static_cast<double>(report.backwards);
-    state.counters["gradient_norm"] = report.gradient_norm;
-  });
+  add_update(
+      s, name + "/K:" + std::to_string(trained), [model] { model->restart(); },
+      [=](benchmark::State& state) {
+        rt::Rng rng(0);
+        const rt::UpdateReport report = tuner->update(model->pipeline, model->optimizer(), prompts(s.batch), rng);
+        state.counters["peak_tensor_bytes"] = static_cast<double>(report.peak_tensor_bytes);
+        state.counters["forwards"] = static_cast<double>(report.forwards);
+        state.counters["backwards"] = static_cast<double>(report.backwards);
+        state.counters["gradient_norm"] = report.gradient_norm;
+      });
 }
 
 void add_all(const Settings& s) {

@@ -1,5 +1,7 @@
-// The update loop that somebody would write who has LibTorch and the model's modules but not our engine: what the tuner is measured against. Nothing of engine/ or tuner/ is used: own rollout,
-// own DDIM factors, plain autograd, own clipping, LibTorch's AdamW kernel. The same work is done: adapters merged where no gradient is wanted, one noise stream a sample, one doubled guidance batch.
+// The update loop that somebody would write who has LibTorch and the model's modules but not our engine: what the tuner
+// is measured against. Nothing of engine/ or tuner/ is used: own rollout, own DDIM factors, plain autograd, own
+// clipping, LibTorch's AdamW kernel. The same work is done: adapters merged where no gradient is wanted, one noise
+// stream a sample, one doubled guidance batch.
 #pragma once
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
@@ -33,8 +35,10 @@ using rt::Tensor;
 struct HandWrittenSettings {
   int steps = 50, trained = 5;
   double guidance = 7.5, learning_rate = 2e-5, weight_decay = 1e-4, clip = 0.1;
-  bool last_steps = false;   // DRaFT: the last K steps, gradients through their inputs; else DRTune: K equally spaced steps, inputs without gradient
-  bool checkpoint = false;   // evaluate the trained steps again instead of keeping their graphs
+  // DRaFT: the last K steps, gradients through their inputs; else DRTune: K equally spaced steps, inputs without
+  // gradient
+  bool last_steps = false;
+  bool checkpoint = false;  // evaluate the trained steps again instead of keeping their graphs
 };
 
 /// DDIM with eta 1 for a network that predicts epsilon: x' = a*x + b*h + c*z.
@@ -43,7 +47,8 @@ struct DdimFactors {
   double a, b, c;
 };
 
-inline std::vector<DdimFactors> ddim_factors(int steps) {  // scaled linear betas 0.00085 .. 0.012 over 1000 steps, leading, offset 1
+// scaled linear betas 0.00085 .. 0.012 over 1000 steps, leading, offset 1
+inline std::vector<DdimFactors> ddim_factors(int steps) {
   std::vector<double> abar(1000);
   double product = 1;
   for (int i = 0; i < 1000; ++i) {
@@ -53,10 +58,12 @@ inline std::vector<DdimFactors> ddim_factors(int steps) {  // scaled linear beta
   std::vector<DdimFactors> out;
   for (int k = 0; k < steps; ++k) {
     const int t = (steps - 1 - k) * (1000 / steps) + 1, before = t - 1000 / steps;
-    const double now = abar[static_cast<std::size_t>(t)], next = before >= 0 ? abar[static_cast<std::size_t>(before)] : abar[0];
+    const double now = abar[static_cast<std::size_t>(t)],
+                 next = before >= 0 ? abar[static_cast<std::size_t>(before)] : abar[0];
     const double variance = (1 - next) / (1 - now) * (1 - now / next);
     const double direction = std::sqrt(std::max(0.0, 1 - next - variance));
-    out.push_back({t, std::sqrt(next / now), direction - std::sqrt(next) * std::sqrt(1 - now) / std::sqrt(now), std::sqrt(variance)});
+    out.push_back({t, std::sqrt(next / now), direction - std::sqrt(next) * std::sqrt(1 - now) / std::sqrt(now),
+                   std::sqrt(variance)});
   }
   return out;
 }
@@ -96,7 +103,8 @@ class HandWritten {
     for (const auto seed : seeds) streams.emplace_back(seed);
     const Tensor embeddings = encode(prompts);  // [2B,L,D]
     for (Tensor& p : parameters_) p.mutable_grad().reset();
-    const double loss = s_.checkpoint ? replayed(batch, on, streams, embeddings) : retained(batch, on, streams, embeddings);
+    const double loss =
+        s_.checkpoint ? replayed(batch, on, streams, embeddings) : retained(batch, on, streams, embeddings);
     clip_and_step();
     return loss;
   }
@@ -107,20 +115,27 @@ class HandWritten {
     const auto batch = static_cast<std::int64_t>(prompts.size());
     std::vector<std::string> texts = prompts;
     texts.emplace_back();
-    const Tensor states = model_.text_encoder().forward(model_.tokenizer()(texts, model_.text_encoder().config().max_position_embeddings)).last_hidden_state;  // [B+1,L,D]
+    // [B+1,L,D]
+    const Tensor states =
+        model_.text_encoder()
+            .forward(model_.tokenizer()(texts, model_.text_encoder().config().max_position_embeddings))
+            .last_hidden_state;
     return at::cat({states.narrow(0, batch, 1).expand({batch, -1, -1}), states.narrow(0, 0, batch)});
   }
 
   Tensor noise(std::int64_t batch, std::vector<rt::Rng>& streams) {
     const auto& c = model_.unet().config();
     std::vector<Tensor> rows;
-    for (std::int64_t i = 0; i < batch; ++i) rows.push_back(streams[static_cast<std::size_t>(i)].normal({c.in_channels, *c.sample_size, *c.sample_size}));
+    for (std::int64_t i = 0; i < batch; ++i)
+      rows.push_back(streams[static_cast<std::size_t>(i)].normal({c.in_channels, *c.sample_size, *c.sample_size}));
     return at::stack(rows);
   }
 
   /// The guided output.  x [B,C,h,w] -> [B,C,h,w]
   Tensor guided(const Tensor& x, std::int64_t timestep, const Tensor& embeddings) {
-    const Tensor both = model_.unet().forward(at::cat({x, x}), at::full({2 * x.size(0)}, timestep, at::kLong), embeddings);  // [2B,C,h,w]
+    // [2B,C,h,w]
+    const Tensor both =
+        model_.unet().forward(at::cat({x, x}), at::full({2 * x.size(0)}, timestep, at::kLong), embeddings);
     const auto halves = both.chunk(2);
     return halves[0] + s_.guidance * (halves[1] - halves[0]);
   }
@@ -131,7 +146,8 @@ class HandWritten {
   }
 
   /// One graph from the noise to the loss, as autograd makes it.
-  double retained(std::int64_t batch, const std::vector<bool>& on, std::vector<rt::Rng>& streams, const Tensor& embeddings) {
+  double retained(std::int64_t batch, const std::vector<bool>& on, std::vector<rt::Rng>& streams,
+                  const Tensor& embeddings) {
     std::optional<rt::AdapterScope> merged(std::in_place, model_.unet(), rt::AdapterMode::kMerged);
     Tensor x = noise(batch, streams);  // [B,C,h,w]
     for (int k = 0; k < s_.steps; ++k) {
@@ -152,7 +168,8 @@ class HandWritten {
   }
 
   /// The trained steps' inputs are kept and their graphs made one at a time in the backward pass.
-  double replayed(std::int64_t batch, const std::vector<bool>& on, std::vector<rt::Rng>& streams, const Tensor& embeddings) {
+  double replayed(std::int64_t batch, const std::vector<bool>& on, std::vector<rt::Rng>& streams,
+                  const Tensor& embeddings) {
     std::vector<Tensor> inputs(static_cast<std::size_t>(s_.steps));
     Tensor x;  // [B,C,h,w]
     int first = s_.steps;
@@ -198,7 +215,8 @@ class HandWritten {
     const double norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).item<double>();
     if (norm > s_.clip) at::_foreach_mul_(gradients, s_.clip / norm);
     for (Tensor& count : counts_) count += 1;
-    at::_fused_adamw_(parameters_, gradients, first_, second_, {}, counts_, s_.learning_rate, 0.9, 0.999, s_.weight_decay, 1e-8, /*amsgrad=*/false, /*maximize=*/false);
+    at::_fused_adamw_(parameters_, gradients, first_, second_, {}, counts_, s_.learning_rate, 0.9, 0.999,
+                      s_.weight_decay, 1e-8, /*amsgrad=*/false, /*maximize=*/false);
   }
 
   rt::StableDiffusion& model_;

@@ -24,20 +24,27 @@ inline std::string cpu_model() {
   std::map<std::string, std::string> found;
   for (std::string line; std::getline(file, line) && !line.empty();) {
     const auto colon = line.find(':');
-    if (colon != std::string::npos && colon + 2 <= line.size()) found.emplace(line.substr(0, line.find_last_not_of("\t ", colon - 1) + 1), line.substr(std::min(colon + 2, line.size())));
+    if (colon != std::string::npos && colon + 2 <= line.size())
+      found.emplace(line.substr(0, line.find_last_not_of("\t ", colon - 1) + 1),
+                    line.substr(std::min(colon + 2, line.size())));
   }
   const std::string name = found["model name"];
   return name.empty() ? "unknown" : name + " (family " + found["cpu family"] + ", model " + found["model"] + ")";
 }
 
 inline std::string commit() {
-  const std::string hash = first_line_of("git -C '" REWARD_TUNER_SOURCE_DIR "' describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null");
+  const std::string hash = first_line_of("git -C '" REWARD_TUNER_SOURCE_DIR
+                                         "' describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null");
   return hash.empty() ? "unknown" : hash;
 }
 
 /// Device, commit, day and versions.
 inline std::map<std::string, std::string> machine() {
-  return {{"device", cpu_model()}, {"commit", commit()}, {"date", first_line_of("date +%Y-%m-%d")}, {"torch", TORCH_VERSION}, {"compiler", "g++ " __VERSION__}};
+  return {{"device", cpu_model()},
+          {"commit", commit()},
+          {"date", first_line_of("date +%Y-%m-%d")},
+          {"torch", TORCH_VERSION},
+          {"compiler", "g++ " __VERSION__}};
 }
 
 }  // namespace bench

@@ -10,7 +10,8 @@
 
 namespace bench {
 
-/// The settings that programs over this library should have (docs/benchmarks.md): freed memory stays with the process, denormals are flushed.
+/// The settings that programs over this library should have (docs/benchmarks.md): freed memory stays with the process,
+/// denormals are flushed.
 inline void prepare_process(int threads) {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, INT_MAX);

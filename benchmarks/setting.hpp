@@ -1,4 +1,5 @@
-// What all benchmark programs share: options, the model with a LoRA on it, and what the JSON says about machine and commit.
+// What all benchmark programs share: options, the model with a LoRA on it, and what the JSON says about machine and
+// commit.
 #pragma once
 #include <torch/types.h>
 
@@ -36,14 +37,19 @@ struct Settings {
   double guidance = 7.5;
   int repetitions = 3;
 
-  /// Adds the options that every program has. The model may also be named by the environment variable REWARDTUNER_BENCH_MODEL.
+  /// Adds the options that every program has. The model may also be named by the environment variable
+  /// REWARDTUNER_BENCH_MODEL.
   void add_to(CLI::App& app) {
     const char* named = std::getenv("REWARDTUNER_BENCH_MODEL");
-    model = named ? std::filesystem::path(named) : std::filesystem::path(REWARD_TUNER_SOURCE_DIR) / "examples/models/tiny-shapes";
-    app.add_option("--model", model, "diffusers folder; without it $REWARDTUNER_BENCH_MODEL, or else examples/models/tiny-shapes");
+    model = named ? std::filesystem::path(named)
+                  : std::filesystem::path(REWARD_TUNER_SOURCE_DIR) / "examples/models/tiny-shapes";
+    app.add_option("--model", model,
+                   "diffusers folder; without it $REWARDTUNER_BENCH_MODEL, or else examples/models/tiny-shapes");
     app.add_option("--steps", steps, "T, sampler steps")->check(CLI::PositiveNumber)->capture_default_str();
     app.add_option("--batch", batch, "prompts an update")->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--threads", threads, "threads of a tensor operation")->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--threads", threads, "threads of a tensor operation")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     app.add_option("--rank", rank, "rank of the LoRA")->capture_default_str();
     app.add_option("--guidance", guidance, "guidance scale")->capture_default_str();
   }
@@ -51,22 +57,29 @@ struct Settings {
 };
 
 inline std::vector<std::string> prompts(int batch) {
-  static const std::array<const char*, 8> all = {"a red circle", "a blue square", "a green triangle", "a yellow star", "a red square", "a blue circle", "a green star", "a yellow triangle"};
+  static const std::array<const char*, 8> all = {"a red circle",  "a blue square",    "a green triangle",
+                                                 "a yellow star", "a red square",     "a blue circle",
+                                                 "a green star",  "a yellow triangle"};
   std::vector<std::string> out;
   for (int i = 0; i < batch; ++i) out.emplace_back(all[static_cast<std::size_t>(i) % all.size()]);
   return out;
 }
 
-/// The loss of the DRTune paper (Eq. 6) on the pictures as they are, negated: cheap, so that the model's cost is what is seen.
+/// The loss of the DRTune paper (Eq. 6) on the pictures as they are, negated: cheap, so that the model's cost is what
+/// is seen.
 inline auto symmetry() {
   return rt::differentiable([](const Tensor& images) { return -rt::literal_symmetry_error(images); });
 }
 using Symmetry = decltype(symmetry());
 
-/// A pipeline with an attached LoRA whose B is not zero, so that gradients reach A and B alike; `restart()` puts those weights back.
+/// A pipeline with an attached LoRA whose B is not zero, so that gradients reach A and B alike; `restart()` puts those
+/// weights back.
 class Model {
  public:
-  explicit Model(const Settings& s) : pipeline(rt::StableDiffusion::load(s.model)), lora(rt::Lora::attach(pipeline.unet(), options(s.rank))), optimizer_(lora.parameters()) {
+  explicit Model(const Settings& s)
+      : pipeline(rt::StableDiffusion::load(s.model)),
+        lora(rt::Lora::attach(pipeline.unet(), options(s.rank))),
+        optimizer_(lora.parameters()) {
     const torch::NoGradGuard no_grad;
     rt::Rng rng(1);
     for (auto& [name, value] : lora.named_parameters()) {

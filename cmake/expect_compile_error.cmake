@@ -1,15 +1,17 @@
 # reward_tuner_expect_compile_error(file): registers two tests of one file.
-#   compile_fail.<name>       the file must not compile, must print the sentence of its first line "// expect: ...", and exactly one error
+#   compile_fail.<name>       the file must not compile, must print the sentence of its first comment "// expect: ...", and exactly one error
 #   compile_fail.<name>.good  the same file with REWARD_TUNER_GOOD_TWIN defined must compile
 # Only the front end runs (-fsyntax-only), with the usage requirements of RewardTuner::reward_tuner.
 # The same file, run by `cmake -P`, is the test itself.
 
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
-  file(STRINGS "${SOURCE}" _first LIMIT_COUNT 1)
-  if(NOT _first MATCHES "^// expect: (.+)$")
+  file(READ "${SOURCE}" _source LIMIT 1000)
+  string(FIND "${_source}" "\n#" _end)  # the sentence ends where the first directive begins
+  string(SUBSTRING "${_source}" 0 ${_end} _sentence)
+  if(NOT _sentence MATCHES "^// expect: (.+)$")
     message(FATAL_ERROR "${SOURCE}: the first line must read // expect: <sentence>")
   endif()
-  string(REPLACE "\\;" ";" _sentence "${CMAKE_MATCH_1}")  # file(STRINGS) escapes semicolons
+  string(REPLACE "\n// " " " _sentence "${CMAKE_MATCH_1}")
   string(REPLACE "|" ";" _flags "${FLAGS}")
   if(GOOD_TWIN)
     list(APPEND _flags -DREWARD_TUNER_GOOD_TWIN)

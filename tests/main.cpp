@@ -1,4 +1,5 @@
-// The one main of every test binary. A single thread: tests are small, and two threads beside a busy neighbour are many times slower.
+// The one main of every test binary. A single thread: tests are small, and two threads beside a busy neighbour are many
+// times slower.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <ATen/Parallel.h>
 #include <doctest/doctest.h>

@@ -9,14 +9,15 @@ namespace rt = reward_tuner;
 
 int main(int argc, char** argv) {
   const int updates = argc > 1 ? std::atoi(argv[1]) : 100;
-  auto pipeline = rt::StableDiffusion::load(argc > 2 ? argv[2] : "examples/models/tiny-shapes");  // a diffusers SD 1.x/2.x folder
-  auto lora     = rt::Lora::attach(pipeline.unet(), {.rank = 8});                                 // frozen base, trainable A and B
+  // a diffusers folder of Stable Diffusion 1.x or 2.x
+  auto pipeline = rt::StableDiffusion::load(argc > 2 ? argv[2] : "examples/models/tiny-shapes");
+  auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 8});  // frozen base, trainable A and B
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
 
-  auto tuner = rt::make<rt::DRTune>(rt::SymmetryReward({.text_weight = 1.0}), {  // or rt::DRTune<rt::SymmetryReward> tuner(reward, {...})
-      .sampler = {.num_steps = 20, .guidance = 5.0},                             // options nest as the roles are named
-      .steps   = {.num_trained = 2, .max_early_stop = 8},
-  });
+  // the options nest as the policies' roles are named
+  auto tuner = rt::make<rt::DRTune>(
+      rt::SymmetryReward({.text_weight = 1.0}),
+      {.sampler = {.num_steps = 20, .guidance = 5.0}, .steps = {.num_trained = 2, .max_early_stop = 8}});
   rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
   rt::Rng rng(0);
   for (int update = 0; update < updates; ++update) {

@@ -1,4 +1,5 @@
-// A policy of your own: which sampler steps are trained. It takes part like the shipped ones, and mistakes are one sentence at compile time.
+// A policy of your own: which sampler steps are trained. It takes part like the shipped ones, and mistakes are one
+// sentence at compile time.
 // Usage: 03_own_policy [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 
@@ -20,10 +21,12 @@ class FirstSteps {
   static constexpr std::string_view kName = "first_steps";
 
   explicit FirstSteps(FirstStepsOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[FirstSteps] num_trained must be >= 1, found ", options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[FirstSteps] num_trained must be >= 1, found ",
+                       options_.num_trained);
   }
   void check(int num_steps) const {
-    REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[FirstSteps] num_trained must be at most ", num_steps, ", found ", options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[FirstSteps] num_trained must be at most ", num_steps,
+                       ", found ", options_.num_trained);
   }
   rt::StepPlan plan(const rt::PlanContext& context, rt::Rng&) const {
     rt::StepPlan plan{.last = context.num_steps - 1, .jumps = false, .trained = {}};
@@ -43,8 +46,10 @@ int main(int argc, char** argv) {
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
 
   // Policies may stand in any order; roles that are not named have their defaults (here Ddim and StopInput).
-  rt::RewardTuner<FirstSteps, rt::SymmetryReward> tuner(rt::SymmetryReward(), {.sampler = {.num_steps = 10, .guidance = 3.0}, .steps = {.num_trained = 3}});
+  rt::RewardTuner<FirstSteps, rt::SymmetryReward> tuner(
+      rt::SymmetryReward(), {.sampler = {.num_steps = 10, .guidance = 3.0}, .steps = {.num_trained = 3}});
   rt::PromptSet prompts({"a red circle", "a green square", "a yellow star", "a white ring"});
   rt::Rng rng(0);
-  for (int update = 0; update < updates; ++update) std::cout << tuner.update(pipeline, optimizer, prompts.draw(4, rng), rng) << '\n';
+  for (int update = 0; update < updates; ++update)
+    std::cout << tuner.update(pipeline, optimizer, prompts.draw(4, rng), rng) << '\n';
 }

@@ -1,4 +1,5 @@
-// A reward that nothing can differentiate: DDPO makes pictures that take few bytes as JPEG files. Any program that scores pictures can be such a reward.
+// A reward that nothing can differentiate: DDPO makes pictures that take few bytes as JPEG files. Any program that
+// scores pictures can be such a reward.
 // Usage: 04_ddpo [ROUNDS [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 
@@ -13,11 +14,10 @@ int main(int argc, char** argv) {
   auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 8, .targets = {"all"}});
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
 
-  auto tuner = rt::make<rt::DDPO>(rt::JpegSizeReward(), {
-      .sampler   = {.num_steps = 8, .guidance = 2.0},  // DDIM; eta is 1 unless it says otherwise
-      .objective = {.clip = 1.64 / (4 * 16 * 16)},     // 1.64 nats of the true ratio for latents of 4 x 16 x 16
-      .engine    = {.gradient_clip = 1.0},
-  });
+  // DDIM has eta 1 here unless it says otherwise; 1.64 nats of the true ratio for latents of 4 x 16 x 16
+  auto tuner = rt::make<rt::DDPO>(rt::JpegSizeReward(), {.sampler = {.num_steps = 8, .guidance = 2.0},
+                                                         .objective = {.clip = 1.64 / (4 * 16 * 16)},
+                                                         .engine = {.gradient_clip = 1.0}});
   rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
   rt::Rng rng(0);
   for (int round = 0; round < rounds; ++round) {

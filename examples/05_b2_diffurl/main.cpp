@@ -1,4 +1,5 @@
-// B2-DiffuRL around two objectives: the last steps are trained first, and branches of one root are compared with each other.
+// B2-DiffuRL around two objectives: the last steps are trained first, and branches of one root are compared with each
+// other.
 // Usage: 05_b2_diffurl [ROUNDS [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 
@@ -16,7 +17,8 @@ void run(Tuner tuner, const char* name, int rounds, const char* folder) {
   rt::Rng rng(0);
   for (int round = 0; round < rounds; ++round) {
     const rt::UpdateReport report = tuner.update(pipeline, optimizer, prompts.draw(6, rng), rng);
-    std::cout << name << ": kept " << report.kept << " of " << report.pictures << " pictures, trained the last " << report.plan.trained.size() << " steps; " << report << '\n';
+    std::cout << name << ": kept " << report.kept << " of " << report.pictures << " pictures, trained the last "
+              << report.plan.trained.size() << " steps; " << report << '\n';
   }
 }
 
@@ -24,6 +26,12 @@ int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 10;
   const char* folder = argc > 2 ? argv[2] : "examples/models/tiny-shapes";
   const rt::ShapeReward reward;  // does the picture show what the prompt says? A detector, not a function
-  run(rt::make<rt::B2DiffuRL>(reward, {.sampler = {.num_steps = 8, .guidance = 2.0}, .steps = {.rounds = rounds}, .objective = {.clip = 1.6e-3}}), "around DDPO", rounds, folder);
-  run(rt::make<rt::B2DiffuRL, rt::Preference>(reward, {.sampler = {.num_steps = 8, .guidance = 2.0}, .steps = {.rounds = rounds}, .branching = {.threshold = 0.3}}), "around DPO", rounds, folder);
+  run(rt::make<rt::B2DiffuRL>(
+          reward,
+          {.sampler = {.num_steps = 8, .guidance = 2.0}, .steps = {.rounds = rounds}, .objective = {.clip = 1.6e-3}}),
+      "around DDPO", rounds, folder);
+  run(rt::make<rt::B2DiffuRL, rt::Preference>(
+          reward,
+          {.sampler = {.num_steps = 8, .guidance = 2.0}, .steps = {.rounds = rounds}, .branching = {.threshold = 0.3}}),
+      "around DPO", rounds, folder);
 }

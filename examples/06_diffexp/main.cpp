@@ -1,4 +1,5 @@
-// DiffExp beside any method: training rollouts begin with little guidance and stress a random word of each prompt. One more policy in the list.
+// DiffExp beside any method: training rollouts begin with little guidance and stress a random word of each prompt. One
+// more policy in the list.
 // Usage: 06_diffexp [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 
@@ -14,13 +15,17 @@ void run(Tuner tuner, const char* name, int updates, const char* folder) {
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
   rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
   rt::Rng rng(0);
-  for (int update = 0; update < updates; ++update) std::cout << name << ": " << tuner.update(pipeline, optimizer, prompts.draw(8, rng), rng) << '\n';
+  for (int update = 0; update < updates; ++update)
+    std::cout << name << ": " << tuner.update(pipeline, optimizer, prompts.draw(8, rng), rng) << '\n';
 }
 
 int main(int argc, char** argv) {
   const int updates = argc > 1 ? std::atoi(argv[1]) : 10;
   const char* folder = argc > 2 ? argv[2] : "examples/models/tiny-shapes";
   const rt::ClipScoreReward reward;  // uses the CLIP in the model's folder
-  run(rt::make<rt::AlignProp, rt::DiffExp>(reward, {.sampler = {.num_steps = 8, .guidance = 3.0}}), "AlignProp with DiffExp", updates, folder);
-  run(rt::make<rt::DDPO, rt::DynamicGuidance>(reward, {.sampler = {.num_steps = 8, .guidance = 3.0}, .exploration = {.low = 1.0, .threshold = 0.75}}), "DDPO with low guidance first", updates, folder);
+  run(rt::make<rt::AlignProp, rt::DiffExp>(reward, {.sampler = {.num_steps = 8, .guidance = 3.0}}),
+      "AlignProp with DiffExp", updates, folder);
+  run(rt::make<rt::DDPO, rt::DynamicGuidance>(
+          reward, {.sampler = {.num_steps = 8, .guidance = 3.0}, .exploration = {.low = 1.0, .threshold = 0.75}}),
+      "DDPO with low guidance first", updates, folder);
 }

@@ -1,4 +1,5 @@
-// Several rewards, each with prompts and advantages of its own, on one model: all tasks are sampled before any is trained.
+// Several rewards, each with prompts and advantages of its own, on one model: all tasks are sampled before any is
+// trained.
 // Usage: 07_several_tasks [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 
@@ -15,11 +16,17 @@ int main(int argc, char** argv) {
 
   const rt::DdimOptions sampler{.num_steps = 8, .guidance = 2.0};
   auto bright = rt::make<rt::LSRL>(rt::black_box([](const rt::Tensor& images) { return images.mean({1, 2, 3}); }),
-                                   {.sampler = sampler, .steps = {.num_trained = 3}, .objective = {.clip = 1.6e-3, .round = {.step_per_timestep = true}}});
-  auto objects = rt::make<rt::DDPO, rt::RandomSteps>(rt::CompositionReward(), {.sampler = sampler, .steps = {.num_trained = 3}, .objective = {.clip = 1.6e-3}});
-  auto tasks = rt::multi_task({}, rt::task("bright", bright), rt::task("objects", objects, rt::PromptSet::from_file("examples/tune/prompts_pairs_train.txt"), 6));
+                                   {.sampler = sampler,
+                                    .steps = {.num_trained = 3},
+                                    .objective = {.clip = 1.6e-3, .round = {.step_per_timestep = true}}});
+  auto objects = rt::make<rt::DDPO, rt::RandomSteps>(
+      rt::CompositionReward(), {.sampler = sampler, .steps = {.num_trained = 3}, .objective = {.clip = 1.6e-3}});
+  auto tasks = rt::multi_task(
+      {}, rt::task("bright", bright),
+      rt::task("objects", objects, rt::PromptSet::from_file("examples/tune/prompts_pairs_train.txt"), 6));
 
   rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
   rt::Rng rng(0);
-  for (int update = 0; update < updates; ++update) std::cout << tasks.update(pipeline, optimizer, prompts.draw(8, rng), rng) << '\n';
+  for (int update = 0; update < updates; ++update)
+    std::cout << tasks.update(pipeline, optimizer, prompts.draw(8, rng), rng) << '\n';
 }

@@ -15,7 +15,8 @@
 
 namespace reward_tuner::pretrain {
 
-/// A byte-pair vocabulary: 256 bytes, the same 256 closing a word ("</w>"), one token a merge, then start and end of text.
+/// A byte-pair vocabulary: 256 bytes, the same 256 closing a word ("</w>"), one token a merge, then start and end of
+/// text.
 struct BpeVocabulary {
   std::vector<std::string> tokens;                          ///< token text by id
   std::vector<std::pair<std::string, std::string>> merges;  ///< in order of priority
@@ -25,13 +26,16 @@ struct BpeVocabulary {
   std::int64_t end_id() const { return size() - 1; }
 };
 
-/// The 256 printable stand-ins for bytes of GPT-2 and CLIP, in vocabulary order: printable Latin-1 stands for itself, the rest for U+0100 onwards.
+/// The 256 printable stand-ins for bytes of GPT-2 and CLIP, in vocabulary order: printable Latin-1 stands for itself,
+/// the rest for U+0100 onwards.
 inline std::vector<std::string> byte_symbols() {
   const auto utf8 = [](unsigned code) {
     return code < 0x80 ? std::string(1, static_cast<char>(code))
                        : std::string{static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3F))};
   };
-  const auto printable = [](unsigned byte) { return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174; };
+  const auto printable = [](unsigned byte) {
+    return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  };
   std::vector<std::string> symbols;
   for (unsigned byte = 0; byte < 256; ++byte)
     if (printable(byte)) symbols.push_back(utf8(byte));
@@ -39,8 +43,9 @@ inline std::vector<std::string> byte_symbols() {
   return symbols;
 }
 
-/// Byte-pair encoding (Sennrich et al. 2016): merges the most frequent neighbouring pair until each word is one token. `words` are lower-case
-/// ASCII with their counts; ties go to the pair that sorts first, so the result depends on the input alone.
+/// Byte-pair encoding (Sennrich et al. 2016): merges the most frequent neighbouring pair until each word is one token.
+/// `words` are lower-case ASCII with their counts; ties go to the pair that sorts first, so the result depends on the
+/// input alone.
 inline BpeVocabulary train_bpe(const std::map<std::string, std::int64_t>& words) {
   using Pair = std::pair<std::string, std::string>;
   BpeVocabulary vocabulary;
@@ -76,7 +81,8 @@ inline BpeVocabulary train_bpe(const std::map<std::string, std::int64_t>& words)
     }
     vocabulary.merges.push_back(pair);
     const std::string token = pair.first + pair.second;
-    const auto known = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), token);  // two different pairs may spell the same token
+    // two different pairs may spell the same token
+    const auto known = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), token);
     if (known == vocabulary.tokens.end()) vocabulary.tokens.push_back(token);
   }
   vocabulary.tokens.emplace_back("<|startoftext|>");
@@ -84,8 +90,10 @@ inline BpeVocabulary train_bpe(const std::map<std::string, std::int64_t>& words)
   return vocabulary;
 }
 
-/// Writes vocab.json, merges.txt, tokenizer_config.json and special_tokens_map.json as transformers' CLIPTokenizer reads them.
-inline void write_tokenizer(const BpeVocabulary& vocabulary, const std::filesystem::path& folder, std::int64_t max_length) {
+/// Writes vocab.json, merges.txt, tokenizer_config.json and special_tokens_map.json as transformers' CLIPTokenizer
+/// reads them.
+inline void write_tokenizer(const BpeVocabulary& vocabulary, const std::filesystem::path& folder,
+                            std::int64_t max_length) {
   std::filesystem::create_directories(folder);
   const auto write = [&](const char* name, const std::string& text) {
     std::ofstream file(folder / name, std::ios::binary);
@@ -99,8 +107,10 @@ inline void write_tokenizer(const BpeVocabulary& vocabulary, const std::filesyst
   std::string merges = "#version: 0.2\n";
   for (const auto& [left, right] : vocabulary.merges) merges += left + ' ' + right + '\n';
   write("merges.txt", merges);
-  const nlohmann::ordered_json special = {
-      {"bos_token", "<|startoftext|>"}, {"eos_token", "<|endoftext|>"}, {"pad_token", "<|endoftext|>"}, {"unk_token", "<|endoftext|>"}};
+  const nlohmann::ordered_json special = {{"bos_token", "<|startoftext|>"},
+                                          {"eos_token", "<|endoftext|>"},
+                                          {"pad_token", "<|endoftext|>"},
+                                          {"unk_token", "<|endoftext|>"}};
   write("special_tokens_map.json", special.dump(2) + "\n");
   nlohmann::ordered_json config = {{"tokenizer_class", "CLIPTokenizer"},
                                    {"model_max_length", max_length},

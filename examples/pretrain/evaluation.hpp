@@ -1,4 +1,5 @@
-// Measures a finished tiny-shapes folder: reconstruction, zero-shot recognition, and whether samples show what their prompts say.
+// Measures a finished tiny-shapes folder: reconstruction, zero-shot recognition, and whether samples show what their
+// prompts say.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <torch/types.h>
@@ -30,7 +31,8 @@ inline constexpr double kSampleGuidance = 3.0;
 inline Tensor sample_pictures(StableDiffusion& pipeline, const std::vector<std::string>& prompts, std::uint64_t seed) {
   const torch::NoGradGuard no_grad;
   constexpr std::size_t kBatch = 16;
-  const SamplerSchedule schedule = Ddim({.num_steps = kSampleSteps, .guidance = kSampleGuidance}).schedule(pipeline.noise_schedule());
+  const SamplerSchedule schedule =
+      Ddim({.num_steps = kSampleSteps, .guidance = kSampleGuidance}).schedule(pipeline.noise_schedule());
   std::vector<Tensor> parts;
   for (std::size_t begin = 0; begin < prompts.size(); begin += kBatch) {
     const std::size_t end = std::min(prompts.size(), begin + kBatch);
@@ -39,9 +41,11 @@ inline Tensor sample_pictures(StableDiffusion& pipeline, const std::vector<std::
     SampleNoise noise(seeds);
     NetworkCounts counts;
     const auto first = prompts.begin();
-    const Condition condition = pipeline.encode({first + static_cast<std::ptrdiff_t>(begin), first + static_cast<std::ptrdiff_t>(end)});
+    const Condition condition =
+        pipeline.encode({first + static_cast<std::ptrdiff_t>(begin), first + static_cast<std::ptrdiff_t>(end)});
     const std::vector<double> guidance(kSampleSteps, kSampleGuidance);
-    const Trajectory made = rollout(pipeline, schedule, sampling_plan(kSampleSteps), condition, guidance, noise, counts);
+    const Trajectory made =
+        rollout(pipeline, schedule, sampling_plan(kSampleSteps), condition, guidance, noise, counts);
     parts.push_back(pipeline.decode(made.clean).clamp(0, 1));  // [n,3,64,64]
   }
   return at::cat(parts);
@@ -58,9 +62,14 @@ inline std::vector<std::string> pair_prompts() {
 
 /// Longer prompts for the second picture of the model card.
 inline std::vector<std::string> long_prompts() {
-  return {"a large red circle on a grey background", "a small white cross on a navy background",   "a picture of an orange star",
-          "a red circle left of a blue square",      "a green triangle above a yellow ring",       "a purple star right of an orange square",
-          "a cyan cross below a white triangle",     "a blue circle and a yellow square"};
+  return {"a large red circle on a grey background",
+          "a small white cross on a navy background",
+          "a picture of an orange star",
+          "a red circle left of a blue square",
+          "a green triangle above a yellow ring",
+          "a purple star right of an orange square",
+          "a cyan cross below a white triangle",
+          "a blue circle and a yellow square"};
 }
 
 namespace detail {
@@ -98,7 +107,8 @@ inline nlohmann::json evaluate(const std::filesystem::path& folder, std::uint64_
   json["vae"] = {{"psnr_db", reconstruction_psnr(pipeline.vae(), held_out)}};
   json["clip"] = {{"zero_shot_accuracy", zero_shot_accuracy(*clip, singles)},
                   {"zero_shot_accuracy_held_out_pairs", zero_shot_accuracy(*clip, new_pairs)}};
-  json["real_pictures"] = detail::judge(singles.images.to(at::kFloat).div(255), detail::true_captions(singles, Rng::derive(seed, 104)));
+  json["real_pictures"] =
+      detail::judge(singles.images.to(at::kFloat).div(255), detail::true_captions(singles, Rng::derive(seed, 104)));
 
   std::vector<std::string> seen, unseen;
   for (int repeat = 0; repeat < repeats; ++repeat)
@@ -124,12 +134,14 @@ inline void write_sample_grids(const std::filesystem::path& folder) {
   GridOptions options;
   const auto colours = static_cast<std::int64_t>(kObjectColours.size());
   for (std::size_t shape = 0; shape < kShapeNames.size(); ++shape) {
-    rows.push_back(pairs.slice(0, static_cast<std::int64_t>(shape) * colours, static_cast<std::int64_t>(shape + 1) * colours));
+    rows.push_back(
+        pairs.slice(0, static_cast<std::int64_t>(shape) * colours, static_cast<std::int64_t>(shape + 1) * colours));
     options.row_labels.emplace_back(kShapeNames[shape]);
   }
   for (const auto& colour : kObjectColours) options.column_labels.emplace_back(colour.name);
   write_png(folder / "samples.png", image_grid(rows, options));
-  write_png(folder / "captions.png", image_grid({sample_pictures(pipeline, long_prompts(), 100)}, {.column_labels = long_prompts()}));
+  write_png(folder / "captions.png",
+            image_grid({sample_pictures(pipeline, long_prompts(), 100)}, {.column_labels = long_prompts()}));
 }
 
 }  // namespace reward_tuner::pretrain

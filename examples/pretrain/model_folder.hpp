@@ -33,7 +33,8 @@ inline nlohmann::json text_config_json(const ClipTextConfig& config, const BpeVo
   return json;
 }
 
-inline void write_network(const std::filesystem::path& folder, const char* file, const nlohmann::json& config, const torch::nn::Module& network) {
+inline void write_network(const std::filesystem::path& folder, const char* file, const nlohmann::json& config,
+                          const torch::nn::Module& network) {
   std::filesystem::create_directories(folder);
   write_json(folder / "config.json", config);
   save_safetensors(folder / file, state_dict(network));
@@ -41,12 +42,15 @@ inline void write_network(const std::filesystem::path& folder, const char* file,
 
 }  // namespace detail
 
-/// Writes model_index.json, scheduler/, tokenizer/, text_encoder/, unet/, vae/ and clip/ so that diffusers' StableDiffusionPipeline,
-/// transformers' CLIPModel and this library load them.
-inline void write_model_folder(const std::filesystem::path& folder, const TinyModel& model, const BpeVocabulary& vocabulary) {
+/// Writes model_index.json, scheduler/, tokenizer/, text_encoder/, unet/, vae/ and clip/ so that diffusers'
+/// StableDiffusionPipeline, transformers' CLIPModel and this library load them.
+inline void write_model_folder(const std::filesystem::path& folder, const TinyModel& model,
+                               const BpeVocabulary& vocabulary) {
   write_tokenizer(vocabulary, folder / "tokenizer", kPromptTokens);
-  detail::write_network(folder / "unet", "diffusion_pytorch_model.safetensors", model.unet->config().to_json(), *model.unet);
-  detail::write_network(folder / "vae", "diffusion_pytorch_model.safetensors", model.vae->config().to_json(), *model.vae);
+  detail::write_network(folder / "unet", "diffusion_pytorch_model.safetensors", model.unet->config().to_json(),
+                        *model.unet);
+  detail::write_network(folder / "vae", "diffusion_pytorch_model.safetensors", model.vae->config().to_json(),
+                        *model.vae);
   nlohmann::json text = detail::text_config_json(model.text->config(), vocabulary);
   text["architectures"] = {"CLIPTextModel"};
   text["torch_dtype"] = "float32";
@@ -88,18 +92,19 @@ inline void write_model_folder(const std::filesystem::path& folder, const TinyMo
                         *model.clip);
   write_tokenizer(vocabulary, folder / "clip", kPromptTokens);
   const ClipImageOptions& image = model.clip->preprocessor().options();
-  write_json(folder / "clip" / "preprocessor_config.json", {{"image_processor_type", "CLIPImageProcessor"},
-                                                            {"do_resize", true},
-                                                            {"size", {{"shortest_edge", image.shortest_edge}}},
-                                                            {"resample", 3},
-                                                            {"do_center_crop", true},
-                                                            {"crop_size", {{"height", image.crop_size}, {"width", image.crop_size}}},
-                                                            {"do_rescale", true},
-                                                            {"rescale_factor", 1.0 / 255},
-                                                            {"do_normalize", true},
-                                                            {"image_mean", image.mean},
-                                                            {"image_std", image.deviation},
-                                                            {"do_convert_rgb", true}});
+  write_json(folder / "clip" / "preprocessor_config.json",
+             {{"image_processor_type", "CLIPImageProcessor"},
+              {"do_resize", true},
+              {"size", {{"shortest_edge", image.shortest_edge}}},
+              {"resample", 3},
+              {"do_center_crop", true},
+              {"crop_size", {{"height", image.crop_size}, {"width", image.crop_size}}},
+              {"do_rescale", true},
+              {"rescale_factor", 1.0 / 255},
+              {"do_normalize", true},
+              {"image_mean", image.mean},
+              {"image_std", image.deviation},
+              {"do_convert_rgb", true}});
 }
 
 }  // namespace reward_tuner::pretrain

@@ -1,4 +1,5 @@
-// Draws captioned pictures of one or two coloured shapes: the data set on which the tiny Stable Diffusion is pretrained.
+// Draws captioned pictures of one or two coloured shapes: the data set on which the tiny Stable Diffusion is
+// pretrained.
 #pragma once
 #include <ATen/ops/empty.h>
 #include <torch/types.h>
@@ -30,23 +31,26 @@ struct DrawnObject {
   double radius = 12;  ///< pixels
   double angle = 0;    ///< radians, clockwise
 
-  ObjectSize size() const { return radius <= 11 ? ObjectSize::kSmall : radius >= 17 ? ObjectSize::kLarge : ObjectSize::kUnnamed; }
+  ObjectSize size() const {
+    return radius <= 11 ? ObjectSize::kSmall : radius >= 17 ? ObjectSize::kLarge : ObjectSize::kUnnamed;
+  }
 };
 
 /// The ground truth of a picture.
 struct Scene {
-  std::vector<DrawnObject> objects;   ///< one or two
+  std::vector<DrawnObject> objects;     ///< one or two
   Relation relation = Relation::kNone;  ///< how objects[0] lies to objects[1], never kAnd
-  int background = 0;                 ///< index into kBackgroundColours
-  double shade = 0;                   ///< relative change of the background's brightness from the centre to the far side, 0 is plain
-  double shade_angle = 0;             ///< direction in which it brightens, radians
+  int background = 0;                   ///< index into kBackgroundColours
+  double shade = 0;  ///< relative change of the background's brightness from the centre to the far side, 0 is plain
+  double shade_angle = 0;  ///< direction in which it brightens, radians
 };
 
 /// How scenes are drawn at random.
 struct SceneOptions {
-  double two_objects = 0.3;   ///< share of pictures with two objects
-  double shaded = 0.3;        ///< share of pictures with a shaded background
-  bool held_out_only = false;  ///< draw only single objects of the held-out pairs, for evaluation; otherwise those pairs never occur
+  double two_objects = 0.3;  ///< share of pictures with two objects
+  double shaded = 0.3;       ///< share of pictures with a shaded background
+  /// draw only single objects of the held-out pairs, for evaluation; otherwise those pairs never occur
+  bool held_out_only = false;
 };
 
 namespace detail {
@@ -54,7 +58,8 @@ namespace detail {
 inline DrawnObject draw_object(Rng& rng, const SceneOptions& options, double smallest, double largest) {
   DrawnObject object;
   if (options.held_out_only) {
-    const auto& pair = kHeldOutPairs[static_cast<std::size_t>(rng.integer(0, static_cast<std::int64_t>(kHeldOutPairs.size()) - 1))];
+    const auto& pair =
+        kHeldOutPairs[static_cast<std::size_t>(rng.integer(0, static_cast<std::int64_t>(kHeldOutPairs.size()) - 1))];
     std::tie(object.shape, object.colour) = pair;
   } else {
     do {
@@ -75,8 +80,8 @@ inline double place(Rng& rng, double radius, double low, double high) {
 
 }  // namespace detail
 
-/// A random scene. Single objects lie anywhere inside the picture, so most are off its centre; two objects lie clearly left and right of
-/// each other or above and below, and differ in shape and colour.
+/// A random scene. Single objects lie anywhere inside the picture, so most are off its centre; two objects lie clearly
+/// left and right of each other or above and below, and differ in shape and colour.
 inline Scene draw_scene(Rng& rng, const SceneOptions& options = {}) {
   Scene scene;
   scene.background = static_cast<int>(rng.integer(0, static_cast<std::int64_t>(kBackgroundColours.size()) - 1));
@@ -93,16 +98,19 @@ inline Scene draw_scene(Rng& rng, const SceneOptions& options = {}) {
     return scene;
   }
   DrawnObject first = detail::draw_object(rng, options, 8, 12), second = detail::draw_object(rng, options, 8, 12);
-  while (second.shape == first.shape || second.colour == first.colour) second = detail::draw_object(rng, options, 8, 12);
+  while (second.shape == first.shape || second.colour == first.colour)
+    second = detail::draw_object(rng, options, 8, 12);
   const bool across = rng.uniform() < 0.5, first_leads = rng.uniform() < 0.5;
   for (DrawnObject* object : {&first, &second}) {
     const bool leads = (object == &first) == first_leads;  // leads: the left or the upper one
-    const double along = leads ? detail::place(rng, object->radius, low, middle) : detail::place(rng, object->radius, middle, high);
+    const double along =
+        leads ? detail::place(rng, object->radius, low, middle) : detail::place(rng, object->radius, middle, high);
     const double aside = detail::place(rng, object->radius, low, high);
     object->x = across ? along : aside;
     object->y = across ? aside : along;
   }
-  scene.relation = across ? (first_leads ? Relation::kLeftOf : Relation::kRightOf) : (first_leads ? Relation::kAbove : Relation::kBelow);
+  scene.relation = across ? (first_leads ? Relation::kLeftOf : Relation::kRightOf)
+                          : (first_leads ? Relation::kAbove : Relation::kBelow);
   scene.objects = {first, second};
   return scene;
 }
@@ -110,12 +118,17 @@ inline Scene draw_scene(Rng& rng, const SceneOptions& options = {}) {
 /// The same relation told from the other object.
 constexpr Relation mirrored(Relation relation) {
   switch (relation) {
-    case Relation::kLeftOf: return Relation::kRightOf;
-    case Relation::kRightOf: return Relation::kLeftOf;
-    case Relation::kAbove: return Relation::kBelow;
-    case Relation::kBelow: return Relation::kAbove;
+    case Relation::kLeftOf:
+      return Relation::kRightOf;
+    case Relation::kRightOf:
+      return Relation::kLeftOf;
+    case Relation::kAbove:
+      return Relation::kBelow;
+    case Relation::kBelow:
+      return Relation::kAbove;
     case Relation::kNone:
-    case Relation::kAnd: break;
+    case Relation::kAnd:
+      break;
   }
   return relation;
 }
@@ -124,7 +137,8 @@ constexpr Relation mirrored(Relation relation) {
 inline Caption describe(const Scene& scene, Rng& rng) {
   Caption caption;
   for (const DrawnObject& object : scene.objects)
-    caption.objects.push_back({object.shape, object.colour, rng.uniform() < 0.5 ? object.size() : ObjectSize::kUnnamed});
+    caption.objects.push_back(
+        {object.shape, object.colour, rng.uniform() < 0.5 ? object.size() : ObjectSize::kUnnamed});
   caption.relation = scene.relation;
   if (scene.objects.size() == 2) {
     if (rng.uniform() < 0.3) caption.relation = Relation::kAnd;
@@ -149,7 +163,8 @@ struct Picture {
   torch::Tensor object;  ///< float [64,64] in [0,1]: the share of each pixel that objects cover
 };
 
-/// Draws the scene, 16 samples a pixel. Later objects lie over earlier ones. Pure: the same scene gives the same picture.
+/// Draws the scene, 16 samples a pixel. Later objects lie over earlier ones. Pure: the same scene gives the same
+/// picture.
 inline Picture render(const Scene& scene) {
   constexpr int kSide = kPictureSide, kSamples = 4;
   Picture picture{at::empty({3, kSide, kSide}), at::empty({kSide, kSide})};
@@ -159,7 +174,8 @@ inline Picture render(const Scene& scene) {
   for (int row = 0; row < kSide; ++row)
     for (int column = 0; column < kSide; ++column) {
       const double u = (column + 0.5) / kSide * 2 - 1, v = (row + 0.5) / kSide * 2 - 1;
-      const auto light = static_cast<float>(1 + scene.shade * (u * std::cos(scene.shade_angle) + v * std::sin(scene.shade_angle)));
+      const auto light =
+          static_cast<float>(1 + scene.shade * (u * std::cos(scene.shade_angle) + v * std::sin(scene.shade_angle)));
       image[0][row][column] = std::min(1.0f, back.red * light);
       image[1][row][column] = std::min(1.0f, back.green * light);
       image[2][row][column] = std::min(1.0f, back.blue * light);
@@ -168,8 +184,12 @@ inline Picture render(const Scene& scene) {
   for (const DrawnObject& object : scene.objects) {
     const Rgb paint = kObjectColours[static_cast<std::size_t>(object.colour)].rgb;
     const double reach = kShapeReach * object.radius, cosine = std::cos(object.angle), sine = std::sin(object.angle);
-    const auto first = [&](double centre) { return std::clamp(static_cast<int>(std::floor(centre - reach)), 0, kSide - 1); };
-    const auto last = [&](double centre) { return std::clamp(static_cast<int>(std::ceil(centre + reach)), 0, kSide - 1); };
+    const auto first = [&](double centre) {
+      return std::clamp(static_cast<int>(std::floor(centre - reach)), 0, kSide - 1);
+    };
+    const auto last = [&](double centre) {
+      return std::clamp(static_cast<int>(std::ceil(centre + reach)), 0, kSide - 1);
+    };
     for (int row = first(object.y); row <= last(object.y); ++row)
       for (int column = first(object.x); column <= last(object.x); ++column) {
         int hits = 0;
@@ -195,7 +215,9 @@ struct PictureSet {
   torch::Tensor objects;  ///< uint8 [N,64,64], 255 where an object covers the whole pixel
 
   /// Pictures in [-1,1], float [n,3,64,64], of int64 [n] indices.
-  torch::Tensor signed_images(const torch::Tensor& indices) const { return images.index_select(0, indices).to(at::kFloat).div_(127.5).sub_(1.0); }
+  torch::Tensor signed_images(const torch::Tensor& indices) const {
+    return images.index_select(0, indices).to(at::kFloat).div_(127.5).sub_(1.0);
+  }
 };
 
 /// `count` pictures of a seed; the same arguments give the same bytes.

@@ -56,7 +56,8 @@ inline ClipTextConfig tiny_text_config(const ClipTokenizer& tokenizer) {
   return config;
 }
 
-/// The text tower of the denoiser's shape, a vision tower of 64 patches of 8 x 8 pixels, and a joint space of 64 numbers.
+/// The text tower of the denoiser's shape, a vision tower of 64 patches of 8 x 8 pixels, and a joint space of 64
+/// numbers.
 inline ClipConfig tiny_clip_config(const ClipTokenizer& tokenizer) {
   ClipConfig config;
   config.text = tiny_text_config(tokenizer);

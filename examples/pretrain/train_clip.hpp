@@ -27,15 +27,18 @@ namespace reward_tuner::pretrain {
 
 namespace detail {
 
-/// Sines and cosines of a patch's row and column, the class token's row zero: patches know their neighbours from the first step.  [N,D]
+/// Sines and cosines of a patch's row and column, the class token's row zero: patches know their neighbours from the
+/// first step.  [N,D]
 inline Tensor patch_waves(std::int64_t grid, std::int64_t width) {
   const std::int64_t waves = width / 4;
   Tensor table = at::zeros({grid * grid + 1, width});
   auto rows = table.accessor<float, 2>();
   for (std::int64_t patch = 0; patch < grid * grid; ++patch)
     for (std::int64_t wave = 0; wave < waves; ++wave) {
-      const double frequency = std::numbers::pi / 2 * std::pow(1.0 / 16, static_cast<double>(wave) / static_cast<double>(waves - 1));
-      const double down = frequency * static_cast<double>(patch / grid), across = frequency * static_cast<double>(patch % grid);
+      const double frequency =
+          std::numbers::pi / 2 * std::pow(1.0 / 16, static_cast<double>(wave) / static_cast<double>(waves - 1));
+      const double down = frequency * static_cast<double>(patch / grid),
+                   across = frequency * static_cast<double>(patch % grid);
       const double values[] = {std::sin(down), std::cos(down), std::sin(across), std::cos(across)};
       for (std::int64_t i = 0; i < 4; ++i) rows[patch + 1][4 * wave + i] = static_cast<float>(0.5 * values[i]);
     }
@@ -90,10 +93,10 @@ inline bool is_true_of(const Caption& caption, const Scene& scene) {
   return (same && caption.relation == scene.relation) || (crossed && caption.relation == mirrored(scene.relation));
 }
 
-/// CLIP's symmetric cross-entropy (Radford et al. 2021, Fig. 3) of one batch. Short captions fit several pictures of a batch, so the target
-/// of a row is spread evenly over all true pairs. Pictures of one object must also find their pair among the captions of all pairs, which
-/// puts every confusable shape and colour beside the true one in each batch. Pictures carry a little noise: the reward will see decoded
-/// latents, not clean drawings.
+/// CLIP's symmetric cross-entropy (Radford et al. 2021, Fig. 3) of one batch. Short captions fit several pictures of a
+/// batch, so the target of a row is spread evenly over all true pairs. Pictures of one object must also find their pair
+/// among the captions of all pairs, which puts every confusable shape and colour beside the true one in each batch.
+/// Pictures carry a little noise: the reward will see decoded latents, not clean drawings.
 inline Tensor contrastive_loss(const ClipModel& clip, const PictureSet& pictures, std::int64_t batch, Rng& rng) {
   const Tensor rows = random_rows(rng, pictures.images.size(0), batch);  // [B]
   std::vector<Caption> captions;
@@ -107,26 +110,28 @@ inline Tensor contrastive_loss(const ClipModel& clip, const PictureSet& pictures
   Tensor pairs = at::zeros({batch, batch});  // [B,B] picture x caption
   auto pair = pairs.accessor<float, 2>();
   for (std::int64_t i = 0; i < batch; ++i)
-    for (std::int64_t j = 0; j < batch; ++j) pair[i][j] = is_true_of(captions[static_cast<std::size_t>(j)], *scenes[static_cast<std::size_t>(i)]);
+    for (std::int64_t j = 0; j < batch; ++j)
+      pair[i][j] = is_true_of(captions[static_cast<std::size_t>(j)], *scenes[static_cast<std::size_t>(i)]);
   const detail::PairCaptions pair_captions;
   std::vector<std::int64_t> single, place;
   for (std::int64_t i = 0; i < batch; ++i) {
     const auto& objects = scenes[static_cast<std::size_t>(i)]->objects;
     if (objects.size() != 1) continue;
     single.push_back(i);
-    place.push_back(pair_captions.place[static_cast<std::size_t>(objects[0].shape)][static_cast<std::size_t>(objects[0].colour)]);
+    place.push_back(
+        pair_captions.place[static_cast<std::size_t>(objects[0].shape)][static_cast<std::size_t>(objects[0].colour)]);
   }
   texts.insert(texts.end(), pair_captions.texts.begin(), pair_captions.texts.end());
-  const Tensor clean = (pictures.signed_images(rows) + 1) / 2;                                              // [B,3,H,W]
-  const Tensor noisy = clean + 0.05 * rng.uniform({batch, 1, 1, 1}) * rng.normal(clean.sizes());            // [B,3,H,W]
-  const Tensor seen = clip.scale().clamp_max(100) * clip.image_features(noisy);                             // [B,P]
-  const Tensor logits = seen.matmul(clip.text_features(texts).t());                                         // [B,B+pairs]
-  const Tensor by_picture = (pairs / pairs.sum(1, true)) * at::log_softmax(logits.slice(1, 0, batch), 1);   // [B,B]
-  const Tensor by_caption = (pairs / pairs.sum(0, true)) * at::log_softmax(logits.slice(1, 0, batch), 0);   // [B,B]
-  const Tensor contrast = -0.5 * (by_picture.sum() + by_caption.sum()) / static_cast<double>(batch);        // []
+  const Tensor clean = (pictures.signed_images(rows) + 1) / 2;                                    // [B,3,H,W]
+  const Tensor noisy = clean + 0.05 * rng.uniform({batch, 1, 1, 1}) * rng.normal(clean.sizes());  // [B,3,H,W]
+  const Tensor seen = clip.scale().clamp_max(100) * clip.image_features(noisy);                   // [B,P]
+  const Tensor logits = seen.matmul(clip.text_features(texts).t());                               // [B,B+pairs]
+  const Tensor by_picture = (pairs / pairs.sum(1, true)) * at::log_softmax(logits.slice(1, 0, batch), 1);  // [B,B]
+  const Tensor by_caption = (pairs / pairs.sum(0, true)) * at::log_softmax(logits.slice(1, 0, batch), 0);  // [B,B]
+  const Tensor contrast = -0.5 * (by_picture.sum() + by_caption.sum()) / static_cast<double>(batch);       // []
   if (single.empty()) return contrast;
-  const Tensor choices = logits.slice(1, batch).index_select(0, at::tensor(single));                        // [S,pairs]
-  return contrast + at::nll_loss(at::log_softmax(choices, 1), at::tensor(place));                           // []
+  const Tensor choices = logits.slice(1, batch).index_select(0, at::tensor(single));  // [S,pairs]
+  return contrast + at::nll_loss(at::log_softmax(choices, 1), at::tensor(place));     // []
 }
 
 /// Share of single-object pictures whose best of the 48 captions "a COLOUR SHAPE" is the true one.
@@ -144,15 +149,17 @@ inline double zero_shot_accuracy(const ClipModel& clip, const PictureSet& pictur
       const Scene& scene = pictures.scenes[static_cast<std::size_t>(part[i].item<std::int64_t>())];
       if (scene.objects.size() != 1) continue;
       ++singles;
-      right += best[i].item<std::int64_t>() == scene.objects[0].shape * static_cast<std::int64_t>(kObjectColours.size()) + scene.objects[0].colour;
+      right += best[i].item<std::int64_t>() ==
+               scene.objects[0].shape * static_cast<std::int64_t>(kObjectColours.size()) + scene.objects[0].colour;
     }
   }
   return static_cast<double>(right) / static_cast<double>(std::max<std::int64_t>(1, singles));
 }
 
 /// Trains or finishes training in `work`.
-inline Trained<std::shared_ptr<ClipModel>> train_clip(const ClipTokenizer& tokenizer, const PictureSet& pictures, const PictureSet& held_out,
-                                                      const std::filesystem::path& work, const TrainingOptions& options, std::int64_t batch) {
+inline Trained<std::shared_ptr<ClipModel>> train_clip(const ClipTokenizer& tokenizer, const PictureSet& pictures,
+                                                      const PictureSet& held_out, const std::filesystem::path& work,
+                                                      const TrainingOptions& options, std::int64_t batch) {
   auto clip = make_clip(tokenizer, Rng::derive(options.seed, 2));
   TrainingRun run("clip", work, {{"clip", clip}}, options);
   run.train([&](Rng& rng) { return contrastive_loss(*clip, pictures, batch, rng); },

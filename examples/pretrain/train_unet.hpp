@@ -29,9 +29,11 @@ struct Denoiser {
   std::shared_ptr<ClipTextModel> text;
 };
 
-/// Random weights. The last convolution of each residual branch and of the network start at zero, which makes the first thousand steps useful.
+/// Random weights. The last convolution of each residual branch and of the network start at zero, which makes the first
+/// thousand steps useful.
 inline Denoiser make_denoiser(const ClipTokenizer& tokenizer, Rng rng) {
-  Denoiser made{std::make_shared<UNet2DConditionModel>(tiny_unet_config()), std::make_shared<ClipTextModel>(tiny_text_config(tokenizer))};
+  Denoiser made{std::make_shared<UNet2DConditionModel>(tiny_unet_config()),
+                std::make_shared<ClipTextModel>(tiny_text_config(tokenizer))};
   initialise(*made.unet, rng);
   initialise(*made.text, rng);
   const torch::NoGradGuard no_grad;
@@ -42,10 +44,11 @@ inline Denoiser make_denoiser(const ClipTokenizer& tokenizer, Rng rng) {
   return made;
 }
 
-/// The loss of noise prediction (Ho et al. 2020, Eq. 14), one batch. latents [N,4,h,w] belong to `scenes`. Timesteps are stratified: one in each
-/// of `batch` equal parts of the schedule. A tenth of the captions is empty, for classifier-free guidance.
-inline Tensor denoising_loss(const Denoiser& denoiser, const ClipTokenizer& tokenizer, const Tensor& latents, const std::vector<Scene>& scenes,
-                             const Tensor& abar, std::int64_t batch, Rng& rng) {
+/// The loss of noise prediction (Ho et al. 2020, Eq. 14), one batch. latents [N,4,h,w] belong to `scenes`. Timesteps
+/// are stratified: one in each of `batch` equal parts of the schedule. A tenth of the captions is empty, for
+/// classifier-free guidance.
+inline Tensor denoising_loss(const Denoiser& denoiser, const ClipTokenizer& tokenizer, const Tensor& latents,
+                             const std::vector<Scene>& scenes, const Tensor& abar, std::int64_t batch, Rng& rng) {
   const Tensor rows = random_rows(rng, latents.size(0), batch);  // [B]
   std::vector<std::string> captions;
   for (std::int64_t i = 0; i < batch; ++i) {
@@ -53,27 +56,32 @@ inline Tensor denoising_loss(const Denoiser& denoiser, const ClipTokenizer& toke
     const std::string text = caption_text(describe(scene, rng), rng);
     captions.push_back(rng.uniform() < 0.1 ? "" : text);
   }
-  const Tensor text = denoiser.text->forward(tokenizer(captions, kPromptTokens)).last_hidden_state;                    // [B,L,D]
+  const Tensor text = denoiser.text->forward(tokenizer(captions, kPromptTokens)).last_hidden_state;  // [B,L,D]
   const auto steps = static_cast<double>(abar.size(0));
-  const Tensor times = ((at::arange(batch) + rng.uniform({batch})) * (steps / static_cast<double>(batch))).to(at::kLong);  // [B]
-  const Tensor level = abar.index_select(0, times).view({-1, 1, 1, 1});                                                // [B,1,1,1]
-  const Tensor clean = latents.index_select(0, rows);                                                                  // [B,4,h,w]
-  const Tensor noise = rng.normal(clean.sizes());                                                                      // [B,4,h,w]
-  const Tensor noisy = level.sqrt() * clean + (1 - level).sqrt() * noise;                                              // [B,4,h,w]
+  // [B]
+  const Tensor times =
+      ((at::arange(batch) + rng.uniform({batch})) * (steps / static_cast<double>(batch))).to(at::kLong);
+  const Tensor level = abar.index_select(0, times).view({-1, 1, 1, 1});    // [B,1,1,1]
+  const Tensor clean = latents.index_select(0, rows);                      // [B,4,h,w]
+  const Tensor noise = rng.normal(clean.sizes());                          // [B,4,h,w]
+  const Tensor noisy = level.sqrt() * clean + (1 - level).sqrt() * noise;  // [B,4,h,w]
   return at::mse_loss(denoiser.unet->forward(noisy, times, text), noise);
 }
 
 /// abar of every training timestep, float [1000].
 inline Tensor signal_levels(const NoiseSchedule& schedule) {
   std::vector<float> levels;
-  for (std::int64_t t = 0; t < schedule.config().num_train_steps; ++t) levels.push_back(static_cast<float>(schedule.abar(t)));
+  for (std::int64_t t = 0; t < schedule.config().num_train_steps; ++t)
+    levels.push_back(static_cast<float>(schedule.abar(t)));
   return at::tensor(levels);
 }
 
-/// Trains or finishes training in `work`; leaves the averaged weights, which `watch(step, denoiser)` sees every `watch_every` steps too.
-inline Trained<Denoiser> train_denoiser(const ClipTokenizer& tokenizer, const Tensor& latents, const std::vector<Scene>& scenes,
-                                        const std::filesystem::path& work, const TrainingOptions& options, std::int64_t batch,
-                                        std::int64_t watch_every, const std::function<void(std::int64_t, const Denoiser&)>& watch) {
+/// Trains or finishes training in `work`; leaves the averaged weights, which `watch(step, denoiser)` sees every
+/// `watch_every` steps too.
+inline Trained<Denoiser> train_denoiser(const ClipTokenizer& tokenizer, const Tensor& latents,
+                                        const std::vector<Scene>& scenes, const std::filesystem::path& work,
+                                        const TrainingOptions& options, std::int64_t batch, std::int64_t watch_every,
+                                        const std::function<void(std::int64_t, const Denoiser&)>& watch) {
   const Denoiser denoiser = make_denoiser(tokenizer, Rng::derive(options.seed, 3));
   const Tensor abar = signal_levels(NoiseSchedule());
   TrainingRun run("unet", work, {{"unet", denoiser.unet}, {"text", denoiser.text}}, options);

@@ -1,4 +1,5 @@
-// Trains the image autoencoder on the shape pictures, then makes its latents zero-mean and unit-variance in every channel.
+// Trains the image autoencoder on the shape pictures, then makes its latents zero-mean and unit-variance in every
+// channel.
 #pragma once
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -21,20 +22,23 @@ namespace reward_tuner::pretrain {
 
 namespace detail {
 
-/// Channels that carry colour c through the untrained network: +x, -x and two constants in a group of their own, so that the group's
-/// normalisation keeps the colour's size and silu(x) - silu(-x) = x brings it back unchanged.
+/// Channels that carry colour c through the untrained network: +x, -x and two constants in a group of their own, so
+/// that the group's normalisation keeps the colour's size and silu(x) - silu(-x) = x brings it back unchanged.
 inline std::int64_t colour_channel(std::int64_t colour, std::int64_t role, std::int64_t width, std::int64_t groups) {
   return colour * (width / groups) + role;
 }
 
-/// Makes a convolution hand the colour channels on: each tap in rows [0, taps) x columns [0, taps) from `first` carries an equal share.
+/// Makes a convolution hand the colour channels on: each tap in rows [0, taps) x columns [0, taps) from `first` carries
+/// an equal share.
 inline void pass_colours(Conv2d& conv, std::int64_t groups, std::int64_t first, std::int64_t taps) {
   const std::int64_t out = conv.weight.size(0), in = conv.weight.size(1);
   for (std::int64_t colour = 0; colour < 3; ++colour)
     for (std::int64_t role = 0; role < 4; ++role) {
       Tensor row = conv.weight[colour_channel(colour, role, out, groups)];  // [in,k,k]
       row.zero_();
-      Tensor square = row[colour_channel(colour, role, in, groups)].slice(0, first, first + taps).slice(1, first, first + taps);  // [taps,taps]
+      // [taps,taps]
+      Tensor square =
+          row[colour_channel(colour, role, in, groups)].slice(0, first, first + taps).slice(1, first, first + taps);
       square.fill_(1.0 / static_cast<double>(taps * taps));
       conv.bias[colour_channel(colour, role, out, groups)].zero_();
     }
@@ -58,14 +62,16 @@ inline void collect_colours(Conv2d& conv, std::int64_t groups) {
     conv.weight[colour].zero_();
     conv.bias[colour].zero_();
     for (std::int64_t role = 0; role < 2; ++role)
-      conv.weight[colour][colour_channel(colour, role, conv.weight.size(1), groups)][1][1].fill_(role == 0 ? 1.0 : -1.0);
+      conv.weight[colour][colour_channel(colour, role, conv.weight.size(1), groups)][1][1].fill_(role == 0 ? 1.0
+                                                                                                           : -1.0);
   }
 }
 
 }  // namespace detail
 
-/// Starts the autoencoder near "average every 4 x 4 pixels, repeat them": residual branches add nothing, the path beside them carries the colours,
-/// and the latents' deviation is exp(-2.5). From PyTorch's initialisation the same training keeps wrong colours.
+/// Starts the autoencoder near "average every 4 x 4 pixels, repeat them": residual branches add nothing, the path
+/// beside them carries the colours, and the latents' deviation is exp(-2.5). From PyTorch's initialisation the same
+/// training keeps wrong colours.
 inline void start_near_identity(AutoencoderKL& vae) {
   const torch::NoGradGuard no_grad;
   const std::int64_t groups = vae.config().norm_num_groups, latent = vae.config().latent_channels;
@@ -79,7 +85,8 @@ inline void start_near_identity(AutoencoderKL& vae) {
     } else if (conv && name.ends_with(".conv_shortcut")) {
       detail::pass_colours(*conv, groups, 0, 1);
     } else if (conv && name.find(".downsamplers.") != std::string::npos) {
-      detail::pass_colours(*conv, groups, 0, 2);  // the padding is below and right, so these are the four pixels of a cell
+      // the padding is below and right, so these are the four pixels of a cell
+      detail::pass_colours(*conv, groups, 0, 2);
     } else if (conv && name.find(".upsamplers.") != std::string::npos) {
       detail::pass_colours(*conv, groups, 1, 1);
     } else if (conv && name.ends_with("coder.conv_in")) {
@@ -98,17 +105,18 @@ inline void start_near_identity(AutoencoderKL& vae) {
   }
 }
 
-/// The autoencoder's loss: L1 and squared error of the colours and of their differences, objects and their borders weighted 4 times the
-/// background, plus 1e-4 times the divergence of the latents from N(0, 1). images [B,3,H,W] in [-1,1], objects [B,H,W] in [0,1].
+/// The autoencoder's loss: L1 and squared error of the colours and of their differences, objects and their borders
+/// weighted 4 times the background, plus 1e-4 times the divergence of the latents from N(0, 1). images [B,3,H,W] in
+/// [-1,1], objects [B,H,W] in [0,1].
 inline Tensor vae_loss(const AutoencoderKL& vae, const Tensor& images, const Tensor& objects, Rng& rng) {
-  const Tensor moments = vae.encode_moments(images);                                                 // [B,8,h,w]
+  const Tensor moments = vae.encode_moments(images);                                                  // [B,8,h,w]
   const Tensor mean = AutoencoderKL::latent_mean(moments), std = AutoencoderKL::latent_std(moments);  // [B,4,h,w]
   const Tensor error = vae.decode(mean + std * rng.normal(mean.sizes())) - images;                    // [B,3,H,W]
   const Tensor weight = 1 + 3 * at::max_pool2d(objects.unsqueeze(1), 3, 1, 1);                        // [B,1,H,W]
-  const Tensor difference = error - error.roll(1, 1);                                                 // [B,3,H,W] between two colours
-  const Tensor both = at::cat({error, 0.5 * difference}, 1);                                          // [B,6,H,W]
-  const Tensor fit = (weight * (both.abs() + 2 * both.square())).mean();                              // []
-  const Tensor divergence = 0.5 * (mean.square() + std.square() - 1 - 2 * std.log()).mean();          // []
+  const Tensor difference = error - error.roll(1, 1);                     // [B,3,H,W] between two colours
+  const Tensor both = at::cat({error, 0.5 * difference}, 1);              // [B,6,H,W]
+  const Tensor fit = (weight * (both.abs() + 2 * both.square())).mean();  // []
+  const Tensor divergence = 0.5 * (mean.square() + std.square() - 1 - 2 * std.log()).mean();  // []
   return fit + 1e-4 * divergence;
 }
 
@@ -116,19 +124,22 @@ inline Tensor vae_loss(const AutoencoderKL& vae, const Tensor& images, const Ten
 inline Tensor encode_pictures(const AutoencoderKL& vae, const PictureSet& pictures, const Tensor& indices) {
   const torch::NoGradGuard no_grad;
   std::vector<Tensor> parts;
-  for (const Tensor& part : indices.split(100)) parts.push_back(AutoencoderKL::latent_mean(vae.encode_moments(pictures.signed_images(part))));
+  for (const Tensor& part : indices.split(100))
+    parts.push_back(AutoencoderKL::latent_mean(vae.encode_moments(pictures.signed_images(part))));
   return at::cat(parts);
 }
 
-/// Rewrites the 1x1 convolutions around the latents so that each channel has mean 0 and deviation 1 over `latents` [n,4,h,w] and decoded
-/// pictures stay as they are. One scaling_factor cannot do this: raw deviations differ by a factor of ten between channels.
+/// Rewrites the 1x1 convolutions around the latents so that each channel has mean 0 and deviation 1 over `latents`
+/// [n,4,h,w] and decoded pictures stay as they are. One scaling_factor cannot do this: raw deviations differ by a
+/// factor of ten between channels.
 inline void standardise_latents(AutoencoderKL& vae, const Tensor& latents) {
   const torch::NoGradGuard no_grad;
   const std::int64_t channels = latents.size(1);
   const Tensor mean = latents.mean({0, 2, 3}), std = latents.std({0, 2, 3});  // [4]
   auto weights = state_dict(vae);
-  Tensor to_weight = weights.at("quant_conv.weight"), to_bias = weights.at("quant_conv.bias");              // [8,8,1,1], [8]
-  Tensor from_weight = weights.at("post_quant_conv.weight"), from_bias = weights.at("post_quant_conv.bias");  // [4,4,1,1], [4]
+  Tensor to_weight = weights.at("quant_conv.weight"), to_bias = weights.at("quant_conv.bias");  // [8,8,1,1], [8]
+  // [4,4,1,1], [4]
+  Tensor from_weight = weights.at("post_quant_conv.weight"), from_bias = weights.at("post_quant_conv.bias");
   to_weight.slice(0, 0, channels).div_(std.view({-1, 1, 1, 1}));
   to_bias.slice(0, 0, channels).sub_(mean).div_(std);
   to_bias.slice(0, channels).sub_(2 * std.log());  // log-variance of x / std
@@ -136,20 +147,23 @@ inline void standardise_latents(AutoencoderKL& vae, const Tensor& latents) {
   from_weight.mul_(std.view({1, -1, 1, 1}));
 }
 
-/// Peak signal-to-noise ratio in dB of decoding the latents' means, over whole pictures in [0,1], clamped as a viewer does.
+/// Peak signal-to-noise ratio in dB of decoding the latents' means, over whole pictures in [0,1], clamped as a viewer
+/// does.
 inline double reconstruction_psnr(const AutoencoderKL& vae, const PictureSet& pictures) {
   const torch::NoGradGuard no_grad;
   double squared = 0;
   for (const Tensor& part : at::arange(pictures.images.size(0)).split(50)) {
-    const Tensor images = pictures.signed_images(part);                                                       // [n,3,H,W]
-    const Tensor decoded = vae.decode(AutoencoderKL::latent_mean(vae.encode_moments(images))).clamp(-1, 1);    // [n,3,H,W]
+    const Tensor images = pictures.signed_images(part);  // [n,3,H,W]
+    // [n,3,H,W]
+    const Tensor decoded = vae.decode(AutoencoderKL::latent_mean(vae.encode_moments(images))).clamp(-1, 1);
     squared += ((decoded - images) / 2).square().sum().item<double>();
   }
   return -10 * std::log10(squared / static_cast<double>(pictures.images.numel()));
 }
 
 /// Trains or finishes training in `work`, and standardises the latents.
-inline Trained<std::shared_ptr<AutoencoderKL>> train_vae(const PictureSet& pictures, const PictureSet& held_out, const std::filesystem::path& work,
+inline Trained<std::shared_ptr<AutoencoderKL>> train_vae(const PictureSet& pictures, const PictureSet& held_out,
+                                                         const std::filesystem::path& work,
                                                          const TrainingOptions& options, std::int64_t batch) {
   auto vae = std::make_shared<AutoencoderKL>(tiny_vae_config());
   Rng rng = Rng::derive(options.seed, 1);
@@ -159,15 +173,18 @@ inline Trained<std::shared_ptr<AutoencoderKL>> train_vae(const PictureSet& pictu
   run.train(
       [&](Rng& draws) {
         const Tensor rows = random_rows(draws, pictures.images.size(0), batch);
-        return vae_loss(*vae, pictures.signed_images(rows), pictures.objects.index_select(0, rows).to(at::kFloat).div_(255), draws);
+        return vae_loss(*vae, pictures.signed_images(rows),
+                        pictures.objects.index_select(0, rows).to(at::kFloat).div_(255), draws);
       },
       [&](std::int64_t step) {
         if (step % (10 * options.log_every) != 0) return;
-        std::printf("vae step %lld: held-out PSNR %.2f dB\n", static_cast<long long>(step), reconstruction_psnr(*vae, held_out));
+        std::printf("vae step %lld: held-out PSNR %.2f dB\n", static_cast<long long>(step),
+                    reconstruction_psnr(*vae, held_out));
         std::fflush(stdout);
       });
   run.use_average();
-  standardise_latents(*vae, encode_pictures(*vae, pictures, at::arange(std::min<std::int64_t>(4000, pictures.images.size(0)))));
+  standardise_latents(
+      *vae, encode_pictures(*vae, pictures, at::arange(std::min<std::int64_t>(4000, pictures.images.size(0)))));
   return {vae, run.report()};
 }
 

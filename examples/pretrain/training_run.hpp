@@ -1,4 +1,5 @@
-// One training stage: AdamW with warm-up and cosine decay, weight averaging, a log, and checkpoints from which a killed run continues.
+// One training stage: AdamW with warm-up and cosine decay, weight averaging, a log, and checkpoints from which a killed
+// run continues.
 #pragma once
 #include <ATen/ops/tensor.h>
 #include <torch/autograd.h>
@@ -29,16 +30,17 @@
 namespace reward_tuner::pretrain {
 
 struct TrainingOptions {
-  std::int64_t steps = 1000;         ///< length of the stage and of its cosine decay
-  std::int64_t warm_up = 100;        ///< steps over which the learning rate rises from 0
-  double learning_rate = 1.5e-3;     ///< its peak; it ends at 1% of this
-  double beta2 = 0.99;               ///< decay of AdamW's second moment
-  double weight_decay = 0.0;         ///< decoupled
-  double gradient_norm = 1.0;        ///< gradients are scaled down to this norm
-  double average = 0.0;              ///< decay of the exponential average of the weights, 0 for none; the average is what the stage leaves behind
-  std::uint64_t seed = 0;            ///< of the stage's random stream
+  std::int64_t steps = 1000;      ///< length of the stage and of its cosine decay
+  std::int64_t warm_up = 100;     ///< steps over which the learning rate rises from 0
+  double learning_rate = 1.5e-3;  ///< its peak; it ends at 1% of this
+  double beta2 = 0.99;            ///< decay of AdamW's second moment
+  double weight_decay = 0.0;      ///< decoupled
+  double gradient_norm = 1.0;     ///< gradients are scaled down to this norm
+  /// decay of the exponential average of the weights, 0 for none; the average is what the stage leaves behind
+  double average = 0.0;
+  std::uint64_t seed = 0;  ///< of the stage's random stream
   double seconds_per_checkpoint = 60;
-  std::int64_t log_every = 50;       ///< steps per line of the log
+  std::int64_t log_every = 50;  ///< steps per line of the log
 };
 
 /// What a finished stage says about itself.
@@ -61,15 +63,21 @@ class TrainingRun {
   using Networks = std::map<std::string, std::shared_ptr<torch::nn::Module>>;
 
   TrainingRun(std::string name, std::filesystem::path folder, Networks networks, TrainingOptions options)
-      : name_(std::move(name)), folder_(std::move(folder)), networks_(std::move(networks)), options_(options), rng_(options.seed),
-        optimizer_(parameters_of(networks_), {.learning_rate = options.learning_rate, .beta2 = options.beta2, .weight_decay = options.weight_decay}) {
+      : name_(std::move(name)),
+        folder_(std::move(folder)),
+        networks_(std::move(networks)),
+        options_(options),
+        rng_(options.seed),
+        optimizer_(
+            parameters_of(networks_),
+            {.learning_rate = options.learning_rate, .beta2 = options.beta2, .weight_decay = options.weight_decay}) {
     for (const auto& [key, weight] : weights())
       if (options_.average > 0) average_[key] = weight.clone();
     if (std::filesystem::exists(file())) resume();
   }
 
-  /// Runs `loss(rng)` to the last step; does nothing when the stage is finished already. Every call of `loss` answers one batch's scalar.
-  /// `watch(step)` is called at every line of the log.
+  /// Runs `loss(rng)` to the last step; does nothing when the stage is finished already. Every call of `loss` answers
+  /// one batch's scalar. `watch(step)` is called at every line of the log.
   void train(const std::function<Tensor(Rng&)>& loss, const std::function<void(std::int64_t)>& watch = {}) {
     double saved_at = seconds_, logged_at = seconds_, sum = 0;
     std::int64_t summed = 0;
@@ -83,7 +91,8 @@ class TrainingRun {
       optimizer_.step();
       optimizer_.zero_grad();
       sum += value.item<double>();
-      REWARD_TUNER_CHECK(std::isfinite(sum), "[Pretrain] ", name_, " wanted a finite loss at step ", step_, ", found ", sum);
+      REWARD_TUNER_CHECK(std::isfinite(sum), "[Pretrain] ", name_, " wanted a finite loss at step ", step_, ", found ",
+                         sum);
       ++summed;
       ++step_;
       update_average();
@@ -91,10 +100,12 @@ class TrainingRun {
       if (step_ % options_.log_every == 0 || step_ == options_.steps) {
         last_loss_ = sum / static_cast<double>(summed);
         const double pace = (seconds_ - logged_at) / static_cast<double>(summed);
-        std::printf("%s %lld/%lld loss %.5f, %.3f s a step, %.1f min left\n", name_.c_str(), static_cast<long long>(step_),
-                    static_cast<long long>(options_.steps), last_loss_, pace, pace * static_cast<double>(options_.steps - step_) / 60);
+        std::printf("%s %lld/%lld loss %.5f, %.3f s a step, %.1f min left\n", name_.c_str(),
+                    static_cast<long long>(step_), static_cast<long long>(options_.steps), last_loss_, pace,
+                    pace * static_cast<double>(options_.steps - step_) / 60);
         std::fflush(stdout);
-        std::ofstream(folder_ / (name_ + ".csv"), std::ios::app) << step_ << ',' << last_loss_ << ',' << seconds_ << '\n';
+        std::ofstream(folder_ / (name_ + ".csv"), std::ios::app)
+            << step_ << ',' << last_loss_ << ',' << seconds_ << '\n';
         logged_at = seconds_, sum = 0, summed = 0;
         if (watch) watch(step_);
       }
@@ -136,8 +147,10 @@ class TrainingRun {
   std::filesystem::path file() const { return folder_ / (name_ + ".safetensors"); }
 
   double learning_rate() const {
-    const double rise = std::min(1.0, static_cast<double>(step_ + 1) / static_cast<double>(std::max<std::int64_t>(1, options_.warm_up)));
-    const double fall = 0.5 * (1 + std::cos(std::numbers::pi * static_cast<double>(step_) / static_cast<double>(options_.steps)));
+    const double rise = std::min(
+        1.0, static_cast<double>(step_ + 1) / static_cast<double>(std::max<std::int64_t>(1, options_.warm_up)));
+    const double fall =
+        0.5 * (1 + std::cos(std::numbers::pi * static_cast<double>(step_) / static_cast<double>(options_.steps)));
     return options_.learning_rate * rise * (0.01 + 0.99 * fall);
   }
   void clip_gradients() {
@@ -175,8 +188,10 @@ class TrainingRun {
     optimizer_.load_state(state);
     rng_.set_state(saved.tensor("rng").clone());
     const Tensor progress = saved.tensor("progress");
-    step_ = progress[0].item<std::int64_t>(), seconds_ = progress[1].item<double>(), last_loss_ = progress[2].item<double>();
-    std::printf("%s continues at step %lld of %lld\n", name_.c_str(), static_cast<long long>(step_), static_cast<long long>(options_.steps));
+    step_ = progress[0].item<std::int64_t>(), seconds_ = progress[1].item<double>(),
+    last_loss_ = progress[2].item<double>();
+    std::printf("%s continues at step %lld of %lld\n", name_.c_str(), static_cast<long long>(step_),
+                static_cast<long long>(options_.steps));
     std::fflush(stdout);
   }
 

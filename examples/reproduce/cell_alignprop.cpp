@@ -8,9 +8,11 @@ namespace rt_reproduce {
 namespace rt = reward_tuner;
 
 rt::RunEnd run_alignprop(CellSession& s) {
-  return train_cell(rt::make<rt::AlignProp, rt::Ddim, rt::KlToReference>(
-                        s.reward, {.sampler = sampler_options(s), .regularizer = regularizer_options(s), .engine = engine_options(s)}),
-                    s);
+  return train_cell(
+      rt::make<rt::AlignProp, rt::Ddim, rt::KlToReference>(
+          s.reward,
+          {.sampler = sampler_options(s), .regularizer = regularizer_options(s), .engine = engine_options(s)}),
+      s);
 }
 
 }  // namespace rt_reproduce

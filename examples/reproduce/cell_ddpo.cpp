@@ -7,6 +7,8 @@ namespace rt_reproduce {
 
 namespace rt = reward_tuner;
 
-rt::RunEnd run_ddpo(CellSession& s) { return run_policy_cell<rt::ClippedRatio>(s, {.clip = s.study.settings.ratio_clip}); }
+rt::RunEnd run_ddpo(CellSession& s) {
+  return run_policy_cell<rt::ClippedRatio>(s, {.clip = s.study.settings.ratio_clip});
+}
 
 }  // namespace rt_reproduce

@@ -7,6 +7,8 @@ namespace rt_reproduce {
 
 namespace rt = reward_tuner;
 
-rt::RunEnd run_dpok(CellSession& s) { return run_policy_cell<rt::KlRegularised>(s, {.clip = s.study.settings.ratio_clip}); }
+rt::RunEnd run_dpok(CellSession& s) {
+  return run_policy_cell<rt::KlRegularised>(s, {.clip = s.study.settings.ratio_clip});
+}
 
 }  // namespace rt_reproduce

@@ -10,7 +10,10 @@ namespace rt = reward_tuner;
 
 rt::RunEnd run_draft_stop(CellSession& s) {
   return train_cell(rt::make<rt::DRaFT, rt::Ddim, rt::KlToReference, rt::StopInput>(
-                        s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = s.cell.trained_steps}, .regularizer = regularizer_options(s), .engine = engine_options(s)}),
+                        s.reward, {.sampler = sampler_options(s),
+                                   .steps = {.num_trained = s.cell.trained_steps},
+                                   .regularizer = regularizer_options(s),
+                                   .engine = engine_options(s)}),
                     s);
 }
 

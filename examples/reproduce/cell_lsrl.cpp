@@ -6,6 +6,8 @@ namespace rt_reproduce {
 
 namespace rt = reward_tuner;
 
-rt::RunEnd run_lsrl(CellSession& s) { return train_cell(rt::multi_task(multi_task_options(s), lsrl_task(s, s.cell.reward)), s); }
+rt::RunEnd run_lsrl(CellSession& s) {
+  return train_cell(rt::multi_task(multi_task_options(s), lsrl_task(s, s.cell.reward)), s);
+}
 
 }  // namespace rt_reproduce

@@ -7,7 +7,9 @@ namespace rt_reproduce {
 namespace rt = reward_tuner;
 
 rt::RunEnd run_lsrl_joint(CellSession& s) {
-  return train_cell(rt::multi_task(multi_task_options(s), lsrl_task(s, "clip"), lsrl_task(s, "parity"), lsrl_task(s, "composition")), s);
+  return train_cell(
+      rt::multi_task(multi_task_options(s), lsrl_task(s, "clip"), lsrl_task(s, "parity"), lsrl_task(s, "composition")),
+      s);
 }
 
 }  // namespace rt_reproduce

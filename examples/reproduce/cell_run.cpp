@@ -22,7 +22,9 @@ namespace rt_reproduce {
 
 namespace rt = reward_tuner;
 
-rt::DdimOptions sampler_options(const CellSession& session) { return {.num_steps = session.cell.steps, .guidance = session.study.settings.guidance}; }
+rt::DdimOptions sampler_options(const CellSession& session) {
+  return {.num_steps = session.cell.steps, .guidance = session.study.settings.guidance};
+}
 rt::KlToReferenceOptions regularizer_options(const CellSession& session) { return {.weight = session.study.kl_weight}; }
 rt::EngineOptions engine_options(const CellSession& session) { return {.gradient_clip = session.study.settings.clip}; }
 
@@ -33,50 +35,81 @@ rt::AnyReward make_reward(const Study& study, const Cell& cell) {
   rt_tune::TuneSettings settings;
   const double scale = reward_scale(cell.reward), text_weight = study.settings.text_weight;
   settings.rewards = {scale == 1 ? cell.reward : cell.reward + ":" + std::to_string(scale)};
-  settings.text_weight = text_weight;                                                                // of the symmetry reward
-  if (cell.reward == "jpeg_error") settings.rewards.push_back("clip_score:" + std::to_string(text_weight));  // the same safeguard: a blank picture is stored without error
+  settings.text_weight = text_weight;  // of the symmetry reward
+  // the same safeguard: a blank picture is stored without error
+  if (cell.reward == "jpeg_error") settings.rewards.push_back("clip_score:" + std::to_string(text_weight));
   return rt_tune::make_reward(settings).reward;
 }
 
 std::string method_name(const Cell& cell) {
-  const std::string exploration = std::string(cell.guidance ? " with dynamic guidance" : "") + (cell.words ? " with prompt weighting" : "");
-  const std::string b2 = std::string(cell.window ? " with backward window" : "") + (cell.branches ? " with branches" : "");
+  const std::string exploration =
+      std::string(cell.guidance ? " with dynamic guidance" : "") + (cell.words ? " with prompt weighting" : "");
+  const std::string b2 =
+      std::string(cell.window ? " with backward window" : "") + (cell.branches ? " with branches" : "");
   const std::string stop = cell.stop_input ? " with stop_input" : "";
   switch (cell.method) {
-    case Method::kDrtune: return "drtune";
-    case Method::kDraft: return "draft" + stop;
-    case Method::kDraftLv: return "draft_lv";
-    case Method::kRefl: return "refl";
-    case Method::kAlignprop: return "alignprop" + stop;
-    case Method::kGradientNorms: return "gradient norms";
-    case Method::kDdpo: return "ddpo" + b2 + exploration;
-    case Method::kPolicyGradient: return "policy_gradient" + b2;
-    case Method::kDpok: return "dpok" + b2;
-    case Method::kDpo: return "dpo" + b2;
-    case Method::kAlignpropExplored: return "alignprop" + exploration;
-    case Method::kLsrl: return "lsrl";
-    case Method::kLsrlJoint: return "lsrl, all tasks";
-    case Method::kUntuned: return "untuned";
+    case Method::kDrtune:
+      return "drtune";
+    case Method::kDraft:
+      return "draft" + stop;
+    case Method::kDraftLv:
+      return "draft_lv";
+    case Method::kRefl:
+      return "refl";
+    case Method::kAlignprop:
+      return "alignprop" + stop;
+    case Method::kGradientNorms:
+      return "gradient norms";
+    case Method::kDdpo:
+      return "ddpo" + b2 + exploration;
+    case Method::kPolicyGradient:
+      return "policy_gradient" + b2;
+    case Method::kDpok:
+      return "dpok" + b2;
+    case Method::kDpo:
+      return "dpo" + b2;
+    case Method::kAlignpropExplored:
+      return "alignprop" + exploration;
+    case Method::kLsrl:
+      return "lsrl";
+    case Method::kLsrlJoint:
+      return "lsrl, all tasks";
+    case Method::kUntuned:
+      return "untuned";
   }
   return "";
 }
 
 rt::RunEnd run(CellSession& s) {
   switch (s.cell.method) {
-    case Method::kDrtune: return run_drtune(s);
-    case Method::kDraft: return s.cell.stop_input ? run_draft_stop(s) : run_draft(s);
-    case Method::kDraftLv: return run_draft_lv(s);
-    case Method::kRefl: return run_refl(s);
-    case Method::kAlignprop: return s.cell.stop_input ? run_alignprop_stop(s) : run_alignprop(s);
-    case Method::kGradientNorms: return measure_gradient_norms(s);
-    case Method::kDdpo: return run_ddpo(s);
-    case Method::kPolicyGradient: return run_policy_gradient(s);
-    case Method::kDpok: return run_dpok(s);
-    case Method::kDpo: return run_dpo(s);
-    case Method::kAlignpropExplored: return run_alignprop_explored(s);
-    case Method::kLsrl: return run_lsrl(s);
-    case Method::kLsrlJoint: return run_lsrl_joint(s);
-    case Method::kUntuned: break;
+    case Method::kDrtune:
+      return run_drtune(s);
+    case Method::kDraft:
+      return s.cell.stop_input ? run_draft_stop(s) : run_draft(s);
+    case Method::kDraftLv:
+      return run_draft_lv(s);
+    case Method::kRefl:
+      return run_refl(s);
+    case Method::kAlignprop:
+      return s.cell.stop_input ? run_alignprop_stop(s) : run_alignprop(s);
+    case Method::kGradientNorms:
+      return measure_gradient_norms(s);
+    case Method::kDdpo:
+      return run_ddpo(s);
+    case Method::kPolicyGradient:
+      return run_policy_gradient(s);
+    case Method::kDpok:
+      return run_dpok(s);
+    case Method::kDpo:
+      return run_dpo(s);
+    case Method::kAlignpropExplored:
+      return run_alignprop_explored(s);
+    case Method::kLsrl:
+      return run_lsrl(s);
+    case Method::kLsrlJoint:
+      return run_lsrl_joint(s);
+    case Method::kUntuned:
+      break;
   }
   return rt::RunEnd::kInterrupted;
 }
@@ -94,9 +127,17 @@ bool begun(const std::filesystem::path& folder) {
 nlohmann::json cell_options(const Study& study, const Cell& cell) {
   nlohmann::json options = study_settings(study);
   options.erase("cpu_seconds");  // a budget may be raised
-  options.update({{"steps", cell.steps}, {"trained_steps", cell.trained_steps}, {"early_stop", cell.early_stop}, {"stop_input", cell.stop_input}});
+  options.update({{"steps", cell.steps},
+                  {"trained_steps", cell.trained_steps},
+                  {"early_stop", cell.early_stop},
+                  {"stop_input", cell.stop_input}});
   if (study.kind != StudyKind::kDrtune)
-    options.update({{"window", cell.window}, {"branches", cell.branches}, {"dynamic_guidance", cell.guidance}, {"prompt_weighting", cell.words}, {"leave_one_out", cell.leave_one_out}, {"pretraining", cell.pretraining}});
+    options.update({{"window", cell.window},
+                    {"branches", cell.branches},
+                    {"dynamic_guidance", cell.guidance},
+                    {"prompt_weighting", cell.words},
+                    {"leave_one_out", cell.leave_one_out},
+                    {"pretraining", cell.pretraining}});
   return options;
 }
 
@@ -105,7 +146,8 @@ rt::TrainerOptions trainer_options(const Study& study, const Cell& cell, bool re
   rt::TrainerOptions trainer;
   trainer.updates = 1000000;  // the budget ends the run
   trainer.cpu_minutes = cell.budget * study.cpu_seconds / 60;
-  trainer.batch = cell.branches ? s.batch * s.samples : s.batch;  // as many rollouts from noise with branches as without
+  // as many rollouts from noise with branches as without
+  trainer.batch = cell.branches ? s.batch * s.samples : s.batch;
   trainer.seed = cell.seed;
   trainer.warm_up_updates = s.warm_up;
   trainer.ema_decay = s.ema;
@@ -126,7 +168,8 @@ int run_cell(const Study& study, const Cell& cell) {
   if (finished(study, cell.name)) return kDone;
   at::set_num_threads(1);  // the budget is CPU time of the process
   const rt::InterruptGuard guard;
-  if (cell.method == Method::kUntuned || std::filesystem::exists(folder / "report.json")) {  // nothing to train, or trained and not yet measured
+  // nothing to train, or trained and not yet measured
+  if (cell.method == Method::kUntuned || std::filesystem::exists(folder / "report.json")) {
     measure_tasks(study, cell);
     return kDone;
   }
@@ -136,11 +179,24 @@ int run_cell(const Study& study, const Cell& cell) {
   auto pipeline = rt::StableDiffusion::load(study.model);
   const Settings& s = study.settings;
   const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = s.rank, .targets = {"all"}, .seed = cell.seed});
-  rt::AdamW optimizer(lora.parameters(), {.learning_rate = s.learning_rate, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay});
-  const auto held_out = rt::PromptSet::from_file(study.kind == StudyKind::kLsrl ? lsrl_prompts(study, "composition", true) : study.held_out);
-  CellSession session{study, cell, folder, pipeline, optimizer, rt::trained_weights(lora), rt::PromptSet::from_file(study.prompts),
-                      rt::evaluation_pairs(held_out.prompts(), study.held_out_seeds, s.first_held_out_seed), make_reward(study, cell), {}, trainer_options(study, cell, resume)};
-  if (study.kind == StudyKind::kB2) session.trainer.evaluation_rewards = {{"inception_score", rt::AnyReward(InceptionReward(pipeline.clip()))}};
+  rt::AdamW optimizer(
+      lora.parameters(),
+      {.learning_rate = s.learning_rate, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay});
+  const auto held_out = rt::PromptSet::from_file(
+      study.kind == StudyKind::kLsrl ? lsrl_prompts(study, "composition", true) : study.held_out);
+  CellSession session{study,
+                      cell,
+                      folder,
+                      pipeline,
+                      optimizer,
+                      rt::trained_weights(lora),
+                      rt::PromptSet::from_file(study.prompts),
+                      rt::evaluation_pairs(held_out.prompts(), study.held_out_seeds, s.first_held_out_seed),
+                      make_reward(study, cell),
+                      {},
+                      trainer_options(study, cell, resume)};
+  if (study.kind == StudyKind::kB2)
+    session.trainer.evaluation_rewards = {{"inception_score", rt::AnyReward(InceptionReward(pipeline.clip()))}};
   session.description.method = method_name(cell);
   session.description.reward = cell.reward;
   session.description.model = study.model.string();

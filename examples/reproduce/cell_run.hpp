@@ -38,7 +38,8 @@ reward_tuner::DdimOptions sampler_options(const CellSession& session);
 reward_tuner::KlToReferenceOptions regularizer_options(const CellSession& session);
 reward_tuner::EngineOptions engine_options(const CellSession& session);
 
-/// Runs one cell in its folder: not at all if it is done, from its last checkpoint if it was begun. Returns an exit code.
+/// Runs one cell in its folder: not at all if it is done, from its last checkpoint if it was begun. Returns an exit
+/// code.
 int run_cell(const Study& study, const Cell& cell);
 
 /// One translation unit each.
@@ -56,7 +57,8 @@ reward_tuner::RunEnd run_dpok(CellSession& session);
 reward_tuner::RunEnd run_dpo(CellSession& session);
 reward_tuner::RunEnd run_lsrl(CellSession& session);
 reward_tuner::RunEnd run_lsrl_joint(CellSession& session);
-/// Writes report.json: norms of the LoRA's gradient for each K, with and without stopped inputs, at the same weights and on the same batches.
+/// Writes report.json: norms of the LoRA's gradient for each K, with and without stopped inputs, at the same weights
+/// and on the same batches.
 reward_tuner::RunEnd measure_gradient_norms(CellSession& session);
 
 }  // namespace rt_reproduce

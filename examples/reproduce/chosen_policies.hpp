@@ -17,16 +17,20 @@ namespace rt_reproduce {
 class ChosenAdvantage {
  public:
   using Role = reward_tuner::AdvantageRole;
-  using Options = std::variant<reward_tuner::PerBatchOptions, reward_tuner::PerPromptOptions, reward_tuner::PerGroupOptions, reward_tuner::HistoryOptions>;
+  using Options = std::variant<reward_tuner::PerBatchOptions, reward_tuner::PerPromptOptions,
+                               reward_tuner::PerGroupOptions, reward_tuner::HistoryOptions>;
   static constexpr std::string_view kName = "chosen_advantage";
 
-  explicit ChosenAdvantage(const Options& options = {}) : held_(std::visit([](const auto& o) { return make(o); }, options)) {}
-  std::vector<double> advantages(const reward_tuner::AdvantageInput& input, reward_tuner::RewardHistory& history) const {
+  explicit ChosenAdvantage(const Options& options = {})
+      : held_(std::visit([](const auto& o) { return make(o); }, options)) {}
+  std::vector<double> advantages(const reward_tuner::AdvantageInput& input,
+                                 reward_tuner::RewardHistory& history) const {
     return std::visit([&](const auto& held) { return held.advantages(input, history); }, held_);
   }
 
  private:
-  using Held = std::variant<reward_tuner::PerBatch, reward_tuner::PerPrompt, reward_tuner::PerGroup, reward_tuner::History>;
+  using Held =
+      std::variant<reward_tuner::PerBatch, reward_tuner::PerPrompt, reward_tuner::PerGroup, reward_tuner::History>;
   static Held make(const reward_tuner::PerBatchOptions& o) { return reward_tuner::PerBatch(o); }
   static Held make(const reward_tuner::PerPromptOptions& o) { return reward_tuner::PerPrompt(o); }
   static Held make(const reward_tuner::PerGroupOptions& o) { return reward_tuner::PerGroup(o); }
@@ -43,7 +47,8 @@ class ChosenBranching {
   static constexpr std::string_view kName = "chosen_branching";
 
   explicit ChosenBranching(const Options& options = {}) {
-    if (const auto* o = std::get_if<reward_tuner::BestAndWorstOptions>(&options)) held_.emplace<reward_tuner::BestAndWorst>(*o);
+    if (const auto* o = std::get_if<reward_tuner::BestAndWorstOptions>(&options))
+      held_.emplace<reward_tuner::BestAndWorst>(*o);
   }
   int branches() const {
     return std::visit([](const auto& held) { return held.branches(); }, held_);

@@ -29,8 +29,9 @@ Column sentinel_column(std::string title, std::string sentinel) {
 }
 
 std::vector<Column> sentinel_columns() {
-  return {sentinel_column("edge density", "edge_density"), sentinel_column("colour entropy", "colour_entropy"), sentinel_column("saturation", "saturation"),
-          sentinel_column("pairwise diversity", "pairwise_diversity"), sentinel_column("blank share", "blank_share")};
+  return {sentinel_column("edge density", "edge_density"), sentinel_column("colour entropy", "colour_entropy"),
+          sentinel_column("saturation", "saturation"), sentinel_column("pairwise diversity", "pairwise_diversity"),
+          sentinel_column("blank share", "blank_share")};
 }
 
 bool Comparison::planned() {
@@ -41,7 +42,8 @@ bool Comparison::planned() {
 }
 
 const Variant& Comparison::variant(const std::string& label) const {
-  return *std::find_if(group_.variants.begin(), group_.variants.end(), [&](const Variant& v) { return v.label == label; });
+  return *std::find_if(group_.variants.begin(), group_.variants.end(),
+                       [&](const Variant& v) { return v.label == label; });
 }
 
 void Comparison::table(const std::vector<Column>& columns, const PaperNumbers& paper) {
@@ -52,11 +54,15 @@ void Comparison::table(const std::vector<Column>& columns, const PaperNumbers& p
     text << " " << c.title << " |" << (c.seeds ? " seeds |" : "");
     rule += c.seeds ? "---|---|" : "---|";
   }
-  text << " updates | reward queries |" << (paper.empty() ? "" : " paper |") << "\n" << rule << "---|---|" << (paper.empty() ? "" : "---|") << "\n";
+  text << " updates | reward queries |" << (paper.empty() ? "" : " paper |") << "\n"
+       << rule << "---|---|" << (paper.empty() ? "" : "---|") << "\n";
   std::optional<CellResult> any;
   for (const auto& v : group_.variants)
-    for (int seed = 0; seed < page_.study().seeds && !any; ++seed) any = read_cell(page_.study(), variant_cell(group_, v, static_cast<std::uint64_t>(seed)));
-  const auto paper_of = [&](const std::string& label) { return paper.contains(label) ? paper.at(label) : std::string("-"); };
+    for (int seed = 0; seed < page_.study().seeds && !any; ++seed)
+      any = read_cell(page_.study(), variant_cell(group_, v, static_cast<std::uint64_t>(seed)));
+  const auto paper_of = [&](const std::string& label) {
+    return paper.contains(label) ? paper.at(label) : std::string("-");
+  };
   if (any) {
     text << "| untuned |";
     for (const auto& c : columns) {
@@ -68,23 +74,29 @@ void Comparison::table(const std::vector<Column>& columns, const PaperNumbers& p
   for (const auto& v : group_.variants) {
     std::vector<CellResult> results;
     for (int seed = 0; seed < page_.study().seeds; ++seed)
-      if (const auto r = read_cell(page_.study(), variant_cell(group_, v, static_cast<std::uint64_t>(seed)))) results.push_back(*r);
+      if (const auto r = read_cell(page_.study(), variant_cell(group_, v, static_cast<std::uint64_t>(seed))))
+        results.push_back(*r);
     text << "| " << v.title << " |";
     for (const auto& c : columns) {
       std::vector<double> values;
       std::string each;
       for (const auto& r : results)
-        if (const auto value = c.value(r, true)) values.push_back(*value), each += (each.empty() ? "" : ", ") + number(*value);
-      text << " " << (results.empty() ? "missing" : mean_and_deviation(values)) << " |" << (c.seeds ? " " + each + " |" : "");
+        if (const auto value = c.value(r, true))
+          values.push_back(*value), each += (each.empty() ? "" : ", ") + number(*value);
+      text << " " << (results.empty() ? "missing" : mean_and_deviation(values)) << " |"
+           << (c.seeds ? " " + each + " |" : "");
     }
     std::vector<double> updates, queries;
-    for (const auto& r : results) updates.push_back(static_cast<double>(r.updates)), queries.push_back(static_cast<double>(r.queries));
-    text << (results.empty() ? " | |" : " " + whole(median(updates)) + " | " + whole(median(queries)) + " |") << (paper.empty() ? "" : " " + paper_of(v.label) + " |") << "\n";
+    for (const auto& r : results)
+      updates.push_back(static_cast<double>(r.updates)), queries.push_back(static_cast<double>(r.queries));
+    text << (results.empty() ? " | |" : " " + whole(median(updates)) + " | " + whole(median(queries)) + " |")
+         << (paper.empty() ? "" : " " + paper_of(v.label) + " |") << "\n";
   }
   text << "\n";
 }
 
-void Comparison::curves(const std::string& file, const std::string& metric, const std::string& title, const std::string& y_label) {
+void Comparison::curves(const std::string& file, const std::string& metric, const std::string& title,
+                        const std::string& y_label) {
   rt::CurvePlot plot{.title = title, .x_label = "reward queries", .y_label = y_label, .series = {}};
   for (const auto& v : group_.variants) {
     std::vector<std::vector<HeldOutPoint>> runs;
@@ -99,10 +111,13 @@ void Comparison::curves(const std::string& file, const std::string& metric, cons
     line.name = v.title;
     for (std::size_t i = 0; i < length; ++i) {
       double queries = 0, value = 0;
-      for (const auto& run : runs) queries += run[i].queries / static_cast<double>(runs.size()), value += run[i].value / static_cast<double>(runs.size());
+      for (const auto& run : runs)
+        queries += run[i].queries / static_cast<double>(runs.size()),
+            value += run[i].value / static_cast<double>(runs.size());
       line.x.push_back(queries), line.y.push_back(value);
     }
-    if (std::any_of(line.y.begin(), line.y.end(), [](double y) { return std::isfinite(y); })) plot.series.push_back(std::move(line));
+    if (std::any_of(line.y.begin(), line.y.end(), [](double y) { return std::isfinite(y); }))
+      plot.series.push_back(std::move(line));
   }
   page_.plot(file, plot);
 }
@@ -110,7 +125,8 @@ void Comparison::curves(const std::string& file, const std::string& metric, cons
 void Comparison::samples(const std::string& file, int steps, double eta) {
   std::vector<GridRow> rows;
   for (const auto& v : group_.variants) rows.push_back({v.title, variant_cell(group_, v, 0)});
-  if (write_sample_grid(page_.study(), rows, steps, eta, page_.pictures() / file)) page_.picture(file, group_.title + ": the same prompts and noise, untuned and tuned (seed 0)");
+  if (write_sample_grid(page_.study(), rows, steps, eta, page_.pictures() / file))
+    page_.picture(file, group_.title + ": the same prompts and noise, untuned and tuned (seed 0)");
 }
 
 Votes Comparison::votes(const std::string& better, const std::string& worse, const std::string& metric) const {
@@ -126,10 +142,14 @@ Votes Comparison::votes(const std::string& better, const std::string& worse, con
   return votes;
 }
 
-void Comparison::ordering(const std::string& better, const std::string& worse, const std::string& metric, const std::string& metric_title, const std::string& paper) {
-  const auto title = [&](const std::string& label) { return label == "untuned" ? std::string("untuned") : variant(label).title; };
+void Comparison::ordering(const std::string& better, const std::string& worse, const std::string& metric,
+                          const std::string& metric_title, const std::string& paper) {
+  const auto title = [&](const std::string& label) {
+    return label == "untuned" ? std::string("untuned") : variant(label).title;
+  };
   const Votes v = votes(better, worse, metric);
-  page_.text() << "- " << metric_title << " of " << title(better) << " above that of " << title(worse) << " (paper: " << paper << "): ";
+  page_.text() << "- " << metric_title << " of " << title(better) << " above that of " << title(worse)
+               << " (paper: " << paper << "): ";
   if (v.seeds == 0) page_.text() << "too few cells to judge.\n";
   else page_.text() << "true in " << v.text() << "; this ordering " << holds(v.holds()) << ".\n";
 }

@@ -13,7 +13,7 @@ namespace rt_reproduce {
 struct Column {
   std::string title;
   std::function<std::optional<double>(const CellResult&, bool after)> value;
-  bool seeds = false;   ///< also list the seeds' numbers
+  bool seeds = false;  ///< also list the seeds' numbers
 };
 /// A held-out metric; a sentinel; the sentinels that every table shows.
 Column metric_column(std::string title, std::string metric, bool seeds = false);
@@ -37,11 +37,14 @@ class Comparison {
   /// Rows of pictures, first seed.
   void samples(const std::string& file, int steps, double eta);
   /// "- a > b in metric: true in 2 of 3 seeds ...; the paper's ordering (numbers) holds here."
-  void ordering(const std::string& better, const std::string& worse, const std::string& metric, const std::string& metric_title, const std::string& paper);
+  void ordering(const std::string& better, const std::string& worse, const std::string& metric,
+                const std::string& metric_title, const std::string& paper);
   /// How many seeds say that `better` ends above `worse`.
   Votes votes(const std::string& better, const std::string& worse, const std::string& metric) const;
   const Variant& variant(const std::string& label) const;
-  std::string cell(const std::string& label, std::uint64_t seed) const { return variant_cell(group_, variant(label), seed); }
+  std::string cell(const std::string& label, std::uint64_t seed) const {
+    return variant_cell(group_, variant(label), seed);
+  }
 
  private:
   Page& page_;

@@ -8,17 +8,30 @@ namespace rt_reproduce {
 
 const std::vector<TableMethod>& table_methods() {
   static const std::vector<TableMethod> methods = {
-      {"drtune", "DRTune", Method::kDrtune, 5, 8},   {"draft-1", "DRaFT-1", Method::kDraft, 1, 0}, {"draft-lv", "DRaFT-LV", Method::kDraftLv, 1, 0},
-      {"draft-10", "DRaFT-10", Method::kDraft, 10, 0}, {"refl-10", "ReFL-10", Method::kRefl, 1, 0},  {"alignprop", "AlignProp", Method::kAlignprop, 0, 0}};
+      {"drtune", "DRTune", Method::kDrtune, 5, 8},      {"draft-1", "DRaFT-1", Method::kDraft, 1, 0},
+      {"draft-lv", "DRaFT-LV", Method::kDraftLv, 1, 0}, {"draft-10", "DRaFT-10", Method::kDraft, 10, 0},
+      {"refl-10", "ReFL-10", Method::kRefl, 1, 0},      {"alignprop", "AlignProp", Method::kAlignprop, 0, 0}};
   return methods;
 }
 
 const std::vector<TableReward>& table_rewards() {
   // Wu et al. 2024, Table 1. It has no DRaFT-1.
   static const std::vector<TableReward> rewards = {
-      {"symmetry", "Symmetry", "symmetry_error", true, {{"drtune", 0.0551}, {"draft-lv", 0.7648}, {"draft-10", 0.7250}, {"refl-10", 0.7512}, {"alignprop", 0.7840}}},
-      {"jpeg_error", "Compression error", "jpeg_error", true, {{"drtune", 0.0038}, {"draft-lv", 0.0088}, {"draft-10", 0.0073}, {"refl-10", 0.0057}, {"alignprop", 0.0097}}},
-      {"clip_score", "CLIPScore", "clip_score", false, {{"drtune", 0.3856}, {"draft-lv", 0.3613}, {"draft-10", 0.3707}, {"refl-10", 0.3771}, {"alignprop", 0.3580}}}};
+      {"symmetry",
+       "Symmetry",
+       "symmetry_error",
+       true,
+       {{"drtune", 0.0551}, {"draft-lv", 0.7648}, {"draft-10", 0.7250}, {"refl-10", 0.7512}, {"alignprop", 0.7840}}},
+      {"jpeg_error",
+       "Compression error",
+       "jpeg_error",
+       true,
+       {{"drtune", 0.0038}, {"draft-lv", 0.0088}, {"draft-10", 0.0073}, {"refl-10", 0.0057}, {"alignprop", 0.0097}}},
+      {"clip_score",
+       "CLIPScore",
+       "clip_score",
+       false,
+       {{"drtune", 0.3856}, {"draft-lv", 0.3613}, {"draft-10", 0.3707}, {"refl-10", 0.3771}, {"alignprop", 0.3580}}}};
   return rewards;
 }
 
@@ -63,7 +76,8 @@ std::string sweep_cell(int steps, int trained, int early_stop, std::uint64_t see
 std::vector<Cell> drtune_cells(const Study& study) {
   std::vector<Cell> all;
   const auto add = [&](Cell cell) {
-    if (std::none_of(all.begin(), all.end(), [&](const Cell& other) { return other.name == cell.name; })) all.push_back(std::move(cell));
+    if (std::none_of(all.begin(), all.end(), [&](const Cell& other) { return other.name == cell.name; }))
+      all.push_back(std::move(cell));
   };
   const auto add_table = [&](std::uint64_t seed) {
     for (const auto& reward : table_rewards())

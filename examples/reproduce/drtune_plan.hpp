@@ -14,7 +14,7 @@ std::vector<Cell> drtune_cells(const Study& study);
 
 /// A row of Table 1.
 struct TableMethod {
-  std::string label;                ///< in names of cells and in tables
+  std::string label;  ///< in names of cells and in tables
   std::string title;
   Method method;
   int trained_steps, early_stop;
@@ -23,9 +23,9 @@ const std::vector<TableMethod>& table_methods();
 
 /// A reward of Table 1 with the paper's numbers.
 struct TableReward {
-  std::string name;                 ///< symmetry
+  std::string name;  ///< symmetry
   std::string title;
-  std::string metric;               ///< the held-out metric it is judged by
+  std::string metric;  ///< the held-out metric it is judged by
   bool lower_is_better;
   std::vector<std::pair<std::string, double>> paper;  ///< label of a method -> the paper's number
 };

@@ -37,11 +37,17 @@ double norm(Tuner tuner, CellSession& s, std::uint64_t seed) {
 }
 
 double passing_norm(CellSession& s, int trained, std::uint64_t seed) {
-  return norm(rt::make<rt::DRaFT, rt::Ddim>(s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = trained}, .engine = engine_options(s)}), s, seed);
+  return norm(
+      rt::make<rt::DRaFT, rt::Ddim>(
+          s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = trained}, .engine = engine_options(s)}),
+      s, seed);
 }
 
 double stopped_norm(CellSession& s, int trained, std::uint64_t seed) {
-  return norm(rt::make<rt::DRaFT, rt::Ddim, rt::StopInput>(s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = trained}, .engine = engine_options(s)}), s, seed);
+  return norm(
+      rt::make<rt::DRaFT, rt::Ddim, rt::StopInput>(
+          s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = trained}, .engine = engine_options(s)}),
+      s, seed);
 }
 
 }  // namespace

@@ -13,7 +13,8 @@
 
 namespace rt_reproduce {
 
-/// Gives every picture the inception score of all pictures together, by the image vectors of a CLIP. A measure, not something to train on.
+/// Gives every picture the inception score of all pictures together, by the image vectors of a CLIP. A measure, not
+/// something to train on.
 class InceptionReward {
  public:
   using Role = reward_tuner::RewardRole;
@@ -23,7 +24,10 @@ class InceptionReward {
 
   explicit InceptionReward(std::shared_ptr<const reward_tuner::ClipModel> clip) : clip_(std::move(clip)) {}
   reward_tuner::RewardResult score(const reward_tuner::RewardInput& input) const {
-    return {at::full({input.images.size(0)}, reward_tuner::inception_score(input.images, *clip_), input.images.options()), {}};  // [B]
+    // [B]
+    return {
+        at::full({input.images.size(0)}, reward_tuner::inception_score(input.images, *clip_), input.images.options()),
+        {}};
   }
 
  private:

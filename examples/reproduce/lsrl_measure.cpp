@@ -24,10 +24,13 @@ void measure_tasks(const Study& study, const Cell& cell) {
   if (cell.method != Method::kUntuned) adapter.emplace(rt::Lora::load(pipeline.unet(), folder / "lora"));
   const rt::Ddim sampler({.num_steps = cell.steps, .guidance = study.settings.guidance, .eta = 1});
   std::map<std::string, double> numbers;
-  const auto measure = [&](const std::string& set, const std::string& task, bool held_out, int seeds, std::size_t most) {
+  const auto measure = [&](const std::string& set, const std::string& task, bool held_out, int seeds,
+                           std::size_t most) {
     auto prompts = rt::PromptSet::from_file(lsrl_prompts(study, task, held_out)).prompts();
     if (prompts.size() > most) prompts.resize(most);
-    const auto result = rt::evaluate(pipeline, sampler, rt::evaluation_pairs(prompts, seeds, study.settings.first_held_out_seed), {{task, lsrl_reward(task, false, pipeline.clip())}});
+    const auto result =
+        rt::evaluate(pipeline, sampler, rt::evaluation_pairs(prompts, seeds, study.settings.first_held_out_seed),
+                     {{task, lsrl_reward(task, false, pipeline.clip())}});
     for (const auto* from : {&result->metrics, &result->sentinels})
       for (const auto& [name, value] : *from) numbers[set + "." + name] = value;
   };
@@ -37,7 +40,8 @@ void measure_tasks(const Study& study, const Cell& cell) {
   measure("unseen", "composition", true, study.quick ? 1 : 2, 24);
   std::filesystem::create_directories(folder);
   rt::write_json(folder / "tasks.json", numbers);
-  if (cell.method == Method::kUntuned) rt::write_json(folder / "report.json", {{"method", "untuned"}, {"model", study.model.string()}});
+  if (cell.method == Method::kUntuned)
+    rt::write_json(folder / "report.json", {{"method", "untuned"}, {"model", study.model.string()}});
 }
 
 }  // namespace rt_reproduce

@@ -17,7 +17,8 @@ Study make_lsrl_study(bool quick) {
 std::filesystem::path lsrl_prompts(const Study& study, std::string_view task, bool held_out) {
   if (task == "clip") return held_out ? study.held_out : study.prompts;
   const auto& folder = study.task_prompts;
-  if (task == "parity") return folder / "prompts_parity.txt";  // measured with further noise, there are too few such prompts to hold some out
+  // measured with further noise, there are too few such prompts to hold some out
+  if (task == "parity") return folder / "prompts_parity.txt";
   return folder / (held_out ? "prompts_pairs_heldout.txt" : "prompts_pairs_train.txt");
 }
 

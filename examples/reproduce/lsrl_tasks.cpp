@@ -17,7 +17,8 @@ std::shared_ptr<const rt::CaptionedPictures> pretraining_pictures(int count) {
   rt::Rng rng(7);  // the same pictures in every cell
   const auto set = rt::pretrain::draw_pictures(count, rt::Rng(8));
   std::vector<std::string> captions;
-  for (const auto& scene : set.scenes) captions.push_back(rt::pretrain::caption_text(rt::pretrain::describe(scene, rng), rng));
+  for (const auto& scene : set.scenes)
+    captions.push_back(rt::pretrain::caption_text(rt::pretrain::describe(scene, rng), rng));
   return std::make_shared<const rt::CaptionedPictures>(set.images, std::move(captions));
 }
 

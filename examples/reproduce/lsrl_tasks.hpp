@@ -18,7 +18,8 @@ namespace rt_reproduce {
 std::shared_ptr<const reward_tuner::CaptionedPictures> pretraining_pictures(int count);
 
 /// The reward of a task: "clip", "parity" or "composition".
-reward_tuner::AnyReward lsrl_reward(std::string_view task, bool leave_one_out, const std::shared_ptr<const reward_tuner::ClipModel>& clip);
+reward_tuner::AnyReward lsrl_reward(std::string_view task, bool leave_one_out,
+                                    const std::shared_ptr<const reward_tuner::ClipModel>& clip);
 
 /// Pictures for the pre-training loss, unless the cell goes without.
 inline reward_tuner::MultiTaskOptions multi_task_options(const CellSession& s) {
@@ -30,20 +31,24 @@ inline reward_tuner::MultiTaskOptions multi_task_options(const CellSession& s) {
 
 using LsrlTuner = reward_tuner::LSRL<reward_tuner::AnyReward, reward_tuner::Ddim>;
 
-/// A round of a task asks for as many rewards as any other's: few prompts with many pictures each for parity, more prompts with fewer for the others.
+/// A round of a task asks for as many rewards as any other's: few prompts with many pictures each for parity, more
+/// prompts with fewer for the others.
 inline reward_tuner::Task<LsrlTuner, reward_tuner::PromptSet> lsrl_task(const CellSession& s, const std::string& name) {
   namespace rt = reward_tuner;
   const Settings& o = s.study.settings;
   const int pictures = o.batch * o.samples;
   const int samples = name == "parity" ? o.parity_samples : o.samples;
-  rt::ClippedRatioOptions objective{.clip = o.ratio_clip, .round = {.samples_per_prompt = samples, .step_per_timestep = true, .rows = 16}};
-  LsrlTuner::Options options;  // set one by one: GCC 12 thinks that the pictures of a braced temporary are not initialised
+  rt::ClippedRatioOptions objective{.clip = o.ratio_clip,
+                                    .round = {.samples_per_prompt = samples, .step_per_timestep = true, .rows = 16}};
+  // set one by one: GCC 12 thinks that the pictures of a braced temporary are not initialised
+  LsrlTuner::Options options;
   options.sampler = sampler_options(s);
   options.steps.num_trained = kLsrlTrainedSteps;
   options.objective = objective;
   options.engine = engine_options(s);
   LsrlTuner tuner(lsrl_reward(name, s.cell.leave_one_out, s.pipeline.clip()), options);
-  return rt::task(name, std::move(tuner), rt::PromptSet::from_file(lsrl_prompts(s.study, name, false)), pictures / samples);
+  return rt::task(name, std::move(tuner), rt::PromptSet::from_file(lsrl_prompts(s.study, name, false)),
+                  pictures / samples);
 }
 
 }  // namespace rt_reproduce

@@ -52,7 +52,10 @@ Study study_of(const Arguments& a) {
   if (a.task_prompts) study.task_prompts = *a.task_prompts;
   study.only = a.only;
   if (a.cpu_seconds) {  // what is planned in updates keeps its share of the budget
-    const auto scaled = [&](int updates) { return updates == 0 ? 0 : std::max(1, static_cast<int>(std::lround(updates * *a.cpu_seconds / study.cpu_seconds))); };
+    const auto scaled = [&](int updates) {
+      return updates == 0 ? 0
+                          : std::max(1, static_cast<int>(std::lround(updates * *a.cpu_seconds / study.cpu_seconds)));
+    };
     study.settings.planned_updates = scaled(study.settings.planned_updates);
     study.settings.evaluate_every = scaled(study.settings.evaluate_every);
     study.cpu_seconds = *a.cpu_seconds;
@@ -70,7 +73,8 @@ int run_one(const Arguments& a) {
   const Study study = study_of(a);
   const auto all = cells(study);
   const auto found = std::find_if(all.begin(), all.end(), [&](const Cell& cell) { return cell.name == a.cell; });
-  REWARD_TUNER_CHECK(found != all.end(), "[rt-reproduce] there is no cell named '", a.cell, "'; `rt-reproduce list` names them");
+  REWARD_TUNER_CHECK(found != all.end(), "[rt-reproduce] there is no cell named '", a.cell,
+                     "'; `rt-reproduce list` names them");
   return run_cell(study, *found);
 }
 
@@ -84,14 +88,19 @@ int report(const Arguments& a) {
   const Study study = study_of(a);
   const bool beside = a.quick || !a.page.empty();  // the committed page is of the full study
   const std::string name = study.kind == StudyKind::kDrtune ? "reproduction" : "reproduction_" + a.kind;
-  const std::filesystem::path page = !a.page.empty() ? a.page : a.quick ? study.out / (name + ".md") : std::filesystem::path("docs") / (name + ".md");
+  const std::filesystem::path page = !a.page.empty() ? a.page
+                                     : a.quick       ? study.out / (name + ".md")
+                                                     : std::filesystem::path("docs") / (name + ".md");
   write_report(study, page, page.parent_path() / (beside ? page.stem() : std::filesystem::path(name)));
   std::cout << page.string() << std::endl;
   return kDone;
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Repeats comparisons of several papers in small. Every cell is a run in a folder of its own; what was killed is resumed, what is done is kept.", "rt-reproduce");
+  CLI::App app(
+      "Repeats comparisons of several papers in small. Every cell is a run in a folder of its own; what was killed is "
+      "resumed, what is done is kept.",
+      "rt-reproduce");
   app.set_version_flag("--version", std::string(reward_tuner::kVersion));
   app.require_subcommand(1);
   Arguments a;
@@ -101,14 +110,21 @@ int run(int argc, char** argv) {
     c->add_option("--model", a.model, "folder of the model; default: examples/models/tiny-shapes")->type_name("DIR");
     c->add_option("--prompts", a.prompts, "training prompts; default: the study's")->type_name("FILE");
     c->add_option("--eval-prompts", a.held_out, "held-out prompts; default: the study's")->type_name("FILE");
-    c->add_option("--task-prompts", a.task_prompts, "lsrl: folder of the tasks' prompt files; default: examples/tune")->type_name("DIR");
+    c->add_option("--task-prompts", a.task_prompts, "lsrl: folder of the tasks' prompt files; default: examples/tune")
+        ->type_name("DIR");
     c->add_option("--cpu-seconds", a.cpu_seconds, "CPU time of the updates of a cell; default: the study's");
-    c->add_option("--seeds", a.seeds, "how many of each cell that trains; default: 3, quick 1")->check(CLI::PositiveNumber);
+    c->add_option("--seeds", a.seeds, "how many of each cell that trains; default: 3, quick 1")
+        ->check(CLI::PositiveNumber);
     c->add_option("--kl-weight", a.kl_weight, "drtune: weight of the distance to the untuned network, in all cells");
     c->add_option("--only", a.only, "cells whose names begin so (may be repeated)")->type_name("TEXT");
   };
-  const auto of_study = [&a](CLI::App* c) { c->add_option("--study", a.kind, "the study")->check(CLI::IsMember(study_names()))->capture_default_str(); };
-  const std::map<std::string, std::string> papers = {{"drtune", "Wu et al. 2024"}, {"b2", "B2-DiffuRL, Hu et al. 2025"}, {"diffexp", "DiffExp, 2025"}, {"lsrl", "Large-scale RL, Zhang et al. 2024"}};
+  const auto of_study = [&a](CLI::App* c) {
+    c->add_option("--study", a.kind, "the study")->check(CLI::IsMember(study_names()))->capture_default_str();
+  };
+  const std::map<std::string, std::string> papers = {{"drtune", "Wu et al. 2024"},
+                                                     {"b2", "B2-DiffuRL, Hu et al. 2025"},
+                                                     {"diffexp", "DiffExp, 2025"},
+                                                     {"lsrl", "Large-scale RL, Zhang et al. 2024"}};
   for (const auto& name : study_names()) {
     auto* all = app.add_subcommand(name, "Run every cell that is not done: " + papers.at(name));
     common(all);
@@ -125,7 +141,10 @@ int run(int argc, char** argv) {
   auto* page = app.add_subcommand("report", "Write tables, plots and grids from the cells that are done");
   common(page);
   of_study(page);
-  page->add_option("--page", a.page, "markdown file to write; default: docs/reproduction[_STUDY].md, or that name in the study's folder with --quick")->type_name("FILE");
+  page->add_option("--page", a.page,
+                   "markdown file to write; default: docs/reproduction[_STUDY].md, or that name in the study's folder "
+                   "with --quick")
+      ->type_name("FILE");
   app.footer("Exit codes: 0 done; 1 an error or a failed cell; 2 wrong usage; 130 interrupted: start again to go on.");
   try {
     app.parse(argc, argv);
@@ -149,7 +168,8 @@ int run(int argc, char** argv) {
 }  // namespace rt_reproduce
 
 int main(int argc, char** argv) {
-  // Tensors come and go all the time: memory given back to the system at every free would be cleared anew at every allocation.
+  // Tensors come and go all the time: memory given back to the system at every free would be cleared anew at every
+  // allocation.
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, INT_MAX);
   at::globalContext().setFlushDenormal(true);

@@ -32,7 +32,8 @@ std::string each_seed(const SeedValues& seeds) {
   return out;
 }
 
-Page::Page(const Study& study, std::filesystem::path page, std::filesystem::path pictures) : study_(study), page_(std::move(page)), pictures_(std::move(pictures)) {
+Page::Page(const Study& study, std::filesystem::path page, std::filesystem::path pictures)
+    : study_(study), page_(std::move(page)), pictures_(std::move(pictures)) {
   if (!page_.parent_path().empty()) std::filesystem::create_directories(page_.parent_path());
   std::filesystem::create_directories(pictures_);
 }
@@ -42,7 +43,8 @@ void Page::write() const { rt::write_file_atomically(page_, text_.str()); }
 std::string Page::command() const {
   const Study usual = make_study(study_.kind, study_.quick);
   std::string command = "script/reproduce " + study_name(study_.kind) + (study_.quick ? " --quick" : "");
-  if (study_.cpu_seconds != usual.cpu_seconds) command += " --cpu-seconds " + std::to_string(static_cast<int>(study_.cpu_seconds));
+  if (study_.cpu_seconds != usual.cpu_seconds)
+    command += " --cpu-seconds " + std::to_string(static_cast<int>(study_.cpu_seconds));
   if (study_.seeds != usual.seeds) command += " --seeds " + std::to_string(study_.seeds);
   for (const auto& start : study_.only) command += " --only " + start;
   return command;
@@ -63,7 +65,10 @@ void Page::completeness() {
 }
 
 void Page::picture(const std::string& file, const std::string& alt) {
-  text_ << "![" << alt << "](" << std::filesystem::relative(pictures_ / file, page_.parent_path().empty() ? "." : page_.parent_path()).generic_string() << ")\n\n";
+  text_ << "![" << alt << "]("
+        << std::filesystem::relative(pictures_ / file, page_.parent_path().empty() ? "." : page_.parent_path())
+               .generic_string()
+        << ")\n\n";
 }
 
 void Page::plot(const std::string& file, const rt::CurvePlot& curves) {
@@ -72,7 +77,8 @@ void Page::plot(const std::string& file, const rt::CurvePlot& curves) {
   picture(file, curves.title);
 }
 
-SeedValues Page::by_seed(const std::function<std::string(std::uint64_t)>& name, const std::function<double(const CellResult&)>& value) const {
+SeedValues Page::by_seed(const std::function<std::string(std::uint64_t)>& name,
+                         const std::function<double(const CellResult&)>& value) const {
   SeedValues out;
   for (int seed = 0; seed < study_.seeds; ++seed)
     if (const auto result = read_cell(study_, name(static_cast<std::uint64_t>(seed)))) out[seed] = value(*result);

@@ -44,7 +44,8 @@ class Page {
   /// Writes and shows a plot, unless it has no line.
   void plot(const std::string& file, const reward_tuner::CurvePlot& curves);
   /// A number of each finished seed.
-  SeedValues by_seed(const std::function<std::string(std::uint64_t)>& name, const std::function<double(const CellResult&)>& value) const;
+  SeedValues by_seed(const std::function<std::string(std::uint64_t)>& name,
+                     const std::function<double(const CellResult&)>& value) const;
 
  private:
   const Study& study_;

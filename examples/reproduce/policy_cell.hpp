@@ -1,4 +1,5 @@
-// Cells of methods that learn from samples by log-probabilities: one tuner type an objective, everything else chosen at run time.
+// Cells of methods that learn from samples by log-probabilities: one tuner type an objective, everything else chosen at
+// run time.
 #pragma once
 #include <utility>
 
@@ -12,15 +13,21 @@ namespace rt_reproduce {
 
 /// Every step, or the backward window's.
 inline reward_tuner::BackwardWindowOptions window_options(const CellSession& s) {
-  return {.initial = s.cell.window ? s.study.settings.window_start : s.cell.steps, .rounds = s.study.settings.planned_updates};
+  return {.initial = s.cell.window ? s.study.settings.window_start : s.cell.steps,
+          .rounds = s.study.settings.planned_updates};
 }
 
 inline ChosenBranching::Options branching_options(const CellSession& s) {
-  if (s.cell.branches) return reward_tuner::BestAndWorstOptions{.num_branches = s.study.settings.samples, .threshold = s.cell.method == Method::kDpo ? 0 : 0.5};  // a pair is a pair
+  // a pair is a pair
+  if (s.cell.branches)
+    return reward_tuner::BestAndWorstOptions{.num_branches = s.study.settings.samples,
+                                             .threshold = s.cell.method == Method::kDpo ? 0 : 0.5};
   return reward_tuner::NoBranchingOptions{};
 }
 inline reward_tuner::RoundOptions round_options(const CellSession& s) {
-  return {.samples_per_prompt = s.cell.branches ? 1 : s.study.settings.samples, .updates_per_epoch = s.study.settings.optimizer_steps, .rows = 16};
+  return {.samples_per_prompt = s.cell.branches ? 1 : s.study.settings.samples,
+          .updates_per_epoch = s.study.settings.optimizer_steps,
+          .rows = 16};
 }
 
 /// Of DiffExp both, either or none.
@@ -36,9 +43,15 @@ template <class Objective>
 reward_tuner::RunEnd run_policy_cell(CellSession& s, typename Objective::Options objective) {
   namespace rt = reward_tuner;
   objective.round = round_options(s);
-  using Tuner = rt::RewardTuner<rt::AnyReward, rt::Ddim, Objective, rt::BackwardWindow, ChosenAdvantage, ChosenBranching, rt::DiffExp>;
-  return train_cell(Tuner(s.reward, {.sampler = sampler_options(s), .steps = window_options(s), .exploration = exploration_options(s), .objective = objective,
-                                     .advantage = rt::PerGroupOptions{.scale = rt::GroupScale::kBatch}, .branching = branching_options(s), .engine = engine_options(s)}),
+  using Tuner = rt::RewardTuner<rt::AnyReward, rt::Ddim, Objective, rt::BackwardWindow, ChosenAdvantage,
+                                ChosenBranching, rt::DiffExp>;
+  return train_cell(Tuner(s.reward, {.sampler = sampler_options(s),
+                                     .steps = window_options(s),
+                                     .exploration = exploration_options(s),
+                                     .objective = objective,
+                                     .advantage = rt::PerGroupOptions{.scale = rt::GroupScale::kBatch},
+                                     .branching = branching_options(s),
+                                     .engine = engine_options(s)}),
                     s);
 }
 

@@ -4,7 +4,8 @@
 
 namespace rt_reproduce {
 
-/// Writes `page` and, into `pictures`, its plots and sample grids, from the cells that are done. Cells that are not are listed on the page.
+/// Writes `page` and, into `pictures`, its plots and sample grids, from the cells that are done. Cells that are not are
+/// listed on the page.
 void write_report(const Study& study, const std::filesystem::path& page, const std::filesystem::path& pictures);
 
 /// What a study says, one translation unit each.

@@ -29,18 +29,26 @@ class DrtunePage {
     table1();
     figure6();
     figure7();
-    sweep_figure("Fig. 8: the number K of trained steps", "fig8", "K/T", 0.1, [](const Sweep& s) { return s.trained; },
-                 [](const Sweep& s, int K, std::uint64_t seed) { return sweep_cell(s.steps, K, static_cast<int>(std::lround(0.4 * s.steps)), seed); },
-                 "DRTune on symmetry, m = 0.4 T, equal CPU time for every point.");
-    sweep_figure("Fig. 9: the largest early stop m", "fig9", "m/T", 0.4, [](const Sweep& s) { return s.early_stops; },
-                 [](const Sweep& s, int m, std::uint64_t seed) { return sweep_cell(s.steps, 5, m, seed); }, "DRTune on symmetry, K = 5, equal CPU time for every point.");
+    sweep_figure(
+        "Fig. 8: the number K of trained steps", "fig8", "K/T", 0.1, [](const Sweep& s) { return s.trained; },
+        [](const Sweep& s, int K, std::uint64_t seed) {
+          return sweep_cell(s.steps, K, static_cast<int>(std::lround(0.4 * s.steps)), seed);
+        },
+        "DRTune on symmetry, m = 0.4 T, equal CPU time for every point.");
+    sweep_figure(
+        "Fig. 9: the largest early stop m", "fig9", "m/T", 0.4, [](const Sweep& s) { return s.early_stops; },
+        [](const Sweep& s, int m, std::uint64_t seed) { return sweep_cell(s.steps, 5, m, seed); },
+        "DRTune on symmetry, K = 5, equal CPU time for every point.");
   }
 
  private:
   // ---- cells
   std::optional<CellResult> cell(const std::string& name) const { return read_cell(study_, name); }
 
-  SeedValues by_seed(const std::function<std::string(std::uint64_t)>& name, const std::function<double(const CellResult&)>& value) const { return page_.by_seed(name, value); }
+  SeedValues by_seed(const std::function<std::string(std::uint64_t)>& name,
+                     const std::function<double(const CellResult&)>& value) const {
+    return page_.by_seed(name, value);
+  }
   static std::vector<double> values(const SeedValues& seeds) { return seed_values(seeds); }
   static std::string each(const SeedValues& seeds) { return each_seed(seeds); }
 
@@ -48,31 +56,59 @@ class DrtunePage {
   void introduction() {
     const Settings& s = study_.settings;
     text_ << "# DRTune's comparisons in small\n\n"
-             "This page is written by `" << page_.command()
-          << "`: tables, plots and every sentence that says whether an ordering of the paper (Wu et al. 2024, \"Deep Reward Supervisions for Tuning\n"
-             "Text-to-Image Diffusion Models\") holds here. The sentences follow from the numbers by the rules below. An ordering that does not hold is a finding, not a failure: the model has 3 million\n"
-             "parameters, draws coloured shapes in 64 x 64 pixels, and is tuned for " << whole(study_.cpu_seconds) << " seconds on one core, where the paper tunes Stable Diffusion 1.5 for 2 hours on 4 A100.\n\n";
+             "This page is written by `"
+          << page_.command()
+          << "`: tables, plots and every sentence that says whether an ordering of the paper (Wu et al. 2024, \"Deep "
+             "Reward Supervisions for Tuning\n"
+             "Text-to-Image Diffusion Models\") holds here. The sentences follow from the numbers by the rules below. "
+             "An ordering that does not hold is a finding, not a failure: the model has 3 million\n"
+             "parameters, draws coloured shapes in 64 x 64 pixels, and is tuned for "
+          << whole(study_.cpu_seconds)
+          << " seconds on one core, where the paper tunes Stable Diffusion 1.5 for 2 hours on 4 A100.\n\n";
     page_.completeness();
-    text_ << "## Settings\n\n"
-             "| what | all cells |\n|---|---|\n"
-             "| model | examples/models/tiny-shapes; LoRA of rank " << s.rank << " on all linear and convolution layers of the UNet |\n"
-             "| sampler | DDIM, T = 20 unless said otherwise, guidance " << s.guidance << ", no noise |\n"
-             "| prompts | examples/tune/prompts_train.txt, " << s.batch << " an update; held-out: examples/tune/prompts_heldout.txt with " << study_.held_out_seeds << " seed(s) each |\n"
-             "| optimiser | AdamW, learning rate " << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2 << ", no weight decay, gradient clipped to norm " << s.clip << "; an average of the weights (decay "
-          << s.ema << ") is evaluated |\n"
-             "| budget | " << whole(study_.cpu_seconds) << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n"
-             "| memory | trained steps are replayed (`Memory::replay`) in every method, as the paper checkpoints activations in every method |\n"
-             "| symmetry | `SymmetryReward`, spatial deviation, text weight " << s.text_weight << "; judged by the paper's Eq. 6 (`symmetry_error`, lower is better) |\n"
-             "| compression error | `JpegErrorReward`, quality 50, times " << whole(reward_scale("jpeg_error")) << ", and CLIPScore times " << s.text_weight << ", the safeguard that the paper gives symmetry: in a trial without it (DRTune, one seed, 75 s) every picture went blank, which JPEG stores without error; judged by `jpeg_error`, lower is better |\n"
-             "| CLIPScore | `ClipScoreReward` with the model folder's CLIP; judged by `clip_score`, higher is better |\n"
-             "| regulariser | " << (study_.kl_weight > 0 ? "`KlToReference`, weight " + number(study_.kl_weight) : std::string("none")) << " |\n"
-             "| DRTune | K = 5, m = 0.4 T |\n| DRaFT-LV | two noisings of the result beside the rollout's own last step |\n| ReFL-10 | stop drawn from the last 10 steps |\n"
-             "| AlignProp | each step trained with probability (i + 1)/(T + 1), T/2 on average |\n\n"
-             "Why CPU time: methods differ in the cost of an update by a factor of four, so the paper gives each the same time, not the same number of iterations. Wall time would hand a run less\n"
-             "work whenever the machine is busy with something else; the CPU time of a process with one thread counts its own work only (`TrainerOptions::cpu_minutes`). It is not wholly free of\n"
-             "neighbours, who share caches and memory, but far less touched by them.\n\n"
-             "Rules. A seed decides prompts, noise, step selection and the LoRA's start. \"A is better than B\" is asked of every seed's held-out numbers; it holds if it is true in at least two thirds of\n"
-             "the seeds (2 of 3). Medians are over seeds. Numbers in tables are mean ± deviation over seeds.\n\n";
+    text_
+        << "## Settings\n\n"
+           "| what | all cells |\n|---|---|\n"
+           "| model | examples/models/tiny-shapes; LoRA of rank "
+        << s.rank
+        << " on all linear and convolution layers of the UNet |\n"
+           "| sampler | DDIM, T = 20 unless said otherwise, guidance "
+        << s.guidance
+        << ", no noise |\n"
+           "| prompts | examples/tune/prompts_train.txt, "
+        << s.batch << " an update; held-out: examples/tune/prompts_heldout.txt with " << study_.held_out_seeds
+        << " seed(s) each |\n"
+           "| optimiser | AdamW, learning rate "
+        << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
+        << ", no weight decay, gradient clipped to norm " << s.clip << "; an average of the weights (decay " << s.ema
+        << ") is evaluated |\n"
+           "| budget | "
+        << whole(study_.cpu_seconds)
+        << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n"
+           "| memory | trained steps are replayed (`Memory::replay`) in every method, as the paper checkpoints "
+           "activations in every method |\n"
+           "| symmetry | `SymmetryReward`, spatial deviation, text weight "
+        << s.text_weight
+        << "; judged by the paper's Eq. 6 (`symmetry_error`, lower is better) |\n"
+           "| compression error | `JpegErrorReward`, quality 50, times "
+        << whole(reward_scale("jpeg_error")) << ", and CLIPScore times " << s.text_weight
+        << ", the safeguard that the paper gives symmetry: in a trial without it (DRTune, one seed, 75 s) every "
+           "picture went blank, which JPEG stores without error; judged by `jpeg_error`, lower is better |\n"
+           "| CLIPScore | `ClipScoreReward` with the model folder's CLIP; judged by `clip_score`, higher is better |\n"
+           "| regulariser | "
+        << (study_.kl_weight > 0 ? "`KlToReference`, weight " + number(study_.kl_weight) : std::string("none"))
+        << " |\n"
+           "| DRTune | K = 5, m = 0.4 T |\n| DRaFT-LV | two noisings of the result beside the rollout's own last step "
+           "|\n| ReFL-10 | stop drawn from the last 10 steps |\n"
+           "| AlignProp | each step trained with probability (i + 1)/(T + 1), T/2 on average |\n\n"
+           "Why CPU time: methods differ in the cost of an update by a factor of four, so the paper gives each the "
+           "same time, not the same number of iterations. Wall time would hand a run less\n"
+           "work whenever the machine is busy with something else; the CPU time of a process with one thread counts "
+           "its own work only (`TrainerOptions::cpu_minutes`). It is not wholly free of\n"
+           "neighbours, who share caches and memory, but far less touched by them.\n\n"
+           "Rules. A seed decides prompts, noise, step selection and the LoRA's start. \"A is better than B\" is asked "
+           "of every seed's held-out numbers; it holds if it is true in at least two thirds of\n"
+           "the seeds (2 of 3). Medians are over seeds. Numbers in tables are mean ± deviation over seeds.\n\n";
   }
 
   // ---- Table 1
@@ -93,7 +129,8 @@ class DrtunePage {
         base = result;
         results[m.label][seed] = result->metric(reward.metric);
         updates.push_back(static_cast<double>(result->updates));
-        forwards.push_back(static_cast<double>(result->forwards + 2 * result->backwards) / static_cast<double>(std::max<std::int64_t>(1, result->updates)));
+        forwards.push_back(static_cast<double>(result->forwards + 2 * result->backwards) /
+                           static_cast<double>(std::max<std::int64_t>(1, result->updates)));
         blank.push_back(result->sentinels_after.at("blank_share"));
         diversity.push_back(result->sentinels_after.at("pairwise_diversity"));
         text.push_back(result->metric("clip_score"));
@@ -106,24 +143,33 @@ class DrtunePage {
         rows << "| " << m.title << " | missing | | | | | | | | " << paper << " |\n";
         continue;
       }
-      rows << "| " << m.title << " | " << mean_and_deviation(values(results[m.label])) << " | " << each(results[m.label]) << " | " << whole(median(updates)) << " | " << number(median(forwards)) << " | "
-           << mean_and_deviation(blank, 2) << " | " << mean_and_deviation(diversity) << " | " << mean_and_deviation(shapes) << " | " << mean_and_deviation(text) << " | " << paper << " |\n";
+      rows << "| " << m.title << " | " << mean_and_deviation(values(results[m.label])) << " | "
+           << each(results[m.label]) << " | " << whole(median(updates)) << " | " << number(median(forwards)) << " | "
+           << mean_and_deviation(blank, 2) << " | " << mean_and_deviation(diversity) << " | "
+           << mean_and_deviation(shapes) << " | " << mean_and_deviation(text) << " | " << paper << " |\n";
     }
     text_ << "### " << reward.title << " (" << (reward.lower_is_better ? "lower" : "higher") << " is better)\n\n";
     if (!base) {
       text_ << "No cell is done.\n\n";
       return;
     }
-    text_ << "| method | `" << reward.metric << "` | seeds | updates | cost of an update | blank share | pairwise diversity | shape score | CLIPScore | paper |\n|---|---|---|---|---|---|---|---|---|---|\n| untuned | "
-          << number(base->before.at(reward.metric)) << " | | | | " << number(base->sentinels_before.at("blank_share"), 2) << " | " << number(base->sentinels_before.at("pairwise_diversity")) << " | "
-          << (base->before.contains("shape_score") ? number(base->before.at("shape_score")) : "") << " | " << number(base->before.at("clip_score")) << " | |\n"
+    text_ << "| method | `" << reward.metric
+          << "` | seeds | updates | cost of an update | blank share | pairwise diversity | shape score | CLIPScore | "
+             "paper |\n|---|---|---|---|---|---|---|---|---|---|\n| untuned | "
+          << number(base->before.at(reward.metric)) << " | | | | "
+          << number(base->sentinels_before.at("blank_share"), 2) << " | "
+          << number(base->sentinels_before.at("pairwise_diversity")) << " | "
+          << (base->before.contains("shape_score") ? number(base->before.at("shape_score")) : "") << " | "
+          << number(base->before.at("clip_score")) << " | |\n"
           << rows.str()
-          << "\nThe cost of an update is in network calls, a backward counted as two. Blank share, pairwise diversity, shape score and CLIPScore betray a reward had by destroying pictures.\n\n";
+          << "\nThe cost of an update is in network calls, a backward counted as two. Blank share, pairwise diversity, "
+             "shape score and CLIPScore betray a reward had by destroying pictures.\n\n";
     table1_findings(reward, results);
     const std::string file = "samples-" + reward.name + ".png";
     std::vector<GridRow> grid;
     for (const auto& m : table_methods()) grid.push_back({m.title, table_cell(reward.name, m.label, 0)});
-    if (write_sample_grid(study_, grid, 20, 0, page_.pictures() / file)) page_.picture(file, reward.title + ": the same prompts and noise, untuned and tuned by each method (seed 0)");
+    if (write_sample_grid(study_, grid, 20, 0, page_.pictures() / file))
+      page_.picture(file, reward.title + ": the same prompts and noise, untuned and tuned by each method (seed 0)");
   }
 
   void table1_findings(const TableReward& reward, const std::map<std::string, std::map<int, double>>& results) {
@@ -148,12 +194,15 @@ class DrtunePage {
     std::string rival;
     double rival_median = 0;
     for (const auto& [label, seeds] : results)
-      if (const double m = median(values(seeds)); label != "drtune" && (rival.empty() || better(m, rival_median))) rival = label, rival_median = m;
+      if (const double m = median(values(seeds)); label != "drtune" && (rival.empty() || better(m, rival_median)))
+        rival = label, rival_median = m;
     const double our_median = median(values(ours->second));
-    text_ << "- DRTune is the best method in " << first.text() << "; its median is " << number(our_median) << ", that of the best other, " << title(rival) << ", " << number(rival_median)
+    text_ << "- DRTune is the best method in " << first.text() << "; its median is " << number(our_median)
+          << ", that of the best other, " << title(rival) << ", " << number(rival_median)
           << ". The paper's first place of DRTune " << holds(first.holds()) << ".\n";
     if (reward.name == "symmetry")
-      text_ << "- The paper's gap on symmetry (DRTune at most 0.3 times the best other; there 0.0551 to 0.7250) " << holds(our_median <= 0.3 * rival_median) << ": the ratio of the medians is "
+      text_ << "- The paper's gap on symmetry (DRTune at most 0.3 times the best other; there 0.0551 to 0.7250) "
+            << holds(our_median <= 0.3 * rival_median) << ": the ratio of the medians is "
             << number(our_median / rival_median, 2) << ".\n";
     int pairs = 0, right = 0;
     std::string wrong;
@@ -165,9 +214,11 @@ class DrtunePage {
           if (results.at(b).contains(seed)) votes.add(better(value, results.at(b).at(seed)));
         ++pairs;
         if (votes.holds()) ++right;
-        else wrong += (wrong.empty() ? "" : "; ") + title(a) + " before " + title(b) + " (true in " + votes.text() + ")";
+        else
+          wrong += (wrong.empty() ? "" : "; ") + title(a) + " before " + title(b) + " (true in " + votes.text() + ")";
       }
-    text_ << "- Of the paper's " << pairs << " orderings of two methods, " << right << " hold here" << (wrong.empty() ? "" : ". Not: " + wrong) << ".\n\n";
+    text_ << "- Of the paper's " << pairs << " orderings of two methods, " << right << " hold here"
+          << (wrong.empty() ? "" : ". Not: " + wrong) << ".\n\n";
   }
 
   /// Whether any cell that --only leaves is among `names`; else the section says that it was left out.
@@ -184,12 +235,26 @@ class DrtunePage {
   };
 
   void figure6() {
-    text_ << "## Fig. 6: convergence with and without stopping the gradient at the network's input\n\nOn symmetry, T = 20; DRaFT-T trains all steps. Curves: `symmetry_error` of the training batches, running mean over "
-          << kWindow << " updates (shortened from 10 after the first results, since the slowest runs make 9), mean over seeds.\n\n";
-    if (!planned({convergence_cell("draft-T", 0), convergence_cell("draft-T-stop", 0), convergence_cell("alignprop-stop", 0)})) return;
-    const std::vector<Line> variants = {{"alignprop", "AlignProp", "#e69f00"}, {"alignprop-stop", "AlignProp + stop", "#0072b2"}, {"draft-T", "DRaFT-T", "#d55e00"}, {"draft-T-stop", "DRaFT-T + stop", "#009e73"}};
-    rt::CurvePlot over_updates{.title = "Training symmetry error over updates", .x_label = "update", .y_label = "symmetry error", .series = {}};
-    rt::CurvePlot over_time{.title = "Training symmetry error over CPU time", .x_label = "CPU seconds", .y_label = "symmetry error", .series = {}};
+    text_
+        << "## Fig. 6: convergence with and without stopping the gradient at the network's input\n\nOn symmetry, T = "
+           "20; DRaFT-T trains all steps. Curves: `symmetry_error` of the training batches, running mean over "
+        << kWindow
+        << " updates (shortened from 10 after the first results, since the slowest runs make 9), mean over seeds.\n\n";
+    if (!planned({convergence_cell("draft-T", 0), convergence_cell("draft-T-stop", 0),
+                  convergence_cell("alignprop-stop", 0)}))
+      return;
+    const std::vector<Line> variants = {{"alignprop", "AlignProp", "#e69f00"},
+                                        {"alignprop-stop", "AlignProp + stop", "#0072b2"},
+                                        {"draft-T", "DRaFT-T", "#d55e00"},
+                                        {"draft-T-stop", "DRaFT-T + stop", "#009e73"}};
+    rt::CurvePlot over_updates{.title = "Training symmetry error over updates",
+                               .x_label = "update",
+                               .y_label = "symmetry error",
+                               .series = {}};
+    rt::CurvePlot over_time{.title = "Training symmetry error over CPU time",
+                            .x_label = "CPU seconds",
+                            .y_label = "symmetry error",
+                            .series = {}};
     std::map<std::string, std::map<int, std::vector<double>>> curves;
     std::ostringstream rows;
     for (const auto& v : variants) {
@@ -207,17 +272,21 @@ class DrtunePage {
         rows << "| " << v.title << " | missing | | |\n";
         continue;
       }
-      rows << "| " << v.title << " | " << mean_and_deviation(final_error) << " | " << whole(median(updates)) << " | " << number(median(seconds)) << " |\n";
+      rows << "| " << v.title << " | " << mean_and_deviation(final_error) << " | " << whole(median(updates)) << " | "
+           << number(median(seconds)) << " |\n";
       auto line = mean_curve(curves[v.label]);
       rt::CurveSeries a;
       a.name = v.title;
       a.color = v.color;
       a.y = line;
       rt::CurveSeries b = a;
-      for (std::size_t i = 0; i < line.size(); ++i) a.x.push_back(static_cast<double>(i + 1)), b.x.push_back(static_cast<double>(i + 1) * mean(seconds));
-      if (std::any_of(line.begin(), line.end(), [](double y) { return std::isfinite(y); })) over_updates.series.push_back(a), over_time.series.push_back(b);
+      for (std::size_t i = 0; i < line.size(); ++i)
+        a.x.push_back(static_cast<double>(i + 1)), b.x.push_back(static_cast<double>(i + 1) * mean(seconds));
+      if (std::any_of(line.begin(), line.end(), [](double y) { return std::isfinite(y); }))
+        over_updates.series.push_back(a), over_time.series.push_back(b);
     }
-    text_ << "| method | held-out `symmetry_error` | updates | CPU seconds an update |\n|---|---|---|---|\n" << rows.str() << "\n";
+    text_ << "| method | held-out `symmetry_error` | updates | CPU seconds an update |\n|---|---|---|---|\n"
+          << rows.str() << "\n";
     figure6_findings(curves);
     page_.plot("fig6-updates.svg", over_updates);
     page_.plot("fig6-time.svg", over_time);
@@ -257,37 +326,52 @@ class DrtunePage {
     for (int seed = 0; seed < study_.seeds; ++seed) {
       const auto s = static_cast<std::uint64_t>(seed);
       const auto plain = cell(convergence_cell("draft-T", s)), stopped = cell(convergence_cell("draft-T-stop", s));
-      const auto fails_here = [](const CellResult& r) { return !(r.metric("symmetry_error") < 0.9 * r.before.at("symmetry_error")); };
+      const auto fails_here = [](const CellResult& r) {
+        return !(r.metric("symmetry_error") < 0.9 * r.before.at("symmetry_error"));
+      };
       if (plain) fails.add(fails_here(*plain));
       if (stopped) works.add(!fails_here(*stopped));
       if (plain && stopped) ordering.add(stopped->metric("symmetry_error") < plain->metric("symmetry_error"));
-      const auto align = cell(convergence_cell("alignprop", s)), align_stopped = cell(convergence_cell("alignprop-stop", s));
+      const auto align = cell(convergence_cell("alignprop", s)),
+                 align_stopped = cell(convergence_cell("alignprop-stop", s));
       if (!align || !align_stopped) continue;
       better.add(align_stopped->metric("symmetry_error") < align->metric("symmetry_error"));
       const auto& a = curves.at("alignprop").at(seed);
       const auto& b = curves.at("alignprop-stop").at(seed);
       const auto reached = std::find_if(b.begin(), b.end(), [&](double value) { return value <= a.back(); });
-      const double share = reached == b.end() ? INFINITY : static_cast<double>(reached - b.begin() + 1) / static_cast<double>(a.size());
+      const double share =
+          reached == b.end() ? INFINITY : static_cast<double>(reached - b.begin() + 1) / static_cast<double>(a.size());
       shares.push_back(share);
       faster.add(share <= 0.75);
     }
     if (fails.seeds > 0 && works.seeds > 0)
-      text_ << "- \"DRaFT-T fails without the stop and works with it\" (failing: the held-out error does not fall below 0.9 times the untuned model's): it fails without in " << fails.text() << " and works with it in "
-            << works.text() << "; this " << holds(fails.holds() && works.holds()) << ". With the stop it ends better than without in " << ordering.text() << ", so that ordering " << holds(ordering.holds()) << ".\n";
+      text_ << "- \"DRaFT-T fails without the stop and works with it\" (failing: the held-out error does not fall "
+               "below 0.9 times the untuned model's): it fails without in "
+            << fails.text() << " and works with it in " << works.text() << "; this "
+            << holds(fails.holds() && works.holds()) << ". With the stop it ends better than without in "
+            << ordering.text() << ", so that ordering " << holds(ordering.holds()) << ".\n";
     if (faster.seeds > 0)
-      text_ << "- \"AlignProp needs about half of the iterations with the stop\" (counted as at most three quarters; up to the training error at which AlignProp itself ended): true in " << faster.text() << ", the median share is "
-            << (std::isfinite(median(shares)) ? number(median(shares), 2) : "beyond the budget") << "; this " << holds(faster.holds()) << ". At equal time AlignProp ends better with the stop in " << better.text()
+      text_ << "- \"AlignProp needs about half of the iterations with the stop\" (counted as at most three quarters; "
+               "up to the training error at which AlignProp itself ended): true in "
+            << faster.text() << ", the median share is "
+            << (std::isfinite(median(shares)) ? number(median(shares), 2) : "beyond the budget") << "; this "
+            << holds(faster.holds()) << ". At equal time AlignProp ends better with the stop in " << better.text()
             << ", so that ordering " << holds(better.holds()) << ".\n";
     text_ << "\n";
   }
 
   // ---- Fig. 7
   void figure7() {
-    text_ << "## Fig. 7: the gradient's norm\n\nNorm of the gradient of the LoRA's parameters at its start, before clipping, for the last K steps trained on the symmetry reward: the same weights, prompts and noise for every K. "
+    text_ << "## Fig. 7: the gradient's norm\n\nNorm of the gradient of the LoRA's parameters at its start, before "
+             "clipping, for the last K steps trained on the symmetry reward: the same weights, prompts and noise for "
+             "every K. "
              "Medians over batches of "
           << study_.settings.batch << ".\n\n";
     if (!planned({norm_cell(20), norm_cell(50)})) return;
-    rt::CurvePlot curves{.title = "Gradient norm of the LoRA", .x_label = "K, trained last steps", .y_label = "log10 of the norm", .series = {}};
+    rt::CurvePlot curves{.title = "Gradient norm of the LoRA",
+                         .x_label = "K, trained last steps",
+                         .y_label = "log10 of the norm",
+                         .series = {}};
     std::string findings;
     for (const int steps : {20, 50}) {
       const auto rows = read_norms(study_, steps);
@@ -295,7 +379,8 @@ class DrtunePage {
         if (study_.only.empty() && !norm_depths(study_, steps).empty()) text_ << "T = " << steps << ": missing.\n\n";
         continue;
       }
-      text_ << "| K of T = " << steps << " | gradient passes the input | stopped at the input | ratio |\n|---|---|---|---|\n";
+      text_ << "| K of T = " << steps
+            << " | gradient passes the input | stopped at the input | ratio |\n|---|---|---|---|\n";
       rt::CurveSeries passing, stopped;
       passing.name = "T = " + std::to_string(steps) + ", passes";
       stopped.name = "T = " + std::to_string(steps) + ", stopped";
@@ -313,29 +398,36 @@ class DrtunePage {
       const int last = rows.back().trained;
       if (!pass.contains(10) || last <= 10) continue;
       const double grows = pass[last] / pass[10], flat = stop[last] / stop[10];
-      findings += "- T = " + std::to_string(steps) + ": from K = 10 to K = " + std::to_string(last) + " the norm grows by a factor of " + number(grows, 2) + " if the gradient passes the input and of " + number(flat, 2) +
-                  " if it is stopped. The paper's explosion without the stop (counted as a factor above 3) " + holds(grows > 3) + "; that the stop prevents it (a factor of at most 3 with it) " + holds(flat <= 3) + ". At K = " + std::to_string(last) +
-                  " the norm without the stop is " + number(pass[last] / stop[last], 2) + " times that with it.\n";
+      findings += "- T = " + std::to_string(steps) + ": from K = 10 to K = " + std::to_string(last) +
+                  " the norm grows by a factor of " + number(grows, 2) + " if the gradient passes the input and of " +
+                  number(flat, 2) +
+                  " if it is stopped. The paper's explosion without the stop (counted as a factor above 3) " +
+                  holds(grows > 3) + "; that the stop prevents it (a factor of at most 3 with it) " + holds(flat <= 3) +
+                  ". At K = " + std::to_string(last) + " the norm without the stop is " +
+                  number(pass[last] / stop[last], 2) + " times that with it.\n";
     }
     text_ << findings << "\n";
     page_.plot("fig7.svg", curves);
   }
 
   // ---- Fig. 8 and 9
-  void sweep_figure(const std::string& heading, const std::string& file, const std::string& axis, double paper_best, const std::function<std::vector<int>(const Sweep&)>& points,
+  void sweep_figure(const std::string& heading, const std::string& file, const std::string& axis, double paper_best,
+                    const std::function<std::vector<int>(const Sweep&)>& points,
                     const std::function<std::string(const Sweep&, int, std::uint64_t)>& name, const std::string& how) {
     text_ << "## " << heading << "\n\n" << how << "\n\n";
     std::vector<std::string> names;  // of its own: a cell of Table 1 alone is no sweep
     for (const auto& sweep : sweeps(study_))
       for (const int point : points(sweep))
-        if (auto own = name(sweep, point, 0); own != table_cell("symmetry", "drtune", 0)) names.push_back(std::move(own));
+        if (auto own = name(sweep, point, 0); own != table_cell("symmetry", "drtune", 0))
+          names.push_back(std::move(own));
     if (!planned(names)) return;
     const std::string symbol = axis.substr(0, 1);
     rt::CurvePlot curves{.title = heading, .x_label = axis, .y_label = "held-out symmetry error", .series = {}};
     std::string findings;
     std::map<int, std::vector<double>> best_of;  // T -> the ratios that are best within the seeds' deviation
     for (const auto& sweep : sweeps(study_)) {
-      text_ << "| " << symbol << " of T = " << sweep.steps << " | " << axis << " | `symmetry_error` | seeds | updates | blank share |\n|---|---|---|---|---|---|\n";
+      text_ << "| " << symbol << " of T = " << sweep.steps << " | " << axis
+            << " | `symmetry_error` | seeds | updates | blank share |\n|---|---|---|---|---|---|\n";
       rt::CurveSeries line;
       line.name = "T = " + std::to_string(sweep.steps);
       std::map<int, std::map<int, double>> results;  // point -> seed -> error
@@ -350,17 +442,24 @@ class DrtunePage {
         results[point] = errors;
         line.x.push_back(ratio);
         line.y.push_back(mean(values(errors)));
-        text_ << "| " << point << " | " << number(ratio, 2) << " | " << mean_and_deviation(values(errors)) << " | " << each(errors) << " | "
-              << whole(median(values(by_seed(of, [](const CellResult& r) { return static_cast<double>(r.updates); })))) << " | "
-              << mean_and_deviation(values(by_seed(of, [](const CellResult& r) { return r.sentinels_after.at("blank_share"); })), 2) << " |\n";
+        text_ << "| " << point << " | " << number(ratio, 2) << " | " << mean_and_deviation(values(errors)) << " | "
+              << each(errors) << " | "
+              << whole(median(values(by_seed(of, [](const CellResult& r) { return static_cast<double>(r.updates); }))))
+              << " | "
+              << mean_and_deviation(
+                     values(by_seed(of, [](const CellResult& r) { return r.sentinels_after.at("blank_share"); })), 2)
+              << " |\n";
       }
       text_ << "\n";
       if (results.size() < 2) continue;
       curves.series.push_back(line);
       const auto nearest = std::min_element(results.begin(), results.end(), [&](const auto& a, const auto& b) {
-        return std::abs(static_cast<double>(a.first) / sweep.steps - paper_best) < std::abs(static_cast<double>(b.first) / sweep.steps - paper_best);
+        return std::abs(static_cast<double>(a.first) / sweep.steps - paper_best) <
+               std::abs(static_cast<double>(b.first) / sweep.steps - paper_best);
       });
-      const auto best = std::min_element(results.begin(), results.end(), [](const auto& a, const auto& b) { return median(values(a.second)) < median(values(b.second)); });
+      const auto best = std::min_element(results.begin(), results.end(), [](const auto& a, const auto& b) {
+        return median(values(a.second)) < median(values(b.second));
+      });
       Votes wins;
       for (const auto& [seed, value] : nearest->second) {
         bool first = true, known = false;
@@ -375,20 +474,29 @@ class DrtunePage {
         best_of[sweep.steps].push_back(static_cast<double>(point) / sweep.steps);
         if (point != best->first) alike += (alike.empty() ? "" : ", ") + std::to_string(point);
       }
-      findings += "- T = " + std::to_string(sweep.steps) + ": " + symbol + " = " + std::to_string(nearest->first) + ", the measured point nearest to the paper's " + number(paper_best, 1) + " T, is the best in " + wins.text() +
-                  "; the paper's choice " + holds(wins.holds()) + ". The best median is that of " + symbol + " = " + std::to_string(best->first) + " (" + number(ratio, 2) + " T): " + number(least) +
-                  (best == nearest ? "" : ", against " + number(median(values(nearest->second)))) + (alike.empty() ? "" : "; within its seeds' deviation of it: " + symbol + " = " + alike) + ".\n";
+      findings += "- T = " + std::to_string(sweep.steps) + ": " + symbol + " = " + std::to_string(nearest->first) +
+                  ", the measured point nearest to the paper's " + number(paper_best, 1) + " T, is the best in " +
+                  wins.text() + "; the paper's choice " + holds(wins.holds()) + ". The best median is that of " +
+                  symbol + " = " + std::to_string(best->first) + " (" + number(ratio, 2) + " T): " + number(least) +
+                  (best == nearest ? "" : ", against " + number(median(values(nearest->second)))) +
+                  (alike.empty() ? "" : "; within its seeds' deviation of it: " + symbol + " = " + alike) + ".\n";
     }
     if (best_of.size() > 1) {
       const auto [least, largest] = ratio_spreads(best_of);
-      findings += "- One ratio is the best whatever T (the paper's linear relation; here: the best ratios differ by at most a factor of two): this " +
-                  (least <= 2 && largest > 2 ? std::string("cannot be told, since several ratios are the best within the seeds' deviation") : std::string(holds(largest <= 2))) + ".\n";
+      findings +=
+          "- One ratio is the best whatever T (the paper's linear relation; here: the best ratios differ by at most a "
+          "factor of two): this " +
+          (least <= 2 && largest > 2
+               ? std::string("cannot be told, since several ratios are the best within the seeds' deviation")
+               : std::string(holds(largest <= 2))) +
+          ".\n";
     }
     text_ << findings << "\n";
     page_.plot(file + ".svg", curves);
   }
 
-  /// Least and largest factor between the ratios of two T, over every choice among those that are best alike. `best` has two T.
+  /// Least and largest factor between the ratios of two T, over every choice among those that are best alike. `best`
+  /// has two T.
   static std::pair<double, double> ratio_spreads(const std::map<int, std::vector<double>>& best) {
     double least = INFINITY, largest = 0;
     for (const double a : best.begin()->second)

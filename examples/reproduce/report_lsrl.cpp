@@ -9,29 +9,62 @@ namespace {
 
 struct Measure {
   std::string key, title;
-  double sign;   ///< -1: lower is better
+  double sign;  ///< -1: lower is better
 };
-const std::vector<Measure> kMeasures = {{"clip.clip_score", "CLIPScore", 1}, {"parity.statistical_parity", "statistical parity (lower is better)", -1}, {"seen.composition", "composition, seen pairs", 1}, {"unseen.composition", "composition, unseen pairs", 1}};
+const std::vector<Measure> kMeasures = {{"clip.clip_score", "CLIPScore", 1},
+                                        {"parity.statistical_parity", "statistical parity (lower is better)", -1},
+                                        {"seen.composition", "composition, seen pairs", 1},
+                                        {"unseen.composition", "composition, unseen pairs", 1}};
 
 void introduction(Page& page) {
   const Study& study = page.study();
   const Settings& s = study.settings;
   page.text() << "# Large-scale RL's comparisons in small\n\nThis page is written by `" << page.command()
-              << "`. It repeats comparisons of Zhang et al. 2024, \"Large-scale Reinforcement Learning for Diffusion Models\": a distribution reward (statistical parity), a composition reward on seen and unseen\n"
-                 "combinations, joint training of several tasks against each alone, and the pre-training loss. The sentences follow from the numbers by the rule below; an ordering that does not hold is a\n"
-                 "finding. A model of 3 million parameters is tuned for " << whole(study.cpu_seconds) << " seconds a task on one core, where the paper uses 128 A100.\n\n";
+              << "`. It repeats comparisons of Zhang et al. 2024, \"Large-scale Reinforcement Learning for Diffusion "
+                 "Models\": a distribution reward (statistical parity), a composition reward on seen and unseen\n"
+                 "combinations, joint training of several tasks against each alone, and the pre-training loss. The "
+                 "sentences follow from the numbers by the rule below; an ordering that does not hold is a\n"
+                 "finding. A model of 3 million parameters is tuned for "
+              << whole(study.cpu_seconds) << " seconds a task on one core, where the paper uses 128 A100.\n\n";
   page.completeness();
-  page.text() << "## Settings\n\n| what | all cells |\n|---|---|\n"
-                 "| model | examples/models/tiny-shapes; LoRA of rank " << s.rank << " on all linear and convolution layers of the UNet |\n"
-                 "| sampler | DDIM with eta 1, T = " << kLsrlSteps << ", guidance " << s.guidance << " |\n"
-                 "| method | `LSRL` in `MultiTask`: " << kLsrlTrainedSteps << " random steps, one optimizer step for each over the whole batch, advantages over the batch; ratios of log-probabilities that are means over elements, clipped at " << s.ratio_clip << " |\n"
-                 "| batch | " << s.batch * s.samples << " pictures of each task an update; parity: " << s.parity_samples << " of a prompt (paper: 16), the others: " << s.samples << " |\n"
-                 "| tasks | CLIPScore (in place of the paper's ImageReward) on prompts_train.txt; hue parity in 4 bins on prompts_parity.txt, which leaves the colour open; composition on prompts_pairs_train.txt |\n"
-                 "| pre-training loss | " << s.pretraining_pictures << " drawn pictures with true captions, 8 an update, an optimizer step of its own; in all cells but those named |\n"
-                 "| optimiser | AdamW, learning rate " << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2 << ", gradient clipped to norm " << s.clip << " |\n"
-                 "| budget | " << whole(study.cpu_seconds) << " s of CPU time for the updates of a cell, one thread; three times that for the joint cells, so that every task gets what it gets alone |\n\n"
-                 "Measured after training, the same prompts and noise for all: CLIPScore on prompts_heldout.txt, parity over 16 pictures of each prompt, composition on training pairs (seen) and on\n"
-                 "prompts_pairs_heldout.txt (unseen). Rule: an ordering is asked of every seed; it holds if it is true in at least two thirds of them; one seed alone is one comparison and proves little. The prompts of the parity task were chosen after looking at samples (the grammar always names a colour; these draw an object without one); other settings were tried in smoke runs only. Numbers are mean ± deviation over seeds.\n\n";
+  page.text()
+      << "## Settings\n\n| what | all cells |\n|---|---|\n"
+         "| model | examples/models/tiny-shapes; LoRA of rank "
+      << s.rank
+      << " on all linear and convolution layers of the UNet |\n"
+         "| sampler | DDIM with eta 1, T = "
+      << kLsrlSteps << ", guidance " << s.guidance
+      << " |\n"
+         "| method | `LSRL` in `MultiTask`: "
+      << kLsrlTrainedSteps
+      << " random steps, one optimizer step for each over the whole batch, advantages over the batch; ratios of "
+         "log-probabilities that are means over elements, clipped at "
+      << s.ratio_clip
+      << " |\n"
+         "| batch | "
+      << s.batch * s.samples << " pictures of each task an update; parity: " << s.parity_samples
+      << " of a prompt (paper: 16), the others: " << s.samples
+      << " |\n"
+         "| tasks | CLIPScore (in place of the paper's ImageReward) on prompts_train.txt; hue parity in 4 bins on "
+         "prompts_parity.txt, which leaves the colour open; composition on prompts_pairs_train.txt |\n"
+         "| pre-training loss | "
+      << s.pretraining_pictures
+      << " drawn pictures with true captions, 8 an update, an optimizer step of its own; in all cells but those named "
+         "|\n"
+         "| optimiser | AdamW, learning rate "
+      << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
+      << ", gradient clipped to norm " << s.clip
+      << " |\n"
+         "| budget | "
+      << whole(study.cpu_seconds)
+      << " s of CPU time for the updates of a cell, one thread; three times that for the joint cells, so that every "
+         "task gets what it gets alone |\n\n"
+         "Measured after training, the same prompts and noise for all: CLIPScore on prompts_heldout.txt, parity over "
+         "16 pictures of each prompt, composition on training pairs (seen) and on\n"
+         "prompts_pairs_heldout.txt (unseen). Rule: an ordering is asked of every seed; it holds if it is true in at "
+         "least two thirds of them; one seed alone is one comparison and proves little. The prompts of the parity task "
+         "were chosen after looking at samples (the grammar always names a colour; these draw an object without one); "
+         "other settings were tried in smoke runs only. Numbers are mean ± deviation over seeds.\n\n";
 }
 
 class LsrlPage {
@@ -42,33 +75,47 @@ class LsrlPage {
     introduction(page_);
     if (!c_.planned()) return;
     table("## Each task's metric after training", kMeasures);
-    page_.text() << "Paper: statistical parity 0.453 (RL), 0.464 (RAFT), 0.556 (untuned); detection 0.231 (RL), 0.102 (untuned). Jointly 0.701 of 0.783 (ImageReward), 0.182 of 0.226 (detection) and 0.479 against 0.499 (parity).\n"
-                    "Alignment tax: training on ImageReward alone moves parity from 0.567 to 0.659, training on parity alone moves ImageReward from 0.273 to 0.093.\n\n";
-    above("parity", "untuned", "parity.statistical_parity", "the parity reward makes pictures more even; 0.453 to 0.556");
+    page_.text() << "Paper: statistical parity 0.453 (RL), 0.464 (RAFT), 0.556 (untuned); detection 0.231 (RL), 0.102 "
+                    "(untuned). Jointly 0.701 of 0.783 (ImageReward), 0.182 of 0.226 (detection) and 0.479 against "
+                    "0.499 (parity).\n"
+                    "Alignment tax: training on ImageReward alone moves parity from 0.567 to 0.659, training on parity "
+                    "alone moves ImageReward from 0.273 to 0.093.\n\n";
+    above("parity", "untuned", "parity.statistical_parity",
+          "the parity reward makes pictures more even; 0.453 to 0.556");
     above("parity-loo", "untuned", "parity.statistical_parity", "not asked, leave-one-out is ours");
     above("composition", "untuned", "seen.composition", "detection 0.231 to 0.102");
     above("composition", "untuned", "unseen.composition", "the gain carries over to unseen combinations");
     above("clip", "untuned", "clip.clip_score", "ImageReward rises");
     for (const char* key : {"clip.clip_score", "seen.composition"}) retained(key);
     page_.text() << "- Alignment tax:\n";
-    above("untuned", "clip", "parity.statistical_parity", "preference training alone makes pictures less even, 0.567 to 0.659");
+    above("untuned", "clip", "parity.statistical_parity",
+          "preference training alone makes pictures less even, 0.567 to 0.659");
     above("untuned", "parity", "clip.clip_score", "parity training alone costs preference, 0.273 to 0.093");
     above("joint", "clip", "parity.statistical_parity", "joint training keeps what one task alone loses");
     above("joint", "parity", "clip.clip_score", "joint training keeps what one task alone loses");
     page_.text() << "\n";
-    table("## Sentinels (of the CLIPScore task's pictures)", {{"clip.edge_density", "edge density", 0}, {"clip.colour_entropy", "colour entropy", 0}, {"clip.saturation", "saturation", 0},
-                                                               {"clip.pairwise_diversity", "pairwise diversity", 0}, {"clip.blank_share", "blank share", 0}, {"parity.unclassified", "parity: pictures without a hue", 0}});
-    page_.text() << "Without the pre-training loss the paper sees more reward hacking. Here that is asked of the metrics that are not trained:\n\n";
+    table("## Sentinels (of the CLIPScore task's pictures)",
+          {{"clip.edge_density", "edge density", 0},
+           {"clip.colour_entropy", "colour entropy", 0},
+           {"clip.saturation", "saturation", 0},
+           {"clip.pairwise_diversity", "pairwise diversity", 0},
+           {"clip.blank_share", "blank share", 0},
+           {"parity.unclassified", "parity: pictures without a hue", 0}});
+    page_.text() << "Without the pre-training loss the paper sees more reward hacking. Here that is asked of the "
+                    "metrics that are not trained:\n\n";
     above("composition", "composition-bare", "clip.clip_score", "with the loss less is lost elsewhere");
     above("joint", "joint-bare", "unseen.composition", "with the loss unseen combinations gain more");
     page_.text() << "\n";
     c_.samples("tasks-samples.png", kLsrlSteps, 1);
-    page_.text() << "## Not run\n\nRAFT and reward-weighted training as baselines, ReFL and DRaFT beside it, human preference, ImageReward itself, a distribution over skin tones, and the paper's scale of prompts.\n";
+    page_.text()
+        << "## Not run\n\nRAFT and reward-weighted training as baselines, ReFL and DRaFT beside it, human preference, "
+           "ImageReward itself, a distribution over skin tones, and the paper's scale of prompts.\n";
   }
 
  private:
   std::optional<double> value(const std::string& label, int seed, const std::string& key) const {
-    const auto numbers = read_tasks(page_.study(), c_.cell(label, label == "untuned" ? 0 : static_cast<std::uint64_t>(seed)));
+    const auto numbers =
+        read_tasks(page_.study(), c_.cell(label, label == "untuned" ? 0 : static_cast<std::uint64_t>(seed)));
     return numbers && numbers->contains(key) ? std::optional(numbers->at(key)) : std::nullopt;
   }
 
@@ -95,8 +142,10 @@ class LsrlPage {
     const auto& m = measure(key);
     Votes votes;
     for (int seed = 0; seed < page_.study().seeds; ++seed)
-      if (const auto a = value(better, seed, key), b = value(worse, seed, key); a && b) votes.add(m.sign * (*a - *b) > 0);
-    page_.text() << "- " << m.title << ": " << c_.variant(better).title << " better than " << c_.variant(worse).title << " (paper: " << paper << "): ";
+      if (const auto a = value(better, seed, key), b = value(worse, seed, key); a && b)
+        votes.add(m.sign * (*a - *b) > 0);
+    page_.text() << "- " << m.title << ": " << c_.variant(better).title << " better than " << c_.variant(worse).title
+                 << " (paper: " << paper << "): ";
     if (votes.seeds == 0) page_.text() << "too few cells to judge.\n";
     else page_.text() << "true in " << votes.text() << "; this " << holds(votes.holds()) << ".\n";
   }
@@ -107,10 +156,13 @@ class LsrlPage {
     Votes votes;
     std::vector<double> shares;
     for (int seed = 0; seed < page_.study().seeds; ++seed)
-      if (const auto a = value("joint", seed, key), b = value(alone, seed, key); a && b) shares.push_back(*a / *b), votes.add(*a >= 0.8 * *b);
+      if (const auto a = value("joint", seed, key), b = value(alone, seed, key); a && b)
+        shares.push_back(*a / *b), votes.add(*a >= 0.8 * *b);
     page_.text() << "- " << measure(key).title << ": jointly at least 80% of the score reached alone: ";
     if (votes.seeds == 0) page_.text() << "too few cells to judge.\n";
-    else page_.text() << "true in " << votes.text() << " (median share " << number(median(shares), 2) << "); this " << holds(votes.holds()) << ". A high untuned score makes it easy.\n";
+    else
+      page_.text() << "true in " << votes.text() << " (median share " << number(median(shares), 2) << "); this "
+                   << holds(votes.holds()) << ". A high untuned score makes it easy.\n";
   }
 
   static const Measure& measure(const std::string& key) {

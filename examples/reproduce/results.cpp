@@ -58,13 +58,15 @@ std::optional<std::map<std::string, double>> read_tasks(const Study& study, cons
 std::vector<HeldOutPoint> read_held_out(const Study& study, const std::string& name, const std::string& metric) {
   std::vector<double> queries = {0};  // after so many updates
   std::ifstream updates(study.out / name / "metrics.jsonl");
-  for (std::string line; std::getline(updates, line);) queries.push_back(queries.back() + nlohmann::json::parse(line).at("pictures").get<double>());
+  for (std::string line; std::getline(updates, line);)
+    queries.push_back(queries.back() + nlohmann::json::parse(line).at("pictures").get<double>());
   std::vector<HeldOutPoint> points;
   std::ifstream evaluations(study.out / name / "evaluations.jsonl");
   for (std::string line; std::getline(evaluations, line);) {
     const auto record = nlohmann::json::parse(line);
     const auto update = record.at("update").get<std::size_t>();
-    if (update < queries.size() && record.at("metrics").contains(metric)) points.push_back({queries[update], finite_or_nan(record.at("metrics").at(metric))});
+    if (update < queries.size() && record.at("metrics").contains(metric))
+      points.push_back({queries[update], finite_or_nan(record.at("metrics").at(metric))});
   }
   return points;
 }
@@ -86,11 +88,14 @@ std::vector<NormRow> read_norms(const Study& study, int steps) {
   nlohmann::json stored;
   if (std::filesystem::exists(folder / "report.json")) stored = rt::read_json(folder / "report.json").at("norms");
   else if (std::filesystem::exists(folder / "part.json")) stored = rt::read_json(folder / "part.json");
-  for (const auto& row : stored) rows.push_back({row.at("trained").get<int>(), list(row.at("passing")), list(row.at("stopped"))});
+  for (const auto& row : stored)
+    rows.push_back({row.at("trained").get<int>(), list(row.at("passing")), list(row.at("stopped"))});
   return rows;
 }
 
-double mean(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()); }
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
 
 double deviation(const std::vector<double>& values) {
   if (values.size() < 2) return 0;

@@ -15,7 +15,7 @@ namespace rt_reproduce {
 /// What a finished cell came to.
 struct CellResult {
   std::int64_t updates = 0, forwards = 0, backwards = 0;
-  std::int64_t queries = 0;                                         ///< pictures scored in training
+  std::int64_t queries = 0;  ///< pictures scored in training
   double cpu_seconds = 0;
   std::map<std::string, double> before, after;                      ///< held-out metrics
   std::map<std::string, double> sentinels_before, sentinels_after;  ///< of the held-out pictures
@@ -56,7 +56,9 @@ struct Votes {
     ++seeds;
     if (vote) ++yes;
   }
-  std::string text() const { return std::to_string(yes) + " of " + std::to_string(seeds) + (seeds == 1 ? " seed" : " seeds"); }
+  std::string text() const {
+    return std::to_string(yes) + " of " + std::to_string(seeds) + (seeds == 1 ? " seed" : " seeds");
+  }
 };
 
 /// `value` with `digits` significant digits, never in exponent form below a million.

@@ -21,7 +21,8 @@ namespace rt = reward_tuner;
 namespace {
 
 /// [P,3,H,W] of the model, with the adapter of `lora` if that is not empty.
-rt::Tensor draw(const Study& study, const std::filesystem::path& lora, const rt::DdimOptions& options, const std::vector<rt::EvaluationPair>& pairs) {
+rt::Tensor draw(const Study& study, const std::filesystem::path& lora, const rt::DdimOptions& options,
+                const std::vector<rt::EvaluationPair>& pairs) {
   auto pipeline = rt::StableDiffusion::load(study.model);
   std::optional<rt::Lora> adapter;
   if (!lora.empty()) adapter.emplace(rt::Lora::load(pipeline.unet(), lora));
@@ -37,8 +38,10 @@ int longest_word(const std::string& text) {
 
 }  // namespace
 
-bool write_sample_grid(const Study& study, const std::vector<GridRow>& cells, int steps, double eta, const std::filesystem::path& file) {
-  auto pairs = rt::evaluation_pairs(rt::PromptSet::from_file(study.held_out).prompts(), 1, study.settings.first_held_out_seed);
+bool write_sample_grid(const Study& study, const std::vector<GridRow>& cells, int steps, double eta,
+                       const std::filesystem::path& file) {
+  auto pairs =
+      rt::evaluation_pairs(rt::PromptSet::from_file(study.held_out).prompts(), 1, study.settings.first_held_out_seed);
   pairs.resize(std::min<std::size_t>(pairs.size(), static_cast<std::size_t>(study.settings.pictures)));
   const rt::DdimOptions sampler{.num_steps = steps, .guidance = study.settings.guidance, .eta = eta};
   rt::GridOptions options;

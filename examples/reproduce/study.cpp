@@ -24,7 +24,8 @@ std::vector<Cell> group_cells(const Study& study) {
         Cell cell = variant.cell;
         cell.seed = static_cast<std::uint64_t>(seed);
         cell.name = variant_cell(group, variant, cell.seed);
-        if (std::none_of(all.begin(), all.end(), [&](const Cell& other) { return other.name == cell.name; })) all.push_back(std::move(cell));
+        if (std::none_of(all.begin(), all.end(), [&](const Cell& other) { return other.name == cell.name; }))
+          all.push_back(std::move(cell));
       }
   return all;
 }
@@ -47,49 +48,88 @@ const std::string& study_name(StudyKind kind) { return study_names()[static_cast
 
 Study make_study(StudyKind kind, bool quick) {
   switch (kind) {
-    case StudyKind::kDrtune: return make_drtune_study(quick);
-    case StudyKind::kB2: return make_b2_study(quick);
-    case StudyKind::kDiffexp: return make_diffexp_study(quick);
-    case StudyKind::kLsrl: return make_lsrl_study(quick);
+    case StudyKind::kDrtune:
+      return make_drtune_study(quick);
+    case StudyKind::kB2:
+      return make_b2_study(quick);
+    case StudyKind::kDiffexp:
+      return make_diffexp_study(quick);
+    case StudyKind::kLsrl:
+      return make_lsrl_study(quick);
   }
   return {};
 }
 
 std::vector<Group> groups(const Study& study) {
   switch (study.kind) {
-    case StudyKind::kDrtune: return {};
-    case StudyKind::kB2: return b2_groups();
-    case StudyKind::kDiffexp: return diffexp_groups();
-    case StudyKind::kLsrl: return lsrl_groups();
+    case StudyKind::kDrtune:
+      return {};
+    case StudyKind::kB2:
+      return b2_groups();
+    case StudyKind::kDiffexp:
+      return diffexp_groups();
+    case StudyKind::kLsrl:
+      return lsrl_groups();
   }
   return {};
 }
 
-std::string variant_cell(const Group& group, const Variant& variant, std::uint64_t seed) { return group.name + "/" + variant.label + "-" + std::to_string(seed); }
+std::string variant_cell(const Group& group, const Variant& variant, std::uint64_t seed) {
+  return group.name + "/" + variant.label + "-" + std::to_string(seed);
+}
 
 std::vector<Cell> cells(const Study& study) {
   auto all = study.kind == StudyKind::kDrtune ? drtune_cells(study) : group_cells(study);
   if (!study.only.empty())
-    std::erase_if(all, [&](const Cell& cell) { return std::none_of(study.only.begin(), study.only.end(), [&](const auto& start) { return cell.name.starts_with(start); }); });
+    std::erase_if(all, [&](const Cell& cell) {
+      return std::none_of(study.only.begin(), study.only.end(),
+                          [&](const auto& start) { return cell.name.starts_with(start); });
+    });
   return all;
 }
 
 bool finished(const Study& study, const std::string& cell) {
   const auto folder = study.out / cell;
-  return std::filesystem::exists(folder / "report.json") && (study.kind != StudyKind::kLsrl || std::filesystem::exists(folder / "tasks.json"));
+  return std::filesystem::exists(folder / "report.json") &&
+         (study.kind != StudyKind::kLsrl || std::filesystem::exists(folder / "tasks.json"));
 }
 
 nlohmann::json study_settings(const Study& study) {
   const Settings& s = study.settings;
-  nlohmann::json json = {
-      {"model", study.model.filename().string()}, {"cpu_seconds", study.cpu_seconds}, {"held_out_seeds", study.held_out_seeds}, {"norm_batches", study.norm_batches}, {"quick", study.quick},
-      {"sampler", "ddim"}, {"guidance", s.guidance}, {"text_weight", s.text_weight}, {"jpeg_scale", reward_scale("jpeg_error")}, {"kl_weight", study.kl_weight},
-      {"learning_rate", s.learning_rate}, {"warm_up", s.warm_up}, {"beta1", s.beta1}, {"beta2", s.beta2}, {"weight_decay", s.weight_decay}, {"clip", s.clip},
-      {"ema", s.ema}, {"rank", s.rank}, {"batch", s.batch}, {"refl_max_stop", s.refl_max_stop}, {"first_held_out_seed", s.first_held_out_seed}};
+  nlohmann::json json = {{"model", study.model.filename().string()},
+                         {"cpu_seconds", study.cpu_seconds},
+                         {"held_out_seeds", study.held_out_seeds},
+                         {"norm_batches", study.norm_batches},
+                         {"quick", study.quick},
+                         {"sampler", "ddim"},
+                         {"guidance", s.guidance},
+                         {"text_weight", s.text_weight},
+                         {"jpeg_scale", reward_scale("jpeg_error")},
+                         {"kl_weight", study.kl_weight},
+                         {"learning_rate", s.learning_rate},
+                         {"warm_up", s.warm_up},
+                         {"beta1", s.beta1},
+                         {"beta2", s.beta2},
+                         {"weight_decay", s.weight_decay},
+                         {"clip", s.clip},
+                         {"ema", s.ema},
+                         {"rank", s.rank},
+                         {"batch", s.batch},
+                         {"refl_max_stop", s.refl_max_stop},
+                         {"first_held_out_seed", s.first_held_out_seed}};
   if (study.kind == StudyKind::kDrtune) return json;
-  json.update({{"study", study_name(study.kind)}, {"samples", s.samples}, {"optimizer_steps", s.optimizer_steps}, {"ratio_clip", s.ratio_clip}, {"window_start", s.window_start}, {"planned_updates", s.planned_updates}, {"evaluate_every", s.evaluate_every},
-               {"low_guidance", s.low_guidance}, {"guidance_threshold", s.guidance_threshold}, {"word_weight", s.word_weight},
-               {"pretraining_pictures", s.pretraining_pictures}, {"parity_samples", s.parity_samples}});
+  json.update({{"study", study_name(study.kind)},
+               {"samples", s.samples},
+               {"optimizer_steps", s.optimizer_steps},
+               {"ratio_clip", s.ratio_clip},
+               {"window_start", s.window_start},
+               {"planned_updates", s.planned_updates},
+               {"evaluate_every", s.evaluate_every},
+               {"low_guidance", s.low_guidance},
+               {"guidance_threshold", s.guidance_threshold},
+               {"word_weight", s.word_weight},
+               {"pretraining_pictures", s.pretraining_pictures},
+               {"parity_samples", s.parity_samples}});
   return json;
 }
 

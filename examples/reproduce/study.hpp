@@ -18,53 +18,70 @@ StudyKind study_kind(std::string_view name);
 const std::string& study_name(StudyKind kind);
 
 /// The estimators that are compared. kGradientNorms and kUntuned measure and train nothing.
-enum class Method { kDrtune, kDraft, kDraftLv, kRefl, kAlignprop, kGradientNorms, kDdpo, kPolicyGradient, kDpok, kDpo, kAlignpropExplored, kLsrl, kLsrlJoint, kUntuned };
+enum class Method {
+  kDrtune,
+  kDraft,
+  kDraftLv,
+  kRefl,
+  kAlignprop,
+  kGradientNorms,
+  kDdpo,
+  kPolicyGradient,
+  kDpok,
+  kDpo,
+  kAlignpropExplored,
+  kLsrl,
+  kLsrlJoint,
+  kUntuned
+};
 
 /// One run: a method on a reward with one seed.
 struct Cell {
-  std::string name;                 ///< "table1/symmetry-drtune-0": also its folder below the study's
+  std::string name;  ///< "table1/symmetry-drtune-0": also its folder below the study's
   Method method = Method::kDrtune;
-  bool stop_input = false;          ///< the gradient is stopped at the network's input where the method itself would let it pass
+  /// the gradient is stopped at the network's input where the method itself would let it pass
+  bool stop_input = false;
   std::string reward = "symmetry";  ///< as rt-tune knows it, or a task of the lsrl study
   int steps = 20;                   ///< T
   int trained_steps = 1;            ///< K of DRTune and DRaFT
   int early_stop = 0;               ///< m of DRTune
   std::uint64_t seed = 0;
   // methods that learn from samples, and explorations
-  bool window = false;              ///< B2-DiffuRL's backward window; else every step is trained
-  bool branches = false;            ///< pictures of a prompt fork from one rollout, and the best and the worst are trained
-  bool guidance = false;            ///< DiffExp's guidance schedule
-  bool words = false;               ///< DiffExp's word weights
-  bool leave_one_out = false;       ///< of the parity reward
-  bool pretraining = false;         ///< the pre-training loss beside the reward
-  double budget = 1;                ///< times the study's CPU time
+  bool window = false;         ///< B2-DiffuRL's backward window; else every step is trained
+  bool branches = false;       ///< pictures of a prompt fork from one rollout, and the best and the worst are trained
+  bool guidance = false;       ///< DiffExp's guidance schedule
+  bool words = false;          ///< DiffExp's word weights
+  bool leave_one_out = false;  ///< of the parity reward
+  bool pretraining = false;    ///< the pre-training loss beside the reward
+  double budget = 1;           ///< times the study's CPU time
 };
 
 /// A cell of a comparison but for its seed and name.
 struct Variant {
-  std::string label;                ///< in names of cells
-  std::string title;                ///< in tables
+  std::string label;  ///< in names of cells
+  std::string title;  ///< in tables
   Cell cell;
 };
 /// Variants that are compared with each other.
 struct Group {
-  std::string name;                 ///< first part of the cells' names
+  std::string name;  ///< first part of the cells' names
   std::string title;
   std::vector<Variant> variants;
 };
 
 /// What is equal in all cells of a study.
 struct Settings {
-  double guidance = 3.0, text_weight = 0.5, learning_rate = 1.5e-3, beta1 = 0.9, beta2 = 0.99, weight_decay = 0, clip = 0.1, ema = 0.9;
+  double guidance = 3.0, text_weight = 0.5, learning_rate = 1.5e-3, beta1 = 0.9, beta2 = 0.99, weight_decay = 0,
+         clip = 0.1, ema = 0.9;
   int rank = 8, batch = 8, warm_up = 5, refl_max_stop = 10, pictures = 8;
   std::uint64_t first_held_out_seed = 1000;
   // methods that learn from samples, and explorations
-  int samples = 3;                  ///< pictures of each prompt a round
-  int optimizer_steps = 2;          ///< of each round
-  double ratio_clip = 0.01;         ///< of ratios of log-probabilities that are means over elements
-  int window_start = 0;             ///< B2-DiffuRL's n_init
-  int planned_updates = 0;          ///< over which windows grow and explorations end
-  int evaluate_every = 0;           ///< updates
+  int samples = 3;           ///< pictures of each prompt a round
+  int optimizer_steps = 2;   ///< of each round
+  double ratio_clip = 0.01;  ///< of ratios of log-probabilities that are means over elements
+  int window_start = 0;      ///< B2-DiffuRL's n_init
+  int planned_updates = 0;   ///< over which windows grow and explorations end
+  int evaluate_every = 0;    ///< updates
   double low_guidance = 0, guidance_threshold = 1, word_weight = 1;  ///< DiffExp
   int pretraining_pictures = 256, parity_samples = 8;
 };
@@ -72,16 +89,17 @@ struct Settings {
 /// All that decides the numbers beside the cell itself.
 struct Study {
   StudyKind kind = StudyKind::kDrtune;
-  std::filesystem::path out;        ///< one folder a cell below it
-  std::filesystem::path model = "examples/models/tiny-shapes", prompts = "examples/tune/prompts_train.txt", held_out = "examples/tune/prompts_heldout.txt";
+  std::filesystem::path out;  ///< one folder a cell below it
+  std::filesystem::path model = "examples/models/tiny-shapes", prompts = "examples/tune/prompts_train.txt",
+                        held_out = "examples/tune/prompts_heldout.txt";
   std::filesystem::path task_prompts = "examples/tune";  ///< folder of the prompt files of the lsrl study's tasks
   bool quick = false;
-  double cpu_seconds = 75;          ///< CPU time of the updates of a cell
-  int seeds = 3;                    ///< of the cells that train
-  int held_out_seeds = 2;           ///< pictures of each held-out prompt
-  double kl_weight = 0;             ///< of KlToReference, in all cells of drtune
-  int norm_batches = 6;             ///< batches at which gradient norms are measured
-  std::vector<std::string> only;    ///< if not empty: cells whose names begin so
+  double cpu_seconds = 75;        ///< CPU time of the updates of a cell
+  int seeds = 3;                  ///< of the cells that train
+  int held_out_seeds = 2;         ///< pictures of each held-out prompt
+  double kl_weight = 0;           ///< of KlToReference, in all cells of drtune
+  int norm_batches = 6;           ///< batches at which gradient norms are measured
+  std::vector<std::string> only;  ///< if not empty: cells whose names begin so
   Settings settings;
 };
 /// The sizes of `--quick` (minutes on two cores) and of the full study.

@@ -40,14 +40,34 @@ void claim_folder(const Study& study) {
   std::filesystem::create_directories(study.out);
   if (!std::filesystem::exists(file)) return rt::write_json(file, settings);
   const auto found = rt::read_json(file);
-  REWARD_TUNER_CHECK(found == settings, "[rt-reproduce] '", study.out.string(), "' holds cells of other settings (", nlohmann::json::diff(found, settings).dump(),
-                     "): name another folder or remove it first");
+  REWARD_TUNER_CHECK(found == settings, "[rt-reproduce] '", study.out.string(), "' holds cells of other settings (",
+                     nlohmann::json::diff(found, settings).dump(), "): name another folder or remove it first");
 }
 
 std::vector<std::string> worker_arguments(const Study& study, const Cell& cell) {
-  std::vector<std::string> arguments = {"/proc/self/exe", "run-cell", cell.name, "--study", study_name(study.kind), "--out", study.out.string(), "--model", study.model.string(), "--prompts", study.prompts.string(),
-                                        "--eval-prompts", study.held_out.string(), "--task-prompts", study.task_prompts.string(), "--cpu-seconds", std::to_string(study.cpu_seconds), "--kl-weight", std::to_string(study.kl_weight),
-                                        "--seeds", std::to_string(study.seeds), "--parent", std::to_string(::getpid())};
+  std::vector<std::string> arguments = {"/proc/self/exe",
+                                        "run-cell",
+                                        cell.name,
+                                        "--study",
+                                        study_name(study.kind),
+                                        "--out",
+                                        study.out.string(),
+                                        "--model",
+                                        study.model.string(),
+                                        "--prompts",
+                                        study.prompts.string(),
+                                        "--eval-prompts",
+                                        study.held_out.string(),
+                                        "--task-prompts",
+                                        study.task_prompts.string(),
+                                        "--cpu-seconds",
+                                        std::to_string(study.cpu_seconds),
+                                        "--kl-weight",
+                                        std::to_string(study.kl_weight),
+                                        "--seeds",
+                                        std::to_string(study.seeds),
+                                        "--parent",
+                                        std::to_string(::getpid())};
   if (study.quick) arguments.emplace_back("--quick");
   return arguments;
 }
@@ -85,7 +105,8 @@ int run_cells(const Study& study, int jobs) {
   auto done = total - waiting.size();
   std::size_t finished = 0, failed = 0;
   const auto begin = Clock::now();
-  std::cerr << done << " of " << total << " cells are done, " << jobs << (jobs == 1 ? " worker" : " workers") << std::endl;
+  std::cerr << done << " of " << total << " cells are done, " << jobs << (jobs == 1 ? " worker" : " workers")
+            << std::endl;
   std::map<::pid_t, Worker> workers;
   bool told = false;
   while (!workers.empty() || (!waiting.empty() && !rt::InterruptGuard::interrupted())) {
@@ -108,12 +129,14 @@ int run_cells(const Study& study, int jobs) {
     workers.erase(found);
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : kFailed;
     if (told && code != kDone) continue;
-    const double now = std::chrono::duration<double>(Clock::now() - begin).count(), took = std::chrono::duration<double>(Clock::now() - worker.begin).count();
+    const double now = std::chrono::duration<double>(Clock::now() - begin).count(),
+                 took = std::chrono::duration<double>(Clock::now() - worker.begin).count();
     ++finished;
     if (code == kDone) ++done;
     else ++failed;
     const double left = now / static_cast<double>(finished) * static_cast<double>(waiting.size() + workers.size());
-    std::cerr << done << "/" << total << "  " << worker.cell->name << (code == kDone ? "" : " FAILED") << "  " << rt::format_duration(took) << ", ETA " << rt::format_duration(left) << std::endl;
+    std::cerr << done << "/" << total << "  " << worker.cell->name << (code == kDone ? "" : " FAILED") << "  "
+              << rt::format_duration(took) << ", ETA " << rt::format_duration(left) << std::endl;
   }
   if (rt::InterruptGuard::interrupted()) {
     std::cerr << "interrupted with " << done << " of " << total << " cells done; start again to go on" << std::endl;

@@ -15,10 +15,12 @@
 
 namespace rt_tune {
 
-/// A PromptSet or a PromptStream, behind one type. A set counts as one that stands at its beginning: its draws come from the run's random stream.
+/// A PromptSet or a PromptStream, behind one type. A set counts as one that stands at its beginning: its draws come
+/// from the run's random stream.
 class AnyPrompts {
  public:
-  /// Reads a file: .jsonl, or any file with `stream`, as it is drawn from, in an order of its own by `seed`; else at once.
+  /// Reads a file: .jsonl, or any file with `stream`, as it is drawn from, in an order of its own by `seed`; else at
+  /// once.
   static AnyPrompts from_file(const std::filesystem::path& file, bool stream, std::uint64_t seed) {
     if (stream || file.extension() == ".jsonl") return AnyPrompts(reward_tuner::PromptStream(file, {.seed = seed}));
     return AnyPrompts(reward_tuner::PromptSet::from_file(file));
@@ -51,7 +53,8 @@ class AnyPrompts {
   }
 
  private:
-  explicit AnyPrompts(std::variant<reward_tuner::PromptSet, reward_tuner::PromptStream> held) : held_(std::move(held)) {}
+  explicit AnyPrompts(std::variant<reward_tuner::PromptSet, reward_tuner::PromptStream> held)
+      : held_(std::move(held)) {}
 
   std::variant<reward_tuner::PromptSet, reward_tuner::PromptStream> held_;
 };

@@ -1,4 +1,5 @@
-// Policies chosen at run time: one type stands for several, so that methods that differ in them share one instantiation.
+// Policies chosen at run time: one type stands for several, so that methods that differ in them share one
+// instantiation.
 #pragma once
 #include <cstddef>
 #include <string_view>
@@ -38,7 +39,9 @@ class OneOf {
  protected:
   using Held = std::variant<Policies...>;
   template <class F>
-  auto visit(F f) const { return std::visit(f, held_); }
+  auto visit(F f) const {
+    return std::visit(f, held_);
+  }
 
  private:
   template <std::size_t I>
@@ -120,12 +123,15 @@ class ChosenRegularizer {
   static constexpr std::string_view kName = "chosen";
   static constexpr bool kNeedsReference = true;
 
-  explicit ChosenRegularizer(ChosenRegularizerOptions options = {}) : kl_(options.kl), pretraining_(std::move(options.pretraining)) {}
+  explicit ChosenRegularizer(ChosenRegularizerOptions options = {})
+      : kl_(options.kl), pretraining_(std::move(options.pretraining)) {}
   double weight() const { return kl_.weight(); }
   bool alternates() const { return pretraining_.alternates(); }
   std::int64_t own_rows() const { return pretraining_.own_rows(); }
   template <class Pipeline>
-  rt::Tensor own_loss(Pipeline& pipeline, rt::Rng& rng) const { return pretraining_.own_loss(pipeline, rng); }
+  rt::Tensor own_loss(Pipeline& pipeline, rt::Rng& rng) const {
+    return pretraining_.own_loss(pipeline, rng);
+  }
 
  private:
   rt::KlToReference kl_;

@@ -1,4 +1,5 @@
-// --config FILE and --tasks FILE: the settings of a TOML file become flags, so that file and command line go through the same checks. Tables [task.NAME] are read elsewhere, by tasks.hpp.
+// --config FILE and --tasks FILE: the settings of a TOML file become flags, so that file and command line go through
+// the same checks. Tables [task.NAME] are read elsewhere, by tasks.hpp.
 #pragma once
 #include <cstddef>
 #include <exception>
@@ -14,14 +15,16 @@ namespace rt_tune {
 
 /// The settings of a TOML text as `--name=value` flags, without those in `given`. `where` names the file in errors.
 /// Errors: CLI::ConfigError, whatever the text is.
-inline std::vector<std::string> flags_from_settings(std::istream& text, const std::set<std::string>& given, const std::string& where) {
+inline std::vector<std::string> flags_from_settings(std::istream& text, const std::set<std::string>& given,
+                                                    const std::string& where) {
   std::vector<CLI::ConfigItem> items;
   try {
     items = CLI::ConfigTOML().from_config(text);
   } catch (const CLI::Error&) {
     throw;
   } catch (const std::exception& problem) {  // the parser's own, on text that is no TOML
-    throw CLI::ConfigError("wanted TOML settings in '" + where + "', found text that cannot be read as such (" + problem.what() + ")");
+    throw CLI::ConfigError("wanted TOML settings in '" + where + "', found text that cannot be read as such (" +
+                           problem.what() + ")");
   }
   std::vector<std::string> flags;
   for (const auto& item : items) {
@@ -33,7 +36,8 @@ inline std::vector<std::string> flags_from_settings(std::istream& text, const st
   return flags;
 }
 
-/// Replaces `--config FILE` by the file's settings as flags, and adds those of `--tasks FILE`. What the command line says itself wins over the files.
+/// Replaces `--config FILE` by the file's settings as flags, and adds those of `--tasks FILE`. What the command line
+/// says itself wins over the files.
 inline std::vector<std::string> with_config_files(const std::vector<std::string>& arguments) {
   std::vector<std::string> out, files;
   std::set<std::string> given;
@@ -57,7 +61,8 @@ inline std::vector<std::string> with_config_files(const std::vector<std::string>
     std::ifstream text(files[i]);
     if (!text.good()) throw CLI::FileError::Missing(files[i]);
     for (const auto& flag : flags_from_settings(text, given, files[i])) {
-      if (flag.starts_with("--tasks=") && i + 1 == files.size() && flag.substr(8) != files[i]) files.push_back(flag.substr(8));
+      if (flag.starts_with("--tasks=") && i + 1 == files.size() && flag.substr(8) != files[i])
+        files.push_back(flag.substr(8));
       out.push_back(flag);
     }
   }

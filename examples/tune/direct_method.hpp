@@ -9,12 +9,17 @@ namespace rt_tune {
 
 /// Throws for rewards without a gradient.
 inline void require_gradient(const TuneSession& s) {
-  REWARD_TUNER_CHECK(s.reward.black_box.empty(), "[rt-tune] --method ", s.settings.method, " needs differentiable rewards, but '", s.reward.black_box,
+  REWARD_TUNER_CHECK(s.reward.black_box.empty(), "[rt-tune] --method ", s.settings.method,
+                     " needs differentiable rewards, but '", s.reward.black_box,
                      "' is a black box: choose a method that learns from samples, as ddpo");
 }
 
 inline rt::DirectGradientOptions objective_options(const TuneSettings& s) {
-  return {.scale = s.loss_scale, .loss = s.loss == "hinge" ? rt::RewardLoss::kHinge : s.loss == "distance" ? rt::RewardLoss::kDistance : rt::RewardLoss::kNegative, .target = s.loss_target};
+  return {.scale = s.loss_scale,
+          .loss = s.loss == "hinge"      ? rt::RewardLoss::kHinge
+                  : s.loss == "distance" ? rt::RewardLoss::kDistance
+                                         : rt::RewardLoss::kNegative,
+          .target = s.loss_target};
 }
 
 /// Makes `Method` with everything the settings say beside its steps, and runs it.
@@ -34,8 +39,12 @@ TuneResult train_direct(TuneSession& s, const typename Tuner::StepSelection::Opt
 template <template <class...> class Method, class Steps>
 TuneResult train_method(TuneSession& s, const Steps& steps) {
   require_gradient(s);
-  if (s.settings.gradient_stop == "stop") return train_direct<Method<rt::AnyReward, rt::StopInput, rt::AnySampler, ChosenExploration, ChosenRegularizer>>(s, steps);
-  if (s.settings.gradient_stop == "pass") return train_direct<Method<rt::AnyReward, rt::PassInput, rt::AnySampler, ChosenExploration, ChosenRegularizer>>(s, steps);
+  if (s.settings.gradient_stop == "stop")
+    return train_direct<Method<rt::AnyReward, rt::StopInput, rt::AnySampler, ChosenExploration, ChosenRegularizer>>(
+        s, steps);
+  if (s.settings.gradient_stop == "pass")
+    return train_direct<Method<rt::AnyReward, rt::PassInput, rt::AnySampler, ChosenExploration, ChosenRegularizer>>(
+        s, steps);
   using Own = typename Method<rt::AnyReward>::GradientStop;
   return train_direct<Method<rt::AnyReward, Own, rt::AnySampler, ChosenExploration, ChosenRegularizer>>(s, steps);
 }

@@ -21,14 +21,27 @@ namespace rt_tune {
 
 void add_sampling_options(CLI::App& command, SamplingSettings& sampling) {
   const std::string group = "How pictures are made";
-  command.add_option("--sampler", sampling.sampler, "ddim or ddpm")->check(CLI::IsMember({"ddim", "ddpm"}))->capture_default_str()->group(group);
+  command.add_option("--sampler", sampling.sampler, "ddim or ddpm")
+      ->check(CLI::IsMember({"ddim", "ddpm"}))
+      ->capture_default_str()
+      ->group(group);
   command.add_option("--steps", sampling.steps, "sampler steps T of a picture")->capture_default_str()->group(group);
-  command.add_option("--guidance", sampling.guidance, "classifier-free guidance scale; 1 switches it off")->capture_default_str()->group(group);
-  command.add_option("--eta", sampling.eta, "ddim: share of noise in a step, 0 (none) to 1 (as ddpm); default: 0, with methods on log-probabilities 1")->group(group);
+  command.add_option("--guidance", sampling.guidance, "classifier-free guidance scale; 1 switches it off")
+      ->capture_default_str()
+      ->group(group);
+  command
+      .add_option(
+          "--eta", sampling.eta,
+          "ddim: share of noise in a step, 0 (none) to 1 (as ddpm); default: 0, with methods on log-probabilities 1")
+      ->group(group);
 }
 
 void add_thread_option(CLI::App& command, int& threads) {
-  command.add_option("--threads", threads, "threads of a tensor operation; 0 leaves the choice to LibTorch (OMP_NUM_THREADS)")->capture_default_str()->group("The machine");
+  command
+      .add_option("--threads", threads,
+                  "threads of a tensor operation; 0 leaves the choice to LibTorch (OMP_NUM_THREADS)")
+      ->capture_default_str()
+      ->group("The machine");
 }
 
 void apply_threads(int threads) {
@@ -53,13 +66,18 @@ std::string quoted(int argc, char** argv) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Tunes Stable Diffusion models on rewards: raise a reward, look at the pictures before and after, save a LoRA.", "rt-tune");
+  CLI::App app(
+      "Tunes Stable Diffusion models on rewards: raise a reward, look at the pictures before and after, save a LoRA.",
+      "rt-tune");
   app.set_version_flag("--version", std::string(reward_tuner::kVersion));
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a later flag wins, so that scripts can append flags
-  app.footer("Exit codes: 0 done; 1 an error, told in one sentence; 2 wrong usage; 130 interrupted, with a checkpoint to resume from.\n"
-             "`rt-tune COMMAND --help` tells everything about a command.");
+  // a later flag wins, so that scripts can append flags
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.footer(
+      "Exit codes: 0 done; 1 an error, told in one sentence; 2 wrong usage; 130 interrupted, with a checkpoint to "
+      "resume from.\n"
+      "`rt-tune COMMAND --help` tells everything about a command.");
   Command chosen;
   add_tune_command(app, chosen, quoted(argc, argv));
   add_sample_command(app, chosen);
@@ -82,7 +100,8 @@ int run(int argc, char** argv) {
 }  // namespace rt_tune
 
 int main(int argc, char** argv) {
-  // Tensors come and go all the time: memory given back to the system at every free would be cleared anew at every allocation.
+  // Tensors come and go all the time: memory given back to the system at every free would be cleared anew at every
+  // allocation.
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   ::mallopt(M_TRIM_THRESHOLD, INT_MAX);
   at::globalContext().setFlushDenormal(true);

@@ -14,10 +14,11 @@
 namespace rt_tune {
 
 inline rt::PretrainingLossOptions pretraining_options(const TuneSettings& s) {
-  return {.pictures = std::make_shared<const rt::CaptionedPictures>(rt::CaptionedPictures::from_folder(s.pretraining_data)),
-          .weight = s.pretraining_weight,
-          .batch = s.pretraining_batch,
-          .mode = s.pretraining_mode == "alternating" ? rt::PretrainingMode::kAlternating : rt::PretrainingMode::kJoint};
+  return {
+      .pictures = std::make_shared<const rt::CaptionedPictures>(rt::CaptionedPictures::from_folder(s.pretraining_data)),
+      .weight = s.pretraining_weight,
+      .batch = s.pretraining_batch,
+      .mode = s.pretraining_mode == "alternating" ? rt::PretrainingMode::kAlternating : rt::PretrainingMode::kJoint};
 }
 
 inline ChosenRegularizerOptions regularizer_options(const TuneSettings& s) {
@@ -29,10 +30,14 @@ inline ChosenRegularizerOptions regularizer_options(const TuneSettings& s) {
 
 inline ChosenExploration::Options exploration_options(const TuneSettings& s) {
   const rt::ExplorationSpan span{.share = s.explore_share, .updates = s.planned_updates};
-  if (s.explore == "guidance") return rt::DynamicGuidanceOptions{.low = s.guidance_low, .threshold = s.guidance_threshold, .span = span};
-  if (s.explore == "prompt") return rt::PromptWeightingOptions{.low = s.word_weight_low, .high = s.word_weight_high, .span = span};
+  if (s.explore == "guidance")
+    return rt::DynamicGuidanceOptions{.low = s.guidance_low, .threshold = s.guidance_threshold, .span = span};
+  if (s.explore == "prompt")
+    return rt::PromptWeightingOptions{.low = s.word_weight_low, .high = s.word_weight_high, .span = span};
   if (s.explore == "diffexp")
-    return rt::DiffExpOptions{.guidance = {.low = s.guidance_low, .threshold = s.guidance_threshold}, .words = {.low = s.word_weight_low, .high = s.word_weight_high}, .span = span};
+    return rt::DiffExpOptions{.guidance = {.low = s.guidance_low, .threshold = s.guidance_threshold},
+                              .words = {.low = s.word_weight_low, .high = s.word_weight_high},
+                              .span = span};
   return rt::NoExplorationOptions{};
 }
 
@@ -42,15 +47,22 @@ inline rt::EngineOptions engine_options(const TuneSettings& s) {
     if (name == "float16") return at::kHalf;
     return std::nullopt;
   };
-  return {.micro_batch = s.micro_batch, .gradient_clip = s.clip_gradient, .memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay, .replay_batch = s.replay_batch,
-          .decode_batch = s.decode_batch, .merge_adapters = !s.adapters_apart, .rollout_dtype = type(s.rollout_dtype), .autocast = type(s.autocast),
+  return {.micro_batch = s.micro_batch,
+          .gradient_clip = s.clip_gradient,
+          .memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay,
+          .replay_batch = s.replay_batch,
+          .decode_batch = s.decode_batch,
+          .merge_adapters = !s.adapters_apart,
+          .rollout_dtype = type(s.rollout_dtype),
+          .autocast = type(s.autocast),
           .activation_checkpointing = s.activation_checkpointing};
 }
 
 /// Runs a tuner, a RewardTuner or several tasks, in the session's folder.
 template <class Tuner>
 TuneResult train(Tuner tuner, TuneSession& s) {
-  rt::Trainer trainer(s.settings.out, tuner, s.pipeline, s.optimizer, s.weights, s.prompts, s.held_out, s.description, s.trainer);
+  rt::Trainer trainer(s.settings.out, tuner, s.pipeline, s.optimizer, s.weights, s.prompts, s.held_out, s.description,
+                      s.trainer);
   if (s.settings.quiet)  // otherwise the trainer has said it above its progress bar
     for (const auto& note : trainer.notes()) std::cerr << "note: " << note << '\n';
   auto outcome = trainer.run();

@@ -1,4 +1,5 @@
-// Methods by name. Each objective is instantiated in a translation unit of its own, tune_<name>.cpp, since each is a different type.
+// Methods by name. Each objective is instantiated in a translation unit of its own, tune_<name>.cpp, since each is a
+// different type.
 #pragma once
 #include <exception>
 #include <filesystem>
@@ -31,8 +32,8 @@ struct TuneSession;
 /// One row of the table of methods.
 struct MethodEntry {
   std::string_view name, summary;
-  /// What flags it knows, in words: gradient (follows the reward's gradient) or sampled (learns from sampled pictures); of the latter log-prob or denoising;
-  /// of log-prob clip, window, pairs, dpok.
+  /// What flags it knows, in words: gradient (follows the reward's gradient) or sampled (learns from sampled pictures);
+  /// of the latter log-prob or denoising; of log-prob clip, window, pairs, dpok.
   std::string_view traits;
   TuneResult (*tune)(TuneSession&);
   std::string_view advantage = {};  ///< default of --advantage; log-prob only
@@ -72,6 +73,8 @@ TuneResult tune_dpo(TuneSession& session);
 TuneResult tune_reward_weighted(TuneSession& session);
 TuneResult tune_tasks(TuneSession& session);
 
-inline reward_tuner::AnySamplerOptions sampler_options(const SamplingSettings& s) { return {.name = s.sampler, .num_steps = s.steps, .guidance = s.guidance, .eta = s.eta}; }
+inline reward_tuner::AnySamplerOptions sampler_options(const SamplingSettings& s) {
+  return {.name = s.sampler, .num_steps = s.steps, .guidance = s.guidance, .eta = s.eta};
+}
 
 }  // namespace rt_tune

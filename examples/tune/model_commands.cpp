@@ -50,7 +50,9 @@ LoadedModel load(const ModelSettings& s) {
 }
 
 void add_model_options(CLI::App& command, ModelSettings& s) {
-  command.add_option("--model", s.model, "folder of a Stable Diffusion model as diffusers saves it")->required()->type_name("DIR");
+  command.add_option("--model", s.model, "folder of a Stable Diffusion model as diffusers saves it")
+      ->required()
+      ->type_name("DIR");
   command.add_option("--lora", s.lora, "folder or file of a LoRA to put on it")->type_name("DIR|FILE");
   command.add_option("--lora-scale", s.lora_scale, "strength of the LoRA: 0 none, 1 as trained")->capture_default_str();
   command.add_option("--negative", s.negative, "what guidance pushes away from")->capture_default_str();
@@ -58,7 +60,9 @@ void add_model_options(CLI::App& command, ModelSettings& s) {
   add_thread_option(command, s.threads);
 }
 
-rt::AnySampler make_sampler(const SamplingSettings& s) { return rt::AnySampler({.name = s.sampler, .num_steps = s.steps, .guidance = s.guidance, .eta = s.eta}); }
+rt::AnySampler make_sampler(const SamplingSettings& s) {
+  return rt::AnySampler({.name = s.sampler, .num_steps = s.steps, .guidance = s.guidance, .eta = s.eta});
+}
 
 struct SampleSettings : ModelSettings {
   std::vector<std::string> prompts;
@@ -78,10 +82,14 @@ int sample(const SampleSettings& s) {
   rt::SampleNoise noise(seeds);
   rt::NetworkCounts counts;
   const std::vector<double> guidance(static_cast<std::size_t>(schedule.num_steps()), sampler.guidance());
-  const rt::Tensor clean = rt::rollout(pipeline, schedule, rt::sampling_plan(schedule.num_steps()), pipeline.encode(s.prompts), guidance, noise, counts, {.start = start}).clean;  // [B,C,h,w]
+  // [B,C,h,w]
+  const rt::Tensor clean = rt::rollout(pipeline, schedule, rt::sampling_plan(schedule.num_steps()),
+                                       pipeline.encode(s.prompts), guidance, noise, counts, {.start = start})
+                               .clean;
   const rt::Tensor images = pipeline.decode(clean);  // [B,3,H,W]
   if (!s.save_latents.empty()) rt::save_safetensors(s.save_latents, {{"latents", clean}});
-  rt::write_png(s.out, s.prompts.size() == 1 ? images[0] : rt::image_grid({images}, {.scale = 1, .column_labels = s.prompts}));
+  rt::write_png(s.out,
+                s.prompts.size() == 1 ? images[0] : rt::image_grid({images}, {.scale = 1, .column_labels = s.prompts}));
   std::cout << s.out.string() << std::endl;
   return kDone;
 }
@@ -97,19 +105,34 @@ int evaluate_model(const EvaluateSettings& s) {
   const auto prompts = rt::PromptSet::from_file(s.prompts);
   auto [pipeline, lora] = load(s);
   const auto pairs = rt::evaluation_pairs(prompts.prompts(), s.seeds, s.seed);
-  const auto result = rt::evaluate(pipeline, sampler, pairs, rt::standard_evaluation_rewards(pipeline, prompts.prompts()), {.batch = s.batch});
+  const auto result = rt::evaluate(pipeline, sampler, pairs,
+                                   rt::standard_evaluation_rewards(pipeline, prompts.prompts()), {.batch = s.batch});
   for (const auto* numbers : {&result->metrics, &result->sentinels}) {
-    for (const auto& [name, value] : *numbers) std::cout << std::left << std::setw(22) << name << std::right << std::fixed << std::setprecision(4) << std::setw(10) << value << '\n';
+    for (const auto& [name, value] : *numbers)
+      std::cout << std::left << std::setw(22) << name << std::right << std::fixed << std::setprecision(4)
+                << std::setw(10) << value << '\n';
     if (numbers == &result->metrics) std::cout << "-- sentinels\n";
   }
   if (!s.json.empty())
-    rt::write_json(s.json, {{"model", s.model.string()}, {"lora", s.lora.string()}, {"pairs", pairs.size()}, {"first_seed", s.seed}, {"seeds", s.seeds}, {"sampler", s.sampling.sampler},
-                            {"steps", s.sampling.steps}, {"guidance", s.sampling.guidance}, {"eta", s.sampling.eta.value_or(0)}, {"metrics", result->metrics}, {"sentinels", result->sentinels},
-                            {"network_forwards", result->network.forwards}, {"seconds", result->seconds}, {"versions", rt::run_versions()}});
+    rt::write_json(s.json, {{"model", s.model.string()},
+                            {"lora", s.lora.string()},
+                            {"pairs", pairs.size()},
+                            {"first_seed", s.seed},
+                            {"seeds", s.seeds},
+                            {"sampler", s.sampling.sampler},
+                            {"steps", s.sampling.steps},
+                            {"guidance", s.sampling.guidance},
+                            {"eta", s.sampling.eta.value_or(0)},
+                            {"metrics", result->metrics},
+                            {"sentinels", result->sentinels},
+                            {"network_forwards", result->network.forwards},
+                            {"seconds", result->seconds},
+                            {"versions", rt::run_versions()}});
   if (!s.pictures.empty()) {
     constexpr std::int64_t kColumns = 8;
     std::vector<rt::Tensor> rows;
-    for (std::int64_t i = 0; i < result->images.size(0); i += kColumns) rows.push_back(result->images.narrow(0, i, std::min(kColumns, result->images.size(0) - i)));
+    for (std::int64_t i = 0; i < result->images.size(0); i += kColumns)
+      rows.push_back(result->images.narrow(0, i, std::min(kColumns, result->images.size(0) - i)));
     rt::write_png(s.pictures, rt::image_grid(rows));
   }
   return kDone;
@@ -126,11 +149,13 @@ std::int64_t numbers_in(const torch::nn::Module& module) {
 }
 
 void print_part(const char* name, const torch::nn::Module& module, const std::string& facts) {
-  std::cout << std::left << std::setw(14) << name << std::right << std::setw(13) << numbers_in(module) << " parameters   " << facts << '\n';
+  std::cout << std::left << std::setw(14) << name << std::right << std::setw(13) << numbers_in(module)
+            << " parameters   " << facts << '\n';
 }
 
 int info(const InfoSettings& s) {
-  REWARD_TUNER_CHECK(!s.model.empty() || !s.lora.empty(), "[rt-tune] info wanted --model DIR or --lora FILE, found neither");
+  REWARD_TUNER_CHECK(!s.model.empty() || !s.lora.empty(),
+                     "[rt-tune] info wanted --model DIR or --lora FILE, found neither");
   if (!s.model.empty()) {
     auto pipeline = rt::StableDiffusion::load(s.model);
     const auto& unet = pipeline.unet().config();
@@ -142,10 +167,17 @@ int info(const InfoSettings& s) {
       return out;
     };
     std::cout << s.model.string() << '\n';
-    print_part("unet", pipeline.unet(), "levels " + levels(unet.block_out_channels) + ", latents " + levels(pipeline.latent_shape(1)) + ", condition " + std::to_string(unet.cross_attention_dim.front()));
-    print_part("vae", pipeline.vae(), "levels " + levels(vae.block_out_channels) + ", scaling factor " + nlohmann::json(vae.scaling_factor).dump());
-    print_part("text_encoder", pipeline.text_encoder(), "width " + std::to_string(text.hidden_size) + ", " + std::to_string(text.max_position_embeddings) + " tokens, vocabulary " + std::to_string(text.vocab_size));
-    if (std::filesystem::is_directory(s.model / "clip")) print_part("clip", *pipeline.clip(), "joint space " + std::to_string(pipeline.clip()->config().projection_dim));
+    print_part("unet", pipeline.unet(),
+               "levels " + levels(unet.block_out_channels) + ", latents " + levels(pipeline.latent_shape(1)) +
+                   ", condition " + std::to_string(unet.cross_attention_dim.front()));
+    print_part(
+        "vae", pipeline.vae(),
+        "levels " + levels(vae.block_out_channels) + ", scaling factor " + nlohmann::json(vae.scaling_factor).dump());
+    print_part("text_encoder", pipeline.text_encoder(),
+               "width " + std::to_string(text.hidden_size) + ", " + std::to_string(text.max_position_embeddings) +
+                   " tokens, vocabulary " + std::to_string(text.vocab_size));
+    if (std::filesystem::is_directory(s.model / "clip"))
+      print_part("clip", *pipeline.clip(), "joint space " + std::to_string(pipeline.clip()->config().projection_dim));
     std::cout << "scheduler     " << rt::to_json(pipeline.noise_schedule().config()).dump() << std::endl;
   }
   if (!s.lora.empty()) {
@@ -177,10 +209,15 @@ void add_sample_command(CLI::App& app, Command& chosen) {
   SampleSettings& s = *settings;
   auto* c = app.add_subcommand("sample", "Draw pictures");
   add_model_options(*c, s);
-  c->add_option("--prompt", s.prompts, "what to draw; several prompts make a grid (repeat the flag)")->required()->take_all();
+  c->add_option("--prompt", s.prompts, "what to draw; several prompts make a grid (repeat the flag)")
+      ->required()
+      ->take_all();
   c->add_option("--seed", s.seed, "of the first picture; the next has the next seed")->capture_default_str();
-  c->add_option("--latents", s.latents, "start latents instead of noise: a safetensors file with one tensor `latents` [B,C,h,w]")->type_name("FILE");
-  c->add_option("--save-latents", s.save_latents, "write the clean latents before the decoder: one tensor `latents`")->type_name("FILE");
+  c->add_option("--latents", s.latents,
+                "start latents instead of noise: a safetensors file with one tensor `latents` [B,C,h,w]")
+      ->type_name("FILE");
+  c->add_option("--save-latents", s.save_latents, "write the clean latents before the decoder: one tensor `latents`")
+      ->type_name("FILE");
   c->add_option("--out", s.out, "PNG file to write")->required()->type_name("FILE");
   c->callback([settings, &chosen] { chosen = [settings] { return sample(*settings); }; });
 }

@@ -43,25 +43,38 @@ const std::vector<Row>& rows() {
   static const std::vector<Row> table = {
       {{"symmetry", "left-right mirror symmetry of the picture; differentiable"},
        [](const TuneSettings& s) {
-         const auto deviation = s.symmetry_deviation == "literal" ? rt::SymmetryDeviation::literal : rt::SymmetryDeviation::spatial;
+         const auto deviation =
+             s.symmetry_deviation == "literal" ? rt::SymmetryDeviation::literal : rt::SymmetryDeviation::spatial;
          return rt::AnyReward(rt::SymmetryReward({.deviation = deviation, .text_weight = s.text_weight}));
        }},
-      {{"clip_score", "cosine of picture and prompt in the model folder's clip/; differentiable"}, [](const TuneSettings&) { return rt::AnyReward(rt::ClipScoreReward()); }},
-      {{"jpeg_error", "how little the picture changes when stored as JPEG; differentiable"}, [](const TuneSettings& s) { return jpeg_error(s, false); }},
-      {{"jpeg_incompressible", "the opposite: how much it changes; differentiable"}, [](const TuneSettings& s) { return jpeg_error(s, true); }},
-      {{"jpeg_size", "how few kilobytes it takes as a JPEG file; black box"}, [](const TuneSettings& s) { return jpeg_size(s, false); }},
-      {{"jpeg_size_incompressible", "the opposite: how many kilobytes; black box"}, [](const TuneSettings& s) { return jpeg_size(s, true); }},
-      {{"brightness", "mean brightness; differentiable (a weight below 0 darkens)"}, [](const TuneSettings&) { return rt::AnyReward(rt::BrightnessReward()); }},
-      {{"colourfulness", "spread and strength of colours; differentiable"}, [](const TuneSettings&) { return rt::AnyReward(rt::ColourfulnessReward()); }},
-      {{"aesthetic", "an affine head on the picture's vector in the model folder's clip/ (--aesthetic-head); differentiable"},
+      {{"clip_score", "cosine of picture and prompt in the model folder's clip/; differentiable"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::ClipScoreReward()); }},
+      {{"jpeg_error", "how little the picture changes when stored as JPEG; differentiable"},
+       [](const TuneSettings& s) { return jpeg_error(s, false); }},
+      {{"jpeg_incompressible", "the opposite: how much it changes; differentiable"},
+       [](const TuneSettings& s) { return jpeg_error(s, true); }},
+      {{"jpeg_size", "how few kilobytes it takes as a JPEG file; black box"},
+       [](const TuneSettings& s) { return jpeg_size(s, false); }},
+      {{"jpeg_size_incompressible", "the opposite: how many kilobytes; black box"},
+       [](const TuneSettings& s) { return jpeg_size(s, true); }},
+      {{"brightness", "mean brightness; differentiable (a weight below 0 darkens)"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::BrightnessReward()); }},
+      {{"colourfulness", "spread and strength of colours; differentiable"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::ColourfulnessReward()); }},
+      {{"aesthetic",
+        "an affine head on the picture's vector in the model folder's clip/ (--aesthetic-head); differentiable"},
        [](const TuneSettings& s) {
-         REWARD_TUNER_CHECK(!s.aesthetic_head.empty(), "[rt-tune] --reward aesthetic wanted a head, found none: give --aesthetic-head FILE");
+         REWARD_TUNER_CHECK(!s.aesthetic_head.empty(),
+                            "[rt-tune] --reward aesthetic wanted a head, found none: give --aesthetic-head FILE");
          return rt::AnyReward(rt::AestheticReward(rt::AestheticHead::load(s.aesthetic_head)));
        }},
-      {{"composition", "how surely every object of the caption is in the picture; black box"}, [](const TuneSettings&) { return rt::AnyReward(rt::CompositionReward()); }},
-      {{"parity", "how evenly the hues of a prompt's pictures spread, for prompts that name no colour; black box, scores groups"}, 
+      {{"composition", "how surely every object of the caption is in the picture; black box"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::CompositionReward()); }},
+      {{"parity",
+        "how evenly the hues of a prompt's pictures spread, for prompts that name no colour; black box, scores groups"},
        [](const TuneSettings& s) { return rt::AnyReward(rt::HueParityReward({.leave_one_out = s.leave_one_out})); }},
-      {{"shapes", "does the picture show the caption's shapes and colours; black box"}, [](const TuneSettings&) { return rt::AnyReward(rt::ShapeReward()); }},
+      {{"shapes", "does the picture show the caption's shapes and colours; black box"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::ShapeReward()); }},
   };
   return table;
 }
@@ -72,7 +85,8 @@ std::pair<std::string, double> parse(const std::string& text, const std::string&
   const std::string number = text.substr(colon + 1);
   char* end = nullptr;
   const double weight = std::strtod(number.c_str(), &end);
-  REWARD_TUNER_CHECK(!number.empty() && *end == '\0' && std::isfinite(weight), "[rt-tune] ", where, " wanted name or name:weight, found '", text, "'");
+  REWARD_TUNER_CHECK(!number.empty() && *end == '\0' && std::isfinite(weight), "[rt-tune] ", where,
+                     " wanted name or name:weight, found '", text, "'");
   return {text.substr(0, colon), weight};
 }
 
@@ -97,12 +111,14 @@ rt::RewardResult RewardSum<PerGroup>::score(const rt::RewardInput& input) const 
   for (const auto& [weight, part] : parts_) {
     const std::string name(part.name());
     const rt::RewardResult result = part.score(input);
-    const rt::Tensor term = weight * result.values;                        // [B]
-    total.values = total.values.defined() ? total.values + term : term;    // [B]
-    const auto own = result.components.find(name);  // a part's own component of its name (a loss keeps its sign there) stands for its value
+    const rt::Tensor term = weight * result.values;                      // [B]
+    total.values = total.values.defined() ? total.values + term : term;  // [B]
+    // a part's own component of its name (a loss keeps its sign there) stands for its value
+    const auto own = result.components.find(name);
     total.components.emplace(name, own == result.components.end() ? result.values.detach() : own->second);
     for (const auto& [key, component] : result.components)
-      if (key != name && !total.components.emplace(key, component).second) total.components.emplace(name + "." + key, component);
+      if (key != name && !total.components.emplace(key, component).second)
+        total.components.emplace(name + "." + key, component);
   }
   return total;
 }
@@ -135,8 +151,11 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& where)
     per_group = per_group || parts.back().second.per_group();
     text += (text.empty() ? "" : " + ") + spec;
   }
-  if (parts.size() == 1 && parts[0].first == 1.0) return {parts[0].second, parse(settings.rewards[0], where).first, black_box, per_group};
-  return {per_group ? rt::AnyReward(RewardSum<true>(std::move(parts))) : rt::AnyReward(RewardSum<false>(std::move(parts))), text, black_box, per_group};
+  if (parts.size() == 1 && parts[0].first == 1.0)
+    return {parts[0].second, parse(settings.rewards[0], where).first, black_box, per_group};
+  return {
+      per_group ? rt::AnyReward(RewardSum<true>(std::move(parts))) : rt::AnyReward(RewardSum<false>(std::move(parts))),
+      text, black_box, per_group};
 }
 
 }  // namespace rt_tune

@@ -11,7 +11,8 @@
 
 namespace rt_tune {
 
-/// A weighted sum of rewards chosen at run time; components as in WeightedSum. `PerGroup`: a part scores groups of pictures.
+/// A weighted sum of rewards chosen at run time; components as in WeightedSum. `PerGroup`: a part scores groups of
+/// pictures.
 template <bool PerGroup>
 class RewardSum {
  public:
@@ -38,9 +39,9 @@ const std::vector<RewardEntry>& reward_entries();
 /// The reward that settings.rewards ("name" or "name:weight", several are added) describe.
 struct ChosenReward {
   reward_tuner::AnyReward reward;
-  std::string text;               ///< "symmetry" or "symmetry:1 + clip_score:0.5"
-  std::string black_box;          ///< name of a part without gradient, or empty
-  bool per_group = false;         ///< a part scores groups of pictures
+  std::string text;        ///< "symmetry" or "symmetry:1 + clip_score:0.5"
+  std::string black_box;   ///< name of a part without gradient, or empty
+  bool per_group = false;  ///< a part scores groups of pictures
 };
 /// `where` names the list in errors.
 ChosenReward make_reward(const TuneSettings& settings, const std::string& where = "--reward");

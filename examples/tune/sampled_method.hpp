@@ -1,4 +1,5 @@
-// What the methods that learn from sampled pictures share: their options from the settings, and one tuner type an objective.
+// What the methods that learn from sampled pictures share: their options from the settings, and one tuner type an
+// objective.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -11,12 +12,18 @@
 
 namespace rt_tune {
 
-/// `Method` with everything beside its objective chosen at run time: methods with one objective are one type, so that each objective is compiled once.
+/// `Method` with everything beside its objective chosen at run time: methods with one objective are one type, so that
+/// each objective is compiled once.
 template <template <class...> class Method>
-using LogProbTuner = Method<rt::AnyReward, rt::AnySampler, ChosenSteps, ChosenAdvantage, ChosenBranching, ChosenExploration, ChosenRegularizer>;
+using LogProbTuner = Method<rt::AnyReward, rt::AnySampler, ChosenSteps, ChosenAdvantage, ChosenBranching,
+                            ChosenExploration, ChosenRegularizer>;
 
 inline rt::RoundOptions round_options(const TuneSettings& s) {
-  return {.samples_per_prompt = s.samples_per_prompt, .epochs = s.epochs, .updates_per_epoch = s.updates_per_epoch, .step_per_timestep = s.step_per_timestep, .rows = s.rows,
+  return {.samples_per_prompt = s.samples_per_prompt,
+          .epochs = s.epochs,
+          .updates_per_epoch = s.updates_per_epoch,
+          .step_per_timestep = s.step_per_timestep,
+          .rows = s.rows,
           .reduction = s.log_prob == "sum" ? rt::LogProbReduction::kSum : rt::LogProbReduction::kMean,
           .target = s.ratio_target == "plain" ? rt::RatioTarget::kPlain : rt::RatioTarget::kExplored};
 }
@@ -29,7 +36,10 @@ inline ChosenAdvantage::Options advantage_options(const TuneSettings& s) {
 }
 
 inline ChosenSteps::Options step_options(const TuneSettings& s, const MethodEntry& method) {
-  if (method.knows("window")) return rt::BackwardWindowOptions{.initial = s.window_start, .rounds = static_cast<int>(std::min<std::int64_t>(s.planned_updates, std::numeric_limits<int>::max()))};
+  if (method.knows("window"))
+    return rt::BackwardWindowOptions{
+        .initial = s.window_start,
+        .rounds = static_cast<int>(std::min<std::int64_t>(s.planned_updates, std::numeric_limits<int>::max()))};
   if (method.name != "lsrl") return rt::AllStepsOptions{};
   rt::RandomStepsOptions random;
   if (s.trained_steps > 0) random.num_trained = s.trained_steps;
@@ -43,7 +53,8 @@ inline ChosenBranching::Options branching_options(const TuneSettings& s) {
 
 /// A tuner with everything the settings say; `objective` holds what is the objective's own.
 template <class Tuner>
-Tuner log_prob_tuner(const TuneSettings& s, const MethodEntry& method, const rt::AnyReward& reward, typename Tuner::Objective::Options objective) {
+Tuner log_prob_tuner(const TuneSettings& s, const MethodEntry& method, const rt::AnyReward& reward,
+                     typename Tuner::Objective::Options objective) {
   typename Tuner::Options options;
   options.sampler = sampler_options(s.sampling);
   options.steps = step_options(s, method);

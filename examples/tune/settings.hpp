@@ -14,11 +14,11 @@ struct SamplingSettings {
   std::string sampler = "ddim";
   int steps = 50;
   double guidance = 7.5;
-  std::optional<double> eta;         // unset: 0, or 1 for methods on log-probabilities
+  std::optional<double> eta;  // unset: 0, or 1 for methods on log-probabilities
 };
 
 struct TuneSettings {
-  std::set<std::string> given;       // the flags that command line or file name, "--updates"
+  std::set<std::string> given;  // the flags that command line or file name, "--updates"
   // what
   std::filesystem::path model, prompts, eval_prompts, out, tasks;
   std::string method = "drtune";
@@ -28,22 +28,22 @@ struct TuneSettings {
   // how pictures are made
   SamplingSettings sampling;
   // methods that follow the reward's gradient
-  int trained_steps = 0;             // 0: the method's own default
-  std::optional<int> early_stop;     // unset: the method's own default
+  int trained_steps = 0;          // 0: the method's own default
+  std::optional<int> early_stop;  // unset: the method's own default
   std::string gradient_stop = "default";
   int noises = 2;
   std::string horizon = "per-step";
   std::string loss = "negative";
   double loss_target = 0, loss_scale = 1;
   // methods that learn from sampled pictures
-  int samples_per_prompt = 0;        // 0: the method's own default
+  int samples_per_prompt = 0;  // 0: the method's own default
   int epochs = 1, updates_per_epoch = 1;
   bool step_per_timestep = false;
   int rows = 0;
   std::string log_prob = "mean";
   std::optional<double> clip_range;  // unset: 1.64 nats, see sampled_method.hpp
   std::string advantage = "default";
-  std::optional<int> branches;       // unset: the method's own default
+  std::optional<int> branches;  // unset: the method's own default
   double branch_threshold = 0.5;
   int window_start = 0;
   double beta = 0.1;
@@ -70,7 +70,7 @@ struct TuneSettings {
   // the rewards
   std::string symmetry_deviation = "spatial";
   double text_weight = 0;
-  std::optional<int> jpeg_quality;   // unset: each JPEG reward's own default
+  std::optional<int> jpeg_quality;  // unset: each JPEG reward's own default
   std::filesystem::path aesthetic_head;
   bool leave_one_out = false;
   // what is trained

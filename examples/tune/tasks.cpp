@@ -16,7 +16,8 @@ namespace detail {
 
 void refuse_task(const std::filesystem::path& file, const std::string& task, const std::exception& problem) {
   const std::string text = problem.what();
-  rt::detail::fail("[rt-tune] ", file.string(), ", [task.", task, "]: ", text.starts_with("[rt-tune] ") ? text.substr(10) : text);
+  rt::detail::fail("[rt-tune] ", file.string(), ", [task.", task,
+                   "]: ", text.starts_with("[rt-tune] ") ? text.substr(10) : text);
 }
 
 }  // namespace detail
@@ -33,21 +34,27 @@ std::vector<std::pair<std::string, Table>> read_tables(const std::filesystem::pa
   try {
     items = CLI::ConfigTOML().from_config(text);
   } catch (const std::exception& problem) {
-    rt::detail::fail("[rt-tune] --tasks wanted TOML in ", file.string(), ", found text that cannot be read as such (", problem.what(), ")");
+    rt::detail::fail("[rt-tune] --tasks wanted TOML in ", file.string(), ", found text that cannot be read as such (",
+                     problem.what(), ")");
   }
   std::vector<std::pair<std::string, Table>> tables;
   for (const auto& item : items) {
-    if (item.name == "++" || item.name == "--") continue;                     // open and close a section
-    if (item.parents.empty() || item.parents[0] != "task") continue;          // of the whole run: config_file.hpp has made flags of them
-    REWARD_TUNER_CHECK(item.parents.size() == 2, "[rt-tune] ", file.string(), " wanted tables [task.NAME], found ", item.fullname());
+    if (item.name == "++" || item.name == "--") continue;  // open and close a section
+    // of the whole run: config_file.hpp has made flags of them
+    if (item.parents.empty() || item.parents[0] != "task") continue;
+    REWARD_TUNER_CHECK(item.parents.size() == 2, "[rt-tune] ", file.string(), " wanted tables [task.NAME], found ",
+                       item.fullname());
     const std::string& name = item.parents[1];
     if (tables.empty() || tables.back().first != name) {
-      for (const auto& other : tables) REWARD_TUNER_CHECK(other.first != name, "[rt-tune] ", file.string(), " has two tables [task.", name, "]");
+      for (const auto& other : tables)
+        REWARD_TUNER_CHECK(other.first != name, "[rt-tune] ", file.string(), " has two tables [task.", name, "]");
       tables.emplace_back(name, Table());
     }
-    REWARD_TUNER_CHECK(tables.back().second.emplace(item.name, item.inputs).second, "[rt-tune] ", file.string(), ", [task.", name, "]: ", item.name, " is given twice");
+    REWARD_TUNER_CHECK(tables.back().second.emplace(item.name, item.inputs).second, "[rt-tune] ", file.string(),
+                       ", [task.", name, "]: ", item.name, " is given twice");
   }
-  REWARD_TUNER_CHECK(!tables.empty(), "[rt-tune] --tasks wanted at least one table [task.NAME] in ", file.string(), ", found none");
+  REWARD_TUNER_CHECK(!tables.empty(), "[rt-tune] --tasks wanted at least one table [task.NAME] in ", file.string(),
+                     ", found none");
   return tables;
 }
 
@@ -56,7 +63,8 @@ int number(const std::string& key, const std::vector<std::string>& values) {
   int value = 0;
   const std::string text = values.size() == 1 ? values[0] : std::string();
   const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
-  REWARD_TUNER_CHECK(end.ec == std::errc() && end.ptr == text.data() + text.size() && value >= 1, "[rt-tune] ", key, " wanted a whole number >= 1, found '", text, "'");
+  REWARD_TUNER_CHECK(end.ec == std::errc() && end.ptr == text.data() + text.size() && value >= 1, "[rt-tune] ", key,
+                     " wanted a whole number >= 1, found '", text, "'");
   return value;
 }
 

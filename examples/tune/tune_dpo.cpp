@@ -6,7 +6,8 @@
 namespace rt_tune {
 
 TuneResult tune_dpo(TuneSession& s) {
-  const auto reference = s.settings.preference_reference == "untuned" ? rt::PreferenceReference::kUntuned : rt::PreferenceReference::kSampling;
+  const auto reference = s.settings.preference_reference == "untuned" ? rt::PreferenceReference::kUntuned
+                                                                      : rt::PreferenceReference::kSampling;
   return train_on_log_probs<rt::DPO>(s, {.beta = s.settings.beta, .reference = reference});
 }
 

@@ -7,8 +7,10 @@ namespace rt_tune {
 
 TuneResult tune_dpok(TuneSession& s) {
   const TuneSettings& settings = s.settings;
-  return train_on_log_probs<rt::DPOK>(
-      s, {.reward_weight = settings.dpok_reward_weight, .kl_weight = settings.dpok_kl_weight, .clip = *settings.clip_range, .value = {.enabled = !settings.no_value_baseline}});
+  return train_on_log_probs<rt::DPOK>(s, {.reward_weight = settings.dpok_reward_weight,
+                                          .kl_weight = settings.dpok_kl_weight,
+                                          .clip = *settings.clip_range,
+                                          .value = {.enabled = !settings.no_value_baseline}});
 }
 
 }  // namespace rt_tune

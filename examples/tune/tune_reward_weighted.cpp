@@ -15,7 +15,11 @@ TuneResult tune_reward_weighted(TuneSession& s) {
   options.objective = {.weighting = settings.weighting == "best"          ? rt::RewardWeighting::kBest
                                     : settings.weighting == "exponential" ? rt::RewardWeighting::kExponential
                                                                           : rt::RewardWeighting::kMinMax,
-                       .temperature = settings.temperature, .best = settings.best, .frozen = s.method.name == "reward-weighted", .noisings = settings.noisings, .round = round_options(settings)};
+                       .temperature = settings.temperature,
+                       .best = settings.best,
+                       .frozen = s.method.name == "reward-weighted",
+                       .noisings = settings.noisings,
+                       .round = round_options(settings)};
   options.regularizer = regularizer_options(settings).pretraining;
   options.engine = engine_options(settings);
   return train(Tuner(s.reward.reward, std::move(options)), s);

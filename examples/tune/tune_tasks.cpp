@@ -11,7 +11,10 @@ TuneResult tune_tasks(TuneSession& s) {
   std::vector<rt::Task<Tuner, AnyPrompts>> tasks;
   for (const TuneTask& task : s.tasks) {
     try {
-      tasks.push_back(rt::task(task.name, log_prob_tuner<Tuner>(task.settings, s.method, task.reward.reward, {.clip = *s.settings.clip_range}), task.prompts, task.settings.batch));
+      tasks.push_back(
+          rt::task(task.name,
+                   log_prob_tuner<Tuner>(task.settings, s.method, task.reward.reward, {.clip = *s.settings.clip_range}),
+                   task.prompts, task.settings.batch));
     } catch (const std::exception& problem) {
       detail::refuse_task(s.settings.tasks, task.name, problem);
     }

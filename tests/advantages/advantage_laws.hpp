@@ -18,7 +18,8 @@
 /// A round whose groups are its prompts.
 inline reward_tuner::AdvantageInput round_of(std::vector<double> rewards, std::vector<std::string> prompts) {
   reward_tuner::AdvantageInput input{.rewards = std::move(rewards), .prompts = std::move(prompts), .groups = {}};
-  for (const std::string& prompt : input.prompts) input.groups.push_back(std::find(input.prompts.begin(), input.prompts.end(), prompt) - input.prompts.begin());
+  for (const std::string& prompt : input.prompts)
+    input.groups.push_back(std::find(input.prompts.begin(), input.prompts.end(), prompt) - input.prompts.begin());
   return input;
 }
 
@@ -68,8 +69,12 @@ void check_advantage_laws(const std::string& name, typename Policy::Options opti
 
   SUBCASE("finite rewards give finite advantages, however large, small or close") {
     constexpr double kMost = std::numeric_limits<double>::max(), kLeast = std::numeric_limits<double>::denorm_min();
-    for (const std::vector<double>& rewards :
-         {std::vector<double>{kMost, -kMost, 0}, {kMost, kMost, -kMost}, {kLeast, 0, -kLeast}, {1, std::nextafter(1, 2)}, {1e200, 1e-200}, {-1e155, 1e155, 3}}) {
+    for (const std::vector<double>& rewards : {std::vector<double>{kMost, -kMost, 0},
+                                               {kMost, kMost, -kMost},
+                                               {kLeast, 0, -kLeast},
+                                               {1, std::nextafter(1, 2)},
+                                               {1e200, 1e-200},
+                                               {-1e155, 1e155, 3}}) {
       RewardHistory history;
       for (int round = 0; round < 12; ++round)
         for (const double a : unclamped.advantages(round_of_one(rewards), history)) REQUIRE(std::isfinite(a));
@@ -103,7 +108,8 @@ void check_advantage_laws(const std::string& name, typename Policy::Options opti
     for (std::size_t i = 0; i < rewards.size(); ++i) rewards[i] = 0.01 * static_cast<double>(i % 7);
     rewards[31] = 1000;
     RewardHistory first, second;
-    const std::vector<double> a = policy.advantages(round_of_one(rewards), first), b = unclamped.advantages(round_of_one(rewards), second);
+    const std::vector<double> a = policy.advantages(round_of_one(rewards), first),
+                              b = unclamped.advantages(round_of_one(rewards), second);
     CHECK(b[31] > 5);
     for (std::size_t i = 0; i < a.size(); ++i) REQUIRE(a[i] == std::clamp(b[i], -5.0, 5.0));
     CHECK(first == second);
@@ -124,12 +130,20 @@ void check_advantage_laws(const std::string& name, typename Policy::Options opti
     const RewardHistory before = history;
     AdvantageInput input = round_of_one({1, 2, 3});
     input.prompts.pop_back();
-    CHECK_THROWS_WITH_AS(policy.advantages(input, history), ("[" + name + "] wanted a prompt and a group for each of 3 rewards, found 2 prompts and 3 groups").c_str(), Error);
+    CHECK_THROWS_WITH_AS(
+        policy.advantages(input, history),
+        ("[" + name + "] wanted a prompt and a group for each of 3 rewards, found 2 prompts and 3 groups").c_str(),
+        Error);
     input = round_of_one({1, 2, 3});
     input.groups.clear();
-    CHECK_THROWS_WITH_AS(policy.advantages(input, history), ("[" + name + "] wanted a prompt and a group for each of 3 rewards, found 3 prompts and 0 groups").c_str(), Error);
-    CHECK_THROWS_WITH_AS(policy.advantages(round_of_one({1, std::nan(""), 3}), history), ("[" + name + "] wanted finite rewards, found nan for picture 1, \"a fox\"").c_str(), Error);
-    CHECK_THROWS_WITH_AS(policy.advantages(round_of_one({1, 2, INFINITY}), history), ("[" + name + "] wanted finite rewards, found inf for picture 2, \"a fox\"").c_str(), Error);
+    CHECK_THROWS_WITH_AS(
+        policy.advantages(input, history),
+        ("[" + name + "] wanted a prompt and a group for each of 3 rewards, found 3 prompts and 0 groups").c_str(),
+        Error);
+    CHECK_THROWS_WITH_AS(policy.advantages(round_of_one({1, std::nan(""), 3}), history),
+                         ("[" + name + "] wanted finite rewards, found nan for picture 1, \"a fox\"").c_str(), Error);
+    CHECK_THROWS_WITH_AS(policy.advantages(round_of_one({1, 2, INFINITY}), history),
+                         ("[" + name + "] wanted finite rewards, found inf for picture 2, \"a fox\"").c_str(), Error);
     CHECK(history == before);
   }
 

@@ -41,7 +41,8 @@ TEST_CASE("History is a list of the latest rounds, each with its prompts") {
             if (one.prompts[j] == input.prompts[i]) all.push_back(one.rewards[j]);
         };
         add(input);
-        for (int back = 1; back <= std::min(rounds, round); ++back) add(earlier[static_cast<std::size_t>(round - back)]);
+        for (int back = 1; back <= std::min(rounds, round); ++back)
+          add(earlier[static_cast<std::size_t>(round - back)]);
         const double n = static_cast<double>(all.size());
         double mean = 0, variance = 0;
         for (const double r : all) mean += r / n;
@@ -62,7 +63,8 @@ TEST_CASE("History stays bounded however many prompts there are") {
   using namespace reward_tuner;
   RewardHistory history;
   const History policy({.rounds = 4});
-  for (int round = 0; round < 50; ++round) policy.advantages(round_of({1, 2}, {"new " + std::to_string(round), "always"}), history);
+  for (int round = 0; round < 50; ++round)
+    policy.advantages(round_of({1, 2}, {"new " + std::to_string(round), "always"}), history);
   CHECK(history.rounds.size() == 5);
   CHECK(history.rounds.at("always").size() == 4);
 }

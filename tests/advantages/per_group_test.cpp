@@ -25,7 +25,8 @@ TEST_CASE("PerGroup compares within groups, not prompts, and divides by the devi
   check_close(PerGroup({.epsilon = 0.25}).advantages(input, history), {-0.8, 0.8, 0, 0, 0, -0.8, 0.8});
   // mean 90/7; sum of squares 1 + 9 + 100 + 100 + 2500 + 49 + 81 = 2840
   const double deviation = std::sqrt(2840.0 / 7 - 90.0 * 90.0 / 49) + 0.25;
-  check_close(PerGroup({.scale = GroupScale::kBatch, .epsilon = 0.25}).advantages(input, history), {-1 / deviation, 1 / deviation, 0, 0, 0, -1 / deviation, 1 / deviation});
+  check_close(PerGroup({.scale = GroupScale::kBatch, .epsilon = 0.25}).advantages(input, history),
+              {-1 / deviation, 1 / deviation, 0, 0, 0, -1 / deviation, 1 / deviation});
   CHECK(history == RewardHistory{});
 }
 

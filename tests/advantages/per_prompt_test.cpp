@@ -16,13 +16,16 @@ TEST_CASE("PerPrompt with four numbers remembered, by hand") {
   const PerPrompt policy({.window = 4, .min_count = 3, .epsilon = 0.5});
   // 2 of "a", 1 of "b": both use the round's, mean 3, variance (4 + 0 + 4)/3
   const double deviation = std::sqrt(8.0 / 3);
-  check_close(policy.advantages(round_of({1, 3, 5}, {"a", "a", "b"}), history), {-2 / (deviation + 0.5), 0, 2 / (deviation + 0.5)});
+  check_close(policy.advantages(round_of({1, 3, 5}, {"a", "a", "b"}), history),
+              {-2 / (deviation + 0.5), 0, 2 / (deviation + 0.5)});
   CHECK(history.rounds == std::map<std::string, std::vector<std::vector<double>>>{{"a", {{1, 3}}}, {"b", {{5}}}});
   // "a" has {1, 3, 5}: mean 3, variance 8/3; "b" has {5, 1}: the round's, mean 3, variance 4
   check_close(policy.advantages(round_of({5, 1}, {"a", "b"}), history), {2 / (deviation + 0.5), -2 / 2.5});
   // "a" has {3, 5, 0, 8}: mean 4, variance (1 + 1 + 16 + 16)/4
-  check_close(policy.advantages(round_of_one({0, 8}, "a"), history), {-4 / (std::sqrt(8.5) + 0.5), 4 / (std::sqrt(8.5) + 0.5)});
-  CHECK(history.rounds == std::map<std::string, std::vector<std::vector<double>>>{{"a", {{3}, {5}, {0, 8}}}, {"b", {{5}, {1}}}});
+  check_close(policy.advantages(round_of_one({0, 8}, "a"), history),
+              {-4 / (std::sqrt(8.5) + 0.5), 4 / (std::sqrt(8.5) + 0.5)});
+  CHECK(history.rounds ==
+        std::map<std::string, std::vector<std::vector<double>>>{{"a", {{3}, {5}, {0, 8}}}, {"b", {{5}, {1}}}});
 }
 
 TEST_CASE("PerPrompt is DDPO's double-ended queue as long as no round exceeds it") {
@@ -39,7 +42,8 @@ TEST_CASE("PerPrompt is DDPO's double-ended queue as long as no round exceeds it
         std::set<std::string> seen;
         AdvantageInput fewer;
         for (std::size_t i = 0; i < 12; ++i)
-          if (seen.insert(input.prompts[i]).second) fewer.rewards.push_back(input.rewards[i]), fewer.prompts.push_back(input.prompts[i]);
+          if (seen.insert(input.prompts[i]).second)
+            fewer.rewards.push_back(input.rewards[i]), fewer.prompts.push_back(input.prompts[i]);
         input = round_of(fewer.rewards, fewer.prompts);
       }
       const auto mean_and_deviation = [](const auto& values) {
@@ -56,7 +60,8 @@ TEST_CASE("PerPrompt is DDPO's double-ended queue as long as no round exceeds it
       std::vector<double> wanted;
       for (std::size_t i = 0; i < input.rewards.size(); ++i) {
         const auto& queue = queues[input.prompts[i]];
-        const auto [mean, deviation] = static_cast<int>(queue.size()) < min_count ? mean_and_deviation(input.rewards) : mean_and_deviation(queue);
+        const auto [mean, deviation] =
+            static_cast<int>(queue.size()) < min_count ? mean_and_deviation(input.rewards) : mean_and_deviation(queue);
         wanted.push_back((input.rewards[i] - mean) / (deviation + 1e-6));
       }
       check_close(policy.advantages(input, history), wanted, 1e-9);
@@ -85,5 +90,6 @@ TEST_CASE("PerPrompt rejects a window or a count out of range") {
   using namespace reward_tuner;
   CHECK_THROWS_WITH_AS(PerPrompt({.window = 0}), "[PerPrompt] window must be >= 1, found 0", Error);
   CHECK_THROWS_WITH_AS(PerPrompt({.min_count = 0}), "[PerPrompt] min_count must be in 1..window, 32, found 0", Error);
-  CHECK_THROWS_WITH_AS(PerPrompt({.window = 8, .min_count = 9}), "[PerPrompt] min_count must be in 1..window, 8, found 9", Error);
+  CHECK_THROWS_WITH_AS(PerPrompt({.window = 8, .min_count = 9}),
+                       "[PerPrompt] min_count must be in 1..window, 8, found 9", Error);
 }

@@ -36,7 +36,9 @@ TEST_CASE("gradients of inputs and captured tensors equal the ordinary call's, a
   const auto loss = [](const variable_list& out) { return (out[0] * out[1]).sum(); };
   const auto plain = torch::autograd::grad({loss(part({x, y}))}, {x, y, part.weight});
   part.calls = 0;
-  const auto kept = torch::autograd::grad({loss(checkpointed([&](const variable_list& in) { return part(in); }, {x, y}, {part.weight}))}, {x, y, part.weight});
+  const auto kept = torch::autograd::grad(
+      {loss(checkpointed([&](const variable_list& in) { return part(in); }, {x, y}, {part.weight}))},
+      {x, y, part.weight});
   CHECK(part.calls == 2);
   for (std::size_t i = 0; i < plain.size(); ++i) CHECK(kept[i].equal(plain[i]));
 }
@@ -45,7 +47,9 @@ TEST_CASE("outputs nobody uses, inputs without gradient, and no gradient mode at
   using namespace activation_checkpoint_test;
   Part part;
   const Tensor x = at::randn({3, 6}, at::kDouble), y = at::randn({3, 6}, at::kDouble);
-  const auto run = [&] { return checkpointed([&](const variable_list& in) { return part(in); }, {x, y}, {part.weight}); };
+  const auto run = [&] {
+    return checkpointed([&](const variable_list& in) { return part(in); }, {x, y}, {part.weight});
+  };
   const auto plain = torch::autograd::grad({part({x, y})[0].sum()}, {part.weight});
   CHECK(torch::autograd::grad({run()[0].sum()}, {part.weight})[0].equal(plain[0]));
   const torch::NoGradGuard no_grad;
@@ -58,8 +62,11 @@ TEST_CASE("checkpointed parts nest and accumulate into leaves") {
   using namespace activation_checkpoint_test;
   Part part;
   const Tensor x = at::randn({3, 6}, at::kDouble).requires_grad_();
-  const auto inner = [&](const variable_list& in) { return checkpointed([&](const variable_list& deep) { return part(deep); }, in, {part.weight}); };
-  const Tensor out = checkpointed([&](const variable_list& in) { return variable_list{inner({in[0], in[0]})[0] * 2}; }, {x}, {part.weight})[0];
+  const auto inner = [&](const variable_list& in) {
+    return checkpointed([&](const variable_list& deep) { return part(deep); }, in, {part.weight});
+  };
+  const Tensor out = checkpointed([&](const variable_list& in) { return variable_list{inner({in[0], in[0]})[0] * 2}; },
+                                  {x}, {part.weight})[0];
   torch::autograd::backward({out.sum()}, {});
   const auto plain = torch::autograd::grad({2 * part({x, x})[0].sum()}, {x, part.weight});
   CHECK(at::allclose(x.grad(), plain[0], 1e-12, 1e-14));

@@ -53,7 +53,9 @@ TEST_CASE("adaptable_layer: apart and merged equal the layer with W + scale * B 
   CHECK(net->linear->forward(x).equal(at::linear(x, net->linear->weight, net->linear->bias)));
 }
 
-TEST_CASE("adaptable_layer: a convolution on doubled pixels is the convolution of the doubled picture, adapter apart or merged; other kernels are refused") {
+TEST_CASE(
+    "adaptable_layer: a convolution on doubled pixels is the convolution of the doubled picture, adapter apart or "
+    "merged; other kernels are refused") {
   const torch::NoGradGuard no_grad;
   Conv2d conv(3, 6, 3, 1, 1);
   conv.weight.copy_(at::randn({6, 3, 3, 3}));
@@ -64,7 +66,8 @@ TEST_CASE("adaptable_layer: a convolution on doubled pixels is the convolution o
     conv.set_mode(mode);
     CHECK(at::allclose(conv.forward_upsampled(x), conv.forward(doubled), 1e-4, 1e-4));
   }
-  CHECK_THROWS_WITH_AS(Conv2d(3, 6, 3, 2, 1).forward_upsampled(x), doctest::Contains("wanted a 3x3 layer with stride 1 and padding 1"), Error);
+  CHECK_THROWS_WITH_AS(Conv2d(3, 6, 3, 2, 1).forward_upsampled(x),
+                       doctest::Contains("wanted a 3x3 layer with stride 1 and padding 1"), Error);
 }
 
 TEST_CASE("adaptable_layer: gradients reach the adapter when it is apart or merged, and none when it is off") {
@@ -120,7 +123,8 @@ TEST_CASE("adaptable_layer: float32 adapters work on half-precision and double l
     CHECK((apart.scalar_type() == type));
     const AdapterScope merged(*net, AdapterMode::kMerged);
     CHECK((net->linear->forward(x).scalar_type() == type));
-    CHECK(at::allclose(net->linear->forward(x).to(at::kFloat), apart.to(at::kFloat), 0.05, type == at::kDouble ? 1e-5 : 0.1));
+    CHECK(at::allclose(net->linear->forward(x).to(at::kFloat), apart.to(at::kFloat), 0.05,
+                       type == at::kDouble ? 1e-5 : 0.1));
   }
 }
 

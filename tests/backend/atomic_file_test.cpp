@@ -21,7 +21,8 @@ namespace atomic_file_test {
 namespace {
 
 struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("reward_tuner_atomic_" + std::to_string(::getpid()));
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("reward_tuner_atomic_" + std::to_string(::getpid()));
   Folder() { std::filesystem::create_directories(path); }
   ~Folder() {
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
@@ -72,7 +73,8 @@ TEST_CASE("atomic_file: a new file has the permissions that the process gives to
   const Folder folder;
   write_file_atomically(folder.path / "a", "a");
   std::ofstream(folder.path / "b") << "b";
-  CHECK(std::filesystem::status(folder.path / "a").permissions() == std::filesystem::status(folder.path / "b").permissions());
+  CHECK(std::filesystem::status(folder.path / "a").permissions() ==
+        std::filesystem::status(folder.path / "b").permissions());
 }
 
 TEST_CASE("atomic_file: an exception of the callback leaves the old file and nothing else") {
@@ -104,13 +106,15 @@ TEST_CASE("atomic_file: no room for the bytes is a named error that leaves the o
 
 TEST_CASE("atomic_file: a full device is named as such") {
   if (!std::filesystem::exists("/dev/full")) return;
-  CHECK_THROWS_WITH_AS(reward_tuner::detail::file_failure("f", "write", ENOSPC), doctest::Contains("the disk is full"), Error);
+  CHECK_THROWS_WITH_AS(reward_tuner::detail::file_failure("f", "write", ENOSPC), doctest::Contains("the disk is full"),
+                       Error);
   CHECK_THROWS_WITH_AS(reward_tuner::detail::file_failure("f", "write", EROFS), doctest::Contains("read-only"), Error);
 }
 
 TEST_CASE("atomic_file: places where no file can be") {
   const Folder folder;
-  CHECK_THROWS_WITH_AS(write_file_atomically(folder.path / "no" / "f", "x"), doctest::Contains("does not exist"), Error);
+  CHECK_THROWS_WITH_AS(write_file_atomically(folder.path / "no" / "f", "x"), doctest::Contains("does not exist"),
+                       Error);
   CHECK_THROWS_WITH_AS(write_file_atomically(folder.path, "x"), doctest::Contains("it is a folder"), Error);
   CHECK_THROWS_WITH_AS(write_file_atomically("", "x"), doctest::Contains("path of a file"), Error);
   CHECK_THROWS_AS(write_file_atomically(folder.path / std::string(300, 'n'), "x"), Error);

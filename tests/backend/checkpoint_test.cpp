@@ -20,7 +20,9 @@ namespace rt = reward_tuner;
 
 rt::Checkpoint numbered(std::int64_t update, std::int64_t size = 64) {
   rt::Checkpoint checkpoint;
-  checkpoint.tensors = {{"weights", at::full({size}, static_cast<double>(update), at::kFloat)}, {"rng", at::arange(32, at::kByte)}, {"step", at::full({}, 0.1 * static_cast<double>(update), at::kFloat)}};
+  checkpoint.tensors = {{"weights", at::full({size}, static_cast<double>(update), at::kFloat)},
+                        {"rng", at::arange(32, at::kByte)},
+                        {"step", at::full({}, 0.1 * static_cast<double>(update), at::kFloat)}};
   checkpoint.state = {{"update", update}, {"reward", 0.1}};
   return checkpoint;
 }
@@ -29,7 +31,8 @@ bool holds(const rt::CheckpointFolder& folder, std::int64_t update) {
   const auto found = folder.load(update), wanted = numbered(update);
   if (found.state != wanted.state || found.tensors.size() != wanted.tensors.size()) return false;
   for (const auto& [name, tensor] : wanted.tensors)
-    if (found.tensors.at(name).scalar_type() != tensor.scalar_type() || !at::equal(found.tensors.at(name), tensor)) return false;
+    if (found.tensors.at(name).scalar_type() != tensor.scalar_type() || !at::equal(found.tensors.at(name), tensor))
+      return false;
   return true;
 }
 
@@ -51,7 +54,8 @@ int in_child(Work work) {
 }
 
 std::size_t entries(const std::filesystem::path& folder) {
-  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
 }
 
 }  // namespace
@@ -72,7 +76,8 @@ TEST_CASE("a checkpoint comes back bit for bit and the newest stay") {
 }
 
 TEST_CASE("a kill at any stage of a save leaves a usable checkpoint") {
-  for (const auto stage : {rt::SaveStage::kBegun, rt::SaveStage::kTensors, rt::SaveStage::kState, rt::SaveStage::kInPlace, rt::SaveStage::kPruned}) {
+  for (const auto stage : {rt::SaveStage::kBegun, rt::SaveStage::kTensors, rt::SaveStage::kState,
+                           rt::SaveStage::kInPlace, rt::SaveStage::kPruned}) {
     CAPTURE(static_cast<int>(stage));
     const rt::reference::TemporaryFolder folder;
     const rt::CheckpointFolder checkpoints(folder / "checkpoints", 1);

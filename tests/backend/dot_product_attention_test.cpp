@@ -17,23 +17,31 @@ namespace {
 
 using namespace reward_tuner;
 
-double relative(const Tensor& a, const Tensor& b) { return ((a.to(at::kDouble) - b.to(at::kDouble)).norm() / b.to(at::kDouble).norm()).item<double>(); }
+double relative(const Tensor& a, const Tensor& b) {
+  return ((a.to(at::kDouble) - b.to(at::kDouble)).norm() / b.to(at::kDouble).norm()).item<double>();
+}
 
 }  // namespace
 
-TEST_CASE("dot_product_attention in float and double is LibTorch's, in bfloat16 it differs by rounding, in value and gradients") {
+TEST_CASE(
+    "dot_product_attention in float and double is LibTorch's, in bfloat16 it differs by rounding, in value and "
+    "gradients") {
   for (const auto& [length, context] : {std::pair<std::int64_t, std::int64_t>{16, 16}, {16, 7}, {1, 5}}) {
-    const auto heads = [](std::int64_t tokens) { return at::randn({2, tokens, 3, 8}, at::kDouble).transpose(1, 2); };  // as a projection leaves them
+    // as a projection leaves them
+    const auto heads = [](std::int64_t tokens) { return at::randn({2, tokens, 3, 8}, at::kDouble).transpose(1, 2); };
     const Tensor q = heads(length), k = heads(context), v = heads(context), w = heads(length);
     const auto run = [&](at::ScalarType type, auto attention) {
       std::vector<Tensor> in;
       for (const Tensor& t : {q, k, v}) in.push_back(t.to(type).requires_grad_());
-      std::vector<Tensor> out = torch::autograd::grad({attention(in[0], in[1], in[2])}, in, {w.to(type)}, /*retain_graph=*/true);
+      std::vector<Tensor> out =
+          torch::autograd::grad({attention(in[0], in[1], in[2])}, in, {w.to(type)}, /*retain_graph=*/true);
       out.push_back(attention(in[0], in[1], in[2]).detach());
       return out;
     };
     const auto ours = [](const Tensor& a, const Tensor& b, const Tensor& c) { return dot_product_attention(a, b, c); };
-    const auto exact = run(at::kDouble, [](const Tensor& a, const Tensor& b, const Tensor& c) { return at::scaled_dot_product_attention(a, b, c); });
+    const auto exact = run(at::kDouble, [](const Tensor& a, const Tensor& b, const Tensor& c) {
+      return at::scaled_dot_product_attention(a, b, c);
+    });
     for (const auto& [type, bound] : {std::pair{at::kDouble, 1e-14}, {at::kFloat, 2e-6}, {at::kBFloat16, 0.03}}) {
       const auto found = run(type, ours);
       for (std::size_t i = 0; i < found.size(); ++i) {
@@ -50,11 +58,15 @@ TEST_CASE("dot_product_attention in float and double is LibTorch's, in bfloat16 
   }
 }
 
-TEST_CASE("dot_product_attention in bfloat16 stays finite and near the exact one for sharp attention; half goes by the fused kernel") {
+TEST_CASE(
+    "dot_product_attention in bfloat16 stays finite and near the exact one for sharp attention; half goes by the fused "
+    "kernel") {
   const torch::NoGradGuard no_grad;
   const Tensor q = 6 * at::randn({2, 3, 16, 8}), k = 6 * at::randn({2, 3, 16, 8}), v = at::randn({2, 3, 16, 8});
   const auto low = [](const Tensor& t) { return t.to(at::kBFloat16); };
-  CHECK(relative(dot_product_attention(low(q), low(k), low(v)), at::scaled_dot_product_attention(low(q).to(at::kDouble), low(k).to(at::kDouble), low(v).to(at::kDouble))) < 0.1);
+  CHECK(relative(dot_product_attention(low(q), low(k), low(v)),
+                 at::scaled_dot_product_attention(low(q).to(at::kDouble), low(k).to(at::kDouble),
+                                                  low(v).to(at::kDouble))) < 0.1);
   const auto half = [](const Tensor& t) { return (50 * t).to(at::kHalf); };  // whose products overflow
   CHECK(dot_product_attention(half(q), half(k), half(v)).isfinite().all().item<bool>());
 }

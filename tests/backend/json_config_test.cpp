@@ -22,7 +22,8 @@ ConfigReader reader_of(const std::string& text) { return ConfigReader(parse_json
 }  // namespace
 
 TEST_CASE("json_config: values of every type") {
-  auto reader = reader_of(R"({"b":true,"i":-3,"u":4294967296,"d":0.5,"one":1,"s":"x","list":[1,2],"nested":[[1],[]],"object":{"k":1}})");
+  auto reader = reader_of(
+      R"({"b":true,"i":-3,"u":4294967296,"d":0.5,"one":1,"s":"x","list":[1,2],"nested":[[1],[]],"object":{"k":1}})");
   CHECK(reader.required<bool>("b"));
   CHECK(reader.required<int>("i") == -3);
   CHECK(reader.required<std::int64_t>("u") == 4294967296);
@@ -37,13 +38,16 @@ TEST_CASE("json_config: values of every type") {
 
 TEST_CASE("json_config: nothing is converted silently; errors say file, key, found and wanted") {
   auto reader = reader_of(R"({"b":1,"i":1.5,"neg":-1,"big":3000000000,"d":true,"s":3,"list":[1,"2"],"null":null})");
-  CHECK_THROWS_WITH_AS(reader.required<bool>("b"), "[Config] m/config.json: the key 'b' must be a boolean, found number 1", Error);
-  CHECK_THROWS_WITH_AS(reader.required<int>("i"), doctest::Contains("must be an integer in range, found number 1.5"), Error);
+  CHECK_THROWS_WITH_AS(reader.required<bool>("b"),
+                       "[Config] m/config.json: the key 'b' must be a boolean, found number 1", Error);
+  CHECK_THROWS_WITH_AS(reader.required<int>("i"), doctest::Contains("must be an integer in range, found number 1.5"),
+                       Error);
   CHECK_THROWS_AS(reader.required<std::size_t>("neg"), Error);
   CHECK_THROWS_AS(reader.required<int>("big"), Error);
   CHECK_THROWS_AS(reader.required<double>("d"), Error);
   CHECK_THROWS_AS(reader.optional<std::string>("s", "fallback"), Error);
-  CHECK_THROWS_WITH_AS(reader.required<std::vector<int>>("list"), doctest::Contains("a list, each item an integer"), Error);
+  CHECK_THROWS_WITH_AS(reader.required<std::vector<int>>("list"), doctest::Contains("a list, each item an integer"),
+                       Error);
   CHECK_THROWS_WITH_AS(reader.required<int>("null"), doctest::Contains("missing or null"), Error);
   CHECK_THROWS_WITH_AS(reader.required<int>("absent"), doctest::Contains("'absent' is missing"), Error);
 }
@@ -74,20 +78,24 @@ TEST_CASE("json_config: expect accepts absent, null and the one value") {
   reader.expect("null", false, "why");
   reader.expect("absent", 3, "why");
   reader.expect("n", 1.0, "numbers compare by value");
-  CHECK_THROWS_WITH_AS(reader.expect("flip", false, "sines come first here"),
-                       "[Config] m/config.json: unsupported 'flip': found boolean true, wanted boolean false (sines come first here)", Error);
+  CHECK_THROWS_WITH_AS(
+      reader.expect("flip", false, "sines come first here"),
+      "[Config] m/config.json: unsupported 'flip': found boolean true, wanted boolean false (sines come first here)",
+      Error);
   reader.finish();
 }
 
 TEST_CASE("json_config: broken texts and files") {
   CHECK_THROWS_WITH_AS(reader_of("[1]"), doctest::Contains("wanted an object, found array"), Error);
   CHECK_THROWS_WITH_AS(parse_json("{\"a\":1", "t"), doctest::Contains("[Json] t: "), Error);
-  CHECK_THROWS_WITH_AS(parse_json("{\"a\":1,\"b\":{\"a\":1},\"a\":2}", "t"), doctest::Contains("'a' appears twice"), Error);
+  CHECK_THROWS_WITH_AS(parse_json("{\"a\":1,\"b\":{\"a\":1},\"a\":2}", "t"), doctest::Contains("'a' appears twice"),
+                       Error);
   CHECK_NOTHROW(parse_json("{\"a\":1,\"b\":{\"a\":1},\"c\":[{\"a\":1},{\"a\":2}]}", "t"));
   CHECK_THROWS_WITH_AS(parse_json(std::string("{}\0x", 4), "t"), doctest::Contains("zero byte"), Error);
   CHECK_THROWS_WITH_AS(parse_json(std::string(100000, '['), "t"), doctest::Contains("deeper than 100"), Error);
   CHECK_THROWS_WITH_AS(parse_json("\"\xFF\"", "t"), doctest::Contains("[Json] t: "), Error);
-  const auto path = std::filesystem::temp_directory_path() / ("reward_tuner_config_" + std::to_string(::getpid()) + ".json");
+  const auto path =
+      std::filesystem::temp_directory_path() / ("reward_tuner_config_" + std::to_string(::getpid()) + ".json");
   CHECK_THROWS_WITH_AS(ConfigReader::from_file(path), doctest::Contains("found nothing at"), Error);
   std::ofstream(path) << R"({"width":8})";
   auto reader = ConfigReader::from_file(path);
@@ -97,7 +105,8 @@ TEST_CASE("json_config: broken texts and files") {
 }
 
 TEST_CASE("json_config: Python's bare NaN and infinities in files are strings, and text inside strings is left alone") {
-  const auto path = std::filesystem::temp_directory_path() / ("reward_tuner_bare_" + std::to_string(::getpid()) + ".json");
+  const auto path =
+      std::filesystem::temp_directory_path() / ("reward_tuner_bare_" + std::to_string(::getpid()) + ".json");
   std::ofstream(path) << R"({"low":-Infinity,"high":Infinity,"list":[NaN,1],"text":"NaN \" Infinity","Infinity":2})";
   auto reader = ConfigReader::from_file(path);
   std::filesystem::remove(path);

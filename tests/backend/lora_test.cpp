@@ -54,7 +54,8 @@ struct Net : torch::nn::Module {
 };
 
 struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("reward_tuner_lora_" + std::to_string(::getpid()));
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("reward_tuner_lora_" + std::to_string(::getpid()));
   Folder() { std::filesystem::create_directories(path); }
   ~Folder() { std::filesystem::remove_all(path); }
 };
@@ -67,7 +68,8 @@ void randomise(const Lora& lora, std::uint64_t seed = 9) {
 
 Tensor picture() { return Rng(3).normal({2, 2, 6, 6}); }
 
-/// The network's output without adapters. Frozen first: LibTorch picks another matrix product, with other rounding, for weights that need gradients.
+/// The network's output without adapters. Frozen first: LibTorch picks another matrix product, with other rounding, for
+/// weights that need gradients.
 Tensor frozen_output(const std::shared_ptr<Net>& net) {
   for (auto& p : net->parameters()) p.requires_grad_(false);
   return net->forward(picture());
@@ -90,7 +92,8 @@ std::map<std::string, Tensor> tensors_in(const std::string& form, bool alpha) {
     if (form == "peft") out["unet." + path + ".lora_A.weight"] = a, out["unet." + path + ".lora_B.weight"] = b;
     if (form == "bare") out[path + ".lora_A.weight"] = a, out[path + ".lora_B.weight"] = b;
     if (form == "old") out["unet." + path + ".lora.down.weight"] = a, out["unet." + path + ".lora.up.weight"] = b;
-    if (form == "kohya") out["lora_unet_" + flat + ".lora_down.weight"] = a, out["lora_unet_" + flat + ".lora_up.weight"] = b;
+    if (form == "kohya")
+      out["lora_unet_" + flat + ".lora_down.weight"] = a, out["lora_unet_" + flat + ".lora_up.weight"] = b;
     if (alpha) out[(form == "kohya" ? "lora_unet_" + flat : "unet." + path) + ".alpha"] = at::full({}, 6.0f);
   };
   put("attn.to_q", {2, 6}, {6, 2});
@@ -223,7 +226,8 @@ TEST_CASE("lora: a saved adapter loads with the same bits in both forms") {
     lora.save_kohya(folder.path / "kohya.safetensors");
     lora.set_scale(1);
     const Tensor tuned = net->forward(picture());
-    for (const char* name : {"deep/lora", "deep/lora/pytorch_lora_weights.safetensors", "single.safetensors", "kohya.safetensors"}) {
+    for (const char* name :
+         {"deep/lora", "deep/lora/pytorch_lora_weights.safetensors", "single.safetensors", "kohya.safetensors"}) {
       CAPTURE(name);
       auto fresh = std::make_shared<Net>();
       const Lora loaded = Lora::load(*fresh, folder.path / name);
@@ -240,7 +244,8 @@ TEST_CASE("lora: the diffusers file says what peft needs") {
   auto net = std::make_shared<Net>();
   Lora::attach(*net, {.rank = 3, .alpha = 6, .targets = {"to_q", "conv1"}}).save(folder.path);
   const auto file = SafetensorsFile::open(folder.path / "pytorch_lora_weights.safetensors");
-  CHECK(file.names() == std::vector<std::string>{"unet.attn.to_q.lora_A.weight", "unet.attn.to_q.lora_B.weight", "unet.conv1.lora_A.weight", "unet.conv1.lora_B.weight"});
+  CHECK(file.names() == std::vector<std::string>{"unet.attn.to_q.lora_A.weight", "unet.attn.to_q.lora_B.weight",
+                                                 "unet.conv1.lora_A.weight", "unet.conv1.lora_B.weight"});
   CHECK(file.shape("unet.conv1.lora_A.weight") == std::vector<std::int64_t>{3, 2, 3, 3});
   CHECK(file.shape("unet.conv1.lora_B.weight") == std::vector<std::int64_t>{6, 3, 1, 1});
   CHECK(file.metadata().at("format") == "pt");
@@ -254,7 +259,8 @@ TEST_CASE("lora: files of other programs") {
   const Folder folder;
   const torch::NoGradGuard no_grad;
   const auto path = folder.path / "x.safetensors";
-  const auto run = [&](const std::map<std::string, Tensor>& tensors, const std::map<std::string, std::string>& metadata = {}) {
+  const auto run = [&](const std::map<std::string, Tensor>& tensors,
+                       const std::map<std::string, std::string>& metadata = {}) {
     save_safetensors(path, tensors, metadata);
     auto net = std::make_shared<Net>();
     Lora::load(*net, path).merge();
@@ -277,18 +283,23 @@ TEST_CASE("lora: files of other programs") {
     CHECK(added(run(tensors_in(form, false)), 1, 1));  // no alpha: alpha = rank
     if (std::string(form) != "bare") CHECK(added(run(tensors_in(form, true)), 6.0 / 2, 6.0 / 3));
   }
-  const auto metadata = [](const std::string& text) { return std::map<std::string, std::string>{{"lora_adapter_metadata", text}}; };
+  const auto metadata = [](const std::string& text) {
+    return std::map<std::string, std::string>{{"lora_adapter_metadata", text}};
+  };
   const auto peft = tensors_in("peft", false);
   CHECK(added(run(peft, metadata(R"({"unet.r":2,"unet.lora_alpha":6})")), 3, 2));
   CHECK(added(run(peft, metadata(R"({"unet.r":2,"unet.lora_alpha":6,"unet.alpha_pattern":{"to_q":4}})")), 2, 2));
-  CHECK(added(run(peft, metadata(R"({"unet.r":2,"unet.lora_alpha":6,"unet.use_rslora":true})")), 6 / std::sqrt(2.0), 6 / std::sqrt(3.0)));
+  CHECK(added(run(peft, metadata(R"({"unet.r":2,"unet.lora_alpha":6,"unet.use_rslora":true})")), 6 / std::sqrt(2.0),
+              6 / std::sqrt(3.0)));
   CHECK(added(run(peft, metadata(R"({"text_encoder.lora_alpha":6})")), 1, 1));
-  CHECK(added(run(tensors_in("peft", true), metadata(R"({"unet.lora_alpha":60})")), 3, 2));  // the layer's own alpha wins
+  // the layer's own alpha wins
+  CHECK(added(run(tensors_in("peft", true), metadata(R"({"unet.lora_alpha":60})")), 3, 2));
 
-  auto processor = std::map<std::string, Tensor>{{"unet.attn.processor.to_q_lora.down.weight", factors.at("attn.to_q.lora_A.weight")},
-                                                 {"unet.attn.processor.to_q_lora.up.weight", factors.at("attn.to_q.lora_B.weight")},
-                                                 {"unet.attn.processor.to_out_lora.down.weight", factors.at("attn.to_q.lora_A.weight")},
-                                                 {"unet.attn.processor.to_out_lora.up.weight", factors.at("attn.to_q.lora_B.weight")}};
+  auto processor = std::map<std::string, Tensor>{
+      {"unet.attn.processor.to_q_lora.down.weight", factors.at("attn.to_q.lora_A.weight")},
+      {"unet.attn.processor.to_q_lora.up.weight", factors.at("attn.to_q.lora_B.weight")},
+      {"unet.attn.processor.to_out_lora.down.weight", factors.at("attn.to_q.lora_A.weight")},
+      {"unet.attn.processor.to_out_lora.up.weight", factors.at("attn.to_q.lora_B.weight")}};
   const auto net = run(processor);
   CHECK(at::allclose(net->attn->q->weight - base.attn->q->weight, delta("attn.to_q", 1), 1e-4, 1e-5));
   CHECK(at::allclose(net->attn->out->weight - base.attn->out->weight, delta("attn.to_q", 1), 1e-4, 1e-5));
@@ -319,7 +330,8 @@ TEST_CASE("lora: half-precision files become float32 factors") {
 TEST_CASE("lora: files that do not fit are named errors and leave the network as it was") {
   const Folder folder;
   const auto path = folder.path / "bad.safetensors";
-  const auto fails = [&](const std::map<std::string, Tensor>& tensors, const char* message, const std::map<std::string, std::string>& metadata = {}) {
+  const auto fails = [&](const std::map<std::string, Tensor>& tensors, const char* message,
+                         const std::map<std::string, std::string>& metadata = {}) {
     save_safetensors(path, tensors, metadata);
     auto net = std::make_shared<Net>();
     CHECK_THROWS_WITH_AS(Lora::load(*net, path), doctest::Contains(message), Error);
@@ -332,7 +344,8 @@ TEST_CASE("lora: files that do not fit are named errors and leave the network as
     return extra;
   };
   fails({}, "holds no adapter");
-  fails(with({{"unet.attn.to_x.lora_A.weight", at::rand({2, 6})}}), "1 names that match no layer: 'unet.attn.to_x.lora_A.weight'");
+  fails(with({{"unet.attn.to_x.lora_A.weight", at::rand({2, 6})}}),
+        "1 names that match no layer: 'unet.attn.to_x.lora_A.weight'");
   fails(with({{"text_encoder.q.lora_A.weight", at::rand({2, 6})}}), "match no layer: 'text_encoder.q.lora_A.weight'");
   fails(with({{"unet.attn.to_q.dora_scale", at::rand({2})}}), "match no layer");
   fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({2, 6})}}), "1 layers without both factors: 'attn.to_k'");
@@ -340,13 +353,18 @@ TEST_CASE("lora: files that do not fit are named errors and leave the network as
   fails(with({{"attn.to_q.lora_A.weight", at::rand({2, 6})}}), "two tensors for the same factor of 'attn.to_q'");
   fails(with({{"unet.attn.to_q.alpha", at::rand({2})}}), "must be one number, found shape [2]");
   fails(with({{"unet.attn.to_q.alpha", at::full({}, NAN)}}), "alpha of 'attn.to_q' is not finite");
-  fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({2, 6})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 3})}}), "have the shapes [2,6] and [6,3]");
-  fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({2, 5})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 2})}}), "'attn.to_k': found factors of shape [2,5] and [6,2], wanted [2,6] and [6,2]");
-  fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 2})}}), "wanted [rank, in, ...]");
+  fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({2, 6})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 3})}}),
+        "have the shapes [2,6] and [6,3]");
+  fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({2, 5})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 2})}}),
+        "'attn.to_k': found factors of shape [2,5] and [6,2], wanted [2,6] and [6,2]");
+  fails(with({{"unet.attn.to_k.lora_A.weight", at::rand({})}, {"unet.attn.to_k.lora_B.weight", at::rand({6, 2})}}),
+        "wanted [rank, in, ...]");
   fails(good, "use_dora is boolean true", {{"lora_adapter_metadata", R"({"unet.lora_alpha":1,"unet.use_dora":true})"}});
   fails(good, "no number lora_alpha", {{"lora_adapter_metadata", R"({"unet.r":1})"}});
-  fails(good, "unsupported alpha_pattern", {{"lora_adapter_metadata", R"({"unet.lora_alpha":1,"unet.alpha_pattern":{".*q":3}})"}});
-  fails(good, "alpha_pattern must be an object", {{"lora_adapter_metadata", R"({"unet.lora_alpha":1,"unet.alpha_pattern":[]})"}});
+  fails(good, "unsupported alpha_pattern",
+        {{"lora_adapter_metadata", R"({"unet.lora_alpha":1,"unet.alpha_pattern":{".*q":3}})"}});
+  fails(good, "alpha_pattern must be an object",
+        {{"lora_adapter_metadata", R"({"unet.lora_alpha":1,"unet.alpha_pattern":[]})"}});
   fails(good, "[Json] lora_adapter_metadata of", {{"lora_adapter_metadata", "{"}});
   fails(good, "must be an object", {{"lora_adapter_metadata", "[]"}});
   auto net = std::make_shared<Net>();

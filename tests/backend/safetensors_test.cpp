@@ -1,4 +1,5 @@
-// safetensors: round trips of every dtype, the byte layout of the reference implementation, and files made to break a reader.
+// safetensors: round trips of every dtype, the byte layout of the reference implementation, and files made to break a
+// reader.
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
@@ -25,7 +26,8 @@ namespace safetensors_test {
 namespace {
 
 struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("reward_tuner_safetensors_" + std::to_string(::getpid()));
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("reward_tuner_safetensors_" + std::to_string(::getpid()));
   Folder() { std::filesystem::create_directories(path); }
   ~Folder() { std::filesystem::remove_all(path); }
 };
@@ -63,7 +65,8 @@ TEST_CASE("safetensors: every dtype, layout and size comes back as it was") {
   const Folder folder;
   const auto path = folder.path / "a.safetensors";
   std::map<std::string, Tensor> saved;
-  for (const auto& [name, type] : reward_tuner::detail::kSafetensorsTypes) saved[std::string(name)] = (at::rand({3, 5}) * 4).to(type);
+  for (const auto& [name, type] : reward_tuner::detail::kSafetensorsTypes)
+    saved[std::string(name)] = (at::rand({3, 5}) * 4).to(type);
   saved["transposed"] = at::rand({4, 6}).t();
   saved["scalar"] = at::full({}, 2.5);
   saved["empty"] = at::empty({3, 0, 2}, at::kHalf);
@@ -88,7 +91,10 @@ TEST_CASE("safetensors: every dtype, layout and size comes back as it was") {
 TEST_CASE("safetensors: the bytes are those of the reference implementation") {
   const Folder folder;
   const auto path = folder.path / "b.safetensors";
-  save_safetensors(path, {{"b", at::ones({2}, at::kByte)}, {"a", at::zeros({1, 2}, at::kFloat)}, {"h", at::zeros({1}, at::kHalf)}, {"l", at::zeros({1}, at::kLong)}});
+  save_safetensors(path, {{"b", at::ones({2}, at::kByte)},
+                          {"a", at::zeros({1, 2}, at::kFloat)},
+                          {"h", at::zeros({1}, at::kHalf)},
+                          {"l", at::zeros({1}, at::kLong)}});
   const std::string bytes = read_bytes(path);
   const std::string header =
       R"({"__metadata__":{"format":"pt"},"l":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]},)"
@@ -131,7 +137,9 @@ TEST_CASE("safetensors: a file can be rewritten from its own views") {
 TEST_CASE("safetensors: misaligned tensors are copied, odd booleans become true") {
   const Folder folder;
   const auto path = folder.path / "d.safetensors";
-  std::string bytes = file_of(R"({"b":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]},"f":{"dtype":"F64","shape":[1],"data_offsets":[3,11]}})", 0);
+  std::string bytes = file_of(
+      R"({"b":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3]},"f":{"dtype":"F64","shape":[1],"data_offsets":[3,11]}})",
+      0);
   const double value = 1.25;
   bytes += std::string("\0\2\1", 3) + std::string(reinterpret_cast<const char*>(&value), 8);
   std::ofstream(path, std::ios::binary) << bytes;
@@ -150,11 +158,15 @@ TEST_CASE("safetensors: what cannot be written is a named error and leaves the o
   save_safetensors(path, {{"x", at::ones({2})}});
   const std::string before = read_bytes(path);
   CHECK_THROWS_WITH_AS(save_safetensors(path, {{"x", Tensor()}}), doctest::Contains("undefined"), Error);
-  CHECK_THROWS_WITH_AS(save_safetensors(path, {{"x", at::ones({2}, at::kComplexDouble)}}), doctest::Contains("ComplexDouble"), Error);
-  CHECK_THROWS_WITH_AS(save_safetensors(path, {{"x", at::ones({2, 2}).to_sparse()}}), doctest::Contains("not strided"), Error);
-  CHECK_THROWS_WITH_AS(save_safetensors(path, {{"__metadata__", at::ones({2})}}), doctest::Contains("__metadata__"), Error);
+  CHECK_THROWS_WITH_AS(save_safetensors(path, {{"x", at::ones({2}, at::kComplexDouble)}}),
+                       doctest::Contains("ComplexDouble"), Error);
+  CHECK_THROWS_WITH_AS(save_safetensors(path, {{"x", at::ones({2, 2}).to_sparse()}}), doctest::Contains("not strided"),
+                       Error);
+  CHECK_THROWS_WITH_AS(save_safetensors(path, {{"__metadata__", at::ones({2})}}), doctest::Contains("__metadata__"),
+                       Error);
   CHECK_THROWS_WITH_AS(save_safetensors(path, {{"\xFF", at::ones({2})}}), doctest::Contains("UTF-8"), Error);
-  CHECK_THROWS_WITH_AS(save_safetensors(path, {{"x", at::ones({2})}}, {{"k", "\xC3"}}), doctest::Contains("UTF-8"), Error);
+  CHECK_THROWS_WITH_AS(save_safetensors(path, {{"x", at::ones({2})}}, {{"k", "\xC3"}}), doctest::Contains("UTF-8"),
+                       Error);
   CHECK(read_bytes(path) == before);
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
 }
@@ -164,7 +176,8 @@ TEST_CASE("safetensors: opening what is not a safetensors file") {
   CHECK_THROWS_WITH_AS(SafetensorsFile::open(folder.path / "absent"), doctest::Contains("could not open"), Error);
   CHECK_THROWS_WITH_AS(SafetensorsFile::open(folder.path), doctest::Contains("regular file"), Error);
   std::ofstream(folder.path / "zero").close();
-  CHECK_THROWS_WITH_AS(SafetensorsFile::open(folder.path / "zero"), doctest::Contains("at least 8 bytes, found 0"), Error);
+  CHECK_THROWS_WITH_AS(SafetensorsFile::open(folder.path / "zero"), doctest::Contains("at least 8 bytes, found 0"),
+                       Error);
 }
 
 TEST_CASE("safetensors: hostile headers are named errors") {
@@ -193,7 +206,8 @@ TEST_CASE("safetensors: hostile headers are named errors") {
       {entry(f32 + R"("shape":[1])"), 4, "found 2 of them"},
       {entry(f32 + R"("shape":[1],"data_offsets":[0,4],"extra":1)"), 4, "unknown key 'extra'"},
       {entry(f32 + R"("shape":[1],"shape":[1],"data_offsets":[0,4])"), 4, "'shape' twice"},
-      {R"({"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[],"data_offsets":[4,8]}})", 8, "'a' appears twice"},
+      {R"({"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[],"data_offsets":[4,8]}})",
+       8, "'a' appears twice"},
       {R"({"__metadata__":{},"__metadata__":{}})", 0, "'__metadata__' appears twice"},
       {R"({"__metadata__":{"k":"1","k":"2"}})", 0, "twice in __metadata__"},
       {R"({"__metadata__":{"k":1}})", 0, "must hold strings only, found a number"},
@@ -217,7 +231,8 @@ TEST_CASE("safetensors: hostile headers are named errors") {
       {entry(f32 + R"("shape":[4611686018427387904,4],"data_offsets":[0,0])"), 0, "overflows 64 bits"},
       {entry(f32 + R"("shape":[4294967296,4294967296],"data_offsets":[0,0])"), 0, "overflows 64 bits"},
       {entry(f32 + R"("shape":[2305843009213693952],"data_offsets":[0,0])"), 0, "overflows 64 bits"},
-      {entry(f32 + R"("shape":[0,4611686018427387904,4611686018427387904],"data_offsets":[0,0])"), 0, "overflows 64 bits"},
+      {entry(f32 + R"("shape":[0,4611686018427387904,4611686018427387904],"data_offsets":[0,0])"), 0,
+       "overflows 64 bits"},
       {entry(f32 + "\"shape\":[" + nested("1,", 64) + "1],\"data_offsets\":[0,4]"), 4, "more than 64 dimensions"},
       {entry(f32 + R"("shape":[1],"data_offsets":[0])"), 4, "two numbers, found 1"},
       {entry(f32 + R"("shape":[1],"data_offsets":[])"), 4, "two numbers, found 0"},
@@ -228,11 +243,16 @@ TEST_CASE("safetensors: hostile headers are named errors") {
       {entry(f32 + R"("shape":[2],"data_offsets":[0,4])"), 4, "has 4 bytes, but its shape and dtype need 8"},
       {entry(f32 + R"("shape":[1],"data_offsets":[0,4])"), 3, "take 4 bytes, but the file holds 3"},
       {entry(f32 + R"("shape":[1],"data_offsets":[0,4])"), 5, "take 4 bytes, but the file holds 5"},
-      {entry(f32 + R"("shape":[1],"data_offsets":[18446744073709551612,18446744073709551615])"), 4, "wanted them to start at 0"},
-      {R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})", 6, "wanted them to start at 4"},
-      {R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", 4, "wanted them to start at 4"},
-      {R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[5,9]}})", 9, "wanted them to start at 4"},
-      {R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", 4, "wanted them to start at 4"},
+      {entry(f32 + R"("shape":[1],"data_offsets":[18446744073709551612,18446744073709551615])"), 4,
+       "wanted them to start at 0"},
+      {R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})",
+       6, "wanted them to start at 4"},
+      {R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
+       4, "wanted them to start at 4"},
+      {R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[5,9]}})",
+       9, "wanted them to start at 4"},
+      {R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
+       4, "wanted them to start at 4"},
       {"{\"a\":" + nested("[", 100000), 0, "found an array"},
       {nested("{\"a\":", 100000), 0, "wanted"},
       {"{\"" + std::string(1 << 20, 'n') + "\":1}", 0, "nnn...'"},
@@ -257,7 +277,8 @@ TEST_CASE("safetensors: a header length that lies is an error without a large al
 }
 
 TEST_CASE("safetensors: spaces after the header and any order of keys are fine") {
-  const std::string header = R"({"b":{"data_offsets":[4,6],"shape":[2],"dtype":"U8"},"a":{"shape":[],"dtype":"F32","data_offsets":[0,4]},"e":{"dtype":"I64","shape":[0],"data_offsets":[4,4]}}      )";
+  const std::string header =
+      R"({"b":{"data_offsets":[4,6],"shape":[2],"dtype":"U8"},"a":{"shape":[],"dtype":"F32","data_offsets":[0,4]},"e":{"dtype":"I64","shape":[0],"data_offsets":[4,4]}}      )";
   const auto parsed = SafetensorsHeader::parse(file_of(header, 6), "x");
   REQUIRE(parsed.entries.size() == 3);
   CHECK(parsed.entries[0].name == "a");
@@ -267,7 +288,8 @@ TEST_CASE("safetensors: spaces after the header and any order of keys are fine")
 }
 
 TEST_CASE("safetensors: every truncation fails, every bit flip is an error or a sound table") {
-  const std::string header = R"({"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"F16","shape":[3],"data_offsets":[24,30]}} )";
+  const std::string header =
+      R"({"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"F16","shape":[3],"data_offsets":[24,30]}} )";
   const std::string good = file_of(header, 30);
   REQUIRE(error_of(good).empty());
   for (std::size_t length = 0; length < good.size(); ++length) REQUIRE_FALSE(error_of(good.substr(0, length)).empty());

@@ -20,7 +20,9 @@ namespace {
 
 using namespace reward_tuner;
 
-double relative(const Tensor& a, const Tensor& b) { return ((a.to(at::kDouble) - b.to(at::kDouble)).norm() / b.to(at::kDouble).norm()).item<double>(); }
+double relative(const Tensor& a, const Tensor& b) {
+  return ((a.to(at::kDouble) - b.to(at::kDouble)).norm() / b.to(at::kDouble).norm()).item<double>();
+}
 
 Tensor two_steps(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
   return at::conv2d(at::upsample_nearest2d(x, at::IntArrayRef{2 * x.size(2), 2 * x.size(3)}), weight, bias, 1, 1);
@@ -28,13 +30,17 @@ Tensor two_steps(const Tensor& x, const Tensor& weight, const std::optional<Tens
 
 }  // namespace
 
-TEST_CASE("upsampled_conv2d equals doubling and convolving in value and every gradient, for sides down to one pixel, frozen or trained") {
+TEST_CASE(
+    "upsampled_conv2d equals doubling and convolving in value and every gradient, for sides down to one pixel, frozen "
+    "or trained") {
   for (const auto type : {at::kDouble, at::kFloat})
     for (const auto& [height, width] : {std::pair<std::int64_t, std::int64_t>{4, 4}, {5, 3}, {1, 1}, {1, 6}})
       for (const bool with_bias : {true, false})
         for (const bool trained : {true, false}) {
-          const Tensor x = at::randn({2, 5, height, width}, type).requires_grad_(), weight = at::randn({7, 5, 3, 3}, type).requires_grad_(trained);
-          const std::optional<Tensor> bias = with_bias ? std::optional<Tensor>(at::randn({7}, type).requires_grad_(trained)) : std::nullopt;
+          const Tensor x = at::randn({2, 5, height, width}, type).requires_grad_(),
+                       weight = at::randn({7, 5, 3, 3}, type).requires_grad_(trained);
+          const std::optional<Tensor> bias =
+              with_bias ? std::optional<Tensor>(at::randn({7}, type).requires_grad_(trained)) : std::nullopt;
           const Tensor ours = upsampled_conv2d(x, weight, bias), theirs = two_steps(x, weight, bias);
           REQUIRE(ours.sizes() == theirs.sizes());
           CHECK(relative(ours, theirs) < (type == at::kDouble ? 1e-14 : 2e-6));
@@ -50,7 +56,8 @@ TEST_CASE("upsampled_conv2d equals doubling and convolving in value and every gr
 }
 
 TEST_CASE("upsampled_conv2d under autocast computes forward and backward in the lower precision") {
-  const Tensor x = at::randn({2, 16, 8, 8}).requires_grad_(), weight = at::randn({8, 16, 3, 3}), v = at::randn({2, 8, 16, 16});
+  const Tensor x = at::randn({2, 16, 8, 8}).requires_grad_(), weight = at::randn({8, 16, 3, 3}),
+               v = at::randn({2, 8, 16, 16});
   Tensor y;
   {
     const AutocastScope scope(at::kCPU, at::kBFloat16);
@@ -59,12 +66,14 @@ TEST_CASE("upsampled_conv2d under autocast computes forward and backward in the 
   CHECK((y.scalar_type() == at::kBFloat16));
   const Tensor exact = two_steps(x, weight, std::nullopt);
   CHECK(relative(y, exact) < 0.02);
-  CHECK(relative(torch::autograd::grad({y}, {x}, {v.to(at::kBFloat16)})[0], torch::autograd::grad({exact}, {x}, {v})[0]) < 0.02);
+  CHECK(relative(torch::autograd::grad({y}, {x}, {v.to(at::kBFloat16)})[0],
+                 torch::autograd::grad({exact}, {x}, {v})[0]) < 0.02);
 }
 
 TEST_CASE("upsampled_conv2d takes inputs and cotangents of any strides") {
   const Tensor weight = at::randn({7, 5, 3, 3}, at::kDouble);
-  for (const Tensor& strided : {at::randn({2, 5, 4, 6}, at::kDouble).contiguous(at::MemoryFormat::ChannelsLast), at::randn({6, 4, 5, 2}, at::kDouble).permute({3, 2, 1, 0})}) {
+  for (const Tensor& strided : {at::randn({2, 5, 4, 6}, at::kDouble).contiguous(at::MemoryFormat::ChannelsLast),
+                                at::randn({6, 4, 5, 2}, at::kDouble).permute({3, 2, 1, 0})}) {
     const Tensor x = strided.detach().requires_grad_(), v = at::randn({2, 8, 12, 7}, at::kDouble).permute({0, 3, 1, 2});
     const Tensor ours = upsampled_conv2d(x, weight, std::nullopt), theirs = two_steps(x, weight, std::nullopt);
     CHECK(relative(ours, theirs) < 1e-14);
@@ -73,7 +82,8 @@ TEST_CASE("upsampled_conv2d takes inputs and cotangents of any strides") {
 }
 
 TEST_CASE("upsampled_conv2d's backward does not depend on an autocast scope around it") {
-  const Tensor x = at::randn({2, 16, 8, 8}).requires_grad_(), weight = at::randn({8, 16, 3, 3}), v = at::randn({2, 8, 16, 16});
+  const Tensor x = at::randn({2, 16, 8, 8}).requires_grad_(), weight = at::randn({8, 16, 3, 3}),
+               v = at::randn({2, 8, 16, 16});
   const auto gradient = [&] { return torch::autograd::grad({upsampled_conv2d(x, weight, std::nullopt)}, {x}, {v})[0]; };
   const Tensor plain = gradient(), y = upsampled_conv2d(x, weight, std::nullopt);
   const AutocastScope scope(at::kCPU, at::kBFloat16);

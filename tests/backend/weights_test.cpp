@@ -32,7 +32,8 @@ struct Net : torch::nn::Module {
 struct File {
   std::filesystem::path path;
   explicit File(const std::map<std::string, Tensor>& tensors)
-      : path(std::filesystem::temp_directory_path() / ("reward_tuner_weights_" + std::to_string(::getpid()) + ".safetensors")) {
+      : path(std::filesystem::temp_directory_path() /
+             ("reward_tuner_weights_" + std::to_string(::getpid()) + ".safetensors")) {
     save_safetensors(path, tensors);
   }
   ~File() { std::filesystem::remove(path); }
@@ -40,7 +41,10 @@ struct File {
 };
 
 std::map<std::string, Tensor> good() {
-  return {{"first.weight", at::rand({2, 3})}, {"first.bias", at::rand({2})}, {"second.weight", at::rand({2, 2})}, {"count", at::arange(7, 8)}};
+  return {{"first.weight", at::rand({2, 3})},
+          {"first.bias", at::rand({2})},
+          {"second.weight", at::rand({2, 2})},
+          {"count", at::arange(7, 8)}};
 }
 
 }  // namespace
@@ -117,7 +121,8 @@ TEST_CASE("weights: rename maps keys, an empty name skips, two keys for one name
   const auto want = good();
   for (const auto& [name, tensor] : want) tensors["model." + name] = tensor;
   tensors["optimizer"] = at::rand({9});
-  const LoadOptions options{.rename = [](std::string key) { return key.substr(key.size() < 6 || key == "optimizer" ? key.size() : 6); }};
+  const LoadOptions options{
+      .rename = [](std::string key) { return key.substr(key.size() < 6 || key == "optimizer" ? key.size() : 6); }};
   Net net;
   load_weights(net, File(tensors).open(), options);
   CHECK(net.second->weight.equal(want.at("second.weight")));

@@ -12,15 +12,15 @@ TEST_CASE("BestAndWorst keeps the best and the worst of a root, each on its own 
   using Choices = std::vector<BranchChoice>;
   const BestAndWorst policy({.threshold = 0.5, .positive_weight = 2, .negative_weight = 3});
   CHECK(policy.branches() == 3);
-  CHECK((policy.choose({-1, 0.1, 1}) == Choices{{2, 2}, {0, 3}}));      // both, best first
-  CHECK((policy.choose({0.5, 0.1, -0.5}) == Choices{{0, 2}}));          // from the threshold on, and below its negative
-  CHECK((policy.choose({0.4, -0.6, 0.1}) == Choices{{1, 3}}));          // the worst alone
-  CHECK(policy.choose({0.4, -0.4, 0.1}).empty());                       // neither
-  CHECK((policy.choose({0.7, 0.9, 0.8}) == Choices{{1, 2}}));           // all good: the best alone
-  CHECK((policy.choose({-0.7, -0.9, -0.8}) == Choices{{1, 3}}));        // all bad
-  CHECK((policy.choose({-1, 2, 2}) == Choices{{1, 2}, {0, 3}}));        // the first of equal ones
+  CHECK((policy.choose({-1, 0.1, 1}) == Choices{{2, 2}, {0, 3}}));  // both, best first
+  CHECK((policy.choose({0.5, 0.1, -0.5}) == Choices{{0, 2}}));      // from the threshold on, and below its negative
+  CHECK((policy.choose({0.4, -0.6, 0.1}) == Choices{{1, 3}}));      // the worst alone
+  CHECK(policy.choose({0.4, -0.4, 0.1}).empty());                   // neither
+  CHECK((policy.choose({0.7, 0.9, 0.8}) == Choices{{1, 2}}));       // all good: the best alone
+  CHECK((policy.choose({-0.7, -0.9, -0.8}) == Choices{{1, 3}}));    // all bad
+  CHECK((policy.choose({-1, 2, 2}) == Choices{{1, 2}, {0, 3}}));    // the first of equal ones
   CHECK((policy.choose({2, -1, -1}) == Choices{{0, 2}, {1, 3}}));
-  CHECK((policy.choose({1, 1, 1}) == Choices{{0, 2}}));                 // best and worst the same: once
+  CHECK((policy.choose({1, 1, 1}) == Choices{{0, 2}}));  // best and worst the same: once
   CHECK((policy.choose({-1, -1, -1}) == Choices{{0, 3}}));
 }
 
@@ -58,9 +58,14 @@ TEST_CASE("BestAndWorst rejects options and advantages out of range") {
   using namespace reward_tuner;
   CHECK_THROWS_WITH_AS(BestAndWorst({.num_branches = 1}), "[BestAndWorst] num_branches must be >= 2, found 1", Error);
   CHECK_THROWS_WITH_AS(BestAndWorst({.threshold = -0.1}), "[BestAndWorst] threshold must be >= 0, found -0.1", Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst({.threshold = std::nan("")}), "[BestAndWorst] threshold must be >= 0, found nan", Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst({.positive_weight = -1}), "[BestAndWorst] positive_weight must be >= 0, found -1", Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst({.negative_weight = INFINITY}), "[BestAndWorst] negative_weight must be >= 0, found inf", Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst().choose({1, 2}), "[BestAndWorst] wanted the advantages of 3 branches, found 2", Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst().choose({1, std::nan(""), 2}), "[BestAndWorst] wanted finite advantages, found nan", Error);
+  CHECK_THROWS_WITH_AS(BestAndWorst({.threshold = std::nan("")}), "[BestAndWorst] threshold must be >= 0, found nan",
+                       Error);
+  CHECK_THROWS_WITH_AS(BestAndWorst({.positive_weight = -1}), "[BestAndWorst] positive_weight must be >= 0, found -1",
+                       Error);
+  CHECK_THROWS_WITH_AS(BestAndWorst({.negative_weight = INFINITY}),
+                       "[BestAndWorst] negative_weight must be >= 0, found inf", Error);
+  CHECK_THROWS_WITH_AS(BestAndWorst().choose({1, 2}), "[BestAndWorst] wanted the advantages of 3 branches, found 2",
+                       Error);
+  CHECK_THROWS_WITH_AS(BestAndWorst().choose({1, std::nan(""), 2}),
+                       "[BestAndWorst] wanted finite advantages, found nan", Error);
 }

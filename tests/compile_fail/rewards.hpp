@@ -13,7 +13,9 @@ struct StandInReward {
   static constexpr std::string_view kName = "stand_in";
   static constexpr bool kDifferentiable = Differentiable;
   static constexpr bool kPerGroup = false;
-  reward_tuner::RewardResult score(const reward_tuner::RewardInput& input) const { return {input.images.mean({1, 2, 3})}; }
+  reward_tuner::RewardResult score(const reward_tuner::RewardInput& input) const {
+    return {input.images.mean({1, 2, 3})};
+  }
 };
 using Reward = StandInReward<true>;
 using BlackBox = StandInReward<false>;

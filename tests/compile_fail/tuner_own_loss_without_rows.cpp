@@ -7,7 +7,9 @@ using namespace reward_tuner;
 
 struct OwnLoss {
   template <class Pipeline>
-  Tensor own_loss(Pipeline&, Rng&) const { return {}; }
+  Tensor own_loss(Pipeline&, Rng&) const {
+    return {};
+  }
   bool alternates() const { return false; }
 #ifdef REWARD_TUNER_GOOD_TWIN
   std::int64_t own_rows() const { return 1; }

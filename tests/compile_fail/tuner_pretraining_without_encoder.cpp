@@ -11,4 +11,6 @@ using Pipeline = reference::CaptionedToy;
 using Pipeline = reference::ToyPipeline;
 #endif
 
-Tensor loss(const PretrainingLoss& regularizer, Pipeline& pipeline, Rng& rng) { return regularizer.own_loss(pipeline, rng); }
+Tensor loss(const PretrainingLoss& regularizer, Pipeline& pipeline, Rng& rng) {
+  return regularizer.own_loss(pipeline, rng);
+}

@@ -1,4 +1,5 @@
-// expect: [RewardTuner] RewardWeighted weighs pictures by their rewards: an AdvantagePolicy, a BranchingPolicy or a StepSelectionPolicy has no meaning with it
+// expect: [RewardTuner] RewardWeighted weighs pictures by their rewards: an AdvantagePolicy, a BranchingPolicy or a
+// StepSelectionPolicy has no meaning with it
 #include <reward_tuner/advantages/per_prompt.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>
 

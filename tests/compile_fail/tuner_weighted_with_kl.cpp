@@ -1,4 +1,5 @@
-// expect: [RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned network's, has no meaning with it
+// expect: [RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned
+// network's, has no meaning with it
 #include <reward_tuner/methods/reward_weighted.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 

@@ -28,12 +28,16 @@ TEST_CASE("Stable Diffusion's levels are the product of its scaled-linear betas"
 
 TEST_CASE("linear and squared-cosine betas begin and end where they should") {
   using namespace reward_tuner;
-  const NoiseSchedule linear({.num_train_steps = 10, .beta_start = 0.1, .beta_end = 0.2, .beta_schedule = BetaSchedule::kLinear});
+  const NoiseSchedule linear(
+      {.num_train_steps = 10, .beta_start = 0.1, .beta_end = 0.2, .beta_schedule = BetaSchedule::kLinear});
   CHECK(linear.abar(0) == doctest::Approx(0.9));
   CHECK(linear.abar(9) / linear.abar(8) == doctest::Approx(0.8));
   CHECK(linear.abar(1) / linear.abar(0) == doctest::Approx(1 - 0.1 - 0.1 / 9));
   const NoiseSchedule cosine({.beta_schedule = BetaSchedule::kSquaredCosine});
-  const auto f = [](double x) { const double c = std::cos((x + 0.008) / 1.008 * std::numbers::pi / 2); return c * c; };
+  const auto f = [](double x) {
+    const double c = std::cos((x + 0.008) / 1.008 * std::numbers::pi / 2);
+    return c * c;
+  };
   CHECK(cosine.abar(499) == doctest::Approx(f(0.5) / f(0.0)).epsilon(1e-9));  // the product telescopes
   CHECK(cosine.abar(999) / cosine.abar(998) == doctest::Approx(0.001));       // the last beta is cut at 0.999
 }
@@ -67,11 +71,16 @@ TEST_CASE("sampler timesteps for the three spacings") {
 
 TEST_CASE("impossible schedules are named errors") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(NoiseSchedule({.num_train_steps = 0}), doctest::Contains("num_train_steps must be > 0, found 0"), Error);
-  CHECK_THROWS_WITH_AS(NoiseSchedule({.trained_betas = {0.1, 0.2}}), doctest::Contains("wanted 1000 trained betas, found 2"), Error);
-  CHECK_THROWS_WITH_AS(NoiseSchedule({.num_train_steps = 2, .trained_betas = {0.1, -0.2}}), doctest::Contains("found -0.2 at timestep 1"), Error);
+  CHECK_THROWS_WITH_AS(NoiseSchedule({.num_train_steps = 0}), doctest::Contains("num_train_steps must be > 0, found 0"),
+                       Error);
+  CHECK_THROWS_WITH_AS(NoiseSchedule({.trained_betas = {0.1, 0.2}}),
+                       doctest::Contains("wanted 1000 trained betas, found 2"), Error);
+  CHECK_THROWS_WITH_AS(NoiseSchedule({.num_train_steps = 2, .trained_betas = {0.1, -0.2}}),
+                       doctest::Contains("found -0.2 at timestep 1"), Error);
   const NoiseSchedule noise;
-  CHECK_THROWS_WITH_AS(noise.timesteps(0, TimestepSpacing::kLeading), doctest::Contains("num_steps must be in 1..1000"), Error);
+  CHECK_THROWS_WITH_AS(noise.timesteps(0, TimestepSpacing::kLeading), doctest::Contains("num_steps must be in 1..1000"),
+                       Error);
   CHECK_THROWS_WITH_AS(noise.timesteps(1001, TimestepSpacing::kLeading), doctest::Contains("found 1001"), Error);
-  CHECK_THROWS_WITH_AS(noise.timesteps(1000, TimestepSpacing::kLeading), doctest::Contains("lower num_steps or steps_offset"), Error);
+  CHECK_THROWS_WITH_AS(noise.timesteps(1000, TimestepSpacing::kLeading),
+                       doctest::Contains("lower num_steps or steps_offset"), Error);
 }

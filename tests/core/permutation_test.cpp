@@ -62,7 +62,8 @@ TEST_CASE("permutations look random: all orders of three and four come, and numb
   CHECK(chi < 150);  // 81 degrees of freedom: mean 81, deviation 12.7
   const auto large = whole(4096, 1, 1);
   double correlation = 0;
-  for (std::size_t i = 0; i < large.size(); ++i) correlation += (static_cast<double>(i) - 2047.5) * (static_cast<double>(large[i]) - 2047.5);
+  for (std::size_t i = 0; i < large.size(); ++i)
+    correlation += (static_cast<double>(i) - 2047.5) * (static_cast<double>(large[i]) - 2047.5);
   CHECK(std::abs(correlation / (4096.0 * 4096 * 4096 / 12)) < 0.08);  // five deviations of 1/64
 }
 

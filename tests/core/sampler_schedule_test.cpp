@@ -35,7 +35,8 @@ TEST_CASE("folded coefficients equal the step written out") {
 
 TEST_CASE("pure noise needs a v prediction") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(make_step(999, 0.0, 0.1, PredictionType::kEpsilon), doctest::Contains("timestep 999 has no signal"), Error);
+  CHECK_THROWS_WITH_AS(make_step(999, 0.0, 0.1, PredictionType::kEpsilon),
+                       doctest::Contains("timestep 999 has no signal"), Error);
   const SamplerStep s = make_step(999, 0.0, 0.1, PredictionType::kVPrediction);
   CHECK(s.clean_latent == 0.0);
   CHECK(s.clean_network == -1.0);

@@ -23,7 +23,9 @@ TEST_CASE("a plan answers what it trains and with which weight") {
 
 TEST_CASE("inconsistent plans are named errors") {
   using namespace reward_tuner;
-  const auto wrong = [](StepPlan plan, const char* sentence) { CHECK_THROWS_WITH_AS(check_plan(plan, 10), doctest::Contains(sentence), Error); };
+  const auto wrong = [](StepPlan plan, const char* sentence) {
+    CHECK_THROWS_WITH_AS(check_plan(plan, 10), doctest::Contains(sentence), Error);
+  };
   CHECK_NOTHROW(check_plan({.last = 9, .jumps = false, .trained = {0, 9}}, 10));
   CHECK_NOTHROW(check_plan({.last = 3, .jumps = true, .trained = {3}}, 10));
   CHECK_NOTHROW(check_plan({.last = 9, .jumps = false, .trained = {}, .replicas = 1}, 10));

@@ -1,7 +1,6 @@
 // The adjoint sweep against retained autograd, finite differences and closed forms, in double.
 #include <doctest/doctest.h>
 
-
 #include <algorithm>
 #include <cmath>
 #include <sstream>
@@ -33,8 +32,12 @@ NoiseScheduleConfig config_of(const PlainSampler& s) { return {.prediction = s.p
 SamplerSchedule library_schedule(const PlainSampler& s) {
   const NoiseSchedule noise(config_of(s));
   if (s.ddpm)
-    return Ddpm({.num_steps = s.num_steps, .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall, .clipping = s.clipping}).schedule(noise);
-  return Ddim({.num_steps = s.num_steps, .eta = s.eta, .clipping = s.clipping, .use_clipped_output = s.rederive}).schedule(noise);
+    return Ddpm({.num_steps = s.num_steps,
+                 .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall,
+                 .clipping = s.clipping})
+        .schedule(noise);
+  return Ddim({.num_steps = s.num_steps, .eta = s.eta, .clipping = s.clipping, .use_clipped_output = s.rederive})
+      .schedule(noise);
 }
 
 /// A GradientStopPolicy whose kAlwaysStops is false though it stops: forces the general sweep.
@@ -62,19 +65,23 @@ struct Evaluated {
 };
 
 template <class Stop, class Regularizer = NoRegularizer>
-Swept sweep(ToyPipeline& pipeline, const UnrolledSetup& setup, const Condition& condition, SampleNoise noise, const Stop& stop, const Regularizer& regularizer = Regularizer(),
-            Evaluated how = {}) {
+Swept sweep(ToyPipeline& pipeline, const UnrolledSetup& setup, const Condition& condition, SampleNoise noise,
+            const Stop& stop, const Regularizer& regularizer = Regularizer(), Evaluated how = {}) {
   Swept out;
   const auto schedule = library_schedule(setup.sampler);
   RetainedCalls retained{[&](int k) { return enters_input(stop, setup.plan, k); }};
   RetainedCalls* const kept = how.retain ? &retained : nullptr;
-  const auto trajectory = rollout(pipeline, schedule, setup.plan, condition, std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), setup.guidance), noise, out.counts, {.retained = kept});
+  const auto trajectory = rollout(pipeline, schedule, setup.plan, condition,
+                                  std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), setup.guidance),
+                                  noise, out.counts, {.retained = kept});
   out.clean = trajectory.clean;
   const Tensor clean = trajectory.clean.detach().requires_grad_();
-  const Tensor loss = -setup.scale * how.share * ToyReward().score({.images = pipeline.decode(clean), .prompts = condition.prompts}).values.mean();
+  const Tensor loss = -setup.scale * how.share *
+                      ToyReward().score({.images = pipeline.decode(clean), .prompts = condition.prompts}).values.mean();
   const Tensor gradient = torch::autograd::grad({loss}, {clean})[0];
   for (Tensor& p : pipeline.parameters()) p.mutable_grad() = at::zeros_like(p);
-  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, regularizer, out.counts, {.replay_batch = how.replay_batch, .retained = kept, .batch_share = how.share});
+  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, regularizer, out.counts,
+                             {.replay_batch = how.replay_batch, .retained = kept, .batch_share = how.share});
   for (Tensor& p : pipeline.parameters()) {
     out.gradients.push_back(p.grad().clone());
     p.mutable_grad().reset();
@@ -83,10 +90,13 @@ Swept sweep(ToyPipeline& pipeline, const UnrolledSetup& setup, const Condition& 
 }
 
 LatentReward latent_reward(ToyPipeline& pipeline) {
-  return [&pipeline](const Tensor& clean) { return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values; };
+  return [&pipeline](const Tensor& clean) {
+    return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values;
+  };
 }
 
-/// |a - b| / |b| over all tensors together; |a| if b is zero (a sample prediction forgets all steps before an untrained jump).
+/// |a - b| / |b| over all tensors together; |a| if b is zero (a sample prediction forgets all steps before an untrained
+/// jump).
 double relative_error(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   double difference = 0, size = 0;
   for (std::size_t i = 0; i < b.size(); ++i) {
@@ -99,7 +109,8 @@ double relative_error(const std::vector<Tensor>& a, const std::vector<Tensor>& b
 double sweep_error(ToyPipeline& pipeline, const UnrolledSetup& setup, std::uint64_t seed) {
   const Condition condition = pipeline.encode(kPrompts);
   Rng for_sweep(seed), for_unrolled(seed);
-  const auto truth = unrolled_update(pipeline, setup, condition, SampleNoise::draw(3, for_unrolled), latent_reward(pipeline));
+  const auto truth =
+      unrolled_update(pipeline, setup, condition, SampleNoise::draw(3, for_unrolled), latent_reward(pipeline));
   const auto swept = setup.stop_input ? sweep(pipeline, setup, condition, SampleNoise::draw(3, for_sweep), StopInput())
                                       : sweep(pipeline, setup, condition, SampleNoise::draw(3, for_sweep), PassInput());
   CHECK(relative_error({swept.clean}, {truth.clean}) < 1e-10);
@@ -108,9 +119,10 @@ double sweep_error(ToyPipeline& pipeline, const UnrolledSetup& setup, std::uint6
 
 std::string describe(const UnrolledSetup& s) {
   std::ostringstream out;
-  out << (s.sampler.ddpm ? "ddpm" : "ddim") << " large " << s.sampler.fixed_large << " eta " << s.sampler.eta << " T " << s.sampler.num_steps << " prediction "
-      << static_cast<int>(s.sampler.prediction) << " spacing " << static_cast<int>(s.sampler.spacing) << " clipping " << static_cast<int>(s.sampler.clipping.kind) << " rederive "
-      << s.sampler.rederive << " stop " << s.stop_input << " w " << s.guidance << ' ' << s.plan;
+  out << (s.sampler.ddpm ? "ddpm" : "ddim") << " large " << s.sampler.fixed_large << " eta " << s.sampler.eta << " T "
+      << s.sampler.num_steps << " prediction " << static_cast<int>(s.sampler.prediction) << " spacing "
+      << static_cast<int>(s.sampler.spacing) << " clipping " << static_cast<int>(s.sampler.clipping.kind)
+      << " rederive " << s.sampler.rederive << " stop " << s.stop_input << " w " << s.guidance << ' ' << s.plan;
   return out.str();
 }
 
@@ -129,20 +141,23 @@ std::vector<std::pair<StepPlan, bool>> methods(int T) {
       {{.last = T - 1, .jumps = false, .trained = all_steps(T - 2, T - 1)}, false},  // DRaFT-2
       {{.last = T - 1, .jumps = false, .trained = all_steps(0, T - 1)}, false},      // DRaFT-T
       {{.last = T - 1, .jumps = false, .trained = {1, T - 3, T - 1}}, false},        // AlignProp drawn per step
-      {{.last = T - 1, .jumps = false, .trained = {1, T - 3, T - 1}}, true},         // the same with the gradient stopped; RandomSteps
+      // the same with the gradient stopped; RandomSteps
+      {{.last = T - 1, .jumps = false, .trained = {1, T - 3, T - 1}}, true},
       {{.last = T - 1, .jumps = false, .trained = all_steps(T / 2, T - 1)}, false},  // AlignProp cut once
-      {{.last = T - 1, .jumps = false, .trained = all_steps(0, T - 1)}, true},       // AllSteps with the gradient stopped
-      {{.last = T - 2, .jumps = true, .trained = {T - 2}}, false},                   // ReFL
-      {{.last = T - 2, .jumps = true, .trained = {T - 2}}, true},                    // ReFL, stopped
-      {{.last = T - 2, .jumps = true, .trained = {1, T - 3}}, false},                // a subset with full gradient and an early stop
+      {{.last = T - 1, .jumps = false, .trained = all_steps(0, T - 1)}, true},  // AllSteps with the gradient stopped
+      {{.last = T - 2, .jumps = true, .trained = {T - 2}}, false},              // ReFL
+      {{.last = T - 2, .jumps = true, .trained = {T - 2}}, true},               // ReFL, stopped
+      {{.last = T - 2, .jumps = true, .trained = {1, T - 3}}, false},  // a subset with full gradient and an early stop
   };
 }
 
 const std::vector<PlainSampler> kSamplers = {
     {.eta = 0.0}, {.eta = 0.5}, {.eta = 1.0}, {.ddpm = true}, {.ddpm = true, .fixed_large = true},
 };
-const std::vector<PredictionType> kPredictions = {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample};
-const std::vector<TimestepSpacing> kSpacings = {TimestepSpacing::kLeading, TimestepSpacing::kTrailing, TimestepSpacing::kLinspace};
+const std::vector<PredictionType> kPredictions = {PredictionType::kEpsilon, PredictionType::kVPrediction,
+                                                  PredictionType::kSample};
+const std::vector<TimestepSpacing> kSpacings = {TimestepSpacing::kLeading, TimestepSpacing::kTrailing,
+                                                TimestepSpacing::kLinspace};
 
 /// <gradient, direction> against the fourth-order central difference of `loss` along a random direction.
 template <class Loss>
@@ -181,7 +196,8 @@ TEST_CASE("the sweep equals retained autograd for every sampler, prediction, spa
         sampler.num_steps = 5 + count % 3;
         ToyPipeline pipeline({.schedule = config_of(sampler)});
         for (const auto& [plan, stop] : methods(sampler.num_steps)) {
-          const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = ++count % 2 ? 1.0 : 3.0, .scale = 1.7};
+          const UnrolledSetup setup{
+              .sampler = sampler, .plan = plan, .stop_input = stop, .guidance = ++count % 2 ? 1.0 : 3.0, .scale = 1.7};
           const double error = sweep_error(pipeline, setup, static_cast<std::uint64_t>(count));
           worst = std::max(worst, error);
           CHECK_MESSAGE(error < 1e-10, describe(setup));
@@ -209,7 +225,9 @@ TEST_CASE("the sweep equals retained autograd over 20 steps") {
   MESSAGE("worst relative error: ", worst);
 }
 
-TEST_CASE("retained graphs and replays in batches give the sweep's gradients, with clipping, regularizer and early stop alike") {
+TEST_CASE(
+    "retained graphs and replays in batches give the sweep's gradients, with clipping, regularizer and early stop "
+    "alike") {
   using namespace adjoint_test;
   double worst = 0;
   int count = 0;
@@ -223,13 +241,19 @@ TEST_CASE("retained graphs and replays in batches give the sweep's gradients, wi
         pipeline.disturb(8, 0.05);
         const Condition condition = pipeline.encode(kPrompts);
         for (const auto& [plan, stop] : methods(6)) {
-          const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = ++count % 2 ? 1.0 : 3.0};
+          const UnrolledSetup setup{
+              .sampler = sampler, .plan = plan, .stop_input = stop, .guidance = ++count % 2 ? 1.0 : 3.0};
           const auto run = [&](Evaluated how) {
-            const auto noise = [] { Rng rng(4); return SampleNoise::draw(3, rng); };
-            return setup.stop_input ? sweep(pipeline, setup, condition, noise(), StopInput(), KlToReference({.weight = 0.3}), how)
-                                    : sweep(pipeline, setup, condition, noise(), PassInput(), KlToReference({.weight = 0.3}), how);
+            const auto noise = [] {
+              Rng rng(4);
+              return SampleNoise::draw(3, rng);
+            };
+            return setup.stop_input
+                       ? sweep(pipeline, setup, condition, noise(), StopInput(), KlToReference({.weight = 0.3}), how)
+                       : sweep(pipeline, setup, condition, noise(), PassInput(), KlToReference({.weight = 0.3}), how);
           };
-          const auto plain = run({}), kept = run({.retain = true}), pairs = run({.replay_batch = 2}), all = run({.replay_batch = 100});
+          const auto plain = run({}), kept = run({.retain = true}), pairs = run({.replay_batch = 2}),
+                     all = run({.replay_batch = 100});
           const auto steps = static_cast<std::int64_t>(plan.trained.size());
           CHECK(plain.counts.forwards == plan.last + 1 + 2 * steps);
           CHECK(kept.counts.forwards == plan.last + 1 + steps);  // the reference's alone are made again
@@ -250,7 +274,8 @@ TEST_CASE("the sweep equals retained autograd with clipping, in both forms of th
   using namespace adjoint_test;
   double worst = 0;
   using Kind = CleanClipping::Kind;
-  for (const CleanClipping clipping : {CleanClipping{.kind = Kind::kRange, .range = 1.0}, CleanClipping{.kind = Kind::kDynamic, .quantile = 0.9, .max = 2.5}})
+  for (const CleanClipping clipping : {CleanClipping{.kind = Kind::kRange, .range = 1.0},
+                                       CleanClipping{.kind = Kind::kDynamic, .quantile = 0.9, .max = 2.5}})
     for (const bool rederive : {false, true})
       for (const auto prediction : kPredictions)
         for (PlainSampler sampler : {PlainSampler{.eta = 0.0}, PlainSampler{.eta = 0.5}, PlainSampler{.ddpm = true}}) {
@@ -261,7 +286,8 @@ TEST_CASE("the sweep equals retained autograd with clipping, in both forms of th
           sampler.num_steps = 6;
           ToyPipeline pipeline({.schedule = config_of(sampler)});
           for (const auto& [plan, stop] : methods(6)) {
-            const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = sampler.eta > 0 ? 3.0 : 1.0};
+            const UnrolledSetup setup{
+                .sampler = sampler, .plan = plan, .stop_input = stop, .guidance = sampler.eta > 0 ? 3.0 : 1.0};
             const double error = sweep_error(pipeline, setup, 11);
             worst = std::max(worst, error);
             CHECK_MESSAGE(error < 1e-10, describe(setup));
@@ -270,7 +296,8 @@ TEST_CASE("the sweep equals retained autograd with clipping, in both forms of th
   MESSAGE("worst relative error: ", worst);
 }
 
-TEST_CASE("the sweep's gradient is the slope: of the frozen-input surrogate under StopInput, of the reward under PassInput") {
+TEST_CASE(
+    "the sweep's gradient is the slope: of the frozen-input surrogate under StopInput, of the reward under PassInput") {
   using namespace adjoint_test;
   double worst = 0, least_plain = 1e9;
   for (PlainSampler sampler : kSamplers)
@@ -283,18 +310,28 @@ TEST_CASE("the sweep's gradient is the slope: of the frozen-input surrogate unde
         const Condition condition = pipeline.encode(kPrompts);
         for (const auto& [plan, stop] : methods(5)) {
           const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = stop ? 3.0 : 1.0};
-          const auto noise = [] { Rng rng(3); return SampleNoise::draw(3, rng); };
+          const auto noise = [] {
+            Rng rng(3);
+            return SampleNoise::draw(3, rng);
+          };
           const auto recorded = unrolled_update(pipeline, setup, condition, noise(), latent_reward(pipeline));
-          const auto swept = stop ? sweep(pipeline, setup, condition, noise(), StopInput()) : sweep(pipeline, setup, condition, noise(), PassInput());
-          const double step = clipping.kind == CleanClipping::Kind::kNone ? 5e-5 : 1e-6;  // small enough to cross no kink of the clipping
-          const auto loss = [&] { return frozen_loss(pipeline, setup, recorded, condition, noise(), latent_reward(pipeline)); };
+          const auto swept = stop ? sweep(pipeline, setup, condition, noise(), StopInput())
+                                  : sweep(pipeline, setup, condition, noise(), PassInput());
+          // small enough to cross no kink of the clipping
+          const double step = clipping.kind == CleanClipping::Kind::kNone ? 5e-5 : 1e-6;
+          const auto loss = [&] {
+            return frozen_loss(pipeline, setup, recorded, condition, noise(), latent_reward(pipeline));
+          };
           const double error = difference_error(pipeline, swept.gradients, step, loss);
           worst = std::max(worst, error);
           CHECK_MESSAGE(error < 1e-6, describe(setup));
-          if (stop && plan.trained.size() == 2 && plan.jumps && prediction != PredictionType::kSample) {  // control: the plain reward has another slope
+          // control: the plain reward has another slope
+          if (stop && plan.trained.size() == 2 && plan.jumps && prediction != PredictionType::kSample) {
             UnrolledSetup live = setup;
             live.stop_input = false;
-            const auto plain = [&] { return frozen_loss(pipeline, live, recorded, condition, noise(), latent_reward(pipeline)); };
+            const auto plain = [&] {
+              return frozen_loss(pipeline, live, recorded, condition, noise(), latent_reward(pipeline));
+            };
             least_plain = std::min(least_plain, difference_error(pipeline, swept.gradients, step, plain));
           }
         }
@@ -307,13 +344,21 @@ TEST_CASE("DRaFT over all steps is full back-propagation: plain finite differenc
   using namespace adjoint_test;
   ToyPipeline pipeline;
   const Condition condition = pipeline.encode(kPrompts);
-  const UnrolledSetup setup{.sampler = {.eta = 0.5, .num_steps = 8}, .plan = {.last = 7, .jumps = false, .trained = all_steps(0, 7)}, .stop_input = false, .guidance = 3.0};
-  const auto noise = [] { Rng rng(3); return SampleNoise::draw(3, rng); };
+  const UnrolledSetup setup{.sampler = {.eta = 0.5, .num_steps = 8},
+                            .plan = {.last = 7, .jumps = false, .trained = all_steps(0, 7)},
+                            .stop_input = false,
+                            .guidance = 3.0};
+  const auto noise = [] {
+    Rng rng(3);
+    return SampleNoise::draw(3, rng);
+  };
   const auto swept = sweep(pipeline, setup, condition, noise(), PassInput());
   const auto loss = [&] {  // nothing recorded: an ordinary rollout of the library
     NetworkCounts counts;
     auto streams = noise();
-    const Tensor clean = rollout(pipeline, library_schedule(setup.sampler), sampling_plan(8), condition, std::vector<double>(8, 3.0), streams, counts).clean;
+    const Tensor clean = rollout(pipeline, library_schedule(setup.sampler), sampling_plan(8), condition,
+                                 std::vector<double>(8, 3.0), streams, counts)
+                             .clean;
     return -latent_reward(pipeline)(clean).mean().item<double>();
   };
   const double error = difference_error(pipeline, swept.gradients, 5e-5, loss);
@@ -333,7 +378,8 @@ TEST_CASE("closed-form cotangents equal kappa - sigma, the general sweep, and ad
       const auto levels = plain_levels(sampler);
       for (std::size_t i = 0; i < factors.size(); ++i) {
         const auto& level = levels[static_cast<std::size_t>(plan.trained[i])];
-        const double sigma = std::sqrt((1 - level.abar) / level.abar), next = std::sqrt((1 - level.abar_next) / level.abar_next);
+        const double sigma = std::sqrt((1 - level.abar) / level.abar),
+                     next = std::sqrt((1 - level.abar_next) / level.abar_next);
         const double u = sampler.eta * next * std::sqrt(sigma * sigma - next * next) / sigma;
         const double kappa = sampler.ddpm ? next * next / sigma : std::sqrt(next * next - u * u);
         const double alpha_end = jumps ? 1.0 : std::sqrt(levels.back().abar_next);
@@ -342,15 +388,21 @@ TEST_CASE("closed-form cotangents equal kappa - sigma, the general sweep, and ad
       }
       ToyPipeline pipeline({.schedule = config_of(sampler)});
       const Condition condition = pipeline.encode(kPrompts);
-      const auto noise = [] { Rng rng(4); return SampleNoise::draw(3, rng); };
+      const auto noise = [] {
+        Rng rng(4);
+        return SampleNoise::draw(3, rng);
+      };
       UnrolledSetup setup{.sampler = sampler, .plan = plan, .guidance = 3.0};
       const auto fast = sweep(pipeline, setup, condition, noise(), StopInput());
-      worst_sweep = std::max(worst_sweep, relative_error(fast.gradients, sweep(pipeline, setup, condition, noise(), SlowStop()).gradients));
+      worst_sweep =
+          std::max(worst_sweep,
+                   relative_error(fast.gradients, sweep(pipeline, setup, condition, noise(), SlowStop()).gradients));
       std::vector<Tensor> sum;
       for (const int k : plan.trained) {
         setup.plan.trained = {k};
         const auto single = sweep(pipeline, setup, condition, noise(), StopInput()).gradients;
-        for (std::size_t i = 0; i < single.size(); ++i) sum.size() < single.size() ? sum.push_back(single[i]) : (void)(sum[i] = sum[i] + single[i]);
+        for (std::size_t i = 0; i < single.size(); ++i)
+          sum.size() < single.size() ? sum.push_back(single[i]) : (void)(sum[i] = sum[i] + single[i]);
       }
       worst_sum = std::max(worst_sum, relative_error(fast.gradients, sum));
     }
@@ -364,25 +416,36 @@ TEST_CASE("step weights scale each trained step; elsewhere than under StopInput 
   using namespace adjoint_test;
   ToyPipeline pipeline;
   const Condition condition = pipeline.encode(kPrompts);
-  const auto noise = [] { Rng rng(4); return SampleNoise::draw(3, rng); };
+  const auto noise = [] {
+    Rng rng(4);
+    return SampleNoise::draw(3, rng);
+  };
   const auto gradients = [&](std::vector<int> trained, std::vector<double> weights) {
-    const UnrolledSetup setup{.sampler = {.num_steps = 6}, .plan = {.last = 5, .jumps = false, .trained = std::move(trained), .weights = std::move(weights)}};
+    const UnrolledSetup setup{
+        .sampler = {.num_steps = 6},
+        .plan = {.last = 5, .jumps = false, .trained = std::move(trained), .weights = std::move(weights)}};
     return sweep(pipeline, setup, condition, noise(), StopInput()).gradients;
   };
   const auto both = gradients({1, 4}, {2.0, -0.5}), first = gradients({1}, {}), second = gradients({4}, {});
   std::vector<Tensor> expected;
   for (std::size_t i = 0; i < first.size(); ++i) expected.push_back(2.0 * first[i] - 0.5 * second[i]);
   CHECK(relative_error(both, expected) < 1e-12);
-  const UnrolledSetup weighted{.sampler = {.num_steps = 6}, .plan = {.last = 5, .jumps = false, .trained = {1}, .weights = {2.0}}};
-  CHECK_THROWS_WITH_AS(sweep(pipeline, weighted, condition, noise(), PassInput()), doctest::Contains("step weights other than 1 need StopInput"), Error);
+  const UnrolledSetup weighted{.sampler = {.num_steps = 6},
+                               .plan = {.last = 5, .jumps = false, .trained = {1}, .weights = {2.0}}};
+  CHECK_THROWS_WITH_AS(sweep(pipeline, weighted, condition, noise(), PassInput()),
+                       doctest::Contains("step weights other than 1 need StopInput"), Error);
 }
 
 TEST_CASE("a sweep calls the network n + K times forward and K times backward") {
   using namespace adjoint_test;
   ToyPipeline pipeline;
   const Condition condition = pipeline.encode(kPrompts);
-  const UnrolledSetup setup{.sampler = {.num_steps = 10}, .plan = {.last = 6, .jumps = true, .trained = {0, 3, 6}}, .guidance = 3.0};
-  const auto noise = [] { Rng rng(4); return SampleNoise::draw(3, rng); };
+  const UnrolledSetup setup{
+      .sampler = {.num_steps = 10}, .plan = {.last = 6, .jumps = true, .trained = {0, 3, 6}}, .guidance = 3.0};
+  const auto noise = [] {
+    Rng rng(4);
+    return SampleNoise::draw(3, rng);
+  };
   const auto stopped = sweep(pipeline, setup, condition, noise(), StopInput());
   CHECK(stopped.counts.forwards == 7 + 3);
   CHECK(stopped.counts.backwards == 3);
@@ -403,5 +466,6 @@ TEST_CASE("a pipeline with nothing trainable is a named error") {
   for (Tensor& p : pipeline.parameters()) p.requires_grad_(false);
   Rng rng(1);
   const UnrolledSetup setup{.sampler = {.num_steps = 3}, .plan = {.last = 2, .jumps = false, .trained = {1}}};
-  CHECK_THROWS_WITH_AS(sweep(pipeline, setup, condition, SampleNoise::draw(3, rng), StopInput()), doctest::Contains("does not depend on anything trainable"), Error);
+  CHECK_THROWS_WITH_AS(sweep(pipeline, setup, condition, SampleNoise::draw(3, rng), StopInput()),
+                       doctest::Contains("does not depend on anything trainable"), Error);
 }

@@ -1,5 +1,6 @@
-// Every way to run an update gives the plain one's gradient, or one as near as its precision: retained graphs, replays in batches, chunks, merged and
-// apart, checkpoints, bfloat16. On a real network with a LoRA, for a stopped and a passed gradient.
+// Every way to run an update gives the plain one's gradient, or one as near as its precision: retained graphs, replays
+// in batches, chunks, merged and apart, checkpoints, bfloat16. On a real network with a LoRA, for a stopped and a
+// passed gradient.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -43,7 +44,8 @@ struct Run {
 
 /// One update of the tiny model with a LoRA whose B is not zero.
 template <class Tuner>
-Run run(const std::filesystem::path& folder, typename Tuner::Options options, EngineOptions engine, at::ScalarType dtype = at::kFloat) {
+Run run(const std::filesystem::path& folder, typename Tuner::Options options, EngineOptions engine,
+        at::ScalarType dtype = at::kFloat) {
   auto pipeline = StableDiffusion::load(folder, {.dtype = dtype});
   const auto lora = Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
   {
@@ -58,14 +60,19 @@ Run run(const std::filesystem::path& folder, typename Tuner::Options options, En
   options.sampler.num_steps = 6;
   options.sampler.guidance = 3.0;
   Rng rng(2);
-  const auto report = Tuner(ToyReward(), options).update(pipeline, optimizer, {"a red circle", "a star", "two squares"}, rng);
+  const auto report =
+      Tuner(ToyReward(), options).update(pipeline, optimizer, {"a red circle", "a star", "two squares"}, rng);
   std::vector<Tensor> flat;
   for (const Tensor& g : optimizer.gradients) flat.push_back(g.flatten().to(at::kDouble));
   return {at::cat(flat), report};
 }
 
-double error(const Run& a, const Run& b) { return ((a.gradient - b.gradient).norm() / b.gradient.norm()).item<double>(); }
-double cosine(const Run& a, const Run& b) { return ((a.gradient * b.gradient).sum() / (a.gradient.norm() * b.gradient.norm())).item<double>(); }
+double error(const Run& a, const Run& b) {
+  return ((a.gradient - b.gradient).norm() / b.gradient.norm()).item<double>();
+}
+double cosine(const Run& a, const Run& b) {
+  return ((a.gradient * b.gradient).sum() / (a.gradient.norm() * b.gradient.norm())).item<double>();
+}
 
 struct Model {
   TemporaryFolder folder;
@@ -81,7 +88,8 @@ void check_exact(const Model& model, const typename Tuner::Options& options, boo
     MESSAGE(what, ": ", error(other, plain));
     CHECK(error(other, plain) < bound);
     CHECK(other.report.loss == doctest::Approx(plain.report.loss).epsilon(1e-9));
-    CHECK(other.report.backwards == plain.report.backwards * (engine.micro_batch == 2 ? 2 : 1));  // three prompts are two micro-batches
+    // three prompts are two micro-batches
+    CHECK(other.report.backwards == plain.report.backwards * (engine.micro_batch == 2 ? 2 : 1));
     return other.report;
   };
   const auto kept = same("retained graphs", {.memory = Memory::retain}, 1e-12);
@@ -93,7 +101,8 @@ void check_exact(const Model& model, const typename Tuner::Options& options, boo
   same("one picture a decode", {.decode_batch = 1}, 1e-12);
   same("adapters apart", {.merge_adapters = false}, 1e-10);  // another order of the same products
   same("activation checkpointing", {.activation_checkpointing = true}, 1e-12);
-  same("checkpointing of retained graphs, in micro-batches and chunks", {.micro_batch = 2, .memory = Memory::retain, .decode_batch = 1, .activation_checkpointing = true}, 1e-12);
+  same("checkpointing of retained graphs, in micro-batches and chunks",
+       {.micro_batch = 2, .memory = Memory::retain, .decode_batch = 1, .activation_checkpointing = true}, 1e-12);
 }
 
 }  // namespace
@@ -124,10 +133,14 @@ TEST_CASE("bfloat16 rollouts keep the gradient's direction, autocast roughly, an
     CHECK(cosine(cast, plain) > 0.99);
     CHECK(error(cast, plain) > 1e-5);
     const Run both = update({.memory = memory, .rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16});
-    MESSAGE("bfloat16 rollout, autocast of the trained steps: cosine ", cosine(both, plain), ", loss ", both.report.loss);
+    MESSAGE("bfloat16 rollout, autocast of the trained steps: cosine ", cosine(both, plain), ", loss ",
+            both.report.loss);
     CHECK(cosine(both, plain) > 0.99);
     CHECK(error(both, low) > 1e-5);
-    const auto through = [&](EngineOptions engine) { return run<DRaFT<ToyReward>>(model.path(), {.steps = {.num_trained = 3}}, engine); };  // the adjoint passes a bfloat16 graph's input
+    // the adjoint passes a bfloat16 graph's input
+    const auto through = [&](EngineOptions engine) {
+      return run<DRaFT<ToyReward>>(model.path(), {.steps = {.num_trained = 3}}, engine);
+    };
     const Run passing = through({.memory = memory, .autocast = at::kBFloat16});
     MESSAGE("autocast through three steps: cosine ", cosine(passing, through({})));
     CHECK(cosine(passing, through({})) > 0.99);
@@ -138,11 +151,16 @@ TEST_CASE("activation checkpointing and chunks lower the peak, retained graphs r
   using namespace engine_options_test;
   const Model model;
   const auto peak = [&](int trained, EngineOptions engine) {
-    return static_cast<double>(run<DRTune<ToyReward>>(model.path(), {.steps = {.num_trained = trained, .max_early_stop = 0}}, engine).report.peak_tensor_bytes);
+    return static_cast<double>(
+        run<DRTune<ToyReward>>(model.path(), {.steps = {.num_trained = trained, .max_early_stop = 0}}, engine)
+            .report.peak_tensor_bytes);
   };
-  const double plain = peak(4, {}), chunks = peak(4, {.decode_batch = 1}), small = peak(4, {.decode_batch = 1, .activation_checkpointing = true}), kept = peak(4, {.memory = Memory::retain}),
+  const double plain = peak(4, {}), chunks = peak(4, {.decode_batch = 1}),
+               small = peak(4, {.decode_batch = 1, .activation_checkpointing = true}),
+               kept = peak(4, {.memory = Memory::retain}),
                least = peak(4, {.micro_batch = 1, .decode_batch = 1, .activation_checkpointing = true});
-  MESSAGE("peak in chunks ", chunks / plain, ", checkpointed as well ", small / plain, ", in micro-batches of one as well ", least / plain, ", retained ", kept / plain);
+  MESSAGE("peak in chunks ", chunks / plain, ", checkpointed as well ", small / plain,
+          ", in micro-batches of one as well ", least / plain, ", retained ", kept / plain);
   CHECK(least < small);
   CHECK(small < chunks);
   CHECK(chunks <= plain);
@@ -152,15 +170,21 @@ TEST_CASE("activation checkpointing and chunks lower the peak, retained graphs r
 
 TEST_CASE("options that contradict one another or that the pipeline cannot follow are named errors") {
   using namespace engine_options_test;
-  const auto refused = [](EngineOptions engine, const char* sentence) { CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = engine}), doctest::Contains(sentence), Error); };
+  const auto refused = [](EngineOptions engine, const char* sentence) {
+    CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = engine}), doctest::Contains(sentence), Error);
+  };
   refused({.replay_batch = 0}, "engine.replay_batch must be >= 1, found 0");
   refused({.memory = Memory::retain, .replay_batch = 2}, "engine.replay_batch 2 has no meaning with Memory::retain");
   refused({.decode_batch = -1}, "engine.decode_batch must be >= 0");
   refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype wanted bfloat16 or half, found Double");
-  refused({.autocast = at::kFloat}, "engine.autocast wanted bfloat16 (half rounds small gradients to 0, and nothing here scales them), found Float");
+  refused(
+      {.autocast = at::kFloat},
+      "engine.autocast wanted bfloat16 (half rounds small gradients to 0, and nothing here scales them), found Float");
   refused({.autocast = at::kHalf}, "engine.autocast wanted bfloat16");
-  refused({.rollout_dtype = at::kHalf, .autocast = at::kBFloat16}, "wanted one type if both are set, found Half and BFloat16");
-  refused({.merge_adapters = false, .rollout_dtype = at::kBFloat16}, "engine.merge_adapters = false has no meaning with engine.rollout_dtype");
+  refused({.rollout_dtype = at::kHalf, .autocast = at::kBFloat16},
+          "wanted one type if both are set, found Half and BFloat16");
+  refused({.merge_adapters = false, .rollout_dtype = at::kBFloat16},
+          "engine.merge_adapters = false has no meaning with engine.rollout_dtype");
 
   ToyPipeline toy;
   Recorder optimizer{toy.parameters()};

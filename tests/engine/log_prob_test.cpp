@@ -30,20 +30,29 @@ std::vector<PlainSampler> samplers() {
   using Kind = CleanClipping::Kind;
   std::vector<PlainSampler> out;
   for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample})
-    for (const auto& clipping : {CleanClipping{}, CleanClipping{.kind = Kind::kRange, .range = 0.8}, CleanClipping{.kind = Kind::kDynamic, .quantile = 0.9, .max = 2.0}}) {
+    for (const auto& clipping : {CleanClipping{}, CleanClipping{.kind = Kind::kRange, .range = 0.8},
+                                 CleanClipping{.kind = Kind::kDynamic, .quantile = 0.9, .max = 2.0}}) {
       out.push_back({.eta = 0.4, .num_steps = kSteps, .prediction = prediction, .clipping = clipping});
       out.push_back({.eta = 1.0, .num_steps = kSteps, .prediction = prediction, .clipping = clipping});
-      if (clipping.kind != Kind::kNone) out.push_back({.eta = 0.7, .num_steps = kSteps, .prediction = prediction, .clipping = clipping, .rederive = true});
+      if (clipping.kind != Kind::kNone)
+        out.push_back(
+            {.eta = 0.7, .num_steps = kSteps, .prediction = prediction, .clipping = clipping, .rederive = true});
       out.push_back({.ddpm = true, .num_steps = kSteps, .prediction = prediction, .clipping = clipping});
-      out.push_back({.ddpm = true, .fixed_large = true, .num_steps = kSteps, .prediction = prediction, .clipping = clipping});
+      out.push_back(
+          {.ddpm = true, .fixed_large = true, .num_steps = kSteps, .prediction = prediction, .clipping = clipping});
     }
   return out;
 }
 
 SamplerSchedule schedule_of(const PlainSampler& s) {
   const NoiseSchedule noise({.prediction = s.prediction});
-  if (s.ddpm) return Ddpm({.num_steps = s.num_steps, .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall, .clipping = s.clipping}).schedule(noise);
-  return Ddim({.num_steps = s.num_steps, .eta = s.eta, .clipping = s.clipping, .use_clipped_output = s.rederive}).schedule(noise);
+  if (s.ddpm)
+    return Ddpm({.num_steps = s.num_steps,
+                 .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall,
+                 .clipping = s.clipping})
+        .schedule(noise);
+  return Ddim({.num_steps = s.num_steps, .eta = s.eta, .clipping = s.clipping, .use_clipped_output = s.rederive})
+      .schedule(noise);
 }
 
 struct Rows {
@@ -76,14 +85,19 @@ TEST_CASE("log-probabilities are the Gaussian's closed form, number by number") 
     for (const std::uint64_t seed : {1, 2, 3}) {
       const SamplerSchedule schedule = schedule_of(sampler);
       const Rows rows = rows_of(schedule, seed);
-      const Tensor sum = transition_log_probs(schedule, rows.steps, rows.latents, rows.outputs, rows.next, LogProbReduction::kSum);  // [n]
+      // [n]
+      const Tensor sum =
+          transition_log_probs(schedule, rows.steps, rows.latents, rows.outputs, rows.next, LogProbReduction::kSum);
       REQUIRE((sum.scalar_type() == at::kDouble));
       const auto levels = plain_levels(sampler);
       for (std::size_t i = 0; i < rows.steps.size(); ++i) {
         const auto at_i = static_cast<std::int64_t>(i);
         const auto& level = levels[static_cast<std::size_t>(rows.steps[i])];
         const double c = plain_noise(sampler, level);
-        const Tensor mean = plain_mean(sampler, level, rows.latents.narrow(0, at_i, 1), rows.outputs.narrow(0, at_i, 1)).flatten().contiguous(), next = rows.next[at_i].flatten().contiguous();
+        const Tensor mean = plain_mean(sampler, level, rows.latents.narrow(0, at_i, 1), rows.outputs.narrow(0, at_i, 1))
+                                .flatten()
+                                .contiguous(),
+                     next = rows.next[at_i].flatten().contiguous();
         double density = 0;
         for (std::int64_t d = 0; d < kD; ++d) {
           const double z = next[d].item<double>() - mean[d].item<double>();
@@ -105,7 +119,8 @@ TEST_CASE("the mean is the sum divided by D, for values and slopes") {
     const Tensor sum = transition_log_probs(schedule, rows.steps, rows.latents, h, rows.next, LogProbReduction::kSum);
     const Tensor mean = transition_log_probs(schedule, rows.steps, rows.latents, h, rows.next, LogProbReduction::kMean);
     CHECK(at::allclose(sum / static_cast<double>(kD), mean, 1e-13, 1e-13));
-    CHECK(at::allclose(torch::autograd::grad({sum.sum()}, {h})[0] / static_cast<double>(kD), torch::autograd::grad({mean.sum()}, {h})[0], 1e-13, 1e-13));
+    CHECK(at::allclose(torch::autograd::grad({sum.sum()}, {h})[0] / static_cast<double>(kD),
+                       torch::autograd::grad({mean.sum()}, {h})[0], 1e-13, 1e-13));
   }
 }
 
@@ -115,11 +130,13 @@ TEST_CASE("rows of different steps in one call equal calls of their own bit for 
     for (const auto reduction : {LogProbReduction::kMean, LogProbReduction::kSum}) {
       const SamplerSchedule schedule = schedule_of(sampler);
       const Rows rows = rows_of(schedule, 5);
-      const Tensor together = transition_log_probs(schedule, rows.steps, rows.latents, rows.outputs, rows.next, reduction);
+      const Tensor together =
+          transition_log_probs(schedule, rows.steps, rows.latents, rows.outputs, rows.next, reduction);
       std::vector<Tensor> apart;
       for (std::size_t i = 0; i < rows.steps.size(); ++i) {
         const auto at_i = static_cast<std::int64_t>(i);
-        apart.push_back(transition_log_probs(schedule, {rows.steps[i]}, rows.latents.narrow(0, at_i, 1), rows.outputs.narrow(0, at_i, 1), rows.next.narrow(0, at_i, 1), reduction));
+        apart.push_back(transition_log_probs(schedule, {rows.steps[i]}, rows.latents.narrow(0, at_i, 1),
+                                             rows.outputs.narrow(0, at_i, 1), rows.next.narrow(0, at_i, 1), reduction));
       }
       CHECK(together.equal(at::cat(apart)));
     }
@@ -133,14 +150,17 @@ TEST_CASE("the slope with respect to the network's output equals central finite 
       const SamplerSchedule schedule = schedule_of(sampler);
       const Rows rows = rows_of(schedule, seed);
       const Tensor h = rows.outputs.clone().requires_grad_();
-      const auto value = [&](const Tensor& output) { return transition_log_probs(schedule, rows.steps, rows.latents, output, rows.next, LogProbReduction::kMean); };
+      const auto value = [&](const Tensor& output) {
+        return transition_log_probs(schedule, rows.steps, rows.latents, output, rows.next, LogProbReduction::kMean);
+      };
       const Tensor gradient = torch::autograd::grad({value(h).sum()}, {h})[0];  // [n,C,h,w]
       Rng rng(seed + 10);
       for (int direction = 0; direction < 3; ++direction) {
         const Tensor d = rng.normal(h.sizes(), at::kDouble);
-        const Tensor slopes = (gradient * d).flatten(1).sum(1);                                                              // [n]
+        const Tensor slopes = (gradient * d).flatten(1).sum(1);  // [n]
         const double step = 1e-7;
-        const Tensor measured = (value(rows.outputs + step * d) - value(rows.outputs - step * d)).detach() / (2 * step);   // [n]
+        // [n]
+        const Tensor measured = (value(rows.outputs + step * d) - value(rows.outputs - step * d)).detach() / (2 * step);
         worst = std::max(worst, ((measured - slopes).abs() / (1 + slopes.abs())).max().item<double>());
       }
     }
@@ -154,7 +174,8 @@ TEST_CASE("reduced precision of latents and outputs is lifted to double before a
   const Rows rows = rows_of(schedule, 8);
   const Tensor x = rows.latents.to(at::kFloat), h = rows.outputs.to(at::kBFloat16), next = rows.next.to(at::kFloat);
   const Tensor low = transition_log_probs(schedule, rows.steps, x, h, next, LogProbReduction::kMean);
-  CHECK(low.equal(transition_log_probs(schedule, rows.steps, x.to(at::kDouble), h.to(at::kDouble), next.to(at::kDouble), LogProbReduction::kMean)));
+  CHECK(low.equal(transition_log_probs(schedule, rows.steps, x.to(at::kDouble), h.to(at::kDouble), next.to(at::kDouble),
+                                       LogProbReduction::kMean)));
 }
 
 TEST_CASE("steps with a density are the trained ones with noise") {

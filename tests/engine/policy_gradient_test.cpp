@@ -1,4 +1,5 @@
-// Gradients of objectives on log-probabilities: equal to plain autograd over the published formulas and to finite differences, in double.
+// Gradients of objectives on log-probabilities: equal to plain autograd over the published formulas and to finite
+// differences, in double.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/log_sigmoid.h>
@@ -40,8 +41,13 @@ struct Setting {
 };
 
 SamplerSchedule schedule_of(const PlainSampler& s, const NoiseSchedule& noise) {
-  if (s.ddpm) return Ddpm({.num_steps = s.num_steps, .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall, .clipping = s.clipping}).schedule(noise);
-  return Ddim({.num_steps = s.num_steps, .eta = s.eta, .clipping = s.clipping, .use_clipped_output = s.rederive}).schedule(noise);
+  if (s.ddpm)
+    return Ddpm({.num_steps = s.num_steps,
+                 .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall,
+                 .clipping = s.clipping})
+        .schedule(noise);
+  return Ddim({.num_steps = s.num_steps, .eta = s.eta, .clipping = s.clipping, .use_clipped_output = s.rederive})
+      .schedule(noise);
 }
 
 /// Sampled with one set of weights, to be trained with another.
@@ -57,8 +63,9 @@ Sampled sampled(const Setting& s, double drift) {
   NetworkCounts counts;
   StepPlan plan{.last = s.sampler.num_steps - 1, .jumps = false, .trained = {}};
   for (int k = 0; k < s.sampler.num_steps; k += k == 0 ? 1 : 2) plan.trained.push_back(k);
-  Transitions t = sample_transitions(pipeline, schedule_of(s.sampler, pipeline.noise_schedule()), {.steps = plan, .reduction = s.reduction}, pipeline.encode({"a star", "two moons", "a ring", "a box"}), s.guidance,
-                                     SampleNoise({1, 2, 3, 4}), counts);
+  Transitions t = sample_transitions(
+      pipeline, schedule_of(s.sampler, pipeline.noise_schedule()), {.steps = plan, .reduction = s.reduction},
+      pipeline.encode({"a star", "two moons", "a ring", "a box"}), s.guidance, SampleNoise({1, 2, 3, 4}), counts);
   pipeline.disturb(9, drift);  // the weights that are trained differ from those that sampled
   Sampled out{std::move(pipeline), std::move(t), {}};
   const double advantages[] = {1.3, -0.7, 0.2, -2.1};
@@ -73,8 +80,10 @@ struct PlainRow {
 };
 PlainRow plain_row(ToyPipeline& pipeline, const Setting& s, const Transitions& t, std::int64_t sample, int k) {
   const auto level = plain_levels(s.sampler)[static_cast<std::size_t>(k)];
-  const Tensor x = t.latents[static_cast<std::size_t>(k)].narrow(0, sample, 1), next = t.latents[static_cast<std::size_t>(k) + 1].narrow(0, sample, 1);
-  const auto [u, c] = plain_outputs(pipeline, x, level.timestep, t.condition.narrow(sample, 1), s.guidance[static_cast<std::size_t>(k)]);
+  const Tensor x = t.latents[static_cast<std::size_t>(k)].narrow(0, sample, 1),
+               next = t.latents[static_cast<std::size_t>(k) + 1].narrow(0, sample, 1);
+  const auto [u, c] = plain_outputs(pipeline, x, level.timestep, t.condition.narrow(sample, 1),
+                                    s.guidance[static_cast<std::size_t>(k)]);
   const Tensor h = u + s.guidance[static_cast<std::size_t>(k)] * (c - u);
   const double noise = plain_noise(s.sampler, level);
   const Tensor z = (next - plain_mean(s.sampler, level, x, h)) / noise;
@@ -93,7 +102,8 @@ std::vector<Tensor> gradients_of(ToyPipeline& pipeline) {
 }
 double distance(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) difference += (a[i] - b[i]).square().sum().item<double>(), size += b[i].square().sum().item<double>();
+  for (std::size_t i = 0; i < b.size(); ++i)
+    difference += (a[i] - b[i]).square().sum().item<double>(), size += b[i].square().sum().item<double>();
   return std::sqrt(difference / size);
 }
 
@@ -101,11 +111,15 @@ const std::vector<Setting>& settings() {
   static const std::vector<Setting> all = [] {
     std::vector<Setting> list;
     const CleanClipping range{.kind = CleanClipping::Kind::kRange, .range = 0.8};
-    for (PlainSampler sampler : {PlainSampler{.eta = 0.5, .num_steps = 5}, PlainSampler{.eta = 1.0, .num_steps = 5}, PlainSampler{.ddpm = true, .num_steps = 5},
-                                 PlainSampler{.ddpm = true, .fixed_large = true, .num_steps = 5}, PlainSampler{.eta = 1.0, .num_steps = 5, .prediction = PredictionType::kVPrediction},
-                                 PlainSampler{.eta = 0.7, .num_steps = 5, .clipping = range}, PlainSampler{.eta = 0.7, .num_steps = 5, .clipping = range, .rederive = true},
-                                 PlainSampler{.ddpm = true, .num_steps = 5, .clipping = range}})
-      for (const auto& guidance : {std::vector<double>(5, 1.0), std::vector<double>(5, 4.0), std::vector<double>{1.0, 4.0, 4.0, 0.0, 2.5}})
+    for (PlainSampler sampler :
+         {PlainSampler{.eta = 0.5, .num_steps = 5}, PlainSampler{.eta = 1.0, .num_steps = 5},
+          PlainSampler{.ddpm = true, .num_steps = 5}, PlainSampler{.ddpm = true, .fixed_large = true, .num_steps = 5},
+          PlainSampler{.eta = 1.0, .num_steps = 5, .prediction = PredictionType::kVPrediction},
+          PlainSampler{.eta = 0.7, .num_steps = 5, .clipping = range},
+          PlainSampler{.eta = 0.7, .num_steps = 5, .clipping = range, .rederive = true},
+          PlainSampler{.ddpm = true, .num_steps = 5, .clipping = range}})
+      for (const auto& guidance :
+           {std::vector<double>(5, 1.0), std::vector<double>(5, 4.0), std::vector<double>{1.0, 4.0, 4.0, 0.0, 2.5}})
         list.push_back({sampler, guidance, list.size() % 2 == 0 ? LogProbReduction::kMean : LogProbReduction::kSum});
     return list;
   }();
@@ -114,7 +128,9 @@ const std::vector<Setting>& settings() {
 
 /// Compares policy_backward with `plain_loss(log_prob, old, advantage, row)` summed over the rows.
 template <class Objective>
-double worst_distance(const Objective& make_objective, double drift, const std::function<Tensor(const Tensor&, double, double, const PlainRow&, Sampled&, const Setting&, const PolicyRow&)>& plain_loss) {
+double worst_distance(const Objective& make_objective, double drift,
+                      const std::function<Tensor(const Tensor&, double, double, const PlainRow&, Sampled&,
+                                                 const Setting&, const PolicyRow&)>& plain_loss) {
   double worst = 0;
   for (const Setting& setting : settings()) {
     Sampled s = sampled(setting, drift);
@@ -125,7 +141,10 @@ double worst_distance(const Objective& make_objective, double drift, const std::
     Tensor loss = at::zeros({}, at::kDouble);
     for (const PolicyRow& row : s.rows) {
       const PlainRow plain = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step);
-      loss = loss + 0.5 * plain_loss(plain.log_prob, s.transitions.log_probs[static_cast<std::size_t>(row.step)][row.sample].item<double>(), row.advantage, plain, s, setting, row);
+      loss = loss +
+             0.5 * plain_loss(plain.log_prob,
+                              s.transitions.log_probs[static_cast<std::size_t>(row.step)][row.sample].item<double>(),
+                              row.advantage, plain, s, setting, row);
     }
     torch::autograd::backward({loss}, {});
     const auto truth = gradients_of(s.pipeline);
@@ -146,40 +165,53 @@ TEST_CASE("stored log-probabilities are those of the papers' formulas") {
     Sampled s = sampled(setting, 0);
     for (const PolicyRow& row : s.rows)
       CHECK(s.transitions.log_probs[static_cast<std::size_t>(row.step)][row.sample].item<double>() ==
-            doctest::Approx(plain_row(s.pipeline, setting, s.transitions, row.sample, row.step).log_prob.item<double>()).epsilon(1e-9));
+            doctest::Approx(plain_row(s.pipeline, setting, s.transitions, row.sample, row.step).log_prob.item<double>())
+                .epsilon(1e-9));
   }
 }
 
 TEST_CASE("the policy gradient equals autograd over -A*ratio and over -A*log p") {
   using namespace policy_gradient_test;
   CHECK(worst_distance([](const Setting& s) { return Reinforce({.round = round_of(s)}); }, 1e-4,
-                       [](const Tensor& lp, double old, double a, auto&&...) { return -a * (lp - old).exp(); }) < 1e-10);
-  CHECK(worst_distance([](const Setting& s) { return Reinforce({.importance_weighted = false, .round = round_of(s)}); }, 1e-3,
-                       [](const Tensor& lp, double, double a, auto&&...) { return -a * lp; }) < 1e-10);
+                       [](const Tensor& lp, double old, double a, auto&&...) { return -a * (lp - old).exp(); }) <
+        1e-10);
+  CHECK(worst_distance([](const Setting& s) { return Reinforce({.importance_weighted = false, .round = round_of(s)}); },
+                       1e-3, [](const Tensor& lp, double, double a, auto&&...) { return -a * lp; }) < 1e-10);
 }
 
 TEST_CASE("the clipped surrogate equals autograd over max(-A*ratio, -A*clamp(ratio))") {
   using namespace policy_gradient_test;
   for (const double clip : {1e-5, 1e-3, 1e3})
-    CHECK(worst_distance([clip](const Setting& s) { return ClippedRatio({.clip = clip, .round = round_of(s)}); }, 1e-4, [clip](const Tensor& lp, double old, double a, auto&&...) {
-            const Tensor ratio = (lp - old).exp();
-            return at::max(-a * ratio, -a * ratio.clamp(1 - clip, 1 + clip));
-          }) < 1e-10);
+    CHECK(worst_distance([clip](const Setting& s) { return ClippedRatio({.clip = clip, .round = round_of(s)}); }, 1e-4,
+                         [clip](const Tensor& lp, double old, double a, auto&&...) {
+                           const Tensor ratio = (lp - old).exp();
+                           return at::max(-a * ratio, -a * ratio.clamp(1 - clip, 1 + clip));
+                         }) < 1e-10);
 }
 
 TEST_CASE("DPOK's loss equals autograd with the guided outputs' distance from the untuned network") {
   using namespace policy_gradient_test;
   for (const bool pessimistic : {false, true})
-    CHECK(worst_distance([&](const Setting& s) { return KlRegularised({.reward_weight = 3, .kl_weight = 0.7, .clip = 1e-2, .pessimistic = pessimistic, .round = round_of(s)}); }, 1e-4,
-                         [&](const Tensor& lp, double old, double a, const PlainRow& plain, Sampled& s, const Setting& setting, const PolicyRow& row) {
-                           Tensor reference;
-                           {
-                             const auto scope = s.pipeline.reference_scope();
-                             reference = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step).guided.detach();
-                           }
-                           const Tensor ratio = (lp - old).exp(), clipped = -a * ratio.clamp(1 - 1e-2, 1 + 1e-2);
-                           return 3 * (pessimistic ? at::max(-a * ratio, clipped) : clipped) + 0.7 * (plain.guided - reference).square().mean();
-                         }) < 1e-10);
+    CHECK(worst_distance(
+              [&](const Setting& s) {
+                return KlRegularised({.reward_weight = 3,
+                                      .kl_weight = 0.7,
+                                      .clip = 1e-2,
+                                      .pessimistic = pessimistic,
+                                      .round = round_of(s)});
+              },
+              1e-4,
+              [&](const Tensor& lp, double old, double a, const PlainRow& plain, Sampled& s, const Setting& setting,
+                  const PolicyRow& row) {
+                Tensor reference;
+                {
+                  const auto scope = s.pipeline.reference_scope();
+                  reference = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step).guided.detach();
+                }
+                const Tensor ratio = (lp - old).exp(), clipped = -a * ratio.clamp(1 - 1e-2, 1 + 1e-2);
+                return 3 * (pessimistic ? at::max(-a * ratio, clipped) : clipped) +
+                       0.7 * (plain.guided - reference).square().mean();
+              }) < 1e-10);
 }
 
 TEST_CASE("preferences equal autograd over -log sigmoid of the two gains, against either reference") {
@@ -205,7 +237,8 @@ TEST_CASE("preferences equal autograd over -log sigmoid of the two gains, agains
         }
         return plain_row(s.pipeline, setting, s.transitions, row.sample, row.step).log_prob - against;
       };
-      for (std::size_t i = 0; i < better.size(); ++i) loss = loss - 0.25 * at::log_sigmoid(0.8 * (gain(better[i]) - gain(worse[i])));
+      for (std::size_t i = 0; i < better.size(); ++i)
+        loss = loss - 0.25 * at::log_sigmoid(0.8 * (gain(better[i]) - gain(worse[i])));
       torch::autograd::backward({loss}, {});
       worst = std::max(worst, distance(mine, gradients_of(s.pipeline)));
       CHECK(result.loss == doctest::Approx(loss.item<double>()).epsilon(1e-9));
@@ -221,7 +254,9 @@ TEST_CASE("the regularizer is a mean over rows and elements, half of a guided ro
     Sampled s = sampled(setting, 1e-2);
     NetworkCounts counts;
     const double share = 1.0 / static_cast<double>(s.rows.size());
-    const auto result = policy_backward(s.pipeline, s.transitions, s.rows, Reinforce({.importance_weighted = false, .round = round_of(setting)}), KlToReference({.weight = 1.7}), share, counts);
+    const auto result = policy_backward(s.pipeline, s.transitions, s.rows,
+                                        Reinforce({.importance_weighted = false, .round = round_of(setting)}),
+                                        KlToReference({.weight = 1.7}), share, counts);
     const auto mine = gradients_of(s.pipeline);
     Tensor loss = at::zeros({}, at::kDouble);
     double regularizer = 0;
@@ -232,7 +267,8 @@ TEST_CASE("the regularizer is a mean over rows and elements, half of a guided ro
         const auto scope = s.pipeline.reference_scope();
         base = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step);
       }
-      const Tensor own = 0.5 * ((now.raw_u - base.raw_u.detach()).square().mean() + (now.raw_c - base.raw_c.detach()).square().mean());
+      const Tensor own =
+          0.5 * ((now.raw_u - base.raw_u.detach()).square().mean() + (now.raw_c - base.raw_c.detach()).square().mean());
       regularizer += share * 1.7 * own.item<double>();
       loss = loss + share * (-row.advantage * now.log_prob + 1.7 * own);
     }
@@ -267,7 +303,8 @@ TEST_CASE("gradients equal central finite differences of the objective on stored
             for (std::size_t i = 0; i < d.size(); ++i) s.pipeline.parameters()[i].add_(d[i], by);
           };
           move(step);
-          const double out = policy_backward(s.pipeline, s.transitions, s.rows, objective, NoRegularizer(), 1.0, counts).loss;
+          const double out =
+              policy_backward(s.pipeline, s.transitions, s.rows, objective, NoRegularizer(), 1.0, counts).loss;
           gradients_of(s.pipeline);
           move(-step);
           return out;
@@ -280,7 +317,11 @@ TEST_CASE("gradients equal central finite differences of the objective on stored
   check([](const Setting& s) { return Reinforce({.round = round_of(s)}); }, 1e-4);
   check([](const Setting& s) { return ClippedRatio({.clip = 10, .round = round_of(s)}); }, 1e-4);
   check([](const Setting& s) { return KlRegularised({.kl_weight = 5, .clip = 10, .round = round_of(s)}); }, 1e-3);
-  check([](const Setting& s) { return Preference({.beta = 0.5, .reference = PreferenceReference::kUntuned, .round = round_of(s)}); }, 1e-3);
+  check(
+      [](const Setting& s) {
+        return Preference({.beta = 0.5, .reference = PreferenceReference::kUntuned, .round = round_of(s)});
+      },
+      1e-3);
 }
 
 TEST_CASE("rows of one sample, in any order and cut, add up to the same gradient") {
@@ -293,7 +334,9 @@ TEST_CASE("rows of one sample, in any order and cut, add up to the same gradient
   const auto whole = gradients_of(s.pipeline);
   std::reverse(s.rows.begin(), s.rows.end());
   for (std::size_t begin = 0; begin < s.rows.size(); begin += 5)
-    policy_backward(s.pipeline, s.transitions, {s.rows.begin() + static_cast<std::ptrdiff_t>(begin), s.rows.begin() + static_cast<std::ptrdiff_t>(std::min(begin + 5, s.rows.size()))}, objective,
-                    NoRegularizer(), 1.0, counts);
+    policy_backward(s.pipeline, s.transitions,
+                    {s.rows.begin() + static_cast<std::ptrdiff_t>(begin),
+                     s.rows.begin() + static_cast<std::ptrdiff_t>(std::min(begin + 5, s.rows.size()))},
+                    objective, NoRegularizer(), 1.0, counts);
   CHECK(distance(gradients_of(s.pipeline), whole) < 1e-12);
 }

@@ -1,4 +1,5 @@
-// Decoding and scoring in chunks: the same numbers and gradients, for rewards of single pictures and of groups, with less memory.
+// Decoding and scoring in chunks: the same numbers and gradients, for rewards of single pictures and of groups, with
+// less memory.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -28,7 +29,8 @@ struct GroupReward {
   static constexpr std::string_view kName = "group";
   RewardResult score(const RewardInput& input) const {
     CHECK(input.prompts.size() == 5);
-    return {-(input.images - input.images.mean(0, true)).square().mean({1, 2, 3}), {{"mean", input.images.mean({1, 2, 3})}}};
+    return {-(input.images - input.images.mean(0, true)).square().mean({1, 2, 3}),
+            {{"mean", input.images.mean({1, 2, 3})}}};
   }
 };
 
@@ -36,7 +38,9 @@ template <class Reward>
 RewardGradient scored(ToyPipeline& pipeline, const Reward& reward, std::int64_t chunk) {
   Rng rng(3);
   const Tensor clean = rng.normal({5, 2, 4, 4}, at::kDouble);
-  return reward_gradient(pipeline, reward, clean, {"a", "b", "c", "d", "e"}, {1, 2, 3, 4, 5}, [](const Tensor& r) { return (1.5 - r).square(); }, chunk);
+  return reward_gradient(
+      pipeline, reward, clean, {"a", "b", "c", "d", "e"}, {1, 2, 3, 4, 5},
+      [](const Tensor& r) { return (1.5 - r).square(); }, chunk);
 }
 
 }  // namespace
@@ -50,14 +54,16 @@ TEST_CASE("chunks of any size give the whole batch's reward, loss, components an
     Rng rng(3);
     const Tensor clean = rng.normal({5, 2, 4, 4}, at::kDouble).requires_grad_();
     const Tensor values = reward.score({.images = pipeline.decode(clean), .prompts = {"a", "b", "c", "d", "e"}}).values;
-    CHECK(at::allclose(whole.gradient, torch::autograd::grad({(1.5 - values).square().sum()}, {clean})[0], 1e-12, 1e-14));
+    CHECK(
+        at::allclose(whole.gradient, torch::autograd::grad({(1.5 - values).square().sum()}, {clean})[0], 1e-12, 1e-14));
     CHECK(whole.reward == doctest::Approx(values.sum().item<double>()).epsilon(1e-12));
     for (const std::int64_t chunk : {1, 2, 3, 5, 9}) {
       const auto parts = scored(pipeline, reward, chunk);
       CHECK(at::allclose(parts.gradient, whole.gradient, 1e-12, 1e-14));
       CHECK(parts.reward == doctest::Approx(whole.reward).epsilon(1e-12));
       CHECK(parts.loss == doctest::Approx(whole.loss).epsilon(1e-12));
-      for (const auto& [name, sum] : whole.components) CHECK(parts.components.at(name) == doctest::Approx(sum).epsilon(1e-12));
+      for (const auto& [name, sum] : whole.components)
+        CHECK(parts.components.at(name) == doctest::Approx(sum).epsilon(1e-12));
     }
   };
   compare(ToyReward());
@@ -71,7 +77,9 @@ TEST_CASE("what is not finite is told, whatever the chunk") {
     const auto nan = scored(pipeline, ToyReward{ToyFailure::kNan}, chunk);
     CHECK(nan.skip_reason == "the reward is not finite");
     CHECK_FALSE(nan.gradient.defined());
-    CHECK(scored(pipeline, ToyReward{ToyFailure::kInfiniteGradient}, chunk).skip_reason == "the gradient of the reward is not finite");
-    CHECK_THROWS_WITH_AS(scored(pipeline, ToyReward{ToyFailure::kThrows}, chunk), doctest::Contains("the reward toy threw: the detector is on holiday"), Error);
+    CHECK(scored(pipeline, ToyReward{ToyFailure::kInfiniteGradient}, chunk).skip_reason ==
+          "the gradient of the reward is not finite");
+    CHECK_THROWS_WITH_AS(scored(pipeline, ToyReward{ToyFailure::kThrows}, chunk),
+                         doctest::Contains("the reward toy threw: the detector is on holiday"), Error);
   }
 }

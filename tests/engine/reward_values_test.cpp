@@ -1,4 +1,5 @@
-// Rewards of a round: independent of how pictures are cut, whole for rewards of groups, and named errors of rewards that fail.
+// Rewards of a round: independent of how pictures are cut, whole for rewards of groups, and named errors of rewards
+// that fail.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/full.h>
@@ -56,7 +57,9 @@ TEST_CASE("values and components do not depend on the chunk") {
   using namespace reward_values_test;
   for (const std::uint64_t seed : {1, 2, 3}) {
     Round r = round_of(seed);
-    const auto values = [&](std::int64_t chunk) { return reward_values(r.pipeline, ToyReward(), r.clean, r.prompts, r.groups, r.seeds, chunk); };
+    const auto values = [&](std::int64_t chunk) {
+      return reward_values(r.pipeline, ToyReward(), r.clean, r.prompts, r.groups, r.seeds, chunk);
+    };
     const auto whole = values(0);
     REQUIRE(whole.values.size() == 7);
     CHECK(whole.finite());
@@ -76,7 +79,9 @@ TEST_CASE("values and components do not depend on the chunk") {
   }
 }
 
-TEST_CASE("a reward of groups sees all pictures at once with their groups; any other sees its chunk with prompts, latents and seeds") {
+TEST_CASE(
+    "a reward of groups sees all pictures at once with their groups; any other sees its chunk with prompts, latents "
+    "and seeds") {
   using namespace reward_values_test;
   Round r = round_of(4);
   std::vector<RewardInput> seen;
@@ -112,9 +117,15 @@ TEST_CASE("no gradient is recorded, whatever the mode outside") {
 TEST_CASE("rewards that fail are named; a value that is not finite is told, not thrown") {
   using namespace reward_values_test;
   Round r = round_of(6);
-  const auto values = [&](const auto& reward) { return reward_values(r.pipeline, reward, r.clean, r.prompts, r.groups, r.seeds, 3); };
-  CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kThrows}), "[RewardPolicy] the reward toy threw: the detector is on holiday", Error);
-  CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kWrongShape}), "[RewardPolicy] score wanted [B] values with B = 3, found shape [3, 1] (reward toy)", Error);
+  const auto values = [&](const auto& reward) {
+    return reward_values(r.pipeline, reward, r.clean, r.prompts, r.groups, r.seeds, 3);
+  };
+  CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kThrows}),
+                       "[RewardPolicy] the reward toy threw: the detector is on holiday", Error);
+  CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kWrongShape}),
+                       "[RewardPolicy] score wanted [B] values with B = 3, found shape [3, 1] (reward toy)", Error);
   CHECK_FALSE(values(ToyReward{ToyFailure::kNan}).finite());
-  CHECK_FALSE(values(black_box([](const Tensor& images) { return at::full({images.size(0)}, std::numeric_limits<double>::infinity(), at::kDouble); })).finite());
+  CHECK_FALSE(values(black_box([](const Tensor& images) {
+                return at::full({images.size(0)}, std::numeric_limits<double>::infinity(), at::kDouble);
+              })).finite());
 }

@@ -21,11 +21,13 @@ namespace {
 using namespace reward_tuner;
 
 /// Every latent of an ordinary rollout.
-std::vector<Tensor> path(reference::GaussianPipeline& pipeline, const SamplerSchedule& schedule, std::vector<std::uint64_t> seeds, double guidance = 1.0) {
+std::vector<Tensor> path(reference::GaussianPipeline& pipeline, const SamplerSchedule& schedule,
+                         std::vector<std::uint64_t> seeds, double guidance = 1.0) {
   SampleNoise noise(seeds);
   NetworkCounts counts;
   std::vector<Tensor> out;
-  rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(std::vector<std::string>(seeds.size(), "x")),
+  rollout(pipeline, schedule, sampling_plan(schedule.num_steps()),
+          pipeline.encode(std::vector<std::string>(seeds.size(), "x")),
           std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), guidance), noise, counts,
           {.observer = [&](const RolloutStep& step) { out.push_back(step.next.clone()); }});
   return out;
@@ -40,16 +42,22 @@ TEST_CASE("trajectories equal a scalar loop over plain doubles at every step") {
   for (const bool ddpm : {false, true})
     for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample}) {
       reference::GaussianPipeline pipeline({.mean = 0.7, .deviation = 0.4, .schedule = {.prediction = prediction}});
-      const auto schedule = ddpm ? Ddpm({.num_steps = 20}).schedule(pipeline.noise_schedule()) : Ddim({.num_steps = 20, .eta = 0.5}).schedule(pipeline.noise_schedule());
+      const auto schedule = ddpm ? Ddpm({.num_steps = 20}).schedule(pipeline.noise_schedule())
+                                 : Ddim({.num_steps = 20, .eta = 0.5}).schedule(pipeline.noise_schedule());
       const auto latents = path(pipeline, schedule, {1, 2}, 3.0);  // both guidance halves are equal here
       const auto levels = reference::plain_levels({.ddpm = ddpm, .num_steps = 20});
       SampleNoise noise({1, 2});
-      const auto draw = [&] { const Tensor z = noise.normal({2, 3, 4, 4}, at::kDouble).contiguous(); return std::vector<double>(z.data_ptr<double>(), z.data_ptr<double>() + z.numel()); };
+      const auto draw = [&] {
+        const Tensor z = noise.normal({2, 3, 4, 4}, at::kDouble).contiguous();
+        return std::vector<double>(z.data_ptr<double>(), z.data_ptr<double>() + z.numel());
+      };
       std::vector<double> x = draw();
       for (std::size_t k = 0; k < 20; ++k) {
         const auto& l = levels[k];
-        const double a = std::sqrt(l.abar), s = std::sqrt(1 - l.abar), sigma = s / a, next = std::sqrt((1 - l.abar_next) / l.abar_next), a_next = std::sqrt(l.abar_next);
-        const double eta = ddpm ? 1.0 : 0.5, u = eta * next * std::sqrt(sigma * sigma - next * next) / sigma, kappa = ddpm ? next * next / sigma : std::sqrt(next * next - u * u);
+        const double a = std::sqrt(l.abar), s = std::sqrt(1 - l.abar), sigma = s / a,
+                     next = std::sqrt((1 - l.abar_next) / l.abar_next), a_next = std::sqrt(l.abar_next);
+        const double eta = ddpm ? 1.0 : 0.5, u = eta * next * std::sqrt(sigma * sigma - next * next) / sigma,
+                     kappa = ddpm ? next * next / sigma : std::sqrt(next * next - u * u);
         const std::vector<double> z = u > 0 ? draw() : std::vector<double>(x.size());
         const double* mine = latents[k].data_ptr<double>();
         for (std::size_t i = 0; i < x.size(); ++i) {
@@ -69,7 +77,8 @@ TEST_CASE("samplers reproduce the Gaussian whose denoiser they are given") {
   for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = i;
   reference::GaussianPipeline pipeline({.mean = 0.7, .deviation = 0.4});
   for (const double eta : {0.0, 1.0}) {
-    const Tensor clean = path(pipeline, Ddim({.num_steps = 200, .eta = eta}).schedule(pipeline.noise_schedule()), seeds).back();
+    const Tensor clean =
+        path(pipeline, Ddim({.num_steps = 200, .eta = eta}).schedule(pipeline.noise_schedule()), seeds).back();
     const double mean = clean.mean().item<double>(), deviation = clean.std().item<double>();
     CHECK(std::abs(mean - 0.7) < 0.03);  // 3072 numbers: 0.4/sqrt(3072) = 0.007 by chance
     CHECK(std::abs(deviation - 0.4) < 0.03);
@@ -82,8 +91,8 @@ TEST_CASE("a rollout keeps the latents of trained steps only, and outputs only w
   const auto run = [&](const CleanClipping& clipping, StepPlan plan) {
     SampleNoise noise({1, 2});
     NetworkCounts counts;
-    auto out = rollout(pipeline, Ddim({.num_steps = 6, .clipping = clipping}).schedule(pipeline.noise_schedule()), std::move(plan), pipeline.encode({"a", "b"}),
-                       std::vector<double>(6, 3.0), noise, counts);
+    auto out = rollout(pipeline, Ddim({.num_steps = 6, .clipping = clipping}).schedule(pipeline.noise_schedule()),
+                       std::move(plan), pipeline.encode({"a", "b"}), std::vector<double>(6, 3.0), noise, counts);
     CHECK(counts.forwards == out.plan.last + 1);
     return out;
   };
@@ -107,8 +116,10 @@ TEST_CASE("an early stop decodes the one-shot prediction of its step") {
   Tensor before;
   const auto schedule = Ddim({.num_steps = 6}).schedule(pipeline.noise_schedule());
   const auto condition = pipeline.encode({"a"});
-  const auto out = rollout(pipeline, schedule, {.last = 3, .jumps = true, .trained = {3}}, condition, std::vector<double>(6, 1.0), noise, counts,
-                           {.observer = [&](const RolloutStep& step) { if (step.k == 2) before = step.next; }});
+  const auto out = rollout(pipeline, schedule, {.last = 3, .jumps = true, .trained = {3}}, condition,
+                           std::vector<double>(6, 1.0), noise, counts, {.observer = [&](const RolloutStep& step) {
+                             if (step.k == 2) before = step.next;
+                           }});
   const Tensor output = pipeline.predict(before, at::full({1}, schedule.timestep(3), at::kLong), condition.positive);
   const double abar = pipeline.noise_schedule().abar(schedule.timestep(3));
   CHECK(at::allclose(out.clean, (before - std::sqrt(1 - abar) * output) / std::sqrt(abar), 1e-12, 1e-12));
@@ -121,10 +132,13 @@ TEST_CASE("start latents replace the first noise; a wrong shape is a named error
   const auto run = [&](const Tensor& start) {
     SampleNoise noise({1});
     NetworkCounts counts;
-    return rollout(pipeline, schedule, sampling_plan(2), pipeline.encode({"a"}), {1.0, 1.0}, noise, counts, {.start = start}).clean;
+    return rollout(pipeline, schedule, sampling_plan(2), pipeline.encode({"a"}), {1.0, 1.0}, noise, counts,
+                   {.start = start})
+        .clean;
   };
   SampleNoise noise({1});
   CHECK(run({}).equal(run(noise.normal({1, 2, 4, 4}, at::kDouble))));
   CHECK_FALSE(run({}).equal(run(at::zeros({1, 2, 4, 4}, at::kDouble))));
-  CHECK_THROWS_WITH_AS(run(at::zeros({1, 2, 4, 5}, at::kDouble)), doctest::Contains("start latents wanted shape [1, 2, 4, 4], found [1, 2, 4, 5]"), Error);
+  CHECK_THROWS_WITH_AS(run(at::zeros({1, 2, 4, 5}, at::kDouble)),
+                       doctest::Contains("start latents wanted shape [1, 2, 4, 4], found [1, 2, 4, 5]"), Error);
 }

@@ -1,4 +1,5 @@
-// Rows with nothing in common in one network call: equal to calls of their own, split back to the network's halves, counted on paper.
+// Rows with nothing in common in one network call: equal to calls of their own, split back to the network's halves,
+// counted on paper.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/cat.h>
@@ -21,24 +22,29 @@ using namespace reward_tuner;
 using namespace reward_tuner::reference;
 
 const std::vector<std::string> kPrompts = {"a star", "two moons", "a ring", "a box", "a red circle"};
-const std::vector<std::vector<double>> kGuidance = {
-    {1.0, 4.0, 0.0, 1.0, 2.5}, {1.0, 1.0, 1.0, 1.0, 1.0}, {7.5, 7.5, 7.5, 7.5, 7.5}, {0.0, 0.0, 0.0, 0.0, 0.0}, {1.0, 1.0, 1.0, 1.0, -0.5}, {3.0, 1.0, 1.0, 1.0, 1.0}};
+const std::vector<std::vector<double>> kGuidance = {{1.0, 4.0, 0.0, 1.0, 2.5},  {1.0, 1.0, 1.0, 1.0, 1.0},
+                                                    {7.5, 7.5, 7.5, 7.5, 7.5},  {0.0, 0.0, 0.0, 0.0, 0.0},
+                                                    {1.0, 1.0, 1.0, 1.0, -0.5}, {3.0, 1.0, 1.0, 1.0, 1.0}};
 
-/// A network without products over the batch, whose rows are exactly independent of one another whatever the linear algebra library does.
+/// A network without products over the batch, whose rows are exactly independent of one another whatever the linear
+/// algebra library does.
 struct Elementwise : ToyPipeline {
   using ToyPipeline::ToyPipeline;
   Tensor predict(const Tensor& x, const Tensor& timesteps, const Conditioning& c) {
     ++calls, rows += x.size(0);
-    const Tensor t = (timesteps.to(x.scalar_type()) / 1000.0).view({-1, 1, 1, 1});     // [N,1,1,1]
-    const Tensor words = c.embeddings.sum({1, 2}).view({-1, 1, 1, 1});                 // [N,1,1,1]
-    return (scale * x + 3.0 * t).sin() * words + x * t;                                // [N,C,h,w]
+    const Tensor t = (timesteps.to(x.scalar_type()) / 1000.0).view({-1, 1, 1, 1});  // [N,1,1,1]
+    const Tensor words = c.embeddings.sum({1, 2}).view({-1, 1, 1, 1});              // [N,1,1,1]
+    return (scale * x + 3.0 * t).sin() * words + x * t;                             // [N,C,h,w]
   }
   Tensor scale = at::full({}, 1.3, at::kDouble).requires_grad_();
 };
 
 RowInputs inputs_of(ToyPipeline& pipeline, const std::vector<double>& guidance, std::uint64_t seed) {
   Rng rng(seed);
-  return {rng.normal(pipeline.latent_shape(5), pipeline.latent_options()), {901, 1, 301, 301, 640}, guidance, pipeline.encode(kPrompts)};
+  return {rng.normal(pipeline.latent_shape(5), pipeline.latent_options()),
+          {901, 1, 301, 301, 640},
+          guidance,
+          pipeline.encode(kPrompts)};
 }
 
 template <class Pipeline>
@@ -47,7 +53,9 @@ Tensor one_by_one(Pipeline& pipeline, const RowInputs& rows) {
   NetworkCounts counts;
   for (std::int64_t i = 0; i < rows.latents.size(0); ++i) {
     const auto at_i = static_cast<std::size_t>(i);
-    guided.push_back(guided_call(pipeline, rows.latents.narrow(0, i, 1), rows.timesteps[at_i], rows.condition.narrow(i, 1), rows.guidance[at_i], counts).guided);
+    guided.push_back(guided_call(pipeline, rows.latents.narrow(0, i, 1), rows.timesteps[at_i],
+                                 rows.condition.narrow(i, 1), rows.guidance[at_i], counts)
+                         .guided);
   }
   return at::cat(guided);
 }
@@ -107,7 +115,8 @@ TEST_CASE("split rows are autograd's gradient through the guidance") {
       NetworkCounts counts;
       const RowOutputs out = row_call(pipeline, rows, counts);
       const Tensor cotangent = Rng(seed + 7).normal(out.guided.sizes(), at::kDouble);  // [n,C,h,w]
-      const Tensor truth = torch::autograd::grad({(out.guided * cotangent).sum()}, {out.raw})[0], mine = split_rows(cotangent, rows);
+      const Tensor truth = torch::autograd::grad({(out.guided * cotangent).sum()}, {out.raw})[0],
+                   mine = split_rows(cotangent, rows);
       REQUIRE(mine.sizes() == truth.sizes());
       CHECK((mine - truth).abs().max().item<double>() < 1e-14 * cotangent.abs().max().item<double>() * 10);
     }

@@ -1,4 +1,5 @@
-// Sampled transitions: independent of the micro-batch, ordered root by root, forked where the trained steps begin, counted on paper.
+// Sampled transitions: independent of the micro-batch, ordered root by root, forked where the trained steps begin,
+// counted on paper.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/cat.h>
@@ -26,7 +27,9 @@ const std::vector<std::string> kPrompts = {"a star", "two moons", "a ring"};
 const std::vector<double> kGuidance = {1.0, 3.0, 3.0, 0.0, 2.5, 1.0};
 
 StepPlan trained(std::vector<int> steps) { return {.last = kSteps - 1, .jumps = false, .trained = std::move(steps)}; }
-SamplerSchedule ddim(const ToyPipeline& pipeline, double eta = 1.0) { return Ddim({.num_steps = kSteps, .eta = eta}).schedule(pipeline.noise_schedule()); }
+SamplerSchedule ddim(const ToyPipeline& pipeline, double eta = 1.0) {
+  return Ddim({.num_steps = kSteps, .eta = eta}).schedule(pipeline.noise_schedule());
+}
 
 struct Sampled {
   Transitions transitions;
@@ -36,8 +39,10 @@ struct Sampled {
 Sampled sampled(const SamplingPlan& plan, std::uint64_t seed, ToyOptions toy = {}, bool ddpm = false) {
   ToyPipeline pipeline(toy);
   Sampled out;
-  const SamplerSchedule schedule = ddpm ? Ddpm({.num_steps = kSteps}).schedule(pipeline.noise_schedule()) : ddim(pipeline);
-  out.transitions = sample_transitions(pipeline, schedule, plan, pipeline.encode(kPrompts), kGuidance, SampleNoise({seed, seed + 1, seed + 2}), out.counts);
+  const SamplerSchedule schedule =
+      ddpm ? Ddpm({.num_steps = kSteps}).schedule(pipeline.noise_schedule()) : ddim(pipeline);
+  out.transitions = sample_transitions(pipeline, schedule, plan, pipeline.encode(kPrompts), kGuidance,
+                                       SampleNoise({seed, seed + 1, seed + 2}), out.counts);
   out.calls = pipeline.calls;
   return out;
 }
@@ -87,7 +92,8 @@ TEST_CASE("transitions are the ordinary rollout's, step by step") {
   NetworkCounts counts;
   SampleNoise noise({5, 6, 7});
   std::vector<Tensor> latents;
-  const auto plain = rollout(pipeline, ddim(pipeline), sampling_plan(kSteps), pipeline.encode(kPrompts), kGuidance, noise, counts, {.observer = [&](const RolloutStep& s) { latents.push_back(s.latent); }});
+  const auto plain = rollout(pipeline, ddim(pipeline), sampling_plan(kSteps), pipeline.encode(kPrompts), kGuidance,
+                             noise, counts, {.observer = [&](const RolloutStep& s) { latents.push_back(s.latent); }});
   for (std::size_t k = 0; k < kSteps; ++k) CHECK(t.latents[k].equal(latents[k]));
   CHECK(t.clean.equal(plain.clean));
 }
@@ -97,9 +103,15 @@ TEST_CASE("the result does not depend on the micro-batch, with branches or witho
   double worst = 0;
   for (const std::uint64_t seed : {1, 10, 20})
     for (const int branches : {1, 3})
-      for (const auto& steps : {std::vector<int>{0, 1, 2, 3, 4, 5}, std::vector<int>{3, 4, 5}, std::vector<int>{1, 4}}) {
+      for (const auto& steps :
+           {std::vector<int>{0, 1, 2, 3, 4, 5}, std::vector<int>{3, 4, 5}, std::vector<int>{1, 4}}) {
         const auto whole = sampled({.steps = trained(steps), .branches = branches}, seed).transitions;
-        for (const std::int64_t micro : {1, 2, 4, 100}) worst = std::max(worst, difference(sampled({.steps = trained(steps), .branches = branches, .micro_batch = micro}, seed).transitions, whole));
+        for (const std::int64_t micro : {1, 2, 4, 100})
+          worst = std::max(
+              worst,
+              difference(
+                  sampled({.steps = trained(steps), .branches = branches, .micro_batch = micro}, seed).transitions,
+                  whole));
       }
   MESSAGE("worst difference ", worst);
   CHECK(worst < 1e-11);
@@ -115,7 +127,8 @@ TEST_CASE("equal seeds give equal rounds bit for bit, others do not") {
   }
 }
 
-TEST_CASE("branches are ordered root by root and share everything before the fork, at the first step or in the middle") {
+TEST_CASE(
+    "branches are ordered root by root and share everything before the fork, at the first step or in the middle") {
   using namespace transitions_test;
   for (const int fork : {0, 2, 5})
     for (const std::uint64_t seed : {1, 2, 3}) {
@@ -124,7 +137,8 @@ TEST_CASE("branches are ordered root by root and share everything before the for
       for (int k = fork; k < kSteps; ++k) steps.push_back(k);
       const int branches = 4;
       const auto t = sampled({.steps = trained(steps), .branches = branches}, seed).transitions;
-      const auto roots = sampled({.steps = trained({0, 1, 2, 3, 4, 5})}, seed).transitions;  // the same roots without branches
+      // the same roots without branches
+      const auto roots = sampled({.steps = trained({0, 1, 2, 3, 4, 5})}, seed).transitions;
       REQUIRE(t.size() == 3 * branches);
       const auto at_fork = static_cast<std::size_t>(fork);
       std::vector<std::uint64_t> seeds = t.seeds;
@@ -134,9 +148,11 @@ TEST_CASE("branches are ordered root by root and share everything before the for
         for (std::int64_t branch = 0; branch < branches; ++branch) {
           const std::int64_t i = root * branches + branch;
           CHECK(t.condition.prompts[static_cast<std::size_t>(i)] == kPrompts[static_cast<std::size_t>(root)]);
-          CHECK((t.latents[at_fork][i] - roots.latents[at_fork][root]).abs().max().item<double>() < 1e-13);  // the fork is where the root would be
+          // the fork is where the root would be
+          CHECK((t.latents[at_fork][i] - roots.latents[at_fork][root]).abs().max().item<double>() < 1e-13);
           CHECK(t.latents[at_fork][i].equal(t.latents[at_fork][root * branches]));
-          for (std::int64_t earlier = 0; earlier < branch; ++earlier) CHECK_FALSE(t.latents[at_fork + 1][i].equal(t.latents[at_fork + 1][root * branches + earlier]));
+          for (std::int64_t earlier = 0; earlier < branch; ++earlier)
+            CHECK_FALSE(t.latents[at_fork + 1][i].equal(t.latents[at_fork + 1][root * branches + earlier]));
         }
     }
 }

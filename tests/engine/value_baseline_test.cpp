@@ -1,4 +1,5 @@
-// DPOK's learned baseline: 0 before it learned, learns, is a function of its state, and never changes a tensor in place.
+// DPOK's learned baseline: 0 before it learned, learns, is a function of its state, and never changes a tensor in
+// place.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/allclose.h>
@@ -42,7 +43,9 @@ Data data_of(std::uint64_t seed, std::int64_t n = 64) {
   const Tensor x = rng.normal({n, 9});
   return {x, (2.0 * x.select(1, 0) - x.select(1, 3) + 0.5).to(at::kDouble)};
 }
-double loss(const State& state, const Data& d) { return (ValueBaseline::values(state, d.features) - d.targets).square().mean().item<double>(); }
+double loss(const State& state, const Data& d) {
+  return (ValueBaseline::values(state, d.features) - d.targets).square().mean().item<double>();
+}
 
 }  // namespace
 }  // namespace value_baseline_test
@@ -62,14 +65,16 @@ TEST_CASE("V sees the latent, the prompt and the time") {
   NetworkCounts counts;
   StepPlan plan{.last = 3, .jumps = false, .trained = {0, 2}};
   const auto schedule = Ddim({.num_steps = 4, .eta = 1.0}).schedule(pipeline.noise_schedule());
-  const auto t = sample_transitions(pipeline, schedule, {.steps = plan}, pipeline.encode({"a star", "a moon", "a star"}), std::vector<double>(4, 1.0), SampleNoise({1, 2, 1}), counts);
+  const auto t =
+      sample_transitions(pipeline, schedule, {.steps = plan}, pipeline.encode({"a star", "a moon", "a star"}),
+                         std::vector<double>(4, 1.0), SampleNoise({1, 2, 1}), counts);
   const Tensor first = ValueBaseline::features(t, 0), later = ValueBaseline::features(t, 2);
   REQUIRE(first.sizes() == at::IntArrayRef({3, 16 * 2 + 3 + 4}));
   CHECK((first.scalar_type() == at::kFloat));
-  CHECK(first[0].equal(first[2]));                                                        // the same picture in the making
-  CHECK_FALSE(first[0].narrow(0, 0, 32).equal(first[1].narrow(0, 0, 32)));                // the latent
-  CHECK_FALSE(first[0].narrow(0, 32, 3).equal(first[1].narrow(0, 32, 3)));                // the text
-  CHECK(first[0].narrow(0, 35, 4).equal(first[1].narrow(0, 35, 4)));                      // the time
+  CHECK(first[0].equal(first[2]));                                          // the same picture in the making
+  CHECK_FALSE(first[0].narrow(0, 0, 32).equal(first[1].narrow(0, 0, 32)));  // the latent
+  CHECK_FALSE(first[0].narrow(0, 32, 3).equal(first[1].narrow(0, 32, 3)));  // the text
+  CHECK(first[0].narrow(0, 35, 4).equal(first[1].narrow(0, 35, 4)));        // the time
   CHECK_FALSE(first[0].narrow(0, 35, 4).equal(later[0].narrow(0, 35, 4)));
   const Tensor pooled = t.latents[0].view({3, 2, 4, 2, 4, 2}).mean({3, 5}).flatten(1).to(at::kFloat);  // [3,32]
   CHECK(at::allclose(first.narrow(1, 0, 32), pooled, 1e-5, 1e-6));

@@ -34,7 +34,8 @@ std::vector<std::string> encode(const BpeVocabulary& vocabulary, const std::stri
     std::size_t best = vocabulary.merges.size(), where = 0;
     for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
       const auto it = std::find(vocabulary.merges.begin(), vocabulary.merges.end(), std::pair(parts[i], parts[i + 1]));
-      if (const auto rank = static_cast<std::size_t>(it - vocabulary.merges.begin()); rank < best) best = rank, where = i;
+      if (const auto rank = static_cast<std::size_t>(it - vocabulary.merges.begin()); rank < best)
+        best = rank, where = i;
     }
     if (best == vocabulary.merges.size()) return parts;
     parts[where] += parts[where + 1];
@@ -64,7 +65,8 @@ TEST_CASE("BPE: layout of CLIP: 512 byte tokens first, special tokens last, no t
 
 TEST_CASE("BPE: the most frequent pair is merged first and ties go to the first in order") {
   const BpeVocabulary vocabulary = train_bpe({{"ab", 1}, {"abc", 5}, {"xy", 1}});
-  CHECK((vocabulary.merges == std::vector<std::pair<std::string, std::string>>{{"a", "b"}, {"ab", "c</w>"}, {"a", "b</w>"}, {"x", "y</w>"}}));
+  CHECK((vocabulary.merges == std::vector<std::pair<std::string, std::string>>{
+                                  {"a", "b"}, {"ab", "c</w>"}, {"a", "b</w>"}, {"x", "y</w>"}}));
   CHECK_THROWS_AS(train_bpe({{"Upper", 1}}), Error);
 }
 

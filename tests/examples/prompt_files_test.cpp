@@ -1,4 +1,5 @@
-// The prompt files of the composition and parity studies: what is held out is held out, and colours stay open where they should.
+// The prompt files of the composition and parity studies: what is held out is held out, and colours stay open where
+// they should.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -17,8 +18,8 @@ namespace prompt_files_test {
 namespace {
 
 using namespace reward_tuner;
-using Object = std::pair<int, int>;             // shape, colour
-using ObjectPair = std::pair<Object, Object>;   // the smaller first
+using Object = std::pair<int, int>;            // shape, colour
+using ObjectPair = std::pair<Object, Object>;  // the smaller first
 
 std::vector<std::string> prompts_of(const char* name) {
   return PromptSet::from_file(std::filesystem::path(REWARD_TUNER_SOURCE_DIR) / "examples/tune" / name).prompts();
@@ -27,7 +28,8 @@ std::vector<std::string> prompts_of(const char* name) {
 ObjectPair objects_of(const std::string& prompt) {
   const Caption caption = parse_caption(prompt);
   REQUIRE_MESSAGE(caption.objects.size() == 2, prompt);
-  const Object a{caption.objects[0].shape, caption.objects[0].colour}, b{caption.objects[1].shape, caption.objects[1].colour};
+  const Object a{caption.objects[0].shape, caption.objects[0].colour},
+      b{caption.objects[1].shape, caption.objects[1].colour};
   return std::minmax(a, b);
 }
 
@@ -55,7 +57,8 @@ TEST_CASE("prompt files: held-out pairs of objects never stand together in train
     CHECK(asked.at(object) == 2);
     CHECK_FALSE(is_held_out(object.first, object.second));
   }
-  for (const auto& [a, b] : trained) CHECK((a.first != b.first && a.second != b.second));  // as in the pretraining pictures
+  // as in the pretraining pictures
+  for (const auto& [a, b] : trained) CHECK((a.first != b.first && a.second != b.second));
   for (const auto& [a, b] : held_out) CHECK((a.first != b.first && a.second != b.second));
 }
 

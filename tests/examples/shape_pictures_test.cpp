@@ -32,7 +32,8 @@ TEST_CASE("Pictures: captions parse back to the truth and held-out pairs never a
     for (const CaptionObject& said : caption.objects) {
       bool found = false;
       for (const DrawnObject& object : scene.objects)
-        found |= object.shape == said.shape && object.colour == said.colour && (said.size == ObjectSize::kUnnamed || said.size == object.size());
+        found |= object.shape == said.shape && object.colour == said.colour &&
+                 (said.size == ObjectSize::kUnnamed || said.size == object.size());
       CHECK(found);
     }
     for (const DrawnObject& object : scene.objects) {
@@ -44,7 +45,8 @@ TEST_CASE("Pictures: captions parse back to the truth and held-out pairs never a
     if (scene.objects.size() == 2) {
       ++pairs;
       const DrawnObject &a = scene.objects[0], &b = scene.objects[1];
-      CHECK((scene.relation == Relation::kLeftOf) == (a.x < b.x && a.x < 32 && b.x > 32 && scene.relation == Relation::kLeftOf));
+      CHECK((scene.relation == Relation::kLeftOf) ==
+            (a.x < b.x && a.x < 32 && b.x > 32 && scene.relation == Relation::kLeftOf));
       if (scene.relation == Relation::kLeftOf) CHECK(a.x < b.x);
       if (scene.relation == Relation::kRightOf) CHECK(a.x > b.x);
       if (scene.relation == Relation::kAbove) CHECK(a.y < b.y);

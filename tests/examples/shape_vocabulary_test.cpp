@@ -38,7 +38,8 @@ TEST_CASE("Caption: examples of the wording") {
 }
 
 TEST_CASE("Caption: what does not fit the grammar is named") {
-  CHECK_THROWS_WITH_AS(parse_caption("a red house"), "[Caption] wanted a shape at word 3, found \"house\" in \"a red house\"", Error);
+  CHECK_THROWS_WITH_AS(parse_caption("a red house"),
+                       "[Caption] wanted a shape at word 3, found \"house\" in \"a red house\"", Error);
   CHECK_THROWS_AS(parse_caption(""), Error);
   CHECK_THROWS_AS(parse_caption("a circle"), Error);
   CHECK_THROWS_AS(parse_caption("a red circle left a blue square"), Error);
@@ -60,7 +61,8 @@ TEST_CASE("Vocabulary: object colours lie apart from each other and from every b
 
 TEST_CASE("Vocabulary: held-out pairs name each shape once") {
   for (int shape = 0; shape < 6; ++shape)
-    CHECK(std::count_if(kHeldOutPairs.begin(), kHeldOutPairs.end(), [&](const auto& pair) { return pair.first == shape; }) == 1);
+    CHECK(std::count_if(kHeldOutPairs.begin(), kHeldOutPairs.end(),
+                        [&](const auto& pair) { return pair.first == shape; }) == 1);
   CHECK(is_held_out(3, 0));
   CHECK_FALSE(is_held_out(0, 0));
 }

@@ -1,4 +1,5 @@
-// The shipped model still has the qualities its card states: the floors of the project, measured on few pictures with fixed seeds.
+// The shipped model still has the qualities its card states: the floors of the project, measured on few pictures with
+// fixed seeds.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -10,7 +11,8 @@ namespace tiny_shapes_test {
 using namespace reward_tuner;
 using namespace reward_tuner::pretrain;
 
-const std::filesystem::path kModel = std::filesystem::path(REWARD_TUNER_SOURCE_DIR) / "examples" / "models" / "tiny-shapes";
+const std::filesystem::path kModel =
+    std::filesystem::path(REWARD_TUNER_SOURCE_DIR) / "examples" / "models" / "tiny-shapes";
 
 TEST_CASE("the detector recognises colour and shape of sampled pictures") {
   auto pipeline = StableDiffusion::load(kModel);

@@ -1,4 +1,5 @@
-// Parts of the pretraining stages with an exact answer: the autoencoder's start, the standardised latents, true captions, one step of each loss.
+// Parts of the pretraining stages with an exact answer: the autoencoder's start, the standardised latents, true
+// captions, one step of each loss.
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <doctest/doctest.h>
@@ -39,7 +40,8 @@ TEST_CASE("VAE: the untrained network already shows coarse colours") {
   CHECK(reconstruction_psnr(*vae, pictures) > 20.0);
   const torch::NoGradGuard no_grad;
   const Tensor flat = at::full({1, 3, 64, 64}, 0.4);
-  CHECK(AutoencoderKL::latent_std(vae->encode_moments(flat)).mean().item<double>() == doctest::Approx(std::exp(-2.5)).epsilon(0.2));
+  CHECK(AutoencoderKL::latent_std(vae->encode_moments(flat)).mean().item<double>() ==
+        doctest::Approx(std::exp(-2.5)).epsilon(0.2));
 }
 
 TEST_CASE("VAE: standardised latents have mean 0 and deviation 1, decoded pictures and relative noise stay") {
@@ -63,12 +65,13 @@ TEST_CASE("CLIP: which captions are true of a picture") {
   scene.objects = {{0, 0, 16, 30, 9, 0}, {1, 2, 48, 30, 12, 0}};  // small red circle left of a blue square
   scene.relation = Relation::kLeftOf;
   scene.background = 1;
-  for (const char* text : {"a red circle left of a blue square", "a blue square right of a small red circle", "a blue square and a red circle",
-                           "a red circle and a blue square on a grey background"})
+  for (const char* text : {"a red circle left of a blue square", "a blue square right of a small red circle",
+                           "a blue square and a red circle", "a red circle and a blue square on a grey background"})
     CHECK(is_true_of(parse_caption(text), scene));
-  for (const char* text : {"a red circle", "a red circle right of a blue square", "a blue square left of a red circle",
-                           "a large red circle and a blue square",
-                           "a red circle and a blue square on a black background", "a red square left of a blue circle"})
+  for (const char* text :
+       {"a red circle", "a red circle right of a blue square", "a blue square left of a red circle",
+        "a large red circle and a blue square", "a red circle and a blue square on a black background",
+        "a red square left of a blue circle"})
     CHECK_FALSE(is_true_of(parse_caption(text), scene));
   Rng rng(9);
   for (int i = 0; i < 200; ++i) {
@@ -87,7 +90,8 @@ TEST_CASE("Pretraining: one step of every loss is finite with gradients, and the
   Rng rng(6);
 
   const auto vae = fresh_vae();
-  vae_loss(*vae, pictures.signed_images(at::arange(2)), pictures.objects.slice(0, 0, 2).to(at::kFloat).div(255), rng).backward();
+  vae_loss(*vae, pictures.signed_images(at::arange(2)), pictures.objects.slice(0, 0, 2).to(at::kFloat).div(255), rng)
+      .backward();
   for (const auto& item : vae->named_parameters()) CHECK_MESSAGE(item.value().grad().defined(), item.key());
 
   const auto clip = make_clip(tokenizer, Rng(7));
@@ -98,9 +102,11 @@ TEST_CASE("Pretraining: one step of every loss is finite with gradients, and the
 
   const Denoiser denoiser = make_denoiser(tokenizer, Rng(8));
   const Tensor latents = encode_pictures(*vae, pictures, at::arange(8));
-  const Tensor noise_error = denoising_loss(denoiser, tokenizer, latents, pictures.scenes, signal_levels(NoiseSchedule()), 8, rng);
+  const Tensor noise_error =
+      denoising_loss(denoiser, tokenizer, latents, pictures.scenes, signal_levels(NoiseSchedule()), 8, rng);
   noise_error.backward();
-  CHECK(noise_error.item<double>() == doctest::Approx(1.0).epsilon(0.1));  // the last convolution is zero, so the error is the noise itself
+  // the last convolution is zero, so the error is the noise itself
+  CHECK(noise_error.item<double>() == doctest::Approx(1.0).epsilon(0.1));
 
   write_model_folder(folder / "model", {vae, denoiser.unet, denoiser.text, clip}, vocabulary());
   StableDiffusion pipeline = StableDiffusion::load(folder / "model");

@@ -39,7 +39,8 @@ Tensor regression_loss(const Linear& linear, Rng& rng) {
 }
 
 TEST_CASE("TrainingRun: a run that dies continues bit for bit from its checkpoint") {
-  const TrainingOptions options{.steps = 30, .warm_up = 5, .learning_rate = 0.05, .average = 0.9, .seed = 7, .seconds_per_checkpoint = 0};
+  const TrainingOptions options{
+      .steps = 30, .warm_up = 5, .learning_rate = 0.05, .average = 0.9, .seed = 7, .seconds_per_checkpoint = 0};
   Tensor straight, resumed;
   {
     const Folder folder;
@@ -64,7 +65,8 @@ TEST_CASE("TrainingRun: a run that dies continues bit for bit from its checkpoin
     CHECK_THROWS_AS(run.train([&](Rng& rng) {
       if (++calls == 13) throw std::runtime_error("killed");
       return regression_loss(*linear, rng);
-    }), std::runtime_error);
+    }),
+                    std::runtime_error);
     const auto again = network();
     TrainingRun second("toy", folder.path, {{"net", again}}, options);
     CHECK(second.report().steps == 12);
@@ -82,7 +84,8 @@ TEST_CASE("TrainingRun: a run that dies continues bit for bit from its checkpoin
 TEST_CASE("TrainingRun: with_average shows the average and puts the trained weights back") {
   const Folder folder;
   const auto linear = network();
-  TrainingRun run("toy", folder.path, {{"net", linear}}, {.steps = 20, .warm_up = 1, .learning_rate = 0.1, .average = 0.99});
+  TrainingRun run("toy", folder.path, {{"net", linear}},
+                  {.steps = 20, .warm_up = 1, .learning_rate = 0.1, .average = 0.99});
   run.train([&](Rng& rng) { return regression_loss(*linear, rng); });
   const Tensor trained = linear->weight.detach().clone();
   run.with_average([&] { CHECK_FALSE(at::equal(linear->weight, trained)); });

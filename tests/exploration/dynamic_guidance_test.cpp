@@ -30,7 +30,9 @@ template <class Exploration>
 std::vector<Tensor> tuned(typename Exploration::Options exploration) {
   reference::ToyPipeline pipeline;
   AdamW optimizer(pipeline.parameters(), {.learning_rate = 0.05});
-  auto tuner = make<DRTune, Exploration>(reference::ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .exploration = exploration});
+  auto tuner = make<DRTune, Exploration>(
+      reference::ToyReward(),
+      {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .exploration = exploration});
   Rng rng(4);
   for (int i = 0; i < 2; ++i) tuner.update(pipeline, optimizer, {"x", "y"}, rng);
   return pipeline.parameters();
@@ -45,8 +47,10 @@ bool equal(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 }  // namespace
 
 TEST_CASE("guidance is low while t is above the threshold") {
-  CHECK(scales(DynamicGuidance({.low = 1.0, .threshold = 0.5}), 5.0, 4) == std::vector<double>{1, 1, 5, 5});  // t = 4, 3, 2, 1
-  CHECK(scales(DynamicGuidance({.low = 0.0, .high = 7.5, .threshold = 0.5}), 5.0, 4) == std::vector<double>{0, 0, 7.5, 7.5});
+  // t = 4, 3, 2, 1
+  CHECK(scales(DynamicGuidance({.low = 1.0, .threshold = 0.5}), 5.0, 4) == std::vector<double>{1, 1, 5, 5});
+  CHECK(scales(DynamicGuidance({.low = 0.0, .high = 7.5, .threshold = 0.5}), 5.0, 4) ==
+        std::vector<double>{0, 0, 7.5, 7.5});
   CHECK(scales(DynamicGuidance({.threshold = 1.0}), 5.0, 4) == std::vector<double>(4, 5.0));
   CHECK(scales(DynamicGuidance({.threshold = 0.0}), 5.0, 4) == std::vector<double>(4, 1.0));
   CHECK(scales(DynamicGuidance(), 5.0, 1) == std::vector<double>{1});
@@ -62,7 +66,8 @@ TEST_CASE("the guidance schedule acts for a share of the planned updates") {
     const DynamicGuidance policy({.span = span});
     std::int64_t count = 0;
     for (std::int64_t update = 0; update < span.updates + 10; ++update)
-      if (policy.active({.num_steps = 20, .update = update})) REQUIRE(update == count++);  // the first ones, without a gap
+      // the first ones, without a gap
+      if (policy.active({.num_steps = 20, .update = update})) REQUIRE(update == count++);
     return count;
   };
   CHECK(active({}) == 75);
@@ -70,7 +75,8 @@ TEST_CASE("the guidance schedule acts for a share of the planned updates") {
   CHECK(active({.share = 0, .updates = 10}) == 0);
   CHECK(active({.share = 1, .updates = 10}) == 10);
   CHECK(active({.share = 0.5, .updates = 1}) == 1);
-  for (int percent = 0; percent <= 100; ++percent) REQUIRE(active({.share = percent / 100.0, .updates = 100}) == percent);
+  for (int percent = 0; percent <= 100; ++percent)
+    REQUIRE(active({.share = percent / 100.0, .updates = 100}) == percent);
 }
 
 TEST_CASE("equal scales train bit for bit as NoExploration, and other scales do not") {
@@ -94,15 +100,20 @@ TEST_CASE("the guidance schedule leaves the condition and the random stream alon
 
 TEST_CASE("DynamicGuidance rejects options out of range") {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
-  CHECK_THROWS_WITH_AS(DynamicGuidance({.low = -0.5}), "[DynamicGuidance] low must be finite and >= 0, found -0.5", Error);
+  CHECK_THROWS_WITH_AS(DynamicGuidance({.low = -0.5}), "[DynamicGuidance] low must be finite and >= 0, found -0.5",
+                       Error);
   CHECK_THROWS_AS(DynamicGuidance({.low = nan}), Error);
-  CHECK_THROWS_WITH_AS(DynamicGuidance({.low = 2, .high = 1.5}), "[DynamicGuidance] high must be finite and at least low 2, found 1.5", Error);
+  CHECK_THROWS_WITH_AS(DynamicGuidance({.low = 2, .high = 1.5}),
+                       "[DynamicGuidance] high must be finite and at least low 2, found 1.5", Error);
   CHECK_THROWS_AS(DynamicGuidance({.high = infinity}), Error);
-  CHECK_THROWS_WITH_AS(DynamicGuidance({.threshold = 1.5}), "[DynamicGuidance] threshold must be in [0, 1], found 1.5", Error);
+  CHECK_THROWS_WITH_AS(DynamicGuidance({.threshold = 1.5}), "[DynamicGuidance] threshold must be in [0, 1], found 1.5",
+                       Error);
   CHECK_THROWS_AS(DynamicGuidance({.threshold = nan}), Error);
-  CHECK_THROWS_WITH_AS(DynamicGuidance({.span = {.share = 1.1}}), "[DynamicGuidance] span.share must be in [0, 1], found 1.1", Error);
+  CHECK_THROWS_WITH_AS(DynamicGuidance({.span = {.share = 1.1}}),
+                       "[DynamicGuidance] span.share must be in [0, 1], found 1.1", Error);
   CHECK_THROWS_AS(DynamicGuidance({.span = {.share = nan}}), Error);
-  CHECK_THROWS_WITH_AS(DynamicGuidance({.span = {.updates = 0}}), "[DynamicGuidance] span.updates must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(DynamicGuidance({.span = {.updates = 0}}),
+                       "[DynamicGuidance] span.updates must be >= 1, found 0", Error);
 }
 
 }  // namespace dynamic_guidance_test

@@ -32,7 +32,9 @@ Condition condition(Words words, at::ScalarType dtype = at::kDouble) {
 /// Which tokens of row b changed, and by what weight each: (E' - E_null)/(E - E_null).
 std::vector<std::pair<std::int64_t, double>> changes(const Condition& before, const Condition& after, std::int64_t b) {
   std::vector<std::pair<std::int64_t, double>> out;
-  const Tensor E = before.positive.embeddings[b], changed = after.positive.embeddings[b], E_null = before.empty.embeddings[0];  // [L,D]
+  // [L,D]
+  const Tensor E = before.positive.embeddings[b], changed = after.positive.embeddings[b],
+               E_null = before.empty.embeddings[0];
   for (std::int64_t i = 0; i < L; ++i) {
     if (changed[i].equal(E[i])) continue;
     const Tensor omega = (changed[i] - E_null[i]) / (E[i] - E_null[i]);  // [D]
@@ -61,7 +63,8 @@ TEST_CASE("one word of every prompt gets one weight at all its tokens, and nothi
         continue;
       }
       REQUIRE_FALSE(found.empty());
-      const auto word = std::find(words.begin(), words.end(), WordTokens{found.front().first, static_cast<std::int64_t>(found.size())});
+      const auto word = std::find(words.begin(), words.end(),
+                                  WordTokens{found.front().first, static_cast<std::int64_t>(found.size())});
       REQUIRE((word != words.end()));
       for (std::size_t i = 0; i < found.size(); ++i) {
         REQUIRE(found[i].first == word->first + static_cast<std::int64_t>(i));
@@ -84,7 +87,9 @@ TEST_CASE("a weight of 1 is bit-identical, a weight of 0 is the empty prompt") {
   for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
     const Condition given = condition(kWords, dtype);
     Rng rng(3);
-    CHECK(PromptWeighting({.low = 1, .high = 1}).condition(given, rng).positive.embeddings.equal(given.positive.embeddings));
+    CHECK(PromptWeighting({.low = 1, .high = 1})
+              .condition(given, rng)
+              .positive.embeddings.equal(given.positive.embeddings));
     const Condition gone = PromptWeighting({.low = 0, .high = 0}).condition(given, rng);
     CHECK(gone.positive.embeddings[2].narrow(0, 3, 2).equal(given.empty.embeddings[0].narrow(0, 3, 2)));
     CHECK((gone.positive.embeddings.scalar_type() == dtype));
@@ -94,9 +99,11 @@ TEST_CASE("a weight of 1 is bit-identical, a weight of 0 is the empty prompt") {
 TEST_CASE("text states of half precision are weighted in single precision and rounded once") {
   const Condition given = condition({{{1, 4}}}, at::kBFloat16);
   Rng rng(8);
-  const Condition out = PromptWeighting({.low = 1.004, .high = 1.004}).condition(given, rng);  // 1.004 is 1.0 in bfloat16
+  // 1.004 is 1.0 in bfloat16
+  const Condition out = PromptWeighting({.low = 1.004, .high = 1.004}).condition(given, rng);
   const Tensor E = given.positive.embeddings.to(at::kFloat), E_null = given.empty.embeddings.to(at::kFloat);
-  CHECK(out.positive.embeddings[0].narrow(0, 1, 4).equal((E_null + 1.004 * (E - E_null)).to(at::kBFloat16)[0].narrow(0, 1, 4)));
+  CHECK(out.positive.embeddings[0].narrow(0, 1, 4).equal(
+      (E_null + 1.004 * (E - E_null)).to(at::kBFloat16)[0].narrow(0, 1, 4)));
 }
 
 TEST_CASE("every word is drawn with equal probability and the weight is uniform in its range") {
@@ -116,8 +123,10 @@ TEST_CASE("every word is drawn with equal probability and the weight is uniform 
       lowest = std::min(lowest, omega);
       highest = std::max(highest, omega);
     }
-    const auto bound = [](double p) { return 4.5 * std::sqrt(p * (1 - p) / kDraws); };  // 4.5 deviations: 7e-6 each by chance
-    for (const std::size_t first : {1, 2, 5}) CHECK(std::abs(hits[first] / static_cast<double>(kDraws) - 1.0 / 3) < bound(1.0 / 3));
+    // 4.5 deviations: 7e-6 each by chance
+    const auto bound = [](double p) { return 4.5 * std::sqrt(p * (1 - p) / kDraws); };
+    for (const std::size_t first : {1, 2, 5})
+      CHECK(std::abs(hits[first] / static_cast<double>(kDraws) - 1.0 / 3) < bound(1.0 / 3));
     for (const int quarter : quarters) CHECK(std::abs(quarter / static_cast<double>(kDraws) - 0.25) < bound(0.25));
     CHECK(lowest > 1.1 - 1e-9);
     CHECK(highest < 1.5 + 1e-9);
@@ -170,23 +179,33 @@ TEST_CASE("PromptWeighting names what a pipeline lacks") {
     change(given);
     return policy.condition(given, rng);
   };
-  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words.clear(); }),
-                       "[PromptWeighting] needs a pipeline that says where words are (Condition::words), and this one does not", Error);
+  CHECK_THROWS_WITH_AS(
+      with([](Condition& c) { c.words.clear(); }),
+      "[PromptWeighting] needs a pipeline that says where words are (Condition::words), and this one does not", Error);
   CHECK_THROWS_WITH_AS(with([](Condition& c) { c.empty = {}; }),
-                       "[PromptWeighting] needs a pipeline that gives the encoding of the empty prompt (Condition::empty), and this one does not", Error);
-  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words.pop_back(); }), "[PromptWeighting] wanted Condition::words of 3 prompts, found 2", Error);
-  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.empty.embeddings = c.positive.embeddings; }), doctest::Contains("wanted Condition::empty of [1,8,3], found [3, 8, 3]"), Error);
-  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.positive = {}; }), doctest::Contains("wanted text states [3,L,D], found [0]"), Error);
-  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words[0][1] = {6, 3}; }), doctest::Contains("wanted words within 0..7 of the text states, found 3 tokens from 6"), Error);
+                       "[PromptWeighting] needs a pipeline that gives the encoding of the empty prompt "
+                       "(Condition::empty), and this one does not",
+                       Error);
+  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words.pop_back(); }),
+                       "[PromptWeighting] wanted Condition::words of 3 prompts, found 2", Error);
+  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.empty.embeddings = c.positive.embeddings; }),
+                       doctest::Contains("wanted Condition::empty of [1,8,3], found [3, 8, 3]"), Error);
+  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.positive = {}; }),
+                       doctest::Contains("wanted text states [3,L,D], found [0]"), Error);
+  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words[0][1] = {6, 3}; }),
+                       doctest::Contains("wanted words within 0..7 of the text states, found 3 tokens from 6"), Error);
   CHECK(policy.condition(Condition{}, rng).size() == 0);  // no prompts, nothing to know
 }
 
 TEST_CASE("PromptWeighting rejects options out of range") {
   const double infinity = std::numeric_limits<double>::infinity();
   CHECK_THROWS_WITH_AS(PromptWeighting({.low = -1}), "[PromptWeighting] low must be finite and >= 0, found -1", Error);
-  CHECK_THROWS_WITH_AS(PromptWeighting({.low = 1.6}), "[PromptWeighting] high must be finite and at least low 1.6, found 1.5", Error);
-  CHECK_THROWS_WITH_AS(PromptWeighting({.high = infinity}), "[PromptWeighting] high must be finite and at least low 1, found inf", Error);
-  CHECK_THROWS_WITH_AS(PromptWeighting({.span = {.share = -0.1}}), "[PromptWeighting] span.share must be in [0, 1], found -0.1", Error);
+  CHECK_THROWS_WITH_AS(PromptWeighting({.low = 1.6}),
+                       "[PromptWeighting] high must be finite and at least low 1.6, found 1.5", Error);
+  CHECK_THROWS_WITH_AS(PromptWeighting({.high = infinity}),
+                       "[PromptWeighting] high must be finite and at least low 1, found inf", Error);
+  CHECK_THROWS_WITH_AS(PromptWeighting({.span = {.share = -0.1}}),
+                       "[PromptWeighting] span.share must be in [0, 1], found -0.1", Error);
 }
 
 }  // namespace prompt_weighting_test

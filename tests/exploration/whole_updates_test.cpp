@@ -1,4 +1,5 @@
-// Exploration inside whole updates: nothing changes where it changes nothing, it ends on time, ratios start at 1, direct gradients flow through it, evaluation is plain.
+// Exploration inside whole updates: nothing changes where it changes nothing, it ends on time, ratios start at 1,
+// direct gradients flow through it, evaluation is plain.
 #include <doctest/doctest.h>
 
 #include <torch/autograd.h>
@@ -68,16 +69,22 @@ const DiffExpOptions kIdle{.guidance = {.low = 3.0, .threshold = 0.5}, .words = 
 
 TEST_CASE("weight 1 and equal scales change no bit over several updates, for direct and sampled methods") {
   using namespace whole_updates_test;
-  CHECK(equal(trained(make<DDPO, DiffExp>(brightness(), {.sampler = kSampler, .exploration = kIdle}), 4), trained(make<DDPO>(brightness(), {.sampler = kSampler}), 4)));
-  CHECK(equal(trained(make<B2DiffuRL, DiffExp>(brightness(), {.sampler = kSampler, .exploration = kIdle}), 4), trained(make<B2DiffuRL>(brightness(), {.sampler = kSampler}), 4)));
-  CHECK(equal(trained(make<AlignProp, DiffExp>(ToyReward(), {.sampler = kSampler, .exploration = kIdle}), 4), trained(make<AlignProp>(ToyReward(), {.sampler = kSampler}), 4)));
-  CHECK(equal(trained(make<DRTune, DiffExp>(ToyReward(), {.sampler = kSampler, .steps = {.num_trained = 2}, .exploration = kIdle}), 4),
+  CHECK(equal(trained(make<DDPO, DiffExp>(brightness(), {.sampler = kSampler, .exploration = kIdle}), 4),
+              trained(make<DDPO>(brightness(), {.sampler = kSampler}), 4)));
+  CHECK(equal(trained(make<B2DiffuRL, DiffExp>(brightness(), {.sampler = kSampler, .exploration = kIdle}), 4),
+              trained(make<B2DiffuRL>(brightness(), {.sampler = kSampler}), 4)));
+  CHECK(equal(trained(make<AlignProp, DiffExp>(ToyReward(), {.sampler = kSampler, .exploration = kIdle}), 4),
+              trained(make<AlignProp>(ToyReward(), {.sampler = kSampler}), 4)));
+  CHECK(equal(trained(make<DRTune, DiffExp>(ToyReward(),
+                                            {.sampler = kSampler, .steps = {.num_trained = 2}, .exploration = kIdle}),
+                      4),
               trained(make<DRTune>(ToyReward(), {.sampler = kSampler, .steps = {.num_trained = 2}}), 4)));
 }
 
 TEST_CASE("exploration ends after its share of the planned updates: from then on every update is the plain one") {
   using namespace whole_updates_test;
-  const auto run = [](int plain_from, auto explored) {  // explored updates, then plain ones by another tuner with the same memory
+  // explored updates, then plain ones by another tuner with the same memory
+  const auto run = [](int plain_from, auto explored) {
     WordyPipeline pipeline;
     AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
     Rng rng(4);
@@ -94,7 +101,12 @@ TEST_CASE("exploration ends after its share of the planned updates: from then on
     for (const Tensor& p : pipeline.parameters()) out.push_back(p.detach().clone());
     return out;
   };
-  const auto explored = [] { return make<DDPO, DiffExp>(brightness(), {.sampler = kSampler, .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}, .span = {.share = 0.5, .updates = 6}}}); };
+  const auto explored = [] {
+    return make<DDPO, DiffExp>(brightness(), {.sampler = kSampler,
+                                              .exploration = {.guidance = {.low = 0.5, .threshold = 0.5},
+                                                              .words = {.low = 1.5, .high = 2.0},
+                                                              .span = {.share = 0.5, .updates = 6}}});
+  };
   CHECK(equal(run(6, explored()), run(3, explored())));
   CHECK_FALSE(equal(run(6, explored()), run(2, explored())));
   CHECK_FALSE(equal(run(6, explored()), run(0, explored())));
@@ -106,17 +118,22 @@ TEST_CASE("explored or plain, old and new log-probabilities are of one condition
     WordyPipeline pipeline({.side = 8, .dtype = at::kFloat});
     AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
     Rng rng(4);
-    auto tuner = make<DDPO, DiffExp>(brightness(), {.sampler = kSampler, .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}},
-                                                    .objective = {.round = {.target = target}}});
+    auto tuner = make<DDPO, DiffExp>(
+        brightness(), {.sampler = kSampler,
+                       .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}},
+                       .objective = {.round = {.target = target}}});
     const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
     CHECK(report.ratio_deviation <= 1e-6);
     const std::int64_t once = 3 * 6;
-    CHECK(report.forward_samples == (target == RatioTarget::kPlain ? 3 : 2) * once);  // plain: the old ones are evaluated once more
+    // plain: the old ones are evaluated once more
+    CHECK(report.forward_samples == (target == RatioTarget::kPlain ? 3 : 2) * once);
   }
   // A round that stored one condition's log-probabilities and trained under another would show it.
   WordyPipeline pipeline;
   Rng rng(4);
-  auto tuner = make<DDPO, DiffExp>(brightness(), {.sampler = kSampler, .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}}});
+  auto tuner = make<DDPO, DiffExp>(
+      brightness(), {.sampler = kSampler,
+                     .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}}});
   Round round = tuner.sample(pipeline, kPrompts, rng);
   round.transitions.condition = pipeline.encode(kPrompts).select(at::arange(round.transitions.size()));
   AdamW optimizer(pipeline.parameters());
@@ -149,8 +166,14 @@ TEST_CASE("direct gradients flow through explored guidance and embeddings: equal
     Rng stream = Rng::derive(noise.seeds().front(), 0xE0);
     const Condition explored = DiffExp(tuner.options().exploration).condition(pipeline.encode(kPrompts), stream);
     CHECK_FALSE(explored.positive.embeddings.equal(pipeline.encode(kPrompts).positive.embeddings));
-    const UnrolledSetup setup{.sampler = sampler, .plan = report.plan, .stop_input = stop, .guidance = 4.0, .explored_guidance = tuner.guidance_scales(5)};
-    const auto truth = unrolled_update(pipeline, setup, explored, noise, [&](const Tensor& clean) { return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values; });
+    const UnrolledSetup setup{.sampler = sampler,
+                              .plan = report.plan,
+                              .stop_input = stop,
+                              .guidance = 4.0,
+                              .explored_guidance = tuner.guidance_scales(5)};
+    const auto truth = unrolled_update(pipeline, setup, explored, noise, [&](const Tensor& clean) {
+      return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values;
+    });
     double difference = 0, size = 0;
     for (std::size_t i = 0; i < truth.gradients.size(); ++i) {
       difference += (recorder.gradients[i] - truth.gradients[i]).square().sum().template item<double>();
@@ -161,18 +184,29 @@ TEST_CASE("direct gradients flow through explored guidance and embeddings: equal
   const DiffExpOptions explore{.guidance = {.low = 1.0, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}};
   const DdimOptions ddim{.num_steps = 5, .guidance = 4.0, .eta = 0.5};
   for (const std::uint64_t seed : {1u, 2u, 3u}) {
-    compare(make<DRaFT, DiffExp>(ToyReward(), {.sampler = ddim, .steps = {.num_trained = 5}, .exploration = explore, .engine = {.gradient_clip = 0}}), false, seed);
-    compare(make<DRTune, DiffExp>(ToyReward(), {.sampler = ddim, .steps = {.num_trained = 3}, .exploration = explore, .engine = {.gradient_clip = 0}}), true, seed);
+    compare(make<DRaFT, DiffExp>(
+                ToyReward(),
+                {.sampler = ddim, .steps = {.num_trained = 5}, .exploration = explore, .engine = {.gradient_clip = 0}}),
+            false, seed);
+    compare(make<DRTune, DiffExp>(
+                ToyReward(),
+                {.sampler = ddim, .steps = {.num_trained = 3}, .exploration = explore, .engine = {.gradient_clip = 0}}),
+            true, seed);
   }
-  const auto scheduled = make<DRaFT, DynamicGuidance>(ToyReward(), {.sampler = ddim, .exploration = {.low = 1.5, .threshold = 0.5}});
+  const auto scheduled =
+      make<DRaFT, DynamicGuidance>(ToyReward(), {.sampler = ddim, .exploration = {.low = 1.5, .threshold = 0.5}});
   CHECK(scheduled.guidance_scales(5) == std::vector<double>{1.5, 1.5, 1.5, 4.0, 4.0});  // t = 5, 4, 3 are above 2.5
 }
 
 TEST_CASE("evaluation never explores") {
   using namespace whole_updates_test;
   WordyPipeline pipeline;
-  const auto tuner = make<DDPO, DiffExp>(brightness(), {.sampler = kSampler, .exploration = {.guidance = {.low = 0.0, .threshold = 0.0}, .words = {.low = 2.0, .high = 2.0}}});
+  const auto tuner = make<DDPO, DiffExp>(
+      brightness(), {.sampler = kSampler,
+                     .exploration = {.guidance = {.low = 0.0, .threshold = 0.0}, .words = {.low = 2.0, .high = 2.0}}});
   const auto plain = make<DDPO>(brightness(), {.sampler = kSampler});
-  const auto pictures = [&](const auto& of) { return evaluate(pipeline, of.sampler(), {{"a star", 1}, {"a moon", 2}}, {})->images; };
+  const auto pictures = [&](const auto& of) {
+    return evaluate(pipeline, of.sampler(), {{"a star", 1}, {"a moon", 2}}, {})->images;
+  };
   CHECK(pictures(tuner).equal(pictures(plain)));
 }

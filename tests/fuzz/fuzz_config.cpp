@@ -1,5 +1,6 @@
-// libFuzzer target for the configuration files of a model folder. The first byte picks the file, the rest is its JSON text. Any text must give a
-// configuration whose sizes are bounded and that survives the way to JSON and back, or a reward_tuner::Error; small networks are built, too.
+// libFuzzer target for the configuration files of a model folder. The first byte picks the file, the rest is its JSON
+// text. Any text must give a configuration whose sizes are bounded and that survives the way to JSON and back, or a
+// reward_tuner::Error; small networks are built, too.
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -73,7 +74,8 @@ void read(char kind, const std::string& text) {
   const auto json = rt::parse_json(rt::detail::quote_bare_numbers(text), "input");
   switch (kind) {
     case 'u':
-      read_network<rt::UNet2DConditionConfig>(json, {"freq_shift", "mid_block_scale_factor", "norm_eps", "sample_size"}, [](const auto& c) { rt::UNet2DConditionModel{c}; });
+      read_network<rt::UNet2DConditionConfig>(json, {"freq_shift", "mid_block_scale_factor", "norm_eps", "sample_size"},
+                                              [](const auto& c) { rt::UNet2DConditionModel{c}; });
       break;
     case 'v':
       read_network<rt::AutoencoderKLConfig>(json, {"scaling_factor", "shift_factor", "sample_size"}, [](const auto& c) {
@@ -82,12 +84,14 @@ void read(char kind, const std::string& text) {
       });
       break;
     case 't':
-      read_network<rt::ClipTextConfig>(json, {"layer_norm_eps", "eos_token_id"}, [](const auto& c) { rt::ClipTextModel{c, true}; });
+      read_network<rt::ClipTextConfig>(json, {"layer_norm_eps", "eos_token_id"},
+                                       [](const auto& c) { rt::ClipTextModel{c, true}; });
       break;
     case 'i':
       read_network<rt::ClipVisionConfig>(json, {"layer_norm_eps"}, [](const auto& c) { rt::ClipVisionModel{c, true}; });
       break;
-    default: read_scheduler(json);
+    default:
+      read_scheduler(json);
   }
 }
 

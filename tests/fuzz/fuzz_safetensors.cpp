@@ -1,5 +1,6 @@
-// libFuzzer target for the safetensors header parser; links without LibTorch. Any input must give a sound table or a reward_tuner::Error.
-// Build: clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/fuzz_safetensors.cpp -o fuzz_safetensors
+// libFuzzer target for the safetensors header parser; links without LibTorch. Any input must give a sound table or a
+// reward_tuner::Error. Build: clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude
+// tests/fuzz/fuzz_safetensors.cpp -o fuzz_safetensors
 // Run:   ./fuzz_safetensors -dict=tests/fuzz/safetensors.dict new_corpus tests/fuzz/corpus/safetensors
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,8 @@ bool accepted(std::string_view file) {
     std::set<std::string> names;
     for (const auto& entry : header.entries) {
       const auto* dtype = reward_tuner::find_safetensors_dtype(entry.dtype);
-      if (dtype == nullptr || entry.begin != next || entry.end < entry.begin || !names.insert(entry.name).second) std::abort();
+      if (dtype == nullptr || entry.begin != next || entry.end < entry.begin || !names.insert(entry.name).second)
+        std::abort();
       std::uint64_t bytes = dtype->bytes;
       for (const auto size : entry.shape) {
         if (size < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) std::abort();
@@ -43,8 +45,8 @@ bool accepted(std::string_view file) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   accepted(input);
-  // The same bytes as the text of a header with the right length in front and as many data bytes as the last byte says: without this
-  // most mutations would die at the length check.
+  // The same bytes as the text of a header with the right length in front and as many data bytes as the last byte says:
+  // without this most mutations would die at the length check.
   std::string file(8, '\0');
   const std::uint64_t length = size;
   std::memcpy(file.data(), &length, 8);

@@ -1,5 +1,6 @@
-// libFuzzer target for the tokenizer folder and the texts it encodes. The input is up to five parts between bytes 0x1E: vocab.json, merges.txt,
-// tokenizer_config.json, tokenizer.json and a text; an empty part is a missing file. Any input must give ids of the vocabulary or a reward_tuner::Error.
+// libFuzzer target for the tokenizer folder and the texts it encodes. The input is up to five parts between bytes 0x1E:
+// vocab.json, merges.txt, tokenizer_config.json, tokenizer.json and a text; an empty part is a missing file. Any input
+// must give ids of the vocabulary or a reward_tuner::Error.
 #include <unistd.h>
 
 #include <array>
@@ -23,7 +24,8 @@ void demand(bool promise) {
 
 /// A folder of this process, removed at its end.
 struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("reward-tuner-fuzz-" + std::to_string(::getpid()));
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("reward-tuner-fuzz-" + std::to_string(::getpid()));
   Folder() { std::filesystem::create_directories(path); }
   ~Folder() {
     std::error_code ignored;

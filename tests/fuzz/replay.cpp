@@ -1,5 +1,6 @@
-// Runs a fuzz target without libFuzzer: every file of a corpus, then seeded mutations of them, so that any compiler's test run covers the target.
-// usage: replay_NAME CORPUS MUTATIONS [DICTIONARY]. An input that ends the program is left in crash-replay, in the working folder.
+// Runs a fuzz target without libFuzzer: every file of a corpus, then seeded mutations of them, so that any compiler's
+// test run covers the target. usage: replay_NAME CORPUS MUTATIONS [DICTIONARY]. An input that ends the program is left
+// in crash-replay, in the working folder.
 #include <unistd.h>
 #include <fcntl.h>
 
@@ -60,16 +61,27 @@ std::vector<std::string> dictionary(const char* path) {
 }
 
 /// One to four changes: a bit, a byte, a deletion, a copied piece, a word of the dictionary, a piece of another seed.
-std::string mutated(std::string text, const std::vector<std::string>& seeds, const std::vector<std::string>& words, std::mt19937_64& rng) {
+std::string mutated(std::string text, const std::vector<std::string>& seeds, const std::vector<std::string>& words,
+                    std::mt19937_64& rng) {
   const auto below = [&](std::size_t n) { return n == 0 ? 0 : static_cast<std::size_t>(rng() % n); };
   for (std::size_t change = 1 + below(4); change > 0; --change) {
     const std::size_t at = below(text.size() + 1);
     switch (below(6)) {
-      case 0: if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << below(8))); break;
-      case 1: if (at < text.size()) text[at] = static_cast<char>(below(256)); break;
-      case 2: text.erase(at, 1 + below(16)); break;
-      case 3: text.insert(at, text.substr(below(text.size() + 1), 1 + below(16))); break;
-      case 4: if (!words.empty()) text.insert(at, words[below(words.size())]); break;
+      case 0:
+        if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << below(8)));
+        break;
+      case 1:
+        if (at < text.size()) text[at] = static_cast<char>(below(256));
+        break;
+      case 2:
+        text.erase(at, 1 + below(16));
+        break;
+      case 3:
+        text.insert(at, text.substr(below(text.size() + 1), 1 + below(16)));
+        break;
+      case 4:
+        if (!words.empty()) text.insert(at, words[below(words.size())]);
+        break;
       default: {
         const std::string& other = seeds[below(seeds.size())];
         text.insert(at, other.substr(below(other.size() + 1), 1 + below(64)));
@@ -97,7 +109,8 @@ int main(int argc, char** argv) {
   for (const auto& seed : seeds) try_one(seed);
   const long mutations = std::stol(argv[2]);
   std::mt19937_64 rng(20240607);
-  for (long i = 0; i < mutations; ++i) try_one(mutated(seeds[static_cast<std::size_t>(rng() % seeds.size())], seeds, words, rng));
+  for (long i = 0; i < mutations; ++i)
+    try_one(mutated(seeds[static_cast<std::size_t>(rng() % seeds.size())], seeds, words, rng));
   std::printf("%zu seeds and %ld mutations went through\n", seeds.size(), mutations);
   return 0;
 }

@@ -34,7 +34,9 @@ TEST_CASE("captioned pictures come from neighbours or from metadata.jsonl, pixel
     CHECK(at::allclose(pictures.pictures(at::tensor({1, 0, 1}, at::kLong))[2], b));
   };
   check(CaptionedPictures::from_folder(folder.path), {"a red circle", "two stars"});
-  io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"first\"}\n\n{\"file_name\": \"b.png\", \"text\": \"\", \"more\": 1}\n");
+  io_test::write_text(
+      folder / "metadata.jsonl",
+      "{\"file_name\": \"a.png\", \"text\": \"first\"}\n\n{\"file_name\": \"b.png\", \"text\": \"\", \"more\": 1}\n");
   check(CaptionedPictures::from_folder(folder.path), {"first", ""});
   check(CaptionedPictures::from_folder(folder.path, PictureLoading::kStreamed), {"first", ""});
 }
@@ -48,17 +50,22 @@ TEST_CASE("streamed pictures are read when they are drawn, and checked then") {
   const auto pictures = CaptionedPictures::from_folder(folder.path, PictureLoading::kStreamed);
   CHECK(pictures.size() == 3);
   CHECK(pictures.pictures(at::tensor({2, 0}, at::kLong)).equal(at::ones({2, 3, 4, 4})));
-  CHECK_THROWS_WITH_AS(pictures.pictures(at::tensor({1}, at::kLong)), doctest::Contains("wanted pictures of one size, found [3, 4, 4] and [3, 4, 5]"), Error);
+  CHECK_THROWS_WITH_AS(pictures.pictures(at::tensor({1}, at::kLong)),
+                       doctest::Contains("wanted pictures of one size, found [3, 4, 4] and [3, 4, 5]"), Error);
   write_png(folder / "c.png", at::zeros({3, 4, 4}));  // what is drawn is what the file holds then
   CHECK(pictures.pictures(at::tensor({2}, at::kLong)).equal(at::zeros({1, 3, 4, 4})));
   std::filesystem::remove(folder / "c.png");
-  CHECK_THROWS_WITH_AS(pictures.pictures(at::tensor({2}, at::kLong)), doctest::Contains("wanted a readable file"), Error);
+  CHECK_THROWS_WITH_AS(pictures.pictures(at::tensor({2}, at::kLong)), doctest::Contains("wanted a readable file"),
+                       Error);
 }
 
 TEST_CASE("what is wrong with captioned pictures is said") {
   const io_test::Folder folder;
-  const auto fails = [&](const char* sentence) { CHECK_THROWS_WITH_AS(CaptionedPictures::from_folder(folder.path), doctest::Contains(sentence), Error); };
-  CHECK_THROWS_WITH_AS(CaptionedPictures::from_folder(folder / "nothing"), doctest::Contains("wanted a folder of captioned pictures, found nothing at"), Error);
+  const auto fails = [&](const char* sentence) {
+    CHECK_THROWS_WITH_AS(CaptionedPictures::from_folder(folder.path), doctest::Contains(sentence), Error);
+  };
+  CHECK_THROWS_WITH_AS(CaptionedPictures::from_folder(folder / "nothing"),
+                       doctest::Contains("wanted a folder of captioned pictures, found nothing at"), Error);
   fails("holds no PNG pictures");
   write_png(folder / "a.png", at::ones({3, 4, 4}));
   fails("wanted a caption for");
@@ -72,6 +79,8 @@ TEST_CASE("what is wrong with captioned pictures is said") {
   fails("line 2 of");
   io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"missing.png\", \"text\": \"ok\"}\n");
   fails("wanted a readable file");
-  CHECK_THROWS_WITH_AS(CaptionedPictures(at::ones({2, 3, 4, 4}), {"one"}), doctest::Contains("wanted one caption a picture (2), found 1"), Error);
-  CHECK_THROWS_WITH_AS(CaptionedPictures(at::ones({3, 4, 4}), {"one"}), doctest::Contains("wanted pictures [N,3,H,W]"), Error);
+  CHECK_THROWS_WITH_AS(CaptionedPictures(at::ones({2, 3, 4, 4}), {"one"}),
+                       doctest::Contains("wanted one caption a picture (2), found 1"), Error);
+  CHECK_THROWS_WITH_AS(CaptionedPictures(at::ones({3, 4, 4}), {"one"}), doctest::Contains("wanted pictures [N,3,H,W]"),
+                       Error);
 }

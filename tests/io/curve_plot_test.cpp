@@ -15,7 +15,8 @@ using namespace reward_tuner;
 namespace {
 namespace curve_plot_test {
 
-/// Whether every tag is closed in order, attributes are quoted and no bare '&' or '<' is in the text: all XML that curve_svg may write.
+/// Whether every tag is closed in order, attributes are quoted and no bare '&' or '<' is in the text: all XML that
+/// curve_svg may write.
 bool well_formed(const std::string& xml) {
   std::vector<std::string> open;
   for (std::size_t at = 0; at < xml.size();) {
@@ -73,7 +74,8 @@ TEST_CASE("curve_plot: the running mean is centred, shrinks at the ends and leav
 
 TEST_CASE("curve_plot: the picture is well-formed and holds every series, label and tick") {
   CurvePlot plot{.title = "a <b> & \"c\"\x01", .x_label = "update", .y_label = "reward"};
-  plot.series = {{.name = "raw & one", .y = {0, 1, 4, 9}}, {.name = "two", .x = {0, 1.5, 3}, .y = {9, 5, 1}, .color = "#123456", .smoothing = 3}};
+  plot.series = {{.name = "raw & one", .y = {0, 1, 4, 9}},
+                 {.name = "two", .x = {0, 1.5, 3}, .y = {9, 5, 1}, .color = "#123456", .smoothing = 3}};
   const std::string svg = curve_svg(plot);
   CHECK(curve_plot_test::well_formed(svg));
   CHECK(!curve_plot_test::well_formed(svg + "<g>"));

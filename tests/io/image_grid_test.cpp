@@ -60,7 +60,8 @@ TEST_CASE("image_grid: rows may be shorter; values are clamped; the input is not
 TEST_CASE("image_grid: row labels stand left of the pictures, captions below, each dot drawn once") {
   using namespace image_grid_test;
   const Tensor white = at::full({2, 3, 64, 64}, 1.0);
-  const GridOptions options{.scale = 1, .gap = 4, .row_labels = {"before", "after"}, .column_labels = {"cat", "dog"}, .text_scale = 1};
+  const GridOptions options{
+      .scale = 1, .gap = 4, .row_labels = {"before", "after"}, .column_labels = {"cat", "dog"}, .text_scale = 1};
   const Tensor grid = image_grid({white, white}, options);
   const std::int64_t label_width = 6 * kGlyphAdvance - 1, left = 4 + label_width + 4;
   REQUIRE((grid.sizes() == at::IntArrayRef({3, 4 + 2 * 68 + kGlyphHeight + 4, left + 2 * 68})));
@@ -78,7 +79,8 @@ TEST_CASE("image_grid: a long caption takes more lines, up to the limit, and nev
   using namespace image_grid_test;
   const Tensor white = at::full({2, 3, 40, 64}, 1.0);
   const std::string caption = "a large red circle left of a small blue square on a dark green background";
-  const GridOptions options{.scale = 1, .gap = 4, .column_labels = {caption, ""}, .text_scale = 1, .max_caption_lines = 3};
+  const GridOptions options{
+      .scale = 1, .gap = 4, .column_labels = {caption, ""}, .text_scale = 1, .max_caption_lines = 3};
   const Tensor grid = image_grid({white}, options);
   CHECK(grid.size(1) == 4 + 44 + text_height(3) + 4);
   CHECK(ink(grid, 48, text_height(3), 4 + 64 + 2, 64 + 4) == 0);
@@ -93,7 +95,9 @@ TEST_CASE("image_grid: what cannot be laid out is a named error") {
   CHECK_THROWS_AS(image_grid({at::zeros({3, 4, 4})}), Error);
   CHECK_THROWS_AS(image_grid({at::zeros({2, 3, 4, 4}, at::kByte)}), Error);
   CHECK_THROWS_WITH_AS(image_grid({row, at::zeros({2, 3, 4, 5})}), doctest::Contains("pictures of one size"), Error);
-  CHECK_THROWS_WITH_AS(image_grid({row}, {.row_labels = {"a", "b"}}), doctest::Contains("wanted 1 row labels, found 2"), Error);
-  CHECK_THROWS_WITH_AS(image_grid({row}, {.column_labels = {"a"}}), doctest::Contains("wanted 2 column labels, found 1"), Error);
+  CHECK_THROWS_WITH_AS(image_grid({row}, {.row_labels = {"a", "b"}}), doctest::Contains("wanted 1 row labels, found 2"),
+                       Error);
+  CHECK_THROWS_WITH_AS(image_grid({row}, {.column_labels = {"a"}}),
+                       doctest::Contains("wanted 2 column labels, found 1"), Error);
   CHECK_THROWS_AS(image_grid({row}, {.scale = 0}), Error);
 }

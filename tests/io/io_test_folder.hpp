@@ -16,7 +16,8 @@ struct Folder {
   std::filesystem::path path;
   Folder() {
     static std::atomic<int> counter{0};
-    path = std::filesystem::temp_directory_path() / ("reward-tuner-io-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
+    path = std::filesystem::temp_directory_path() /
+           ("reward-tuner-io-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
     std::filesystem::create_directory(path);
   }
   Folder(const Folder&) = delete;
@@ -34,7 +35,8 @@ struct Folder {
     return ::geteuid() != 0;
   }
   std::size_t entries() const {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator()));
+    return static_cast<std::size_t>(
+        std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator()));
   }
 };
 
@@ -43,7 +45,9 @@ inline std::string read_text(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-inline void write_text(const std::filesystem::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
+inline void write_text(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
 
 inline std::size_t count(std::string_view text, std::string_view part) {
   std::size_t found = 0;

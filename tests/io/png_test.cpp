@@ -17,7 +17,8 @@ using namespace reward_tuner;
 
 TEST_CASE("png: every one of the 256 levels survives a round trip, in colour and in its place") {
   const io_test::Folder folder;
-  const Tensor levels = at::arange(3 * 16 * 17).remainder(256).to(at::kFloat).div(255).reshape({3, 16, 17});  // [3,H,W], H != W
+  // [3,H,W], H != W
+  const Tensor levels = at::arange(3 * 16 * 17).remainder(256).to(at::kFloat).div(255).reshape({3, 16, 17});
   write_png(folder / "colour.png", levels);
   const Tensor back = read_png(folder / "colour.png");
   CHECK((back.scalar_type() == at::kFloat));
@@ -32,11 +33,13 @@ TEST_CASE("png: grey pictures come back as three equal channels; strides and dty
   CHECK(at::equal(back[0], back[2]));
   CHECK(at::equal(back[1], grey.to(at::kFloat).mul(255).round().div(255)));
   CHECK(at::equal(decode_png(encode_png(grey.unsqueeze(0))), back));
-  CHECK(at::equal(decode_png(encode_png(grey.to(at::kBFloat16))), decode_png(encode_png(grey.to(at::kBFloat16).to(at::kFloat)))));
+  CHECK(at::equal(decode_png(encode_png(grey.to(at::kBFloat16))),
+                  decode_png(encode_png(grey.to(at::kBFloat16).to(at::kFloat)))));
 }
 
 TEST_CASE("png: values are clamped and rounded, not wrapped or cut; not-a-number is black") {
-  const Tensor row = at::tensor({-0.5, 1.5, 0.5 / 255 + 1e-4, 0.5 / 255 - 1e-4, std::nan(""), 254.6 / 255}).reshape({1, 6});
+  const Tensor row =
+      at::tensor({-0.5, 1.5, 0.5 / 255 + 1e-4, 0.5 / 255 - 1e-4, std::nan(""), 254.6 / 255}).reshape({1, 6});
   const Tensor expected = at::tensor({0.0, 255.0, 1.0, 0.0, 0.0, 255.0});
   CHECK(at::equal(decode_png(encode_png(row))[0][0].mul(255).round().to(at::kDouble), expected.to(at::kDouble)));
 }
@@ -50,7 +53,8 @@ TEST_CASE("png: wrong pictures and damaged files are named errors") {
   CHECK_THROWS_AS(encode_png(Tensor()), Error);
   CHECK_THROWS_AS(encode_png(at::zeros({4, 5, 6})), Error);
   CHECK_THROWS_AS(encode_png(at::zeros({3, 0, 6})), Error);
-  CHECK_THROWS_WITH_AS(encode_png(at::zeros({3, 5, 6}, at::kByte)), doctest::Contains("wanted floating-point values"), Error);
+  CHECK_THROWS_WITH_AS(encode_png(at::zeros({3, 5, 6}, at::kByte)), doctest::Contains("wanted floating-point values"),
+                       Error);
   const std::string whole = encode_png(at::zeros({3, 9, 9}));
   CHECK_THROWS_WITH_AS(decode_png("GIF89a", "a.png"), doctest::Contains("wanted a PNG file in a.png"), Error);
   CHECK_THROWS_AS(decode_png(whole.substr(0, 40)), Error);

@@ -19,7 +19,8 @@ TEST_CASE("progress_bar: durations") {
   CHECK(format_duration(std::nan("")) == "?");
 }
 
-TEST_CASE("progress_bar: a stream that is no terminal gets whole lines every so often, the first and the last among them") {
+TEST_CASE(
+    "progress_bar: a stream that is no terminal gets whole lines every so often, the first and the last among them") {
   std::ostringstream out;
   double time = 100;
   {
@@ -58,7 +59,8 @@ TEST_CASE("progress_bar: the time left follows the latest updates, and updates b
   CHECK(bar.seconds_per_update() == doctest::Approx(1));
   CHECK(bar.seconds_left() == doctest::Approx(40));
   bar.finish();  // stopped early
-  CHECK(out.str().find(" 60%  60/100  1.00 s/update  ETA 0:40\n20 updates in 0:49 (2.45 s/update)\n") != std::string::npos);
+  CHECK(out.str().find(" 60%  60/100  1.00 s/update  ETA 0:40\n20 updates in 0:49 (2.45 s/update)\n") !=
+        std::string::npos);
 }
 
 TEST_CASE("progress_bar: a live line is redrawn in place and never wider than the terminal") {
@@ -79,7 +81,8 @@ TEST_CASE("progress_bar: a live line is redrawn in place and never wider than th
     std::string part;
     std::getline(parts, part, '\r');
     while (std::getline(parts, part, '\r')) CHECK(part.find("\x1b[K") < static_cast<std::size_t>(width));
-    if (width == 80) CHECK(out.str().find("] 100%  3/3  reward 0.123  grad 4.5e-06  1.00 s/update\x1b[K\n") != std::string::npos);
+    if (width == 80)
+      CHECK(out.str().find("] 100%  3/3  reward 0.123  grad 4.5e-06  1.00 s/update\x1b[K\n") != std::string::npos);
     if (width >= 60) CHECK(out.str().find("##########") != std::string::npos);
   }
 }
@@ -87,7 +90,9 @@ TEST_CASE("progress_bar: a live line is redrawn in place and never wider than th
 TEST_CASE("progress_bar: redraws are spaced in time, notes stand above the live line") {
   std::ostringstream out;
   double time = 0;
-  ProgressBar bar(out, 100, {.style = ProgressStyle::live, .seconds_between_redraws = 1, .width = 60, .clock = [&] { return time; }});
+  ProgressBar bar(out, 100, {.style = ProgressStyle::live, .seconds_between_redraws = 1, .width = 60, .clock = [&] {
+                               return time;
+                             }});
   for (int update = 1; update <= 50; ++update) {
     time += 0.1;
     bar.update(update);

@@ -1,4 +1,5 @@
-// CRC-32C vectors, TFRecord framing and the bytes of events. tests/tools/check_tensorboard.py reads such files with TensorBoard itself.
+// CRC-32C vectors, TFRecord framing and the bytes of events. tests/tools/check_tensorboard.py reads such files with
+// TensorBoard itself.
 #include <ATen/ops/zeros.h>
 #include <doctest/doctest.h>
 #include <torch/types.h>
@@ -63,7 +64,8 @@ TEST_CASE("tensorboard: framing and protocol-buffer fields are the documented by
   CHECK(record.substr(0, 8) == "\x03\x00\x00\x00\x00\x00\x00\x00"s);
   CHECK(record.substr(12, 3) == "abc");
   const std::uint32_t crc = crc32c("abc");
-  CHECK(tensorboard_test::number_at<std::uint32_t>(record, 15) == static_cast<std::uint32_t>(((crc >> 15) | (crc << 17)) + 0xA282EAD8U));
+  CHECK(tensorboard_test::number_at<std::uint32_t>(record, 15) ==
+        static_cast<std::uint32_t>(((crc >> 15) | (crc << 17)) + 0xA282EAD8U));
 }
 
 TEST_CASE("tensorboard: a file starts with its version and holds the events in order") {
@@ -78,7 +80,8 @@ TEST_CASE("tensorboard: a file starts with its version and holds the events in o
   CHECK(events[1][0] == '\x09');  // wall time
   CHECK(tensorboard_test::number_at<double>(events[1], 1) > 1.7e9);
   CHECK(events[1].substr(9) == "\x10\xAC\x02\x2A\x15\x0A\x13\x0A\x0C"s + "train/reward" + "\x15\x00\x00\x00\x3F"s);
-  CHECK(events[2].find("\x08\x04\x10\x06\x18\x03\x22"s) != std::string::npos);  // height 4, width 6, three channels, bytes
+  // height 4, width 6, three channels, bytes
+  CHECK(events[2].find("\x08\x04\x10\x06\x18\x03\x22"s) != std::string::npos);
   CHECK(events[2].find(encode_png(at::zeros({3, 4, 6}))) != std::string::npos);
 }
 

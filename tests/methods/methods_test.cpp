@@ -1,4 +1,5 @@
-// Every method learns: it raises a reward on a model whose denoiser is exactly known; with shuffled rewards it does not.
+// Every method learns: it raises a reward on a model whose denoiser is exactly known; with shuffled rewards it does
+// not.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -36,7 +37,9 @@ struct TargetReward {
   RewardResult score(const RewardInput& input) const {
     const Tensor values = reference::target_values(input.images);  // [B]
     if (!shuffle) return {values};
-    return {values * (2.0 * (shuffle->uniform(values.sizes(), values.options().requires_grad(false)) > 0.5).to(values.scalar_type()) - 1.0)};
+    return {values * (2.0 * (shuffle->uniform(values.sizes(), values.options().requires_grad(false)) > 0.5)
+                                .to(values.scalar_type()) -
+                      1.0)};
   }
 };
 
@@ -57,10 +60,12 @@ double gain(std::uint64_t seed, PredictionType prediction, typename Tuner::Optio
 }
 
 template <class Tuner>
-void check_learning(const std::string& name, PredictionType prediction, typename Tuner::Options options, double margin) {
+void check_learning(const std::string& name, PredictionType prediction, typename Tuner::Options options,
+                    double margin) {
   double mean_control = 0;
   for (const std::uint64_t seed : {1, 2, 3}) {
-    const double learned = gain<Tuner>(seed, prediction, options, false), control = gain<Tuner>(seed, prediction, options, true);
+    const double learned = gain<Tuner>(seed, prediction, options, false),
+                 control = gain<Tuner>(seed, prediction, options, true);
     MESSAGE(name, " seed ", seed, ": gain ", learned, ", shuffled ", control);
     CHECK(learned > margin);
     mean_control += control / 3;
@@ -74,7 +79,8 @@ void check_learning(const std::string& name, PredictionType prediction, typename
 TEST_CASE("DRTune raises a reward, shuffled rewards do not") {
   using namespace methods_test;
   check_learning<DRTune<TargetReward>>("DRTune", PredictionType::kEpsilon, {.steps = {.num_trained = 2}}, 0.6);
-  check_learning<DRTune<TargetReward, Ddpm>>("DRTune on DDPM, v", PredictionType::kVPrediction, {.steps = {.num_trained = 2}}, 0.6);
+  check_learning<DRTune<TargetReward, Ddpm>>("DRTune on DDPM, v", PredictionType::kVPrediction,
+                                             {.steps = {.num_trained = 2}}, 0.6);
 }
 
 TEST_CASE("DRaFT raises a reward, shuffled rewards do not") {
@@ -87,9 +93,13 @@ TEST_CASE("DRaFT-LV, ReFL, AlignProp and losses with a target raise a reward, sh
   using namespace methods_test;
   constexpr auto kEpsilon = PredictionType::kEpsilon;
   check_learning<DRaFTLV<TargetReward>>("DRaFT-LV", kEpsilon, {}, 0.6);
-  check_learning<ReFL<TargetReward>>("ReFL", kEpsilon, {.steps = {.max_stop = 5}, .objective = {.scale = 1e-3, .loss = RewardLoss::kHinge, .target = 0.5}}, 0.6);
-  check_learning<AlignProp<TargetReward>>("AlignProp per step", kEpsilon, {.objective = {.loss = RewardLoss::kDistance, .target = 1.0}}, 0.6);
-  check_learning<AlignProp<TargetReward>>("AlignProp per rollout", PredictionType::kVPrediction, {.steps = {.draw = HorizonDraw::kPerRollout}}, 0.6);
+  check_learning<ReFL<TargetReward>>(
+      "ReFL", kEpsilon,
+      {.steps = {.max_stop = 5}, .objective = {.scale = 1e-3, .loss = RewardLoss::kHinge, .target = 0.5}}, 0.6);
+  check_learning<AlignProp<TargetReward>>("AlignProp per step", kEpsilon,
+                                          {.objective = {.loss = RewardLoss::kDistance, .target = 1.0}}, 0.6);
+  check_learning<AlignProp<TargetReward>>("AlignProp per rollout", PredictionType::kVPrediction,
+                                          {.steps = {.draw = HorizonDraw::kPerRollout}}, 0.6);
   check_learning<AlignProp<TargetReward, StopInput>>("AlignProp, stopped", kEpsilon, {}, 0.6);
   check_learning<DRaFT<TargetReward, StopInput>>("DRaFT-T, stopped", kEpsilon, {.steps = {.num_trained = 10}}, 0.6);
   check_learning<RewardTuner<TargetReward, RandomSteps>>("random steps", kEpsilon, {.steps = {.num_trained = 3}}, 0.6);
@@ -97,14 +107,21 @@ TEST_CASE("DRaFT-LV, ReFL, AlignProp and losses with a target raise a reward, sh
 
 TEST_CASE("methods are the configurations their papers describe") {
   using namespace methods_test;
-  static_assert(std::is_same_v<DRTune<TargetReward>::GradientStop, StopInput> && std::is_same_v<DRTune<TargetReward>::StepSelection, SpreadSteps>);
-  static_assert(std::is_same_v<DRaFT<TargetReward>::GradientStop, PassInput> && std::is_same_v<DRaFT<TargetReward>::StepSelection, LastSteps>);
-  static_assert(std::is_same_v<DRaFTLV<TargetReward>::GradientStop, PassInput> && std::is_same_v<DRaFTLV<TargetReward>::StepSelection, NoisedTail>);
-  static_assert(std::is_same_v<ReFL<TargetReward>::GradientStop, PassInput> && std::is_same_v<ReFL<TargetReward>::StepSelection, LateJump>);
-  static_assert(std::is_same_v<AlignProp<TargetReward>::GradientStop, PassInput> && std::is_same_v<AlignProp<TargetReward>::StepSelection, RandomHorizon>);
+  static_assert(std::is_same_v<DRTune<TargetReward>::GradientStop, StopInput> &&
+                std::is_same_v<DRTune<TargetReward>::StepSelection, SpreadSteps>);
+  static_assert(std::is_same_v<DRaFT<TargetReward>::GradientStop, PassInput> &&
+                std::is_same_v<DRaFT<TargetReward>::StepSelection, LastSteps>);
+  static_assert(std::is_same_v<DRaFTLV<TargetReward>::GradientStop, PassInput> &&
+                std::is_same_v<DRaFTLV<TargetReward>::StepSelection, NoisedTail>);
+  static_assert(std::is_same_v<ReFL<TargetReward>::GradientStop, PassInput> &&
+                std::is_same_v<ReFL<TargetReward>::StepSelection, LateJump>);
+  static_assert(std::is_same_v<AlignProp<TargetReward>::GradientStop, PassInput> &&
+                std::is_same_v<AlignProp<TargetReward>::StepSelection, RandomHorizon>);
   // naming a stop replaces the method's own
-  static_assert(std::is_same_v<AlignProp<TargetReward, StopInput>::GradientStop, StopInput> && std::is_same_v<AlignProp<TargetReward, Ddpm, StopInput>::Sampler, Ddpm>);
-  static_assert(std::is_same_v<DRTune<TargetReward, PassInput>::GradientStop, PassInput> && std::is_same_v<DRTune<TargetReward, PassInput>::StepSelection, SpreadSteps>);
+  static_assert(std::is_same_v<AlignProp<TargetReward, StopInput>::GradientStop, StopInput> &&
+                std::is_same_v<AlignProp<TargetReward, Ddpm, StopInput>::Sampler, Ddpm>);
+  static_assert(std::is_same_v<DRTune<TargetReward, PassInput>::GradientStop, PassInput> &&
+                std::is_same_v<DRTune<TargetReward, PassInput>::StepSelection, SpreadSteps>);
   const DRTune<TargetReward> drtune(TargetReward{});
   CHECK(drtune.options().sampler.num_steps == 50);
   CHECK(drtune.options().sampler.guidance == 7.5);

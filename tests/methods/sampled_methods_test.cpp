@@ -1,4 +1,5 @@
-// Every method that learns from samples learns: it raises a black-box reward on a model whose denoiser is exactly known; with rewards dealt to other pictures it does not.
+// Every method that learns from samples learns: it raises a black-box reward on a model whose denoiser is exactly
+// known; with rewards dealt to other pictures it does not.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -28,8 +29,8 @@ namespace {
 
 using namespace reward_tuner;
 
-/// The target's values from a black box; `shuffle` deals the values of a round to its pictures at random. (Random signs would be no control: all rewards are below 0, so
-/// the best picture of a round would be a bad one.)
+/// The target's values from a black box; `shuffle` deals the values of a round to its pictures at random. (Random signs
+/// would be no control: all rewards are below 0, so the best picture of a round would be a bad one.)
 struct TargetReward {
   using Role = RewardRole;
   static constexpr bool kDifferentiable = false;
@@ -48,8 +49,8 @@ constexpr int kUpdates = 40;
 
 /// What a case varies beside the options.
 struct Run {
-  int prompts = 32;              ///< roots an update
-  double learning_rate = 0.05;   ///< of AdamW
+  int prompts = 32;             ///< roots an update
+  double learning_rate = 0.05;  ///< of AdamW
   PredictionType prediction = PredictionType::kEpsilon;
 };
 
@@ -65,7 +66,8 @@ double gain(std::uint64_t seed, const Run& run, typename Tuner::Options options,
   options.sampler.guidance = 1.0;
   Tuner tuner(reward, options);
   const double before = reference::mean_target_value(pipeline);
-  for (int i = 0; i < kUpdates; ++i) tuner.update(pipeline, optimizer, std::vector<std::string>(static_cast<std::size_t>(run.prompts), "x"), rng);
+  for (int i = 0; i < kUpdates; ++i)
+    tuner.update(pipeline, optimizer, std::vector<std::string>(static_cast<std::size_t>(run.prompts), "x"), rng);
   return 1 - reference::mean_target_value(pipeline) / before;
 }
 
@@ -84,7 +86,8 @@ void check_learning(const std::string& name, const Run& run, typename Tuner::Opt
 /// Pictures of the untuned model.
 std::shared_ptr<const CaptionedPictures> pictures() {
   Rng rng(5);
-  return std::make_shared<const CaptionedPictures>((0.5 + 0.125 * rng.normal({32, 3, 4, 4})).clamp(0, 1), std::vector<std::string>(32, "x"));
+  return std::make_shared<const CaptionedPictures>((0.5 + 0.125 * rng.normal({32, 3, 4, 4})).clamp(0, 1),
+                                                   std::vector<std::string>(32, "x"));
 }
 
 constexpr double kClip = 1.64 / 48;  // 1.64 nats of the whole ratio, as DDPO's 1e-4 at D = 16384; D is 48 here
@@ -95,16 +98,24 @@ constexpr double kClip = 1.64 / 48;  // 1.64 nats of the whole ratio, as DDPO's 
 TEST_CASE("the policy gradient and DDPO raise a black-box reward, dealt at random it does not") {
   using namespace sampled_methods_test;
   check_learning<PolicyGradient<TargetReward>>("policy gradient", {}, {}, 0.9);
-  check_learning<PolicyGradient<TargetReward, Ddpm>>("policy gradient on DDPM, v, without the ratio", {.prediction = PredictionType::kVPrediction}, {.objective = {.importance_weighted = false}}, 0.9);
+  check_learning<PolicyGradient<TargetReward, Ddpm>>("policy gradient on DDPM, v, without the ratio",
+                                                     {.prediction = PredictionType::kVPrediction},
+                                                     {.objective = {.importance_weighted = false}}, 0.9);
   check_learning<DDPO<TargetReward>>("DDPO", {}, {.objective = {.clip = kClip}}, 0.9);
-  check_learning<DDPO<TargetReward>>("DDPO, two passes of two steps", {.learning_rate = 0.02}, {.objective = {.clip = kClip, .round = {.epochs = 2, .updates_per_epoch = 2}}}, 0.9);
+  check_learning<DDPO<TargetReward>>("DDPO, two passes of two steps", {.learning_rate = 0.02},
+                                     {.objective = {.clip = kClip, .round = {.epochs = 2, .updates_per_epoch = 2}}},
+                                     0.9);
 }
 
 TEST_CASE("GRPO and large-scale RL raise a black-box reward, dealt at random it does not") {
   using namespace sampled_methods_test;
   check_learning<GRPO<TargetReward>>("GRPO", {.prompts = 4}, {.objective = {.clip = kClip}}, 0.9);
-  check_learning<LSRL<TargetReward>>("LSRL", {.learning_rate = 0.02}, {.objective = {.clip = kClip, .round = {.step_per_timestep = true}}}, 0.9);
-  check_learning<LSRL<TargetReward>>("LSRL with pre-training", {.learning_rate = 0.02}, {.objective = {.clip = kClip, .round = {.step_per_timestep = true}}, .regularizer = {.pictures = pictures(), .weight = 0.01}}, 0.8);
+  check_learning<LSRL<TargetReward>>("LSRL", {.learning_rate = 0.02},
+                                     {.objective = {.clip = kClip, .round = {.step_per_timestep = true}}}, 0.9);
+  check_learning<LSRL<TargetReward>>("LSRL with pre-training", {.learning_rate = 0.02},
+                                     {.objective = {.clip = kClip, .round = {.step_per_timestep = true}},
+                                      .regularizer = {.pictures = pictures(), .weight = 0.01}},
+                                     0.8);
 }
 
 TEST_CASE("DPOK and online DPO raise a black-box reward, dealt at random it does not") {
@@ -115,30 +126,48 @@ TEST_CASE("DPOK and online DPO raise a black-box reward, dealt at random it does
 
 TEST_CASE("B2-DiffuRL around every objective raises a black-box reward, dealt at random it does not") {
   using namespace sampled_methods_test;
-  const BackwardWindowOptions window{.initial = 5, .rounds = kUpdates};  // a fixed plan: 5 last steps first, all 10 in the end
-  check_learning<B2DiffuRL<TargetReward>>("B2 DDPO", {.prompts = 16}, {.steps = window, .objective = {.clip = kClip}}, 0.9);
+  // a fixed plan: 5 last steps first, all 10 in the end
+  const BackwardWindowOptions window{.initial = 5, .rounds = kUpdates};
+  check_learning<B2DiffuRL<TargetReward>>("B2 DDPO", {.prompts = 16}, {.steps = window, .objective = {.clip = kClip}},
+                                          0.9);
   check_learning<B2DiffuRL<TargetReward, Reinforce>>("B2 PG", {.prompts = 16}, {.steps = window}, 0.9);
-  check_learning<B2DiffuRL<TargetReward, KlRegularised>>("B2 DPOK", {.prompts = 16}, {.steps = window, .objective = {.clip = kClip}}, 0.9);
+  check_learning<B2DiffuRL<TargetReward, KlRegularised>>("B2 DPOK", {.prompts = 16},
+                                                         {.steps = window, .objective = {.clip = kClip}}, 0.9);
   check_learning<B2DiffuRL<TargetReward, Preference>>("B2 DPO", {.prompts = 16}, {.steps = window}, 0.5);
 }
 
 TEST_CASE("reward-weighted training and RAFT raise a black-box reward, dealt at random it does not") {
   using namespace sampled_methods_test;
-  check_learning<RewardWeightedTraining<TargetReward>>("reward-weighted, frozen", {.learning_rate = 0.01}, {.objective = {.weighting = RewardWeighting::kExponential, .temperature = 0.005, .noisings = 4}}, 0.11);  // no more to be had from the untuned model's own pictures
-  check_learning<RewardWeightedTraining<TargetReward>>("RAFT", {.prompts = 4}, {.objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 8}}, 0.9);
+  // no more to be had from the untuned model's own pictures
+  check_learning<RewardWeightedTraining<TargetReward>>(
+      "reward-weighted, frozen", {.learning_rate = 0.01},
+      {.objective = {.weighting = RewardWeighting::kExponential, .temperature = 0.005, .noisings = 4}}, 0.11);
+  check_learning<RewardWeightedTraining<TargetReward>>(
+      "RAFT", {.prompts = 4}, {.objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 8}},
+      0.9);
 }
 
 TEST_CASE("sampled methods are the configurations their papers describe, and name what they are given instead") {
   using namespace sampled_methods_test;
-  static_assert(std::is_same_v<DDPO<TargetReward>::Objective, ClippedRatio> && std::is_same_v<DDPO<TargetReward>::Advantage, PerPrompt> && std::is_same_v<DDPO<TargetReward>::StepSelection, AllSteps>);
-  static_assert(std::is_same_v<GRPO<TargetReward>::Advantage, PerGroup> && std::is_same_v<GRPO<TargetReward>::Objective, ClippedRatio>);
-  static_assert(std::is_same_v<PolicyGradient<TargetReward>::Objective, Reinforce> && std::is_same_v<DPOK<TargetReward>::Objective, KlRegularised>);
-  static_assert(std::is_same_v<DPO<TargetReward>::Objective, Preference> && std::is_same_v<DPO<TargetReward>::Branching, BestAndWorst>);
-  static_assert(std::is_same_v<LSRL<TargetReward>::StepSelection, RandomSteps> && std::is_same_v<LSRL<TargetReward>::Regularizer, PretrainingLoss>);
+  static_assert(std::is_same_v<DDPO<TargetReward>::Objective, ClippedRatio> &&
+                std::is_same_v<DDPO<TargetReward>::Advantage, PerPrompt> &&
+                std::is_same_v<DDPO<TargetReward>::StepSelection, AllSteps>);
+  static_assert(std::is_same_v<GRPO<TargetReward>::Advantage, PerGroup> &&
+                std::is_same_v<GRPO<TargetReward>::Objective, ClippedRatio>);
+  static_assert(std::is_same_v<PolicyGradient<TargetReward>::Objective, Reinforce> &&
+                std::is_same_v<DPOK<TargetReward>::Objective, KlRegularised>);
+  static_assert(std::is_same_v<DPO<TargetReward>::Objective, Preference> &&
+                std::is_same_v<DPO<TargetReward>::Branching, BestAndWorst>);
+  static_assert(std::is_same_v<LSRL<TargetReward>::StepSelection, RandomSteps> &&
+                std::is_same_v<LSRL<TargetReward>::Regularizer, PretrainingLoss>);
   using B2 = B2DiffuRL<TargetReward, Reinforce, Ddpm>;
-  static_assert(std::is_same_v<B2::Objective, Reinforce> && std::is_same_v<B2::StepSelection, BackwardWindow> && std::is_same_v<B2::Branching, BestAndWorst> && std::is_same_v<B2::Advantage, History>);
-  static_assert(std::is_same_v<B2::Sampler, Ddpm> && std::is_same_v<DDPO<TargetReward, RandomSteps>::StepSelection, RandomSteps>);
-  static_assert(std::is_same_v<RewardWeightedTraining<TargetReward>::Objective, RewardWeighted> && RewardWeightedTraining<TargetReward>::kSamples);
+  static_assert(std::is_same_v<B2::Objective, Reinforce> && std::is_same_v<B2::StepSelection, BackwardWindow> &&
+                std::is_same_v<B2::Branching, BestAndWorst> && std::is_same_v<B2::Advantage, History>);
+  static_assert(std::is_same_v<B2::Sampler, Ddpm> &&
+                std::is_same_v<DDPO<TargetReward, RandomSteps>::StepSelection, RandomSteps>);
+  static_assert(std::is_same_v<RewardWeightedTraining<TargetReward>::Objective, RewardWeighted> &&
+                RewardWeightedTraining<TargetReward>::kSamples);
   CHECK(DDPO<TargetReward>(TargetReward{}).options().sampler.eta == 1.0);
-  CHECK_FALSE(RewardWeightedTraining<TargetReward>(TargetReward{}).options().sampler.eta.has_value());  // needs no noise
+  // needs no noise
+  CHECK_FALSE(RewardWeightedTraining<TargetReward>(TargetReward{}).options().sampler.eta.has_value());
 }

@@ -7,7 +7,8 @@
 #include <reward_tuner/backend/autocast.hpp>
 #include <reward_tuner/models/attention.hpp>
 
-TEST_CASE("attention with upcast mixes in float32 though its layers run under autocast: the exact mixture, rounded once") {
+TEST_CASE(
+    "attention with upcast mixes in float32 though its layers run under autocast: the exact mixture, rounded once") {
   using namespace reward_tuner;
   const torch::NoGradGuard no_grad;
   for (int seed = 0; seed < 5; ++seed) {

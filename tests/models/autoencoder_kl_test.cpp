@@ -1,4 +1,5 @@
-// Tests of the image autoencoder: configuration files, shapes, gradients, old parameter names. Numbers are compared with diffusers in tests/parity.
+// Tests of the image autoencoder: configuration files, shapes, gradients, old parameter names. Numbers are compared
+// with diffusers in tests/parity.
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <doctest/doctest.h>
@@ -47,7 +48,8 @@ std::string error_of(const nlohmann::json& json) {
 TEST_CASE("AutoencoderKL config: to_json and from_json are inverse, unknown and unsupported are named") {
   auto c = tiny_config();
   CHECK(AutoencoderKLConfig::from_json(c.to_json()).to_json() == c.to_json());
-  c.shift_factor = 0.0609, c.use_quant_conv = false, c.mid_block_add_attention = false, c.force_upcast = false, c.latent_channels = 16;
+  c.shift_factor = 0.0609, c.use_quant_conv = false, c.mid_block_add_attention = false, c.force_upcast = false,
+  c.latent_channels = 16;
   const auto back = AutoencoderKLConfig::from_json(c.to_json());
   CHECK(back.to_json() == c.to_json());
   CHECK(back.shift_factor == 0.0609);
@@ -62,14 +64,16 @@ TEST_CASE("AutoencoderKL config: to_json and from_json are inverse, unknown and 
   REQUIRE(error_of(good).empty());
   CHECK(with("latents_mean", nullptr).empty());
   CHECK(with("number_of_wings", 2).find("number_of_wings") != std::string::npos);
-  const nlohmann::json refused = {{"latents_std", {1.0, 1.0}}, {"act_fn", "relu"}, {"down_block_types", {"A", "B", "C"}}};
+  const nlohmann::json refused = {
+      {"latents_std", {1.0, 1.0}}, {"act_fn", "relu"}, {"down_block_types", {"A", "B", "C"}}};
   for (const auto& [key, value] : refused.items()) {
     const std::string message = with(key.c_str(), value);
     CAPTURE(message);
     CHECK(message.find("unsupported") != std::string::npos);
     CHECK(message.find(key) != std::string::npos);
   }
-  CHECK(with("up_block_types", nlohmann::json::array({"UpDecoderBlock2D"})).find("wanted 3 entries") != std::string::npos);
+  CHECK(with("up_block_types", nlohmann::json::array({"UpDecoderBlock2D"})).find("wanted 3 entries") !=
+        std::string::npos);
 }
 
 TEST_CASE("AutoencoderKL: shapes of both ways, also for oblong pictures and without 1x1 convolutions") {
@@ -109,11 +113,15 @@ TEST_CASE("AutoencoderKL: standard deviations come from the clamped log-variance
 }
 
 TEST_CASE("rename_legacy_vae_key: old names of the attention layers become today's, others stay") {
-  CHECK(rename_legacy_vae_key("encoder.mid_block.attentions.0.query.weight") == "encoder.mid_block.attentions.0.to_q.weight");
+  CHECK(rename_legacy_vae_key("encoder.mid_block.attentions.0.query.weight") ==
+        "encoder.mid_block.attentions.0.to_q.weight");
   CHECK(rename_legacy_vae_key("decoder.mid_block.attentions.0.key.bias") == "decoder.mid_block.attentions.0.to_k.bias");
-  CHECK(rename_legacy_vae_key("decoder.mid_block.attentions.0.value.bias") == "decoder.mid_block.attentions.0.to_v.bias");
-  CHECK(rename_legacy_vae_key("decoder.mid_block.attentions.0.proj_attn.bias") == "decoder.mid_block.attentions.0.to_out.0.bias");
-  CHECK(rename_legacy_vae_key("decoder.mid_block.attentions.0.group_norm.bias") == "decoder.mid_block.attentions.0.group_norm.bias");
+  CHECK(rename_legacy_vae_key("decoder.mid_block.attentions.0.value.bias") ==
+        "decoder.mid_block.attentions.0.to_v.bias");
+  CHECK(rename_legacy_vae_key("decoder.mid_block.attentions.0.proj_attn.bias") ==
+        "decoder.mid_block.attentions.0.to_out.0.bias");
+  CHECK(rename_legacy_vae_key("decoder.mid_block.attentions.0.group_norm.bias") ==
+        "decoder.mid_block.attentions.0.group_norm.bias");
   CHECK(rename_legacy_vae_key("decoder.conv_in.bias") == "decoder.conv_in.bias");
   const auto vae = tiny_vae(tiny_config());
   const auto names = vae->named_parameters();

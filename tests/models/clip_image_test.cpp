@@ -16,7 +16,9 @@ namespace {
 using namespace reward_tuner;
 
 /// No normalisation, so that values can be read off.
-ClipImageOptions plain(std::int64_t edge, std::int64_t crop) { return {.shortest_edge = edge, .crop_size = crop, .mean = {0, 0, 0}, .deviation = {1, 1, 1}}; }
+ClipImageOptions plain(std::int64_t edge, std::int64_t crop) {
+  return {.shortest_edge = edge, .crop_size = crop, .mean = {0, 0, 0}, .deviation = {1, 1, 1}};
+}
 
 std::string message(const nlohmann::json& json) {
   try {
@@ -41,7 +43,8 @@ TEST_CASE("CLIP preprocessing crops the centre and leaves fitting images alone")
   const auto ramp = at::arange(12, at::kDouble).view({1, 1, 1, 12}).expand({1, 3, 8, 12}).contiguous();
   const auto out = ClipImagePreprocessor(plain(8, 8))(ramp);
   CHECK((out - ramp.slice(3, 2, 10)).abs().max().item<double>() == 0);
-  CHECK((ClipImagePreprocessor(plain(8, 4))(ramp) - ramp.slice(2, 2, 6).slice(3, 4, 8)).abs().max().item<double>() == 0);
+  CHECK((ClipImagePreprocessor(plain(8, 4))(ramp) - ramp.slice(2, 2, 6).slice(3, 4, 8)).abs().max().item<double>() ==
+        0);
 }
 
 TEST_CASE("CLIP preprocessing shrinks a ramp to a ramp") {
@@ -62,8 +65,13 @@ TEST_CASE("CLIP preprocessing passes gradients that conserve their sum") {
 }
 
 TEST_CASE("CLIP preprocessing reads preprocessor_config.json") {
-  const auto o = ClipImageOptions::from_json({{"size", {{"shortest_edge", 30}}}, {"crop_size", {{"height", 28}, {"width", 28}}}, {"image_mean", {0.5, 0.4, 0.3}},
-                                              {"image_std", {0.1, 0.2, 0.3}}, {"resample", 3}, {"do_resize", true}, {"rescale_factor", 1.0 / 255},
+  const auto o = ClipImageOptions::from_json({{"size", {{"shortest_edge", 30}}},
+                                              {"crop_size", {{"height", 28}, {"width", 28}}},
+                                              {"image_mean", {0.5, 0.4, 0.3}},
+                                              {"image_std", {0.1, 0.2, 0.3}},
+                                              {"resample", 3},
+                                              {"do_resize", true},
+                                              {"rescale_factor", 1.0 / 255},
                                               {"image_processor_type", "CLIPImageProcessor"}});
   CHECK(o.shortest_edge == 30);
   CHECK(o.crop_size == 28);

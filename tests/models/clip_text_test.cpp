@@ -32,7 +32,8 @@ ClipTextConfig tiny() {
 void fill(torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;
   double phase = 0;
-  for (auto& p : module.parameters()) p.copy_(at::sin(at::arange(p.numel(), at::kDouble) * 1.7 + phase++).view(p.sizes()));
+  for (auto& p : module.parameters())
+    p.copy_(at::sin(at::arange(p.numel(), at::kDouble) * 1.7 + phase++).view(p.sizes()));
 }
 
 double gap(const Tensor& a, const Tensor& b) { return (a - b).abs().max().item<double>(); }
@@ -96,9 +97,10 @@ TEST_CASE("the CLIP text tower names its parameters as published checkpoints do"
   ClipTextModel model(tiny(), true);
   std::set<std::string> names;
   for (const auto& p : model.named_parameters()) names.insert(p.key());
-  for (const char* name : {"text_model.embeddings.token_embedding.weight", "text_model.embeddings.position_embedding.weight",
-                           "text_model.encoder.layers.1.self_attn.out_proj.bias", "text_model.encoder.layers.0.mlp.fc1.weight",
-                           "text_model.encoder.layers.0.layer_norm2.bias", "text_model.final_layer_norm.weight", "text_projection.weight"})
+  for (const char* name :
+       {"text_model.embeddings.token_embedding.weight", "text_model.embeddings.position_embedding.weight",
+        "text_model.encoder.layers.1.self_attn.out_proj.bias", "text_model.encoder.layers.0.mlp.fc1.weight",
+        "text_model.encoder.layers.0.layer_norm2.bias", "text_model.final_layer_norm.weight", "text_projection.weight"})
     CHECK_MESSAGE(names.count(name) == 1, name);
   CHECK(names.size() == 2 + 2 * 16 + 2 + 1);
   CHECK(clip_text_key("encoder.layers.0.mlp.fc1.bias") == "text_model.encoder.layers.0.mlp.fc1.bias");
@@ -126,7 +128,8 @@ TEST_CASE("the CLIP text config goes through JSON and names what it cannot use")
 TEST_CASE("the CLIP text tower refuses what it cannot take") {
   ClipTextModel model(tiny());
   fill(model);
-  CHECK_THROWS_WITH_AS(model.forward(at::arange(7, at::kLong).view({1, 7})), doctest::Contains("max_position_embeddings"), Error);
+  CHECK_THROWS_WITH_AS(model.forward(at::arange(7, at::kLong).view({1, 7})),
+                       doctest::Contains("max_position_embeddings"), Error);
   CHECK_THROWS_WITH_AS(model.forward(at::arange(6, at::kFloat).view({1, 6})), doctest::Contains("int64"), Error);
   CHECK_THROWS_WITH_AS(model.forward(at::arange(6, at::kLong)), doctest::Contains("[B,L]"), Error);
 }

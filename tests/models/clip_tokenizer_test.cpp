@@ -18,9 +18,9 @@ namespace clip_tokenizer_test {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 using reward_tuner::ClipTokenizer;
 using reward_tuner::Error;
-using nlohmann::json;
 
 const fs::path kData = REWARD_TUNER_TEST_DATA;
 
@@ -50,7 +50,8 @@ using Ids = std::vector<std::int64_t>;
 std::vector<Ids> word_ids(const ClipTokenizer& tokenizer, const std::string& text, std::int64_t length = 77) {
   const Ids ids = row(tokenizer({text}, length), 0);
   std::vector<Ids> out;
-  for (const WordTokens& word : tokenizer.words(text, length)) out.emplace_back(ids.begin() + word.first, ids.begin() + word.first + word.count);
+  for (const WordTokens& word : tokenizer.words(text, length))
+    out.emplace_back(ids.begin() + word.first, ids.begin() + word.first + word.count);
   return out;
 }
 
@@ -82,7 +83,8 @@ TEST_CASE("the CLIP tokenizer gives transformers' ids for 1,100 texts") {
     got.resize(want.size());
     if (got == want) continue;
     ++wrong;
-    MESSAGE("text " << entry[0].dump(-1, ' ', true) << " gave " << json(got).dump() << ", wanted " << json(want).dump());
+    MESSAGE("text " << entry[0].dump(-1, ' ', true) << " gave " << json(got).dump() << ", wanted "
+                    << json(want).dump());
   }
   CHECK(wrong == 0);
 }
@@ -95,8 +97,10 @@ TEST_CASE("the CLIP tokenizer reads special tokens as transformers does") {
     const Folder folder("variant");
     folder.write("tokenizer_config.json", variant["tokenizer_config"]);
     folder.write("special_tokens_map.json", variant["special_tokens_map"]);
-    const auto ids = ClipTokenizer::load(folder.path)(variant["texts"].get<std::vector<std::string>>(), variant["max_length"].get<std::int64_t>());
-    for (std::int64_t i = 0; i < ids.size(0); ++i) CHECK(row(ids, i) == variant["ids"][static_cast<std::size_t>(i)].get<std::vector<std::int64_t>>());
+    const auto ids = ClipTokenizer::load(folder.path)(variant["texts"].get<std::vector<std::string>>(),
+                                                      variant["max_length"].get<std::int64_t>());
+    for (std::int64_t i = 0; i < ids.size(0); ++i)
+      CHECK(row(ids, i) == variant["ids"][static_cast<std::size_t>(i)].get<std::vector<std::int64_t>>());
   }
 }
 
@@ -106,7 +110,10 @@ TEST_CASE("the CLIP tokenizer reads tokenizer.json where the two files are absen
   std::ifstream file(folder.path / "merges.txt");
   for (std::string line; std::getline(file, line);)
     if (!line.starts_with("#version")) merges.push_back(line);
-  folder.write("tokenizer.json", {{"model", {{"type", "BPE"}, {"vocab", reward_tuner::read_json(folder.path / "vocab.json")}, {"merges", merges}}}});
+  folder.write(
+      "tokenizer.json",
+      {{"model",
+        {{"type", "BPE"}, {"vocab", reward_tuner::read_json(folder.path / "vocab.json")}, {"merges", merges}}}});
   fs::remove(folder.path / "merges.txt");
   const std::string text = "A cat's photo, 12 zebras!";
   CHECK(ClipTokenizer::load(folder.path).encode(text) == ClipTokenizer::load(kData / "tokenizer").encode(text));
@@ -140,10 +147,11 @@ TEST_CASE("the CLIP tokenizer knows which tokens are a word") {
       {"the cat's dog don't", {"the", "cat's", "dog", "don't"}},
       {"in 1990s, 42 cats", {"in", "1990s", "42", "cats"}},
       {"caf\u00e9 na\u00efve Stra\u00dfe", {"caf\u00e9", "na\u00efve", "stra\u00dfe"}},
-      {"cafe\u0301 dog", {"caf\u00e9", "dog"}},                                             // composed by NFC
-      {"\u0928\u092e\u0938\u094d\u0924\u0947 cat", {"\u0928\u092e\u0938\u094d\u0924\u0947", "cat"}},  // vowel signs are marks, not letters
-      {"\u732b\u3068\u72ac\u3001\u732b", {"\u732b\u3068\u72ac", "\u732b"}},                // an ideographic comma between
-      {"cat \U0001f431 dog", {"cat", "dog"}},                                               // an emoji is a symbol
+      {"cafe\u0301 dog", {"caf\u00e9", "dog"}},  // composed by NFC
+      // vowel signs are marks, not letters
+      {"\u0928\u092e\u0938\u094d\u0924\u0947 cat", {"\u0928\u092e\u0938\u094d\u0924\u0947", "cat"}},
+      {"\u732b\u3068\u72ac\u3001\u732b", {"\u732b\u3068\u72ac", "\u732b"}},  // an ideographic comma between
+      {"cat \U0001f431 dog", {"cat", "dog"}},                                // an emoji is a symbol
       {"cat<|endoftext|>dog", {"cat", "dog"}},
       {"cat<|ENDOFTEXT|>s", {"cat", "endoftext", "s"}},
   };
@@ -151,7 +159,8 @@ TEST_CASE("the CLIP tokenizer knows which tokens are a word") {
     CAPTURE(text);
     CHECK(word_ids(tokenizer, text) == alone(tokenizer, words));
   }
-  CHECK((tokenizer.words("a zebrafish!", 77) == std::vector<WordTokens>{{1, 1}, {2, static_cast<std::int64_t>(alone(tokenizer, {"zebrafish"})[0].size())}}));
+  CHECK((tokenizer.words("a zebrafish!", 77) ==
+         std::vector<WordTokens>{{1, 1}, {2, static_cast<std::int64_t>(alone(tokenizer, {"zebrafish"})[0].size())}}));
   CHECK(alone(tokenizer, {"zebrafish"})[0].size() > 2);
 }
 
@@ -178,7 +187,8 @@ TEST_CASE("words of a truncated text end before its end token") {
 }
 
 TEST_CASE("the words of 1,100 texts ascend, lie between start and end, and end where a word of the vocabulary does") {
-  const json cases = reward_tuner::read_json(kData / "tokenizer_cases.json"), vocabulary = reward_tuner::read_json(kData / "tokenizer" / "vocab.json");
+  const json cases = reward_tuner::read_json(kData / "tokenizer_cases.json"),
+             vocabulary = reward_tuner::read_json(kData / "tokenizer" / "vocab.json");
   const auto tokenizer = ClipTokenizer::load(kData / "tokenizer");
   std::vector<std::string> tokens(static_cast<std::size_t>(tokenizer.vocab_size()));
   for (const auto& [token, id] : vocabulary.items()) tokens.at(id.get<std::size_t>()) = token;
@@ -226,7 +236,8 @@ TEST_CASE("the CLIP tokenizer names what it cannot use") {
   CHECK(message({{"pad_token", "[PAD]"}}).find("[PAD]") != std::string::npos);
   CHECK(message({{"additional_special_tokens", {"<new>"}}}).find("additional_special_tokens") != std::string::npos);
   CHECK(message({{"pad_token", {{"content", "!"}, {"lstrip", true}}}}).find("lstrip") != std::string::npos);
-  CHECK(message({{"pad_token", {{"content", "!"}, {"normalized", 3}}}}).find("normalized of pad_token must be true or false, found 3") != std::string::npos);
+  CHECK(message({{"pad_token", {{"content", "!"}, {"normalized", 3}}}})
+            .find("normalized of pad_token must be true or false, found 3") != std::string::npos);
   CHECK(message({{"model_max_length", -1e300}}).find("model_max_length") != std::string::npos);
   CHECK(message(json::array({1})).find("must be an object") != std::string::npos);
   CHECK(message({{"pad_token", "!"}}) == "no error");

@@ -20,7 +20,9 @@ using namespace reward_tuner;
 
 const std::filesystem::path kFolder = std::filesystem::path(REWARD_TUNER_TEST_DATA) / "clip";
 
-double gap(const Tensor& a, const Tensor& b) { return a.sizes() == b.sizes() ? ((a - b).abs().max() / b.abs().max()).item<double>() : 1e9; }
+double gap(const Tensor& a, const Tensor& b) {
+  return a.sizes() == b.sizes() ? ((a - b).abs().max() / b.abs().max()).item<double>() : 1e9;
+}
 
 }  // namespace
 
@@ -32,7 +34,8 @@ TEST_CASE("the CLIP model gives transformers' features and image gradient") {
   const Tensor features = clip->image_features(images);
   CHECK(gap(features, want.tensor("image_features")) < 1e-5);
   CHECK(gap(features.pow(2).sum(-1), at::ones({3})) < 1e-6);
-  CHECK(gap(clip->text_features(read_json(kFolder / "prompts.json").get<std::vector<std::string>>()), want.tensor("text_features")) < 1e-5);
+  CHECK(gap(clip->text_features(read_json(kFolder / "prompts.json").get<std::vector<std::string>>()),
+            want.tensor("text_features")) < 1e-5);
   CHECK(gap(clip->scale(), want.tensor("scale")) < 1e-6);
   (features * want.tensor("cotangent")).sum().backward();
   CHECK(gap(images.grad(), want.tensor("grad")) < 1e-4);

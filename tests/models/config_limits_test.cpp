@@ -1,4 +1,5 @@
-// Sizes no network has, and values of the wrong type in a model folder, are refused by name before anything is allocated.
+// Sizes no network has, and values of the wrong type in a model folder, are refused by name before anything is
+// allocated.
 #include <reward_tuner/models/config_limits.hpp>
 
 #include <doctest/doctest.h>
@@ -31,16 +32,20 @@ void refused(const char* key, const nlohmann::json& value, const char* sentence)
 
 TEST_CASE("config_limits: sizes beyond any network are named errors") {
   constexpr std::int64_t kHuge = std::int64_t{1} << 62;
-  refused<UNet2DConditionConfig>("block_out_channels", std::vector<std::int64_t>(4, kHuge), "wanted at most 16384 in block_out_channels");
-  refused<UNet2DConditionConfig>("block_out_channels", std::vector<std::int64_t>(17, 32), "wanted at most 16 in the levels");
+  refused<UNet2DConditionConfig>("block_out_channels", std::vector<std::int64_t>(4, kHuge),
+                                 "wanted at most 16384 in block_out_channels");
+  refused<UNet2DConditionConfig>("block_out_channels", std::vector<std::int64_t>(17, 32),
+                                 "wanted at most 16 in the levels");
   refused<UNet2DConditionConfig>("layers_per_block", kHuge, "wanted at most 256 in layers_per_block");
-  refused<UNet2DConditionConfig>("transformer_layers_per_block", 257, "wanted at most 256 in transformer_layers_per_block");
+  refused<UNet2DConditionConfig>("transformer_layers_per_block", 257,
+                                 "wanted at most 256 in transformer_layers_per_block");
   refused<UNet2DConditionConfig>("cross_attention_dim", kHuge, "cross_attention_dim");
   refused<UNet2DConditionConfig>("time_embedding_dim", kHuge, "time_embedding_dim");
   refused<UNet2DConditionConfig>("time_embedding_dim", -4, "wanted positive numbers in time_embedding_dim");
   refused<UNet2DConditionConfig>("norm_num_groups", 0, "wanted positive numbers in norm_num_groups");
   refused<UNet2DConditionConfig>("conv_in_kernel", 33, "conv_in_kernel");
-  refused<AutoencoderKLConfig>("block_out_channels", std::vector<std::int64_t>(4, kHuge), "wanted at most 16384 in block_out_channels");
+  refused<AutoencoderKLConfig>("block_out_channels", std::vector<std::int64_t>(4, kHuge),
+                               "wanted at most 16384 in block_out_channels");
   refused<AutoencoderKLConfig>("layers_per_block", kHuge, "layers_per_block");
   refused<AutoencoderKLConfig>("norm_num_groups", 0, "norm_num_groups");
   AutoencoderKLConfig deep;
@@ -55,7 +60,8 @@ TEST_CASE("config_limits: sizes beyond any network are named errors") {
 
 TEST_CASE("config_limits: a scheduler's numbers are bounded") {
   const auto refused_schedule = [](const nlohmann::json& json, const char* sentence) {
-    CHECK_THROWS_WITH_AS(NoiseSchedule(noise_schedule_config_from_json(json, "file")), doctest::Contains(sentence), Error);
+    CHECK_THROWS_WITH_AS(NoiseSchedule(noise_schedule_config_from_json(json, "file")), doctest::Contains(sentence),
+                         Error);
   };
   refused_schedule({{"num_train_timesteps", std::int64_t{1} << 50}}, "at most 1000000");
   refused_schedule({{"steps_offset", INT64_MAX}}, "steps_offset");

@@ -24,19 +24,29 @@ TEST_CASE("denoising errors are mean (target - network)^2 of each sample at its 
       ToyPipeline pipeline({.schedule = {.prediction = prediction}});
       Rng rng(seed);
       const std::vector<std::int64_t> times = {0, 999, 400, rng.integer(0, 999)};
-      const Tensor z = rng.normal(pipeline.latent_shape(4), at::kDouble), e = rng.normal(pipeline.latent_shape(4), at::kDouble);  // [B,C,h,w]
+      // [B,C,h,w]
+      const Tensor z = rng.normal(pipeline.latent_shape(4), at::kDouble),
+                   e = rng.normal(pipeline.latent_shape(4), at::kDouble);
       const auto condition = pipeline.encode({"a star", "two moons", "a ring", "a box"}).positive;
       const Tensor errors = denoising_errors(pipeline, z, times, e, condition);
       REQUIRE(errors.sizes() == at::IntArrayRef({4}));
       CHECK(pipeline.calls == 1);
       for (std::int64_t i = 0; i < 4; ++i) {
-        const double alpha = std::sqrt(abars[static_cast<std::size_t>(times[static_cast<std::size_t>(i)])]), sigma = std::sqrt(1 - alpha * alpha);
-        const Tensor output = pipeline.predict((alpha * z + sigma * e).narrow(0, i, 1), at::tensor({times[static_cast<std::size_t>(i)]}, at::kLong), condition.narrow(i, 1))[0].detach();  // [C,h,w]
+        const double alpha = std::sqrt(abars[static_cast<std::size_t>(times[static_cast<std::size_t>(i)])]),
+                     sigma = std::sqrt(1 - alpha * alpha);
+        // [C,h,w]
+        const Tensor output =
+            pipeline
+                .predict((alpha * z + sigma * e).narrow(0, i, 1),
+                         at::tensor({times[static_cast<std::size_t>(i)]}, at::kLong), condition.narrow(i, 1))[0]
+                .detach();
         double sum = 0;
         const Tensor o = output.flatten(), zi = z[i].flatten(), ei = e[i].flatten();
         for (std::int64_t d = 0; d < o.numel(); ++d) {
           const double clean = zi[d].item<double>(), noise = ei[d].item<double>();
-          const double target = prediction == PredictionType::kEpsilon ? noise : prediction == PredictionType::kSample ? clean : alpha * noise - sigma * clean;
+          const double target = prediction == PredictionType::kEpsilon  ? noise
+                                : prediction == PredictionType::kSample ? clean
+                                                                        : alpha * noise - sigma * clean;
           sum += std::pow(target - o[d].item<double>(), 2);
         }
         worst = std::max(worst, std::abs(errors[i].item<double>() / (sum / static_cast<double>(o.numel())) - 1));
@@ -57,14 +67,22 @@ TEST_CASE("a network that answers the target has no error, and the gradient goes
   Rng rng(1);
   for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample}) {
     Knowing pipeline({.schedule = {.prediction = prediction}});
-    const Tensor z = rng.normal(pipeline.latent_shape(2), at::kDouble), e = rng.normal(pipeline.latent_shape(2), at::kDouble);
+    const Tensor z = rng.normal(pipeline.latent_shape(2), at::kDouble),
+                 e = rng.normal(pipeline.latent_shape(2), at::kDouble);
     const double abar = pipeline.noise_schedule().abar(300);
-    pipeline.answer = prediction == PredictionType::kEpsilon ? e : prediction == PredictionType::kSample ? z : std::sqrt(abar) * e - std::sqrt(1 - abar) * z;
-    CHECK(denoising_errors(pipeline, z, {300, 300}, e, pipeline.encode({"a", "b"}).positive).abs().max().item<double>() < 1e-30);
+    pipeline.answer = prediction == PredictionType::kEpsilon  ? e
+                      : prediction == PredictionType::kSample ? z
+                                                              : std::sqrt(abar) * e - std::sqrt(1 - abar) * z;
+    CHECK(
+        denoising_errors(pipeline, z, {300, 300}, e, pipeline.encode({"a", "b"}).positive).abs().max().item<double>() <
+        1e-30);
   }
   ToyPipeline pipeline;
-  const Tensor z = rng.normal(pipeline.latent_shape(2), at::kDouble), e = rng.normal(pipeline.latent_shape(2), at::kDouble);
+  const Tensor z = rng.normal(pipeline.latent_shape(2), at::kDouble),
+               e = rng.normal(pipeline.latent_shape(2), at::kDouble);
   const Tensor errors = denoising_errors(pipeline, z, {300, 700}, e, pipeline.encode({"a", "b"}).positive);
   REQUIRE(errors.requires_grad());
-  for (const Tensor& g : torch::autograd::grad({errors.sum()}, {pipeline.parameters().begin(), pipeline.parameters().end()})) CHECK(g.abs().max().item<double>() > 0);
+  for (const Tensor& g :
+       torch::autograd::grad({errors.sum()}, {pipeline.parameters().begin(), pipeline.parameters().end()}))
+    CHECK(g.abs().max().item<double>() > 0);
 }

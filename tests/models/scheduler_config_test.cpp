@@ -21,7 +21,9 @@ TEST_CASE("a written scheduler configuration reads back equal") {
 }
 
 TEST_CASE("a key left out means what diffusers takes for that class") {
-  const auto clipping = [](const char* name) { return noise_schedule_config_from_json(json{{"_class_name", name}}).clipping.kind; };
+  const auto clipping = [](const char* name) {
+    return noise_schedule_config_from_json(json{{"_class_name", name}}).clipping.kind;
+  };
   CHECK(clipping("DDIMScheduler") == CleanClipping::Kind::kRange);
   CHECK(clipping("DDPMScheduler") == CleanClipping::Kind::kRange);
   CHECK(clipping("PNDMScheduler") == CleanClipping::Kind::kNone);
@@ -30,8 +32,10 @@ TEST_CASE("a key left out means what diffusers takes for that class") {
 }
 
 TEST_CASE("what changes the noise levels and is not known is a named error") {
-  CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"beta_schedule", "sigmoid"}}), doctest::Contains("wanted one of linear, scaled_linear, squaredcos_cap_v2"), Error);
-  CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"prediction_type", "flow"}}), doctest::Contains("prediction_type"), Error);
+  CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"beta_schedule", "sigmoid"}}),
+                       doctest::Contains("wanted one of linear, scaled_linear, squaredcos_cap_v2"), Error);
+  CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"prediction_type", "flow"}}),
+                       doctest::Contains("prediction_type"), Error);
   CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"shift", 3.0}}), doctest::Contains("'shift'"), Error);
 }
 

@@ -30,7 +30,8 @@ struct Scratch {
 Tensor call(StableDiffusion& pipeline) {
   Rng rng(3);
   const Tensor latents = rng.normal(pipeline.latent_shape(2), pipeline.latent_options());  // [2,4,16,16]
-  return pipeline.predict(latents, at::full({2}, 500, at::kLong), pipeline.encode({"a red circle", "a blue star"}).positive);
+  return pipeline.predict(latents, at::full({2}, 500, at::kLong),
+                          pipeline.encode({"a red circle", "a blue star"}).positive);
 }
 
 static_assert(DiffusionPipeline<StableDiffusion>);
@@ -57,12 +58,14 @@ TEST_CASE("a folder loads frozen and answers with the promised shapes") {
 TEST_CASE("a condition says where words are and what the empty prompt is") {
   auto pipeline = StableDiffusion::load(kModel);
   const std::string prompt = "a red circle, left";
-  const Condition condition = pipeline.encode({prompt, "", "a red circle above a blue star below a green ring and a cyan cross"});
+  const Condition condition =
+      pipeline.encode({prompt, "", "a red circle above a blue star below a green ring and a cyan cross"});
   REQUIRE(condition.words.size() == 3);
   CHECK((condition.words[0] == pipeline.tokenizer().words(prompt, 16)));
   CHECK(condition.words[0].size() == 4);
   CHECK(condition.words[1].empty());
-  for (const WordTokens& word : condition.words[2]) CHECK(word.first + word.count <= 15);  // 16 positions, the last of a truncated prompt is its end
+  // 16 positions, the last of a truncated prompt is its end
+  for (const WordTokens& word : condition.words[2]) CHECK(word.first + word.count <= 15);
   CHECK(condition.words[2].back().first + condition.words[2].back().count == 15);
   CHECK(condition.empty.embeddings.sizes() == at::IntArrayRef({1, 16, 64}));
   CHECK(condition.empty.embeddings[0].equal(condition.negative.embeddings[2]));
@@ -98,7 +101,9 @@ TEST_CASE("adapters are merged in rollouts and off in the reference network") {
     CHECK(at::allclose(call(pipeline), base, 0, 1e-5));
   }
   CHECK(call(pipeline).equal(tuned));
-  for (const RolloutMode& mode : {RolloutMode{}, RolloutMode{.merge_adapters = false}, RolloutMode{.dtype = at::kBFloat16}}) {  // scopes nest either way
+  // scopes nest either way
+  for (const RolloutMode& mode :
+       {RolloutMode{}, RolloutMode{.merge_adapters = false}, RolloutMode{.dtype = at::kBFloat16}}) {
     const double rounding = mode.dtype ? 0.05 : 1e-5;
     const auto apart = [&](const Tensor& wanted) { return (call(pipeline) - wanted).abs().max().item<double>(); };
     {

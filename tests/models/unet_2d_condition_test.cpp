@@ -1,4 +1,5 @@
-// Tests of the UNet: configuration files, shapes, gradients, errors. Numbers are compared with diffusers in tests/parity.
+// Tests of the UNet: configuration files, shapes, gradients, errors. Numbers are compared with diffusers in
+// tests/parity.
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -61,7 +62,8 @@ TEST_CASE("UNet config: to_json and from_json are inverse") {
   CHECK(c.to_json().at("attention_head_dim") == nlohmann::json({2, 2, 4}));
   CHECK(c.to_json().at("cross_attention_dim") == 6);
   c.text_time_embedding = true, c.addition_time_embed_dim = 8, c.projection_class_embeddings_input_dim = 53;
-  c.mid_block = false, c.sample_size = std::nullopt, c.time_embedding_dim = 20, c.transformer_layers_per_block = {1, 2, 3};
+  c.mid_block = false, c.sample_size = std::nullopt, c.time_embedding_dim = 20,
+  c.transformer_layers_per_block = {1, 2, 3};
   const auto back = UNet2DConditionConfig::from_json(c.to_json());
   CHECK(back.to_json() == c.to_json());
   CHECK_FALSE(back.mid_block);
@@ -90,12 +92,24 @@ TEST_CASE("UNet config: unknown keys and unsupported values are named errors") {
   CHECK(error_of(with("class_embed_type", nullptr)).empty());
   CHECK(has(error_of(with("number_of_wings", 2)), "number_of_wings"));
   CHECK(has(error_of(with("number_of_wings", nullptr)), "there.json"));
-  const nlohmann::json refused = {{"class_embed_type", "timestep"}, {"num_attention_heads", 8}, {"only_cross_attention", true}, {"dropout", 0.1},
-                                  {"dual_cross_attention", true}, {"resnet_time_scale_shift", "scale_shift"}, {"time_cond_proj_dim", 256},
-                                  {"addition_embed_type", "text"}, {"act_fn", "gelu"}, {"norm_num_groups", nullptr}, {"attention_type", "gated"},
-                                  {"mid_block_type", "UNetMidBlock2D"}, {"time_embedding_type", "fourier"}, {"downsample_padding", 2},
-                                  {"transformer_layers_per_block", {{1, 1}, {2}, {1}}}, {"addition_time_embed_dim", 256},
-                                  {"sample_size", {8, 9}}, {"cross_attention_dim", {6, 6, 7}},
+  const nlohmann::json refused = {{"class_embed_type", "timestep"},
+                                  {"num_attention_heads", 8},
+                                  {"only_cross_attention", true},
+                                  {"dropout", 0.1},
+                                  {"dual_cross_attention", true},
+                                  {"resnet_time_scale_shift", "scale_shift"},
+                                  {"time_cond_proj_dim", 256},
+                                  {"addition_embed_type", "text"},
+                                  {"act_fn", "gelu"},
+                                  {"norm_num_groups", nullptr},
+                                  {"attention_type", "gated"},
+                                  {"mid_block_type", "UNetMidBlock2D"},
+                                  {"time_embedding_type", "fourier"},
+                                  {"downsample_padding", 2},
+                                  {"transformer_layers_per_block", {{1, 1}, {2}, {1}}},
+                                  {"addition_time_embed_dim", 256},
+                                  {"sample_size", {8, 9}},
+                                  {"cross_attention_dim", {6, 6, 7}},
                                   {"down_block_types", {"CrossAttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"}}};
   for (const auto& [key, value] : refused.items()) {
     const std::string message = error_of(with(key.c_str(), value));
@@ -155,10 +169,13 @@ TEST_CASE("UNet: parameter names are diffusers'") {
   const UNet2DConditionModel unet(tiny_config());
   std::set<std::string> names;
   for (const auto& item : unet.named_parameters()) names.insert(item.key());
-  for (const char* name : {"conv_in.weight", "time_embedding.linear_2.bias", "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0.bias",
-                           "down_blocks.0.downsamplers.0.conv.weight", "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj.weight",
-                           "mid_block.attentions.0.transformer_blocks.0.ff.net.2.bias", "up_blocks.0.upsamplers.0.conv.bias",
-                           "up_blocks.1.resnets.1.conv_shortcut.weight", "up_blocks.2.resnets.0.time_emb_proj.weight", "conv_norm_out.weight"}) {
+  for (const char* name :
+       {"conv_in.weight", "time_embedding.linear_2.bias",
+        "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0.bias",
+        "down_blocks.0.downsamplers.0.conv.weight", "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj.weight",
+        "mid_block.attentions.0.transformer_blocks.0.ff.net.2.bias", "up_blocks.0.upsamplers.0.conv.bias",
+        "up_blocks.1.resnets.1.conv_shortcut.weight", "up_blocks.2.resnets.0.time_emb_proj.weight",
+        "conv_norm_out.weight"}) {
     CAPTURE(name);
     CHECK(names.count(name) == 1);
   }
@@ -167,11 +184,14 @@ TEST_CASE("UNet: parameter names are diffusers'") {
 
 TEST_CASE("UNet: SDXL's additional condition changes the prediction and is demanded") {
   auto config = tiny_config();
-  config.text_time_embedding = true, config.addition_time_embed_dim = 4, config.projection_class_embeddings_input_dim = 5 + 6 * 4;
+  config.text_time_embedding = true, config.addition_time_embed_dim = 4,
+  config.projection_class_embeddings_input_dim = 5 + 6 * 4;
   const auto unet = tiny_unet(config);
   Rng rng(4);
-  const Tensor sample = rng.normal({2, 4, 4, 4}, at::kDouble), context = rng.normal({2, 3, 6}, at::kDouble), t = at::tensor(10);
-  const AddedCondition added{.text_embeds = rng.normal({2, 5}, at::kDouble), .time_ids = at::tensor({64, 64, 0, 0, 64, 64}).repeat({2, 1})};
+  const Tensor sample = rng.normal({2, 4, 4, 4}, at::kDouble), context = rng.normal({2, 3, 6}, at::kDouble),
+               t = at::tensor(10);
+  const AddedCondition added{.text_embeds = rng.normal({2, 5}, at::kDouble),
+                             .time_ids = at::tensor({64, 64, 0, 0, 64, 64}).repeat({2, 1})};
   AddedCondition other = added;
   other.time_ids = added.time_ids + 1;
   CHECK_FALSE(at::allclose(unet->forward(sample, t, context, added), unet->forward(sample, t, context, other)));
@@ -183,7 +203,8 @@ TEST_CASE("UNet: SDXL's additional condition changes the prediction and is deman
 
 TEST_CASE("UNet: inputs of the wrong shape are errors") {
   const auto unet = tiny_unet(tiny_config());
-  const Tensor sample = at::zeros({2, 4, 4, 4}, at::kDouble), context = at::zeros({2, 3, 6}, at::kDouble), t = at::tensor(10);
+  const Tensor sample = at::zeros({2, 4, 4, 4}, at::kDouble), context = at::zeros({2, 3, 6}, at::kDouble),
+               t = at::tensor(10);
   CHECK_THROWS_AS(unet->forward(at::zeros({2, 3, 4, 4}, at::kDouble), t, context), Error);
   CHECK_THROWS_AS(unet->forward(sample, at::tensor({1, 2, 3}), context), Error);
   CHECK_THROWS_AS(unet->forward(sample, t, at::zeros({1, 3, 6}, at::kDouble)), Error);
@@ -197,7 +218,8 @@ TEST_CASE("timestep_projection: sines and cosines of the stated frequencies") {
   CHECK(at::allclose(p[0], at::tensor({1.0F, 1.0F, 0.0F, 0.0F, 0.0F})));
   CHECK(p[1][1].item<double>() == doctest::Approx(std::cos(2.0 / 100.0)));
   CHECK(p[1][2].item<double>() == doctest::Approx(std::sin(2.0)));
-  CHECK(timestep_projection(at::tensor({2}), 4, false, 1.0)[0][1].item<double>() == doctest::Approx(std::sin(2.0 / 10000.0)));
+  CHECK(timestep_projection(at::tensor({2}), 4, false, 1.0)[0][1].item<double>() ==
+        doctest::Approx(std::sin(2.0 / 10000.0)));
 }
 
 TEST_CASE("initialise: bounds, norms, one seed one network, foreign parameters refused") {

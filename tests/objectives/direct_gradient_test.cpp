@@ -17,12 +17,15 @@ TEST_CASE("losses are -r, max(target - r, 0) and |target - r|, times the scale")
     CHECK(at::allclose(torch::autograd::grad({loss.sum()}, {r})[0], at::tensor(slopes, at::kDouble)));
   };
   check({.scale = 0.5}, {0.5, -0.75, -1.25}, {-0.5, -0.5, -0.5});
-  check({.scale = 2.0, .loss = RewardLoss::kHinge, .target = 2.0}, {6.0, 1.0, 0.0}, {-2.0, -2.0, 0.0});      // beyond the target nothing is pushed
-  check({.loss = RewardLoss::kDistance, .target = 2.0}, {3.0, 0.5, 0.5}, {-1.0, -1.0, 1.0});                 // beyond the target it is pulled back
+  // beyond the target nothing is pushed
+  check({.scale = 2.0, .loss = RewardLoss::kHinge, .target = 2.0}, {6.0, 1.0, 0.0}, {-2.0, -2.0, 0.0});
+  // beyond the target it is pulled back
+  check({.loss = RewardLoss::kDistance, .target = 2.0}, {3.0, 0.5, 0.5}, {-1.0, -1.0, 1.0});
 }
 
 TEST_CASE("DirectGradient's bad options are named errors") {
   using namespace reward_tuner;
   CHECK_THROWS_WITH_AS(DirectGradient({.scale = 0}), "[DirectGradient] scale must be > 0, found 0", Error);
-  CHECK_THROWS_WITH_AS(DirectGradient({.target = 2}), doctest::Contains("target 2 has no meaning with the loss -r"), Error);
+  CHECK_THROWS_WITH_AS(DirectGradient({.target = 2}), doctest::Contains("target 2 has no meaning with the loss -r"),
+                       Error);
 }

@@ -21,10 +21,14 @@ TEST_CASE("DPOK's policy loss is flat outside the range on both sides; the pessi
         CAPTURE(advantage);
         CAPTURE(pessimistic);
         const Tensor lp = at::tensor({-3.0 + std::log(ratio)}, at::kDouble).requires_grad_();  // [1]
-        const PolicyRows rows{.log_probs = lp, .old_log_probs = at::tensor({-3.0}, at::kDouble), .advantages = at::tensor({advantage}, at::kDouble)};
-        const Tensor loss = KlRegularised({.reward_weight = 3, .kl_weight = 0, .clip = clip, .pessimistic = pessimistic}).losses(rows);
+        const PolicyRows rows{.log_probs = lp,
+                              .old_log_probs = at::tensor({-3.0}, at::kDouble),
+                              .advantages = at::tensor({advantage}, at::kDouble)};
+        const Tensor loss =
+            KlRegularised({.reward_weight = 3, .kl_weight = 0, .clip = clip, .pessimistic = pessimistic}).losses(rows);
         const double clipped = -advantage * std::clamp(ratio, 1 - clip, 1 + clip);
-        CHECK(loss.item<double>() == doctest::Approx(3 * (pessimistic ? std::max(-advantage * ratio, clipped) : clipped)).epsilon(1e-13));
+        CHECK(loss.item<double>() ==
+              doctest::Approx(3 * (pessimistic ? std::max(-advantage * ratio, clipped) : clipped)).epsilon(1e-13));
         const double slope = torch::autograd::grad({loss.sum()}, {lp})[0].item<double>();
         const bool outside = std::abs(ratio - 1) > clip, pulled_back = (ratio > 1) == (advantage < 0);
         if (outside && !(pessimistic && pulled_back)) CHECK(slope == 0);
@@ -34,7 +38,9 @@ TEST_CASE("DPOK's policy loss is flat outside the range on both sides; the pessi
 
 TEST_CASE("the divergence is kl_weight times the rows' drift, and absent without a reference") {
   using namespace reward_tuner;
-  const Tensor lp = at::tensor({-1.0, 0.5}, at::kDouble).requires_grad_(), drift = at::tensor({0.2, 3.0}, at::kDouble).requires_grad_();  // [n]
+  // [n]
+  const Tensor lp = at::tensor({-1.0, 0.5}, at::kDouble).requires_grad_(),
+               drift = at::tensor({0.2, 3.0}, at::kDouble).requires_grad_();
   PolicyRows rows{.log_probs = lp, .old_log_probs = lp.detach(), .advantages = at::tensor({1.0, -2.0}, at::kDouble)};
   const KlRegularised dpok({.reward_weight = 100, .kl_weight = 0.25});
   CHECK(dpok.needs_reference());
@@ -49,12 +55,18 @@ TEST_CASE("the divergence is kl_weight times the rows' drift, and absent without
 TEST_CASE("KlRegularised's bad options are named errors") {
   using namespace reward_tuner;
   const double infinity = std::numeric_limits<double>::infinity();
-  CHECK_THROWS_WITH_AS(KlRegularised({.reward_weight = 0}), "[KlRegularised] reward_weight must be > 0, found 0", Error);
-  CHECK_THROWS_WITH_AS(KlRegularised({.reward_weight = infinity}), "[KlRegularised] reward_weight must be > 0, found inf", Error);
+  CHECK_THROWS_WITH_AS(KlRegularised({.reward_weight = 0}), "[KlRegularised] reward_weight must be > 0, found 0",
+                       Error);
+  CHECK_THROWS_WITH_AS(KlRegularised({.reward_weight = infinity}),
+                       "[KlRegularised] reward_weight must be > 0, found inf", Error);
   CHECK_THROWS_WITH_AS(KlRegularised({.kl_weight = -1}), "[KlRegularised] kl_weight must be >= 0, found -1", Error);
   CHECK_THROWS_WITH_AS(KlRegularised({.clip = 0}), "[KlRegularised] clip must be > 0, found 0", Error);
-  CHECK_THROWS_WITH_AS(KlRegularised({.value = {.learning_rate = 0}}), "[KlRegularised] value.learning_rate must be > 0, found 0", Error);
-  CHECK_THROWS_WITH_AS(KlRegularised({.value = {.steps = 0}}), "[KlRegularised] value.steps must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(KlRegularised({.value = {.batch = 0}}), "[KlRegularised] value.batch must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(KlRegularised({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(KlRegularised({.value = {.learning_rate = 0}}),
+                       "[KlRegularised] value.learning_rate must be > 0, found 0", Error);
+  CHECK_THROWS_WITH_AS(KlRegularised({.value = {.steps = 0}}), "[KlRegularised] value.steps must be >= 1, found 0",
+                       Error);
+  CHECK_THROWS_WITH_AS(KlRegularised({.value = {.batch = 0}}), "[KlRegularised] value.batch must be >= 1, found 0",
+                       Error);
+  CHECK_THROWS_WITH_AS(KlRegularised({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, found 0",
+                       Error);
 }

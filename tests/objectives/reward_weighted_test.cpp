@@ -30,11 +30,15 @@ TEST_CASE("min-max weights run from 0 for the worst to 1 for the best of the rou
 TEST_CASE("exponential weights are exp((r - max)/temperature), and never overflow") {
   using namespace reward_weighted_test;
   for (const double temperature : {0.2, 1.0, 5.0}) {
-    const auto w = RewardWeighted({.weighting = RewardWeighting::kExponential, .temperature = temperature}).weights(kRewards, kGroups);
-    for (std::size_t i = 0; i < w.size(); ++i) CHECK(w[i] == doctest::Approx(std::exp((kRewards[i] - 3.0) / temperature)).epsilon(1e-15));
+    const auto w = RewardWeighted({.weighting = RewardWeighting::kExponential, .temperature = temperature})
+                       .weights(kRewards, kGroups);
+    for (std::size_t i = 0; i < w.size(); ++i)
+      CHECK(w[i] == doctest::Approx(std::exp((kRewards[i] - 3.0) / temperature)).epsilon(1e-15));
   }
-  CHECK(RewardWeighted({.weighting = RewardWeighting::kExponential}).weights({1e6, 1e6 - 1e3}, {0, 0}) == std::vector<double>{1.0, 0.0});
-  CHECK(RewardWeighted({.weighting = RewardWeighting::kExponential}).weights({-7.0, -7.0}, {0, 0}) == std::vector<double>{1.0, 1.0});
+  CHECK(RewardWeighted({.weighting = RewardWeighting::kExponential}).weights({1e6, 1e6 - 1e3}, {0, 0}) ==
+        std::vector<double>{1.0, 0.0});
+  CHECK(RewardWeighted({.weighting = RewardWeighting::kExponential}).weights({-7.0, -7.0}, {0, 0}) ==
+        std::vector<double>{1.0, 1.0});
 }
 
 TEST_CASE("the best of each prompt weigh 1, the first of equal ones, and never more than there are") {
@@ -51,9 +55,13 @@ TEST_CASE("the best of each prompt weigh 1, the first of equal ones, and never m
 TEST_CASE("RewardWeighted's bad options are named errors") {
   using namespace reward_weighted_test;
   CHECK_THROWS_WITH_AS(RewardWeighted({.temperature = 0}), "[RewardWeighted] temperature must be > 0, found 0", Error);
-  CHECK_THROWS_WITH_AS(RewardWeighted({.temperature = std::numeric_limits<double>::infinity()}), "[RewardWeighted] temperature must be > 0, found inf", Error);
+  CHECK_THROWS_WITH_AS(RewardWeighted({.temperature = std::numeric_limits<double>::infinity()}),
+                       "[RewardWeighted] temperature must be > 0, found inf", Error);
   CHECK_THROWS_WITH_AS(RewardWeighted({.best = 0}), "[RewardWeighted] best must be >= 1, found 0", Error);
   CHECK_THROWS_WITH_AS(RewardWeighted({.noisings = 0}), "[RewardWeighted] noisings must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.step_per_timestep = true}}), "[RewardWeighted] round.step_per_timestep has no meaning here: noise levels are drawn at random", Error);
-  CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.step_per_timestep = true}}),
+                       "[RewardWeighted] round.step_per_timestep has no meaning here: noise levels are drawn at random",
+                       Error);
+  CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, found 0",
+                       Error);
 }

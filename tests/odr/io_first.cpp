@@ -1,4 +1,5 @@
-// One of two units that include every io header: they must link into one program, also beside a host's own stb (io_second.cpp).
+// One of two units that include every io header: they must link into one program, also beside a host's own stb
+// (io_second.cpp).
 #include <ATen/ops/full.h>
 
 #include <iostream>

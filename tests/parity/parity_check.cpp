@@ -1,5 +1,6 @@
-// parity_check PROBE CASES_DIR WORK_DIR: runs the probe on every committed case and compares its tensors with those of the Python libraries.
-// A tensor passes if |found - expected| <= atol + rtol*|expected| everywhere, with the tolerances of case.json; integers must be equal.
+// parity_check PROBE CASES_DIR WORK_DIR: runs the probe on every committed case and compares its tensors with those of
+// the Python libraries. A tensor passes if |found - expected| <= atol + rtol*|expected| everywhere, with the tolerances
+// of case.json; integers must be equal.
 #include <ATen/ops/allclose.h>
 #include <torch/types.h>
 
@@ -22,10 +23,12 @@ namespace fs = std::filesystem;
 std::string verdict(const std::string& probe, const fs::path& folder, const fs::path& answer) {
   fs::remove(answer);
   const std::string command = "\"" + probe + "\" \"" + folder.string() + "\" \"" + answer.string() + "\"";
-  if (const int status = std::system(command.c_str()); status != 0) return "the probe ended with status " + std::to_string(status);
+  if (const int status = std::system(command.c_str()); status != 0)
+    return "the probe ended with status " + std::to_string(status);
   const auto settings = rt::read_json(folder / "case.json");
   const double atol = settings.at("atol").get<double>(), rtol = settings.at("rtol").get<double>();
-  const auto found = rt::SafetensorsFile::open(answer), expected = rt::SafetensorsFile::open(folder / "expected.safetensors");
+  const auto found = rt::SafetensorsFile::open(answer),
+             expected = rt::SafetensorsFile::open(folder / "expected.safetensors");
   std::set<std::string> names;
   for (const auto& name : settings.at("outputs")) names.insert(name.get<std::string>());
   for (const auto& name : settings.at("optional"))

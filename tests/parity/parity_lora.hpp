@@ -1,4 +1,5 @@
-// What this library computes for the LoRA cases of the parity protocol: outputs at three strengths and the adapter's gradients.
+// What this library computes for the LoRA cases of the parity protocol: outputs at three strengths and the adapter's
+// gradients.
 #pragma once
 #include <torch/autograd.h>
 #include <torch/types.h>
@@ -13,7 +14,8 @@
 
 namespace reward_tuner::parity {
 
-inline std::map<std::string, Tensor> probe_lora(const std::filesystem::path& case_dir, at::ScalarType dtype = at::kFloat) {
+inline std::map<std::string, Tensor> probe_lora(const std::filesystem::path& case_dir,
+                                                at::ScalarType dtype = at::kFloat) {
   const auto unet = load_case_model<UNet2DConditionModel, UNet2DConditionConfig>(case_dir, dtype);
   auto inputs = read_inputs(case_dir, dtype);
   std::map<std::string, Tensor> answer;

@@ -1,5 +1,6 @@
-// Answers one parity case: parity_probe CASE_DIR OUT.safetensors reads the case's files and writes what this library computes.
-// Exit codes: 0 written, 1 an error, 2 wrong arguments, 3 a component or variant that this library does not have.
+// Answers one parity case: parity_probe CASE_DIR OUT.safetensors reads the case's files and writes what this library
+// computes. Exit codes: 0 written, 1 an error, 2 wrong arguments, 3 a component or variant that this library does not
+// have.
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 

@@ -22,15 +22,22 @@ namespace reward_tuner::parity {
 /// The schedule that case.json and config.json describe; another scheduler class is an "unsupported" error.
 inline SamplerSchedule scheduler_of(const nlohmann::json& config, const nlohmann::json& settings) {
   const std::string name = config.value("_class_name", std::string());
-  REWARD_TUNER_CHECK(name == "DDIMScheduler" || name == "DDPMScheduler", "unsupported scheduler: wanted DDIMScheduler or DDPMScheduler, found ", name);
+  REWARD_TUNER_CHECK(name == "DDIMScheduler" || name == "DDPMScheduler",
+                     "unsupported scheduler: wanted DDIMScheduler or DDPMScheduler, found ", name);
   const NoiseSchedule noise(noise_schedule_config_from_json(config));
   const int steps = settings.at("steps").get<int>();
   const auto step = settings.value("step", nlohmann::json::object());
   if (name == "DDIMScheduler")
-    return Ddim({.num_steps = steps, .eta = step.value("eta", 0.0), .use_clipped_output = step.value("use_clipped_model_output", false)}).schedule(noise);
+    return Ddim({.num_steps = steps,
+                 .eta = step.value("eta", 0.0),
+                 .use_clipped_output = step.value("use_clipped_model_output", false)})
+        .schedule(noise);
   const std::string variance = config.value("variance_type", std::string("fixed_small"));
-  REWARD_TUNER_CHECK(variance == "fixed_small" || variance == "fixed_small_log" || variance == "fixed_large", "unsupported variance_type: ", variance);
-  return Ddpm({.num_steps = steps, .variance = variance == "fixed_large" ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall}).schedule(noise);
+  REWARD_TUNER_CHECK(variance == "fixed_small" || variance == "fixed_small_log" || variance == "fixed_large",
+                     "unsupported variance_type: ", variance);
+  return Ddpm({.num_steps = steps,
+               .variance = variance == "fixed_large" ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall})
+      .schedule(noise);
 }
 
 inline std::map<std::string, Tensor> probe_scheduler(const std::filesystem::path& folder) {
@@ -39,7 +46,8 @@ inline std::map<std::string, Tensor> probe_scheduler(const std::filesystem::path
   const SamplerSchedule schedule = scheduler_of(config, settings);
   const bool ddim = config.at("_class_name") == "DDIMScheduler";
   const auto inputs = SafetensorsFile::open(folder / "inputs.safetensors");
-  const Tensor outputs = inputs.tensor("model_output").to(at::kDouble), noises = inputs.tensor("noise").to(at::kDouble);  // [T,B,C,h,w]
+  // [T,B,C,h,w]
+  const Tensor outputs = inputs.tensor("model_output").to(at::kDouble), noises = inputs.tensor("noise").to(at::kDouble);
 
   Tensor x = inputs.tensor("noise_start").to(at::kDouble);  // [B,C,h,w]
   std::vector<Tensor> trajectory{x}, model_inputs, cleans, log_probs;
@@ -56,7 +64,10 @@ inline std::map<std::string, Tensor> probe_scheduler(const std::filesystem::path
     const Tensor log_prob = -(x - mean).square() / (2 * c * c) - std::log(c) - 0.5 * std::log(2 * std::numbers::pi);
     log_probs.push_back(c > 0 ? log_prob.mean({1, 2, 3}) : at::zeros({x.size(0)}, at::kDouble));
   }
-  std::map<std::string, Tensor> out{{"timesteps", at::tensor(timesteps)}, {"trajectory", at::stack(trajectory)}, {"model_input", at::stack(model_inputs)}, {"pred_original_sample", at::stack(cleans)}};
+  std::map<std::string, Tensor> out{{"timesteps", at::tensor(timesteps)},
+                                    {"trajectory", at::stack(trajectory)},
+                                    {"model_input", at::stack(model_inputs)},
+                                    {"pred_original_sample", at::stack(cleans)}};
   if (ddim && settings.value("step", nlohmann::json::object()).value("eta", 0.0) > 0) {
     out["log_prob"] = at::stack(log_probs);
     out["std"] = at::tensor(deviations);

@@ -28,18 +28,18 @@ inline std::map<std::string, torch::Tensor> probe_text(const std::filesystem::pa
   const torch::NoGradGuard no_grad;
   const ClipTextOutput out = model.forward(SafetensorsFile::open(case_dir / "inputs.safetensors").tensor("input_ids"));
   std::map<std::string, torch::Tensor> answers{{"last_hidden_state", out.last_hidden_state}};
-  for (std::size_t k = 0; k + 1 < out.hidden_states.size(); ++k) answers["hidden_states." + std::to_string(k)] = out.hidden_states[k];
-  if (with_projection)
-    answers["text_embeds"] = out.text_embeds;
-  else
-    answers["pooler_output"] = out.pooler_output;
+  for (std::size_t k = 0; k + 1 < out.hidden_states.size(); ++k)
+    answers["hidden_states." + std::to_string(k)] = out.hidden_states[k];
+  if (with_projection) answers["text_embeds"] = out.text_embeds;
+  else answers["pooler_output"] = out.pooler_output;
   return answers;
 }
 
 inline std::map<std::string, torch::Tensor> probe_tokenizer(const std::filesystem::path& case_dir) {
   const nlohmann::json settings = read_json(case_dir / "case.json");
   const auto tokenizer = ClipTokenizer::load(case_dir / "tokenizer");
-  return {{"input_ids", tokenizer(settings.at("texts").get<std::vector<std::string>>(), settings.at("max_length").get<std::int64_t>())}};
+  return {{"input_ids", tokenizer(settings.at("texts").get<std::vector<std::string>>(),
+                                  settings.at("max_length").get<std::int64_t>())}};
 }
 
 }  // namespace reward_tuner::parity

@@ -31,7 +31,8 @@ inline std::map<std::string, Tensor> read_inputs(const std::filesystem::path& ca
 /// A network of the case's configuration with the case's weights, frozen.
 template <class Model, class Config>
 std::shared_ptr<Model> load_case_model(const std::filesystem::path& case_dir, at::ScalarType dtype) {
-  auto model = std::make_shared<Model>(Config::from_json(read_json(case_dir / "config.json"), (case_dir / "config.json").string()));
+  auto model = std::make_shared<Model>(
+      Config::from_json(read_json(case_dir / "config.json"), (case_dir / "config.json").string()));
   load_weights(*model, SafetensorsFile::open(case_dir / "weights.safetensors"));
   model->to(dtype);
   for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
@@ -45,25 +46,31 @@ inline Tensor call_unet(const UNet2DConditionModel& unet, const std::map<std::st
   return unet.forward(inputs.at("sample"), inputs.at("timestep"), inputs.at("encoder_hidden_states"), added);
 }
 
-inline std::map<std::string, Tensor> probe_unet(const std::filesystem::path& case_dir, at::ScalarType dtype = at::kFloat) {
+inline std::map<std::string, Tensor> probe_unet(const std::filesystem::path& case_dir,
+                                                at::ScalarType dtype = at::kFloat) {
   const auto unet = load_case_model<UNet2DConditionModel, UNet2DConditionConfig>(case_dir, dtype);
   auto inputs = read_inputs(case_dir, dtype);
   inputs["sample"].requires_grad_();
   inputs["encoder_hidden_states"].requires_grad_();
   const Tensor out = call_unet(*unet, inputs);
-  const auto grads = torch::autograd::grad({out}, {inputs["sample"], inputs["encoder_hidden_states"]}, {inputs["cotangent"]});
+  const auto grads =
+      torch::autograd::grad({out}, {inputs["sample"], inputs["encoder_hidden_states"]}, {inputs["cotangent"]});
   return {{"sample", out.detach()}, {"grad.sample", grads[0]}, {"grad.encoder_hidden_states", grads[1]}};
 }
 
-inline std::map<std::string, Tensor> probe_vae(const std::filesystem::path& case_dir, at::ScalarType dtype = at::kFloat) {
+inline std::map<std::string, Tensor> probe_vae(const std::filesystem::path& case_dir,
+                                               at::ScalarType dtype = at::kFloat) {
   const auto vae = load_case_model<AutoencoderKL, AutoencoderKLConfig>(case_dir, dtype);
   auto inputs = read_inputs(case_dir, dtype);
   const Tensor moments = vae->encode_moments(inputs["image"]);
   const Tensor latent = inputs["latent"].requires_grad_();
   const Tensor image = vae->decode(latent);
   const auto grads = torch::autograd::grad({image}, {latent}, {inputs["cotangent"]});
-  return {{"moments", moments}, {"mean", AutoencoderKL::latent_mean(moments)}, {"std", AutoencoderKL::latent_std(moments)},
-          {"image", image.detach()}, {"grad.latent", grads[0]}};
+  return {{"moments", moments},
+          {"mean", AutoencoderKL::latent_mean(moments)},
+          {"std", AutoencoderKL::latent_std(moments)},
+          {"image", image.detach()},
+          {"grad.latent", grads[0]}};
 }
 
 }  // namespace reward_tuner::parity

@@ -20,7 +20,8 @@ struct CaptionedToy : ToyPipeline {
 /// Three small pictures with captions.
 inline std::shared_ptr<const CaptionedPictures> captioned_pictures() {
   Rng rng(5);
-  return std::make_shared<const CaptionedPictures>(rng.uniform({3, 3, 4, 4}), std::vector<std::string>{"a red circle", "a star", "two squares"});
+  return std::make_shared<const CaptionedPictures>(rng.uniform({3, 3, 4, 4}),
+                                                   std::vector<std::string>{"a red circle", "a star", "two squares"});
 }
 
 /// An optimizer that remembers every step's gradients and moves nothing.

@@ -21,7 +21,8 @@ struct GaussianOptions {
   NoiseScheduleConfig schedule = {};  ///< prediction is read from here
 };
 
-/// eps(x, t) = sigma*(x - alpha*mean)/(alpha^2*deviation^2 + sigma^2), the posterior mean of the noise; pictures are 0.5 + x/4.
+/// eps(x, t) = sigma*(x - alpha*mean)/(alpha^2*deviation^2 + sigma^2), the posterior mean of the noise; pictures are
+/// 0.5 + x/4.
 class GaussianPipeline {
   struct Scope {
     explicit Scope(GaussianPipeline& p, bool value) : p_(p), before_(p.use_reference_) { p_.use_reference_ = value; }
@@ -43,15 +44,22 @@ class GaussianPipeline {
   }
   Tensor predict(const Tensor& x, const Tensor& timesteps, const Conditioning&) {
     std::vector<double> levels;
-    for (std::int64_t i = 0; i < timesteps.size(0); ++i) levels.push_back(schedule_.abar(timesteps[i].item<std::int64_t>()));
-    const Tensor abar = at::tensor(levels, at::kDouble).view({-1, 1, 1, 1}), alpha = abar.sqrt(), sigma = (1 - abar).sqrt();        // [N,1,1,1]
-    const Tensor mean = use_reference_ ? at::zeros_like(mean_) + options_.mean : mean_;                                            // [3,1,1]
-    const Tensor variance = use_reference_ ? at::zeros_like(log_deviation_) + options_.deviation * options_.deviation : (2.0 * log_deviation_).exp();
-    const Tensor eps = sigma * (x - alpha * mean) / (abar * variance + sigma * sigma);                                             // [N,3,h,w]
+    for (std::int64_t i = 0; i < timesteps.size(0); ++i)
+      levels.push_back(schedule_.abar(timesteps[i].item<std::int64_t>()));
+    // [N,1,1,1]
+    const Tensor abar = at::tensor(levels, at::kDouble).view({-1, 1, 1, 1}), alpha = abar.sqrt(),
+                 sigma = (1 - abar).sqrt();
+    const Tensor mean = use_reference_ ? at::zeros_like(mean_) + options_.mean : mean_;  // [3,1,1]
+    const Tensor variance = use_reference_ ? at::zeros_like(log_deviation_) + options_.deviation * options_.deviation
+                                           : (2.0 * log_deviation_).exp();
+    const Tensor eps = sigma * (x - alpha * mean) / (abar * variance + sigma * sigma);  // [N,3,h,w]
     switch (schedule_.config().prediction) {
-      case PredictionType::kEpsilon: return eps;
-      case PredictionType::kVPrediction: return alpha * eps - sigma * (x - sigma * eps) / alpha;
-      case PredictionType::kSample: return (x - sigma * eps) / alpha;
+      case PredictionType::kEpsilon:
+        return eps;
+      case PredictionType::kVPrediction:
+        return alpha * eps - sigma * (x - sigma * eps) / alpha;
+      case PredictionType::kSample:
+        return (x - sigma * eps) / alpha;
     }
     return eps;
   }

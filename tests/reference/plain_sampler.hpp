@@ -1,4 +1,5 @@
-// Sampler formulas written a second time, straight from the papers and in the ratio sigma/alpha, sharing nothing with samplers/*.hpp.
+// Sampler formulas written a second time, straight from the papers and in the ratio sigma/alpha, sharing nothing with
+// samplers/*.hpp.
 #pragma once
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/sort.h>
@@ -17,13 +18,13 @@ using torch::Tensor;
 /// Everything that names a sampler.
 struct PlainSampler {
   bool ddpm = false;
-  bool fixed_large = false;   ///< DDPM's variance
-  double eta = 0;             ///< DDIM's noise share
+  bool fixed_large = false;  ///< DDPM's variance
+  double eta = 0;            ///< DDIM's noise share
   int num_steps = 10;
   PredictionType prediction = PredictionType::kEpsilon;
   TimestepSpacing spacing = TimestepSpacing::kLeading;
   CleanClipping clipping = {};
-  bool rederive = false;      ///< DDIM: noise direction from the clipped sample
+  bool rederive = false;  ///< DDIM: noise direction from the clipped sample
 };
 
 /// One step's levels.
@@ -72,7 +73,8 @@ struct PlainPrediction {
   Tensor clean, epsilon;
 };
 
-inline PlainPrediction plain_prediction(const PlainSampler& sampler, const PlainLevel& level, const Tensor& x, const Tensor& o) {
+inline PlainPrediction plain_prediction(const PlainSampler& sampler, const PlainLevel& level, const Tensor& x,
+                                        const Tensor& o) {
   const double alpha = std::sqrt(level.abar), s = std::sqrt(1 - level.abar);
   if (sampler.prediction == PredictionType::kEpsilon) return {(x - s * o) / alpha, o};
   if (sampler.prediction == PredictionType::kVPrediction) return {alpha * x - s * o, alpha * o + s * x};
@@ -85,7 +87,8 @@ inline Tensor plain_clip(const Tensor& x, const CleanClipping& c) {
   const Tensor sorted = std::get<0>(at::sort(x.flatten(1).abs(), 1));  // [B,D]
   const double position = c.quantile * static_cast<double>(sorted.size(1) - 1);
   const auto below = static_cast<std::int64_t>(position);
-  const Tensor quantile = sorted.select(1, below) + (position - static_cast<double>(below)) * (sorted.select(1, below + 1) - sorted.select(1, below));
+  const Tensor quantile = sorted.select(1, below) + (position - static_cast<double>(below)) *
+                                                        (sorted.select(1, below + 1) - sorted.select(1, below));
   const Tensor bound = quantile.clamp_min(1.0).clamp_max(c.max).reshape({-1, 1, 1, 1});  // [B,1,1,1]
   return x.sign() * at::minimum(x.abs(), bound.expand_as(x)) / bound;
 }
@@ -97,7 +100,8 @@ inline Tensor plain_clean(const PlainSampler& sampler, const PlainLevel& level, 
 
 /// The noise factor of a step.
 inline double plain_noise(const PlainSampler& sampler, const PlainLevel& level) {
-  const double sigma = std::sqrt((1 - level.abar) / level.abar), sigma_next = std::sqrt((1 - level.abar_next) / level.abar_next);
+  const double sigma = std::sqrt((1 - level.abar) / level.abar),
+               sigma_next = std::sqrt((1 - level.abar_next) / level.abar_next);
   if (sampler.ddpm && level.timestep == 0) return 0;
   if (sampler.ddpm && sampler.fixed_large) return std::sqrt(1 - level.abar / level.abar_next);
   const double eta = sampler.ddpm ? 1.0 : sampler.eta;
@@ -110,7 +114,8 @@ inline Tensor plain_mean(const PlainSampler& sampler, const PlainLevel& level, c
   const Tensor clean = plain_clean(sampler, level, x, o);
   if (sampler.ddpm) {  // Ho et al. 2020, Eq. 7
     const double ratio = level.abar / level.abar_next;
-    return alpha_next * (1 - ratio) / (1 - level.abar) * clean + std::sqrt(ratio) * (1 - level.abar_next) / (1 - level.abar) * x;
+    return alpha_next * (1 - ratio) / (1 - level.abar) * clean +
+           std::sqrt(ratio) * (1 - level.abar_next) / (1 - level.abar) * x;
   }
   const double sigma = s / alpha, sigma_next = std::sqrt(1 - level.abar_next) / alpha_next;
   const double u = sampler.eta * sigma_next * std::sqrt(sigma * sigma - sigma_next * sigma_next) / sigma;

@@ -36,12 +36,15 @@ inline std::string bytes(const std::filesystem::path& path) {
 
 /// What must not depend on interruptions.
 inline void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b, std::int64_t update) {
-  const auto first = CheckpointFolder(a / "checkpoints").load(update), second = CheckpointFolder(b / "checkpoints").load(update);
+  const auto first = CheckpointFolder(a / "checkpoints").load(update),
+             second = CheckpointFolder(b / "checkpoints").load(update);
   REQUIRE(first.tensors.size() == second.tensors.size());
   for (const auto& [name, tensor] : first.tensors) CHECK_MESSAGE(at::equal(tensor, second.tensors.at(name)), name);
   CHECK(first.state.at("tuner") == second.state.at("tuner"));
   CHECK(first.state.at("progress").at("rewards") == second.state.at("progress").at("rewards"));
-  for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "before_after.png", "lora/pytorch_lora_weights.safetensors"}) CHECK_MESSAGE(bytes(a / file) == bytes(b / file), file);
+  for (const char* file :
+       {"metrics.jsonl", "evaluations.jsonl", "before_after.png", "lora/pytorch_lora_weights.safetensors"})
+    CHECK_MESSAGE(bytes(a / file) == bytes(b / file), file);
 }
 
 /// Runs in a child process that is expected to die by SIGKILL.
@@ -60,7 +63,8 @@ void killed(Work work) {
   REQUIRE(WIFSIGNALED(status));
 }
 
-/// Six updates of the tuner that `make_tuner()` gives: uninterrupted, killed between updates and resumed, interrupted politely and resumed, and continued beyond its end.
+/// Six updates of the tuner that `make_tuner()` gives: uninterrupted, killed between updates and resumed, interrupted
+/// politely and resumed, and continued beyond its end.
 template <class MakeTuner>
 void check_resumes(const std::filesystem::path& model, MakeTuner make_tuner) {
   const TemporaryFolder runs;
@@ -69,7 +73,9 @@ void check_resumes(const std::filesystem::path& model, MakeTuner make_tuner) {
     o.resume = resume;
     return o;
   };
-  const auto run = [&](const std::string& folder, const TrainerOptions& o) { return small_run_of(make_tuner(), model, runs / folder, o); };
+  const auto run = [&](const std::string& folder, const TrainerOptions& o) {
+    return small_run_of(make_tuner(), model, runs / folder, o);
+  };
   CHECK(run("whole", options(false)).end == RunEnd::kCompleted);
   for (const std::int64_t last : {1, 3, 4}) {
     CAPTURE(last);

@@ -16,13 +16,15 @@ inline std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
 }
 
 inline bool bit_equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const at::Tensor& x, const at::Tensor& y) { return x.equal(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const at::Tensor& x, const at::Tensor& y) { return x.equal(y); });
 }
 
 /// |a - b| / |b| over all elements.
 inline double distance(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
   double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) difference += (a[i] - b[i]).square().sum().item<double>(), size += b[i].square().sum().item<double>();
+  for (std::size_t i = 0; i < b.size(); ++i)
+    difference += (a[i] - b[i]).square().sum().item<double>(), size += b[i].square().sum().item<double>();
   return std::sqrt(difference / size);
 }
 

@@ -1,4 +1,5 @@
-// Writes a minuscule Stable Diffusion folder with random weights: 16x16 pictures, 8x8 latents, loaded and sampled in milliseconds.
+// Writes a minuscule Stable Diffusion folder with random weights: 16x16 pictures, 8x8 latents, loaded and sampled in
+// milliseconds.
 #pragma once
 #include <unistd.h>
 
@@ -23,7 +24,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     static std::atomic<int> counter{0};
-    path_ = std::filesystem::temp_directory_path() / ("reward-tuner-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
+    path_ = std::filesystem::temp_directory_path() /
+            ("reward-tuner-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
     std::filesystem::create_directory(path_);
   }
   ~TemporaryFolder() {
@@ -40,8 +42,10 @@ class TemporaryFolder {
 };
 
 /// Writes the folder. `tokenizer` is a folder with vocab.json and merges.txt (tests/golden/tokenizer).
-inline void write_tiny_model(const std::filesystem::path& folder, const std::filesystem::path& tokenizer, std::uint64_t seed = 0) {
-  for (const char* part : {"unet", "vae", "text_encoder", "scheduler"}) std::filesystem::create_directories(folder / part);
+inline void write_tiny_model(const std::filesystem::path& folder, const std::filesystem::path& tokenizer,
+                             std::uint64_t seed = 0) {
+  for (const char* part : {"unet", "vae", "text_encoder", "scheduler"})
+    std::filesystem::create_directories(folder / part);
   std::filesystem::copy(tokenizer, folder / "tokenizer", std::filesystem::copy_options::recursive);
   const auto vocabulary = read_json(tokenizer / "vocab.json");
   Rng rng(seed);

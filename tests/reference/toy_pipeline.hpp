@@ -1,4 +1,5 @@
-// A small pipeline for proofs: a few hundred parameters, any dtype, everything differentiable. Double makes identities exact to rounding.
+// A small pipeline for proofs: a few hundred parameters, any dtype, everything differentiable. Double makes identities
+// exact to rounding.
 #pragma once
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/linear.h>
@@ -18,13 +19,13 @@
 namespace reward_tuner::reference {
 
 struct ToyOptions {
-  std::int64_t channels = 2;                 ///< C of the latents
-  std::int64_t side = 4;                     ///< h = w of the latents
-  std::int64_t width = 5;                    ///< hidden channels
-  std::int64_t kernel = 3;                   ///< side of the convolutions
-  at::ScalarType dtype = at::kDouble;        ///< of weights and latents
-  NoiseScheduleConfig schedule = {};         ///< what the sampler reads
-  std::uint64_t seed = 7;                    ///< of the weights
+  std::int64_t channels = 2;           ///< C of the latents
+  std::int64_t side = 4;               ///< h = w of the latents
+  std::int64_t width = 5;              ///< hidden channels
+  std::int64_t kernel = 3;             ///< side of the convolutions
+  at::ScalarType dtype = at::kDouble;  ///< of weights and latents
+  NoiseScheduleConfig schedule = {};   ///< what the sampler reads
+  std::uint64_t seed = 7;              ///< of the weights
 };
 
 /// output = conv(tanh(conv(tanh(conv(x) + time + text)))) + x/5, with a reference copy of the initial weights.
@@ -45,13 +46,13 @@ class ToyPipeline {
     const auto add = [&](std::vector<std::int64_t> shape, double scale) {
       reference_.push_back(rng.normal(shape, at::TensorOptions().dtype(options_.dtype)) * scale);
     };
-    add({w, c, s, s}, 0.5 / std::sqrt(static_cast<double>(c)));         // 0 first convolution
-    add({w}, 0.1);                                                      // 1 its bias
-    add({w, kTime}, 0.5);                                               // 2 time
-    add({w, kText}, 0.7);                                               // 3 text
+    add({w, c, s, s}, 0.5 / std::sqrt(static_cast<double>(c)));                             // 0 first convolution
+    add({w}, 0.1);                                                                          // 1 its bias
+    add({w, kTime}, 0.5);                                                                   // 2 time
+    add({w, kText}, 0.7);                                                                   // 3 text
     add({w, w, s, s}, 0.6 / (static_cast<double>(s) * std::sqrt(static_cast<double>(w))));  // 4 second convolution
-    add({c, w, s, s}, 0.8 / std::sqrt(static_cast<double>(w)));         // 5 last convolution
-    add({c}, 0.1);                                                      // 6 its bias
+    add({c, w, s, s}, 0.8 / std::sqrt(static_cast<double>(w)));                             // 5 last convolution
+    add({c}, 0.1);                                                                          // 6 its bias
     for (const Tensor& t : reference_) parameters_.push_back(t.clone().requires_grad_());
     mix_ = rng.normal({3, c, 1, 1}, at::TensorOptions().dtype(options_.dtype));
   }
@@ -69,14 +70,14 @@ class ToyPipeline {
     ++calls;
     rows += latents.size(0);
     const auto& p = use_reference_ ? reference_ : parameters_;
-    const Tensor t = timesteps.to(latents.scalar_type()) / 1000.0;                                     // [N]
-    const Tensor time = at::stack({t, (3.0 * t).sin(), (7.0 * t).cos(), (20.0 * t).sin()}, 1);         // [N,4]
-    const Tensor words = conditioning.embeddings.mean(1);                                              // [N,3]
-    const Tensor bias = at::linear(time, p[2]) + at::linear(words, p[3]);                              // [N,w]
+    const Tensor t = timesteps.to(latents.scalar_type()) / 1000.0;                              // [N]
+    const Tensor time = at::stack({t, (3.0 * t).sin(), (7.0 * t).cos(), (20.0 * t).sin()}, 1);  // [N,4]
+    const Tensor words = conditioning.embeddings.mean(1);                                       // [N,3]
+    const Tensor bias = at::linear(time, p[2]) + at::linear(words, p[3]);                       // [N,w]
     const auto same = options_.kernel / 2;
-    Tensor h = at::conv2d(latents, p[0], p[1], 1, same) + bias.unsqueeze(2).unsqueeze(3);              // [N,w,h,w]
-    h = at::conv2d(h.tanh(), p[4], {}, 1, same).tanh();                                                // [N,w,h,w]
-    return at::conv2d(h, p[5], p[6], 1, same) + 0.2 * latents;                                         // [N,C,h,w]
+    Tensor h = at::conv2d(latents, p[0], p[1], 1, same) + bias.unsqueeze(2).unsqueeze(3);  // [N,w,h,w]
+    h = at::conv2d(h.tanh(), p[4], {}, 1, same).tanh();                                    // [N,w,h,w]
+    return at::conv2d(h, p[5], p[6], 1, same) + 0.2 * latents;                             // [N,C,h,w]
   }
 
   Tensor decode(const Tensor& latents) {
@@ -84,7 +85,9 @@ class ToyPipeline {
     return 0.5 + 0.1 * y + 0.05 * y.sin();
   }
 
-  std::vector<std::int64_t> latent_shape(std::int64_t n) const { return {n, options_.channels, options_.side, options_.side}; }
+  std::vector<std::int64_t> latent_shape(std::int64_t n) const {
+    return {n, options_.channels, options_.side, options_.side};
+  }
   at::TensorOptions latent_options() const { return at::TensorOptions().dtype(options_.dtype); }
   const NoiseSchedule& noise_schedule() const { return schedule_; }
   Scope rollout_scope() { return Scope(in_rollout_, true); }

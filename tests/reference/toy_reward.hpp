@@ -23,16 +23,23 @@ struct ToyReward {
   ToyFailure failure = ToyFailure::kNone;
 
   RewardResult score(const RewardInput& input) const {
-    const Tensor& x = input.images;                                                          // [B,3,H,W]
-    const Tensor square = (x - 0.7).square().mean({1, 2, 3});                                // [B]
-    const Tensor values = (3.0 * x).sin().mean({1, 2, 3}) - square;                          // [B]
+    const Tensor& x = input.images;                                  // [B,3,H,W]
+    const Tensor square = (x - 0.7).square().mean({1, 2, 3});        // [B]
+    const Tensor values = (3.0 * x).sin().mean({1, 2, 3}) - square;  // [B]
     switch (failure) {
-      case ToyFailure::kNone: break;
-      case ToyFailure::kNan: return {values * std::numeric_limits<double>::quiet_NaN()};
-      case ToyFailure::kInfiniteGradient: return {values + (square - square.detach()).sqrt()};  // 0 here, with slope infinity
-      case ToyFailure::kThrows: throw std::runtime_error("the detector is on holiday");
-      case ToyFailure::kNoGraph: return {values.detach()};
-      case ToyFailure::kWrongShape: return {values.unsqueeze(1)};
+      case ToyFailure::kNone:
+        break;
+      case ToyFailure::kNan:
+        return {values * std::numeric_limits<double>::quiet_NaN()};
+      // 0 here, with slope infinity
+      case ToyFailure::kInfiniteGradient:
+        return {values + (square - square.detach()).sqrt()};
+      case ToyFailure::kThrows:
+        throw std::runtime_error("the detector is on holiday");
+      case ToyFailure::kNoGraph:
+        return {values.detach()};
+      case ToyFailure::kWrongShape:
+        return {values.unsqueeze(1)};
     }
     return {values, {{"square", square}}};
   }

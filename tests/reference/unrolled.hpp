@@ -1,5 +1,5 @@
-// One update as a single retained autograd graph, obvious and slow: what the adjoint sweep must equal. And the function whose finite
-// differences are the stopped gradient: the same recursion with the network's inputs frozen.
+// One update as a single retained autograd graph, obvious and slow: what the adjoint sweep must equal. And the function
+// whose finite differences are the stopped gradient: the same recursion with the network's inputs frozen.
 #pragma once
 #include <torch/autograd.h>
 #include <torch/types.h>
@@ -22,8 +22,8 @@ struct UnrolledSetup {
   StepPlan plan;
   bool stop_input = true;
   double guidance = 1;
-  double kl_weight = 0;     ///< KlToReference
-  double scale = 1;         ///< DirectGradient
+  double kl_weight = 0;                        ///< KlToReference
+  double scale = 1;                            ///< DirectGradient
   std::vector<double> explored_guidance = {};  ///< [T] instead of `guidance` (unrolled_update only)
 };
 
@@ -38,7 +38,8 @@ using LatentReward = std::function<Tensor(const Tensor& clean)>;  ///< [B,C,h,w]
 
 /// u and c from two separate calls, never a doubled batch.
 template <class Pipeline>
-std::pair<Tensor, Tensor> plain_outputs(Pipeline& pipeline, const Tensor& x, std::int64_t timestep, const Condition& condition, double guidance) {
+std::pair<Tensor, Tensor> plain_outputs(Pipeline& pipeline, const Tensor& x, std::int64_t timestep,
+                                        const Condition& condition, double guidance) {
   const Tensor times = at::full({x.size(0)}, timestep, at::kLong);
   const Tensor c = pipeline.predict(x, times, condition.positive);
   return {guidance == 1 ? c : pipeline.predict(x, times, condition.negative), c};
@@ -46,7 +47,8 @@ std::pair<Tensor, Tensor> plain_outputs(Pipeline& pipeline, const Tensor& x, std
 
 /// The loop of Wu et al. 2024, Alg. 1 (sign corrected) with every graph kept. `streams` are consumed.
 template <class Pipeline>
-UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, const Condition& condition, SampleNoise streams, const LatentReward& reward) {
+UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, const Condition& condition,
+                               SampleNoise streams, const LatentReward& reward) {
   const torch::AutoGradMode grad(true);
   const auto levels = plain_levels(setup.sampler);
   const auto shape = pipeline.latent_shape(condition.size());
@@ -56,7 +58,8 @@ UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, c
   for (int k = 0; k <= setup.plan.last; ++k) {
     const auto& level = levels[static_cast<std::size_t>(k)];
     const Tensor input = setup.stop_input ? x.detach() : x;
-    const double guidance = setup.explored_guidance.empty() ? setup.guidance : setup.explored_guidance[static_cast<std::size_t>(k)];
+    const double guidance =
+        setup.explored_guidance.empty() ? setup.guidance : setup.explored_guidance[static_cast<std::size_t>(k)];
     const auto [u, c] = plain_outputs(pipeline, input, level.timestep, condition, guidance);
     Tensor h = u + guidance * (c - u);
     result.inputs.push_back(x.detach());
@@ -70,13 +73,15 @@ UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, c
         const auto scope = pipeline.reference_scope();
         std::tie(ru, rc) = plain_outputs(pipeline, input.detach(), level.timestep, condition, setup.guidance);
       }
-      regularizer = regularizer + setup.kl_weight / static_cast<double>(setup.plan.trained.size()) * 0.5 * ((u - ru).square().mean() + (c - rc).square().mean());
+      regularizer = regularizer + setup.kl_weight / static_cast<double>(setup.plan.trained.size()) * 0.5 *
+                                      ((u - ru).square().mean() + (c - rc).square().mean());
     }
     if (k == setup.plan.last && setup.plan.jumps) {
       x = plain_clean(setup.sampler, level, x, h);
     } else {
       x = plain_mean(setup.sampler, level, x, h);
-      if (const double noise = plain_noise(setup.sampler, level); noise > 0) x = x + noise * streams.normal(shape, pipeline.latent_options());
+      if (const double noise = plain_noise(setup.sampler, level); noise > 0)
+        x = x + noise * streams.normal(shape, pipeline.latent_options());
     }
   }
   result.clean = x.detach();
@@ -84,15 +89,19 @@ UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, c
   result.loss = loss.template item<double>();
   auto parameters = pipeline.parameters();
   result.gradients.resize(parameters.size());
-  if (loss.requires_grad()) result.gradients = torch::autograd::grad({loss}, {parameters.begin(), parameters.end()}, {}, {}, false, /*allow_unused=*/true);
+  if (loss.requires_grad())
+    result.gradients =
+        torch::autograd::grad({loss}, {parameters.begin(), parameters.end()}, {}, {}, false, /*allow_unused=*/true);
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!result.gradients[i].defined()) result.gradients[i] = at::zeros_like(parameters[i]);
   return result;
 }
 
-/// The loss at the pipeline's present weights with the untrained outputs, and if `stop_input` the trained steps' network inputs, of `recorded`.
+/// The loss at the pipeline's present weights with the untrained outputs, and if `stop_input` the trained steps'
+/// network inputs, of `recorded`.
 template <class Pipeline>
-double frozen_loss(Pipeline& pipeline, const UnrolledSetup& setup, const UnrolledResult& recorded, const Condition& condition, SampleNoise streams, const LatentReward& reward) {
+double frozen_loss(Pipeline& pipeline, const UnrolledSetup& setup, const UnrolledResult& recorded,
+                   const Condition& condition, SampleNoise streams, const LatentReward& reward) {
   const torch::NoGradGuard no_grad;
   const auto levels = plain_levels(setup.sampler);
   const auto shape = pipeline.latent_shape(condition.size());
@@ -101,14 +110,16 @@ double frozen_loss(Pipeline& pipeline, const UnrolledSetup& setup, const Unrolle
     const auto at_k = static_cast<std::size_t>(k);
     Tensor h = recorded.outputs[at_k];
     if (setup.plan.trains(k)) {
-      const auto [u, c] = plain_outputs(pipeline, setup.stop_input ? recorded.inputs[at_k] : x, levels[at_k].timestep, condition, setup.guidance);
+      const auto [u, c] = plain_outputs(pipeline, setup.stop_input ? recorded.inputs[at_k] : x, levels[at_k].timestep,
+                                        condition, setup.guidance);
       h = u + setup.guidance * (c - u);
     }
     if (k == setup.plan.last && setup.plan.jumps) {
       x = plain_clean(setup.sampler, levels[at_k], x, h);
     } else {
       x = plain_mean(setup.sampler, levels[at_k], x, h);
-      if (const double noise = plain_noise(setup.sampler, levels[at_k]); noise > 0) x = x + noise * streams.normal(shape, pipeline.latent_options());
+      if (const double noise = plain_noise(setup.sampler, levels[at_k]); noise > 0)
+        x = x + noise * streams.normal(shape, pipeline.latent_options());
     }
   }
   return -setup.scale * reward(x).mean().template item<double>();

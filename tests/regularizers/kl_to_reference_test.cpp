@@ -24,7 +24,9 @@ using namespace reward_tuner::reference;
 double drift(double weight, double scale, double* last_regularizer = nullptr) {
   ToyPipeline pipeline, fresh;
   AdamW optimizer(pipeline.parameters(), {.learning_rate = 5e-3});
-  DRTune<ToyReward, KlToReference> tuner(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .steps = {.num_trained = 2}, .objective = {.scale = scale},
+  DRTune<ToyReward, KlToReference> tuner(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0},
+                                                       .steps = {.num_trained = 2},
+                                                       .objective = {.scale = scale},
                                                        .regularizer = {.weight = weight}});
   Rng rng(1);
   for (int i = 0; i < 25; ++i) {
@@ -33,7 +35,8 @@ double drift(double weight, double scale, double* last_regularizer = nullptr) {
     if (last_regularizer) *last_regularizer = report.regularizer;
   }
   double distance = 0;
-  for (std::size_t i = 0; i < fresh.parameters().size(); ++i) distance += (pipeline.parameters()[i] - fresh.parameters()[i]).square().sum().item<double>();
+  for (std::size_t i = 0; i < fresh.parameters().size(); ++i)
+    distance += (pipeline.parameters()[i] - fresh.parameters()[i]).square().sum().item<double>();
   return std::sqrt(distance);
 }
 
@@ -44,7 +47,8 @@ TEST_CASE("a strong regularizer keeps the network near its reference") {
   using namespace kl_to_reference_test;
   double free_value = 0, held_value = 0;
   const double free = drift(1e-9, 1.0, &free_value), held = drift(1e3, 1.0, &held_value);
-  MESSAGE("distance with weight 1e-9: ", free, ", with 1e3: ", held, "; loss per unit of weight ", free_value / 1e-9, " and ", held_value / 1e3);
+  MESSAGE("distance with weight 1e-9: ", free, ", with 1e3: ", held, "; loss per unit of weight ", free_value / 1e-9,
+          " and ", held_value / 1e3);
   CHECK(held < 0.5 * free);
   CHECK(held_value / 1e3 < 0.1 * free_value / 1e-9);
   CHECK(held_value > 0);
@@ -52,7 +56,8 @@ TEST_CASE("a strong regularizer keeps the network near its reference") {
 
 TEST_CASE("KlToReference rejects a weight that is negative or not finite") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(KlToReference({.weight = -0.5}), "[KlToReference] weight must be finite and >= 0, found -0.5", Error);
+  CHECK_THROWS_WITH_AS(KlToReference({.weight = -0.5}), "[KlToReference] weight must be finite and >= 0, found -0.5",
+                       Error);
   CHECK_THROWS_AS(KlToReference({.weight = std::numeric_limits<double>::infinity()}), Error);
   CHECK(KlToReference().weight() == 1.0);
 }

@@ -39,7 +39,8 @@ TEST_CASE("the loss is the denoising error of random pictures at random levels, 
       CaptionedToy pipeline({.schedule = {.prediction = prediction}});
       const auto data = captioned_pictures();
       Rng rng(seed), same(seed);
-      const double loss = PretrainingLoss({.pictures = data, .weight = 0.3, .batch = 5}).own_loss(pipeline, rng).item<double>();
+      const double loss =
+          PretrainingLoss({.pictures = data, .weight = 0.3, .batch = 5}).own_loss(pipeline, rng).item<double>();
       // the same draws, then sample by sample
       std::vector<std::int64_t> rows, times;
       for (int i = 0; i < 5; ++i) rows.push_back(same.integer(0, 2)), times.push_back(same.integer(0, 999));
@@ -49,9 +50,11 @@ TEST_CASE("the loss is the denoising error of random pictures at random levels, 
       for (int i = 0; i < 5; ++i) {
         const auto at_i = static_cast<std::size_t>(i);
         const Tensor z = pipeline.encode_images(data->pictures(at::full({1}, rows[at_i], at::kLong)).to(at::kDouble));
-        const double abar = pipeline.noise_schedule().abar(times[at_i]), alpha = std::sqrt(abar), sigma = std::sqrt(1 - abar);
+        const double abar = pipeline.noise_schedule().abar(times[at_i]), alpha = std::sqrt(abar),
+                     sigma = std::sqrt(1 - abar);
         const Tensor noisy = alpha * z + sigma * e.narrow(0, i, 1);
-        const Tensor out = pipeline.predict(noisy, at::full({1}, times[at_i], at::kLong), pipeline.encode({captions[static_cast<std::size_t>(rows[at_i])]}).positive);
+        const Tensor out = pipeline.predict(noisy, at::full({1}, times[at_i], at::kLong),
+                                            pipeline.encode({captions[static_cast<std::size_t>(rows[at_i])]}).positive);
         Tensor target = e.narrow(0, i, 1);
         if (prediction == PredictionType::kVPrediction) target = alpha * e.narrow(0, i, 1) - sigma * z;
         if (prediction == PredictionType::kSample) target = z;
@@ -67,13 +70,16 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
     CaptionedToy pipeline;
     StepRecorder optimizer{pipeline.parameters()};
     Rng rng(4);
-    ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 12, .guidance = 3.0}, .regularizer = std::move(regularizer), .engine = {.gradient_clip = 0}});
+    ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 12, .guidance = 3.0},
+                                                         .regularizer = std::move(regularizer),
+                                                         .engine = {.gradient_clip = 0}});
     const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
     return std::pair(optimizer.steps, report);
   };
   const auto [reward_only, plain] = run({});
   const auto [joint, together] = run({.pictures = captioned_pictures(), .weight = 0.5, .batch = 4});
-  const auto [alternating, apart] = run({.pictures = captioned_pictures(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kAlternating});
+  const auto [alternating, apart] =
+      run({.pictures = captioned_pictures(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kAlternating});
   REQUIRE(reward_only.size() == 1);
   REQUIRE(joint.size() == 1);
   REQUIRE(alternating.size() == 2);
@@ -94,7 +100,10 @@ TEST_CASE("its gradient is the slope of the loss") {
   using namespace pretraining_loss_test;
   CaptionedToy pipeline;
   const PretrainingLoss loss({.pictures = captioned_pictures(), .weight = 2.0, .batch = 6});
-  const auto value = [&] { Rng rng(9); return loss.own_loss(pipeline, rng); };
+  const auto value = [&] {
+    Rng rng(9);
+    return loss.own_loss(pipeline, rng);
+  };
   const auto parameters = pipeline.parameters();
   const auto gradients = torch::autograd::grad({value()}, {parameters.begin(), parameters.end()});
   const torch::NoGradGuard no_grad;
@@ -119,10 +128,17 @@ TEST_CASE("it keeps the network near its data: descending it alone lowers it") {
   for (const std::uint64_t seed : {1, 2, 3}) {
     CaptionedToy pipeline;
     AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-2});
-    ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .objective = {.scale = 1e-9}, .regularizer = {.pictures = captioned_pictures(), .batch = 8}, .engine = {.gradient_clip = 0}});
+    ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10},
+                                                         .objective = {.scale = 1e-9},
+                                                         .regularizer = {.pictures = captioned_pictures(), .batch = 8},
+                                                         .engine = {.gradient_clip = 0}});
     Rng rng(seed);
     double first = 0, last = 0;
-    for (int i = 0; i < 60; ++i) (i < 10 ? first : i >= 50 ? last : first) += i < 10 || i >= 50 ? tuner.update(pipeline, optimizer, kPrompts, rng).regularizer : (tuner.update(pipeline, optimizer, kPrompts, rng), 0.0);
+    for (int i = 0; i < 60; ++i)
+      (i < 10    ? first
+       : i >= 50 ? last
+                 : first) += i < 10 || i >= 50 ? tuner.update(pipeline, optimizer, kPrompts, rng).regularizer
+                                               : (tuner.update(pipeline, optimizer, kPrompts, rng), 0.0);
     CHECK(last < 0.7 * first);
   }
 }
@@ -145,8 +161,10 @@ TEST_CASE("PretrainingLoss counts its samples and runs under autocast like every
     for (const bool autocast : {false, true}) {
       Watching pipeline({.dtype = at::kFloat});
       StepRecorder optimizer{pipeline.parameters()};
-      ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .regularizer = {.pictures = captioned_pictures(), .weight = 1.0, .batch = 5, .mode = mode},
-                                                           .engine = {.autocast = autocast ? std::optional(at::kBFloat16) : std::nullopt}});
+      ReFL<ToyReward, PretrainingLoss> tuner(
+          ToyReward(), {.sampler = {.num_steps = 10},
+                        .regularizer = {.pictures = captioned_pictures(), .weight = 1.0, .batch = 5, .mode = mode},
+                        .engine = {.autocast = autocast ? std::optional(at::kBFloat16) : std::nullopt}});
       ReFL<ToyReward> alone(ToyReward(), {.sampler = {.num_steps = 10}});
       Rng rng(1), same(1);
       const auto with = tuner.update(pipeline, optimizer, kPrompts, rng);
@@ -162,9 +180,13 @@ TEST_CASE("PretrainingLoss: an infinite gradient of its own step is left out, th
   using namespace pretraining_loss_test;
   CaptionedToy pipeline;
   StepRecorder optimizer{pipeline.parameters()};
-  ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10}, .regularizer = {.pictures = captioned_pictures(), .weight = 1.0, .mode = PretrainingMode::kAlternating}});
+  ReFL<ToyReward, PretrainingLoss> tuner(
+      ToyReward(),
+      {.sampler = {.num_steps = 10},
+       .regularizer = {.pictures = captioned_pictures(), .weight = 1.0, .mode = PretrainingMode::kAlternating}});
   int backward = 0;
-  pipeline.parameters()[4].register_hook([&](const Tensor& g) { return ++backward == 2 ? g * std::numeric_limits<double>::infinity() : g; });
+  pipeline.parameters()[4].register_hook(
+      [&](const Tensor& g) { return ++backward == 2 ? g * std::numeric_limits<double>::infinity() : g; });
   Rng rng(1);
   const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
   CHECK(optimizer.steps.size() == 1);
@@ -175,12 +197,17 @@ TEST_CASE("PretrainingLoss: an infinite gradient of its own step is left out, th
 
 TEST_CASE("PretrainingLoss: bad options and pictures of another size are named errors") {
   using namespace pretraining_loss_test;
-  CHECK_THROWS_WITH_AS(PretrainingLoss({.weight = -1}), "[PretrainingLoss] weight must be finite and >= 0, found -1", Error);
+  CHECK_THROWS_WITH_AS(PretrainingLoss({.weight = -1}), "[PretrainingLoss] weight must be finite and >= 0, found -1",
+                       Error);
   CHECK_THROWS_WITH_AS(PretrainingLoss({.batch = 0}), "[PretrainingLoss] batch must be >= 1, found 0", Error);
   CaptionedToy pipeline;
   Rng rng(1);
   CHECK_FALSE(PretrainingLoss().own_loss(pipeline, rng).defined());
   CHECK_FALSE(PretrainingLoss({.pictures = captioned_pictures(), .weight = 0}).own_loss(pipeline, rng).defined());
   const auto large = std::make_shared<const CaptionedPictures>(at::zeros({1, 3, 8, 8}), std::vector<std::string>{"x"});
-  CHECK_THROWS_WITH_AS(PretrainingLoss({.pictures = large}).own_loss(pipeline, rng), doctest::Contains("wanted pictures whose latents are [8, 2, 4, 4], found pictures whose latents are [8, 2, 8, 8]"), Error);
+  CHECK_THROWS_WITH_AS(
+      PretrainingLoss({.pictures = large}).own_loss(pipeline, rng),
+      doctest::Contains(
+          "wanted pictures whose latents are [8, 2, 4, 4], found pictures whose latents are [8, 2, 8, 8]"),
+      Error);
 }

@@ -35,12 +35,14 @@ struct Scratch {
 };
 
 /// Layers of the given widths with random weights, numbered 0, 2, 4, ... as with dropouts between them.
-std::map<std::string, Tensor> random_layers(const std::vector<std::int64_t>& widths, std::uint64_t seed, at::ScalarType type = at::kFloat) {
+std::map<std::string, Tensor> random_layers(const std::vector<std::int64_t>& widths, std::uint64_t seed,
+                                            at::ScalarType type = at::kFloat) {
   Rng rng(seed);
   std::map<std::string, Tensor> tensors;
   for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
     const std::string name = "layers." + std::to_string(2 * i);
-    tensors[name + ".weight"] = (rng.normal({widths[i + 1], widths[i]}, at::kDouble) / std::sqrt(static_cast<double>(widths[i]))).to(type);
+    tensors[name + ".weight"] =
+        (rng.normal({widths[i + 1], widths[i]}, at::kDouble) / std::sqrt(static_cast<double>(widths[i]))).to(type);
     tensors[name + ".bias"] = rng.normal({widths[i + 1]}, at::kDouble).to(type);
   }
   return tensors;
@@ -50,7 +52,8 @@ std::map<std::string, Tensor> random_layers(const std::vector<std::int64_t>& wid
 
 TEST_CASE("aesthetic head: the folded vector equals the layers one by one, in plain loops") {
   const Scratch scratch;
-  const std::vector<std::int64_t> widths{6, 9, 5, 4, 3, 2, 2, 1};  // seven layers: layers.10 and .12 come after layers.8
+  // seven layers: layers.10 and .12 come after layers.8
+  const std::vector<std::int64_t> widths{6, 9, 5, 4, 3, 2, 2, 1};
   const auto tensors = random_layers(widths, 1, at::kDouble);
   const AestheticHead head = AestheticHead::load(scratch.file(tensors));
   CHECK(head.width() == 6);
@@ -60,11 +63,13 @@ TEST_CASE("aesthetic head: the folded vector equals the layers one by one, in pl
     std::vector<double> x(6);
     for (std::size_t j = 0; j < 6; ++j) x[j] = features[i][static_cast<std::int64_t>(j)].item<double>();
     for (std::size_t layer = 0; layer + 1 < widths.size(); ++layer) {
-      const Tensor w = tensors.at("layers." + std::to_string(2 * layer) + ".weight"), b = tensors.at("layers." + std::to_string(2 * layer) + ".bias");
+      const Tensor w = tensors.at("layers." + std::to_string(2 * layer) + ".weight"),
+                   b = tensors.at("layers." + std::to_string(2 * layer) + ".bias");
       std::vector<double> next;
       for (std::int64_t row = 0; row < w.size(0); ++row) {
         double sum = b[row].item<double>();
-        for (std::int64_t column = 0; column < w.size(1); ++column) sum += w[row][column].item<double>() * x[static_cast<std::size_t>(column)];
+        for (std::int64_t column = 0; column < w.size(1); ++column)
+          sum += w[row][column].item<double>() * x[static_cast<std::size_t>(column)];
         next.push_back(sum);
       }
       x = next;
@@ -75,8 +80,9 @@ TEST_CASE("aesthetic head: the folded vector equals the layers one by one, in pl
 
 TEST_CASE("aesthetic head: LAION's layers give what torch's Sequential with its dropouts gives") {
   const Scratch scratch;
-  torch::nn::Sequential layers(torch::nn::Linear(768, 1024), torch::nn::Dropout(0.2), torch::nn::Linear(1024, 128), torch::nn::Dropout(0.2), torch::nn::Linear(128, 64),
-                               torch::nn::Dropout(0.1), torch::nn::Linear(64, 16), torch::nn::Linear(16, 1));
+  torch::nn::Sequential layers(torch::nn::Linear(768, 1024), torch::nn::Dropout(0.2), torch::nn::Linear(1024, 128),
+                               torch::nn::Dropout(0.2), torch::nn::Linear(128, 64), torch::nn::Dropout(0.1),
+                               torch::nn::Linear(64, 16), torch::nn::Linear(16, 1));
   layers->eval();
   Rng rng(3);
   std::map<std::string, Tensor> tensors;
@@ -92,7 +98,10 @@ TEST_CASE("aesthetic head: LAION's layers give what torch's Sequential with its 
   const Tensor want = layers->forward(features).squeeze(1);
   CHECK((head(features) - want).abs().max().item<double>() < 1e-5);
   layers->to(at::kDouble);
-  CHECK((head(features.to(at::kDouble)) - layers->forward(features.to(at::kDouble)).squeeze(1)).abs().max().item<double>() < 1e-12);
+  CHECK((head(features.to(at::kDouble)) - layers->forward(features.to(at::kDouble)).squeeze(1))
+            .abs()
+            .max()
+            .item<double>() < 1e-12);
 }
 
 TEST_CASE("aesthetic head: files and layers that do not fit are named") {
@@ -130,7 +139,8 @@ TEST_CASE("aesthetic head: files and layers that do not fit are named") {
   broken["layers.0.bias"].fill_(std::numeric_limits<float>::infinity());
   expect(broken, "finite");
   expect({}, "at least one layer");
-  CHECK_THROWS_WITH_AS(AestheticHead::load(scratch.folder / "nowhere.safetensors"), doctest::Contains("nowhere.safetensors"), Error);
+  CHECK_THROWS_WITH_AS(AestheticHead::load(scratch.folder / "nowhere.safetensors"),
+                       doctest::Contains("nowhere.safetensors"), Error);
 }
 
 TEST_CASE("aesthetic: the head on the CLIP's unit vectors, bound early or late, with its gradient") {
@@ -155,8 +165,10 @@ TEST_CASE("aesthetic: the head on the CLIP's unit vectors, bound early or late, 
 TEST_CASE("aesthetic: a CLIP of another width and a leak out of range are named") {
   const Scratch scratch;
   const AestheticHead head = AestheticHead::load(scratch.file(random_layers({7, 1}, 8)));
-  CHECK_THROWS_WITH_AS(AestheticReward(head, tiny_clip(1)), doctest::Contains("the head takes vectors of 7 numbers, the CLIP gives 6"), Error);
-  CHECK_THROWS_WITH_AS(AestheticReward(head, nullptr, {.leak = 2}), doctest::Contains("leak must be in [0, 1], found 2"), Error);
+  CHECK_THROWS_WITH_AS(AestheticReward(head, tiny_clip(1)),
+                       doctest::Contains("the head takes vectors of 7 numbers, the CLIP gives 6"), Error);
+  CHECK_THROWS_WITH_AS(AestheticReward(head, nullptr, {.leak = 2}),
+                       doctest::Contains("leak must be in [0, 1], found 2"), Error);
 }
 
 }  // namespace aesthetic_test

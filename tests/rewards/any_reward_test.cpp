@@ -39,7 +39,8 @@ TEST_CASE("any reward: a black box gives values, and a named error where a gradi
   Tensor pictures = random_pictures(2, 6, 6, 3);
   CHECK(any.score({pictures, {"", ""}}).values.size(0) == 2);
   pictures.requires_grad_();
-  CHECK_THROWS_WITH_AS(any.score({pictures, {"", ""}}), doctest::Contains("wanted a reward with a gradient, found black_box"), Error);
+  CHECK_THROWS_WITH_AS(any.score({pictures, {"", ""}}),
+                       doctest::Contains("wanted a reward with a gradient, found black_box"), Error);
   const torch::NoGradGuard no_grad;
   CHECK(any.score({pictures, {"", ""}}).values.size(0) == 2);
 }

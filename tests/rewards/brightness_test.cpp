@@ -17,14 +17,16 @@ using namespace reward_checks;
 TEST_CASE("brightness: mean luma by plain loops, clamped, with its sign") {
   const Tensor pictures = (random_pictures(3, 5, 7, 1) - 0.5) * 1.8 + 0.5;
   REQUIRE((pictures > 1).any().item<bool>());
-  const RewardResult bright = BrightnessReward().score({pictures, {}}), dark = BrightnessReward({.darker = true}).score({pictures, {}});
+  const RewardResult bright = BrightnessReward().score({pictures, {}}),
+                     dark = BrightnessReward({.darker = true}).score({pictures, {}});
   for (std::int64_t i = 0; i < 3; ++i) {
     const Tensor one = pictures[i].contiguous();
     const auto x = one.accessor<double, 3>();
     double sum = 0;
     for (std::int64_t h = 0; h < 5; ++h)
       for (std::int64_t w = 0; w < 7; ++w)
-        for (std::int64_t c = 0; c < 3; ++c) sum += (c == 0 ? 0.299 : c == 1 ? 0.587 : 0.114) * std::fmin(1, std::fmax(0, x[c][h][w]));
+        for (std::int64_t c = 0; c < 3; ++c)
+          sum += (c == 0 ? 0.299 : c == 1 ? 0.587 : 0.114) * std::fmin(1, std::fmax(0, x[c][h][w]));
     CHECK(bright.values[i].item<double>() == doctest::Approx(sum / 35).epsilon(1e-12));
     CHECK(dark.values[i].item<double>() == doctest::Approx(-sum / 35).epsilon(1e-12));
     CHECK(dark.components.at("brightness")[i].item<double>() == doctest::Approx(sum / 35).epsilon(1e-12));
@@ -41,6 +43,8 @@ TEST_CASE("brightness: the gradient equals central differences, and leaks outsid
   }
 }
 
-TEST_CASE("brightness: a leak out of range is named") { CHECK_THROWS_WITH_AS(BrightnessReward({.leak = 1.5}), doctest::Contains("leak must be in [0, 1], found 1.5"), Error); }
+TEST_CASE("brightness: a leak out of range is named") {
+  CHECK_THROWS_WITH_AS(BrightnessReward({.leak = 1.5}), doctest::Contains("leak must be in [0, 1], found 1.5"), Error);
+}
 
 }  // namespace brightness_test

@@ -21,7 +21,8 @@ TEST_CASE("callable: pictures or the whole input, Tensor or RewardResult") {
   CHECK(generic.score(input).values.equal(input.images.sum({1, 2, 3})));
   const auto of_input = black_box([](const RewardInput& in) {
     Tensor length = at::zeros({static_cast<std::int64_t>(in.prompts.size())});
-    for (std::size_t i = 0; i < in.prompts.size(); ++i) length[static_cast<std::int64_t>(i)] = static_cast<double>(in.prompts[i].size());
+    for (std::size_t i = 0; i < in.prompts.size(); ++i)
+      length[static_cast<std::int64_t>(i)] = static_cast<double>(in.prompts[i].size());
     return length;
   });
   CHECK(of_input.score(input).values[1].item<double>() == 3);
@@ -47,7 +48,8 @@ TEST_CASE("callable: wrong answers are named") {
   CHECK_THROWS_WITH_AS(differentiable([](const Tensor& x) { return x.mean(); }).score(input), text, Error);
   CHECK_THROWS_WITH_AS(black_box([](const Tensor& x) { return x.mean({2, 3}); }).score(input), text, Error);
   CHECK_THROWS_WITH_AS(black_box([](const Tensor&) { return Tensor(); }).score(input), text, Error);
-  CHECK_THROWS_WITH_AS(black_box([](const Tensor&) { return at::zeros({2}, at::kLong); }).score(input), doctest::Contains("floating point"), Error);
+  CHECK_THROWS_WITH_AS(black_box([](const Tensor&) { return at::zeros({2}, at::kLong); }).score(input),
+                       doctest::Contains("floating point"), Error);
   const auto cut = differentiable([](const Tensor& x) { return x.detach().mean({1, 2, 3}); });
   CHECK_THROWS_WITH_AS(cut.score(input), doctest::Contains("without a graph"), Error);
   const auto odd_part = black_box([](const Tensor& x) { return RewardResult{x.mean({1, 2, 3}), {{"part", x}}}; });

@@ -35,11 +35,13 @@ TEST_CASE("clamped: values within the bounds, the inner value and its components
   const Tensor pictures = random_pictures(3, 4, 4, 1) * torch::tensor({0.1, 1.0, 1.9}, at::kDouble).view({3, 1, 1, 1});
   const auto reward = clamped(BrightnessReward({.darker = true}), -0.6, -0.2);
   static_assert(RewardPolicy<decltype(reward)> && decltype(reward)::kDifferentiable && !decltype(reward)::kPerGroup);
-  const RewardResult inner = BrightnessReward({.darker = true}).score({pictures, {}}), result = reward.score({pictures, {}});
+  const RewardResult inner = BrightnessReward({.darker = true}).score({pictures, {}}),
+                     result = reward.score({pictures, {}});
   CHECK(result.values[0].item<double>() == -0.2);
   CHECK(result.values[1].item<double>() == inner.values[1].item<double>());
   CHECK(result.values[2].item<double>() == -0.6);
-  CHECK(result.components.at("brightness").equal(inner.components.at("brightness")));  // the reward's own, with its own sign
+  // the reward's own, with its own sign
+  CHECK(result.components.at("brightness").equal(inner.components.at("brightness")));
   const RewardResult plain = clamped(differentiable(&mean_of), 0, 1).score({pictures, {}});
   CHECK(plain.components.at("callable").equal(mean_of(pictures)));
   // AnyReward takes it as any other.
@@ -69,7 +71,8 @@ TEST_CASE("clamped: a black box stays one, a group's reward too, and a CLIP is p
 }
 
 TEST_CASE("clamped: bounds in the wrong order are named") {
-  CHECK_THROWS_WITH_AS(clamped(BrightnessReward(), 1, 0), doctest::Contains("wanted low <= high, found 1 and 0"), Error);
+  CHECK_THROWS_WITH_AS(clamped(BrightnessReward(), 1, 0), doctest::Contains("wanted low <= high, found 1 and 0"),
+                       Error);
   CHECK_THROWS_AS(clamped(BrightnessReward(), std::numeric_limits<double>::quiet_NaN(), 0), Error);
 }
 

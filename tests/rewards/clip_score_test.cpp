@@ -32,15 +32,19 @@ TEST_CASE("clip score: the gradient equals central differences, through the resi
   const auto clip = tiny_clip(3);
   for (const std::int64_t side : {8, 11}) {
     const Tensor pictures = random_pictures(2, side, side, 4);
-    const auto f = [&](const Tensor& x) { return ClipScoreReward(clip).score({x, {"red ring", "cross"}}).values.sum(); };
+    const auto f = [&](const Tensor& x) {
+      return ClipScoreReward(clip).score({x, {"red ring", "cross"}}).values.sum();
+    };
     CHECK(relative_error(gradient(f, pictures), central_differences(f, pictures)) < 1e-6);
   }
 }
 
 TEST_CASE("clip score: a missing CLIP and missing prompts are named") {
   const Tensor pictures = random_pictures(2, 8, 8, 5);
-  CHECK_THROWS_WITH_AS(ClipScoreReward().score({pictures, {"", ""}}), doctest::Contains("wanted a CLIP, found none"), Error);
-  CHECK_THROWS_WITH_AS(ClipScoreReward(tiny_clip(1)).score({pictures, {"a"}}), doctest::Contains("one prompt a picture (2), found 1"), Error);
+  CHECK_THROWS_WITH_AS(ClipScoreReward().score({pictures, {"", ""}}), doctest::Contains("wanted a CLIP, found none"),
+                       Error);
+  CHECK_THROWS_WITH_AS(ClipScoreReward(tiny_clip(1)).score({pictures, {"a"}}),
+                       doctest::Contains("one prompt a picture (2), found 1"), Error);
 }
 
 }  // namespace clip_score_test

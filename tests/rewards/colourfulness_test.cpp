@@ -20,14 +20,17 @@ using namespace reward_checks;
 double slow(const Tensor& picture) {
   const Tensor plain = picture.contiguous();
   const auto x = plain.accessor<double, 3>();
-  const auto at = [&](std::int64_t c, std::int64_t h, std::int64_t w) { return std::fmin(1.0, std::fmax(0.0, x[c][h][w])); };
+  const auto at = [&](std::int64_t c, std::int64_t h, std::int64_t w) {
+    return std::fmin(1.0, std::fmax(0.0, x[c][h][w]));
+  };
   double moments[2][2] = {};
   const double n = static_cast<double>(x.size(1) * x.size(2));
   for (int pass = 0; pass < 2; ++pass)
     for (std::int64_t h = 0; h < x.size(1); ++h)
       for (std::int64_t w = 0; w < x.size(2); ++w) {
         const double opponent[2] = {at(0, h, w) - at(1, h, w), (at(0, h, w) + at(1, h, w)) / 2 - at(2, h, w)};
-        for (int k = 0; k < 2; ++k) moments[pass][k] += (pass == 0 ? opponent[k] : std::pow(opponent[k] - moments[0][k], 2)) / n;
+        for (int k = 0; k < 2; ++k)
+          moments[pass][k] += (pass == 0 ? opponent[k] : std::pow(opponent[k] - moments[0][k], 2)) / n;
       }
   return std::sqrt(moments[1][0] + moments[1][1]) + 0.3 * std::hypot(moments[0][0], moments[0][1]);
 }
@@ -59,7 +62,8 @@ TEST_CASE("colourfulness: the gradient equals central differences, also near gre
 
 TEST_CASE("colourfulness: grey pictures have value 0 and a finite gradient") {
   const auto f = [](const Tensor& x) { return ColourfulnessReward().score({x, {}}).values.sum(); };
-  const Tensor flat = at::full({1, 3, 4, 4}, 0.5, at::kDouble), grey = random_pictures(2, 4, 4, 3).narrow(1, 0, 1).expand({2, 3, 4, 4}).contiguous();
+  const Tensor flat = at::full({1, 3, 4, 4}, 0.5, at::kDouble),
+               grey = random_pictures(2, 4, 4, 3).narrow(1, 0, 1).expand({2, 3, 4, 4}).contiguous();
   for (const Tensor& x : {flat, grey}) {
     CHECK(std::abs(f(x).item<double>()) < 1e-12);
     CHECK(gradient(f, x).isfinite().all().item<bool>());
@@ -67,7 +71,8 @@ TEST_CASE("colourfulness: grey pictures have value 0 and a finite gradient") {
 }
 
 TEST_CASE("colourfulness: options out of range are named") {
-  CHECK_THROWS_WITH_AS(ColourfulnessReward({.leak = -0.5}), doctest::Contains("leak must be in [0, 1], found -0.5"), Error);
+  CHECK_THROWS_WITH_AS(ColourfulnessReward({.leak = -0.5}), doctest::Contains("leak must be in [0, 1], found -0.5"),
+                       Error);
   CHECK_THROWS_WITH_AS(ColourfulnessReward({.floor = 0}), doctest::Contains("floor must be above 0"), Error);
 }
 

@@ -1,4 +1,5 @@
-// The composition reward: Eq. 13 on detections by hand, equal objects, and rendered pictures of right and wrong captions.
+// The composition reward: Eq. 13 on detections by hand, equal objects, and rendered pictures of right and wrong
+// captions.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -20,28 +21,35 @@ using torch::Tensor;
 
 /// A detection that is a (shape, colour) with the given scores.
 DetectedObject seen(int shape, int colour, double shape_score = 1, double colour_score = 1) {
-  DetectedObject object{.shape = shape, .colour = colour, .x = 32, .y = 32, .area = 100, .confidence = shape_score * colour_score};
+  DetectedObject object{
+      .shape = shape, .colour = colour, .x = 32, .y = 32, .area = 100, .confidence = shape_score * colour_score};
   object.shape_scores[static_cast<std::size_t>(shape)] = shape_score;
   object.colour_scores[static_cast<std::size_t>(colour)] = colour_score;
   return object;
 }
 
-CompositionJudgement judge(const char* caption, const std::vector<DetectedObject>& found) { return judge_composition(parse_caption(caption), found); }
+CompositionJudgement judge(const char* caption, const std::vector<DetectedObject>& found) {
+  return judge_composition(parse_caption(caption), found);
+}
 
 using Numbers = std::vector<double>;
 
 }  // namespace
 
 TEST_CASE("composition: confidences of detections by hand") {
-  const DetectedObject red_circle = seen(0, 0, 0.5, 0.5), sure_red_circle = seen(0, 0, 0.75, 1), blue_square = seen(1, 2);
+  const DetectedObject red_circle = seen(0, 0, 0.5, 0.5), sure_red_circle = seen(0, 0, 0.75, 1),
+                       blue_square = seen(1, 2);
   CHECK(judge("a red circle and a blue square", {red_circle, blue_square}).confidences == Numbers{0.25, 1});
   CHECK(judge("a red circle and a blue square", {red_circle, blue_square}).found == 1);
-  CHECK(judge("a red circle and a blue square", {red_circle, sure_red_circle}).confidences == Numbers{0.75, 0});  // the largest; 0 if absent
+  // the largest; 0 if absent
+  CHECK(judge("a red circle and a blue square", {red_circle, sure_red_circle}).confidences == Numbers{0.75, 0});
   CHECK(judge("a red circle and a blue square", {red_circle}).found == 0.5);
   CHECK(judge("a red circle and a blue square", {}).confidences == Numbers{0, 0});
   CHECK(judge("a blue circle", {red_circle, blue_square}).confidences == Numbers{0});  // both words, but of two objects
-  CHECK(judge("a small blue square left of a red circle on a navy background", {red_circle, blue_square}).confidences == Numbers{1, 0.25});
-  CHECK(judge("a red circle", {red_circle, blue_square, blue_square}).confidences == Numbers{0.25});  // more objects cost nothing
+  CHECK(judge("a small blue square left of a red circle on a navy background", {red_circle, blue_square}).confidences ==
+        Numbers{1, 0.25});
+  // more objects cost nothing
+  CHECK(judge("a red circle", {red_circle, blue_square, blue_square}).confidences == Numbers{0.25});
 }
 
 TEST_CASE("composition: two equal objects want two detections") {
@@ -50,7 +58,8 @@ TEST_CASE("composition: two equal objects want two detections") {
   CHECK(judge("a red circle and a red circle", {one}).found == 0.5);
   CHECK(judge("a red circle and a red circle", {weaker, one}).confidences == Numbers{1, 0.5});
   CHECK(judge("a red circle and a red circle", {weaker, one}).found == 1);
-  CHECK(judge("a small red circle above a large red circle", {one}).confidences == Numbers{1, 0});  // sizes make no other class
+  // sizes make no other class
+  CHECK(judge("a small red circle above a large red circle", {one}).confidences == Numbers{1, 0});
 }
 
 TEST_CASE("composition: rendered pictures of their own captions and of others") {
@@ -64,12 +73,14 @@ TEST_CASE("composition: rendered pictures of their own captions and of others") 
     right.push_back(compose_caption(caption));
     std::swap(caption.objects[0].colour, caption.objects[1].colour);  // bound to the wrong shapes
     if (caption.objects[0].colour == caption.objects[1].colour || caption.objects[0].shape == caption.objects[1].shape)
-      caption.objects[0].colour = (caption.objects[0].colour + 3) % 8, caption.objects[1].colour = (caption.objects[1].colour + 3) % 8;
+      caption.objects[0].colour = (caption.objects[0].colour + 3) % 8,
+      caption.objects[1].colour = (caption.objects[1].colour + 3) % 8;
     wrong.push_back(compose_caption(caption));
   }
   const CompositionReward reward;
   static_assert(!CompositionReward::kDifferentiable && !CompositionReward::kPerGroup);
-  const RewardResult good = reward.score({at::stack(images).requires_grad_(), right}), bad = reward.score({at::stack(images), wrong});
+  const RewardResult good = reward.score({at::stack(images).requires_grad_(), right}),
+                     bad = reward.score({at::stack(images), wrong});
   CHECK(good.values.mean().item<double>() > 0.9);
   CHECK(good.components.at("all_objects").mean().item<double>() >= 0.97);
   CHECK(good.components.at("object_confidence").equal(good.values));
@@ -85,7 +96,8 @@ TEST_CASE("composition: blank pictures, foreign prompts and missing prompts") {
   const Tensor blank = at::full({1, 3, 64, 64}, 0.3);
   CHECK(CompositionReward().score({blank, {"a red circle and a blue star"}}).values.item<double>() == 0);
   CHECK_THROWS_WITH_AS(CompositionReward().score({blank, {"a cat"}}), doctest::Contains("[Caption]"), Error);
-  CHECK_THROWS_WITH_AS(CompositionReward().score({blank, {}}), doctest::Contains("[CompositionReward] wanted one prompt a picture (1), found 0"), Error);
+  CHECK_THROWS_WITH_AS(CompositionReward().score({blank, {}}),
+                       doctest::Contains("[CompositionReward] wanted one prompt a picture (1), found 0"), Error);
   CHECK(AnyReward(CompositionReward()).name() == "composition");
 }
 

@@ -20,17 +20,19 @@ using namespace reward_tuner;
 using torch::Tensor;
 
 TEST_CASE("inception score: closed forms") {
-  const Tensor sure = 1000 * at::eye(5, at::kDouble);                                            // each picture sure of a class of its own
+  const Tensor sure = 1000 * at::eye(5, at::kDouble);  // each picture sure of a class of its own
   CHECK(inception_score(sure) == doctest::Approx(5));
-  CHECK(inception_score(sure.repeat({3, 1})) == doctest::Approx(5));                              // no more than the classes
-  CHECK(inception_score(at::cat({sure, at::zeros({5, 4}, at::kDouble) - 1000}, 1)) == doctest::Approx(5));  // nor than the pictures
+  CHECK(inception_score(sure.repeat({3, 1})) == doctest::Approx(5));  // no more than the classes
+  // nor than the pictures
+  CHECK(inception_score(at::cat({sure, at::zeros({5, 4}, at::kDouble) - 1000}, 1)) == doctest::Approx(5));
   CHECK(inception_score(at::tensor({0.3, -2.0, 1.0}, at::kDouble).repeat({7, 1})) == doctest::Approx(1).epsilon(1e-12));
-  CHECK(inception_score(at::zeros({6, 3})) == doctest::Approx(1).epsilon(1e-12));                 // unsure of all
+  CHECK(inception_score(at::zeros({6, 3})) == doctest::Approx(1).epsilon(1e-12));  // unsure of all
   CHECK(inception_score(at::zeros({1, 9})) == doctest::Approx(1).epsilon(1e-12));
   // Two pictures with p = (s, 1 - s) and (1 - s, s): p(y) is even, KL = ln 2 - H(s).
   for (const double temperature : {0.5, 1.0, 4.0}) {
     const double s = 1 / (1 + std::exp(-1.4 / temperature)), entropy = -s * std::log(s) - (1 - s) * std::log(1 - s);
-    CHECK(inception_score(at::tensor({0.7, -0.7, -0.7, 0.7}, at::kDouble).view({2, 2}), temperature) == doctest::Approx(2 * std::exp(-entropy)).epsilon(1e-12));
+    CHECK(inception_score(at::tensor({0.7, -0.7, -0.7, 0.7}, at::kDouble).view({2, 2}), temperature) ==
+          doctest::Approx(2 * std::exp(-entropy)).epsilon(1e-12));
   }
   // Uneven: three sure of one class, one of another. KL = -ln f of the picture's class.
   const Tensor uneven = 1000 * at::tensor({1, 0, 1, 0, 1, 0, 0, 1}, at::kDouble).view({4, 2});
@@ -46,7 +48,8 @@ TEST_CASE("inception score: between 1 and both sides, whatever the features") {
         const double score = inception_score(features);
         CHECK(score >= 1);
         CHECK(score <= static_cast<double>(std::min(n, k)) * (1 + 1e-12));
-        CHECK(inception_score(features + 5) == doctest::Approx(score).epsilon(1e-4));  // a softmax knows no common offset
+        // a softmax knows no common offset
+        CHECK(inception_score(features + 5) == doctest::Approx(score).epsilon(1e-4));
       }
 }
 
@@ -58,19 +61,24 @@ TEST_CASE("inception score: pictures through a CLIP, in pieces as in one") {
   CHECK(score > 1);
   CHECK(inception_score(images, *clip, 0.1) > score);
   CHECK(inception_score(images.narrow(0, 0, 1).repeat({70, 1, 1, 1}), *clip) == doctest::Approx(1).epsilon(1e-10));
-  CHECK(inception_score(images * 3 - 1, *clip) == doctest::Approx(inception_score((images * 3 - 1).clamp(0, 1), *clip)).epsilon(1e-12));
+  CHECK(inception_score(images * 3 - 1, *clip) ==
+        doctest::Approx(inception_score((images * 3 - 1).clamp(0, 1), *clip)).epsilon(1e-12));
   const Tensor raw = clip->image_embeddings(images), unit = clip->image_features(images);
   CHECK((raw / raw.norm(2, {1}, true) - unit).abs().max().item<double>() < 1e-12);
 }
 
 TEST_CASE("inception score: wrong features, temperatures and pictures are named errors") {
-  CHECK_THROWS_WITH_AS(inception_score(at::zeros({3})), doctest::Contains("features [N,K] of at least one picture and one label, found float of shape [3]"), Error);
+  CHECK_THROWS_WITH_AS(
+      inception_score(at::zeros({3})),
+      doctest::Contains("features [N,K] of at least one picture and one label, found float of shape [3]"), Error);
   CHECK_THROWS_WITH_AS(inception_score(Tensor()), doctest::Contains("an undefined tensor"), Error);
   CHECK_THROWS_AS(inception_score(at::zeros({0, 3})), Error);
   CHECK_THROWS_AS(inception_score(at::zeros({3, 3}, at::kLong)), Error);
   CHECK_THROWS_WITH_AS(inception_score(at::zeros({3, 3}), 0), doctest::Contains("a temperature > 0, found 0"), Error);
-  CHECK_THROWS_WITH_AS(inception_score(at::full({1, 3}, std::numeric_limits<double>::quiet_NaN())), doctest::Contains("finite features"), Error);
-  CHECK_THROWS_WITH_AS(inception_score(at::zeros({1, 2, 8, 8}), *reward_checks::tiny_clip(1)), doctest::Contains("[inception_score] wanted pictures [B,3,H,W]"), Error);
+  CHECK_THROWS_WITH_AS(inception_score(at::full({1, 3}, std::numeric_limits<double>::quiet_NaN())),
+                       doctest::Contains("finite features"), Error);
+  CHECK_THROWS_WITH_AS(inception_score(at::zeros({1, 2, 8, 8}), *reward_checks::tiny_clip(1)),
+                       doctest::Contains("[inception_score] wanted pictures [B,3,H,W]"), Error);
 }
 
 }  // namespace inception_score_test

@@ -1,4 +1,5 @@
-// The compression error: values against plain loops, gradients of all three roundings against finite differences, and what each rounding trains.
+// The compression error: values against plain loops, gradients of all three roundings against finite differences, and
+// what each rounding trains.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/stack.h>
@@ -21,11 +22,14 @@ using namespace jpeg_reference;
 
 double only(const Tensor& values) { return values.item<double>(); }
 
-/// The error after `steps` steps of plain gradient descent on the pictures, by rate * N * gradient (with `exact`, rate 0.5 is one step to the stored picture).
+/// The error after `steps` steps of plain gradient descent on the pictures, by rate * N * gradient (with `exact`, rate
+/// 0.5 is one step to the stored picture).
 double after_descent(const Tensor& pictures, JpegRounding rounding, double rate, int steps) {
   Tensor x = pictures.clone();
   const double numbers = static_cast<double>(pictures[0].numel());
-  for (int i = 0; i < steps; ++i) x = (x - rate * numbers * gradient([&](const Tensor& y) { return jpeg_error(y, 50, rounding).sum(); }, x)).clamp(0, 1);
+  for (int i = 0; i < steps; ++i)
+    x = (x - rate * numbers * gradient([&](const Tensor& y) { return jpeg_error(y, 50, rounding).sum(); }, x))
+            .clamp(0, 1);
   return only(jpeg_error(x).mean());
 }
 
@@ -59,7 +63,9 @@ TEST_CASE("jpeg error: the default gradient is the true one: central differences
   double worst = 0;
   for (const int quality : {20, 50, 90})
     for (const bool incompressible : {false, true}) {
-      const auto f = [&](const Tensor& x) { return JpegErrorReward({.quality = quality, .incompressible = incompressible}).score({x, {}}).values.sum(); };
+      const auto f = [&](const Tensor& x) {
+        return JpegErrorReward({.quality = quality, .incompressible = incompressible}).score({x, {}}).values.sum();
+      };
       const double error = relative_error(gradient(f, pictures), central_differences(f, pictures));
       worst = std::max(worst, error);
       CHECK(error < 1e-6);
@@ -68,7 +74,8 @@ TEST_CASE("jpeg error: the default gradient is the true one: central differences
 }
 
 TEST_CASE("jpeg error: straight-through and cubic gradients are those of the smooth codecs") {
-  // E = mean D^2, D = I - J. With a smooth codec S in place of J in the derivative, dE = 2/N (Id - S')^T D, where clamped pixels of J pass nothing.
+  // E = mean D^2, D = I - J. With a smooth codec S in place of J in the derivative, dE = 2/N (Id - S')^T D, where
+  // clamped pixels of J pass nothing.
   const Tensor pictures = drawings(1, 10, 18, 3);  // [1,3,10,18]
   const auto cubic = [](double x) { return whole(x) + std::pow(x - whole(x), 3); };
   const auto identity = [](double x) { return x; };
@@ -76,10 +83,14 @@ TEST_CASE("jpeg error: straight-through and cubic gradients are those of the smo
   for (const int quality : {20, 50, 90}) {
     CAPTURE(quality);
     const Tensor raw = slow_round_trip(pictures[0], quality, whole);
-    const Tensor inside = raw.gt(0).logical_and(raw.lt(1)).to(at::kDouble), d = pictures[0] - raw.clamp(0, 1);  // [3,10,18]
+    // [3,10,18]
+    const Tensor inside = raw.gt(0).logical_and(raw.lt(1)).to(at::kDouble), d = pictures[0] - raw.clamp(0, 1);
     const auto check = [&](JpegRounding rounding, auto smooth) {
-      const auto g = [&](const Tensor& x) { return (2 * d * (x - inside * slow_round_trip(x, quality, smooth))).mean(); };
-      const Tensor have = gradient([&](const Tensor& x) { return jpeg_error(x, quality, rounding).sum(); }, pictures)[0];
+      const auto g = [&](const Tensor& x) {
+        return (2 * d * (x - inside * slow_round_trip(x, quality, smooth))).mean();
+      };
+      const Tensor have =
+          gradient([&](const Tensor& x) { return jpeg_error(x, quality, rounding).sum(); }, pictures)[0];
       const double error = relative_error(have, central_differences(g, pictures[0], 1e-5));
       worst = std::max(worst, error);
       CHECK(error < 1e-6);
@@ -95,8 +106,11 @@ TEST_CASE("jpeg error: straight-through leaves no gradient along luminance, the 
   const Tensor stored = jpeg_round_trip(pictures, 50);
   REQUIRE(stored.gt(0).logical_and(stored.lt(1)).all().item<bool>());  // the last clamp plays no part
   const auto luminance_share = [&](JpegRounding rounding) {
-    const Tensor slope = gradient([&](const Tensor& x) { return jpeg_error(x, 50, rounding).sum(); }, pictures);  // [2,3,32,32]
-    return only(slope.sum(1).norm() / gradient([&](const Tensor& x) { return jpeg_error(x).sum(); }, pictures).sum(1).norm());  // all channels moved alike change Y alone
+    // [2,3,32,32]
+    const Tensor slope = gradient([&](const Tensor& x) { return jpeg_error(x, 50, rounding).sum(); }, pictures);
+    // all channels moved alike change Y alone
+    return only(slope.sum(1).norm() /
+                gradient([&](const Tensor& x) { return jpeg_error(x).sum(); }, pictures).sum(1).norm());
   };
   const double straight = luminance_share(JpegRounding::straight_through), cubic = luminance_share(JpegRounding::cubic);
   MESSAGE("gradient along luminance relative to the true one: straight-through ", straight, ", cubic ", cubic);
@@ -104,14 +118,19 @@ TEST_CASE("jpeg error: straight-through leaves no gradient along luminance, the 
   CHECK(cubic > 0.1);
 }
 
-TEST_CASE("jpeg error: by gradient descent the exact rounding lowers the true error fastest, and straight-through hardly at all") {
+TEST_CASE(
+    "jpeg error: by gradient descent the exact rounding lowers the true error fastest, and straight-through hardly at "
+    "all") {
   for (const std::uint64_t seed : {5, 6, 7}) {
     const Tensor pictures = drawings(4, 32, 32, seed);
     const double before = only(jpeg_error(pictures).mean());
-    const double exact = after_descent(pictures, JpegRounding::exact, 0.1, 20), cubic = after_descent(pictures, JpegRounding::cubic, 0.1, 20);
+    const double exact = after_descent(pictures, JpegRounding::exact, 0.1, 20),
+                 cubic = after_descent(pictures, JpegRounding::cubic, 0.1, 20);
     double straight = before;  // has the best of five rates and more steps
-    for (const double rate : {0.02, 0.05, 0.1, 0.2, 0.5}) straight = std::min(straight, after_descent(pictures, JpegRounding::straight_through, rate, 60));
-    MESSAGE("seed ", seed, ": before ", before, ", after 20 steps exact ", exact, ", cubic ", cubic, "; straight-through at its best ", straight);
+    for (const double rate : {0.02, 0.05, 0.1, 0.2, 0.5})
+      straight = std::min(straight, after_descent(pictures, JpegRounding::straight_through, rate, 60));
+    MESSAGE("seed ", seed, ": before ", before, ", after 20 steps exact ", exact, ", cubic ", cubic,
+            "; straight-through at its best ", straight);
     CHECK(exact < 0.001 * before);
     CHECK(exact < cubic);
     CHECK(cubic < 0.1 * before);
@@ -130,9 +149,11 @@ TEST_CASE("jpeg error: outside [0,1] the gradient leaks by its share") {
 }
 
 TEST_CASE("jpeg error: options and pictures out of range are named") {
-  CHECK_THROWS_WITH_AS(JpegErrorReward({.quality = 0}), doctest::Contains("quality must be in [1, 100], found 0"), Error);
+  CHECK_THROWS_WITH_AS(JpegErrorReward({.quality = 0}), doctest::Contains("quality must be in [1, 100], found 0"),
+                       Error);
   CHECK_THROWS_WITH_AS(JpegErrorReward({.leak = -1}), doctest::Contains("leak"), Error);
-  CHECK_THROWS_WITH_AS(JpegErrorReward().score({random_pictures(1, 4, 4, 1)[0], {}}), doctest::Contains("[B,3,H,W]"), Error);
+  CHECK_THROWS_WITH_AS(JpegErrorReward().score({random_pictures(1, 4, 4, 1)[0], {}}), doctest::Contains("[B,3,H,W]"),
+                       Error);
 }
 
 }  // namespace jpeg_error_test

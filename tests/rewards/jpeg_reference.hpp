@@ -35,7 +35,8 @@ inline std::array<int, 64> libjpeg_table(bool chrominance, int quality) {
   return table;
 }
 
-/// The picture [3,H,W] (multiples of 1/255) after a real JPEG file; `smooth`: chroma is interpolated on decoding, libjpeg's default.
+/// The picture [3,H,W] (multiples of 1/255) after a real JPEG file; `smooth`: chroma is interpolated on decoding,
+/// libjpeg's default.
 inline Tensor libjpeg_round_trip(const Tensor& picture, int quality, bool smooth, std::size_t* bytes = nullptr) {
   Tensor pixels = (picture * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();  // [H,W,3]
   jpeg_error_mgr errors{};
@@ -73,7 +74,7 @@ inline Tensor libjpeg_round_trip(const Tensor& picture, int quality, bool smooth
   }
   jpeg_finish_decompress(&in);
   jpeg_destroy_decompress(&in);
-  std::free(file);  // NOLINT: libjpeg's malloc
+  std::free(file);                                         // NOLINT: libjpeg's malloc
   return pixels.permute({2, 0, 1}).to(at::kDouble) / 255;  // [3,H,W]
 }
 
@@ -85,7 +86,9 @@ Plane slow_plane(const Plane& plane, const std::array<int, 64>& table, Round rou
   static const auto cosine = [] {
     std::array<std::array<double, 8>, 8> c{};
     for (std::size_t x = 0; x < 8; ++x)
-      for (std::size_t u = 0; u < 8; ++u) c[x][u] = (u == 0 ? 1 / std::sqrt(2.0) : 1) / 2 * std::cos((2.0 * static_cast<double>(x) + 1) * static_cast<double>(u) * std::numbers::pi / 16);
+      for (std::size_t u = 0; u < 8; ++u)
+        c[x][u] = (u == 0 ? 1 / std::sqrt(2.0) : 1) / 2 *
+                  std::cos((2.0 * static_cast<double>(x) + 1) * static_cast<double>(u) * std::numbers::pi / 16);
     return c;
   }();
   Plane out = plane;
@@ -115,12 +118,14 @@ template <class Round>
 Tensor slow_round_trip(const Tensor& picture, int quality, Round round) {
   const auto in = picture.accessor<double, 3>();
   const std::int64_t height = in.size(1), width = in.size(2);
-  const auto rows = static_cast<std::size_t>((height + 15) / 16 * 16), columns = static_cast<std::size_t>((width + 15) / 16 * 16);
+  const auto rows = static_cast<std::size_t>((height + 15) / 16 * 16),
+             columns = static_cast<std::size_t>((width + 15) / 16 * 16);
   const Plane empty(rows, std::vector<double>(columns)), half(rows / 2, std::vector<double>(columns / 2));
   Plane luma = empty, blue = half, red = half;
   for (std::size_t y = 0; y < rows; ++y)
     for (std::size_t x = 0; x < columns; ++x) {
-      const std::int64_t h = std::min<std::int64_t>(static_cast<std::int64_t>(y), height - 1), w = std::min<std::int64_t>(static_cast<std::int64_t>(x), width - 1);
+      const std::int64_t h = std::min<std::int64_t>(static_cast<std::int64_t>(y), height - 1),
+                         w = std::min<std::int64_t>(static_cast<std::int64_t>(x), width - 1);
       const double r = 255 * in[0][h][w], g = 255 * in[1][h][w], b = 255 * in[2][h][w];
       luma[y][x] = 0.299 * r + 0.587 * g + 0.114 * b - 128;
       blue[y / 2][x / 2] += (-0.299 / 1.772 * r - 0.587 / 1.772 * g + 0.5 * b) / 4;
@@ -144,13 +149,16 @@ Tensor slow_round_trip(const Tensor& picture, int quality, Round round) {
 
 inline double whole(double x) { return std::nearbyint(x); }
 
-/// Pictures [B,3,H,W] in double like drawings: a colour ramp, a disc of another colour, and some grain; within [0.1, 0.9].
-inline Tensor drawings(std::int64_t batch, std::int64_t height, std::int64_t width, std::uint64_t seed, double grain = 0.05) {
+/// Pictures [B,3,H,W] in double like drawings: a colour ramp, a disc of another colour, and some grain; within [0.1,
+/// 0.9].
+inline Tensor drawings(std::int64_t batch, std::int64_t height, std::int64_t width, std::uint64_t seed,
+                       double grain = 0.05) {
   reward_tuner::Rng rng(seed);
   Tensor pictures = rng.uniform({batch, 3, height, width}, at::kDouble) * 2 * grain - grain;
   auto x = pictures.accessor<double, 4>();
   for (std::int64_t i = 0; i < batch; ++i) {
-    const double cy = rng.uniform() * static_cast<double>(height), cx = rng.uniform() * static_cast<double>(width), radius = 0.3 * static_cast<double>(std::min(height, width));
+    const double cy = rng.uniform() * static_cast<double>(height), cx = rng.uniform() * static_cast<double>(width),
+                 radius = 0.3 * static_cast<double>(std::min(height, width));
     for (std::int64_t c = 0; c < 3; ++c) {
       const double from = 0.2 + 0.6 * rng.uniform(), to = 0.2 + 0.6 * rng.uniform(), disc = 0.2 + 0.6 * rng.uniform();
       for (std::int64_t h = 0; h < height; ++h)

@@ -21,7 +21,8 @@ TEST_CASE("jpeg round trip: the tables are libjpeg's at every quality, untranspo
       const auto want = libjpeg_table(chrominance, quality);
       for (std::size_t i = 0; i < 64; ++i) REQUIRE(table.data_ptr<double>()[i] == want[i]);
     }
-  CHECK(jpeg_table(false, 50)[0][1].item<double>() == 11);  // T.81 K.1: first row 16 11 10 ..., first column 16 12 14 ...
+  // T.81 K.1: first row 16 11 10 ..., first column 16 12 14 ...
+  CHECK(jpeg_table(false, 50)[0][1].item<double>() == 11);
   CHECK(jpeg_table(false, 50)[1][0].item<double>() == 12);
   CHECK(jpeg_table(true, 100).max().item<double>() == 1);
 }
@@ -31,15 +32,19 @@ TEST_CASE("jpeg round trip: equals plain loops, with sides that are no multiple 
     for (const int quality : {5, 50, 90}) {
       const Tensor pictures = (drawings(2, height, width, 7) - 0.5) * 1.25 + 0.5;  // [2,3,H,W]
       const Tensor stored = jpeg_round_trip(pictures, quality);
-      const Tensor want = at::stack({slow_round_trip(pictures[0], quality, whole), slow_round_trip(pictures[1], quality, whole)}).clamp(0, 1);
+      const Tensor want =
+          at::stack({slow_round_trip(pictures[0], quality, whole), slow_round_trip(pictures[1], quality, whole)})
+              .clamp(0, 1);
       CHECK((stored - want).abs().max().item<double>() < 1e-12);
-      CHECK((jpeg_round_trip(pictures.to(at::kFloat), quality).to(at::kDouble) - want).abs().mean().item<double>() < 1e-5);
+      CHECK((jpeg_round_trip(pictures.to(at::kFloat), quality).to(at::kDouble) - want).abs().mean().item<double>() <
+            1e-5);
     }
 }
 
 TEST_CASE("jpeg round trip: a real JPEG file gives nearly the same picture") {
-  // libjpeg rounds samples to bytes after the colour conversion, the averaging and the inverse transform. This does not, so that some coefficients near a tie
-  // round the other way: a whole step of the table each, in both directions alike. The picture differs by a fraction of the loss, the error by about one percent.
+  // libjpeg rounds samples to bytes after the colour conversion, the averaging and the inverse transform. This does
+  // not, so that some coefficients near a tie round the other way: a whole step of the table each, in both directions
+  // alike. The picture differs by a fraction of the loss, the error by about one percent.
   for (const int quality : {10, 50, 75, 95}) {
     CAPTURE(quality);
     double difference = 0, smooth = 0, largest = 0, loss = 0, error = 0, libjpeg_error = 0;
@@ -53,12 +58,14 @@ TEST_CASE("jpeg round trip: a real JPEG file gives nearly the same picture") {
         libjpeg_error += (theirs - pictures[i]).pow(2).mean().item<double>() / (2 * kPictures);
         difference += gap.mean().item<double>() / (2 * kPictures);
         largest = std::max(largest, gap.max().item<double>());
-        smooth += (stored[i] - libjpeg_round_trip(pictures[i], quality, true)).abs().mean().item<double>() * 255 / (2 * kPictures);
+        smooth += (stored[i] - libjpeg_round_trip(pictures[i], quality, true)).abs().mean().item<double>() * 255 /
+                  (2 * kPictures);
         loss += (stored[i] - pictures[i]).abs().mean().item<double>() * 255 / (2 * kPictures);
       }
     }
-    MESSAGE("quality ", quality, ": mean difference from libjpeg ", difference, " grey levels of 255, largest ", largest, "; with interpolated chroma ", smooth,
-            "; the loss itself is ", loss, "; mean squared error ", error, ", libjpeg's ", libjpeg_error);
+    MESSAGE("quality ", quality, ": mean difference from libjpeg ", difference, " grey levels of 255, largest ",
+            largest, "; with interpolated chroma ", smooth, "; the loss itself is ", loss, "; mean squared error ",
+            error, ", libjpeg's ", libjpeg_error);
     CHECK(difference < 1.8);
     CHECK(difference < 0.3 * loss);
     CHECK(error == doctest::Approx(libjpeg_error).epsilon(0.03));
@@ -71,7 +78,8 @@ TEST_CASE("jpeg round trip: a stored picture is kept") {
 }
 
 TEST_CASE("jpeg round trip: what is out of range is named") {
-  CHECK_THROWS_WITH_AS(jpeg_round_trip(random_pictures(1, 8, 8, 1), 0), doctest::Contains("quality must be in [1, 100], found 0"), Error);
+  CHECK_THROWS_WITH_AS(jpeg_round_trip(random_pictures(1, 8, 8, 1), 0),
+                       doctest::Contains("quality must be in [1, 100], found 0"), Error);
   CHECK_THROWS_WITH_AS(jpeg_round_trip(random_pictures(1, 8, 8, 1), 101), doctest::Contains("found 101"), Error);
   CHECK_THROWS_WITH_AS(jpeg_round_trip(random_pictures(1, 8, 8, 1)[0], 50), doctest::Contains("[B,3,H,W]"), Error);
 }

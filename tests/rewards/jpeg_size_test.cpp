@@ -36,7 +36,8 @@ Tensor picture(const std::string& kind, std::int64_t width, std::int64_t height)
   const Tensor out = at::empty({1, 3, height, width}, at::kFloat);
   for (std::int64_t c = 0; c < 3; ++c)
     for (std::int64_t y = 0; y < height; ++y)
-      for (std::int64_t x = 0; x < width; ++x) out.data_ptr<float>()[(c * height + y) * width + x] = static_cast<float>(pixel(kind, c, x, y)) / 255.0F;
+      for (std::int64_t x = 0; x < width; ++x)
+        out.data_ptr<float>()[(c * height + y) * width + x] = static_cast<float>(pixel(kind, c, x, y)) / 255.0F;
   return out;
 }
 
@@ -56,8 +57,10 @@ TEST_CASE("jpeg size: Pillow's files have as many bytes, to the byte") {
 }
 
 TEST_CASE("jpeg size: values are kilobytes with their sign, each picture for itself, clamped and rounded") {
-  const Tensor pictures = (drawings(3, 70, 130, 1, 0.3) - 0.5) * 1.4 + 0.5;  // large enough to fill the buffer several times
-  const RewardResult less = JpegSizeReward().score({pictures, {}}), more = JpegSizeReward({.quality = 50, .incompressible = true}).score({pictures, {}});
+  // large enough to fill the buffer several times
+  const Tensor pictures = (drawings(3, 70, 130, 1, 0.3) - 0.5) * 1.4 + 0.5;
+  const RewardResult less = JpegSizeReward().score({pictures, {}}),
+                     more = JpegSizeReward({.quality = 50, .incompressible = true}).score({pictures, {}});
   for (std::int64_t i = 0; i < 3; ++i) {
     std::size_t at95 = 0, at50 = 0;
     const Tensor clamped = pictures[i].clamp(0, 1);
@@ -81,10 +84,13 @@ TEST_CASE("jpeg size: libjpeg's own errors come out as errors, again and again")
 }
 
 TEST_CASE("jpeg size: what is out of range is named") {
-  CHECK_THROWS_WITH_AS(JpegSizeReward({.quality = 101}), doctest::Contains("quality must be in [1, 100], found 101"), Error);
+  CHECK_THROWS_WITH_AS(JpegSizeReward({.quality = 101}), doctest::Contains("quality must be in [1, 100], found 101"),
+                       Error);
   CHECK_THROWS_WITH_AS(jpeg_bytes(random_pictures(1, 8, 8, 1), 0), doctest::Contains("found 0"), Error);
-  CHECK_THROWS_WITH_AS(jpeg_bytes(at::full({1, 3, 4, 4}, std::numeric_limits<double>::quiet_NaN())), doctest::Contains("finite"), Error);
-  CHECK_THROWS_WITH_AS(JpegSizeReward().score({random_pictures(1, 4, 4, 1)[0], {}}), doctest::Contains("[B,3,H,W]"), Error);
+  CHECK_THROWS_WITH_AS(jpeg_bytes(at::full({1, 3, 4, 4}, std::numeric_limits<double>::quiet_NaN())),
+                       doctest::Contains("finite"), Error);
+  CHECK_THROWS_WITH_AS(JpegSizeReward().score({random_pictures(1, 4, 4, 1)[0], {}}), doctest::Contains("[B,3,H,W]"),
+                       Error);
 }
 
 }  // namespace jpeg_size_test

@@ -25,13 +25,15 @@ using torch::Tensor;
 /// Pictures whose class is written in their first number.
 Tensor labelled(const std::vector<std::int64_t>& classes) {
   const Tensor images = at::zeros({static_cast<std::int64_t>(classes.size()), 3, 2, 2}, at::kDouble);
-  for (std::size_t i = 0; i < classes.size(); ++i) images[static_cast<std::int64_t>(i)].fill_(static_cast<double>(classes[i]));
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    images[static_cast<std::int64_t>(i)].fill_(static_cast<double>(classes[i]));
   return images;
 }
 
 Tensor read_label(const Tensor& images) { return images.select(1, 0).select(1, 0).select(1, 0).to(at::kLong); }
 
-RewardResult score(int num_classes, const std::vector<std::int64_t>& classes, const std::vector<std::int64_t>& groups = {}, bool leave_one_out = false) {
+RewardResult score(int num_classes, const std::vector<std::int64_t>& classes,
+                   const std::vector<std::int64_t>& groups = {}, bool leave_one_out = false) {
   RewardInput input{labelled(classes), {}};
   if (!groups.empty()) input.group_ids = at::tensor(at::ArrayRef<std::int64_t>(groups), at::kLong);
   return parity(num_classes, read_label, {.leave_one_out = leave_one_out}).score(input);
@@ -49,19 +51,22 @@ TEST_CASE("statistical parity: collapse, even groups, and what uniform sampling 
   CHECK(statistical_parity({4, 4, 4, 4}) == 0);
   CHECK(statistical_parity({1, 1}) == 0);
   CHECK(statistical_parity({8, 8, 0, 0}) == doctest::Approx(0.5));
-  // E over the multinomial of 16 pictures in 4 even classes, every outcome by its probability 16! / (a! b! c! d!) / 4^16.
+  // E over the multinomial of 16 pictures in 4 even classes, every outcome by its probability 16! / (a! b! c! d!) /
+  // 4^16.
   double expected = 0, mass = 0;
   for (int a = 0; a <= 16; ++a)
     for (int b = 0; a + b <= 16; ++b)
       for (int c = 0; a + b + c <= 16; ++c) {
         const int d = 16 - a - b - c;
-        const double chance = std::exp(std::lgamma(17) - std::lgamma(a + 1) - std::lgamma(b + 1) - std::lgamma(c + 1) - std::lgamma(d + 1) - 16 * std::log(4));
+        const double chance = std::exp(std::lgamma(17) - std::lgamma(a + 1) - std::lgamma(b + 1) - std::lgamma(c + 1) -
+                                       std::lgamma(d + 1) - 16 * std::log(4));
         mass += chance;
         expected += chance * statistical_parity({a, b, c, d});
       }
   CHECK(mass == doctest::Approx(1));
   CHECK(expected == doctest::Approx(0.1996).epsilon(5e-4));
-  CHECK(statistical_parity({3, 1}, 2) == statistical_parity({5, 1}));  // what belongs to no class counts for the fullest
+  // what belongs to no class counts for the fullest
+  CHECK(statistical_parity({3, 1}, 2) == statistical_parity({5, 1}));
   CHECK(statistical_parity({0, 0, 0, 0}, 4) == doctest::Approx(0.8660254));
   CHECK_THROWS_WITH_AS(statistical_parity({3}), doctest::Contains("at least two classes, found 1"), Error);
   CHECK_THROWS_WITH_AS(statistical_parity({3, -1}), doctest::Contains("counts >= 0, found -1"), Error);
@@ -71,7 +76,8 @@ TEST_CASE("statistical parity: collapse, even groups, and what uniform sampling 
 TEST_CASE("parity: every member gets its group's value") {
   const RewardResult one = score(4, {0, 1, 2, 3});
   CHECK(numbers(one.values) == std::vector<double>{0, 0, 0, 0});
-  const RewardResult two = score(4, {0, 0, 1, 1, 2, 1}, {7, -2, 7, -2, 7, 7});  // group 7: classes 0 1 2 1; group -2: classes 0 1
+  // group 7: classes 0 1 2 1; group -2: classes 0 1
+  const RewardResult two = score(4, {0, 0, 1, 1, 2, 1}, {7, -2, 7, -2, 7, 7});
   const double seven = std::sqrt(0 + 0.0625 + 0 + 0.0625), minus = std::sqrt(4 * 0.0625);
   const std::vector<double> values = numbers(two.values);
   for (const std::size_t i : {0, 2, 4, 5}) CHECK(values[i] == doctest::Approx(-seven));
@@ -84,24 +90,28 @@ TEST_CASE("parity: every member gets its group's value") {
 
 TEST_CASE("parity: leave-one-out says which picture helped") {
   const std::vector<double> values = numbers(score(2, {0, 0, 0, 1}, {}, true).values);
-  const double whole = std::sqrt(2) * 0.25, without_common = std::sqrt(2) * (2.0 / 3 - 0.5), without_rare = std::sqrt(0.5);
+  const double whole = std::sqrt(2) * 0.25, without_common = std::sqrt(2) * (2.0 / 3 - 0.5),
+               without_rare = std::sqrt(0.5);
   for (const std::size_t i : {0, 1, 2}) CHECK(values[i] == doctest::Approx(without_common - whole));
   CHECK(values[3] == doctest::Approx(without_rare - whole));
   CHECK(values[0] < 0);
   CHECK(values[3] > 0);
   const RewardResult alone = score(4, {2, 0, 0}, {1, 2, 2}, true);
-  CHECK(numbers(alone.values) == std::vector<double>{0, 0, 0});  // a group of one, and one where each removal changes nothing
+  // a group of one, and one where each removal changes nothing
+  CHECK(numbers(alone.values) == std::vector<double>{0, 0, 0});
   CHECK(alone.components.at("statistical_parity")[0].item<double>() == doctest::Approx(0.8660254));
   CHECK(numbers(score(2, {0, 1, -1}, {}, true).values)[2] < 0);  // nothing in it never helps
 }
 
 TEST_CASE("parity: wrong classes, groups and classifiers are named errors") {
-  CHECK_THROWS_WITH_AS(score(4, {0, 4}), doctest::Contains("wanted class ids in 0..3, or -1 for no class, found 4 for picture 1"), Error);
+  CHECK_THROWS_WITH_AS(score(4, {0, 4}),
+                       doctest::Contains("wanted class ids in 0..3, or -1 for no class, found 4 for picture 1"), Error);
   CHECK_THROWS_WITH_AS(score(4, {-2, 0}), doctest::Contains("found -2 for picture 0"), Error);
   CHECK_THROWS_WITH_AS(score(4, {0, 1}, {0, 1, 2}), doctest::Contains("group ids int64 [B] with B = 2, found"), Error);
   CHECK_THROWS_WITH_AS(score(1, {0}), doctest::Contains("at least two classes, found 1"), Error);
   const auto floats = parity(2, [](const Tensor& images) { return images.mean({1, 2, 3}); });
-  CHECK_THROWS_WITH_AS(floats.score({labelled({0, 1}), {}}), doctest::Contains("class ids int64 [B] with B = 2, found double"), Error);
+  CHECK_THROWS_WITH_AS(floats.score({labelled({0, 1}), {}}),
+                       doctest::Contains("class ids int64 [B] with B = 2, found double"), Error);
   const auto short_of = parity(2, [](const Tensor&) { return at::zeros({1}, at::kLong); });
   CHECK_THROWS_AS(short_of.score({labelled({0, 1}), {}}), Error);
   CHECK_THROWS_WITH_AS(HueParityReward({.bins = 1}), doctest::Contains("2 to 24 bins, found 1"), Error);
@@ -144,17 +154,22 @@ TEST_CASE("hue bins: the object's colour decides on every background, white and 
   for (int i = 0; i < 240; ++i) {
     pretrain::Scene scene = pretrain::draw_scene(rng, {.two_objects = 0});
     const int colour = scene.objects[0].colour;
-    const std::int64_t wanted = colour == 7 ? kNoClass : four.bin(reward_tuner::detail::hue_degrees(kObjectColours[static_cast<std::size_t>(colour)].rgb));
+    const std::int64_t wanted =
+        colour == 7 ? kNoClass
+                    : four.bin(reward_tuner::detail::hue_degrees(kObjectColours[static_cast<std::size_t>(colour)].rgb));
     const Tensor image = pretrain::render(scene).image;
     const Tensor noisy = (image + 0.04 * rng.normal(image.sizes())).clamp(0, 1);
-    CHECK_MESSAGE(four(image.unsqueeze(0)).item<std::int64_t>() == wanted, kObjectColours[static_cast<std::size_t>(colour)].name);
-    CHECK_MESSAGE(four(noisy.unsqueeze(0)).item<std::int64_t>() == wanted, kObjectColours[static_cast<std::size_t>(colour)].name);
+    CHECK_MESSAGE(four(image.unsqueeze(0)).item<std::int64_t>() == wanted,
+                  kObjectColours[static_cast<std::size_t>(colour)].name);
+    CHECK_MESSAGE(four(noisy.unsqueeze(0)).item<std::int64_t>() == wanted,
+                  kObjectColours[static_cast<std::size_t>(colour)].name);
     scene.objects.clear();
     CHECK(four(pretrain::render(scene).image.unsqueeze(0)).item<std::int64_t>() == kNoClass);
   }
   // Of two objects the larger one decides.
   pretrain::Scene scene;
-  scene.objects = {{.shape = 0, .colour = 1, .x = 18, .y = 32, .radius = 9}, {.shape = 0, .colour = 4, .x = 46, .y = 32, .radius = 14}};
+  scene.objects = {{.shape = 0, .colour = 1, .x = 18, .y = 32, .radius = 9},
+                   {.shape = 0, .colour = 4, .x = 46, .y = 32, .radius = 14}};
   CHECK(four(pretrain::render(scene).image.unsqueeze(0)).item<std::int64_t>() == 3);
 }
 

@@ -24,7 +24,8 @@ Tensor slow_shift(const Tensor& picture, std::int64_t dx, std::int64_t dy) {
   const Tensor out = at::empty_like(picture);
   for (std::int64_t h = 0; h < picture.size(1); ++h)
     for (std::int64_t w = 0; w < picture.size(2); ++w)
-      for (std::int64_t c = 0; c < 3; ++c) out[c][h][w].copy_(picture[c][std::min(h + dy, picture.size(1) - 1)][std::min(w + dx, picture.size(2) - 1)]);
+      for (std::int64_t c = 0; c < 3; ++c)
+        out[c][h][w].copy_(picture[c][std::min(h + dy, picture.size(1) - 1)][std::min(w + dx, picture.size(2) - 1)]);
   return out;
 }
 
@@ -41,7 +42,10 @@ TEST_CASE("random shift: each picture is shifted by its own seed, whatever the b
   const Tensor pictures = random_pictures(4, 9, 8, 2);
   const std::vector<std::uint64_t> seeds{3, 1, 4, 1};
   Tensor seen;
-  const auto watch = differentiable([&seen](const Tensor& x) { seen = x.detach(); return x.mean({1, 2, 3}); });
+  const auto watch = differentiable([&seen](const Tensor& x) {
+    seen = x.detach();
+    return x.mean({1, 2, 3});
+  });
   const auto reward = randomly_shifted(watch, 3);
   static_assert(RewardPolicy<decltype(reward)> && decltype(reward)::kDifferentiable);
   const RewardResult all = reward.score({.images = pictures, .prompts = {}, .seeds = seeds});
@@ -74,14 +78,17 @@ TEST_CASE("random shift: all shifts of {0..max}^2 come equally often") {
 TEST_CASE("random shift: the gradient equals central differences") {
   const Tensor pictures = random_pictures(3, 7, 6, 3);
   const auto reward = randomly_shifted(SymmetryReward(), 4);
-  const auto f = [&](const Tensor& x) { return reward.score({.images = x, .prompts = {}, .seeds = {5, 6, 8}}).values.sum(); };
+  const auto f = [&](const Tensor& x) {
+    return reward.score({.images = x, .prompts = {}, .seeds = {5, 6, 8}}).values.sum();
+  };
   CHECK(relative_error(gradient(f, pictures), central_differences(f, pictures)) < 1e-6);
 }
 
 TEST_CASE("random shift: a black box stays one, a CLIP is passed on") {
   const auto box = randomly_shifted(black_box([](const Tensor& x) { return x.mean({1, 2, 3}); }), 1);
   static_assert(!decltype(box)::kDifferentiable && !decltype(box)::kPerGroup);
-  CHECK_FALSE(box.score({.images = random_pictures(2, 4, 4, 4).requires_grad_(), .prompts = {}, .seeds = {1, 2}}).values.requires_grad());
+  CHECK_FALSE(box.score({.images = random_pictures(2, 4, 4, 4).requires_grad_(), .prompts = {}, .seeds = {1, 2}})
+                  .values.requires_grad());
   auto text = randomly_shifted(ClipScoreReward(), 1);
   CHECK(text.needs_clip());
   text.bind_clip(tiny_clip(1));
@@ -90,10 +97,13 @@ TEST_CASE("random shift: a black box stays one, a CLIP is passed on") {
 
 TEST_CASE("random shift: what does not fit is named") {
   const Tensor pictures = random_pictures(2, 8, 4, 5);
-  CHECK_THROWS_WITH_AS(randomly_shifted(SymmetryReward(), -1), doctest::Contains("max_shift must be at least 0, found -1"), Error);
-  CHECK_THROWS_WITH_AS(randomly_shifted(SymmetryReward(), 4).score({.images = pictures, .prompts = {}, .seeds = {1, 2}}),
-                       doctest::Contains("below the pictures' sides, found 4 for 4x8"), Error);
-  CHECK_THROWS_WITH_AS(randomly_shifted(SymmetryReward(), 1).score({.images = pictures, .prompts = {}, .seeds = {1}}), doctest::Contains("one seed a picture (2), found 1"), Error);
+  CHECK_THROWS_WITH_AS(randomly_shifted(SymmetryReward(), -1),
+                       doctest::Contains("max_shift must be at least 0, found -1"), Error);
+  CHECK_THROWS_WITH_AS(
+      randomly_shifted(SymmetryReward(), 4).score({.images = pictures, .prompts = {}, .seeds = {1, 2}}),
+      doctest::Contains("below the pictures' sides, found 4 for 4x8"), Error);
+  CHECK_THROWS_WITH_AS(randomly_shifted(SymmetryReward(), 1).score({.images = pictures, .prompts = {}, .seeds = {1}}),
+                       doctest::Contains("one seed a picture (2), found 1"), Error);
 }
 
 }  // namespace random_shift_test

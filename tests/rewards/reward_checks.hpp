@@ -68,13 +68,15 @@ inline std::shared_ptr<const reward_tuner::ClipModel> tiny_clip(std::uint64_t se
   config.vision.image_size = 8;
   config.vision.patch_size = 4;
   config.projection_dim = 6;
-  for (ClipEncoderOptions* tower : {static_cast<ClipEncoderOptions*>(&config.text), static_cast<ClipEncoderOptions*>(&config.vision)}) {
+  for (ClipEncoderOptions* tower :
+       {static_cast<ClipEncoderOptions*>(&config.text), static_cast<ClipEncoderOptions*>(&config.vision)}) {
     tower->hidden_size = 8;
     tower->intermediate_size = 16;
     tower->num_hidden_layers = 1;
     tower->num_attention_heads = 2;
   }
-  auto clip = std::make_shared<ClipModel>(config, ClipTokenizer(std::move(files)), ClipImagePreprocessor({.shortest_edge = 8, .crop_size = 8}));
+  auto clip = std::make_shared<ClipModel>(config, ClipTokenizer(std::move(files)),
+                                          ClipImagePreprocessor({.shortest_edge = 8, .crop_size = 8}));
   Rng rng(seed);
   for (Tensor& parameter : clip->parameters()) {
     parameter.requires_grad_(false);

@@ -101,13 +101,15 @@ TEST_CASE("shape detector: at least 93% right on blurred and noisy pictures") {
 }
 
 TEST_CASE("shape detector: rounded corners are tolerated") {
-  const Accuracy a = accuracy(13, {.two_objects = 0, .shaded = 0}, [](const pretrain::Picture& picture, const pretrain::Scene& scene, Rng&) {
-    const Tensor share = ((blur(picture.object.unsqueeze(0), 1.5) - 0.5) * 3 + 0.5).clamp(0, 1);  // blurred, then sharp again
-    const Rgb paint = kObjectColours[static_cast<std::size_t>(scene.objects[0].colour)].rgb;
-    const Rgb back = kBackgroundColours[static_cast<std::size_t>(scene.background)].rgb;
-    const auto column = [](const Rgb& c) { return at::tensor({c.red, c.green, c.blue}).view({3, 1, 1}); };
-    return column(back) + share * (column(paint) - column(back));
-  });
+  const Accuracy a = accuracy(
+      13, {.two_objects = 0, .shaded = 0}, [](const pretrain::Picture& picture, const pretrain::Scene& scene, Rng&) {
+        // blurred, then sharp again
+        const Tensor share = ((blur(picture.object.unsqueeze(0), 1.5) - 0.5) * 3 + 0.5).clamp(0, 1);
+        const Rgb paint = kObjectColours[static_cast<std::size_t>(scene.objects[0].colour)].rgb;
+        const Rgb back = kBackgroundColours[static_cast<std::size_t>(scene.background)].rgb;
+        const auto column = [](const Rgb& c) { return at::tensor({c.red, c.green, c.blue}).view({3, 1, 1}); };
+        return column(back) + share * (column(paint) - column(back));
+      });
   INFO("colour ", a.colour, " shape ", a.shape, " count ", a.count);
   CHECK(a.colour >= 0.93);
   CHECK(a.shape >= 0.93);

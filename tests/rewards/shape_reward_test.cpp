@@ -36,11 +36,13 @@ TEST_CASE("shape reward: what a judgement counts") {
   CHECK(judge_shapes(parse_caption("a red circle"), {blue_square, red_circle}).value == 0.5);  // one object too many
   CHECK(judge_shapes(parse_caption("a red circle left of a blue square"), {blue_square, red_circle}).value == 1);
   CHECK(judge_shapes(parse_caption("a red circle and a blue square"), {blue_square, red_circle}).value == 1);
-  const ShapeJudgement swapped = judge_shapes(parse_caption("a red circle right of a blue square"), {red_circle, blue_square});
+  const ShapeJudgement swapped =
+      judge_shapes(parse_caption("a red circle right of a blue square"), {red_circle, blue_square});
   CHECK(swapped.value == doctest::Approx(2.0 / 3));
   CHECK(swapped.relation_accuracy == 0);
   CHECK(swapped.colour_accuracy == 1);
-  CHECK(judge_shapes(parse_caption("a red circle above a blue square"), {red_circle, blue_square}).relation_accuracy == 0);
+  CHECK(judge_shapes(parse_caption("a red circle above a blue square"), {red_circle, blue_square}).relation_accuracy ==
+        0);
   const ShapeJudgement half = judge_shapes(parse_caption("a red circle left of a blue square"), {red_circle});
   CHECK(half.value == doctest::Approx(1.0 / 3));
   CHECK(half.shape_accuracy == 0.5);
@@ -55,7 +57,8 @@ TEST_CASE("shape reward: true captions score high and wrong ones low on rendered
     Caption caption = pretrain::describe(scene, rng);
     images.push_back(pretrain::render(scene).image);
     right.push_back(compose_caption(caption));
-    for (CaptionObject& object : caption.objects) object.colour = (object.colour + 3) % 8, object.shape = (object.shape + 1) % 6;
+    for (CaptionObject& object : caption.objects)
+      object.colour = (object.colour + 3) % 8, object.shape = (object.shape + 1) % 6;
     wrong.push_back(compose_caption(caption));
   }
   const ShapeReward reward;
@@ -63,7 +66,8 @@ TEST_CASE("shape reward: true captions score high and wrong ones low on rendered
   CHECK(good.values.mean().item<double>() > 0.9);
   CHECK(good.values.min().item<double>() > 0.6);
   CHECK(bad.values.mean().item<double>() < 0.35);
-  for (const char* name : {"colour_accuracy", "shape_accuracy", "relation_accuracy"}) CHECK(good.components.at(name).mean().item<double>() >= 0.97);
+  for (const char* name : {"colour_accuracy", "shape_accuracy", "relation_accuracy"})
+    CHECK(good.components.at(name).mean().item<double>() >= 0.97);
   CHECK(good.components.at("blank").sum().item<double>() == 0);
   CHECK(good.components.at("coverage").min().item<double>() > 0.02);
   CHECK((good.values.scalar_type() == at::kFloat));

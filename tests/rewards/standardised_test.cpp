@@ -38,7 +38,9 @@ TEST_CASE("standardised: measured constants give mean 0 and deviation 1 on the m
   CHECK(result.components.contains("symmetry_error"));
   // The same constants serve other pictures: nothing is measured in score().
   const Tensor other = random_pictures(1, 8, 8, 2);
-  CHECK(reward.score({other, {}}).values.item<double>() == doctest::Approx((SymmetryReward().score({other, {}}).values.item<double>() - mean) / std::sqrt(square)).epsilon(1e-12));
+  CHECK(reward.score({other, {}}).values.item<double>() ==
+        doctest::Approx((SymmetryReward().score({other, {}}).values.item<double>() - mean) / std::sqrt(square))
+            .epsilon(1e-12));
 }
 
 TEST_CASE("standardised: the gradient equals central differences") {
@@ -50,7 +52,8 @@ TEST_CASE("standardised: the gradient equals central differences") {
 
 TEST_CASE("standardised: a component of the reward's own name stays, a black box stays one, a CLIP is passed on") {
   const Tensor pictures = random_pictures(2, 8, 8, 4);
-  CHECK(standardised(JpegErrorReward(), 0, 1).score({pictures, {}}).components.at("jpeg_error").min().item<double>() > 0);
+  CHECK(standardised(JpegErrorReward(), 0, 1).score({pictures, {}}).components.at("jpeg_error").min().item<double>() >
+        0);
   const auto box = standardised(black_box([](const Tensor& x) { return x.mean({1, 2, 3}); }), 0.5, 0.1);
   static_assert(!decltype(box)::kDifferentiable);
   CHECK_FALSE(box.score({pictures.clone().requires_grad_(), {}}).values.requires_grad());
@@ -61,11 +64,16 @@ TEST_CASE("standardised: a component of the reward's own name stays, a black box
 }
 
 TEST_CASE("standardised: constants and values that make no sense are named") {
-  CHECK_THROWS_WITH_AS(standardised(SymmetryReward(), 0, 0), doctest::Contains("deviation must be finite and above 0, found 0"), Error);
-  CHECK_THROWS_WITH_AS(standardised(SymmetryReward(), std::numeric_limits<double>::infinity(), 1), doctest::Contains("mean must be finite"), Error);
-  CHECK_THROWS_WITH_AS(reward_moments(at::full({1}, 0.5)), doctest::Contains("at least two values to measure, found 1"), Error);
-  CHECK_THROWS_WITH_AS(reward_moments(at::full({3}, 0.5)), doctest::Contains("wanted values that differ, found 3 times 0.5"), Error);
-  CHECK_THROWS_WITH_AS(reward_moments(at::full({3}, std::numeric_limits<double>::quiet_NaN())), doctest::Contains("finite"), Error);
+  CHECK_THROWS_WITH_AS(standardised(SymmetryReward(), 0, 0),
+                       doctest::Contains("deviation must be finite and above 0, found 0"), Error);
+  CHECK_THROWS_WITH_AS(standardised(SymmetryReward(), std::numeric_limits<double>::infinity(), 1),
+                       doctest::Contains("mean must be finite"), Error);
+  CHECK_THROWS_WITH_AS(reward_moments(at::full({1}, 0.5)), doctest::Contains("at least two values to measure, found 1"),
+                       Error);
+  CHECK_THROWS_WITH_AS(reward_moments(at::full({3}, 0.5)),
+                       doctest::Contains("wanted values that differ, found 3 times 0.5"), Error);
+  CHECK_THROWS_WITH_AS(reward_moments(at::full({3}, std::numeric_limits<double>::quiet_NaN())),
+                       doctest::Contains("finite"), Error);
 }
 
 }  // namespace standardised_test

@@ -23,7 +23,9 @@ struct Errors {
 };
 Errors slow_errors(const Tensor& picture, double floor) {
   const auto x = picture.accessor<double, 3>();
-  const auto at = [&](std::int64_t c, std::int64_t h, std::int64_t w) { return std::fmin(1.0, std::fmax(0.0, x[c][h][w])); };
+  const auto at = [&](std::int64_t c, std::int64_t h, std::int64_t w) {
+    return std::fmin(1.0, std::fmax(0.0, x[c][h][w]));
+  };
   const std::int64_t height = x.size(1), width = x.size(2);
   const double plane = static_cast<double>(height * width), n = 3 * plane;
   double difference = 0, sum = 0, squares = 0, variances = 0;
@@ -77,8 +79,10 @@ TEST_CASE("symmetry: Gaussian noise gives 2/sqrt(pi), a mirrored picture 0, and 
   CHECK(SymmetryReward().score({mirrored, {"", ""}}).values.abs().max().item<double>() == 0);
 
   const Tensor pictures = random_pictures(3, 8, 9, 5);
-  CHECK(relative_error(literal_symmetry_error(0.4 * pictures + 0.3), literal_symmetry_error(pictures)) < 1e-5);  // Eq. 6 adds 1e-6 to the deviation
-  CHECK(relative_error(spatial_symmetry_error(0.4 * pictures + 0.3, 1e-4), spatial_symmetry_error(pictures, 1e-4)) < 1e-12);
+  // Eq. 6 adds 1e-6 to the deviation
+  CHECK(relative_error(literal_symmetry_error(0.4 * pictures + 0.3), literal_symmetry_error(pictures)) < 1e-5);
+  CHECK(relative_error(spatial_symmetry_error(0.4 * pictures + 0.3, 1e-4), spatial_symmetry_error(pictures, 1e-4)) <
+        1e-12);
 }
 
 TEST_CASE("symmetry: the spatial error does not reward flattening, the literal one does") {
@@ -86,7 +90,8 @@ TEST_CASE("symmetry: the spatial error does not reward flattening, the literal o
   const Tensor red = at::cat({texture.narrow(1, 0, 1) + 0.95, texture.narrow(1, 1, 2) + 0.05}, 1);
   const Tensor grey = texture + 0.5;
   CHECK(only(literal_symmetry_error(red)) < 0.1 * only(literal_symmetry_error(grey)));
-  CHECK(only(spatial_symmetry_error(red, 1e-12)) == doctest::Approx(only(spatial_symmetry_error(grey, 1e-12))).epsilon(1e-9));
+  CHECK(only(spatial_symmetry_error(red, 1e-12)) ==
+        doctest::Approx(only(spatial_symmetry_error(grey, 1e-12))).epsilon(1e-9));
 }
 
 TEST_CASE("symmetry: gradients equal central differences for both deviations") {
@@ -106,17 +111,21 @@ TEST_CASE("symmetry: gradients equal central differences for both deviations") {
     const auto dead = objective({.deviation = deviation, .leak = 0});
     CHECK(relative_error(gradient(dead, outside), central_differences(dead, outside)) < 1e-6);
 
-    // With a leak the value is the same, pixels inside keep their slope, pixels outside get 5% of the slope at the clamped picture.
+    // With a leak the value is the same, pixels inside keep their slope, pixels outside get 5% of the slope at the
+    // clamped picture.
     CHECK(only(f(outside)) == only(dead(outside)));
     const Tensor leaky = gradient(f, outside), at_clamped = gradient(dead, outside.clamp(0, 1));
-    CHECK(relative_error(leaky.masked_select(~saturated), central_differences(f, outside).masked_select(~saturated)) < 1e-6);
+    CHECK(relative_error(leaky.masked_select(~saturated), central_differences(f, outside).masked_select(~saturated)) <
+          1e-6);
     CHECK(relative_error(leaky.masked_select(saturated), 0.05 * at_clamped.masked_select(saturated)) < 1e-12);
   }
 }
 
 TEST_CASE("symmetry: a flat picture has finite gradients") {
   for (const auto deviation : {SymmetryDeviation::spatial, SymmetryDeviation::literal}) {
-    const auto f = [&](const Tensor& x) { return SymmetryReward({.deviation = deviation}).score({x, {""}}).values.sum(); };
+    const auto f = [&](const Tensor& x) {
+      return SymmetryReward({.deviation = deviation}).score({x, {""}}).values.sum();
+    };
     CHECK(gradient(f, at::full({1, 3, 4, 4}, 0.5, at::kDouble)).isfinite().all().item<bool>());
   }
 }
@@ -143,7 +152,8 @@ TEST_CASE("symmetry: options and pictures out of range are named") {
   CHECK_THROWS_WITH_AS(SymmetryReward({.text_weight = -1}), doctest::Contains("text_weight"), Error);
   CHECK_THROWS_WITH_AS(SymmetryReward({.leak = 2}), doctest::Contains("leak"), Error);
   CHECK_THROWS_WITH_AS(SymmetryReward({.floor = 0}), doctest::Contains("floor"), Error);
-  CHECK_THROWS_WITH_AS(SymmetryReward().score({random_pictures(1, 4, 4, 1)[0], {""}}), doctest::Contains("[B,3,H,W]"), Error);
+  CHECK_THROWS_WITH_AS(SymmetryReward().score({random_pictures(1, 4, 4, 1)[0], {""}}), doctest::Contains("[B,3,H,W]"),
+                       Error);
 }
 
 }  // namespace symmetry_test

@@ -23,15 +23,17 @@ Tensor peak_of(const Tensor& images) { return images.amax({1, 2, 3}); }
 TEST_CASE("weighted sum: values and every part's own value and components") {
   const RewardInput input{random_pictures(3, 8, 8, 1), {"a", "b", "c"}};
   const auto clip = tiny_clip(4);
-  const auto sum = weighted_sum(weighted(2.0, SymmetryReward({.text_weight = 0.5}, clip)), weighted(-0.5, ClipScoreReward(clip)),
-                                weighted(1.0, differentiable(&mean_of)), weighted(0.0, differentiable(&peak_of)));
+  const auto sum =
+      weighted_sum(weighted(2.0, SymmetryReward({.text_weight = 0.5}, clip)), weighted(-0.5, ClipScoreReward(clip)),
+                   weighted(1.0, differentiable(&mean_of)), weighted(0.0, differentiable(&peak_of)));
   const RewardResult result = sum.score(input);
-  const RewardResult symmetry = SymmetryReward({.text_weight = 0.5}, clip).score(input), text = ClipScoreReward(clip).score(input);
+  const RewardResult symmetry = SymmetryReward({.text_weight = 0.5}, clip).score(input),
+                     text = ClipScoreReward(clip).score(input);
   CHECK(relative_error(result.values, 2 * symmetry.values - 0.5 * text.values + mean_of(input.images)) < 1e-14);
   CHECK(result.components.at("symmetry").equal(symmetry.values));
   CHECK(result.components.at("symmetry_error").equal(symmetry.components.at("symmetry_error")));
   CHECK(result.components.at("clip_score").equal(text.values));
-  CHECK(result.components.at("symmetry.clip_score").equal(text.values));    // the plain name is the part's own value
+  CHECK(result.components.at("symmetry.clip_score").equal(text.values));  // the plain name is the part's own value
   CHECK(result.components.at("callable").equal(mean_of(input.images)));
   CHECK(result.components.at("callable_2").equal(peak_of(input.images)));
   CHECK(result.components.size() == 6);
@@ -39,8 +41,9 @@ TEST_CASE("weighted sum: values and every part's own value and components") {
 
 TEST_CASE("weighted sum: the gradient equals central differences") {
   const Tensor pictures = random_pictures(2, 6, 6, 2);
-  const auto sum = weighted_sum(weighted(1.5, SymmetryReward()), weighted(0.3, SymmetryReward({.deviation = SymmetryDeviation::literal})),
-                                weighted(-2.0, differentiable([](const Tensor& x) { return x.pow(2).mean({1, 2, 3}); })));
+  const auto sum = weighted_sum(
+      weighted(1.5, SymmetryReward()), weighted(0.3, SymmetryReward({.deviation = SymmetryDeviation::literal})),
+      weighted(-2.0, differentiable([](const Tensor& x) { return x.pow(2).mean({1, 2, 3}); })));
   static_assert(decltype(sum)::kDifferentiable);
   const auto f = [&](const Tensor& x) { return sum.score({x, {"", ""}}).values.sum(); };
   CHECK(relative_error(gradient(f, pictures), central_differences(f, pictures)) < 1e-6);
@@ -59,11 +62,13 @@ TEST_CASE("weighted sum: a CLIP reaches the parts that want one") {
   sum.bind_clip(tiny_clip(5));
   CHECK_FALSE(sum.needs_clip());
   CHECK(sum.score({random_pictures(2, 8, 8, 4), {"a", "b"}}).values.size(0) == 2);
-  static_assert(TakesClip<decltype(sum)> && TakesClip<SymmetryReward> && !TakesClip<CallableReward<decltype(&mean_of), true>>);
+  static_assert(TakesClip<decltype(sum)> && TakesClip<SymmetryReward> &&
+                !TakesClip<CallableReward<decltype(&mean_of), true>>);
 }
 
 TEST_CASE("weighted sum: a weight that is not finite is named") {
-  CHECK_THROWS_WITH_AS(weighted_sum(weighted(std::numeric_limits<double>::infinity(), SymmetryReward())), doctest::Contains("finite"), Error);
+  CHECK_THROWS_WITH_AS(weighted_sum(weighted(std::numeric_limits<double>::infinity(), SymmetryReward())),
+                       doctest::Contains("finite"), Error);
 }
 
 }  // namespace weighted_sum_test

@@ -1,4 +1,5 @@
-// Files that a crash, a full disk or a bad copy left damaged: a checkpoint falls back to the one before with a sentence, an adapter is refused by name.
+// Files that a crash, a full disk or a bad copy left damaged: a checkpoint falls back to the one before with a
+// sentence, an adapter is refused by name.
 #include <ATen/ops/equal.h>
 #include <doctest/doctest.h>
 
@@ -26,7 +27,9 @@ std::string bytes(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-void write(const std::filesystem::path& path, const std::string& content) { std::ofstream(path, std::ios::binary | std::ios::trunc) << content; }
+void write(const std::filesystem::path& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+}
 
 struct Damage {
   std::string name;
@@ -37,10 +40,13 @@ struct Damage {
 std::vector<Damage> damages() {
   std::vector<Damage> all;
   const auto change = [&](std::string name, const char* file, auto f) {
-    all.push_back({std::move(name), [=](const std::filesystem::path& checkpoint) { write(checkpoint / file, f(bytes(checkpoint / file))); }});
+    all.push_back({std::move(name), [=](const std::filesystem::path& checkpoint) {
+                     write(checkpoint / file, f(bytes(checkpoint / file)));
+                   }});
   };
   const auto remove = [&](std::string name, const char* file) {
-    all.push_back({std::move(name), [=](const std::filesystem::path& checkpoint) { std::filesystem::remove(checkpoint / file); }});
+    all.push_back({std::move(name),
+                   [=](const std::filesystem::path& checkpoint) { std::filesystem::remove(checkpoint / file); }});
   };
   const auto state = [&](std::string name, auto f) {
     change(std::move(name), "state.json", [=](const std::string& text) {
@@ -55,18 +61,26 @@ std::vector<Damage> damages() {
     return static_cast<std::size_t>(length);
   };
   change("tensors empty", "tensors.safetensors", [](const std::string&) { return std::string(); });
-  change("tensors: half the length field", "tensors.safetensors", [](const std::string& text) { return text.substr(0, 4); });
-  change("tensors: half the header", "tensors.safetensors", [=](const std::string& text) { return text.substr(0, 8 + header_bytes(text) / 2); });
-  change("tensors: header only", "tensors.safetensors", [=](const std::string& text) { return text.substr(0, 8 + header_bytes(text)); });
-  change("tensors: half the body", "tensors.safetensors", [=](const std::string& text) { return text.substr(0, (8 + header_bytes(text) + text.size()) / 2); });
-  change("tensors: last byte missing", "tensors.safetensors", [](const std::string& text) { return text.substr(0, text.size() - 1); });
+  change("tensors: half the length field", "tensors.safetensors",
+         [](const std::string& text) { return text.substr(0, 4); });
+  change("tensors: half the header", "tensors.safetensors",
+         [=](const std::string& text) { return text.substr(0, 8 + header_bytes(text) / 2); });
+  change("tensors: header only", "tensors.safetensors",
+         [=](const std::string& text) { return text.substr(0, 8 + header_bytes(text)); });
+  change("tensors: half the body", "tensors.safetensors",
+         [=](const std::string& text) { return text.substr(0, (8 + header_bytes(text) + text.size()) / 2); });
+  change("tensors: last byte missing", "tensors.safetensors",
+         [](const std::string& text) { return text.substr(0, text.size() - 1); });
   change("tensors: a byte too many", "tensors.safetensors", [](const std::string& text) { return text + 'x'; });
-  change("tensors: zeros of the same size", "tensors.safetensors", [](const std::string& text) { return std::string(text.size(), '\0'); });
-  change("tensors: header overwritten", "tensors.safetensors", [](std::string text) { return text.replace(20, 8, "########"); });
+  change("tensors: zeros of the same size", "tensors.safetensors",
+         [](const std::string& text) { return std::string(text.size(), '\0'); });
+  change("tensors: header overwritten", "tensors.safetensors",
+         [](std::string text) { return text.replace(20, 8, "########"); });
   remove("tensors missing", "tensors.safetensors");
   change("state empty", "state.json", [](const std::string&) { return std::string(); });
   change("state: half", "state.json", [](const std::string& text) { return text.substr(0, text.size() / 2); });
-  change("state: last brace missing", "state.json", [](const std::string& text) { return text.substr(0, text.rfind('}')); });
+  change("state: last brace missing", "state.json",
+         [](const std::string& text) { return text.substr(0, text.rfind('}')); });
   change("state: zeros", "state.json", [](const std::string& text) { return std::string(text.size(), '\0'); });
   change("state: a list", "state.json", [](const std::string&) { return std::string("[1, 2]"); });
   remove("state missing", "state.json");
@@ -82,7 +96,9 @@ std::vector<Damage> damages() {
 
 }  // namespace
 
-TEST_CASE("a damaged newest checkpoint is passed over with a sentence, and the run resumes from the one before to the same bytes") {
+TEST_CASE(
+    "a damaged newest checkpoint is passed over with a sentence, and the run resumes from the one before to the same "
+    "bytes") {
   const rt::reference::TemporaryFolder folder;
   const auto model = folder / "model";
   rt::reference::write_tiny_model(model, REWARD_TUNER_TEST_DATA "/tokenizer");
@@ -114,8 +130,9 @@ TEST_CASE("a damaged newest checkpoint is passed over with a sentence, and the r
     CHECK(notes[0].find("update-000003' cannot be used and is passed over: ") != std::string::npos);
     CHECK(said.str().find("note: " + notes[0]) != std::string::npos);
     CHECK(std::filesystem::exists(run / "checkpoints" / "broken-update-000003"));  // kept for a look
-    for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "lora/pytorch_lora_weights.safetensors", "checkpoints/update-000004/tensors.safetensors",
-                             "checkpoints/update-000003/tensors.safetensors"})
+    for (const char* file :
+         {"metrics.jsonl", "evaluations.jsonl", "lora/pytorch_lora_weights.safetensors",
+          "checkpoints/update-000004/tensors.safetensors", "checkpoints/update-000003/tensors.safetensors"})
       CHECK_MESSAGE(bytes(folder / "whole" / file) == bytes(run / file), file);
   }
   MESSAGE(number, " kinds of damage");
@@ -132,7 +149,8 @@ TEST_CASE("if no checkpoint can be used the resume is refused with every reason,
   write(run / "checkpoints" / "update-000002" / "tensors.safetensors", "");
   const std::string metrics = bytes(run / "metrics.jsonl");
   options.resume = true;
-  CHECK_THROWS_WITH_AS(rt::reference::small_run(model, run, options), doctest::Contains("found no usable one"), rt::Error);
+  CHECK_THROWS_WITH_AS(rt::reference::small_run(model, run, options), doctest::Contains("found no usable one"),
+                       rt::Error);
   CHECK_THROWS_WITH_AS(rt::reference::small_run(model, run, options), doctest::Contains("update-000001"), rt::Error);
   CHECK_THROWS_WITH_AS(rt::reference::small_run(model, run, options), doctest::Contains("update-000002"), rt::Error);
   CHECK(bytes(run / "metrics.jsonl") == metrics);
@@ -152,13 +170,16 @@ TEST_CASE("an adapter that is cut short, emptied or missing is a named error and
   auto pipeline = rt::StableDiffusion::load(folder / "model");
   std::vector<std::pair<std::string, rt::Tensor>> before;
   for (const auto& [name, value] : rt::state_dict(pipeline.unet())) before.emplace_back(name, value.clone());
-  for (const std::size_t length : {std::size_t{0}, std::size_t{4}, std::size_t{8}, whole.size() / 4, whole.size() / 2, whole.size() - 1}) {
+  for (const std::size_t length :
+       {std::size_t{0}, std::size_t{4}, std::size_t{8}, whole.size() / 4, whole.size() / 2, whole.size() - 1}) {
     CAPTURE(length);
     write(file, whole.substr(0, length));
-    CHECK_THROWS_WITH_AS(rt::Lora::load(pipeline.unet(), file), doctest::Contains("pytorch_lora_weights.safetensors"), rt::Error);
+    CHECK_THROWS_WITH_AS(rt::Lora::load(pipeline.unet(), file), doctest::Contains("pytorch_lora_weights.safetensors"),
+                         rt::Error);
   }
   std::filesystem::remove(file);
-  CHECK_THROWS_WITH_AS(rt::Lora::load(pipeline.unet(), file), doctest::Contains("pytorch_lora_weights.safetensors"), rt::Error);
+  CHECK_THROWS_WITH_AS(rt::Lora::load(pipeline.unet(), file), doctest::Contains("pytorch_lora_weights.safetensors"),
+                       rt::Error);
   const auto after = rt::state_dict(pipeline.unet());
   REQUIRE(after.size() == before.size());
   for (const auto& [name, value] : before) CHECK_MESSAGE(at::equal(value, after.at(name)), name);

@@ -1,5 +1,6 @@
-// The disk refuses: every system call of a save fails in its turn, once and for good, and nothing that was there before is lost. The linker sends the
-// calls of this binary's headers through the functions below (--wrap); the C++ library's own streams are made to fail by a limit on file sizes.
+// The disk refuses: every system call of a save fails in its turn, once and for good, and nothing that was there before
+// is lost. The linker sends the calls of this binary's headers through the functions below (--wrap); the C++ library's
+// own streams are made to fail by a limit on file sizes.
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/equal.h>
@@ -31,9 +32,9 @@ namespace failing_disk_test {
 /// The call that fails: `countdown` calls go through before it. Negative: none fails.
 struct Fault {
   long countdown = -1;
-  bool lasting = false;   ///< all calls after it fail, too
+  bool lasting = false;  ///< all calls after it fail, too
   bool struck = false;
-  long calls = 0;         ///< counted in any case
+  long calls = 0;  ///< counted in any case
 };
 Fault fault;
 
@@ -94,7 +95,9 @@ std::string bytes(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-std::ptrdiff_t entries(const std::filesystem::path& folder) { return std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()); }
+std::ptrdiff_t entries(const std::filesystem::path& folder) {
+  return std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator());
+}
 
 /// What `work` says when the call after `countdown` ones fails; empty if it does not get that far.
 template <class Work>
@@ -117,14 +120,16 @@ std::string error_of(long countdown, bool lasting, Work work) {
 
 rt::Checkpoint numbered(std::int64_t update) {
   rt::Checkpoint checkpoint;
-  checkpoint.tensors = {{"weights", at::full({64}, static_cast<double>(update), at::kFloat)}, {"rng", at::arange(32, at::kByte)}};
+  checkpoint.tensors = {{"weights", at::full({64}, static_cast<double>(update), at::kFloat)},
+                        {"rng", at::arange(32, at::kByte)}};
   checkpoint.state = {{"update", update}};
   return checkpoint;
 }
 
 bool holds(const rt::CheckpointFolder& folder, std::int64_t update) {
   const auto found = folder.load(update), wanted = numbered(update);
-  return found.state == wanted.state && at::equal(found.tensors.at("weights"), wanted.tensors.at("weights")) && at::equal(found.tensors.at("rng"), wanted.tensors.at("rng"));
+  return found.state == wanted.state && at::equal(found.tensors.at("weights"), wanted.tensors.at("weights")) &&
+         at::equal(found.tensors.at("rng"), wanted.tensors.at("rng"));
 }
 
 }  // namespace
@@ -144,8 +149,9 @@ TEST_CASE("a disk that is full at any call of a checkpoint's save is a named err
       CHECK(message.find("[File] could not") == 0);
       CHECK(message.find("the disk is full") != std::string::npos);
       CHECK(holds(checkpoints, 1));
-      if (checkpoints.latest() == 2) CHECK(holds(checkpoints, 2));  // only the flush of the folder, the last call, failed
-      else checkpoints.save(2, numbered(2));                        // with room again
+      // only the flush of the folder, the last call, failed
+      if (checkpoints.latest() == 2) CHECK(holds(checkpoints, 2));
+      else checkpoints.save(2, numbered(2));  // with room again
       CHECK(checkpoints.latest() == 2);
       CHECK(holds(checkpoints, 2));
       checkpoints.save(3, numbered(3));
@@ -186,11 +192,22 @@ TEST_CASE("a disk that is full at any call leaves the old adapter, report, pictu
     }
     CHECK(stages >= 8);
   };
-  sweep("pytorch_lora_weights.safetensors", [](const auto& file) { std::ofstream(file) << "old"; }, [&](const auto& file) { lora.save(file); });
-  sweep("report.json", [](const auto& file) { rt::write_json(file, {{"old", 1}}); }, [](const auto& file) { rt::write_json(file, {{"reward", 0.5}}); });
-  sweep("before_after.png", [](const auto& file) { rt::write_png(file, at::zeros({3, 4, 4})); }, [](const auto& file) { rt::write_png(file, at::ones({3, 4, 4})); });
-  const auto curve = [](double y) { return rt::CurvePlot{.title = "t", .x_label = "x", .y_label = "y", .series = {{.name = "s", .x = {0, 1}, .y = {0, y}}}}; };
-  sweep("reward.svg", [&](const auto& file) { rt::write_curve_svg(file, curve(1)); }, [&](const auto& file) { rt::write_curve_svg(file, curve(2)); });
+  sweep(
+      "pytorch_lora_weights.safetensors", [](const auto& file) { std::ofstream(file) << "old"; },
+      [&](const auto& file) { lora.save(file); });
+  sweep(
+      "report.json", [](const auto& file) { rt::write_json(file, {{"old", 1}}); },
+      [](const auto& file) { rt::write_json(file, {{"reward", 0.5}}); });
+  sweep(
+      "before_after.png", [](const auto& file) { rt::write_png(file, at::zeros({3, 4, 4})); },
+      [](const auto& file) { rt::write_png(file, at::ones({3, 4, 4})); });
+  const auto curve = [](double y) {
+    return rt::CurvePlot{
+        .title = "t", .x_label = "x", .y_label = "y", .series = {{.name = "s", .x = {0, 1}, .y = {0, y}}}};
+  };
+  sweep(
+      "reward.svg", [&](const auto& file) { rt::write_curve_svg(file, curve(1)); },
+      [&](const auto& file) { rt::write_curve_svg(file, curve(2)); });
 }
 
 TEST_CASE("a run that a full disk ended at any call resumes to the bytes of an undisturbed run") {
@@ -216,7 +233,8 @@ TEST_CASE("a run that a full disk ended at any call resumes to the bytes of an u
     const bool resumable = rt::CheckpointFolder(run / "checkpoints").latest().has_value();
     if (!resumable) std::filesystem::remove_all(run);
     rt::reference::small_run(model, run, resumable ? again : options);
-    for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "lora/pytorch_lora_weights.safetensors", "checkpoints/update-000004/tensors.safetensors"})
+    for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "lora/pytorch_lora_weights.safetensors",
+                             "checkpoints/update-000004/tensors.safetensors"})
       CHECK_MESSAGE(bytes(folder / "whole" / file) == bytes(run / file), file);
   }
   MESSAGE(ended, " of ", calls, " calls of a run failed");
@@ -235,7 +253,8 @@ TEST_CASE("a full disk under metrics.jsonl is a named error, whole lines stay, a
     std::signal(SIGXFSZ, SIG_IGN);
     options.on_update = [&](const rt::UpdateReport& report) {
       if (report.update != 3) return;
-      const ::rlimit limit{std::filesystem::file_size(run / "metrics.jsonl") + 20, RLIM_INFINITY};  // room for twenty more bytes: the next line is torn
+      // room for twenty more bytes: the next line is torn
+      const ::rlimit limit{std::filesystem::file_size(run / "metrics.jsonl") + 20, RLIM_INFINITY};
       ::setrlimit(RLIMIT_FSIZE, &limit);
     };
     try {
@@ -257,7 +276,8 @@ TEST_CASE("a full disk under metrics.jsonl is a named error, whole lines stay, a
   auto again = options;
   again.resume = true;
   rt::reference::small_run(model, run, again);
-  for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "lora/pytorch_lora_weights.safetensors", "checkpoints/update-000006/tensors.safetensors"})
+  for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "lora/pytorch_lora_weights.safetensors",
+                           "checkpoints/update-000006/tensors.safetensors"})
     CHECK_MESSAGE(bytes(folder / "whole" / file) == bytes(run / file), file);
 }
 

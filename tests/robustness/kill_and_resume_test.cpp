@@ -1,5 +1,5 @@
-// SIGKILL at fifty random moments of a training process, every other one aimed at a checkpoint save: resumed, each run ends with the same bytes as one
-// that nobody disturbed.
+// SIGKILL at fifty random moments of a training process, every other one aimed at a checkpoint save: resumed, each run
+// ends with the same bytes as one that nobody disturbed.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -31,7 +31,8 @@ constexpr int kKills = 50;
 constexpr std::uint64_t kSeed = 20240611;
 constexpr const char* kUpdates = "24";
 
-/// The moment at which a life ends: `delay` seconds after the stage `stage` was told for the `count`-th time. No stage: nobody kills it.
+/// The moment at which a life ends: `delay` seconds after the stage `stage` was told for the `count`-th time. No stage:
+/// nobody kills it.
 struct Moment {
   char stage = '\0';
   int count = 0;
@@ -41,11 +42,13 @@ struct Moment {
 struct Life {
   bool killed = false;
   int exit_code = -1;
-  char last_stage = 'w';   ///< the last thing it told
-  double seconds = 0;      ///< from 'w' on
+  char last_stage = 'w';  ///< the last thing it told
+  double seconds = 0;     ///< from 'w' on
 };
 
-bool resumable(const std::filesystem::path& run) { return reward_tuner::CheckpointFolder(run / "checkpoints").latest().has_value(); }
+bool resumable(const std::filesystem::path& run) {
+  return reward_tuner::CheckpointFolder(run / "checkpoints").latest().has_value();
+}
 
 /// Starts the program by fork and exec, listens to it, and kills it at the moment.
 Life live(const std::filesystem::path& model, const std::filesystem::path& run, const Moment& moment) {
@@ -57,7 +60,8 @@ Life live(const std::filesystem::path& model, const std::filesystem::path& run, 
   const ::pid_t child = ::fork();
   if (child == 0) {
     ::dup2(pipe[1], STDOUT_FILENO);
-    ::execl(SMALL_RUN_PROGRAM, SMALL_RUN_PROGRAM, model_text.c_str(), run_text.c_str(), kUpdates, resume ? "resume" : nullptr, nullptr);
+    ::execl(SMALL_RUN_PROGRAM, SMALL_RUN_PROGRAM, model_text.c_str(), run_text.c_str(), kUpdates,
+            resume ? "resume" : nullptr, nullptr);
     ::_exit(127);
   }
   REQUIRE(child > 0);
@@ -80,7 +84,8 @@ Life live(const std::filesystem::path& model, const std::filesystem::path& run, 
     if (::read(pipe[0], &stage, 1) != 1) break;  // it has ended
     life.last_stage = stage;
     if (stage == 'w') begin = Clock::now();
-    if (stage == moment.stage && ++told == moment.count) deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(Seconds(moment.delay));
+    if (stage == moment.stage && ++told == moment.count)
+      deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(Seconds(moment.delay));
   }
   life.seconds = std::chrono::duration_cast<Seconds>(Clock::now() - begin).count();
   ::close(pipe[0]);
@@ -115,7 +120,9 @@ TEST_CASE("killed at fifty random moments and resumed, runs end with the bytes o
     for (int lives = 0;; ++lives) {
       REQUIRE(lives < 200);
       Moment moment;  // after fifty kills the last run may end in peace
-      if (kills < kKills && kills % 2 == 1) moment = {"0123"[random() % 4], 1 + static_cast<int>(random() % 4), uniform(0.001)};  // within a save
+      // within a save
+      if (kills < kKills && kills % 2 == 1)
+        moment = {"0123"[random() % 4], 1 + static_cast<int>(random() % 4), uniform(0.001)};
       else if (kills < kKills) moment = {'w', 1, uniform(0.3 * whole.seconds)};
       const Life life = live(model, run, moment);
       if (!life.killed) {
@@ -126,16 +133,20 @@ TEST_CASE("killed at fifty random moments and resumed, runs end with the bytes o
       in_saves += life.last_stage >= '0' && life.last_stage < '4';
       before_first += !resumable(run);
     }
-    for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "before_after.png", "lora/pytorch_lora_weights.safetensors", "checkpoints/update-000024/tensors.safetensors",
-                             "checkpoints/update-000022/tensors.safetensors"})
+    for (const char* file :
+         {"metrics.jsonl", "evaluations.jsonl", "before_after.png", "lora/pytorch_lora_weights.safetensors",
+          "checkpoints/update-000024/tensors.safetensors", "checkpoints/update-000022/tensors.safetensors"})
       CHECK_MESSAGE(bytes(folder / "whole" / file) == bytes(run / file), run.string(), " ", file);
-    const auto first = reward_tuner::read_json(folder / "whole" / "checkpoints" / "update-000024" / "state.json").at("state");
+    const auto first =
+        reward_tuner::read_json(folder / "whole" / "checkpoints" / "update-000024" / "state.json").at("state");
     const auto second = reward_tuner::read_json(run / "checkpoints" / "update-000024" / "state.json").at("state");
     CHECK(first.at("tuner") == second.at("tuner"));
-    for (const char* key : {"rewards", "evaluations", "forwards", "backwards", "skipped_updates"}) CHECK_MESSAGE(first.at("progress").at(key) == second.at("progress").at(key), key);
+    for (const char* key : {"rewards", "evaluations", "forwards", "backwards", "skipped_updates"})
+      CHECK_MESSAGE(first.at("progress").at(key) == second.at("progress").at(key), key);
   }
   const double seconds = std::chrono::duration_cast<Seconds>(Clock::now() - begin).count();
-  MESSAGE(kills, " kills over ", runs, " runs in ", seconds, " s: ", in_saves, " inside a save, ", before_first, " before the first checkpoint; an undisturbed run takes ", whole.seconds, " s");
+  MESSAGE(kills, " kills over ", runs, " runs in ", seconds, " s: ", in_saves, " inside a save, ", before_first,
+          " before the first checkpoint; an undisturbed run takes ", whole.seconds, " s");
   CHECK(kills == kKills);
   CHECK(in_saves >= kKills / 8);
   CHECK(before_first < kKills / 2);

@@ -1,5 +1,6 @@
-// small_run_program MODEL RUN UPDATES [resume]: a small training run in a process of its own, which kill_and_resume_test kills. It tells its stages on
-// standard output: 'w' before the run's folder is opened, then '0' to '4' at the stages of every checkpoint.
+// small_run_program MODEL RUN UPDATES [resume]: a small training run in a process of its own, which
+// kill_and_resume_test kills. It tells its stages on standard output: 'w' before the run's folder is opened, then '0'
+// to '4' at the stages of every checkpoint.
 #include <ATen/Parallel.h>
 #include <unistd.h>
 

@@ -19,10 +19,12 @@ TEST_CASE("DDPM's step is the posterior mean of Eq. 7 with either variance") {
       for (int k = 0; k < steps; ++k) {
         const auto& l = levels[static_cast<std::size_t>(k)];
         const double r = l.abar / l.abar_next, alpha = std::sqrt(l.abar), sigma = std::sqrt(1 - l.abar);
-        const double of_clean = std::sqrt(l.abar_next) * (1 - r) / (1 - l.abar), of_latent = std::sqrt(r) * (1 - l.abar_next) / (1 - l.abar);
+        const double of_clean = std::sqrt(l.abar_next) * (1 - r) / (1 - l.abar),
+                     of_latent = std::sqrt(r) * (1 - l.abar_next) / (1 - l.abar);
         const double variance_k = large ? 1 - r : (1 - l.abar_next) / (1 - l.abar) * (1 - r);
         const auto [a, b, c] = schedule.coefficients(k);
-        worst = std::max({worst, std::abs(a - (of_clean / alpha + of_latent)), std::abs(b + of_clean * sigma / alpha), std::abs(c * c - variance_k)});
+        worst = std::max({worst, std::abs(a - (of_clean / alpha + of_latent)), std::abs(b + of_clean * sigma / alpha),
+                          std::abs(c * c - variance_k)});
       }
     }
   MESSAGE("worst error: ", worst);
@@ -43,5 +45,6 @@ TEST_CASE("DDPM's last step is the clean prediction; the posterior adds no noise
 TEST_CASE("DDPM rejects options out of range") {
   using namespace reward_tuner;
   CHECK_THROWS_WITH_AS(Ddpm({.num_steps = -3}), "[Ddpm] num_steps must be >= 1, found -3", Error);
-  CHECK_THROWS_WITH_AS(Ddpm({.guidance = std::nan("")}), doctest::Contains("[Ddpm] guidance must be finite and >= 0"), Error);
+  CHECK_THROWS_WITH_AS(Ddpm({.guidance = std::nan("")}), doctest::Contains("[Ddpm] guidance must be finite and >= 0"),
+                       Error);
 }

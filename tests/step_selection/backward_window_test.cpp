@@ -55,7 +55,8 @@ TEST_CASE("BackwardWindow grows from n_init to T within the planned rounds and s
           if (rounds >= T - initial + 1) CHECK(n - before <= 1);
           before = n;
         }
-        if (rounds >= T - initial + 1) CHECK(window_length(steps, T, rounds - 1) == T);  // the planned rounds include some with all steps
+        // the planned rounds include some with all steps
+        if (rounds >= T - initial + 1) CHECK(window_length(steps, T, rounds - 1) == T);
         CHECK(window_length(steps, T, rounds) == T);
         CHECK(window_length(steps, T, std::numeric_limits<std::int64_t>::max()) == T);
       }
@@ -63,13 +64,16 @@ TEST_CASE("BackwardWindow grows from n_init to T within the planned rounds and s
 
 TEST_CASE("BackwardWindow begins with 70 % of the steps, at least one") {
   using namespace reward_tuner;
-  for (const auto& [T, initial] : std::map<int, int>{{1, 1}, {2, 1}, {3, 2}, {4, 3}, {10, 7}, {20, 14}, {50, 35}}) CHECK(window_length(BackwardWindow(), T, 0) == initial);
+  for (const auto& [T, initial] : std::map<int, int>{{1, 1}, {2, 1}, {3, 2}, {4, 3}, {10, 7}, {20, 14}, {50, 35}})
+    CHECK(window_length(BackwardWindow(), T, 0) == initial);
 }
 
 TEST_CASE("BackwardWindow rejects lengths out of 1..T and fewer than one round") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(BackwardWindow({.initial = -1}), "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, found -1", Error);
+  CHECK_THROWS_WITH_AS(BackwardWindow({.initial = -1}),
+                       "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, found -1", Error);
   CHECK_THROWS_WITH_AS(BackwardWindow({.rounds = 0}), "[BackwardWindow] rounds must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(BackwardWindow({.initial = 11}).check(10), "[BackwardWindow] initial must be at most the sampler's 10 steps, found 11", Error);
+  CHECK_THROWS_WITH_AS(BackwardWindow({.initial = 11}).check(10),
+                       "[BackwardWindow] initial must be at most the sampler's 10 steps, found 11", Error);
   CHECK_NOTHROW(BackwardWindow({.initial = 10}).check(10));
 }

@@ -34,7 +34,9 @@ TEST_CASE("per step: step i is trained independently with probability (i+1)/(T+1
   constexpr int T = 12;
   for (const std::uint64_t seed : {1, 2, 3}) {
     const auto share = shares(RandomHorizon(), T, seed, false);
-    for (int i = 0; i < T; ++i) CHECK(std::abs(share[static_cast<std::size_t>(i)] - (i + 1.0) / (T + 1.0)) < bound((i + 1.0) / (T + 1.0)));  // an empty draw has probability 1e-7
+    // an empty draw has probability 1e-7
+    for (int i = 0; i < T; ++i)
+      CHECK(std::abs(share[static_cast<std::size_t>(i)] - (i + 1.0) / (T + 1.0)) < bound((i + 1.0) / (T + 1.0)));
     Rng rng(seed);
     int both = 0;
     for (int n = 0; n < kDraws; ++n) {
@@ -45,13 +47,14 @@ TEST_CASE("per step: step i is trained independently with probability (i+1)/(T+1
     CHECK(std::abs(both / static_cast<double>(kDraws) - p) < bound(p));
   }
   Rng rng(1);
-  for (int n = 0; n < 200; ++n) CHECK_FALSE(RandomHorizon().plan({.num_steps = 1}, rng).trained.empty());  // T = 1 is empty every second time
+  // T = 1 is empty every second time
+  for (int n = 0; n < 200; ++n) CHECK_FALSE(RandomHorizon().plan({.num_steps = 1}, rng).trained.empty());
 }
 
 TEST_CASE("per rollout: one cut-off int(Normal(42, 5)) of 50, the steps from it on") {
   constexpr int T = 50;
   const auto below = [](double x) { return 0.5 * std::erfc(-(x - 42) / (5 * std::sqrt(2.0))); };  // Normal(42, 5)
-  const double kept = below(50) - below(1);                                                     // 1 <= int(u) < 50
+  const double kept = below(50) - below(1);                                                       // 1 <= int(u) < 50
   for (const std::uint64_t seed : {1, 2, 3}) {
     const auto share = shares(RandomHorizon({.draw = HorizonDraw::kPerRollout}), T, seed, true);
     double mean = 0;
@@ -68,22 +71,31 @@ TEST_CASE("contiguous: the last K steps with K uniform in 1..T") {
   constexpr int T = 10;
   for (const std::uint64_t seed : {1, 2, 3}) {
     const auto share = shares(RandomHorizon({.draw = HorizonDraw::kContiguous}), T, seed, true);
-    for (int i = 0; i < T; ++i) CHECK(std::abs(share[static_cast<std::size_t>(i)] - (i + 1.0) / T) < bound((i + 1.0) / T));
+    for (int i = 0; i < T; ++i)
+      CHECK(std::abs(share[static_cast<std::size_t>(i)] - (i + 1.0) / T) < bound((i + 1.0) / T));
   }
 }
 
 TEST_CASE("fixed: always the same cut-off, by default the last step") {
   Rng rng(0);
   CHECK(RandomHorizon({.draw = HorizonDraw::kFixed}).plan({.num_steps = 5}, rng).trained == std::vector<int>{4});
-  CHECK(RandomHorizon({.draw = HorizonDraw::kFixed, .cutoff = 2}).plan({.num_steps = 5}, rng).trained == std::vector<int>{2, 3, 4});
+  CHECK(RandomHorizon({.draw = HorizonDraw::kFixed, .cutoff = 2}).plan({.num_steps = 5}, rng).trained ==
+        std::vector<int>{2, 3, 4});
 }
 
 TEST_CASE("RandomHorizon's bad options are named errors") {
-  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff_mean = 1.5}), "[RandomHorizon] cutoff_mean is a share of T in [0, 1], found 1.5", Error);
-  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff_deviation = -1}), "[RandomHorizon] cutoff_deviation must be >= 0, found -1", Error);
-  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff = 3}), "[RandomHorizon] cutoff belongs to HorizonDraw::kFixed, found 3", Error);
-  CHECK_THROWS_WITH_AS(RandomHorizon({.draw = HorizonDraw::kFixed, .cutoff = 5}).check(5), "[RandomHorizon] cutoff must be below the sampler's 5 steps, found 5", Error);
-  CHECK_THROWS_WITH_AS(RandomHorizon({.draw = HorizonDraw::kPerRollout}).check(1), doctest::Contains("hardly ever lies in 1..0"), Error);
-  CHECK_THROWS_WITH_AS(RandomHorizon({.draw = HorizonDraw::kPerRollout, .cutoff_mean = 1, .cutoff_deviation = 0}).check(20), doctest::Contains("hardly ever lies in 1..19"), Error);
+  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff_mean = 1.5}),
+                       "[RandomHorizon] cutoff_mean is a share of T in [0, 1], found 1.5", Error);
+  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff_deviation = -1}),
+                       "[RandomHorizon] cutoff_deviation must be >= 0, found -1", Error);
+  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff = 3}), "[RandomHorizon] cutoff belongs to HorizonDraw::kFixed, found 3",
+                       Error);
+  CHECK_THROWS_WITH_AS(RandomHorizon({.draw = HorizonDraw::kFixed, .cutoff = 5}).check(5),
+                       "[RandomHorizon] cutoff must be below the sampler's 5 steps, found 5", Error);
+  CHECK_THROWS_WITH_AS(RandomHorizon({.draw = HorizonDraw::kPerRollout}).check(1),
+                       doctest::Contains("hardly ever lies in 1..0"), Error);
+  CHECK_THROWS_WITH_AS(
+      RandomHorizon({.draw = HorizonDraw::kPerRollout, .cutoff_mean = 1, .cutoff_deviation = 0}).check(20),
+      doctest::Contains("hardly ever lies in 1..19"), Error);
   CHECK_NOTHROW(RandomHorizon({.draw = HorizonDraw::kPerRollout}).check(20));
 }

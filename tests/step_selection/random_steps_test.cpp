@@ -22,7 +22,8 @@ TEST_CASE("RandomSteps trains exactly K steps, each with probability K/T, each p
       for (const int k : plan.trained) ++hits[static_cast<std::size_t>(k)];
       pair += plan.trains(2) && plan.trains(7);
     }
-    const auto bound = [](double p) { return 4.5 * std::sqrt(p * (1 - p) / kDraws); };  // 4.5 deviations: 7e-6 each by chance
+    // 4.5 deviations: 7e-6 each by chance
+    const auto bound = [](double p) { return 4.5 * std::sqrt(p * (1 - p) / kDraws); };
     for (const int h : hits) CHECK(std::abs(h / static_cast<double>(kDraws) - 0.3) < bound(0.3));
     const double both = 6.0 / 90.0;
     CHECK(std::abs(pair / static_cast<double>(kDraws) - both) < bound(both));
@@ -34,5 +35,6 @@ TEST_CASE("RandomSteps with K = T trains all; K out of 1..T is a named error") {
   Rng rng(0);
   CHECK(RandomSteps({.num_trained = 4}).plan({.num_steps = 4}, rng).trained == std::vector<int>{0, 1, 2, 3});
   CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 0}), "[RandomSteps] num_trained must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 5}).check(4), "[RandomSteps] num_trained must be at most the sampler's 4 steps, found 5", Error);
+  CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 5}).check(4),
+                       "[RandomSteps] num_trained must be at most the sampler's 4 steps, found 5", Error);
 }

@@ -31,7 +31,8 @@ TEST_CASE("every plan of SpreadSteps is consistent, equally spaced, and never em
             const int count = subset == SpreadSubset::kPrefix ? std::min(K, executed) : K;
             REQUIRE(static_cast<int>(plan.trained.size()) <= K);
             if (subset == SpreadSubset::kPrefix) REQUIRE(static_cast<int>(plan.trained.size()) == count);
-            for (std::size_t i = 1; i < plan.trained.size(); ++i) REQUIRE(plan.trained[i] - plan.trained[i - 1] == range / count);
+            for (std::size_t i = 1; i < plan.trained.size(); ++i)
+              REQUIRE(plan.trained[i] - plan.trained[i - 1] == range / count);
           }
         }
       }
@@ -47,7 +48,8 @@ TEST_CASE("if K divides T each step is trained with probability K/T") {
       std::vector<int> hits(static_cast<std::size_t>(T));
       for (int i = 0; i < kDraws; ++i)
         for (const int k : steps.plan({.num_steps = T}, rng).trained) ++hits[static_cast<std::size_t>(k)];
-      const double p = static_cast<double>(K) / T, bound = 4.5 * std::sqrt(p * (1 - p) / kDraws);  // 4.5 deviations: 7e-6 a step by chance
+      // 4.5 deviations: 7e-6 a step by chance
+      const double p = static_cast<double>(K) / T, bound = 4.5 * std::sqrt(p * (1 - p) / kDraws);
       for (const int h : hits) CHECK(std::abs(h / static_cast<double>(kDraws) - p) < bound);
     }
 }
@@ -57,7 +59,8 @@ TEST_CASE("if K does not divide T every step can still be trained") {
   Rng rng(5);
   std::set<int> seen;
   for (int i = 0; i < 2000; ++i)
-    for (const int k : SpreadSteps({.num_trained = 3, .max_early_stop = 0}).plan({.num_steps = 25}, rng).trained) seen.insert(k);
+    for (const int k : SpreadSteps({.num_trained = 3, .max_early_stop = 0}).plan({.num_steps = 25}, rng).trained)
+      seen.insert(k);
   CHECK(seen.size() == 25);
 }
 
@@ -66,9 +69,12 @@ TEST_CASE("early stops are uniform over 1..m") {
   constexpr int kDraws = 8000, m = 8;
   Rng rng(9);
   std::vector<int> hits(m + 1);
-  for (int i = 0; i < kDraws; ++i) ++hits[static_cast<std::size_t>(20 - SpreadSteps({.num_trained = 4}).plan({.num_steps = 20}, rng).last)];
+  for (int i = 0; i < kDraws; ++i)
+    ++hits[static_cast<std::size_t>(20 - SpreadSteps({.num_trained = 4}).plan({.num_steps = 20}, rng).last)];
   CHECK(hits[0] == 0);
-  for (int t = 1; t <= m; ++t) CHECK(std::abs(hits[static_cast<std::size_t>(t)] / static_cast<double>(kDraws) - 1.0 / m) < 4.5 * std::sqrt(0.125 * 0.875 / kDraws));
+  for (int t = 1; t <= m; ++t)
+    CHECK(std::abs(hits[static_cast<std::size_t>(t)] / static_cast<double>(kDraws) - 1.0 / m) <
+          4.5 * std::sqrt(0.125 * 0.875 / kDraws));
 }
 
 TEST_CASE("equal seeds give equal plans") {
@@ -86,7 +92,10 @@ TEST_CASE("equal seeds give equal plans") {
 TEST_CASE("SpreadSteps rejects options out of range") {
   using namespace reward_tuner;
   CHECK_THROWS_WITH_AS(SpreadSteps({.num_trained = 0}), "[SpreadSteps] num_trained must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(SpreadSteps({.max_early_stop = -2}), doctest::Contains("max_early_stop must be >= 0, or -1 for 0.4*T, found -2"), Error);
-  CHECK_THROWS_WITH_AS(SpreadSteps({.num_trained = 21}).check(20), "[SpreadSteps] num_trained must be at most the sampler's 20 steps, found 21", Error);
-  CHECK_THROWS_WITH_AS(SpreadSteps({.max_early_stop = 21}).check(20), "[SpreadSteps] max_early_stop must be at most the sampler's 20 steps, found 21", Error);
+  CHECK_THROWS_WITH_AS(SpreadSteps({.max_early_stop = -2}),
+                       doctest::Contains("max_early_stop must be >= 0, or -1 for 0.4*T, found -2"), Error);
+  CHECK_THROWS_WITH_AS(SpreadSteps({.num_trained = 21}).check(20),
+                       "[SpreadSteps] num_trained must be at most the sampler's 20 steps, found 21", Error);
+  CHECK_THROWS_WITH_AS(SpreadSteps({.max_early_stop = 21}).check(20),
+                       "[SpreadSteps] max_early_stop must be at most the sampler's 20 steps, found 21", Error);
 }

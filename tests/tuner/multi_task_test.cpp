@@ -45,7 +45,8 @@ auto contrast() {
   return black_box([](const Tensor& images) { return images.flatten(1).std(1); });
 }
 auto broken() {
-  return black_box([](const Tensor& images) { return images.mean({1, 2, 3}) * std::numeric_limits<double>::quiet_NaN(); });
+  return black_box(
+      [](const Tensor& images) { return images.mean({1, 2, 3}) * std::numeric_limits<double>::quiet_NaN(); });
 }
 
 /// A stream of prompts with a position, as large prompt files are read.
@@ -67,8 +68,14 @@ struct Counting {
 };
 
 /// Two tasks of the kind that learns from samples.
-auto ddpo() { return make<DDPO>(brightness(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .advantage = {.min_count = 2}}); }
-auto b2() { return make<B2DiffuRL>(contrast(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .steps = {.initial = 2, .rounds = 4}, .branching = {.threshold = 0}}); }
+auto ddpo() {
+  return make<DDPO>(brightness(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .advantage = {.min_count = 2}});
+}
+auto b2() {
+  return make<B2DiffuRL>(contrast(), {.sampler = {.num_steps = 5, .guidance = 3.0},
+                                      .steps = {.initial = 2, .rounds = 4},
+                                      .branching = {.threshold = 0}});
+}
 
 }  // namespace
 }  // namespace multi_task_test
@@ -88,7 +95,9 @@ TEST_CASE("all tasks are sampled from the same weights before any is trained, or
       };
       const auto mean = [](const Tensor& images) { return images.mean({1, 2, 3}); };
       const auto spread = [](const Tensor& images) { return images.flatten(1).std(1); };
-      auto both = multi_task({.sample_all_first = first}, task("mean", make<DDPO>(watching(mean), {.sampler = {.num_steps = 5}})), task("spread", make<DDPO>(watching(spread), {.sampler = {.num_steps = 5}})));
+      auto both = multi_task({.sample_all_first = first},
+                             task("mean", make<DDPO>(watching(mean), {.sampler = {.num_steps = 5}})),
+                             task("spread", make<DDPO>(watching(spread), {.sampler = {.num_steps = 5}})));
       const auto before = copies(pipeline.parameters());
       Rng rng(seed);
       const UpdateReport report = both.update(pipeline, optimizer, kPrompts, rng);
@@ -97,10 +106,13 @@ TEST_CASE("all tasks are sampled from the same weights before any is trained, or
       CHECK(bit_equal(seen[1], before) == first);
       CHECK(report.optimizer_steps == 2);
       MESSAGE("sample_all_first ", first, ": the second task's first ratio is off by ", report.ratio_deviation);
-      if (first) CHECK(report.ratio_deviation > 1e-3);  // the first task moved the weights: the stored log-probabilities tell
+      // the first task moved the weights: the stored log-probabilities tell
+      if (first) CHECK(report.ratio_deviation > 1e-3);
       else CHECK(report.ratio_deviation < 1e-10);
       CHECK(report.warning.empty());  // which is as it should be
-      CHECK(report.reward == doctest::Approx((report.components.at("mean.reward") + report.components.at("spread.reward")) / 2).epsilon(1e-14));
+      CHECK(report.reward ==
+            doctest::Approx((report.components.at("mean.reward") + report.components.at("spread.reward")) / 2)
+                .epsilon(1e-14));
       CHECK(report.pictures == 8);
     }
 }
@@ -110,7 +122,8 @@ TEST_CASE("an update equals the loop written by hand bit for bit") {
   for (const bool first : {true, false})
     for (const std::uint64_t seed : {1, 2, 3}) {
       ToyPipeline mine, plain;
-      AdamW my_optimizer(mine.parameters(), {.learning_rate = 1e-3}), plain_optimizer(plain.parameters(), {.learning_rate = 1e-3});
+      AdamW my_optimizer(mine.parameters(), {.learning_rate = 1e-3}),
+          plain_optimizer(plain.parameters(), {.learning_rate = 1e-3});
       Rng my_rng(seed), plain_rng(seed);
       const PromptSet set({"x", "y", "z"});
       auto both = multi_task({.sample_all_first = first}, task("one", ddpo()), task("two", b2(), set, 2));
@@ -121,7 +134,8 @@ TEST_CASE("an update equals the loop written by hand bit for bit") {
         CHECK(report.update == i + 1);
         UpdateReport a, b;
         if (first) {
-          Round round_one = one.sample(plain, kPrompts, plain_rng), round_two = two.sample(plain, set.draw(2, plain_rng), plain_rng);
+          Round round_one = one.sample(plain, kPrompts, plain_rng),
+                round_two = two.sample(plain, set.draw(2, plain_rng), plain_rng);
           a = one.train(plain, plain_optimizer, std::move(round_one), plain_rng);
           b = two.train(plain, plain_optimizer, std::move(round_two), plain_rng);
         } else {
@@ -146,10 +160,14 @@ TEST_CASE("a task that differentiates its reward takes its turn beside those tha
   using namespace multi_task_test;
   for (const bool first : {true, false}) {
     ToyPipeline mine, plain;
-    AdamW my_optimizer(mine.parameters(), {.learning_rate = 1e-3}), plain_optimizer(plain.parameters(), {.learning_rate = 1e-3});
+    AdamW my_optimizer(mine.parameters(), {.learning_rate = 1e-3}),
+        plain_optimizer(plain.parameters(), {.learning_rate = 1e-3});
     Rng my_rng(4), plain_rng(4);
-    const auto direct = [] { return make<DRTune>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}); };
-    auto mixed = multi_task({.sample_all_first = first}, task("direct", direct(), GivenPrompts(), 2), task("sampled", ddpo()));
+    const auto direct = [] {
+      return make<DRTune>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}});
+    };
+    auto mixed =
+        multi_task({.sample_all_first = first}, task("direct", direct(), GivenPrompts(), 2), task("sampled", ddpo()));
     auto one = direct();
     auto two = ddpo();
     const std::vector<std::string> some(kPrompts.begin(), kPrompts.begin() + 2);
@@ -183,13 +201,15 @@ TEST_CASE("the pre-training loss is descended last, by a step of its own") {
       auto one = ddpo();
       auto two = b2();
       Round round_one = one.sample(plain, kPrompts, plain_rng), round_two = two.sample(plain, kPrompts, plain_rng);
-      const auto a = one.train(plain, plain_steps, std::move(round_one), plain_rng), b = two.train(plain, plain_steps, std::move(round_two), plain_rng);
+      const auto a = one.train(plain, plain_steps, std::move(round_one), plain_rng),
+                 b = two.train(plain, plain_steps, std::move(round_two), plain_rng);
       const Tensor loss = PretrainingLoss(options).own_loss(plain, plain_rng);
       const auto gradients = torch::autograd::grad({loss}, {plain.parameters().begin(), plain.parameters().end()});
       REQUIRE(my_steps.steps.size() == 3);
       CHECK(bit_equal(my_steps.steps[0], plain_steps.steps[0]));
       CHECK(bit_equal(my_steps.steps[1], plain_steps.steps[1]));
-      for (std::size_t i = 0; i < gradients.size(); ++i) CHECK((my_steps.steps[2][i] - gradients[i]).abs().max().item<double>() < 1e-14);
+      for (std::size_t i = 0; i < gradients.size(); ++i)
+        CHECK((my_steps.steps[2][i] - gradients[i]).abs().max().item<double>() < 1e-14);
       CHECK(report.regularizer == doctest::Approx(loss.item<double>()).epsilon(1e-14));
       CHECK(report.loss == doctest::Approx(a.loss + b.loss + loss.item<double>()).epsilon(1e-14));
       CHECK(report.optimizer_steps == 3);
@@ -198,17 +218,24 @@ TEST_CASE("the pre-training loss is descended last, by a step of its own") {
     }
 }
 
-TEST_CASE("pre-training in a pipeline that cannot encode pictures is a named error, and its gradient's failure a warning beside the tasks'") {
+TEST_CASE(
+    "pre-training in a pipeline that cannot encode pictures is a named error, and its gradient's failure a warning "
+    "beside the tasks'") {
   using namespace multi_task_test;
   ToyPipeline toy;
   AdamW optimizer(toy.parameters());
   Rng rng(1);
   auto wants = multi_task({.pretraining = {.pictures = captioned_pictures()}}, task("one", ddpo()));
-  CHECK_THROWS_WITH_AS(wants.update(toy, optimizer, kPrompts, rng), "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), and this one has none", Error);
+  CHECK_THROWS_WITH_AS(wants.update(toy, optimizer, kPrompts, rng),
+                       "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), "
+                       "and this one has none",
+                       Error);
 
   CaptionedToy pipeline;
   StepRecorder steps{pipeline.parameters()};
-  pipeline.parameters()[4].register_hook([&](const Tensor& g) { return steps.steps.empty() ? g : g * std::numeric_limits<double>::infinity(); });  // after the task's step
+  // after the task's step
+  pipeline.parameters()[4].register_hook(
+      [&](const Tensor& g) { return steps.steps.empty() ? g : g * std::numeric_limits<double>::infinity(); });
   auto one = multi_task({.pretraining = {.pictures = captioned_pictures()}}, task("one", ddpo()));
   const auto report = one.update(pipeline, steps, kPrompts, rng);
   CHECK(report.warning == "the gradient of the pre-training loss is not finite; the tasks' steps were made");
@@ -247,9 +274,12 @@ TEST_CASE("an update that a reward's exception ended does not count, and leaves 
     if (fails) throw std::runtime_error("the detector is on holiday");
     return images.mean({1, 2, 3});
   });
-  auto tasks = multi_task({.sample_all_first = false}, task("broken", make<DDPO>(broken(), {.sampler = {.num_steps = 4}})), task("moody", make<DDPO>(moody, {.sampler = {.num_steps = 4}})));
+  auto tasks =
+      multi_task({.sample_all_first = false}, task("broken", make<DDPO>(broken(), {.sampler = {.num_steps = 4}})),
+                 task("moody", make<DDPO>(moody, {.sampler = {.num_steps = 4}})));
   const auto before = copies(pipeline.parameters());
-  CHECK_THROWS_WITH_AS(tasks.update(pipeline, optimizer, kPrompts, rng), "[RewardPolicy] the reward black_box threw: the detector is on holiday", Error);
+  CHECK_THROWS_WITH_AS(tasks.update(pipeline, optimizer, kPrompts, rng),
+                       "[RewardPolicy] the reward black_box threw: the detector is on holiday", Error);
   CHECK(bit_equal(pipeline.parameters(), before));
   fails = false;
   const auto report = tasks.update(pipeline, optimizer, kPrompts, rng);
@@ -261,7 +291,8 @@ TEST_CASE("the state of every task, its prompts' position included, continues a 
   using namespace multi_task_test;
   for (const bool first : {true, false}) {
     const auto fresh = [&] {
-      return multi_task({.sample_all_first = first}, task("history", ddpo()), task("window", b2(), Counting(), 2), task("baseline", make<DPOK>(brightness(), {.sampler = {.num_steps = 4}}), Counting(), 3));
+      return multi_task({.sample_all_first = first}, task("history", ddpo()), task("window", b2(), Counting(), 2),
+                        task("baseline", make<DPOK>(brightness(), {.sampler = {.num_steps = 4}}), Counting(), 3));
     };
     const auto run = [&](bool interrupted) {
       ToyPipeline pipeline;
@@ -295,14 +326,21 @@ TEST_CASE("the state of every task, its prompts' position included, continues a 
 
 TEST_CASE("tasks and states that do not fit are named errors") {
   using namespace multi_task_test;
-  CHECK_THROWS_WITH_AS(multi_task({}, task("", ddpo())), "[MultiTask] wanted tasks of different names, found '' as number 1", Error);
-  CHECK_THROWS_WITH_AS(multi_task({}, task("a", ddpo()), task("a", b2())), "[MultiTask] wanted tasks of different names, found 'a' as number 2", Error);
-  CHECK_THROWS_WITH_AS(multi_task({}, task("a", ddpo(), GivenPrompts(), -1)), "[MultiTask] batch of the task a must be >= 0 (0: as many as the update is given), found -1", Error);
-  CHECK_THROWS_WITH_AS(multi_task({.gradient_clip = -1}, task("a", ddpo())), "[MultiTask] gradient_clip must be >= 0 (0: no clipping), found -1", Error);
-  CHECK_THROWS_WITH_AS(multi_task({.pretraining = {.batch = 0}}, task("a", ddpo())), "[PretrainingLoss] batch must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(multi_task({}, task("", ddpo())),
+                       "[MultiTask] wanted tasks of different names, found '' as number 1", Error);
+  CHECK_THROWS_WITH_AS(multi_task({}, task("a", ddpo()), task("a", b2())),
+                       "[MultiTask] wanted tasks of different names, found 'a' as number 2", Error);
+  CHECK_THROWS_WITH_AS(multi_task({}, task("a", ddpo(), GivenPrompts(), -1)),
+                       "[MultiTask] batch of the task a must be >= 0 (0: as many as the update is given), found -1",
+                       Error);
+  CHECK_THROWS_WITH_AS(multi_task({.gradient_clip = -1}, task("a", ddpo())),
+                       "[MultiTask] gradient_clip must be >= 0 (0: no clipping), found -1", Error);
+  CHECK_THROWS_WITH_AS(multi_task({.pretraining = {.batch = 0}}, task("a", ddpo())),
+                       "[PretrainingLoss] batch must be >= 1, found 0", Error);
   auto one = multi_task({}, task("a", ddpo(), Counting()));
   CHECK_THROWS_WITH_AS(one.load_state({}), "[MultiTask] state wanted 1 tasks, found 0", Error);
-  CHECK_THROWS_WITH_AS(one.load_state({.tasks = {TunerState{}}}), "[MultiTask] state of the task a wanted the position of its prompt stream, found none", Error);
+  CHECK_THROWS_WITH_AS(one.load_state({.tasks = {TunerState{}}}),
+                       "[MultiTask] state of the task a wanted the position of its prompt stream, found none", Error);
 }
 
 TEST_CASE("what an evaluation reports are the tasks' rewards under their names") {
@@ -324,8 +362,11 @@ TEST_CASE("a run of several tasks that was killed and resumed equals an uninterr
   using namespace multi_task_test;
   const TinyModel model;
   const auto tasks = [] {
-    return multi_task({}, task("symmetry", make<DDPO>(SymmetryReward(), {.sampler = {.num_steps = 4, .guidance = 2.0}, .objective = {.clip = 1e-2}})),
-                      task("mean", make<DPOK>(brightness(), {.sampler = {.num_steps = 4, .guidance = 1.0}}), PromptSet({"a red ring", "a blue star"}), 3));
+    return multi_task({},
+                      task("symmetry", make<DDPO>(SymmetryReward(), {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                                                     .objective = {.clip = 1e-2}})),
+                      task("mean", make<DPOK>(brightness(), {.sampler = {.num_steps = 4, .guidance = 1.0}}),
+                           PromptSet({"a red ring", "a blue star"}), 3));
   };
   check_resumes(model.path(), tasks);
 }

@@ -1,4 +1,5 @@
-// Prompt streams: every prompt once an epoch, resumed at any place, read from files of every sort, with errors that name the line.
+// Prompt streams: every prompt once an epoch, resumed at any place, read from files of every sort, with errors that
+// name the line.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -22,7 +23,8 @@ using namespace reward_tuner;
 struct PromptFile {
   std::filesystem::path path;
   explicit PromptFile(const std::string& text, const std::string& ending = ".txt")
-      : path(std::filesystem::temp_directory_path() / ("reward_tuner_prompt_stream_" + std::to_string(::getpid()) + ending)) {
+      : path(std::filesystem::temp_directory_path() /
+             ("reward_tuner_prompt_stream_" + std::to_string(::getpid()) + ending)) {
     write(text);
   }
   ~PromptFile() { std::filesystem::remove(path); }
@@ -57,7 +59,8 @@ TEST_CASE("prompt stream: every prompt once an epoch, epochs and seeds in orders
   while (pieces.size() < 3000)
     for (auto& prompt : same.draw(7)) pieces.push_back(prompt);
   CHECK((same.state() == PromptStreamState{1, 3}));
-  CHECK(std::vector<std::string>(pieces.begin() + 3000, pieces.end()) == std::vector<std::string>(second.begin(), second.begin() + 3));
+  CHECK(std::vector<std::string>(pieces.begin() + 3000, pieces.end()) ==
+        std::vector<std::string>(second.begin(), second.begin() + 3));
   pieces.resize(3000);
   CHECK(pieces == first);
 }
@@ -106,7 +109,9 @@ TEST_CASE("prompt stream: memory is an index of every 1024th prompt") {
 }
 
 TEST_CASE("prompt stream: lines are read as PromptSet reads them") {
-  for (const char* text : {"# shapes\r\n  a red circle  \r\n\r\n \t\r\nzwei gr\xC3\xBCne Sterne\r\n#\r\n\xE6\x98\x9F\r\n", "a\n\nb\n# c\nd", "a", "\n\n  a \n", "a\nb\na\n"}) {
+  for (const char* text :
+       {"# shapes\r\n  a red circle  \r\n\r\n \t\r\nzwei gr\xC3\xBCne Sterne\r\n#\r\n\xE6\x98\x9F\r\n",
+        "a\n\nb\n# c\nd", "a", "\n\n  a \n", "a\nb\na\n"}) {
     const PromptFile file(text);
     PromptStream stream(file.path);
     const PromptSet set = PromptSet::from_file(file.path);
@@ -117,12 +122,15 @@ TEST_CASE("prompt stream: lines are read as PromptSet reads them") {
 }
 
 TEST_CASE("prompt stream: JSON lines with a text field") {
-  const PromptFile file("{\"prompt\": \"a \\u00fc\\n#b\", \"n\": 1}\r\n\n  {\"n\": [2], \"prompt\": \" c \"}\r\n{\"prompt\":\"\"}", ".jsonl");
+  const PromptFile file(
+      "{\"prompt\": \"a \\u00fc\\n#b\", \"n\": 1}\r\n\n  {\"n\": [2], \"prompt\": \" c \"}\r\n{\"prompt\":\"\"}",
+      ".jsonl");
   PromptStream stream(file.path);
   CHECK(stream.size() == 3);
   CHECK(sorted(stream.draw(3)) == std::vector<std::string>{"", " c ", "a \xC3\xBC\n#b"});
   const PromptFile captions("{\"caption\": \"x\", \"prompt\": 1}\n", ".txt");
-  CHECK(PromptStream(captions.path, {.format = PromptFormat::jsonl, .field = "caption"}).draw(1) == std::vector<std::string>{"x"});
+  CHECK(PromptStream(captions.path, {.format = PromptFormat::jsonl, .field = "caption"}).draw(1) ==
+        std::vector<std::string>{"x"});
   CHECK(PromptStream(captions.path).draw(1).front().starts_with('{'));
   CHECK(PromptStream(file.path, {.format = PromptFormat::lines}).size() == 3);
 
@@ -144,14 +152,16 @@ TEST_CASE("prompt stream: JSON lines with a text field") {
 TEST_CASE("prompt stream: files that are missing, empty, or change") {
   const PromptFile file("# nothing\n\n");
   CHECK_THROWS_WITH_AS(PromptStream(file.path), doctest::Contains("at least one prompt, found none in"), Error);
-  CHECK_THROWS_WITH_AS(PromptStream(file.path.string() + ".absent"), doctest::Contains("wanted a prompt file, found none at"), Error);
+  CHECK_THROWS_WITH_AS(PromptStream(file.path.string() + ".absent"),
+                       doctest::Contains("wanted a prompt file, found none at"), Error);
   CHECK_THROWS_AS(PromptStream(std::filesystem::temp_directory_path()), Error);
   file.write("one\ntwo\n");
   PromptStream stream(file.path);
   stream.draw(1);
   const PromptStreamState before = stream.state();
   file.write("one\ntwo\nthree\n");
-  CHECK_THROWS_WITH_AS(stream.draw(1), doctest::Contains("must not change while it is drawn from: wanted 8 bytes, found 14"), Error);
+  CHECK_THROWS_WITH_AS(stream.draw(1),
+                       doctest::Contains("must not change while it is drawn from: wanted 8 bytes, found 14"), Error);
   file.write("one two\n");
   CHECK_THROWS_WITH_AS(stream.draw(2), doctest::Contains("is gone"), Error);
   std::filesystem::remove(file.path);

@@ -73,7 +73,8 @@ struct Guarded {
   std::vector<Tensor> parameters, moments;
 
   Guarded() {
-    DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}}).update(pipeline, optimizer, kPrompts, rng);
+    DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}})
+        .update(pipeline, optimizer, kPrompts, rng);
     parameters = copies(pipeline.parameters());
     for (const auto& [name, tensor] : optimizer.state()) moments.push_back(tensor.clone());
   }
@@ -98,7 +99,8 @@ std::int64_t peak_bytes(Tuner tuner) {
 }  // namespace
 }  // namespace reward_tuner_test
 
-TEST_CASE("an update's gradients equal the unrolled update's, for every direct method, with and without a regularizer") {
+TEST_CASE(
+    "an update's gradients equal the unrolled update's, for every direct method, with and without a regularizer") {
   using namespace reward_tuner_test;
   double worst = 0;
   const auto compare = [&](auto tuner, PlainSampler sampler, bool stop, double kl_weight, std::uint64_t seed) {
@@ -107,10 +109,14 @@ TEST_CASE("an update's gradients equal the unrolled update's, for every direct m
     Recorder optimizer{pipeline.parameters(), {}};
     Rng rng(seed), same(seed);
     const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
-    const StepPlan plan = typename decltype(tuner)::StepSelection(tuner.options().steps).plan({.num_steps = sampler.num_steps}, same);
+    const StepPlan plan =
+        typename decltype(tuner)::StepSelection(tuner.options().steps).plan({.num_steps = sampler.num_steps}, same);
     CHECK(report.plan == plan);
-    const UnrolledSetup setup{.sampler = sampler, .plan = plan, .stop_input = stop, .guidance = 3.0, .kl_weight = kl_weight, .scale = 2.5};
-    const LatentReward reward = [&](const Tensor& clean) { return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values; };
+    const UnrolledSetup setup{
+        .sampler = sampler, .plan = plan, .stop_input = stop, .guidance = 3.0, .kl_weight = kl_weight, .scale = 2.5};
+    const LatentReward reward = [&](const Tensor& clean) {
+      return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values;
+    };
     const auto truth = unrolled_update(pipeline, setup, pipeline.encode(kPrompts), SampleNoise::draw(4, same), reward);
     worst = std::max(worst, distance(optimizer.gradients, truth.gradients));
     CHECK(distance(optimizer.gradients, truth.gradients) < 1e-10);
@@ -122,22 +128,59 @@ TEST_CASE("an update's gradients equal the unrolled update's, for every direct m
   };
   for (const std::uint64_t seed : {1, 2, 3}) {
     const EngineOptions whole{.gradient_clip = 0};
-    compare(DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 10, .guidance = 3.0, .eta = 0.5}, .steps = {.num_trained = 3}, .objective = {.scale = 2.5}, .engine = whole}),
+    compare(DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 10, .guidance = 3.0, .eta = 0.5},
+                                            .steps = {.num_trained = 3},
+                                            .objective = {.scale = 2.5},
+                                            .engine = whole}),
             {.eta = 0.5, .num_steps = 10}, true, 0, seed);
-    compare(DRaFT<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .objective = {.scale = 2.5}, .engine = whole}),
+    compare(DRaFT<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0},
+                                                 .steps = {.num_trained = 3},
+                                                 .objective = {.scale = 2.5},
+                                                 .engine = whole}),
             {.ddpm = true, .num_steps = 6}, false, 0, seed);
-    compare(DRTune<ToyReward, PassInput>(ToyReward(), {.sampler = {.num_steps = 7, .guidance = 3.0}, .steps = {.num_trained = 3}, .objective = {.scale = 2.5}, .engine = whole}), {.num_steps = 7}, false, 0, seed);
-    compare(ReFL<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 8, .guidance = 3.0}, .steps = {.max_stop = 6}, .objective = {.scale = 2.5}, .engine = whole}), {.ddpm = true, .num_steps = 8}, false, 0, seed);
-    compare(AlignProp<ToyReward>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0, .eta = 1.0}, .objective = {.scale = 2.5}, .engine = whole}), {.eta = 1.0, .num_steps = 6}, false, 0, seed);
-    compare(AlignProp<ToyReward, StopInput>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .objective = {.scale = 2.5}, .engine = {.gradient_clip = 0, .replay_batch = 3}}), {.num_steps = 6}, true, 0, seed);
-    compare(AlignProp<ToyReward>(ToyReward(), {.sampler = {.num_steps = 9, .guidance = 3.0}, .steps = {.draw = HorizonDraw::kPerRollout}, .objective = {.scale = 2.5}, .engine = {.gradient_clip = 0, .memory = Memory::retain}}), {.num_steps = 9}, false, 0, seed);
-    compare(RewardTuner<ToyReward, RandomSteps>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .objective = {.scale = 2.5}, .engine = whole}), {.num_steps = 6}, true, 0, seed);
-    compare(RewardTuner<ToyReward, AllSteps, PassInput>(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .objective = {.scale = 2.5}, .engine = whole}), {.num_steps = 5}, false, 0, seed);
-    compare(DRTune<ToyReward, KlToReference>(ToyReward(), {.sampler = {.num_steps = 8, .guidance = 3.0}, .steps = {.num_trained = 4}, .objective = {.scale = 2.5},
-                                                           .regularizer = {.weight = 0.7}, .engine = whole}),
+    compare(DRTune<ToyReward, PassInput>(ToyReward(), {.sampler = {.num_steps = 7, .guidance = 3.0},
+                                                       .steps = {.num_trained = 3},
+                                                       .objective = {.scale = 2.5},
+                                                       .engine = whole}),
+            {.num_steps = 7}, false, 0, seed);
+    compare(ReFL<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 8, .guidance = 3.0},
+                                                .steps = {.max_stop = 6},
+                                                .objective = {.scale = 2.5},
+                                                .engine = whole}),
+            {.ddpm = true, .num_steps = 8}, false, 0, seed);
+    compare(AlignProp<ToyReward>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0, .eta = 1.0},
+                                               .objective = {.scale = 2.5},
+                                               .engine = whole}),
+            {.eta = 1.0, .num_steps = 6}, false, 0, seed);
+    compare(AlignProp<ToyReward, StopInput>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0},
+                                                          .objective = {.scale = 2.5},
+                                                          .engine = {.gradient_clip = 0, .replay_batch = 3}}),
+            {.num_steps = 6}, true, 0, seed);
+    compare(AlignProp<ToyReward>(ToyReward(), {.sampler = {.num_steps = 9, .guidance = 3.0},
+                                               .steps = {.draw = HorizonDraw::kPerRollout},
+                                               .objective = {.scale = 2.5},
+                                               .engine = {.gradient_clip = 0, .memory = Memory::retain}}),
+            {.num_steps = 9}, false, 0, seed);
+    compare(RewardTuner<ToyReward, RandomSteps>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0},
+                                                              .steps = {.num_trained = 3},
+                                                              .objective = {.scale = 2.5},
+                                                              .engine = whole}),
+            {.num_steps = 6}, true, 0, seed);
+    compare(
+        RewardTuner<ToyReward, AllSteps, PassInput>(
+            ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .objective = {.scale = 2.5}, .engine = whole}),
+        {.num_steps = 5}, false, 0, seed);
+    compare(DRTune<ToyReward, KlToReference>(ToyReward(), {.sampler = {.num_steps = 8, .guidance = 3.0},
+                                                           .steps = {.num_trained = 4},
+                                                           .objective = {.scale = 2.5},
+                                                           .regularizer = {.weight = 0.7},
+                                                           .engine = whole}),
             {.num_steps = 8}, true, 0.7, seed);
-    compare(DRaFT<ToyReward, KlToReference>(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .steps = {.num_trained = 5}, .objective = {.scale = 2.5},
-                                                          .regularizer = {.weight = 0.7}, .engine = whole}),
+    compare(DRaFT<ToyReward, KlToReference>(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0},
+                                                          .steps = {.num_trained = 5},
+                                                          .objective = {.scale = 2.5},
+                                                          .regularizer = {.weight = 0.7},
+                                                          .engine = whole}),
             {.num_steps = 5}, false, 0.7, seed);
   }
   MESSAGE("worst relative error: ", worst);
@@ -146,28 +189,38 @@ TEST_CASE("an update's gradients equal the unrolled update's, for every direct m
 TEST_CASE("DRaFT-LV's gradient is the mean over the base and its replicas, each unrolled") {
   using namespace reward_tuner_test;
   double worst = 0;
-  const auto compare = [&](auto tuner, PlainSampler sampler, double guidance, std::uint64_t seed, bool base, int noises) {
+  const auto compare = [&](auto tuner, PlainSampler sampler, double guidance, std::uint64_t seed, bool base,
+                           int noises) {
     ToyPipeline pipeline;
     Recorder optimizer{pipeline.parameters(), {}};
     Rng rng(seed), same(seed);
     const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
     const Condition condition = pipeline.encode(kPrompts);
     SampleNoise streams = SampleNoise::draw(4, same);
-    const LatentReward reward = [&](const Tensor& clean) { return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values; };
+    const LatentReward reward = [&](const Tensor& clean) {
+      return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values;
+    };
     const int T = sampler.num_steps;
-    const UnrolledSetup setup{.sampler = sampler, .plan = {.last = T - 1, .jumps = false, .trained = base ? std::vector<int>{T - 1} : std::vector<int>{}}, .stop_input = false, .guidance = guidance};
-    const auto rolled = unrolled_update(pipeline, setup, condition, streams.narrow(0, 4), reward);  // consumes the same streams
+    const UnrolledSetup setup{
+        .sampler = sampler,
+        .plan = {.last = T - 1, .jumps = false, .trained = base ? std::vector<int>{T - 1} : std::vector<int>{}},
+        .stop_input = false,
+        .guidance = guidance};
+    // consumes the same streams
+    const auto rolled = unrolled_update(pipeline, setup, condition, streams.narrow(0, 4), reward);
     std::vector<Tensor> sum;
     double loss = base ? rolled.loss : 0;
     for (const Tensor& g : rolled.gradients) sum.push_back(base ? g : at::zeros_like(g));
     const auto level = plain_levels(sampler).back();
     const torch::AutoGradMode grad(true);
     for (int i = 0; i < noises; ++i) {
-      const Tensor x = std::sqrt(level.abar) * rolled.clean + std::sqrt(1 - level.abar) * streams.normal(pipeline.latent_shape(4), pipeline.latent_options());
+      const Tensor x = std::sqrt(level.abar) * rolled.clean +
+                       std::sqrt(1 - level.abar) * streams.normal(pipeline.latent_shape(4), pipeline.latent_options());
       const auto [u, c] = plain_outputs(pipeline, x, level.timestep, condition, guidance);
       const Tensor own = -reward(plain_clean(sampler, level, x, u + guidance * (c - u))).mean();
       loss += own.item<double>();
-      const auto g = torch::autograd::grad({own}, {pipeline.parameters().begin(), pipeline.parameters().end()}, {}, {}, false, true);
+      const auto g = torch::autograd::grad({own}, {pipeline.parameters().begin(), pipeline.parameters().end()}, {}, {},
+                                           false, true);
       for (std::size_t j = 0; j < sum.size(); ++j)
         if (g[j].defined()) sum[j] = sum[j] + g[j];
     }
@@ -185,34 +238,63 @@ TEST_CASE("DRaFT-LV's gradient is the mean over the base and its replicas, each 
       for (const bool base : {true, false}) {
         const EngineOptions engine{.gradient_clip = 0, .memory = memory};
         const NoisedTailOptions steps{.num_noises = 3, .include_base = base};
-        const auto forwards = compare(DRaFTLV<ToyReward>(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 3.0, .eta = 0.5}, .steps = steps, .engine = engine}), {.eta = 0.5, .num_steps = 5}, 3.0, seed, base, 3);
+        const auto forwards =
+            compare(DRaFTLV<ToyReward>(
+                        ToyReward(),
+                        {.sampler = {.num_steps = 5, .guidance = 3.0, .eta = 0.5}, .steps = steps, .engine = engine}),
+                    {.eta = 0.5, .num_steps = 5}, 3.0, seed, base, 3);
         CHECK(forwards == 5 + (memory == Memory::replay ? (base ? 1 : 0) + 6 : 3));
-        compare(DRaFTLV<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 4, .guidance = 1.0}, .steps = steps, .engine = engine}), {.ddpm = true, .num_steps = 4}, 1.0, seed, base, 3);
+        compare(DRaFTLV<ToyReward, Ddpm>(
+                    ToyReward(), {.sampler = {.num_steps = 4, .guidance = 1.0}, .steps = steps, .engine = engine}),
+                {.ddpm = true, .num_steps = 4}, 1.0, seed, base, 3);
       }
   MESSAGE("worst relative error: ", worst);
 }
 
-TEST_CASE("identities: DRaFT-LV without noises and AlignProp cut at the last step are DRaFT-1, AlignProp of all steps is DRaFT-T, DRaFT-1 with either stop is the same") {
+TEST_CASE(
+    "identities: DRaFT-LV without noises and AlignProp cut at the last step are DRaFT-1, AlignProp of all steps is "
+    "DRaFT-T, DRaFT-1 with either stop is the same") {
   using namespace reward_tuner_test;
   const DdimOptions sampler{.num_steps = 6, .guidance = 3.0, .eta = 1.0};
   for (const std::uint64_t seed : {1, 2, 3}) {
-    const auto draft = tune(DRaFT<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 1}}), 3, seed).parameters;
-    CHECK(bit_equal(tune(DRaFTLV<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_noises = 0}}), 3, seed).parameters, draft));
-    CHECK(bit_equal(tune(AlignProp<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.draw = HorizonDraw::kFixed}}), 3, seed).parameters, draft));
-    CHECK(bit_equal(tune(DRaFT<ToyReward, StopInput>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 1}}), 3, seed).parameters, draft));
-    const auto full = tune(DRaFT<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 6}}), 3, seed).parameters;
-    CHECK(bit_equal(tune(AlignProp<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.draw = HorizonDraw::kFixed, .cutoff = 0}}), 3, seed).parameters, full));
-    CHECK(bit_equal(tune(RewardTuner<ToyReward, PassInput, AllSteps>(ToyReward(), {.sampler = sampler}), 3, seed).parameters, full));
+    const auto draft =
+        tune(DRaFT<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 1}}), 3, seed).parameters;
+    CHECK(bit_equal(
+        tune(DRaFTLV<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_noises = 0}}), 3, seed).parameters,
+        draft));
+    CHECK(bit_equal(
+        tune(AlignProp<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.draw = HorizonDraw::kFixed}}), 3, seed)
+            .parameters,
+        draft));
+    CHECK(bit_equal(
+        tune(DRaFT<ToyReward, StopInput>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 1}}), 3, seed)
+            .parameters,
+        draft));
+    const auto full =
+        tune(DRaFT<ToyReward>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 6}}), 3, seed).parameters;
+    CHECK(bit_equal(tune(AlignProp<ToyReward>(
+                             ToyReward(), {.sampler = sampler, .steps = {.draw = HorizonDraw::kFixed, .cutoff = 0}}),
+                         3, seed)
+                        .parameters,
+                    full));
+    CHECK(bit_equal(
+        tune(RewardTuner<ToyReward, PassInput, AllSteps>(ToyReward(), {.sampler = sampler}), 3, seed).parameters,
+        full));
     CHECK_FALSE(bit_equal(full, draft));
-    const auto all = tune(DRaFT<ToyReward, StopInput>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 6}}), 3, seed).parameters;  // the same steps, another gradient
+    // the same steps, another gradient
+    const auto all =
+        tune(DRaFT<ToyReward, StopInput>(ToyReward(), {.sampler = sampler, .steps = {.num_trained = 6}}), 3, seed)
+            .parameters;
     CHECK_FALSE(bit_equal(all, full));
-    CHECK(bit_equal(tune(RewardTuner<ToyReward, StopInput, AllSteps>(ToyReward(), {.sampler = sampler}), 3, seed).parameters, all));
+    CHECK(bit_equal(
+        tune(RewardTuner<ToyReward, StopInput, AllSteps>(ToyReward(), {.sampler = sampler}), 3, seed).parameters, all));
   }
 }
 
 TEST_CASE("one noising alone, with the noise the rollout itself predicts, is ReFL's jump from the last step") {
   using namespace reward_tuner_test;
-  // x_1 = alpha*x_0 + sigma*e with x_0 the jump from x_1 and e the predicted noise gives x_1 back, so the replica is DRaFT-1's last step jumping to x_0
+  // x_1 = alpha*x_0 + sigma*e with x_0 the jump from x_1 and e the predicted noise gives x_1 back, so the replica is
+  // DRaFT-1's last step jumping to x_0
   ToyPipeline pipeline;
   const Condition condition = pipeline.encode(kPrompts);
   const auto schedule = Ddim({.num_steps = 5, .guidance = 3.0}).schedule(pipeline.noise_schedule());
@@ -232,7 +314,8 @@ TEST_CASE("one noising alone, with the noise the rollout itself predicts, is ReF
 
 TEST_CASE("the variance of DRaFT-LV's gradient falls with the number of noises") {
   using namespace reward_tuner_test;
-  // the rollout's own share of the variance stays: so the start is the same each time, and the last step's noise is what varies
+  // the rollout's own share of the variance stays: so the start is the same each time, and the last step's noise is
+  // what varies
   const auto variance = [](int noises) {
     ToyPipeline pipeline;
     const Condition condition = pipeline.encode(kPrompts);
@@ -248,7 +331,8 @@ TEST_CASE("the variance of DRaFT-LV's gradient falls with the number of noises")
       for (Tensor& p : pipeline.parameters()) p.mutable_grad().reset();
       for (int i = 0; i < noises; ++i) {
         const auto replica = renoised(pipeline, schedule, clean, condition, guidance, noise, counts);
-        const auto scored = reward_gradient(pipeline, ToyReward(), replica.clean, kPrompts, noise.seeds(), [](const Tensor& r) { return -r; }, 0);
+        const auto scored = reward_gradient(
+            pipeline, ToyReward(), replica.clean, kPrompts, noise.seeds(), [](const Tensor& r) { return -r; }, 0);
         adjoint_sweep(pipeline, replica, scored.gradient / (4.0 * noises), PassInput(), NoRegularizer(), counts);
       }
       std::vector<Tensor> flat;
@@ -259,24 +343,32 @@ TEST_CASE("the variance of DRaFT-LV's gradient falls with the number of noises")
   };
   const double one = variance(1), two = variance(2), eight = variance(8);
   MESSAGE("variance with 2 and 8 noises over that with 1: ", two / one, ", ", eight / one);
-  CHECK(two / one == doctest::Approx(0.5).epsilon(0.35));      // independent noises: 1/n; 120 trials know a variance to about 13%
+  // independent noises: 1/n; 120 trials know a variance to about 13%
+  CHECK(two / one == doctest::Approx(0.5).epsilon(0.35));
   CHECK(eight / one == doctest::Approx(0.125).epsilon(0.35));
 }
 
 TEST_CASE("policies may stand in any order, and a reward alone is DRTune") {
   using namespace reward_tuner_test;
-  const auto plain = tune(DRTune<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}), 2, 1);
-  const auto turned = tune(RewardTuner<Ddpm, SpreadSteps, ToyReward>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}), 2, 1);
+  const auto plain =
+      tune(DRTune<ToyReward, Ddpm>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}), 2, 1);
+  const auto turned = tune(RewardTuner<Ddpm, SpreadSteps, ToyReward>(
+                               ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}),
+                           2, 1);
   CHECK(bit_equal(plain.parameters, turned.parameters));
-  const auto made = tune(make<DRTune, Ddpm>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}), 2, 1);
+  const auto made =
+      tune(make<DRTune, Ddpm>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}), 2, 1);
   CHECK(bit_equal(plain.parameters, made.parameters));
-  const auto ddim = tune(RewardTuner<ToyReward>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}), 2, 1);
+  const auto ddim =
+      tune(RewardTuner<ToyReward>(ToyReward(), {.sampler = {.num_steps = 5}, .steps = {.num_trained = 2}}), 2, 1);
   CHECK_FALSE(bit_equal(plain.parameters, ddim.parameters));
 }
 
 TEST_CASE("equal seeds give bit-equal updates, and evaluation in between does not disturb them") {
   using namespace reward_tuner_test;
-  const auto tuner = [] { return DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 6, .eta = 1.0}, .steps = {.num_trained = 2}}); };
+  const auto tuner = [] {
+    return DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 6, .eta = 1.0}, .steps = {.num_trained = 2}});
+  };
   const auto once = tune(tuner(), 4, 5), again = tune(tuner(), 4, 5), other = tune(tuner(), 4, 6);
   CHECK(bit_equal(once.parameters, again.parameters));
   CHECK_FALSE(bit_equal(once.parameters, other.parameters));
@@ -288,7 +380,8 @@ TEST_CASE("equal seeds give bit-equal updates, and evaluation in between does no
   for (int i = 0; i < 4; ++i) {
     SampleNoise noise({100, 101});  // evaluation has seeds of its own
     NetworkCounts counts;
-    rollout(pipeline, evaluated.sampler().schedule(pipeline.noise_schedule()), sampling_plan(6), pipeline.encode({"a", "b"}), std::vector<double>(6, 2.0), noise, counts);
+    rollout(pipeline, evaluated.sampler().schedule(pipeline.noise_schedule()), sampling_plan(6),
+            pipeline.encode({"a", "b"}), std::vector<double>(6, 2.0), noise, counts);
     evaluated.update(pipeline, optimizer, kPrompts, rng);
   }
   CHECK(bit_equal(once.parameters, copies(pipeline.parameters())));
@@ -325,8 +418,10 @@ TEST_CASE("micro-batches add up to the whole batch") {
       pipeline.disturb(8, 0.05);
       Recorder optimizer{pipeline.parameters(), {}};
       Rng rng(2);
-      DRTune<ToyReward, KlToReference> tuner(ToyReward(), {.sampler = {.num_steps = 6, .eta = 1.0}, .steps = {.num_trained = 2}, .regularizer = {.weight = 0.5},
-                                                          .engine = {.micro_batch = size, .gradient_clip = 0}});
+      DRTune<ToyReward, KlToReference> tuner(ToyReward(), {.sampler = {.num_steps = 6, .eta = 1.0},
+                                                           .steps = {.num_trained = 2},
+                                                           .regularizer = {.weight = 0.5},
+                                                           .engine = {.micro_batch = size, .gradient_clip = 0}});
       const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
       return std::pair(optimizer.gradients, report);
     };
@@ -344,21 +439,36 @@ TEST_CASE("micro-batches add up to the whole batch") {
 TEST_CASE("an update costs n + K forwards and K backwards, and K more forwards with a reference") {
   using namespace reward_tuner_test;
   for (const std::uint64_t seed : {1, 2, 3, 4}) {
-    const auto drtune = tune(DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 5}}), 1, seed).report;
+    const auto drtune =
+        tune(DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 5}}), 1, seed)
+            .report;
     const auto n = drtune.plan.last + 1, k = static_cast<int>(drtune.plan.trained.size());
     CHECK(drtune.forwards == n + k);
     CHECK(drtune.backwards == k);
-    const auto kl = tune(DRTune<ToyReward, KlToReference>(ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 5}}), 1, seed).report;
+    const auto kl =
+        tune(DRTune<ToyReward, KlToReference>(ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 5}}),
+             1, seed)
+            .report;
     CHECK(kl.plan == drtune.plan);
     CHECK(kl.forwards == n + 2 * k);
     CHECK(kl.backwards == k);
-    const auto off = tune(DRTune<ToyReward, KlToReference>(ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 5}, .regularizer = {.weight = 0}}), 1, seed).report;
+    const auto off =
+        tune(
+            DRTune<ToyReward, KlToReference>(
+                ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 5}, .regularizer = {.weight = 0}}),
+            1, seed)
+            .report;
     CHECK(off.forwards == n + k);
   }
-  const auto draft = tune(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 4}}), 1, 1).report;
+  const auto draft =
+      tune(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 4}}), 1, 1).report;
   CHECK(draft.forwards == 14);
   CHECK(draft.backwards == 4);
-  const auto micro = tune(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = 10}, .steps = {.num_trained = 4}, .engine = {.micro_batch = 2}}), 1, 1).report;
+  const auto micro =
+      tune(DRaFT<ToyReward>(ToyReward(),
+                            {.sampler = {.num_steps = 10}, .steps = {.num_trained = 4}, .engine = {.micro_batch = 2}}),
+           1, 1)
+          .report;
   CHECK(micro.forwards == 2 * 14);
 }
 
@@ -368,7 +478,8 @@ TEST_CASE("guidance 1 runs the network on half the rows and equals the condition
     ToyPipeline pipeline;
     Recorder optimizer{pipeline.parameters(), {}};
     Rng rng(1);
-    DRaFT<ToyReward> tuner(ToyReward(), {.sampler = {.num_steps = 3, .guidance = guidance}, .steps = {.num_trained = 1}});
+    DRaFT<ToyReward> tuner(ToyReward(),
+                           {.sampler = {.num_steps = 3, .guidance = guidance}, .steps = {.num_trained = 1}});
     tuner.update(pipeline, optimizer, kPrompts, rng);
     CHECK(pipeline.rows == (guidance == 1.0 ? 4 : 8) * 4);
   }
@@ -376,10 +487,17 @@ TEST_CASE("guidance 1 runs the network on half the rows and equals the condition
 
 TEST_CASE("peak memory is flat in K and T, unlike a retained graph's") {
   using namespace reward_tuner_test;
-  const auto drtune = [](int T, int K) { return peak_bytes(DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = T}, .steps = {.num_trained = K, .max_early_stop = 0}})); };
-  const auto draft = [](int T, int K) { return peak_bytes(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = T}, .steps = {.num_trained = K}})); };
-  // From K = 2 on a second copy of the parameters' gradients lives while the first is added to; K alone adds a latent of 8 kB a step.
-  const double drtune_k = static_cast<double>(drtune(8, 8)) / static_cast<double>(drtune(8, 2)), drtune_t = static_cast<double>(drtune(20, 2)) / static_cast<double>(drtune(4, 2));
+  const auto drtune = [](int T, int K) {
+    return peak_bytes(DRTune<ToyReward>(
+        ToyReward(), {.sampler = {.num_steps = T}, .steps = {.num_trained = K, .max_early_stop = 0}}));
+  };
+  const auto draft = [](int T, int K) {
+    return peak_bytes(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = T}, .steps = {.num_trained = K}}));
+  };
+  // From K = 2 on a second copy of the parameters' gradients lives while the first is added to; K alone adds a latent
+  // of 8 kB a step.
+  const double drtune_k = static_cast<double>(drtune(8, 8)) / static_cast<double>(drtune(8, 2)),
+               drtune_t = static_cast<double>(drtune(20, 2)) / static_cast<double>(drtune(4, 2));
   const double draft_k = static_cast<double>(draft(8, 8)) / static_cast<double>(draft(8, 2));
   MESSAGE("DRTune K 8/2: ", drtune_k, ", T 20/4: ", drtune_t, "; DRaFT K 8/2: ", draft_k);
   CHECK(std::abs(drtune_k - 1) < 0.05);
@@ -388,15 +506,19 @@ TEST_CASE("peak memory is flat in K and T, unlike a retained graph's") {
 
   const auto retained = [](int K) {  // control: the meter does see a graph that is kept
     ToyPipeline pipeline({.side = 16, .width = 64, .dtype = at::kFloat});
-    UnrolledSetup setup{.sampler = {.num_steps = 8}, .plan = {.last = 7, .jumps = false, .trained = {}}, .guidance = 7.5};
+    UnrolledSetup setup{
+        .sampler = {.num_steps = 8}, .plan = {.last = 7, .jumps = false, .trained = {}}, .guidance = 7.5};
     for (int k = 8 - K; k < 8; ++k) setup.plan.trained.push_back(k);
     Rng rng(1);
     const auto condition = pipeline.encode(kPrompts);
     const MemoryMeter meter;
-    unrolled_update(pipeline, setup, condition, SampleNoise::draw(4, rng), [&](const Tensor& clean) { return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values; });
+    unrolled_update(pipeline, setup, condition, SampleNoise::draw(4, rng), [&](const Tensor& clean) {
+      return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values;
+    });
     return static_cast<double>(meter.peak_bytes());
   };
-  CHECK(retained(4) / retained(1) > 1.2);  // unrolled_update keeps untrained steps' graphs for the length of one step only
+  // unrolled_update keeps untrained steps' graphs for the length of one step only
+  CHECK(retained(4) / retained(1) > 1.2);
 }
 
 TEST_CASE("gradient clipping scales the whole gradient and nothing else") {
@@ -418,9 +540,13 @@ TEST_CASE("gradient clipping scales the whole gradient and nothing else") {
 
 TEST_CASE("a reward that is not finite, or whose gradient is not, skips the update and touches nothing") {
   using namespace reward_tuner_test;
-  for (const auto& [failure, reason] : {std::pair{ToyFailure::kNan, "the reward is not finite"}, std::pair{ToyFailure::kInfiniteGradient, "the gradient of the reward is not finite"}}) {
+  for (const auto& [failure, reason] :
+       {std::pair{ToyFailure::kNan, "the reward is not finite"},
+        std::pair{ToyFailure::kInfiniteGradient, "the gradient of the reward is not finite"}}) {
     Guarded guarded;
-    DRTune<ToyReward> tuner(ToyReward{failure}, {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}, .engine = {.max_skipped_in_a_row = 3}});
+    DRTune<ToyReward> tuner(
+        ToyReward{failure},
+        {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}, .engine = {.max_skipped_in_a_row = 3}});
     for (int i = 1; i <= 2; ++i) {
       const auto report = tuner.update(guarded.pipeline, guarded.optimizer, kPrompts, guarded.rng);
       CHECK(report.skipped);
@@ -429,7 +555,11 @@ TEST_CASE("a reward that is not finite, or whose gradient is not, skips the upda
       CHECK(report.update == i);
       CHECK(guarded.untouched());
     }
-    CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, kPrompts, guarded.rng), (std::string("[RewardTuner] 3 updates in a row were skipped because ") + reason + "; parameters are as before the first of them").c_str(), Error);
+    CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, kPrompts, guarded.rng),
+                         (std::string("[RewardTuner] 3 updates in a row were skipped because ") + reason +
+                          "; parameters are as before the first of them")
+                             .c_str(),
+                         Error);
     CHECK(guarded.untouched());
     CHECK(tuner.state() == TunerState{.updates = 3, .skipped = 3, .skipped_in_a_row = 3});
   }
@@ -439,10 +569,13 @@ TEST_CASE("an infinite parameter gradient skips the update; a good one ends the 
   using namespace reward_tuner_test;
   Guarded guarded;
   bool broken = true;
-  guarded.pipeline.parameters()[4].register_hook([&](const Tensor& g) { return broken ? g * std::numeric_limits<double>::infinity() : g; });
-  DRTune<ToyReward> tuner(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}, .engine = {.max_skipped_in_a_row = 3}});
+  guarded.pipeline.parameters()[4].register_hook(
+      [&](const Tensor& g) { return broken ? g * std::numeric_limits<double>::infinity() : g; });
+  DRTune<ToyReward> tuner(
+      ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}, .engine = {.max_skipped_in_a_row = 3}});
   for (int i = 0; i < 2; ++i) {
-    CHECK(tuner.update(guarded.pipeline, guarded.optimizer, kPrompts, guarded.rng).skip_reason == "the gradient of the parameters is not finite");
+    CHECK(tuner.update(guarded.pipeline, guarded.optimizer, kPrompts, guarded.rng).skip_reason ==
+          "the gradient of the parameters is not finite");
     CHECK(guarded.untouched());
   }
   broken = false;
@@ -460,7 +593,8 @@ TEST_CASE("a reward that throws or answers wrongly is a named error and touches 
   Guarded guarded;
   const auto wrong = [&](ToyFailure failure, const char* sentence) {
     DRTune<ToyReward> tuner(ToyReward{failure}, {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}});
-    CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, kPrompts, guarded.rng), doctest::Contains(sentence), Error);
+    CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, kPrompts, guarded.rng),
+                         doctest::Contains(sentence), Error);
     CHECK(guarded.untouched());
     CHECK(tuner.state() == TunerState());
   };
@@ -473,20 +607,31 @@ TEST_CASE("prompts and optimizers that cannot be trained with are named errors")
   using namespace reward_tuner_test;
   Guarded guarded;
   DRTune<ToyReward> tuner(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}});
-  CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, {}, guarded.rng), doctest::Contains("wanted at least one prompt, found none"), Error);
-  CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, {"a", " \t"}, guarded.rng), doctest::Contains("prompt 2 of 2 is empty"), Error);
+  CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, {}, guarded.rng),
+                       doctest::Contains("wanted at least one prompt, found none"), Error);
+  CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, {"a", " \t"}, guarded.rng),
+                       doctest::Contains("prompt 2 of 2 is empty"), Error);
   AdamW foreign({at::ones({2}).requires_grad_()});
-  CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, foreign, kPrompts, guarded.rng), doctest::Contains("no parameter of the optimizer received a gradient"), Error);
+  CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, foreign, kPrompts, guarded.rng),
+                       doctest::Contains("no parameter of the optimizer received a gradient"), Error);
 }
 
 TEST_CASE("options that are out of range or do not fit together fail at construction with a sentence") {
   using namespace reward_tuner_test;
-  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 5}}), doctest::Contains("[SpreadSteps] num_trained must be at most the sampler's 4"), Error);
-  CHECK_THROWS_WITH_AS(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 5}}), doctest::Contains("[LastSteps] num_trained must be at most the sampler's 4"), Error);
-  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.sampler = {.eta = 2}}), doctest::Contains("[Ddim] eta must be in [0, 1], found 2"), Error);
-  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.objective = {.scale = 0}}), doctest::Contains("[DirectGradient] scale must be > 0"), Error);
-  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = {.micro_batch = -1}}), doctest::Contains("engine.micro_batch must be >= 0"), Error);
-  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = {.gradient_clip = -1}}), doctest::Contains("engine.gradient_clip must be >= 0"), Error);
-  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = {.max_skipped_in_a_row = 0}}), doctest::Contains("engine.max_skipped_in_a_row must be >= 1"), Error);
-  CHECK_THROWS_WITH_AS((DRTune<ToyReward, KlToReference>(ToyReward(), {.regularizer = {.weight = -1}})), doctest::Contains("[KlToReference] weight must be finite and >= 0"), Error);
+  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 5}}),
+                       doctest::Contains("[SpreadSteps] num_trained must be at most the sampler's 4"), Error);
+  CHECK_THROWS_WITH_AS(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 5}}),
+                       doctest::Contains("[LastSteps] num_trained must be at most the sampler's 4"), Error);
+  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.sampler = {.eta = 2}}),
+                       doctest::Contains("[Ddim] eta must be in [0, 1], found 2"), Error);
+  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.objective = {.scale = 0}}),
+                       doctest::Contains("[DirectGradient] scale must be > 0"), Error);
+  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = {.micro_batch = -1}}),
+                       doctest::Contains("engine.micro_batch must be >= 0"), Error);
+  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = {.gradient_clip = -1}}),
+                       doctest::Contains("engine.gradient_clip must be >= 0"), Error);
+  CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = {.max_skipped_in_a_row = 0}}),
+                       doctest::Contains("engine.max_skipped_in_a_row must be >= 1"), Error);
+  CHECK_THROWS_WITH_AS((DRTune<ToyReward, KlToReference>(ToyReward(), {.regularizer = {.weight = -1}})),
+                       doctest::Contains("[KlToReference] weight must be finite and >= 0"), Error);
 }

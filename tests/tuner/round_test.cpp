@@ -1,4 +1,5 @@
-// Whole rounds of the objectives that learn from samples: ratios, costs, branches, guards, micro-batches and what a tuner remembers.
+// Whole rounds of the objectives that learn from samples: ratios, costs, branches, guards, micro-batches and what a
+// tuner remembers.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -48,9 +49,9 @@ struct Variety {
   static constexpr std::string_view kName = "variety";
   static constexpr bool kDifferentiable = false, kPerGroup = true;
   RewardResult score(const RewardInput& input) const {
-    const Tensor means = input.images.mean({1, 2, 3});                                                  // [N]
-    const Tensor together = input.group_ids.unsqueeze(0) == input.group_ids.unsqueeze(1);             // bool [N,N]
-    return {((means.unsqueeze(0) - means.unsqueeze(1)).abs() * together).sum(1)};                      // [N]
+    const Tensor means = input.images.mean({1, 2, 3});                                     // [N]
+    const Tensor together = input.group_ids.unsqueeze(0) == input.group_ids.unsqueeze(1);  // bool [N,N]
+    return {((means.unsqueeze(0) - means.unsqueeze(1)).abs() * together).sum(1)};          // [N]
   }
 };
 
@@ -79,7 +80,9 @@ TEST_CASE("the first ratio is 1 within 1e-6 in float for every cut of batch and 
   for (const int micro : {0, 1, 3})
     for (const int rows : {0, 1, 5, 64})
       for (const double guidance : {1.0, 5.0}) {
-        const auto tuned = tune(make<DDPO>(brightness(), {.sampler = {.num_steps = 10, .guidance = guidance}, .objective = {.round = {.rows = rows}}, .engine = {.micro_batch = micro}}),
+        const auto tuned = tune(make<DDPO>(brightness(), {.sampler = {.num_steps = 10, .guidance = guidance},
+                                                          .objective = {.round = {.rows = rows}},
+                                                          .engine = {.micro_batch = micro}}),
                                 {.side = 16, .width = 16, .dtype = at::kFloat});
         CHECK(tuned.report.ratio_deviation <= 1e-6);
         CHECK(tuned.report.warning.empty());
@@ -91,8 +94,11 @@ TEST_CASE("the first ratio is 1 within 1e-6 in float for every cut of batch and 
 TEST_CASE("a round's result does not depend on how it is cut into network calls") {
   using namespace round_test;
   const auto tuner = [](int micro, int rows) {
-    return make<DDPO, KlToReference>(brightness(), {.sampler = {.num_steps = 6, .guidance = 3.0}, .objective = {.round = {.samples_per_prompt = 2, .updates_per_epoch = 2, .rows = rows}},
-                                                    .regularizer = {.weight = 0.3}, .engine = {.micro_batch = micro, .decode_batch = micro}});
+    return make<DDPO, KlToReference>(
+        brightness(), {.sampler = {.num_steps = 6, .guidance = 3.0},
+                       .objective = {.round = {.samples_per_prompt = 2, .updates_per_epoch = 2, .rows = rows}},
+                       .regularizer = {.weight = 0.3},
+                       .engine = {.micro_batch = micro, .decode_batch = micro}});
   };
   const auto whole = tune(tuner(0, 0), {}, 2);
   for (const auto& [micro, rows] : std::vector<std::pair<int, int>>{{1, 1}, {3, 7}, {0, 1000}}) {
@@ -106,8 +112,11 @@ TEST_CASE("a round's result does not depend on how it is cut into network calls"
 TEST_CASE("nor does that of reward-weighted rounds, whose noise levels are drawn in training") {
   using namespace round_test;
   const auto tuner = [](int micro, int rows, bool frozen) {
-    return make<RewardWeightedTraining>(brightness(), {.sampler = {.num_steps = 4, .guidance = 3.0}, .objective = {.frozen = frozen, .noisings = 3, .round = {.epochs = 2, .updates_per_epoch = 2, .rows = rows}},
-                                                       .engine = {.micro_batch = micro}});
+    return make<RewardWeightedTraining>(
+        brightness(),
+        {.sampler = {.num_steps = 4, .guidance = 3.0},
+         .objective = {.frozen = frozen, .noisings = 3, .round = {.epochs = 2, .updates_per_epoch = 2, .rows = rows}},
+         .engine = {.micro_batch = micro}});
   };
   const ToyOptions odd{.side = 3};  // 18 numbers a latent: no multiple of what a vectorised generator fills at once
   for (const bool frozen : {true, false}) {
@@ -124,20 +133,27 @@ TEST_CASE("nor does that of reward-weighted rounds, whose noise levels are drawn
 TEST_CASE("network calls are those on paper, and a window costs n/T of them") {
   using namespace round_test;
   const int T = 8, B = 4;
-  const auto ddpo = tune(make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0}, .objective = {.round = {.epochs = 2}}})).report;
+  const auto ddpo = tune(make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0},
+                                                         .objective = {.round = {.epochs = 2}}}))
+                        .report;
   CHECK(ddpo.pictures == B);
   CHECK(ddpo.kept == B);
   CHECK(ddpo.forward_samples == B * T + 2 * B * T);  // sampled once, trained in two passes
   CHECK(ddpo.backward_samples == 2 * B * T);
   const auto ddpm = tune(make<DDPO, Ddpm>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0}})).report;
   CHECK(ddpm.backward_samples == B * (T - 1));  // the last step of DDPM has no noise, hence no density
-  const auto some = tune(make<DDPO, RandomSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 3}})).report;
+  const auto some =
+      tune(make<DDPO, RandomSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 3}})).report;
   CHECK(some.backward_samples == B * 3);
 
   const int branches = 3, n = 3;
-  const auto b2 = tune(make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0}, .steps = {.initial = n}, .branching = {.num_branches = branches, .threshold = 0.5}})).report;
+  const auto b2 = tune(make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0},
+                                                      .steps = {.initial = n},
+                                                      .branching = {.num_branches = branches, .threshold = 0.5}}))
+                      .report;
   CHECK(b2.pictures == B * branches);
-  CHECK(b2.forward_samples == B * (T - n) + B * branches * n + b2.kept * n);  // prefixes once a root, then all branches, then the kept ones
+  // prefixes once a root, then all branches, then the kept ones
+  CHECK(b2.forward_samples == B * (T - n) + B * branches * n + b2.kept * n);
   CHECK(b2.backward_samples == b2.kept * n);
   CHECK(b2.kept > 0);
   CHECK(b2.kept <= 2 * B);
@@ -151,23 +167,32 @@ TEST_CASE("where pictures of a prompt are compared there is more than one of eac
   CHECK(variety.reward > 0);
   CHECK(variety.gradient_norm > 0);
   CHECK(tune(make<RewardWeightedTraining>(Variety(), {.sampler = {.num_steps = 2}})).report.pictures == 8 * B);
-  CHECK(tune(make<DDPO>(Variety(), {.sampler = {.num_steps = 2}, .objective = {.round = {.samples_per_prompt = 3}}})).report.pictures == 3 * B);
-  CHECK(tune(make<B2DiffuRL>(Variety(), {.sampler = {.num_steps = 4}, .steps = {.initial = 2}, .branching = {.num_branches = 3}})).report.pictures == 3 * B);
+  CHECK(tune(make<DDPO>(Variety(), {.sampler = {.num_steps = 2}, .objective = {.round = {.samples_per_prompt = 3}}}))
+            .report.pictures == 3 * B);
+  CHECK(tune(make<B2DiffuRL>(Variety(),
+                             {.sampler = {.num_steps = 4}, .steps = {.initial = 2}, .branching = {.num_branches = 3}}))
+            .report.pictures == 3 * B);
   CHECK(tune(make<GRPO>(brightness(), {.sampler = {.num_steps = 2}})).report.pictures == 8 * B);
-  CHECK(tune(make<DPO>(brightness(), {.sampler = {.num_steps = 2}, .branching = {.num_branches = 2}})).report.pictures == 2 * B);
+  CHECK(
+      tune(make<DPO>(brightness(), {.sampler = {.num_steps = 2}, .branching = {.num_branches = 2}})).report.pictures ==
+      2 * B);
 }
 
 TEST_CASE("branches of a root share their prefix bit for bit and differ after the fork") {
   using namespace round_test;
   ToyPipeline pipeline({.dtype = at::kFloat});
-  auto tuner = make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = 6}, .steps = {.initial = 2}, .branching = {.num_branches = 4, .threshold = 0}});
+  auto tuner = make<B2DiffuRL>(
+      brightness(),
+      {.sampler = {.num_steps = 6}, .steps = {.initial = 2}, .branching = {.num_branches = 4, .threshold = 0}});
   Rng rng(1);
   const Round round = tuner.sample(pipeline, {"a star"}, rng);
   REQUIRE(round.transitions.size() >= 1);
   REQUIRE(round.transitions.steps == std::vector<int>{4, 5});
   const SamplerSchedule schedule = tuner.sampler().schedule(pipeline.noise_schedule());
   NetworkCounts counts;
-  const auto all = sample_transitions(pipeline, schedule, {.steps = round.report.plan, .branches = 4}, pipeline.encode({"a star", "a moon"}), std::vector<double>(6, 7.5), SampleNoise({11, 12}), counts);
+  const auto all = sample_transitions(pipeline, schedule, {.steps = round.report.plan, .branches = 4},
+                                      pipeline.encode({"a star", "a moon"}), std::vector<double>(6, 7.5),
+                                      SampleNoise({11, 12}), counts);
   REQUIRE(all.size() == 8);
   for (const std::int64_t root : {0, 4})
     for (std::int64_t branch = 1; branch < 4; ++branch) {
@@ -184,39 +209,53 @@ TEST_CASE("a sampler without noise is a named error") {
   AdamW optimizer(pipeline.parameters());
   Rng rng(1);
   auto tuner = make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = 5, .eta = 0.0}});
-  CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng), doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise"), Error);
+  CHECK_THROWS_WITH_AS(
+      tuner.update(pipeline, optimizer, kPrompts, rng),
+      doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise"),
+      Error);
   CHECK(make<DDPO, Ddim>(brightness()).options().sampler.eta == 1.0);  // unset: noise
 }
 
 TEST_CASE("engine options that only direct gradients have are refused") {
   using namespace round_test;
-  CHECK_THROWS_WITH_AS(make<DDPO>(brightness(), {.engine = {.memory = Memory::retain}}), doctest::Contains("engine.memory and engine.replay_batch have no meaning with clipped_ratio"), Error);
-  CHECK_THROWS_WITH_AS(make<DPO>(brightness(), {.engine = {.replay_batch = 2}}), doctest::Contains("have no meaning with preference"), Error);
+  CHECK_THROWS_WITH_AS(make<DDPO>(brightness(), {.engine = {.memory = Memory::retain}}),
+                       doctest::Contains("engine.memory and engine.replay_batch have no meaning with clipped_ratio"),
+                       Error);
+  CHECK_THROWS_WITH_AS(make<DPO>(brightness(), {.engine = {.replay_batch = 2}}),
+                       doctest::Contains("have no meaning with preference"), Error);
 }
 
 TEST_CASE("steps without noise are left out where others have some, and a named error where none has") {
   using namespace round_test;
   const int T = 5, B = 4;
   // DDIM to the very end: the level after the last step is clean, so that step has no noise whatever eta is
-  const auto clean = tune(make<DDPO>(brightness(), {.sampler = {.num_steps = T}}), {.schedule = {.final_alpha_one = true}}).report;
+  const auto clean =
+      tune(make<DDPO>(brightness(), {.sampler = {.num_steps = T}}), {.schedule = {.final_alpha_one = true}}).report;
   CHECK(clean.backward_samples == B * (T - 1));
   CHECK(clean.plan.trained.size() == T);
   CHECK(std::isfinite(clean.loss));
   CHECK(clean.ratio_deviation < 1e-10);
-  const auto last = tune(make<DDPO, Ddpm, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 2}})).report;
+  const auto last =
+      tune(make<DDPO, Ddpm, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 2}}))
+          .report;
   CHECK(last.backward_samples == B);
   const auto check = [&](auto tuner, const NoiseScheduleConfig& schedule) {
     ToyPipeline pipeline({.schedule = schedule});
     AdamW optimizer(pipeline.parameters());
     const auto before = copies(pipeline.parameters());
     Rng rng(1);
-    CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng), doctest::Contains("needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps"), Error);
+    CHECK_THROWS_WITH_AS(
+        tuner.update(pipeline, optimizer, kPrompts, rng),
+        doctest::Contains(
+            "needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps"),
+        Error);
     CHECK(bit_equal(pipeline.parameters(), before));
     CHECK(pipeline.calls == 0);
   };
   check(make<DDPO, Ddpm, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}), {});
   check(make<B2DiffuRL, Ddpm>(brightness(), {.sampler = {.num_steps = T}, .steps = {.initial = 1}}), {});
-  check(make<DDPO, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}), {.final_alpha_one = true});
+  check(make<DDPO, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}),
+        {.final_alpha_one = true});
   check(make<DPO, Ddim>(brightness(), {.sampler = {.num_steps = T, .eta = 0.0}}), {});
 }
 
@@ -242,20 +281,28 @@ TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {
   check(make<DPOK>(constant(), {.sampler = {.num_steps = 4}}));
 }
 
-TEST_CASE("a gradient that is not finite ends a round: the optimizer steps before it stay made, and the error says so") {
+TEST_CASE(
+    "a gradient that is not finite ends a round: the optimizer steps before it stay made, and the error says so") {
   using namespace round_test;
   ToyPipeline pipeline;
   AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
   const auto before = copies(pipeline.parameters());
   int backward = 0;
-  pipeline.parameters()[4].register_hook([&](const Tensor& g) { return ++backward > 6 ? g * std::numeric_limits<double>::infinity() : g; });
-  auto tuner = make<DDPO>(brightness(), {.sampler = {.num_steps = 6}, .objective = {.round = {.updates_per_epoch = 2, .rows = 2}}, .engine = {.max_skipped_in_a_row = 2}});
+  pipeline.parameters()[4].register_hook(
+      [&](const Tensor& g) { return ++backward > 6 ? g * std::numeric_limits<double>::infinity() : g; });
+  auto tuner = make<DDPO>(brightness(), {.sampler = {.num_steps = 6},
+                                         .objective = {.round = {.updates_per_epoch = 2, .rows = 2}},
+                                         .engine = {.max_skipped_in_a_row = 2}});
   Rng rng(1);
   const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
   CHECK(report.skipped);
-  CHECK(report.skip_reason == "the gradient of the parameters is not finite at optimizer step 2 of the round; the ones before were made");
+  CHECK(report.skip_reason ==
+        "the gradient of the parameters is not finite at optimizer step 2 of the round; the ones before were made");
   CHECK(distance(pipeline.parameters(), before) > 0);
-  CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng), "[RewardTuner] 2 updates in a row were skipped because the gradient of the parameters is not finite; optimizer steps that a round had made before stay made", Error);
+  CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng),
+                       "[RewardTuner] 2 updates in a row were skipped because the gradient of the parameters is not "
+                       "finite; optimizer steps that a round had made before stay made",
+                       Error);
 }
 
 TEST_CASE("a reward that is not finite skips the update, and nothing moves") {
@@ -264,7 +311,9 @@ TEST_CASE("a reward that is not finite skips the update, and nothing moves") {
   AdamW optimizer(pipeline.parameters());
   const auto before = copies(pipeline.parameters());
   Rng rng(1);
-  auto tuner = make<DDPO>(black_box([](const Tensor& images) { return images.mean({1, 2, 3}) * std::numeric_limits<double>::quiet_NaN(); }), {.sampler = {.num_steps = 4}});
+  auto tuner = make<DDPO>(
+      black_box([](const Tensor& images) { return images.mean({1, 2, 3}) * std::numeric_limits<double>::quiet_NaN(); }),
+      {.sampler = {.num_steps = 4}});
   const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
   CHECK(report.skipped);
   CHECK(report.skip_reason == "the reward is not finite");
@@ -274,12 +323,18 @@ TEST_CASE("a reward that is not finite skips the update, and nothing moves") {
 
 TEST_CASE("several passes and steps move the ratio, and the clip range counts") {
   using namespace round_test;
-  const auto report = tune(make<DDPO>(brightness(), {.sampler = {.num_steps = 6}, .objective = {.clip = 1e-6, .round = {.epochs = 3, .updates_per_epoch = 2}}})).report;
+  const auto report =
+      tune(make<DDPO>(brightness(), {.sampler = {.num_steps = 6},
+                                     .objective = {.clip = 1e-6, .round = {.epochs = 3, .updates_per_epoch = 2}}}))
+          .report;
   CHECK(report.optimizer_steps == 6);
   CHECK(report.ratio_deviation < 1e-10);  // of the first step alone
   CHECK(report.clip_fraction > 0.3);
   CHECK(report.policy_change > 0);
-  const auto steps = tune(make<DDPO, RandomSteps>(brightness(), {.sampler = {.num_steps = 6}, .steps = {.num_trained = 3}, .objective = {.round = {.step_per_timestep = true}}})).report;
+  const auto steps = tune(make<DDPO, RandomSteps>(brightness(), {.sampler = {.num_steps = 6},
+                                                                 .steps = {.num_trained = 3},
+                                                                 .objective = {.round = {.step_per_timestep = true}}}))
+                         .report;
   CHECK(steps.optimizer_steps == 3);
 }
 
@@ -307,7 +362,9 @@ TEST_CASE("what a tuner remembers decides its next round: a state put into a fre
     CHECK(whole.second == resumed.second);
   };
   check([] { return make<DDPO>(brightness(), {.sampler = {.num_steps = 4}, .advantage = {.min_count = 2}}); });
-  check([] { return make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = 6}, .steps = {.initial = 2, .rounds = 4}}); });
+  check([] {
+    return make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = 6}, .steps = {.initial = 2, .rounds = 4}});
+  });
   check([] { return make<DPOK>(brightness(), {.sampler = {.num_steps = 4}}); });
   CHECK(tune(make<DPOK>(brightness(), {.sampler = {.num_steps = 4}})).state.tensors.size() == 6 + 18);
 }
@@ -320,7 +377,11 @@ TEST_CASE("reward-weighted rounds: the frozen network's pictures, or the best of
   CHECK(frozen.forward_samples == 4 * 4 + 3);
   CHECK(frozen.optimizer_steps == 1);
   CHECK(frozen.loss > 0);
-  const auto raft = tune(make<RewardWeightedTraining>(brightness(), {.sampler = {.num_steps = 4}, .objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 2}})).report;
+  const auto raft =
+      tune(make<RewardWeightedTraining>(
+               brightness(), {.sampler = {.num_steps = 4},
+                              .objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 2}}))
+          .report;
   CHECK(raft.pictures == 4 * 8);
   CHECK(raft.kept == 4);
   CHECK(raft.backward_samples == 4 * 2);
@@ -335,9 +396,12 @@ TEST_CASE("preferences come in pairs of one root, the better one first") {
   CHECK(round.report.pictures == 8);
   REQUIRE(round.pairs.size() == 4);
   for (const auto& [better, worse] : round.pairs) {
-    const auto value = [&](std::int64_t i) { return pipeline.decode(round.transitions.clean.narrow(0, i, 1)).mean().item<double>(); };
+    const auto value = [&](std::int64_t i) {
+      return pipeline.decode(round.transitions.clean.narrow(0, i, 1)).mean().item<double>();
+    };
     CHECK(value(better) > value(worse));
-    CHECK(round.transitions.condition.prompts[static_cast<std::size_t>(better)] == round.transitions.condition.prompts[static_cast<std::size_t>(worse)]);
+    CHECK(round.transitions.condition.prompts[static_cast<std::size_t>(better)] ==
+          round.transitions.condition.prompts[static_cast<std::size_t>(worse)]);
     CHECK(round.transitions.latents[0][better].equal(round.transitions.latents[0][worse]));
   }
 }

@@ -33,7 +33,8 @@ using rt::reference::killed;
 
 rt::TrainerOptions six_updates() { return rt::reference::small_run_options(6, 3, 2); }
 
-rt::TrainingOutcome run(const Model& model, const std::filesystem::path& folder, const rt::TrainerOptions& options, double guidance = 2.0) {
+rt::TrainingOutcome run(const Model& model, const std::filesystem::path& folder, const rt::TrainerOptions& options,
+                        double guidance = 2.0) {
   return rt::reference::small_run(model.path(), folder, options, guidance);
 }
 
@@ -46,15 +47,19 @@ TEST_CASE("a run folder is complete and its report says what happened") {
   const auto outcome = run(model, folder, six_updates());
   CHECK(outcome.end == rt::RunEnd::kCompleted);
   CHECK(outcome.progress.done() == 6);
-  for (const char* file : {"config.json", "metrics.jsonl", "evaluations.jsonl", "timings.jsonl", "before_after.png", "reward.svg", "report.json", "images/update-000000.png",
-                           "images/update-000003.png", "images/update-000006.png", "lora/pytorch_lora_weights.safetensors", "checkpoints/update-000006/state.json"})
+  for (const char* file :
+       {"config.json", "metrics.jsonl", "evaluations.jsonl", "timings.jsonl", "before_after.png", "reward.svg",
+        "report.json", "images/update-000000.png", "images/update-000003.png", "images/update-000006.png",
+        "lora/pytorch_lora_weights.safetensors", "checkpoints/update-000006/state.json"})
     CHECK_MESSAGE(std::filesystem::is_regular_file(folder / file), file);
   const auto report = rt::read_json(folder / "report.json");
-  for (const char* key : {"method", "reward", "model", "updates", "seed", "seconds", "before", "after", "sentinels", "network", "peak_tensor_bytes", "skipped_updates", "versions"})
+  for (const char* key : {"method", "reward", "model", "updates", "seed", "seconds", "before", "after", "sentinels",
+                          "network", "peak_tensor_bytes", "skipped_updates", "versions"})
     CHECK_MESSAGE(report.contains(key), key);
   CHECK(report.size() == 14);
   CHECK(report.at("reward_queries") > 0);
-  for (const char* key : {"symmetry_error", "jpeg_error", "colour_accuracy", "shape_accuracy", "blank_share", "reward"}) {
+  for (const char* key :
+       {"symmetry_error", "jpeg_error", "colour_accuracy", "shape_accuracy", "blank_share", "reward"}) {
     CHECK_MESSAGE(report.at("before").contains(key), key);
     CHECK_MESSAGE(report.at("after").contains(key), key);
   }
@@ -94,7 +99,8 @@ TEST_CASE("a killed and resumed run equals an uninterrupted one bit for bit") {
     }
   }
   SUBCASE("killed while the third checkpoint is written") {
-    for (const auto stage : {rt::SaveStage::kBegun, rt::SaveStage::kTensors, rt::SaveStage::kState, rt::SaveStage::kInPlace}) {
+    for (const auto stage :
+         {rt::SaveStage::kBegun, rt::SaveStage::kTensors, rt::SaveStage::kState, rt::SaveStage::kInPlace}) {
       CAPTURE(static_cast<int>(stage));
       const auto folder = runs / ("stage" + std::to_string(static_cast<int>(stage)));
       auto options = six_updates();
@@ -150,16 +156,26 @@ TEST_CASE("runs of methods that remember rewards or learn a baseline resume byte
   const auto brightness = [] { return rt::black_box([](const rt::Tensor& images) { return images.mean({1, 2, 3}); }); };
   SUBCASE("DDPO: rewards by prompt") {
     rt::reference::check_resumes(model.path(), [&] {
-      return rt::make<rt::DDPO>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0}, .objective = {.clip = 1e-2, .round = {.epochs = 2, .updates_per_epoch = 2}}, .advantage = {.window = 4, .min_count = 2}});
+      return rt::make<rt::DDPO>(brightness(),
+                                {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                 .objective = {.clip = 1e-2, .round = {.epochs = 2, .updates_per_epoch = 2}},
+                                 .advantage = {.window = 4, .min_count = 2}});
     });
   }
   SUBCASE("B2-DiffuRL: rewards of earlier rounds, and a growing window") {
     rt::reference::check_resumes(model.path(), [&] {
-      return rt::make<rt::B2DiffuRL>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0}, .steps = {.initial = 2, .rounds = 5}, .objective = {.clip = 1e-2}, .advantage = {.rounds = 2}, .branching = {.threshold = 0.2}});
+      return rt::make<rt::B2DiffuRL>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                                    .steps = {.initial = 2, .rounds = 5},
+                                                    .objective = {.clip = 1e-2},
+                                                    .advantage = {.rounds = 2},
+                                                    .branching = {.threshold = 0.2}});
     });
   }
   SUBCASE("DPOK: a baseline with its optimizer") {
-    rt::reference::check_resumes(model.path(), [&] { return rt::make<rt::DPOK>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0}, .objective = {.clip = 1e-2, .value = {.learning_rate = 1e-2}}}); });
+    rt::reference::check_resumes(model.path(), [&] {
+      return rt::make<rt::DPOK>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                               .objective = {.clip = 1e-2, .value = {.learning_rate = 1e-2}}});
+    });
   }
 }
 
@@ -170,14 +186,19 @@ TEST_CASE("a rollout in bfloat16 disagrees with the replay in float, and the rep
     const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
     rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2});
     rt::Rng rng(1);
-    auto tuner = rt::make<rt::DDPO>(rt::SymmetryReward(), {.sampler = {.num_steps = 6, .guidance = 5.0}, .objective = {.round = {.reduction = rt::LogProbReduction::kSum}}, .engine = {.rollout_dtype = dtype}});
+    auto tuner =
+        rt::make<rt::DDPO>(rt::SymmetryReward(), {.sampler = {.num_steps = 6, .guidance = 5.0},
+                                                  .objective = {.round = {.reduction = rt::LogProbReduction::kSum}},
+                                                  .engine = {.rollout_dtype = dtype}});
     return tuner.update(pipeline, optimizer, {"a red circle", "a blue square"}, rng);
   };
   const auto whole = update({}), low = update(at::kBFloat16);
-  MESSAGE("first ratio off by ", whole.ratio_deviation, " in float, ", low.ratio_deviation, " with rollouts in bfloat16");
+  MESSAGE("first ratio off by ", whole.ratio_deviation, " in float, ", low.ratio_deviation,
+          " with rollouts in bfloat16");
   CHECK(whole.warning.empty());
   CHECK(low.ratio_deviation > 1e-3);
-  CHECK(low.warning == "the first ratio of new to old probability should be 1 and is off by " + std::to_string(low.ratio_deviation) +
+  CHECK(low.warning == "the first ratio of new to old probability should be 1 and is off by " +
+                           std::to_string(low.ratio_deviation) +
                            ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)");
   std::ostringstream line;
   line << low;
@@ -198,7 +219,8 @@ TEST_CASE("folders and options that do not fit are refused by name") {
   other.resume = true;
   other.updates = 4;
   other.batch = 3;
-  CHECK_THROWS_WITH_AS(run(model, folder, other, 5.0), doctest::Contains("batch was 2, is now 3; options/guidance was 2.0, is now 5.0"), rt::Error);
+  CHECK_THROWS_WITH_AS(run(model, folder, other, 5.0),
+                       doctest::Contains("batch was 2, is now 3; options/guidance was 2.0, is now 5.0"), rt::Error);
   CHECK(bytes(folder / "report.json") == report);
 
   auto resume = two;
@@ -219,7 +241,8 @@ TEST_CASE("a limit of CPU time ends a run, is kept over a resume and does not de
   auto options = six_updates();
   options.updates = 100000;
   options.cpu_minutes = 1e-6;
-  options.on_update = [](const rt::UpdateReport&) { std::this_thread::sleep_for(std::chrono::milliseconds(300)); };  // waiting is no work
+  // waiting is no work
+  options.on_update = [](const rt::UpdateReport&) { std::this_thread::sleep_for(std::chrono::milliseconds(300)); };
   const auto one = run(model, runs / "a", options);
   CHECK(one.end == rt::RunEnd::kTimeUp);
   CHECK(one.progress.done() == 1);
@@ -270,11 +293,13 @@ TEST_CASE("evaluation does not depend on the batch and leaves no trace") {
   const auto pairs = rt::evaluation_pairs(prompts, 2, 7);
   const rt::AnySampler sampler({.name = "ddpm", .num_steps = 3, .guidance = 2.0});
   const auto rewards = rt::standard_evaluation_rewards(pipeline, prompts);
-  const auto one = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 1}), all = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 6});
+  const auto one = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 1}),
+             all = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 6});
   CHECK((one->images - all->images).abs().max().item<double>() < 1e-4);
   CHECK(one->metrics.at("symmetry_error") == doctest::Approx(all->metrics.at("symmetry_error")).epsilon(1e-4));
   CHECK(one->network.forwards == 18);
-  CHECK_FALSE(rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 2, .interrupted = [] { return true; }}).has_value());
+  CHECK_FALSE(
+      rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 2, .interrupted = [] { return true; }}).has_value());
 }
 
 }  // namespace trainer_test

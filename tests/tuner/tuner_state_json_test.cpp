@@ -1,4 +1,5 @@
-// A tuner's state in a checkpoint: everything comes back bit for bit, tasks and their tensors included, and older checkpoints are read.
+// A tuner's state in a checkpoint: everything comes back bit for bit, tasks and their tensors included, and older
+// checkpoints are read.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -19,7 +20,8 @@ using namespace reward_tuner;
 TunerState leaf(std::uint64_t seed) {
   Rng rng(seed);
   TunerState s{.updates = static_cast<std::int64_t>(seed) + 5, .skipped = 2, .skipped_in_a_row = 1};
-  s.history.rounds["a \"red\" circle\n\u00e9\u4e2d"] = {{}, {0.1, -0.0, 1e-310, 1.0 / 3}, {}, {std::numeric_limits<double>::max(), rng.uniform()}};
+  s.history.rounds["a \"red\" circle\n\u00e9\u4e2d"] = {
+      {}, {0.1, -0.0, 1e-310, 1.0 / 3}, {}, {std::numeric_limits<double>::max(), rng.uniform()}};
   s.history.rounds["only empty rounds"] = {{}, {}};
   s.history.rounds["no round"] = {};
   s.history.rounds[""] = {{1.0}};
@@ -31,7 +33,8 @@ TunerState leaf(std::uint64_t seed) {
 
 /// Through text, as a checkpoint goes.
 TunerState through_text(const TunerState& s) {
-  std::map<std::string, Tensor> tensors = {{"parameter.value.0", at::zeros({1})}, {"optimizer.0.step", at::zeros({})}, {"rng", at::zeros({4}, at::kByte)}};
+  std::map<std::string, Tensor> tensors = {
+      {"parameter.value.0", at::zeros({1})}, {"optimizer.0.step", at::zeros({})}, {"rng", at::zeros({4}, at::kByte)}};
   add_tensors(s, tensors);
   return tuner_state_from_json(nlohmann::json::parse(to_json(s).dump(2)), tensors);
 }
@@ -89,11 +92,15 @@ TEST_CASE("what is read is independent of the checkpoint's tensors") {
 
 TEST_CASE("checkpoints from before policy gradients are read; states of another kind are refused") {
   using namespace tuner_state_json_test;
-  const TunerState old = tuner_state_from_json({{"updates", 4}, {"skipped", 1}, {"skipped_in_a_row", 0}}, {{"optimizer.0.first", at::zeros({1})}});
+  const TunerState old = tuner_state_from_json({{"updates", 4}, {"skipped", 1}, {"skipped_in_a_row", 0}},
+                                               {{"optimizer.0.first", at::zeros({1})}});
   CHECK(old == TunerState{.updates = 4, .skipped = 1});
   CHECK_THROWS_AS(tuner_state_from_json({{"updates", 4}}, {}), nlohmann::json::exception);
-  CHECK_THROWS_AS(tuner_state_from_json({{"updates", 4}, {"skipped", 1}, {"skipped_in_a_row", 0}, {"history", {{"a", "b"}}}}, {}), nlohmann::json::exception);
-  CHECK_THROWS_AS(tuner_state_from_json({{"updates", "four"}, {"skipped", 1}, {"skipped_in_a_row", 0}}, {}), nlohmann::json::exception);
+  CHECK_THROWS_AS(
+      tuner_state_from_json({{"updates", 4}, {"skipped", 1}, {"skipped_in_a_row", 0}, {"history", {{"a", "b"}}}}, {}),
+      nlohmann::json::exception);
+  CHECK_THROWS_AS(tuner_state_from_json({{"updates", "four"}, {"skipped", 1}, {"skipped_in_a_row", 0}}, {}),
+                  nlohmann::json::exception);
 }
 
 TEST_CASE("states differ when any part of them does") {

@@ -17,11 +17,13 @@ struct HistoryOptions {
   double clamp = 5;       ///< advantages are held within +-clamp, >= 0; 0: no clamp (B2-DiffuRL's code: 5)
 };
 
-/// A_i = (r_i - mean)/(deviation + epsilon) with mean and unbiased deviation of the prompt's rewards of this round and of the `rounds` before (B2-paper, appendix D.1). A prompt
-/// with one reward altogether gets 0, where the public code gets NaN.
-/// Memory: the rewards of the latest `rounds` rounds. A round counts whether the prompt was drawn in it or not, as in the public code (an empty round stands for it), so prompts not
-/// drawn for `rounds` rounds are forgotten.
-/// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite; the memory is untouched then.
+/// A_i = (r_i - mean)/(deviation + epsilon) with mean and unbiased deviation of the prompt's rewards of this round and
+/// of the `rounds` before (B2-paper, appendix D.1). A prompt with one reward altogether gets 0, where the public code
+/// gets NaN.
+/// Memory: the rewards of the latest `rounds` rounds. A round counts whether the prompt was drawn in it or not, as in
+/// the public code (an empty round stands for it), so prompts not drawn for `rounds` rounds are forgotten.
+/// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite; the memory is untouched
+/// then.
 class History {
  public:
   using Role = AdvantageRole;
@@ -49,7 +51,8 @@ class History {
     a.reserve(input.rewards.size());
     for (std::size_t i = 0; i < input.rewards.size(); ++i) {
       const detail::Moments& m = of_prompt.at(input.prompts[i]);
-      a.push_back(detail::standardised_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
+      a.push_back(
+          detail::standardised_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
     }
     return a;
   }

@@ -15,10 +15,12 @@ namespace reward_tuner::detail {
 /// Throws unless there is one prompt and one group a reward, and every reward is finite. `name` is the policy's.
 inline void check_rewards(std::string_view name, const AdvantageInput& input) {
   const std::size_t n = input.rewards.size();
-  REWARD_TUNER_CHECK(input.prompts.size() == n && input.groups.size() == n, "[", name, "] wanted a prompt and a group for each of ", n, " rewards, found ", input.prompts.size(),
+  REWARD_TUNER_CHECK(input.prompts.size() == n && input.groups.size() == n, "[", name,
+                     "] wanted a prompt and a group for each of ", n, " rewards, found ", input.prompts.size(),
                      " prompts and ", input.groups.size(), " groups");
   for (std::size_t i = 0; i < n; ++i)
-    REWARD_TUNER_CHECK(std::isfinite(input.rewards[i]), "[", name, "] wanted finite rewards, found ", input.rewards[i], " for picture ", i, ", \"", input.prompts[i], '"');
+    REWARD_TUNER_CHECK(std::isfinite(input.rewards[i]), "[", name, "] wanted finite rewards, found ", input.rewards[i],
+                       " for picture ", i, ", \"", input.prompts[i], '"');
 }
 
 inline void check_scaling(std::string_view name, double epsilon, double clamp) {
@@ -33,8 +35,9 @@ struct Moments {
   long double deviation() const { return std::sqrt(variance); }
 };
 
-/// Mean and variance, the sum of squares divided by n, or by n - 1 if `unbiased` (0 for a single value). Equal values give themselves and exactly 0, because
-/// differences from the smallest are summed; the order of the values does not change a bit, because they are sorted.
+/// Mean and variance, the sum of squares divided by n, or by n - 1 if `unbiased` (0 for a single value). Equal values
+/// give themselves and exactly 0, because differences from the smallest are summed; the order of the values does not
+/// change a bit, because they are sorted.
 inline Moments moments(std::vector<double> values, bool unbiased = false) {
   if (values.empty()) return {};
   std::ranges::sort(values);

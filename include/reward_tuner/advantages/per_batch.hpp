@@ -10,12 +10,14 @@
 namespace reward_tuner {
 
 struct PerBatchOptions {
-  double epsilon = 1e-8;  ///< added to the variance, in squared reward units, > 0 (large-scale RL paper, Eq. 10; no value given: ours)
-  double clamp = 5;       ///< advantages are held within +-clamp, >= 0; 0: no clamp (DDPO's code: 5)
+  /// added to the variance, in squared reward units, > 0 (large-scale RL paper, Eq. 10; no value given: ours)
+  double epsilon = 1e-8;
+  double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (DDPO's code: 5)
 };
 
-/// A_i = (r_i - mean)/sqrt(var + epsilon) with mean and population variance of the round's rewards (large-scale RL paper, Eq. 10). Needs no memory, so
-/// prompts may be unbounded; a prompt that is easier than the others gets positive advantages whatever is drawn.
+/// A_i = (r_i - mean)/sqrt(var + epsilon) with mean and population variance of the round's rewards (large-scale RL
+/// paper, Eq. 10). Needs no memory, so prompts may be unbounded; a prompt that is easier than the others gets positive
+/// advantages whatever is drawn.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite.
 class PerBatch {
  public:
@@ -23,7 +25,9 @@ class PerBatch {
   using Options = PerBatchOptions;
   static constexpr std::string_view kName = "per_batch";
 
-  explicit PerBatch(PerBatchOptions options = {}) : options_(options) { detail::check_scaling("PerBatch", options_.epsilon, options_.clamp); }
+  explicit PerBatch(PerBatchOptions options = {}) : options_(options) {
+    detail::check_scaling("PerBatch", options_.epsilon, options_.clamp);
+  }
   const PerBatchOptions& options() const { return options_; }
 
   std::vector<double> advantages(const AdvantageInput& input, RewardHistory&) const {
@@ -32,7 +36,8 @@ class PerBatch {
     const long double divisor = std::sqrt(batch.variance + options_.epsilon);
     std::vector<double> a;
     a.reserve(input.rewards.size());
-    for (const double r : input.rewards) a.push_back(detail::standardised_reward(r, batch.mean, divisor, options_.clamp));
+    for (const double r : input.rewards)
+      a.push_back(detail::standardised_reward(r, batch.mean, divisor, options_.clamp));
     return a;
   }
 

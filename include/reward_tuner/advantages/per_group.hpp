@@ -15,33 +15,39 @@ namespace reward_tuner {
 /// Whose deviation divides.
 enum class GroupScale {
   kGroup,  ///< the group's own (Shao et al. 2024, DeepSeekMath, section 4.1)
-  kBatch,  ///< that of all rewards of the round: groups whose pictures hardly differ are not blown up (an option of Flow-GRPO's code)
+  /// that of all rewards of the round: groups whose pictures hardly differ are not blown up (an option of Flow-GRPO's
+  /// code)
+  kBatch,
 };
 
 struct PerGroupOptions {
   GroupScale scale = GroupScale::kGroup;  ///< whose deviation divides
   double epsilon = 1e-4;                  ///< added to the deviation, in reward units, > 0 (Flow-GRPO's code: 1e-4)
-  double clamp = 5;                       ///< advantages are held within +-clamp, >= 0; 0: no clamp (Flow-GRPO's code: 5)
+  double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (Flow-GRPO's code: 5)
 };
 
-/// A_i = (r_i - mean of the group)/(deviation + epsilon), population deviation. Groups of one, and of equal rewards, give 0.
-/// Rewards that are the same for the whole group teach nothing here.
+/// A_i = (r_i - mean of the group)/(deviation + epsilon), population deviation. Groups of one, and of equal rewards,
+/// give 0. Rewards that are the same for the whole group teach nothing here.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite.
 class PerGroup {
  public:
   using Role = AdvantageRole;
   using Options = PerGroupOptions;
   static constexpr std::string_view kName = "per_group";
-  static constexpr int kDefaultGroup = kComparedPictures;  ///< pictures of each prompt if RoundOptions::samples_per_prompt is 0
+  /// pictures of each prompt if RoundOptions::samples_per_prompt is 0
+  static constexpr int kDefaultGroup = kComparedPictures;
 
-  explicit PerGroup(PerGroupOptions options = {}) : options_(options) { detail::check_scaling("PerGroup", options_.epsilon, options_.clamp); }
+  explicit PerGroup(PerGroupOptions options = {}) : options_(options) {
+    detail::check_scaling("PerGroup", options_.epsilon, options_.clamp);
+  }
   const PerGroupOptions& options() const { return options_; }
 
   std::vector<double> advantages(const AdvantageInput& input, RewardHistory&) const {
     detail::check_rewards("PerGroup", input);
     const long double batch = detail::moments(input.rewards).deviation();
     std::map<std::int64_t, detail::Moments> of_group;
-    for (const auto& [group, rewards] : detail::rewards_by(input.groups, input.rewards)) of_group[group] = detail::moments(rewards);
+    for (const auto& [group, rewards] : detail::rewards_by(input.groups, input.rewards))
+      of_group[group] = detail::moments(rewards);
     std::vector<double> a;
     a.reserve(input.rewards.size());
     for (std::size_t i = 0; i < input.rewards.size(); ++i) {

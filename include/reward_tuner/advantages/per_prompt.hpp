@@ -19,11 +19,13 @@ struct PerPromptOptions {
   double clamp = 5;       ///< advantages are held within +-clamp, >= 0; 0: no clamp (DDPO's code: 5)
 };
 
-/// A_i = (r_i - mean)/(deviation + epsilon) with mean and population deviation of the latest `window` rewards of the prompt, this round's among them; while they are
-/// fewer than min_count, of all rewards of the round (code of Black et al. 2024, DDPO, stat_tracking.py).
-/// A round with more than `window` pictures of a prompt counts all of them, where DDPO's code takes the last ones: the order of the pictures does not matter.
+/// A_i = (r_i - mean)/(deviation + epsilon) with mean and population deviation of the latest `window` rewards of the
+/// prompt, this round's among them; while they are fewer than min_count, of all rewards of the round (code of Black et
+/// al. 2024, DDPO, stat_tracking.py). A round with more than `window` pictures of a prompt counts all of them, where
+/// DDPO's code takes the last ones: the order of the pictures does not matter.
 /// Memory: the latest `window` rewards of every prompt ever seen.
-/// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite; the memory is untouched then.
+/// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite; the memory is untouched
+/// then.
 class PerPrompt {
  public:
   using Role = AdvantageRole;
@@ -32,7 +34,8 @@ class PerPrompt {
 
   explicit PerPrompt(PerPromptOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.window >= 1, "[PerPrompt] window must be >= 1, found ", options_.window);
-    REWARD_TUNER_CHECK(options_.min_count >= 1 && options_.min_count <= options_.window, "[PerPrompt] min_count must be in 1..window, ", options_.window, ", found ", options_.min_count);
+    REWARD_TUNER_CHECK(options_.min_count >= 1 && options_.min_count <= options_.window,
+                       "[PerPrompt] min_count must be in 1..window, ", options_.window, ", found ", options_.min_count);
     detail::check_scaling("PerPrompt", options_.epsilon, options_.clamp);
   }
   const PerPromptOptions& options() const { return options_; }
@@ -47,14 +50,16 @@ class PerPrompt {
       const std::size_t window = static_cast<std::size_t>(options_.window);
       forget(rounds, std::max(window, rewards.size()));
       const std::vector<double> latest = joined(rounds);
-      of_prompt[prompt] = latest.size() < static_cast<std::size_t>(options_.min_count) ? batch : detail::moments(latest);
+      of_prompt[prompt] =
+          latest.size() < static_cast<std::size_t>(options_.min_count) ? batch : detail::moments(latest);
       forget(rounds, window);
     }
     std::vector<double> a;
     a.reserve(input.rewards.size());
     for (std::size_t i = 0; i < input.rewards.size(); ++i) {
       const detail::Moments& m = of_prompt.at(input.prompts[i]);
-      a.push_back(detail::standardised_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
+      a.push_back(
+          detail::standardised_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
     }
     return a;
   }

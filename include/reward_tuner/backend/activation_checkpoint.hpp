@@ -1,4 +1,5 @@
-// Activation checkpointing: a part of a network keeps its inputs instead of its activations and runs again in the backward pass.
+// Activation checkpointing: a part of a network keeps its inputs instead of its activations and runs again in the
+// backward pass.
 #pragma once
 #include <torch/autograd.h>
 #include <torch/nn/module.h>
@@ -33,19 +34,22 @@ namespace detail {
 
 /// What a checkpointed part needs to run again, carried through autograd as an opaque pointer.
 struct CheckpointedCall : torch::CustomClassHolder {
-  CheckpointedCall(std::function<variable_list(const variable_list&)> run, std::size_t inputs, std::optional<at::ScalarType> autocast)
+  CheckpointedCall(std::function<variable_list(const variable_list&)> run, std::size_t inputs,
+                   std::optional<at::ScalarType> autocast)
       : function(std::move(run)), num_inputs(inputs), autocast_type(autocast) {}
   std::function<variable_list(const variable_list&)> function;
-  std::size_t num_inputs;                        // the rest of the saved tensors are what `function` captures
+  std::size_t num_inputs;                       // the rest of the saved tensors are what `function` captures
   std::optional<at::ScalarType> autocast_type;  // autograd may run the backward in a thread of its own
 };
 
 struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
-  static variable_list forward(torch::autograd::AutogradContext* context, c10::intrusive_ptr<CheckpointedCall> call, at::TensorList tensors) {
+  static variable_list forward(torch::autograd::AutogradContext* context, c10::intrusive_ptr<CheckpointedCall> call,
+                               at::TensorList tensors) {
     context->saved_data["call"] = c10::IValue::make_capsule(call);
     context->save_for_backward(tensors.vec());
     const torch::NoGradGuard no_grad;
-    return call->function(variable_list(tensors.begin(), tensors.begin() + static_cast<std::ptrdiff_t>(call->num_inputs)));
+    return call->function(
+        variable_list(tensors.begin(), tensors.begin() + static_cast<std::ptrdiff_t>(call->num_inputs)));
   }
 
   static variable_list backward(torch::autograd::AutogradContext* context, variable_list cotangents) {
@@ -65,8 +69,10 @@ struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
     }
     variable_list roots, seeds;  // an output that nobody used, or that needs no gradient, has no cotangent
     for (std::size_t i = 0; i < outputs.size(); ++i)
-      if (outputs[i].requires_grad() && cotangents[i].defined()) roots.push_back(outputs[i]), seeds.push_back(cotangents[i]);
-    const variable_list gradients = torch::autograd::grad(roots, wanted, seeds, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
+      if (outputs[i].requires_grad() && cotangents[i].defined())
+        roots.push_back(outputs[i]), seeds.push_back(cotangents[i]);
+    const variable_list gradients = torch::autograd::grad(roots, wanted, seeds, /*retain_graph=*/false,
+                                                          /*create_graph=*/false, /*allow_unused=*/true);
     variable_list out{Tensor()};  // nothing for the call itself
     std::size_t next = 0;
     for (const Tensor& t : tensors) out.push_back(t.requires_grad() ? gradients[next++] : Tensor());
@@ -76,18 +82,21 @@ struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
 
 }  // namespace detail
 
-/// function(inputs) without keeping what lies between: only `inputs` stay, and the backward pass calls `function` once more. `captured` are the trainable
-/// tensors that `function` uses beside its inputs (see trainable_tensors); what is left out gets no gradient. `function` must be deterministic and
-/// give the same number of outputs each time. Without gradient mode, or with nothing that needs a gradient, it is an ordinary call.
-/// Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Cost: one more forward.
-inline variable_list checkpointed(std::function<variable_list(const variable_list&)> function, variable_list inputs, const variable_list& captured) {
+/// function(inputs) without keeping what lies between: only `inputs` stay, and the backward pass calls `function` once
+/// more. `captured` are the trainable tensors that `function` uses beside its inputs (see trainable_tensors); what is
+/// left out gets no gradient. `function` must be deterministic and give the same number of outputs each time. Without
+/// gradient mode, or with nothing that needs a gradient, it is an ordinary call. Chen et al. 2016, "Training Deep Nets
+/// with Sublinear Memory Cost". Cost: one more forward.
+inline variable_list checkpointed(std::function<variable_list(const variable_list&)> function, variable_list inputs,
+                                  const variable_list& captured) {
   bool needed = false;
   for (const Tensor& t : inputs) needed = needed || t.requires_grad();
   if (!torch::GradMode::is_enabled() || !(needed || !captured.empty())) return function(inputs);
   const std::size_t count = inputs.size();
   const auto autocast = autocast_dtype(inputs[0].device().type());
   inputs.insert(inputs.end(), captured.begin(), captured.end());
-  return detail::CheckpointFunction::apply(c10::make_intrusive<detail::CheckpointedCall>(std::move(function), count, autocast), at::TensorList(inputs));
+  return detail::CheckpointFunction::apply(
+      c10::make_intrusive<detail::CheckpointedCall>(std::move(function), count, autocast), at::TensorList(inputs));
 }
 
 }  // namespace reward_tuner

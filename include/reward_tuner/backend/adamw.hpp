@@ -28,15 +28,19 @@ struct AdamWOptions {
 /// A parameter whose gradient is undefined is left alone and its step is not counted, as PyTorch does.
 class AdamW {
  public:
-  explicit AdamW(std::vector<Tensor> parameters, AdamWOptions options = {}) : parameters_(std::move(parameters)), options_(options) {
+  explicit AdamW(std::vector<Tensor> parameters, AdamWOptions options = {})
+      : parameters_(std::move(parameters)), options_(options) {
     REWARD_TUNER_CHECK(!parameters_.empty(), "[AdamW] wanted at least one parameter, found none");
     REWARD_TUNER_CHECK(options_.learning_rate > 0, "[AdamW] learning_rate must be > 0, found ", options_.learning_rate);
-    REWARD_TUNER_CHECK(options_.beta1 >= 0 && options_.beta1 < 1, "[AdamW] beta1 must be in [0, 1), found ", options_.beta1);
-    REWARD_TUNER_CHECK(options_.beta2 >= 0 && options_.beta2 < 1, "[AdamW] beta2 must be in [0, 1), found ", options_.beta2);
+    REWARD_TUNER_CHECK(options_.beta1 >= 0 && options_.beta1 < 1, "[AdamW] beta1 must be in [0, 1), found ",
+                       options_.beta1);
+    REWARD_TUNER_CHECK(options_.beta2 >= 0 && options_.beta2 < 1, "[AdamW] beta2 must be in [0, 1), found ",
+                       options_.beta2);
     REWARD_TUNER_CHECK(options_.epsilon > 0, "[AdamW] epsilon must be > 0, found ", options_.epsilon);
     REWARD_TUNER_CHECK(options_.weight_decay >= 0, "[AdamW] weight_decay must be >= 0, found ", options_.weight_decay);
     for (const Tensor& p : parameters_) {
-      REWARD_TUNER_CHECK(p.defined() && p.is_leaf() && p.requires_grad(), "[AdamW] every parameter must be a leaf that requires a gradient");
+      REWARD_TUNER_CHECK(p.defined() && p.is_leaf() && p.requires_grad(),
+                         "[AdamW] every parameter must be a leaf that requires a gradient");
       first_.push_back(at::zeros_like(p));
       second_.push_back(at::zeros_like(p));
       steps_.push_back(at::zeros({}, p.options().dtype(at::kFloat)));
@@ -46,7 +50,8 @@ class AdamW {
   /// One update from the accumulated gradients.
   void step() {
     const torch::NoGradGuard no_grad;
-    std::map<std::pair<c10::Device, at::ScalarType>, Group, ByKind> groups;  // the fused kernel wants one device and dtype a call
+    // the fused kernel wants one device and dtype a call
+    std::map<std::pair<c10::Device, at::ScalarType>, Group, ByKind> groups;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       if (!parameters_[i].grad().defined()) continue;
       auto& group = groups[{parameters_[i].device(), parameters_[i].scalar_type()}];
@@ -58,8 +63,9 @@ class AdamW {
       group.steps.push_back(steps_[i]);
     }
     for (auto& [kind, g] : groups)
-      at::_fused_adamw_(g.parameters, g.gradients, g.first, g.second, {}, g.steps, options_.learning_rate, options_.beta1, options_.beta2,
-                        options_.weight_decay, options_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+      at::_fused_adamw_(g.parameters, g.gradients, g.first, g.second, {}, g.steps, options_.learning_rate,
+                        options_.beta1, options_.beta2, options_.weight_decay, options_.epsilon, /*amsgrad=*/false,
+                        /*maximize=*/false);
   }
 
   /// Drops the gradients.
@@ -85,14 +91,17 @@ class AdamW {
     }
     return state;
   }
-  /// Continues from a state of an optimizer over the same list of shapes; anything else is an error and changes nothing.
+  /// Continues from a state of an optimizer over the same list of shapes; anything else is an error and changes
+  /// nothing.
   void load_state(const std::map<std::string, Tensor>& state) {
     const auto mine = this->state();
-    REWARD_TUNER_CHECK(state.size() == mine.size(), "[AdamW] state wanted ", mine.size(), " tensors, found ", state.size());
+    REWARD_TUNER_CHECK(state.size() == mine.size(), "[AdamW] state wanted ", mine.size(), " tensors, found ",
+                       state.size());
     for (const auto& [name, tensor] : mine) {
       const auto found = state.find(name);
       REWARD_TUNER_CHECK(found != state.end(), "[AdamW] state lacks the tensor ", name);
-      REWARD_TUNER_CHECK(found->second.sizes() == tensor.sizes(), "[AdamW] state tensor ", name, " wanted shape ", tensor.sizes(), ", found ", found->second.sizes());
+      REWARD_TUNER_CHECK(found->second.sizes() == tensor.sizes(), "[AdamW] state tensor ", name, " wanted shape ",
+                         tensor.sizes(), ", found ", found->second.sizes());
     }
     const torch::NoGradGuard no_grad;
     for (auto& [name, tensor] : mine) tensor.copy_(state.at(name));
@@ -103,8 +112,10 @@ class AdamW {
     std::vector<Tensor> parameters, gradients, first, second, steps;
   };
   struct ByKind {
-    bool operator()(const std::pair<c10::Device, at::ScalarType>& a, const std::pair<c10::Device, at::ScalarType>& b) const {
-      return std::tuple(a.first.type(), a.first.index(), a.second) < std::tuple(b.first.type(), b.first.index(), b.second);
+    bool operator()(const std::pair<c10::Device, at::ScalarType>& a,
+                    const std::pair<c10::Device, at::ScalarType>& b) const {
+      return std::tuple(a.first.type(), a.first.index(), a.second) <
+             std::tuple(b.first.type(), b.first.index(), b.second);
     }
   };
 

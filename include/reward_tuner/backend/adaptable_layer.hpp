@@ -33,12 +33,15 @@ struct LowRank {
 
 /// How an attached adapter takes part in `forward`.
 enum class AdapterMode {
-  kApart,   ///< base layer plus scale * up(down(x)): gradients reach the adapter
-  kMerged,  ///< calls without gradient use one layer with weight W + dW, computed when the mode was entered; calls with gradient are as kApart (a checkpointed block runs both ways)
-  kOff,     ///< the base layer alone: the reference model
+  kApart,  ///< base layer plus scale * up(down(x)): gradients reach the adapter
+  /// calls without gradient use one layer with weight W + dW, computed when the mode was entered; calls with gradient
+  /// are as kApart (a checkpointed block runs both ways)
+  kMerged,
+  kOff,  ///< the base layer alone: the reference model
 };
 
-/// Base of the layers that can be adapted. The adapter's tensors are not parameters of the module: who attaches them owns them.
+/// Base of the layers that can be adapted. The adapter's tensors are not parameters of the module: who attaches them
+/// owns them.
 class AdaptableLayer : public torch::nn::Module {
  public:
   AdaptableLayer(std::vector<std::int64_t> weight_shape, bool with_bias) {
@@ -87,8 +90,8 @@ class AdaptableLayer : public torch::nn::Module {
   AdapterMode mode_ = AdapterMode::kApart;
 };
 
-/// Puts every adapter below `root` into one mode and restores the mode it found at the end of the scope. Scopes nest; what an outer scope switched off stays off, so that a
-/// rollout of the reference model is one.
+/// Puts every adapter below `root` into one mode and restores the mode it found at the end of the scope. Scopes nest;
+/// what an outer scope switched off stays off, so that a rollout of the reference model is one.
 class AdapterScope {
  public:
   AdapterScope(torch::nn::Module& root, AdapterMode mode) {

@@ -1,4 +1,5 @@
-// Files that are either the old one or the new one, never a half: written beside the target, flushed to the disk, then renamed over it.
+// Files that are either the old one or the new one, never a half: written beside the target, flushed to the disk, then
+// renamed over it.
 #pragma once
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -89,9 +90,10 @@ class FileSink {
   std::uint64_t size_ = 0;
 };
 
-/// Replaces the file at `target` by what `fill` writes. The bytes go to a temporary file in the same folder, which is flushed to the
-/// disk (fsync) and renamed, and then the folder is flushed: after a crash there is the old file or the new one. If anything throws,
-/// the old file stays as it was and the temporary file is removed. A symbolic link stays a link; its target is replaced.
+/// Replaces the file at `target` by what `fill` writes. The bytes go to a temporary file in the same folder, which is
+/// flushed to the disk (fsync) and renamed, and then the folder is flushed: after a crash there is the old file or the
+/// new one. If anything throws, the old file stays as it was and the temporary file is removed. A symbolic link stays a
+/// link; its target is replaced.
 /// Errors: missing folder, target is a folder, full disk, read-only place, and whatever `fill` throws.
 inline void write_file_atomically(const std::filesystem::path& target, const std::function<void(FileSink&)>& fill) {
   std::error_code code;
@@ -100,15 +102,17 @@ inline void write_file_atomically(const std::filesystem::path& target, const std
   if (code) path = target;
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   REWARD_TUNER_CHECK(path.has_filename(), "[File] wanted the path of a file to write, found '", target.string(), "'");
-  REWARD_TUNER_CHECK(std::filesystem::is_directory(folder, code), "[File] could not write '", target.string(), "': the folder '", folder.string(),
-                     "' does not exist or cannot be read");
-  REWARD_TUNER_CHECK(!std::filesystem::is_directory(path, code), "[File] could not write '", target.string(), "': it is a folder, wanted a file");
+  REWARD_TUNER_CHECK(std::filesystem::is_directory(folder, code), "[File] could not write '", target.string(),
+                     "': the folder '", folder.string(), "' does not exist or cannot be read");
+  REWARD_TUNER_CHECK(!std::filesystem::is_directory(path, code), "[File] could not write '", target.string(),
+                     "': it is a folder, wanted a file");
 
   static std::atomic<std::uint64_t> counter{0};
   detail::TemporaryFile temporary;
   detail::FileDescriptor file;
   do {  // another process may have left the same name behind
-    temporary.path = folder / (".reward-tuner-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".tmp");
+    temporary.path =
+        folder / (".reward-tuner-" + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".tmp");
     file = detail::FileDescriptor(::open(temporary.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   } while (!file.is_open() && errno == EEXIST);
   if (!file.is_open()) {
@@ -120,12 +124,14 @@ inline void write_file_atomically(const std::filesystem::path& target, const std
   fill(sink);
   if (::fsync(file.get()) != 0) detail::file_failure(target, "flush", errno);
   if (const int failed = file.close(); failed != 0) detail::file_failure(target, "close", failed);
-  if (::rename(temporary.path.c_str(), path.c_str()) != 0) detail::file_failure(target, "rename the temporary file to", errno);
+  if (::rename(temporary.path.c_str(), path.c_str()) != 0)
+    detail::file_failure(target, "rename the temporary file to", errno);
   temporary.keep = true;
 
   const detail::FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // Some file systems cannot flush a folder (EINVAL); the new file is in place by then.
-  if (directory.is_open() && ::fsync(directory.get()) != 0 && errno != EINVAL) detail::file_failure(folder, "flush the folder", errno);
+  if (directory.is_open() && ::fsync(directory.get()) != 0 && errno != EINVAL)
+    detail::file_failure(folder, "flush the folder", errno);
 }
 
 /// Replaces the file at `path` by these bytes.

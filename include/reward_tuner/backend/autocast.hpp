@@ -8,11 +8,13 @@
 
 namespace reward_tuner {
 
-/// Convolutions, linear layers and attention on `device` run in `dtype` (bfloat16 or half) inside the scope; without a dtype the scope does nothing.
-/// Casts of trainable weights are cached until the outermost scope ends, so a scope must not span a change of weights or of the gradient mode.
+/// Convolutions, linear layers and attention on `device` run in `dtype` (bfloat16 or half) inside the scope; without a
+/// dtype the scope does nothing. Casts of trainable weights are cached until the outermost scope ends, so a scope must
+/// not span a change of weights or of the gradient mode.
 class AutocastScope {
  public:
-  AutocastScope(c10::DeviceType device, std::optional<c10::ScalarType> dtype) : device_(device), active_(dtype.has_value()) {
+  AutocastScope(c10::DeviceType device, std::optional<c10::ScalarType> dtype)
+      : device_(device), active_(dtype.has_value()) {
     if (!active_) return;
     enabled_before_ = at::autocast::is_autocast_enabled(device_);
     dtype_before_ = at::autocast::get_autocast_dtype(device_);

@@ -1,4 +1,5 @@
-// Checkpoints of a run: whole folders that appear by one rename, so that a kill at any point leaves the one before usable.
+// Checkpoints of a run: whole folders that appear by one rename, so that a kill at any point leaves the one before
+// usable.
 #pragma once
 #include <fcntl.h>
 #include <unistd.h>
@@ -28,30 +29,32 @@ namespace reward_tuner {
 
 /// What a checkpoint holds. Loaded tensors are views of the mapped file: copy them into place.
 struct Checkpoint {
-  std::map<std::string, Tensor> tensors;                  ///< parameters, moments, averages, states of random streams (uint8)
-  nlohmann::json state = nlohmann::json::object();        ///< counters, options, versions
+  std::map<std::string, Tensor> tensors;            ///< parameters, moments, averages, states of random streams (uint8)
+  nlohmann::json state = nlohmann::json::object();  ///< counters, options, versions
 };
 
 /// What `CheckpointFolder::load_newest` found.
 struct NewestCheckpoint {
-  std::optional<std::int64_t> update;              ///< of the newest checkpoint that can be read; nothing if none can
-  Checkpoint checkpoint;                           ///< its contents
-  std::vector<std::int64_t> broken;                ///< newer ones that cannot, newest first
-  std::vector<std::string> notes;                  ///< a sentence for each of these
+  std::optional<std::int64_t> update;  ///< of the newest checkpoint that can be read; nothing if none can
+  Checkpoint checkpoint;               ///< its contents
+  std::vector<std::int64_t> broken;    ///< newer ones that cannot, newest first
+  std::vector<std::string> notes;      ///< a sentence for each of these
 };
 
 /// The points of `CheckpointFolder::save` between which a process may die; a test's hook is called at each.
 enum class SaveStage {
-  kBegun,         ///< the temporary folder exists and is empty
-  kTensors,       ///< tensors.safetensors is written
-  kState,         ///< state.json is written
-  kInPlace,       ///< the folder has its final name
-  kPruned,        ///< older checkpoints are gone
+  kBegun,    ///< the temporary folder exists and is empty
+  kTensors,  ///< tensors.safetensors is written
+  kState,    ///< state.json is written
+  kInPlace,  ///< the folder has its final name
+  kPruned,   ///< older checkpoints are gone
 };
 
-/// A folder with one sub-folder a checkpoint: update-000050/{tensors.safetensors, state.json}. Both are written into a folder whose name begins with a
-/// dot and flushed; then that folder is renamed. What a killed process left behind begins with a dot, is never read, and goes at the next save.
-/// Example: CheckpointFolder checkpoints(run / "checkpoints", 2); checkpoints.save(50, checkpoint); auto last = checkpoints.latest();
+/// A folder with one sub-folder a checkpoint: update-000050/{tensors.safetensors, state.json}. Both are written into a
+/// folder whose name begins with a dot and flushed; then that folder is renamed. What a killed process left behind
+/// begins with a dot, is never read, and goes at the next save.
+/// Example: CheckpointFolder checkpoints(run / "checkpoints", 2); checkpoints.save(50, checkpoint); auto last =
+/// checkpoints.latest();
 class CheckpointFolder {
  public:
   /// Keeps the `keep` newest checkpoints (>= 1). The folder is made at the first save.
@@ -59,7 +62,8 @@ class CheckpointFolder {
     REWARD_TUNER_CHECK(keep_ >= 1, "[Checkpoint] keep must be >= 1, found ", keep_);
   }
 
-  /// Writes the checkpoint of `update` and removes those beyond `keep`. If anything throws (full disk, read-only folder), the older ones are untouched.
+  /// Writes the checkpoint of `update` and removes those beyond `keep`. If anything throws (full disk, read-only
+  /// folder), the older ones are untouched.
   /// Errors: a usable checkpoint of this update is there already.
   void save(std::int64_t update, const Checkpoint& checkpoint, const std::function<void(SaveStage)>& hook = {}) const {
     REWARD_TUNER_CHECK(update >= 0, "[Checkpoint] wanted an update >= 0, found ", update);
@@ -79,11 +83,15 @@ class CheckpointFolder {
     save_safetensors(part.path / kTensors, checkpoint.tensors);
     at(SaveStage::kTensors);
     // The size lets `usable` see a tensor file that some copy cut short.
-    const nlohmann::json file{{"format", kFormat}, {"update", update}, {"tensor_bytes", std::filesystem::file_size(part.path / kTensors)}, {"state", checkpoint.state}};
+    const nlohmann::json file{{"format", kFormat},
+                              {"update", update},
+                              {"tensor_bytes", std::filesystem::file_size(part.path / kTensors)},
+                              {"state", checkpoint.state}};
     write_file_atomically(part.path / kState, dump(file));
     at(SaveStage::kState);
     if (std::filesystem::exists(target, code)) discard(target);  // a broken one
-    if (::rename(part.path.c_str(), target.c_str()) != 0) detail::file_failure(target, "rename the finished checkpoint to", errno);
+    if (::rename(part.path.c_str(), target.c_str()) != 0)
+      detail::file_failure(target, "rename the finished checkpoint to", errno);
     part.finished = true;
     flush_folder();
     at(SaveStage::kInPlace);
@@ -110,9 +118,11 @@ class CheckpointFolder {
   Checkpoint load(std::int64_t update) const {
     const auto from = path(update);
     const auto json = read_json(from / kState);
-    REWARD_TUNER_CHECK(json.is_object() && json.value("format", nlohmann::json()) == kFormat, "[Checkpoint] '", (from / kState).string(), "' wanted format ", kFormat, ", found ",
+    REWARD_TUNER_CHECK(json.is_object() && json.value("format", nlohmann::json()) == kFormat, "[Checkpoint] '",
+                       (from / kState).string(), "' wanted format ", kFormat, ", found ",
                        json.is_object() ? json.value("format", nlohmann::json()).dump() : std::string("no object"));
-    REWARD_TUNER_CHECK(usable(from), "[Checkpoint] '", from.string(), "' is incomplete: its tensor file is missing or has another size than ", kState, " says");
+    REWARD_TUNER_CHECK(usable(from), "[Checkpoint] '", from.string(),
+                       "' is incomplete: its tensor file is missing or has another size than ", kState, " says");
     const auto file = SafetensorsFile::open(from / kTensors);
     Checkpoint checkpoint;
     for (const auto& name : file.names()) checkpoint.tensors.emplace(name, file.tensor(name));
@@ -120,8 +130,9 @@ class CheckpointFolder {
     return checkpoint;
   }
 
-  /// Reads the newest checkpoint that can be read: one that is cut short, incomplete or damaged is passed over, with a sentence that says so. `check`
-  /// may throw for contents that its caller cannot use; that checkpoint is passed over, too. Nothing on the disk changes.
+  /// Reads the newest checkpoint that can be read: one that is cut short, incomplete or damaged is passed over, with a
+  /// sentence that says so. `check` may throw for contents that its caller cannot use; that checkpoint is passed over,
+  /// too. Nothing on the disk changes.
   NewestCheckpoint load_newest(const std::function<void(const Checkpoint&)>& check = {}) const {
     NewestCheckpoint newest;
     auto all = numbered();
@@ -134,13 +145,15 @@ class CheckpointFolder {
       } catch (const std::exception& problem) {
         newest.checkpoint = {};
         newest.broken.push_back(all.back());
-        newest.notes.push_back("the checkpoint '" + path(all.back()).string() + "' cannot be used and is passed over: " + problem.what());
+        newest.notes.push_back("the checkpoint '" + path(all.back()).string() +
+                               "' cannot be used and is passed over: " + problem.what());
       }
     }
     return newest;
   }
 
-  /// Renames the checkpoint of `update` to broken-..., so that one of this update can be saved anew and the old one can be looked at.
+  /// Renames the checkpoint of `update` to broken-..., so that one of this update can be saved anew and the old one can
+  /// be looked at.
   void set_aside(std::int64_t update) const {
     const auto aside = folder_ / ("broken-" + path(update).filename().string());
     std::error_code code;
@@ -197,10 +210,13 @@ class CheckpointFolder {
 
   static bool usable(const std::filesystem::path& folder) {
     std::error_code code;
-    if (!std::filesystem::is_regular_file(folder / kState, code) || !std::filesystem::is_regular_file(folder / kTensors, code)) return false;
+    if (!std::filesystem::is_regular_file(folder / kState, code) ||
+        !std::filesystem::is_regular_file(folder / kTensors, code))
+      return false;
     try {
       const auto json = read_json(folder / kState);
-      return json.is_object() && json.contains("state") && json.at("tensor_bytes") == std::filesystem::file_size(folder / kTensors);
+      return json.is_object() && json.contains("state") &&
+             json.at("tensor_bytes") == std::filesystem::file_size(folder / kTensors);
     } catch (const std::exception&) {
       return false;  // a torn or foreign file is no checkpoint
     }
@@ -232,7 +248,8 @@ class CheckpointFolder {
 
   void flush_folder() const {
     const detail::FileDescriptor directory(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory.is_open() && ::fsync(directory.get()) != 0 && errno != EINVAL) detail::file_failure(folder_, "flush the folder", errno);
+    if (directory.is_open() && ::fsync(directory.get()) != 0 && errno != EINVAL)
+      detail::file_failure(folder_, "flush the folder", errno);
   }
 
   std::filesystem::path folder_;

@@ -22,19 +22,22 @@ using torch::Tensor;
 /// How fast the average follows.
 struct EmaOptions {
   double decay = 0.999;  ///< weight of the past, in [0, 1)
-  bool warm_up = true;   ///< use min(decay, (1 + t) / (10 + t)) at the t-th update, t = 1, 2, ...: the first values are forgotten soon
+  /// use min(decay, (1 + t) / (10 + t)) at the t-th update, t = 1, 2, ...: the first values are forgotten soon
+  bool warm_up = true;
 };
 
-/// average <- decay_t * average + (1 - decay_t) * value, for a list of tensors. Averages are kept in float32 (double for doubles), since
-/// half precision would lose steps of 1 - decay.
+/// average <- decay_t * average + (1 - decay_t) * value, for a list of tensors. Averages are kept in float32 (double
+/// for doubles), since half precision would lose steps of 1 - decay.
 class Ema {
  public:
   /// Starts at the present values. The tensors are shared, not copied: they are the ones that the optimizer updates.
   explicit Ema(std::vector<Tensor> tracked, EmaOptions options = {}) : tracked_(std::move(tracked)), options_(options) {
-    REWARD_TUNER_CHECK(options_.decay >= 0 && options_.decay < 1, "[Ema] decay must be in [0, 1), found ", options_.decay);
+    REWARD_TUNER_CHECK(options_.decay >= 0 && options_.decay < 1, "[Ema] decay must be in [0, 1), found ",
+                       options_.decay);
     REWARD_TUNER_CHECK(!tracked_.empty(), "[Ema] wanted at least one tensor, found none");
     for (const Tensor& value : tracked_) {
-      REWARD_TUNER_CHECK(value.defined() && value.is_floating_point(), "[Ema] wanted floating-point tensors, found another kind");
+      REWARD_TUNER_CHECK(value.defined() && value.is_floating_point(),
+                         "[Ema] wanted floating-point tensors, found another kind");
       averages_.push_back(value.detach().to(average_type(value), /*non_blocking=*/false, /*copy=*/true));
     }
   }
@@ -45,7 +48,8 @@ class Ema {
     const torch::NoGradGuard no_grad;
     ++updates_;
     const double decay = decay_at(updates_);
-    std::map<std::pair<at::ScalarType, c10::DeviceIndex>, std::pair<std::vector<Tensor>, std::vector<Tensor>>> groups;  // one kernel takes one kind
+    // one kernel takes one kind
+    std::map<std::pair<at::ScalarType, c10::DeviceIndex>, std::pair<std::vector<Tensor>, std::vector<Tensor>>> groups;
     for (std::size_t i = 0; i < tracked_.size(); ++i) {
       auto& [averages, values] = groups[{averages_[i].scalar_type(), averages_[i].device().index()}];
       averages.push_back(averages_[i]);
@@ -61,7 +65,8 @@ class Ema {
   }
 
   /// While it lives the tracked tensors hold the averages; then the trained values return bit for bit.
-  /// Open it between updates only: it writes in place, so a graph recorded before must not be differentiated inside or after.
+  /// Open it between updates only: it writes in place, so a graph recorded before must not be differentiated inside or
+  /// after.
   class [[nodiscard]] Scope {
    public:
     ~Scope() {
@@ -94,7 +99,8 @@ class Ema {
   std::int64_t updates() const { return updates_; }
   const EmaOptions& options() const { return options_; }
 
-  /// Averages under "<index>.average" and the count under "updates", for a checkpoint. The averages share memory with this object.
+  /// Averages under "<index>.average" and the count under "updates", for a checkpoint. The averages share memory with
+  /// this object.
   std::map<std::string, Tensor> state() const {
     std::map<std::string, Tensor> state{{"updates", at::scalar_tensor(updates_, at::kLong)}};
     for (std::size_t i = 0; i < averages_.size(); ++i) state[std::to_string(i) + ".average"] = averages_[i];
@@ -103,12 +109,15 @@ class Ema {
   /// Continues from such a state; anything that does not fit is an error and changes nothing.
   void load_state(const std::map<std::string, Tensor>& state) {
     auto mine = this->state();
-    REWARD_TUNER_CHECK(state.size() == mine.size(), "[Ema] state wanted ", mine.size(), " tensors, found ", state.size());
+    REWARD_TUNER_CHECK(state.size() == mine.size(), "[Ema] state wanted ", mine.size(), " tensors, found ",
+                       state.size());
     for (const auto& [name, tensor] : mine) {
       const auto found = state.find(name);
       REWARD_TUNER_CHECK(found != state.end(), "[Ema] state lacks the tensor ", name);
-      REWARD_TUNER_CHECK(found->second.sizes() == tensor.sizes() && found->second.scalar_type() == tensor.scalar_type(), "[Ema] state tensor ", name, " wanted ",
-                         tensor.sizes(), " ", c10::toString(tensor.scalar_type()), ", found ", found->second.sizes(), " ", c10::toString(found->second.scalar_type()));
+      REWARD_TUNER_CHECK(found->second.sizes() == tensor.sizes() && found->second.scalar_type() == tensor.scalar_type(),
+                         "[Ema] state tensor ", name, " wanted ", tensor.sizes(), " ",
+                         c10::toString(tensor.scalar_type()), ", found ", found->second.sizes(), " ",
+                         c10::toString(found->second.scalar_type()));
     }
     const auto updates = state.at("updates").item<std::int64_t>();
     REWARD_TUNER_CHECK(updates >= 0, "[Ema] state has a negative count of updates: ", updates);
@@ -118,7 +127,9 @@ class Ema {
   }
 
  private:
-  static at::ScalarType average_type(const Tensor& value) { return value.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+  static at::ScalarType average_type(const Tensor& value) {
+    return value.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  }
   std::vector<Tensor> tracked_, averages_;
   EmaOptions options_;
   std::int64_t updates_ = 0;

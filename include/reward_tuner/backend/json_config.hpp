@@ -1,4 +1,5 @@
-// Reads JSON files strictly: every key is asked for, ignored by name or an error, so that no setting of a model goes unnoticed.
+// Reads JSON files strictly: every key is asked for, ignored by name or an error, so that no setting of a model goes
+// unnoticed.
 #pragma once
 #include <concepts>
 #include <cstdint>
@@ -31,7 +32,8 @@ inline nlohmann::json parse_json(const std::string& text, const std::string& whe
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key) {
       const auto& key = value.get_ref<const std::string&>();
-      REWARD_TUNER_CHECK(keys.back().insert(key).second, "[Json] ", where, ": the key '", key, "' appears twice in one object");
+      REWARD_TUNER_CHECK(keys.back().insert(key).second, "[Json] ", where, ": the key '", key,
+                         "' appears twice in one object");
     }
     return true;
   };
@@ -45,8 +47,9 @@ inline nlohmann::json parse_json(const std::string& text, const std::string& whe
 
 namespace detail {
 
-/// Python's json module writes NaN, Infinity and -Infinity bare, which JSON does not know (diffusers' "lambda_min_clipped": -Infinity).
-/// They become the strings "NaN", "Infinity" and "-Infinity", so that nobody takes them for numbers unawares.
+/// Python's json module writes NaN, Infinity and -Infinity bare, which JSON does not know (diffusers'
+/// "lambda_min_clipped": -Infinity). They become the strings "NaN", "Infinity" and "-Infinity", so that nobody takes
+/// them for numbers unawares.
 inline std::string quote_bare_numbers(const std::string& text) {
   std::string out;
   bool in_string = false;
@@ -76,7 +79,8 @@ inline std::string quote_bare_numbers(const std::string& text) {
 /// Parses a JSON file. Python's bare NaN and infinities are read as strings.
 inline nlohmann::json read_json(const std::filesystem::path& path) {
   std::error_code code;
-  REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path, code), "[Json] wanted a file, found nothing at '", path.string(), "'");
+  REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path, code), "[Json] wanted a file, found nothing at '",
+                     path.string(), "'");
   std::ifstream stream(path, std::ios::binary);
   REWARD_TUNER_CHECK(stream.good(), "[Json] could not open '", path.string(), "'");
   const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
@@ -97,7 +101,8 @@ struct IsVector : std::false_type {};
 template <class T>
 struct IsVector<std::vector<T>> : std::true_type {};
 
-/// `value` as a T, or false when its JSON type or range does not fit. Integers serve as numbers; nothing else is converted.
+/// `value` as a T, or false when its JSON type or range does not fit. Integers serve as numbers; nothing else is
+/// converted.
 template <class T>
 bool json_to(const nlohmann::json& value, T& result) {
   if constexpr (std::same_as<T, nlohmann::json>) {
@@ -107,7 +112,9 @@ bool json_to(const nlohmann::json& value, T& result) {
     result = value.get<bool>();
   } else if constexpr (std::integral<T>) {
     if (!value.is_number_integer()) return false;
-    if (value.is_number_unsigned() ? !std::in_range<T>(value.get<std::uint64_t>()) : !std::in_range<T>(value.get<std::int64_t>())) return false;
+    if (value.is_number_unsigned() ? !std::in_range<T>(value.get<std::uint64_t>())
+                                   : !std::in_range<T>(value.get<std::int64_t>()))
+      return false;
     result = value.get<T>();
   } else if constexpr (std::floating_point<T>) {
     if (!value.is_number()) return false;
@@ -116,7 +123,8 @@ bool json_to(const nlohmann::json& value, T& result) {
     if (!value.is_string()) return false;
     result = value.get<std::string>();
   } else {
-    static_assert(IsVector<T>::value, "ConfigReader reads bool, integers, floating point, std::string, nlohmann::json and vectors of them");
+    static_assert(IsVector<T>::value,
+                  "ConfigReader reads bool, integers, floating point, std::string, nlohmann::json and vectors of them");
     if (!value.is_array()) return false;
     result.clear();
     for (const auto& item : value) {
@@ -141,19 +149,24 @@ std::string json_type_name() {
 }  // namespace detail
 
 /// A JSON object whose keys are all accounted for.
-/// Example: ConfigReader reader = ConfigReader::from_file(path); auto width = reader.required<std::int64_t>("hidden_size"); reader.finish();
+/// Example: ConfigReader reader = ConfigReader::from_file(path); auto width =
+/// reader.required<std::int64_t>("hidden_size"); reader.finish();
 class ConfigReader {
  public:
   /// `where` names the file in errors.
   ConfigReader(nlohmann::json object, std::string where) : object_(std::move(object)), where_(std::move(where)) {
-    REWARD_TUNER_CHECK(object_.is_object(), "[Config] ", where_, ": wanted an object, found ", detail::json_excerpt(object_));
+    REWARD_TUNER_CHECK(object_.is_object(), "[Config] ", where_, ": wanted an object, found ",
+                       detail::json_excerpt(object_));
   }
-  static ConfigReader from_file(const std::filesystem::path& path) { return ConfigReader(read_json(path), path.string()); }
+  static ConfigReader from_file(const std::filesystem::path& path) {
+    return ConfigReader(read_json(path), path.string());
+  }
 
   /// The value of `key`; an error when it is absent, null or of another type.
   template <class T>
   T required(const std::string& key) {
-    REWARD_TUNER_CHECK(has_value(key), "[Config] ", where_, ": the key '", key, "' is missing or null, wanted ", detail::json_type_name<T>());
+    REWARD_TUNER_CHECK(has_value(key), "[Config] ", where_, ": the key '", key, "' is missing or null, wanted ",
+                       detail::json_type_name<T>());
     return convert<T>(key);
   }
 
@@ -173,18 +186,23 @@ class ConfigReader {
   /// Keys that do not change what is computed here, whatever their value.
   void ignore(std::initializer_list<const char*> keys) { known_.insert(keys.begin(), keys.end()); }
 
-  /// A setting of which only one value is supported: absent, null or equal to `value`; otherwise an error that gives the reason.
+  /// A setting of which only one value is supported: absent, null or equal to `value`; otherwise an error that gives
+  /// the reason.
   void expect(const std::string& key, const nlohmann::json& value, const std::string& why) {
-    REWARD_TUNER_CHECK(!has_value(key) || object_[key] == value, "[Config] ", where_, ": unsupported '", key, "': found ", detail::json_excerpt(object_[key]),
-                       ", wanted ", detail::json_excerpt(value), " (", why, ")");
+    REWARD_TUNER_CHECK(!has_value(key) || object_[key] == value, "[Config] ", where_, ": unsupported '", key,
+                       "': found ", detail::json_excerpt(object_[key]), ", wanted ", detail::json_excerpt(value), " (",
+                       why, ")");
   }
 
-  /// Ends the reading: keys nobody asked for are an error, except notes that start with an underscore (_class_name, ...).
+  /// Ends the reading: keys nobody asked for are an error, except notes that start with an underscore (_class_name,
+  /// ...).
   void finish() const {
     std::string unknown;
     for (const auto& [key, value] : object_.items())
-      if (known_.count(key) == 0 && (key.empty() || key[0] != '_')) unknown += (unknown.empty() ? "'" : ", '") + key + "'";
-    REWARD_TUNER_CHECK(unknown.empty(), "[Config] ", where_, ": unknown keys ", unknown, "; they might change the model, so they are not ignored");
+      if (known_.count(key) == 0 && (key.empty() || key[0] != '_'))
+        unknown += (unknown.empty() ? "'" : ", '") + key + "'";
+    REWARD_TUNER_CHECK(unknown.empty(), "[Config] ", where_, ": unknown keys ", unknown,
+                       "; they might change the model, so they are not ignored");
   }
 
   const std::string& where() const { return where_; }
@@ -193,8 +211,8 @@ class ConfigReader {
   template <class T>
   T convert(const std::string& key) const {
     T result{};
-    REWARD_TUNER_CHECK(detail::json_to(object_.at(key), result), "[Config] ", where_, ": the key '", key, "' must be ", detail::json_type_name<T>(), ", found ",
-                       detail::json_excerpt(object_.at(key)));
+    REWARD_TUNER_CHECK(detail::json_to(object_.at(key), result), "[Config] ", where_, ": the key '", key, "' must be ",
+                       detail::json_type_name<T>(), ", found ", detail::json_excerpt(object_.at(key)));
     return result;
   }
 

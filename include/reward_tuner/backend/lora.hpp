@@ -26,21 +26,26 @@ namespace reward_tuner {
 struct LoraOptions {
   std::int64_t rank = 8;  ///< columns of A and B, >= 1
   double alpha = 0;       ///< dW = alpha / rank * B A; 0 means alpha = rank, i.e. a factor of 1
-  /// A layer is adapted if its path equals a name or ends with "." + name (peft's rule). "all-linear": every Linear; "all": every Linear and Conv2d.
+  /// A layer is adapted if its path equals a name or ends with "." + name (peft's rule). "all-linear": every Linear;
+  /// "all": every Linear and Conv2d.
   std::vector<std::string> targets = {"to_q", "to_k", "to_v", "to_out.0"};
   std::uint64_t seed = 0;  ///< of the initial A
 };
 
-/// The adapters of one network. A ~ N(0, 1/rank^2) (peft's "gaussian"), B = 0, so that the network starts unchanged. The factors are
-/// float32 (double in a double network), apart from the network's own parameters, and share the layers' stride and padding.
-/// Example: Lora lora = Lora::attach(*unet, {.rank = 4}); AdamW optimizer(lora.parameters()); ... lora.save("run/lora");
+/// The adapters of one network. A ~ N(0, 1/rank^2) (peft's "gaussian"), B = 0, so that the network starts unchanged.
+/// The factors are float32 (double in a double network), apart from the network's own parameters, and share the layers'
+/// stride and padding.
+/// Example: Lora lora = Lora::attach(*unet, {.rank = 4}); AdamW optimizer(lora.parameters()); ...
+/// lora.save("run/lora");
 class Lora {
  public:
-  /// Freezes every parameter of `network` and puts fresh adapters on the target layers. `prefix` is the network's name in files.
+  /// Freezes every parameter of `network` and puts fresh adapters on the target layers. `prefix` is the network's name
+  /// in files.
   /// Errors: rank < 1, a target without a layer, a layer that already has an adapter.
   static Lora attach(torch::nn::Module& network, LoraOptions options = {}, std::string prefix = "unet") {
     REWARD_TUNER_CHECK(options.rank >= 1, "[LoRA] rank must be at least 1, found ", options.rank);
-    REWARD_TUNER_CHECK(std::isfinite(options.alpha) && options.alpha >= 0, "[LoRA] alpha must be finite and >= 0, found ", options.alpha);
+    REWARD_TUNER_CHECK(std::isfinite(options.alpha) && options.alpha >= 0,
+                       "[LoRA] alpha must be finite and >= 0, found ", options.alpha);
     if (options.alpha == 0) options.alpha = static_cast<double>(options.rank);
     Lora lora(std::move(options), std::move(prefix));
     const auto all = adaptable_layers(network);
@@ -62,9 +67,11 @@ class Lora {
     return lora;
   }
 
-  /// Puts the adapter of a file (peft, diffusers or Kohya names, see read_lora) on `network` and freezes the network's own parameters.
-  /// Ranks may differ between layers; options() then reports the first layer's. Errors: see read_lora; shapes that do not fit a layer.
-  static Lora load(torch::nn::Module& network, const std::filesystem::path& folder_or_file, std::string prefix = "unet") {
+  /// Puts the adapter of a file (peft, diffusers or Kohya names, see read_lora) on `network` and freezes the network's
+  /// own parameters. Ranks may differ between layers; options() then reports the first layer's. Errors: see read_lora;
+  /// shapes that do not fit a layer.
+  static Lora load(torch::nn::Module& network, const std::filesystem::path& folder_or_file,
+                   std::string prefix = "unet") {
     const auto all = adaptable_layers(network);
     std::vector<std::string> paths;
     for (const auto& item : all) paths.push_back(item.first);
@@ -80,10 +87,14 @@ class Lora {
       auto down_shape = layer->weight.sizes().vec(), up_shape = std::vector<std::int64_t>(down_shape.size(), 1);
       up_shape[0] = down_shape[0];
       down_shape[0] = up_shape[1] = stored.down.size(0);
-      REWARD_TUNER_CHECK(stored.down.sizes() == at::IntArrayRef(down_shape) && stored.up.sizes() == at::IntArrayRef(up_shape), "[LoRA] ", detail::shortened(path),
-                         ": found factors of shape ", detail::shape_text(stored.down.sizes()), " and ", detail::shape_text(stored.up.sizes()), ", wanted ",
-                         detail::shape_text(down_shape), " and ", detail::shape_text(up_shape));
-      const auto own = [&layer = layer](const Tensor& t) { return t.to(layer->weight.device(), factor_type(*layer), /*non_blocking=*/false, /*copy=*/true); };
+      REWARD_TUNER_CHECK(
+          stored.down.sizes() == at::IntArrayRef(down_shape) && stored.up.sizes() == at::IntArrayRef(up_shape),
+          "[LoRA] ", detail::shortened(path), ": found factors of shape ", detail::shape_text(stored.down.sizes()),
+          " and ", detail::shape_text(stored.up.sizes()), ", wanted ", detail::shape_text(down_shape), " and ",
+          detail::shape_text(up_shape));
+      const auto own = [&layer = layer](const Tensor& t) {
+        return t.to(layer->weight.device(), factor_type(*layer), /*non_blocking=*/false, /*copy=*/true);
+      };
       lora.add(path, layer, LowRank{own(stored.down), own(stored.up), stored.scale});
     }
     lora.install(network);
@@ -119,11 +130,13 @@ class Lora {
   /// How many layers are adapted.
   std::size_t num_layers() const { return sites_.size(); }
 
-  /// Writes what diffusers' `load_lora_weights` and peft load: a path that ends in .safetensors is the file, any other a folder for
-  /// pytorch_lora_weights.safetensors. alpha / rank is folded into B; `set_scale` is not saved. After loading, A and B
-  /// are the same bits if alpha = rank, B A times the scale is if alpha / rank is a power of two, and B is rounded once more otherwise.
+  /// Writes what diffusers' `load_lora_weights` and peft load: a path that ends in .safetensors is the file, any other
+  /// a folder for pytorch_lora_weights.safetensors. alpha / rank is folded into B; `set_scale` is not saved. After
+  /// loading, A and B are the same bits if alpha = rank, B A times the scale is if alpha / rank is a power of two, and
+  /// B is rounded once more otherwise.
   void save(const std::filesystem::path& folder_or_file) const {
-    const bool special = std::any_of(options_.targets.begin(), options_.targets.end(), [](const std::string& t) { return t == "all" || t == "all-linear"; });
+    const bool special = std::any_of(options_.targets.begin(), options_.targets.end(),
+                                     [](const std::string& t) { return t == "all" || t == "all-linear"; });
     write_lora(folder_or_file, layers(), prefix_, special ? std::vector<std::string>{} : options_.targets);
   }
   /// Writes Kohya's form, with alpha beside the unchanged factors: always the same bits after loading.
@@ -140,7 +153,8 @@ class Lora {
   }
   double scale() const { return strength_; }
 
-  /// Takes the adapters off the network, which stays frozen. The factors stay here and can be saved. Does nothing the second time.
+  /// Takes the adapters off the network, which stays frozen. The factors stay here and can be saved. Does nothing the
+  /// second time.
   void detach() {
     if (!attached_) return;
     for (const auto& site : sites_) site.layer->attach(nullptr);
@@ -175,7 +189,8 @@ class Lora {
   static Layers adaptable_layers(const torch::nn::Module& network) {
     Layers layers;
     for (const auto& item : network.named_modules("", /*include_self=*/false))
-      if (auto layer = std::dynamic_pointer_cast<AdaptableLayer>(item.value())) layers.emplace(item.key(), std::move(layer));
+      if (auto layer = std::dynamic_pointer_cast<AdaptableLayer>(item.value()))
+        layers.emplace(item.key(), std::move(layer));
     return layers;
   }
 
@@ -192,16 +207,20 @@ class Lora {
       }
       std::vector<std::string> names;
       for (const auto& item : all) names.push_back(item.first);
-      REWARD_TUNER_CHECK(found, "[LoRA] no layer is called '", target, "' or ends with '.", target, "'", detail::problem_list("adaptable layers", names));
+      REWARD_TUNER_CHECK(found, "[LoRA] no layer is called '", target, "' or ends with '.", target, "'",
+                         detail::problem_list("adaptable layers", names));
     }
     REWARD_TUNER_CHECK(!chosen.empty(), "[LoRA] wanted at least one target, found none");
     return chosen;
   }
 
-  static at::ScalarType factor_type(const AdaptableLayer& layer) { return layer.weight.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+  static at::ScalarType factor_type(const AdaptableLayer& layer) {
+    return layer.weight.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  }
 
   void add(const std::string& path, const std::shared_ptr<AdaptableLayer>& layer, LowRank adapter) {
-    REWARD_TUNER_CHECK(!layer->adapter(), "[LoRA] the layer ", detail::shortened(path), " already carries an adapter; merge or detach it first");
+    REWARD_TUNER_CHECK(!layer->adapter(), "[LoRA] the layer ", detail::shortened(path),
+                       " already carries an adapter; merge or detach it first");
     adapter.down.requires_grad_(true);
     adapter.up.requires_grad_(true);
     const double scale = adapter.scale;

@@ -9,7 +9,8 @@
 
 namespace reward_tuner {
 
-/// Peak of the bytes allocated for tensors since construction, on top of what was alive before. Backward passes are included; of nested meters only the innermost counts.
+/// Peak of the bytes allocated for tensors since construction, on top of what was alive before. Backward passes are
+/// included; of nested meters only the innermost counts.
 class MemoryMeter {
  public:
   MemoryMeter() : counter_(std::make_shared<Counter>()), guard_(c10::DebugInfoKind::PROFILER_STATE, counter_) {}

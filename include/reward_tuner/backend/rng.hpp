@@ -12,8 +12,8 @@ namespace reward_tuner {
 
 using torch::Tensor;
 
-/// A stream of random numbers. All draws are made on the CPU and moved afterwards, so a seed means the same numbers on every device.
-/// Copying shares the stream; `fork` starts an independent one.
+/// A stream of random numbers. All draws are made on the CPU and moved afterwards, so a seed means the same numbers on
+/// every device. Copying shares the stream; `fork` starts an independent one.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed) : generator_(at::make_generator<at::CPUGeneratorImpl>(mix(seed))) {}
@@ -21,7 +21,8 @@ class Rng {
   /// Standard normal numbers of the given shape, dtype and device (from `like`).
   Tensor normal(at::IntArrayRef shape, const at::TensorOptions& like = at::kFloat) {
     const auto dtype = like.dtype() == at::kDouble ? at::kDouble : at::kFloat;
-    return at::randn(shape, generator_, at::TensorOptions().dtype(dtype)).to(like.device(), like.dtype().toScalarType());
+    return at::randn(shape, generator_, at::TensorOptions().dtype(dtype))
+        .to(like.device(), like.dtype().toScalarType());
   }
 
   /// Uniform numbers in [0, 1).
@@ -36,7 +37,8 @@ class Rng {
   /// One integer in [low, high], both ends included.
   std::int64_t integer(std::int64_t low, std::int64_t high) {
     REWARD_TUNER_CHECK(low <= high, "[Rng] integer(low, high) needs low <= high, found ", low, " and ", high);
-    const auto span = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1;  // unsigned: no overflow over the widest range
+    // unsigned: no overflow over the widest range
+    const auto span = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1;
     if (span == 0) return static_cast<std::int64_t>(bits());
     const std::uint64_t limit = UINT64_MAX - UINT64_MAX % span;  // rejection keeps every value equally likely
     std::uint64_t draw = bits();
@@ -51,12 +53,12 @@ class Rng {
   }
 
   /// A random permutation of 0..n-1, int64 [n].
-  Tensor permutation(std::int64_t n) {
-    return at::randperm(n, generator_, at::kLong);
-  }
+  Tensor permutation(std::int64_t n) { return at::randperm(n, generator_, at::kLong); }
 
   /// An independent stream derived from `seed` and a number; consumes nothing. The same arguments give the same stream.
-  static Rng derive(std::uint64_t seed, std::uint64_t number) { return Rng(mix(seed) ^ mix(number + 0x9E3779B97F4A7C15ULL)); }
+  static Rng derive(std::uint64_t seed, std::uint64_t number) {
+    return Rng(mix(seed) ^ mix(number + 0x9E3779B97F4A7C15ULL));
+  }
 
   /// The generator's whole state, uint8 [5056] on CPU; `set_state` continues bit for bit.
   Tensor state() const {

@@ -1,4 +1,5 @@
-// Reads safetensors files by memory mapping and writes them atomically: the one file format for weights, adapters and checkpoints.
+// Reads safetensors files by memory mapping and writes them atomically: the one file format for weights, adapters and
+// checkpoints.
 #pragma once
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -29,28 +30,48 @@ namespace reward_tuner {
 
 using torch::Tensor;
 
-static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian and are mapped as they are");
+static_assert(std::endian::native == std::endian::little,
+              "safetensors files are little-endian and are mapped as they are");
 
 namespace detail {
 
 inline constexpr std::pair<std::string_view, at::ScalarType> kSafetensorsTypes[] = {
-    {"BOOL", at::kBool}, {"U8", at::kByte}, {"I8", at::kChar}, {"F8_E5M2", at::kFloat8_e5m2}, {"F8_E4M3", at::kFloat8_e4m3fn},
-    {"F8_E8M0", at::kFloat8_e8m0fnu}, {"F8_E4M3FNUZ", at::kFloat8_e4m3fnuz}, {"F8_E5M2FNUZ", at::kFloat8_e5m2fnuz}, {"I16", at::kShort},
-    {"U16", at::kUInt16}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}, {"I32", at::kInt}, {"U32", at::kUInt32}, {"F32", at::kFloat},
-    {"C64", at::kComplexFloat}, {"F64", at::kDouble}, {"I64", at::kLong}, {"U64", at::kUInt64}};
+    {"BOOL", at::kBool},
+    {"U8", at::kByte},
+    {"I8", at::kChar},
+    {"F8_E5M2", at::kFloat8_e5m2},
+    {"F8_E4M3", at::kFloat8_e4m3fn},
+    {"F8_E8M0", at::kFloat8_e8m0fnu},
+    {"F8_E4M3FNUZ", at::kFloat8_e4m3fnuz},
+    {"F8_E5M2FNUZ", at::kFloat8_e5m2fnuz},
+    {"I16", at::kShort},
+    {"U16", at::kUInt16},
+    {"F16", at::kHalf},
+    {"BF16", at::kBFloat16},
+    {"I32", at::kInt},
+    {"U32", at::kUInt32},
+    {"F32", at::kFloat},
+    {"C64", at::kComplexFloat},
+    {"F64", at::kDouble},
+    {"I64", at::kLong},
+    {"U64", at::kUInt64}};
 
-/// A whole file in memory, copy-on-write: the file itself never changes, and an in-place operation on a view does not crash.
+/// A whole file in memory, copy-on-write: the file itself never changes, and an in-place operation on a view does not
+/// crash.
 class FileMapping {
  public:
   explicit FileMapping(const std::filesystem::path& path) {
     const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    REWARD_TUNER_CHECK(file.is_open(), "[Safetensors] could not open '", path.string(), "': ", std::generic_category().message(errno));
+    REWARD_TUNER_CHECK(file.is_open(), "[Safetensors] could not open '", path.string(),
+                       "': ", std::generic_category().message(errno));
     struct ::stat status {};
-    REWARD_TUNER_CHECK(::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode), "[Safetensors] wanted a regular file, found '", path.string(), "'");
+    REWARD_TUNER_CHECK(::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode),
+                       "[Safetensors] wanted a regular file, found '", path.string(), "'");
     size_ = static_cast<std::size_t>(status.st_size);
     if (size_ == 0) return;  // mmap refuses empty files; the header check then reports the size
     void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
-    REWARD_TUNER_CHECK(data != MAP_FAILED, "[Safetensors] could not map '", path.string(), "': ", std::generic_category().message(errno));
+    REWARD_TUNER_CHECK(data != MAP_FAILED, "[Safetensors] could not map '", path.string(),
+                       "': ", std::generic_category().message(errno));
     data_ = static_cast<char*>(data);
   }
   ~FileMapping() {
@@ -89,15 +110,16 @@ class SafetensorsFile {
 
   bool contains(const std::string& name) const { return entries_.count(name) != 0; }
 
-  /// The tensor called `name` on the CPU, a view of the mapped file (a copy where the file misaligns it, or for booleans). Views of one
-  /// file share their bytes: clone before writing in place.
+  /// The tensor called `name` on the CPU, a view of the mapped file (a copy where the file misaligns it, or for
+  /// booleans). Views of one file share their bytes: clone before writing in place.
   Tensor tensor(const std::string& name) const {
     const SafetensorsEntry& entry = find(name);
     const at::ScalarType type = scalar_type(entry);
     const auto bytes = static_cast<std::size_t>(entry.end - entry.begin);
     if (bytes == 0) return at::empty(entry.shape, type);
     char* data = mapping_->at(data_begin_ + entry.begin);
-    if (type == at::kBool) return at::from_blob(data, entry.shape, at::kByte).ne(0);  // a byte of 2 is no valid bool in C++
+    // a byte of 2 is no valid bool in C++
+    if (type == at::kBool) return at::from_blob(data, entry.shape, at::kByte).ne(0);
     if (reinterpret_cast<std::uintptr_t>(data) % c10::elementSize(type) != 0) {
       Tensor copy = at::empty(entry.shape, type);
       std::memcpy(copy.data_ptr(), data, bytes);
@@ -124,7 +146,8 @@ class SafetensorsFile {
   SafetensorsFile() = default;
   const SafetensorsEntry& find(const std::string& name) const {
     const auto found = entries_.find(name);
-    REWARD_TUNER_CHECK(found != entries_.end(), "[Safetensors] '", path_, "' has no tensor ", detail::shortened(name), " among its ", entries_.size());
+    REWARD_TUNER_CHECK(found != entries_.end(), "[Safetensors] '", path_, "' has no tensor ", detail::shortened(name),
+                       " among its ", entries_.size());
     return found->second;
   }
   static at::ScalarType scalar_type(const SafetensorsEntry& entry) {
@@ -140,9 +163,11 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes the tensors (any device, layout or strides; saved contiguously) as one safetensors file, atomically and without holding the
-/// whole file in memory. The order is the reference implementation's: wide dtypes first, which keeps every tensor aligned, then by name.
-/// Errors: undefined or sparse tensors, dtypes the format lacks, names that are not UTF-8, full disk; the old file then stays.
+/// Writes the tensors (any device, layout or strides; saved contiguously) as one safetensors file, atomically and
+/// without holding the whole file in memory. The order is the reference implementation's: wide dtypes first, which
+/// keeps every tensor aligned, then by name.
+/// Errors: undefined or sparse tensors, dtypes the format lacks, names that are not UTF-8, full disk; the old file then
+/// stays.
 inline void save_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
                              const std::map<std::string, std::string>& metadata = {{"format", "pt"}}) {
   struct Item {
@@ -153,15 +178,17 @@ inline void save_safetensors(const std::filesystem::path& path, const std::map<s
   std::vector<Item> items;
   for (const auto& [name, tensor] : tensors) {
     REWARD_TUNER_CHECK(name != "__metadata__", "[Safetensors] a tensor cannot be called __metadata__");
-    REWARD_TUNER_CHECK(tensor.defined() && tensor.layout() == at::kStrided, "[Safetensors] tensor ", detail::shortened(name), " is undefined or not strided");
+    REWARD_TUNER_CHECK(tensor.defined() && tensor.layout() == at::kStrided, "[Safetensors] tensor ",
+                       detail::shortened(name), " is undefined or not strided");
     const SafetensorsDtype* dtype = nullptr;
     for (const auto& [dtype_name, type] : detail::kSafetensorsTypes)
       if (type == tensor.scalar_type()) dtype = find_safetensors_dtype(dtype_name);
-    REWARD_TUNER_CHECK(dtype != nullptr, "[Safetensors] tensor ", detail::shortened(name), " has the dtype ", c10::toString(tensor.scalar_type()),
-                       ", which the format lacks");
+    REWARD_TUNER_CHECK(dtype != nullptr, "[Safetensors] tensor ", detail::shortened(name), " has the dtype ",
+                       c10::toString(tensor.scalar_type()), ", which the format lacks");
     items.push_back({&name, &tensor, dtype});
   }
-  std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.dtype->rank > b.dtype->rank; });
+  std::stable_sort(items.begin(), items.end(),
+                   [](const Item& a, const Item& b) { return a.dtype->rank > b.dtype->rank; });
 
   std::string header = "{";
   try {
@@ -170,8 +197,9 @@ inline void save_safetensors(const std::filesystem::path& path, const std::map<s
     for (const auto& item : items) {
       const std::uint64_t end = offset + static_cast<std::uint64_t>(item.tensor->numel()) * item.dtype->bytes;
       if (header.size() > 1) header += ',';
-      header += nlohmann::json(*item.name).dump() + ":{\"dtype\":\"" + std::string(item.dtype->name) + "\",\"shape\":" + nlohmann::json(item.tensor->sizes().vec()).dump() +
-                ",\"data_offsets\":[" + std::to_string(offset) + "," + std::to_string(end) + "]}";
+      header += nlohmann::json(*item.name).dump() + ":{\"dtype\":\"" + std::string(item.dtype->name) +
+                "\",\"shape\":" + nlohmann::json(item.tensor->sizes().vec()).dump() + ",\"data_offsets\":[" +
+                std::to_string(offset) + "," + std::to_string(end) + "]}";
       offset = end;
     }
   } catch (const nlohmann::json::exception&) {
@@ -179,8 +207,9 @@ inline void save_safetensors(const std::filesystem::path& path, const std::map<s
   }
   header += '}';
   header.append((8 - header.size() % 8) % 8, ' ');
-  REWARD_TUNER_CHECK(header.size() <= SafetensorsHeader::kMaxHeaderBytes, "[Safetensors] the header of '", path.string(), "' would take ", header.size(),
-                     " bytes, the format allows ", SafetensorsHeader::kMaxHeaderBytes);
+  REWARD_TUNER_CHECK(header.size() <= SafetensorsHeader::kMaxHeaderBytes, "[Safetensors] the header of '",
+                     path.string(), "' would take ", header.size(), " bytes, the format allows ",
+                     SafetensorsHeader::kMaxHeaderBytes);
 
   write_file_atomically(path, [&](FileSink& sink) {
     const std::uint64_t length = header.size();

@@ -50,9 +50,10 @@ inline std::string problem_list(const char* what, const std::vector<std::string>
 
 }  // namespace detail
 
-/// Copies the file's values into the module's parameters and buffers, converting floating-point types (fp16, bf16, ...) to the module's
-/// own dtype and device. All names are checked before the first value is copied.
-/// Errors: names that are missing or unexpected, wrong shapes, integers where floating point is wanted and vice versa, two keys with one name.
+/// Copies the file's values into the module's parameters and buffers, converting floating-point types (fp16, bf16, ...)
+/// to the module's own dtype and device. All names are checked before the first value is copied.
+/// Errors: names that are missing or unexpected, wrong shapes, integers where floating point is wanted and vice versa,
+/// two keys with one name.
 inline void load_weights(torch::nn::Module& module, const SafetensorsFile& file, const LoadOptions& options = {}) {
   auto wanted = state_dict(module);
   std::map<std::string, std::string> sources;  // module name -> file key
@@ -66,21 +67,25 @@ inline void load_weights(torch::nn::Module& module, const SafetensorsFile& file,
       continue;
     }
     const auto [previous, is_new] = sources.emplace(name, key);
-    REWARD_TUNER_CHECK(is_new, "[Weights] '", file.path(), "': the keys ", detail::shortened(previous->second), " and ", detail::shortened(key),
-                       " both mean ", detail::shortened(name));
+    REWARD_TUNER_CHECK(is_new, "[Weights] '", file.path(), "': the keys ", detail::shortened(previous->second), " and ",
+                       detail::shortened(key), " both mean ", detail::shortened(name));
     const auto& shape = file.shape(key);
     if (target->second.sizes() != at::IntArrayRef(shape))
-      shapes.push_back(detail::shortened(key) + " (found " + detail::shape_text(shape) + ", wanted " + detail::shape_text(target->second.sizes()) + ")");
+      shapes.push_back(detail::shortened(key) + " (found " + detail::shape_text(shape) + ", wanted " +
+                       detail::shape_text(target->second.sizes()) + ")");
     const at::ScalarType type = file.dtype(key), own = target->second.scalar_type();
     if (type != own && !(c10::isFloatingType(type) && c10::isFloatingType(own)))
-      types.push_back(detail::shortened(key) + " (found " + c10::toString(type) + ", wanted " + c10::toString(own) + ")");
+      types.push_back(detail::shortened(key) + " (found " + c10::toString(type) + ", wanted " + c10::toString(own) +
+                      ")");
   }
   for (const auto& [name, tensor] : wanted)
     if (sources.count(name) == 0) missing.push_back(detail::shortened(name));
 
-  const std::string problems = detail::problem_list("missing", missing) + detail::problem_list("unexpected", unexpected) +
-                               detail::problem_list("of the wrong shape", shapes) + detail::problem_list("of the wrong type", types);
-  REWARD_TUNER_CHECK(problems.empty(), "[Weights] '", file.path(), "' does not fit the network of ", wanted.size(), " tensors", problems);
+  const std::string problems =
+      detail::problem_list("missing", missing) + detail::problem_list("unexpected", unexpected) +
+      detail::problem_list("of the wrong shape", shapes) + detail::problem_list("of the wrong type", types);
+  REWARD_TUNER_CHECK(problems.empty(), "[Weights] '", file.path(), "' does not fit the network of ", wanted.size(),
+                     " tensors", problems);
 
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : wanted) tensor.copy_(file.tensor(sources.at(name)));

@@ -20,7 +20,8 @@ class NoBranching {
 
   int branches() const { return 1; }
   std::vector<BranchChoice> choose(const std::vector<double>& advantages) const {
-    REWARD_TUNER_CHECK(advantages.size() == 1, "[NoBranching] wanted the advantage of 1 branch, found ", advantages.size());
+    REWARD_TUNER_CHECK(advantages.size() == 1, "[NoBranching] wanted the advantage of 1 branch, found ",
+                       advantages.size());
     return {{.branch = 0, .weight = 1}};
   }
 };

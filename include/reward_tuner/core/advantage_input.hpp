@@ -9,12 +9,14 @@ namespace reward_tuner {
 
 /// The rewards of one round, one a picture.
 struct AdvantageInput {
-  std::vector<double> rewards;        ///< [N]
-  std::vector<std::string> prompts;   ///< [N]
-  std::vector<std::int64_t> groups;   ///< [N] equal for pictures of one prompt of this round; branches of a root share its group
+  std::vector<double> rewards;       ///< [N]
+  std::vector<std::string> prompts;  ///< [N]
+  /// [N] equal for pictures of one prompt of this round; branches of a root share its group
+  std::vector<std::int64_t> groups;
 };
 
-/// Rewards of earlier rounds by prompt, oldest first: the memory of windowed advantages. Kept by the tuner and saved in checkpoints; grows with the number of different prompts.
+/// Rewards of earlier rounds by prompt, oldest first: the memory of windowed advantages. Kept by the tuner and saved in
+/// checkpoints; grows with the number of different prompts.
 struct RewardHistory {
   std::map<std::string, std::vector<std::vector<double>>> rounds;  ///< prompt -> rounds -> rewards
   bool operator==(const RewardHistory&) const = default;

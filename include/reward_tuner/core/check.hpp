@@ -26,8 +26,8 @@ template <class... Parts>
 
 /// Throws reward_tuner::Error with the streamed parts as its message unless `condition` holds.
 /// Example: REWARD_TUNER_CHECK(eta <= 1, "[Ddim] eta must be in [0, 1], found ", eta);
-#define REWARD_TUNER_CHECK(condition, ...)                 \
-  do {                                                     \
-    if (!(condition)) [[unlikely]]                         \
-      ::reward_tuner::detail::fail(__VA_ARGS__);           \
+#define REWARD_TUNER_CHECK(condition, ...)       \
+  do {                                           \
+    if (!(condition)) [[unlikely]]               \
+      ::reward_tuner::detail::fail(__VA_ARGS__); \
   } while (false)

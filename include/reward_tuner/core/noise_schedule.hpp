@@ -1,4 +1,5 @@
-// The noise levels a diffusion model was trained with, in double, and the conventions its sampler configuration carries.
+// The noise levels a diffusion model was trained with, in double, and the conventions its sampler configuration
+// carries.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -31,17 +32,17 @@ struct CleanClipping {
 
 /// The scheduler part of a model folder. Defaults are Stable Diffusion 1.x's.
 struct NoiseScheduleConfig {
-  std::int64_t num_train_steps = 1000;                           ///< training steps, timesteps 0..num_train_steps-1
-  double beta_start = 0.00085;                                   ///< beta of timestep 0
-  double beta_end = 0.012;                                       ///< beta of the last timestep
-  BetaSchedule beta_schedule = BetaSchedule::kScaledLinear;      ///< growth of beta
-  std::vector<double> trained_betas = {};                        ///< given betas; replace the schedule when not empty
-  bool zero_terminal_snr = false;                                ///< rescale so that the last timestep is pure noise
-  PredictionType prediction = PredictionType::kEpsilon;          ///< what the network predicts
-  TimestepSpacing spacing = TimestepSpacing::kLeading;           ///< spread of sampler steps
-  std::int64_t steps_offset = 1;                                 ///< added to leading timesteps
-  bool final_alpha_one = false;                                  ///< level after the last step: 1, or else that of timestep 0
-  CleanClipping clipping = {};                                   ///< treatment of the predicted clean sample
+  std::int64_t num_train_steps = 1000;                       ///< training steps, timesteps 0..num_train_steps-1
+  double beta_start = 0.00085;                               ///< beta of timestep 0
+  double beta_end = 0.012;                                   ///< beta of the last timestep
+  BetaSchedule beta_schedule = BetaSchedule::kScaledLinear;  ///< growth of beta
+  std::vector<double> trained_betas = {};                    ///< given betas; replace the schedule when not empty
+  bool zero_terminal_snr = false;                            ///< rescale so that the last timestep is pure noise
+  PredictionType prediction = PredictionType::kEpsilon;      ///< what the network predicts
+  TimestepSpacing spacing = TimestepSpacing::kLeading;       ///< spread of sampler steps
+  std::int64_t steps_offset = 1;                             ///< added to leading timesteps
+  bool final_alpha_one = false;  ///< level after the last step: 1, or else that of timestep 0
+  CleanClipping clipping = {};   ///< treatment of the predicted clean sample
 
   bool operator==(const NoiseScheduleConfig&) const = default;
 };
@@ -52,20 +53,25 @@ class NoiseSchedule {
   explicit NoiseSchedule(NoiseScheduleConfig config = {}) : config_(std::move(config)) {
     const auto n = config_.num_train_steps;
     REWARD_TUNER_CHECK(n > 0, "[NoiseSchedule] num_train_steps must be > 0, found ", n);
-    REWARD_TUNER_CHECK(n <= kMaxTrainSteps, "[NoiseSchedule] num_train_steps must be at most ", kMaxTrainSteps, ", found ", n);
-    REWARD_TUNER_CHECK(config_.steps_offset >= 0 && config_.steps_offset <= kMaxTrainSteps, "[NoiseSchedule] steps_offset must be in 0..", kMaxTrainSteps, ", found ", config_.steps_offset);
+    REWARD_TUNER_CHECK(n <= kMaxTrainSteps, "[NoiseSchedule] num_train_steps must be at most ", kMaxTrainSteps,
+                       ", found ", n);
+    REWARD_TUNER_CHECK(config_.steps_offset >= 0 && config_.steps_offset <= kMaxTrainSteps,
+                       "[NoiseSchedule] steps_offset must be in 0..", kMaxTrainSteps, ", found ", config_.steps_offset);
     std::vector<double> betas = config_.trained_betas.empty() ? made_betas(config_) : config_.trained_betas;
-    REWARD_TUNER_CHECK(static_cast<std::int64_t>(betas.size()) == n, "[NoiseSchedule] wanted ", n, " trained betas, found ", betas.size());
+    REWARD_TUNER_CHECK(static_cast<std::int64_t>(betas.size()) == n, "[NoiseSchedule] wanted ", n,
+                       " trained betas, found ", betas.size());
     abar_.resize(betas.size());
     double product = 1.0;
     for (std::size_t i = 0; i < betas.size(); ++i) {
-      REWARD_TUNER_CHECK(betas[i] > 0 && betas[i] <= 1, "[NoiseSchedule] every beta must be in (0, 1], found ", betas[i], " at timestep ", i);
+      REWARD_TUNER_CHECK(betas[i] > 0 && betas[i] <= 1, "[NoiseSchedule] every beta must be in (0, 1], found ",
+                         betas[i], " at timestep ", i);
       abar_[i] = product *= 1.0 - betas[i];
     }
     if (config_.zero_terminal_snr) rescale_to_zero_terminal_snr();
   }
 
-  static constexpr std::int64_t kMaxTrainSteps = 1'000'000;  ///< far above any model's; a damaged file must not make us allocate
+  /// far above any model's; a damaged file must not make us allocate
+  static constexpr std::int64_t kMaxTrainSteps = 1'000'000;
 
   const NoiseScheduleConfig& config() const { return config_; }
   /// abar at a training timestep in 0..num_train_steps-1.
@@ -76,19 +82,29 @@ class NoiseSchedule {
   /// Sampler timesteps from noisy to clean for `num_steps` steps.
   std::vector<std::int64_t> timesteps(std::int64_t num_steps, TimestepSpacing spacing) const {
     const std::int64_t n = config_.num_train_steps;
-    REWARD_TUNER_CHECK(num_steps >= 1 && num_steps <= n, "[Sampler] num_steps must be in 1..", n, " (the model's training steps), found ", num_steps);
+    REWARD_TUNER_CHECK(num_steps >= 1 && num_steps <= n, "[Sampler] num_steps must be in 1..", n,
+                       " (the model's training steps), found ", num_steps);
     std::vector<std::int64_t> out(static_cast<std::size_t>(num_steps));
     for (std::int64_t k = 0; k < num_steps; ++k) {
       const std::int64_t from_clean = num_steps - 1 - k;
       std::int64_t t = 0;
       switch (spacing) {
-        case TimestepSpacing::kLeading: t = from_clean * (n / num_steps) + config_.steps_offset; break;
-        case TimestepSpacing::kTrailing: t = round_half_even(static_cast<double>(n) - static_cast<double>(k) * (static_cast<double>(n) / static_cast<double>(num_steps))) - 1; break;
+        case TimestepSpacing::kLeading:
+          t = from_clean * (n / num_steps) + config_.steps_offset;
+          break;
+        case TimestepSpacing::kTrailing:
+          t = round_half_even(static_cast<double>(n) -
+                              static_cast<double>(k) * (static_cast<double>(n) / static_cast<double>(num_steps))) -
+              1;
+          break;
         case TimestepSpacing::kLinspace:
-          t = num_steps == 1 ? 0 : round_half_even(static_cast<double>(from_clean) * (static_cast<double>(n - 1) / static_cast<double>(num_steps - 1)));
+          t = num_steps == 1 ? 0
+                             : round_half_even(static_cast<double>(from_clean) *
+                                               (static_cast<double>(n - 1) / static_cast<double>(num_steps - 1)));
           break;
       }
-      REWARD_TUNER_CHECK(t >= 0 && t < n, "[Sampler] timestep ", t, " lies outside the model's 0..", n - 1, "; lower num_steps or steps_offset (", config_.steps_offset, ")");
+      REWARD_TUNER_CHECK(t >= 0 && t < n, "[Sampler] timestep ", t, " lies outside the model's 0..", n - 1,
+                         "; lower num_steps or steps_offset (", config_.steps_offset, ")");
       out[static_cast<std::size_t>(k)] = t;
     }
     return out;
@@ -100,22 +116,40 @@ class NoiseSchedule {
   static std::vector<double> made_betas(const NoiseScheduleConfig& c) {
     const auto n = static_cast<std::size_t>(c.num_train_steps);
     std::vector<double> betas(n);
-    const auto lerp = [n](double from, double to, std::size_t i) { return n == 1 ? from : from + (to - from) * static_cast<double>(i) / static_cast<double>(n - 1); };
+    const auto lerp = [n](double from, double to, std::size_t i) {
+      return n == 1 ? from : from + (to - from) * static_cast<double>(i) / static_cast<double>(n - 1);
+    };
     // Nichol & Dhariwal 2021, Eq. 17
-    const auto cosine = [n](std::size_t i) { const double c1 = std::cos((static_cast<double>(i) / static_cast<double>(n) + 0.008) / 1.008 * std::numbers::pi / 2); return c1 * c1; };
+    const auto cosine = [n](std::size_t i) {
+      const double c1 =
+          std::cos((static_cast<double>(i) / static_cast<double>(n) + 0.008) / 1.008 * std::numbers::pi / 2);
+      return c1 * c1;
+    };
     for (std::size_t i = 0; i < n; ++i) {
       switch (c.beta_schedule) {
-        case BetaSchedule::kLinear: betas[i] = lerp(c.beta_start, c.beta_end, i); break;
-        case BetaSchedule::kScaledLinear: { const double root = lerp(std::sqrt(c.beta_start), std::sqrt(c.beta_end), i); betas[i] = root * root; break; }
-        case BetaSchedule::kSquaredCosine: betas[i] = std::min(1.0 - cosine(i + 1) / cosine(i), 0.999); break;
+        case BetaSchedule::kLinear:
+          betas[i] = lerp(c.beta_start, c.beta_end, i);
+          break;
+        case BetaSchedule::kScaledLinear: {
+          const double root = lerp(std::sqrt(c.beta_start), std::sqrt(c.beta_end), i);
+          betas[i] = root * root;
+          break;
+        }
+        case BetaSchedule::kSquaredCosine:
+          betas[i] = std::min(1.0 - cosine(i + 1) / cosine(i), 0.999);
+          break;
       }
     }
     return betas;
   }
 
-  void rescale_to_zero_terminal_snr() {  // Lin et al. 2024, Algorithm 1: shift and stretch sqrt(abar) so that it ends at 0
+  // Lin et al. 2024, Algorithm 1: shift and stretch sqrt(abar) so that it ends at 0
+  void rescale_to_zero_terminal_snr() {
     const double first = std::sqrt(abar_.front()), last = std::sqrt(abar_.back());
-    REWARD_TUNER_CHECK(first > last, "[NoiseSchedule] rescaling to zero terminal signal wanted levels that fall from the first timestep to the last, found ", first, " and ", last);
+    REWARD_TUNER_CHECK(first > last,
+                       "[NoiseSchedule] rescaling to zero terminal signal wanted levels that fall from the first "
+                       "timestep to the last, found ",
+                       first, " and ", last);
     for (double& abar : abar_) {
       const double root = (std::sqrt(abar) - last) * first / (first - last);
       abar = root * root;

@@ -6,15 +6,16 @@
 
 namespace reward_tuner {
 
-/// A pseudo-random bijection of 0..size-1, fixed by (size, seed, stream). Different seeds or streams give unrelated orders.
-/// A balanced Feistel network of 8 rounds, (L, R) -> (R, L xor F_r(R)), permutes the numbers of 2w bits, 4^w >= size; a result outside 0..size-1 is
-/// permuted again until it falls inside ("cycle walking": less than four passes on average). Three numbers of memory whatever the
-/// size; not cryptography.
+/// A pseudo-random bijection of 0..size-1, fixed by (size, seed, stream). Different seeds or streams give unrelated
+/// orders. A balanced Feistel network of 8 rounds, (L, R) -> (R, L xor F_r(R)), permutes the numbers of 2w bits, 4^w >=
+/// size; a result outside 0..size-1 is permuted again until it falls inside ("cycle walking": less than four passes on
+/// average). Three numbers of memory whatever the size; not cryptography.
 /// Errors: a size outside 1..2^62.
 /// Example: `const Permutation order(prompts, seed, epoch); for (std::uint64_t i = 0; i < prompts; ++i) use(order(i));`
 class Permutation {
  public:
-  Permutation(std::uint64_t size, std::uint64_t seed, std::uint64_t stream = 0) : size_(size), key_(mix(mix(seed) ^ mix(stream + 0x9E3779B97F4A7C15ULL))) {
+  Permutation(std::uint64_t size, std::uint64_t seed, std::uint64_t stream = 0)
+      : size_(size), key_(mix(mix(seed) ^ mix(stream + 0x9E3779B97F4A7C15ULL))) {
     REWARD_TUNER_CHECK(size >= 1 && size <= (1ULL << 62), "[Permutation] wanted a size in 1..2^62, found ", size);
     while ((1ULL << (2 * half_bits_)) < size) ++half_bits_;
   }

@@ -1,4 +1,5 @@
-// The roles a policy can play in a RewardTuner. A policy names its role by `using Role = ...`, so policies may stand in any order.
+// The roles a policy can play in a RewardTuner. A policy names its role by `using Role = ...`, so policies may stand in
+// any order.
 #pragma once
 #include <type_traits>
 
@@ -29,7 +30,8 @@ struct pick {
 };
 template <class Role, class Default, class First, class... Rest>
 struct pick<Role, Default, First, Rest...> {
-  using type = typename std::conditional_t<std::is_same_v<typename First::Role, Role>, std::type_identity<First>, pick<Role, Default, Rest...>>::type;
+  using type = typename std::conditional_t<std::is_same_v<typename First::Role, Role>, std::type_identity<First>,
+                                           pick<Role, Default, Rest...>>::type;
 };
 
 }  // namespace detail

@@ -8,8 +8,10 @@ namespace reward_tuner {
 
 /// What the D numbers of a transition's log-density are reduced by.
 enum class LogProbReduction {
-  kMean,  ///< as in every public code read: the ratio is the D-th root of the true one, so a clip range of 1e-4 at D = 16384 is 1.64 nats
-  kSum,   ///< as the papers write it: the true log-probability
+  /// as in every public code read: the ratio is the D-th root of the true one, so a clip range of 1e-4 at D = 16384 is
+  /// 1.64 nats
+  kMean,
+  kSum,  ///< as the papers write it: the true log-probability
 };
 
 /// Under which condition and guidance the log-probabilities of an explored rollout are taken.
@@ -18,28 +20,37 @@ enum class RatioTarget {
   kPlain,     ///< the unexplored ones, for old (evaluated once more after sampling) and new alike
 };
 
-/// Pictures of each prompt where a reward, an advantage or an objective compares them and nobody says how many: a group of one teaches nothing.
+/// Pictures of each prompt where a reward, an advantage or an objective compares them and nobody says how many: a group
+/// of one teaches nothing.
 inline constexpr int kComparedPictures = 8;
 
 struct RoundOptions {
-  int samples_per_prompt = 0;                             ///< pictures of each prompt; 0: one, or kComparedPictures where they are compared (not with branches)
-  int epochs = 1;                                         ///< passes over the round's kept pictures (DDPO's code: 1)
-  int updates_per_epoch = 1;                              ///< optimizer steps a pass, each on an equal share of the pictures
-  bool step_per_timestep = false;                         ///< one optimizer step for each trained timestep over all pictures instead (large-scale RL paper, Alg. 1)
-  int rows = 0;                                           ///< (picture, step) pairs in one network call of the training; 0: as many as pictures in a micro-batch
-  LogProbReduction reduction = LogProbReduction::kMean;   ///< see LogProbReduction
-  RatioTarget target = RatioTarget::kExplored;            ///< see RatioTarget
-  double ratio_tolerance = 1e-3;                          ///< a first ratio further from 1 than this is a warning in the report
+  /// pictures of each prompt; 0: one, or kComparedPictures where they are compared (not with branches)
+  int samples_per_prompt = 0;
+  int epochs = 1;             ///< passes over the round's kept pictures (DDPO's code: 1)
+  int updates_per_epoch = 1;  ///< optimizer steps a pass, each on an equal share of the pictures
+  /// one optimizer step for each trained timestep over all pictures instead (large-scale RL paper, Alg. 1)
+  bool step_per_timestep = false;
+  int rows = 0;  ///< (picture, step) pairs in one network call of the training; 0: as many as pictures in a micro-batch
+  LogProbReduction reduction = LogProbReduction::kMean;  ///< see LogProbReduction
+  RatioTarget target = RatioTarget::kExplored;           ///< see RatioTarget
+  double ratio_tolerance = 1e-3;  ///< a first ratio further from 1 than this is a warning in the report
 };
 
 inline void check_options(const RoundOptions& o) {
-  REWARD_TUNER_CHECK(o.samples_per_prompt >= 0, "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), found ", o.samples_per_prompt);
+  REWARD_TUNER_CHECK(
+      o.samples_per_prompt >= 0,
+      "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), found ",
+      o.samples_per_prompt);
   REWARD_TUNER_CHECK(o.epochs >= 1, "[RewardTuner] round.epochs must be >= 1, found ", o.epochs);
-  REWARD_TUNER_CHECK(o.updates_per_epoch >= 1, "[RewardTuner] round.updates_per_epoch must be >= 1, found ", o.updates_per_epoch);
-  REWARD_TUNER_CHECK(!o.step_per_timestep || o.updates_per_epoch == 1, "[RewardTuner] round.updates_per_epoch ", o.updates_per_epoch,
-                     " has no meaning with round.step_per_timestep, which steps once a timestep");
-  REWARD_TUNER_CHECK(o.rows >= 0, "[RewardTuner] round.rows must be >= 0 (0: the pictures of a micro-batch), found ", o.rows);
-  REWARD_TUNER_CHECK(std::isfinite(o.ratio_tolerance) && o.ratio_tolerance > 0, "[RewardTuner] round.ratio_tolerance must be > 0, found ", o.ratio_tolerance);
+  REWARD_TUNER_CHECK(o.updates_per_epoch >= 1, "[RewardTuner] round.updates_per_epoch must be >= 1, found ",
+                     o.updates_per_epoch);
+  REWARD_TUNER_CHECK(!o.step_per_timestep || o.updates_per_epoch == 1, "[RewardTuner] round.updates_per_epoch ",
+                     o.updates_per_epoch, " has no meaning with round.step_per_timestep, which steps once a timestep");
+  REWARD_TUNER_CHECK(o.rows >= 0, "[RewardTuner] round.rows must be >= 0 (0: the pictures of a micro-batch), found ",
+                     o.rows);
+  REWARD_TUNER_CHECK(std::isfinite(o.ratio_tolerance) && o.ratio_tolerance > 0,
+                     "[RewardTuner] round.ratio_tolerance must be > 0, found ", o.ratio_tolerance);
 }
 
 }  // namespace reward_tuner

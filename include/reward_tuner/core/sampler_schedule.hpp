@@ -15,19 +15,20 @@ struct StepCoefficients {
 
 /// One sampler step k. Everything is in double and refers to the network's own output space.
 struct SamplerStep {
-  std::int64_t timestep = 0;       ///< what the network is told
-  double alpha = 0, sigma = 0;     ///< signal and noise level of latent(k), alpha^2 + sigma^2 = 1
-  double alpha_next = 0;           ///< signal level of latent(k+1)
-  double clean_latent = 0;         ///< x0 = clean_latent*x + clean_network*output
+  std::int64_t timestep = 0;    ///< what the network is told
+  double alpha = 0, sigma = 0;  ///< signal and noise level of latent(k), alpha^2 + sigma^2 = 1
+  double alpha_next = 0;        ///< signal level of latent(k+1)
+  double clean_latent = 0;      ///< x0 = clean_latent*x + clean_network*output
   double clean_network = 0;
-  double epsilon_latent = 0;       ///< eps = epsilon_latent*x + epsilon_network*output
+  double epsilon_latent = 0;  ///< eps = epsilon_latent*x + epsilon_network*output
   double epsilon_network = 0;
-  double direction = 0;            ///< latent(k+1) = alpha_next*x0 + direction*eps + noise*z
+  double direction = 0;  ///< latent(k+1) = alpha_next*x0 + direction*eps + noise*z
   double noise = 0;
 
   /// The step without clipping, folded into three factors (algorithms of DDIM Eq. 12 and DDPM Eq. 7 alike).
   StepCoefficients coefficients() const {
-    return {alpha_next * clean_latent + direction * epsilon_latent, alpha_next * clean_network + direction * epsilon_network, noise};
+    return {alpha_next * clean_latent + direction * epsilon_latent,
+            alpha_next * clean_network + direction * epsilon_network, noise};
   }
 };
 
@@ -53,7 +54,9 @@ inline SamplerStep make_step(std::int64_t timestep, double abar, double abar_nex
   s.alpha_next = std::sqrt(abar_next);
   switch (prediction) {
     case PredictionType::kEpsilon:
-      REWARD_TUNER_CHECK(abar > 0, "[Sampler] timestep ", timestep, " has no signal (zero terminal SNR): an epsilon prediction is singular there, use v_prediction");
+      REWARD_TUNER_CHECK(
+          abar > 0, "[Sampler] timestep ", timestep,
+          " has no signal (zero terminal SNR): an epsilon prediction is singular there, use v_prediction");
       s.clean_latent = 1.0 / s.alpha;
       s.clean_network = -s.sigma / s.alpha;
       s.epsilon_network = 1.0;

@@ -12,18 +12,20 @@ namespace reward_tuner {
 
 /// What a step selection may look at.
 struct PlanContext {
-  int num_steps = 0;       ///< T, the sampler's steps
+  int num_steps = 0;        ///< T, the sampler's steps
   std::int64_t update = 0;  ///< how many updates came before
 };
 
 /// The decision for one update. Steps count forward, k = 0 the noisiest; the papers' t is T - k.
 struct StepPlan {
-  int last = 0;                      ///< the last executed step
-  bool jumps = false;                ///< step `last` predicts the clean sample in one shot (early stop) instead of stepping
-  std::vector<int> trained;          ///< ascending, each in 0..last
-  std::vector<double> weights = {};  ///< one a trained step, or empty: all 1. Other weights are for importance-weighted selections
-  int replicas = 0;                  ///< so many fresh noisings of the clean sample have their last step trained too (DRaFT-LV); losses are averaged.
-                                     ///< With replicas `trained` may be empty: the rollout's own result is then neither scored nor trained
+  int last = 0;              ///< the last executed step
+  bool jumps = false;        ///< step `last` predicts the clean sample in one shot (early stop) instead of stepping
+  std::vector<int> trained;  ///< ascending, each in 0..last
+  /// one a trained step, or empty: all 1. Other weights are for importance-weighted selections
+  std::vector<double> weights = {};
+  /// so many fresh noisings of the clean sample have their last step trained too (DRaFT-LV); losses are averaged. With
+  /// replicas `trained` may be empty: the rollout's own result is then neither scored nor trained
+  int replicas = 0;
 
   bool trains(int k) const { return std::binary_search(trained.begin(), trained.end(), k); }
   /// The weight of trained step k.
@@ -46,15 +48,23 @@ inline std::ostream& operator<<(std::ostream& out, const StepPlan& plan) {
 
 /// Throws unless the plan is consistent with T steps.
 inline void check_plan(const StepPlan& plan, int num_steps) {
-  REWARD_TUNER_CHECK(plan.last >= 0 && plan.last < num_steps, "[StepPlan] last must be in 0..", num_steps - 1, ", found ", plan.last);
-  REWARD_TUNER_CHECK(plan.jumps || plan.last == num_steps - 1, "[StepPlan] a plan that stops early at step ", plan.last, " of ", num_steps, " must jump to the clean sample");
+  REWARD_TUNER_CHECK(plan.last >= 0 && plan.last < num_steps, "[StepPlan] last must be in 0..", num_steps - 1,
+                     ", found ", plan.last);
+  REWARD_TUNER_CHECK(plan.jumps || plan.last == num_steps - 1, "[StepPlan] a plan that stops early at step ", plan.last,
+                     " of ", num_steps, " must jump to the clean sample");
   REWARD_TUNER_CHECK(plan.replicas >= 0, "[StepPlan] replicas must be >= 0, found ", plan.replicas);
-  REWARD_TUNER_CHECK(plan.replicas == 0 || !plan.jumps, "[StepPlan] replicas noise a finished sample again, but this plan stops early at step ", plan.last);
-  REWARD_TUNER_CHECK(!plan.trained.empty() || plan.replicas > 0, "[StepPlan] wanted at least one trained step, found none");
-  REWARD_TUNER_CHECK(std::adjacent_find(plan.trained.begin(), plan.trained.end(), std::greater_equal<>()) == plan.trained.end(),
-                     "[StepPlan] trained steps must ascend without repetition, found ", plan);
-  REWARD_TUNER_CHECK(plan.trained.empty() || (plan.trained.front() >= 0 && plan.trained.back() <= plan.last), "[StepPlan] trained steps must lie in 0..last, found ", plan);
-  REWARD_TUNER_CHECK(plan.weights.empty() || plan.weights.size() == plan.trained.size(), "[StepPlan] wanted ", plan.trained.size(), " weights or none, found ", plan.weights.size());
+  REWARD_TUNER_CHECK(plan.replicas == 0 || !plan.jumps,
+                     "[StepPlan] replicas noise a finished sample again, but this plan stops early at step ",
+                     plan.last);
+  REWARD_TUNER_CHECK(!plan.trained.empty() || plan.replicas > 0,
+                     "[StepPlan] wanted at least one trained step, found none");
+  REWARD_TUNER_CHECK(
+      std::adjacent_find(plan.trained.begin(), plan.trained.end(), std::greater_equal<>()) == plan.trained.end(),
+      "[StepPlan] trained steps must ascend without repetition, found ", plan);
+  REWARD_TUNER_CHECK(plan.trained.empty() || (plan.trained.front() >= 0 && plan.trained.back() <= plan.last),
+                     "[StepPlan] trained steps must lie in 0..last, found ", plan);
+  REWARD_TUNER_CHECK(plan.weights.empty() || plan.weights.size() == plan.trained.size(), "[StepPlan] wanted ",
+                     plan.trained.size(), " weights or none, found ", plan.weights.size());
 }
 
 }  // namespace reward_tuner

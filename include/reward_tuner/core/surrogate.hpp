@@ -5,8 +5,9 @@ namespace reward_tuner {
 
 /// What an objective's gradient is a gradient of.
 enum class Surrogate {
-  kReward,     ///< the reward itself, by the chain rule through decoder and sampler; one optimizer step an update
-  kLogProb,    ///< log-probabilities of sampled steps, weighted by advantages: any reward will do, the sampler must be stochastic
+  kReward,  ///< the reward itself, by the chain rule through decoder and sampler; one optimizer step an update
+  /// log-probabilities of sampled steps, weighted by advantages: any reward will do, the sampler must be stochastic
+  kLogProb,
   kDenoising,  ///< the denoising loss on sampled pictures, weighted by their rewards: any reward, any sampler
 };
 

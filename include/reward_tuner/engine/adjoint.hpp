@@ -1,4 +1,5 @@
-// The backward pass of an update: one adjoint sweep over the sampler, with the trained network calls evaluated again or retained.
+// The backward pass of an update: one adjoint sweep over the sampler, with the trained network calls evaluated again or
+// retained.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros_like.h>
@@ -32,13 +33,16 @@ inline StepCotangents step_vjp(const Trajectory& trajectory, int k, const Tensor
   if (trajectory.schedule.linear()) {
     const SamplerStep& s = trajectory.schedule.steps[static_cast<std::size_t>(k)];
     const auto [a, b, c] = s.coefficients();
-    return jump ? StepCotangents{s.clean_latent * adjoint, s.clean_network * adjoint} : StepCotangents{a * adjoint, b * adjoint};
+    return jump ? StepCotangents{s.clean_latent * adjoint, s.clean_network * adjoint}
+                : StepCotangents{a * adjoint, b * adjoint};
   }
   const torch::AutoGradMode grad(true);  // clipping: let autograd differentiate the step, which holds no network call
   const Tensor latent = trajectory.latents[static_cast<std::size_t>(k)].detach().requires_grad_();
   const Tensor output = trajectory.outputs[static_cast<std::size_t>(k)].detach().requires_grad_();
-  const Tensor next = jump ? predict_clean(trajectory.schedule, k, latent, output) : step_mean(trajectory.schedule, k, latent, output);
-  auto g = torch::autograd::grad({next}, {latent, output}, {adjoint}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
+  const Tensor next =
+      jump ? predict_clean(trajectory.schedule, k, latent, output) : step_mean(trajectory.schedule, k, latent, output);
+  auto g = torch::autograd::grad({next}, {latent, output}, {adjoint}, /*retain_graph=*/false, /*create_graph=*/false,
+                                 /*allow_unused=*/true);
   for (Tensor& t : g)
     if (!t.defined()) t = at::zeros_like(adjoint);
   return {g[0], g[1]};
@@ -52,9 +56,10 @@ bool enters_input(const Stop& stop, const StepPlan& plan, int k) {
   return stop.input_gain(k) > 0 && k > plan.first();
 }
 
-/// The factors that turn the reward's gradient G = dL/dclean into the cotangent of each trained step's output under StopInput, in closed
-/// form: cotangent(k) = factor(k) * G. Linear schedules only. In alpha-free variables this is kappa - sigma (algorithms: DRTune-paper
-/// Eq. 4 read as a statement about gradients); here it is the running product of the steps' latent factors, exact for every output space.
+/// The factors that turn the reward's gradient G = dL/dclean into the cotangent of each trained step's output under
+/// StopInput, in closed form: cotangent(k) = factor(k) * G. Linear schedules only. In alpha-free variables this is
+/// kappa - sigma (algorithms: DRTune-paper Eq. 4 read as a statement about gradients); here it is the running product
+/// of the steps' latent factors, exact for every output space.
 inline std::vector<double> closed_form_cotangents(const SamplerSchedule& schedule, const StepPlan& plan) {
   std::vector<double> factors(plan.trained.size());
   double carried = 1.0;  // dL/dlatent(k+1) / G
@@ -62,7 +67,9 @@ inline std::vector<double> closed_form_cotangents(const SamplerSchedule& schedul
     const SamplerStep& s = schedule.steps[static_cast<std::size_t>(k)];
     const auto [a, b, c] = s.coefficients();
     const bool jump = k == plan.last && plan.jumps;
-    if (plan.trains(k)) factors[static_cast<std::size_t>(std::lower_bound(plan.trained.begin(), plan.trained.end(), k) - plan.trained.begin())] = (jump ? s.clean_network : b) * carried;
+    if (plan.trains(k))
+      factors[static_cast<std::size_t>(std::lower_bound(plan.trained.begin(), plan.trained.end(), k) -
+                                       plan.trained.begin())] = (jump ? s.clean_network : b) * carried;
     carried *= jump ? s.clean_latent : a;
   }
   return factors;
@@ -84,25 +91,30 @@ struct SweepOptions {
 
 namespace detail {
 
-/// The network's outputs at the jobs' steps with their graphs, retained or evaluated again. rows: [sum of B or 2B,C,h,w]
+/// The network's outputs at the jobs' steps with their graphs, retained or evaluated again. rows: [sum of B or
+/// 2B,C,h,w]
 template <DiffusionPipeline Pipeline>
-RetainedCall evaluate_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vector<StepJob>& jobs, RetainedCalls* retained, NetworkCounts& counts) {
+RetainedCall evaluate_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vector<StepJob>& jobs,
+                           RetainedCalls* retained, NetworkCounts& counts) {
   if (retained) return std::exchange(retained->calls[static_cast<std::size_t>(jobs[0].k)], {});
   const torch::AutoGradMode grad(true);
   std::vector<StepInput> inputs;
   for (const StepJob& job : jobs) {
     const auto k = static_cast<std::size_t>(job.k);
-    inputs.push_back({trajectory.latents[k].detach().requires_grad_(job.with_input), trajectory.schedule.timestep(job.k), trajectory.guidance[k]});
+    inputs.push_back({trajectory.latents[k].detach().requires_grad_(job.with_input),
+                      trajectory.schedule.timestep(job.k), trajectory.guidance[k]});
   }
   return {inputs[0].latents, stacked_call(pipeline, inputs, trajectory.condition, counts)};
 }
 
 }  // namespace detail
 
-/// Differentiates trained steps and accumulates into the parameters' gradients: one network backward for all jobs together. Several jobs must not want their
-/// inputs' gradients. Returns dL/dlatent(k) through the network of a single job with_input, undefined otherwise.
+/// Differentiates trained steps and accumulates into the parameters' gradients: one network backward for all jobs
+/// together. Several jobs must not want their inputs' gradients. Returns dL/dlatent(k) through the network of a single
+/// job with_input, undefined otherwise.
 template <DiffusionPipeline Pipeline, RegularizerPolicy Regularizer>
-Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vector<StepJob>& jobs, const Regularizer& regularizer, const SweepOptions& options, NetworkCounts& counts,
+Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vector<StepJob>& jobs,
+                const Regularizer& regularizer, const SweepOptions& options, NetworkCounts& counts,
                 SweepResult& result) {
   Tensor reference;  // [rows,C,h,w]
   if constexpr (Regularizer::kNeedsReference) {
@@ -118,17 +130,23 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
     }
   }
   const RetainedCall call = detail::evaluate_jobs(pipeline, trajectory, jobs, options.retained, counts);
-  REWARD_TUNER_CHECK(call.raw.requires_grad(), "[RewardTuner] the network's output does not depend on anything trainable: attach a LoRA, or let parameters require gradients");
+  REWARD_TUNER_CHECK(call.raw.requires_grad(),
+                     "[RewardTuner] the network's output does not depend on anything trainable: attach a LoRA, or let "
+                     "parameters require gradients");
   std::vector<Tensor> cotangents;
-  for (const StepJob& job : jobs) cotangents.push_back(split_cotangent(job.cotangent, trajectory.guidance[static_cast<std::size_t>(job.k)]));  // [B|2B,C,h,w]
-  Tensor cotangent = cotangents.size() == 1 ? cotangents[0] : at::cat(cotangents);                                                          // [rows,C,h,w]
+  // [B|2B,C,h,w]
+  for (const StepJob& job : jobs)
+    cotangents.push_back(split_cotangent(job.cotangent, trajectory.guidance[static_cast<std::size_t>(job.k)]));
+  Tensor cotangent = cotangents.size() == 1 ? cotangents[0] : at::cat(cotangents);  // [rows,C,h,w]
   if (reference.defined()) {
     const Tensor difference = call.raw.detach() - reference;  // [rows,C,h,w]
     std::int64_t begin = 0;
     std::vector<Tensor> pulls;
-    for (const Tensor& part : cotangents) {  // a mean over each step's own elements, so that steps with and without guidance weigh alike
+    // a mean over each step's own elements, so that steps with and without guidance weigh alike
+    for (const Tensor& part : cotangents) {
       const Tensor own = difference.narrow(0, begin, part.size(0));
-      const double per_step = regularizer.weight() * options.batch_share / static_cast<double>(trajectory.plan.trained.size());
+      const double per_step =
+          regularizer.weight() * options.batch_share / static_cast<double>(trajectory.plan.trained.size());
       result.regularizer += per_step * own.square().mean().template item<double>();
       pulls.push_back((2.0 * per_step / static_cast<double>(own.numel())) * own);
       begin += part.size(0);
@@ -142,16 +160,21 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
 }
 
 /// Carries G = dL/dclean [B,C,h,w] back through the trajectory and accumulates dL/dparameters of every trained step.
-/// Memory: one network backward (times replay_batch), whatever T and K; with retained calls, the graphs of all trained steps. Under StopInput the cotangents of all steps are known before
-/// any network call, in closed form if the schedule is linear, and the steps are independent.
+/// Memory: one network backward (times replay_batch), whatever T and K; with retained calls, the graphs of all trained
+/// steps. Under StopInput the cotangents of all steps are known before any network call, in closed form if the schedule
+/// is linear, and the steps are independent.
 template <DiffusionPipeline Pipeline, GradientStopPolicy Stop, RegularizerPolicy Regularizer>
-SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, const Tensor& gradient, const Stop& stop, const Regularizer& regularizer,
-                          NetworkCounts& counts, const SweepOptions& options = {}) {
+SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, const Tensor& gradient, const Stop& stop,
+                          const Regularizer& regularizer, NetworkCounts& counts, const SweepOptions& options = {}) {
   const torch::NoGradGuard no_grad;
   const StepPlan& plan = trajectory.plan;
-  REWARD_TUNER_CHECK(Stop::kAlwaysStops || plan.weights.empty(), "[RewardTuner] step weights other than 1 need StopInput: elsewhere they would leak into the adjoint");
+  REWARD_TUNER_CHECK(
+      Stop::kAlwaysStops || plan.weights.empty(),
+      "[RewardTuner] step weights other than 1 need StopInput: elsewhere they would leak into the adjoint");
   SweepResult result;
-  const auto run = [&](const std::vector<StepJob>& jobs) { return run_jobs(pipeline, trajectory, jobs, regularizer, options, counts, result); };
+  const auto run = [&](const std::vector<StepJob>& jobs) {
+    return run_jobs(pipeline, trajectory, jobs, regularizer, options, counts, result);
+  };
   const std::size_t together = options.retained ? 1 : static_cast<std::size_t>(options.replay_batch);
   std::vector<StepJob> waiting;
   const auto flush = [&](std::size_t least) {
@@ -179,7 +202,7 @@ SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, cons
         const double gain = stop.input_gain(k);
         const bool with_input = enters_input(stop, plan, k);
         const Tensor through = run({{k, output, with_input}});
-        if (with_input) next = next.add(through, gain);              // [B,C,h,w]
+        if (with_input) next = next.add(through, gain);  // [B,C,h,w]
       }
     }
     adjoint = next;

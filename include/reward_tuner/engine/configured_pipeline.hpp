@@ -1,4 +1,5 @@
-// A pipeline called the way the engine's options want it: the same model with adapters merged or apart, in another precision, checkpointed.
+// A pipeline called the way the engine's options want it: the same model with adapters merged or apart, in another
+// precision, checkpointed.
 #pragma once
 #include <torch/types.h>
 
@@ -26,12 +27,17 @@ template <DiffusionPipeline Pipeline>
 class ConfiguredPipeline {
  public:
   ConfiguredPipeline(Pipeline& pipeline, const EngineOptions& options)
-      : pipeline_(pipeline), mode_{options.merge_adapters, options.rollout_dtype}, autocast_(options.autocast), device_(pipeline.latent_options().device().type()),
+      : pipeline_(pipeline),
+        mode_{options.merge_adapters, options.rollout_dtype},
+        autocast_(options.autocast),
+        device_(pipeline.latent_options().device().type()),
         checkpointing_(pipeline, options.activation_checkpointing) {
     if constexpr (!RolloutModes<Pipeline>)
       REWARD_TUNER_CHECK(mode_.merge_adapters && !mode_.dtype,
-                         "[RewardTuner] engine.rollout_dtype and engine.merge_adapters need a pipeline with rollout_scope(RolloutMode), and this one has none");
-    REWARD_TUNER_CHECK(!autocast_ || pipeline.latent_options().dtype() != at::kDouble, "[RewardTuner] engine.autocast casts float32 only; this pipeline is one of double");
+                         "[RewardTuner] engine.rollout_dtype and engine.merge_adapters need a pipeline with "
+                         "rollout_scope(RolloutMode), and this one has none");
+    REWARD_TUNER_CHECK(!autocast_ || pipeline.latent_options().dtype() != at::kDouble,
+                       "[RewardTuner] engine.autocast casts float32 only; this pipeline is one of double");
   }
   ConfiguredPipeline(const ConfiguredPipeline&) = delete;
   ConfiguredPipeline& operator=(const ConfiguredPipeline&) = delete;
@@ -39,7 +45,8 @@ class ConfiguredPipeline {
   Condition encode(const std::vector<std::string>& prompts) { return pipeline_.encode(prompts); }
   Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning) {
     if (!autocast_) return pipeline_.predict(latents, timesteps, conditioning);
-    const AutocastScope scope(device_, autocast_);  // a scope a call: its cache must not outlive a change between calls with and without gradient
+    // a scope a call: its cache must not outlive a change between calls with and without gradient
+    const AutocastScope scope(device_, autocast_);
     return pipeline_.predict(latents, timesteps, conditioning).to(latents.scalar_type());
   }
   Tensor decode(const Tensor& latents) {
@@ -66,8 +73,12 @@ class ConfiguredPipeline {
   struct Checkpointing {
     Checkpointing(Pipeline& pipeline, bool on) {
       if (!on) return;
-      if constexpr (ActivationCheckpointing<Pipeline>) scope.emplace([&] { return pipeline.activation_checkpoint_scope(); });
-      else detail::fail("[RewardTuner] engine.activation_checkpointing needs a pipeline with activation_checkpoint_scope(), and this one has none");
+      if constexpr (ActivationCheckpointing<Pipeline>)
+        scope.emplace([&] { return pipeline.activation_checkpoint_scope(); });
+      else
+        detail::fail(
+            "[RewardTuner] engine.activation_checkpointing needs a pipeline with activation_checkpoint_scope(), and "
+            "this one has none");
     }
     template <class P>
     struct Held {

@@ -1,4 +1,5 @@
-// Options of the engine itself: how an update is cut, kept in memory, rounded, clipped and guarded. docs/engine.md says when to use which.
+// Options of the engine itself: how an update is cut, kept in memory, rounded, clipped and guarded. docs/engine.md says
+// when to use which.
 #pragma once
 #include <c10/core/ScalarType.h>
 
@@ -10,37 +11,59 @@ namespace reward_tuner {
 
 /// Where the gradients of trained steps come from.
 enum class Memory {
-  replay,  ///< trained steps are evaluated once more in the sweep: memory of one network backward whatever T and K, K more forwards
+  /// trained steps are evaluated once more in the sweep: memory of one network backward whatever T and K, K more
+  /// forwards
+  replay,
   retain,  ///< the rollout keeps the graphs of trained steps: no second forward, memory of K network activations
 };
 
 struct EngineOptions {
-  int micro_batch = 0;                                  ///< samples rolled out and differentiated at a time; gradients add up over the batch. 0: the whole batch
-  double gradient_clip = 0.1;                           ///< largest norm of the whole gradient, scaled down beyond it; 0 switches clipping off (DRTune-paper 4.1: 0.1)
-  int max_skipped_in_a_row = 5;                         ///< so many non-finite updates one after another are an error
-  Memory memory = Memory::replay;                       ///< see Memory
-  int replay_batch = 1;                                 ///< independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
-  int decode_batch = 0;                                 ///< samples decoded and scored at a time, forward and backward; 0: the micro-batch
-  bool merge_adapters = true;                           ///< rollouts run with the low-rank adapters merged into the weights; always so with rollout_dtype
-  std::optional<c10::ScalarType> rollout_dtype = {};    ///< steps without gradient run in this type (bfloat16, half); unset: as trained steps do
-  std::optional<c10::ScalarType> autocast = {};         ///< network and decoder run under autocast to this type (bfloat16), forward and backward, but for what rollout_dtype covers; unset: off
-  bool activation_checkpointing = false;                ///< the network keeps its blocks' inputs only and runs each block again in its backward
+  /// samples rolled out and differentiated at a time; gradients add up over the batch. 0: the whole batch
+  int micro_batch = 0;
+  /// largest norm of the whole gradient, scaled down beyond it; 0 switches clipping off (DRTune-paper 4.1: 0.1)
+  double gradient_clip = 0.1;
+  int max_skipped_in_a_row = 5;    ///< so many non-finite updates one after another are an error
+  Memory memory = Memory::replay;  ///< see Memory
+  /// independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
+  int replay_batch = 1;
+  int decode_batch = 0;  ///< samples decoded and scored at a time, forward and backward; 0: the micro-batch
+  /// rollouts run with the low-rank adapters merged into the weights; always so with rollout_dtype
+  bool merge_adapters = true;
+  /// steps without gradient run in this type (bfloat16, half); unset: as trained steps do
+  std::optional<c10::ScalarType> rollout_dtype = {};
+  /// network and decoder run under autocast to this type (bfloat16), forward and backward, but for what rollout_dtype
+  /// covers; unset: off
+  std::optional<c10::ScalarType> autocast = {};
+  /// the network keeps its blocks' inputs only and runs each block again in its backward
+  bool activation_checkpointing = false;
 };
 
 inline void check_options(const EngineOptions& o) {
-  REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), found ", o.micro_batch);
-  REWARD_TUNER_CHECK(o.gradient_clip >= 0, "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), found ", o.gradient_clip);
-  REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, found ", o.max_skipped_in_a_row);
+  REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), found ",
+                     o.micro_batch);
+  REWARD_TUNER_CHECK(o.gradient_clip >= 0, "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), found ",
+                     o.gradient_clip);
+  REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, found ",
+                     o.max_skipped_in_a_row);
   REWARD_TUNER_CHECK(o.replay_batch >= 1, "[RewardTuner] engine.replay_batch must be >= 1, found ", o.replay_batch);
-  REWARD_TUNER_CHECK(o.replay_batch == 1 || o.memory == Memory::replay, "[RewardTuner] engine.replay_batch ", o.replay_batch, " has no meaning with Memory::retain, which replays nothing");
-  REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), found ", o.decode_batch);
+  REWARD_TUNER_CHECK(o.replay_batch == 1 || o.memory == Memory::replay, "[RewardTuner] engine.replay_batch ",
+                     o.replay_batch, " has no meaning with Memory::retain, which replays nothing");
+  REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), found ",
+                     o.decode_batch);
   const auto bfloat16 = [](const std::optional<c10::ScalarType>& t) { return !t || *t == c10::ScalarType::BFloat16; };
-  REWARD_TUNER_CHECK(bfloat16(o.rollout_dtype) || *o.rollout_dtype == c10::ScalarType::Half, "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ", c10::toString(*o.rollout_dtype));
-  REWARD_TUNER_CHECK(bfloat16(o.autocast), "[RewardTuner] engine.autocast wanted bfloat16 (half rounds small gradients to 0, and nothing here scales them), found ",
+  REWARD_TUNER_CHECK(bfloat16(o.rollout_dtype) || *o.rollout_dtype == c10::ScalarType::Half,
+                     "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ",
+                     c10::toString(*o.rollout_dtype));
+  REWARD_TUNER_CHECK(bfloat16(o.autocast),
+                     "[RewardTuner] engine.autocast wanted bfloat16 (half rounds small gradients to 0, and nothing "
+                     "here scales them), found ",
                      c10::toString(*o.autocast));
-  REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast || *o.rollout_dtype == *o.autocast, "[RewardTuner] engine.rollout_dtype and engine.autocast wanted one type if both are set, found ",
+  REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast || *o.rollout_dtype == *o.autocast,
+                     "[RewardTuner] engine.rollout_dtype and engine.autocast wanted one type if both are set, found ",
                      c10::toString(*o.rollout_dtype), " and ", c10::toString(*o.autocast));
-  REWARD_TUNER_CHECK(o.merge_adapters || !o.rollout_dtype, "[RewardTuner] engine.merge_adapters = false has no meaning with engine.rollout_dtype, whose copy of the network holds merged weights");
+  REWARD_TUNER_CHECK(o.merge_adapters || !o.rollout_dtype,
+                     "[RewardTuner] engine.merge_adapters = false has no meaning with engine.rollout_dtype, whose copy "
+                     "of the network holds merged weights");
 }
 
 }  // namespace reward_tuner

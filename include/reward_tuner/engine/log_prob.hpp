@@ -12,28 +12,38 @@
 
 namespace reward_tuner {
 
-/// log N(next; mean(latent, output), c^2 I) of n transitions, reduced over their D numbers: red[ -(next - mean)^2/(2c^2) - log c - log(2 pi)/2 ]
-/// (Black et al. 2024, section 4.2; large-scale RL paper Eq. 5). `steps[i]` is row i's sampler step, whose noise c must be > 0.
-/// latents, outputs, next [n,C,h,w] -> double [n]. Everything is computed in double, so that old and new log-probabilities differ by what the network's output
-/// differs. Gradient: to `outputs`.
-inline Tensor transition_log_probs(const SamplerSchedule& schedule, const std::vector<int>& steps, const Tensor& latents, const Tensor& outputs, const Tensor& next, LogProbReduction reduction) {
+/// log N(next; mean(latent, output), c^2 I) of n transitions, reduced over their D numbers: red[ -(next -
+/// mean)^2/(2c^2) - log c - log(2 pi)/2 ] (Black et al. 2024, section 4.2; large-scale RL paper Eq. 5). `steps[i]` is
+/// row i's sampler step, whose noise c must be > 0. latents, outputs, next [n,C,h,w] -> double [n]. Everything is
+/// computed in double, so that old and new log-probabilities differ by what the network's output differs. Gradient: to
+/// `outputs`.
+inline Tensor transition_log_probs(const SamplerSchedule& schedule, const std::vector<int>& steps,
+                                   const Tensor& latents, const Tensor& outputs, const Tensor& next,
+                                   LogProbReduction reduction) {
   const auto column = [&](auto field) {
     std::vector<double> values;
     for (const int k : steps) values.push_back(field(schedule.steps[static_cast<std::size_t>(k)]));
     return at::tensor(values, at::kDouble).view({-1, 1, 1, 1}).to(latents.device());  // [n,1,1,1]
   };
-  const Tensor x = latents.to(at::kDouble), h = outputs.to(at::kDouble);            // [n,C,h,w]
-  Tensor mean;                                                                      // [n,C,h,w]
+  const Tensor x = latents.to(at::kDouble), h = outputs.to(at::kDouble);  // [n,C,h,w]
+  Tensor mean;                                                            // [n,C,h,w]
   if (schedule.linear()) {
-    mean = column([](const SamplerStep& s) { return s.coefficients().latent; }) * x + column([](const SamplerStep& s) { return s.coefficients().network; }) * h;
+    mean = column([](const SamplerStep& s) { return s.coefficients().latent; }) * x +
+           column([](const SamplerStep& s) { return s.coefficients().network; }) * h;
   } else {
-    const Tensor clean = clip_clean(column([](const SamplerStep& s) { return s.clean_latent; }) * x + column([](const SamplerStep& s) { return s.clean_network; }) * h, schedule.clipping);
-    const Tensor epsilon = schedule.rederive_epsilon ? (x - column([](const SamplerStep& s) { return s.alpha; }) * clean) / column([](const SamplerStep& s) { return s.sigma; })
-                                                     : column([](const SamplerStep& s) { return s.epsilon_latent; }) * x + column([](const SamplerStep& s) { return s.epsilon_network; }) * h;
-    mean = column([](const SamplerStep& s) { return s.alpha_next; }) * clean + column([](const SamplerStep& s) { return s.direction; }) * epsilon;
+    const Tensor clean = clip_clean(column([](const SamplerStep& s) { return s.clean_latent; }) * x +
+                                        column([](const SamplerStep& s) { return s.clean_network; }) * h,
+                                    schedule.clipping);
+    const Tensor epsilon = schedule.rederive_epsilon
+                               ? (x - column([](const SamplerStep& s) { return s.alpha; }) * clean) /
+                                     column([](const SamplerStep& s) { return s.sigma; })
+                               : column([](const SamplerStep& s) { return s.epsilon_latent; }) * x +
+                                     column([](const SamplerStep& s) { return s.epsilon_network; }) * h;
+    mean = column([](const SamplerStep& s) { return s.alpha_next; }) * clean +
+           column([](const SamplerStep& s) { return s.direction; }) * epsilon;
   }
-  const Tensor c = column([](const SamplerStep& s) { return s.noise; });            // [n,1,1,1]
-  const Tensor z = (next.to(at::kDouble) - mean) / c;                               // [n,C,h,w]
+  const Tensor c = column([](const SamplerStep& s) { return s.noise; });                      // [n,1,1,1]
+  const Tensor z = (next.to(at::kDouble) - mean) / c;                                         // [n,C,h,w]
   const Tensor density = -0.5 * z.square() - c.log() - 0.5 * std::log(2 * std::numbers::pi);  // [n,C,h,w]
   return reduction == LogProbReduction::kMean ? density.flatten(1).mean(1) : density.flatten(1).sum(1);
 }

@@ -1,4 +1,5 @@
-// From the clean latents to the reward and its gradient: decode, score, and back through both, a few pictures at a time.
+// From the clean latents to the reward and its gradient: decode, score, and back through both, a few pictures at a
+// time.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <torch/autograd.h>
@@ -20,8 +21,8 @@ namespace reward_tuner {
 
 /// What scoring a micro-batch gave.
 struct RewardGradient {
-  Tensor gradient = {};                           // d(sum of losses)/dclean [B,C,h,w]; undefined if a number was not finite
-  double reward = 0, loss = 0;                    // sums over the samples
+  Tensor gradient = {};         // d(sum of losses)/dclean [B,C,h,w]; undefined if a number was not finite
+  double reward = 0, loss = 0;  // sums over the samples
   std::map<std::string, double> components = {};  // sums over the samples
   std::string skip_reason = {};                   // what was not finite
 };
@@ -38,39 +39,46 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
     fail("[RewardPolicy] the reward ", Reward::kName, " threw: ", e.what());
   }
   const auto batch = input.images.size(0);
-  REWARD_TUNER_CHECK(result.values.defined() && result.values.dim() == 1 && result.values.size(0) == batch, "[RewardPolicy] the reward ", Reward::kName, " must return [", batch,
-                     "] values, found ", result.values.defined() ? result.values.sizes() : at::IntArrayRef());
-  REWARD_TUNER_CHECK(result.values.requires_grad(), "[RewardPolicy] the reward ", Reward::kName, " says it is differentiable, but its values carry no gradient");
+  REWARD_TUNER_CHECK(result.values.defined() && result.values.dim() == 1 && result.values.size(0) == batch,
+                     "[RewardPolicy] the reward ", Reward::kName, " must return [", batch, "] values, found ",
+                     result.values.defined() ? result.values.sizes() : at::IntArrayRef());
+  REWARD_TUNER_CHECK(result.values.requires_grad(), "[RewardPolicy] the reward ", Reward::kName,
+                     " says it is differentiable, but its values carry no gradient");
   return result;
 }
 
 }  // namespace detail
 
-/// Decodes `clean` [B,C,h,w], scores the pictures and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk` pictures are decoded at a time, so that the
-/// decoder's activations are those of a chunk. A reward of each picture alone is scored and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all
-/// pictures at once, and each chunk is decoded a second time for its backward.
+/// Decodes `clean` [B,C,h,w], scores the pictures and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk`
+/// pictures are decoded at a time, so that the decoder's activations are those of a chunk. A reward of each picture
+/// alone is scored and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all pictures at
+/// once, and each chunk is decoded a second time for its backward.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward, class Loss>
-RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const Tensor& clean, const std::vector<std::string>& prompts,
-                               const std::vector<std::uint64_t>& seeds, Loss loss, std::int64_t chunk) {
+RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const Tensor& clean,
+                               const std::vector<std::string>& prompts, const std::vector<std::uint64_t>& seeds,
+                               Loss loss, std::int64_t chunk) {
   RewardGradient out;
   const std::int64_t batch = clean.size(0);
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;
   std::vector<Tensor> gradients;
   const auto gradient_of = [](const Tensor& y, const Tensor& x, const Tensor& cotangent) {
-    return torch::autograd::grad({y}, {x}, {cotangent}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true)[0];
+    return torch::autograd::grad({y}, {x}, {cotangent}, /*retain_graph=*/false, /*create_graph=*/false,
+                                 /*allow_unused=*/true)[0];
   };
   /// d(sum of losses)/dleaf of a scored part, with its numbers added up; undefined when something was not finite.
   const auto differentiate = [&](const RewardResult& result, const Tensor& leaf) {
     const Tensor losses = loss(result.values);  // [b]
     out.reward += result.values.detach().to(at::kDouble).sum().template item<double>();
     out.loss += losses.detach().to(at::kDouble).sum().template item<double>();
-    for (const auto& [name, values] : result.components) out.components[name] += values.detach().to(at::kDouble).sum().template item<double>();
+    for (const auto& [name, values] : result.components)
+      out.components[name] += values.detach().to(at::kDouble).sum().template item<double>();
     if (!std::isfinite(out.reward)) {
       out.skip_reason = "the reward is not finite";
       return Tensor();
     }
     const Tensor gradient = gradient_of(losses.sum(), leaf, {});
-    REWARD_TUNER_CHECK(gradient.defined(), "[RewardPolicy] the reward ", Reward::kName, " says it is differentiable, but its values do not depend on the pictures");
+    REWARD_TUNER_CHECK(gradient.defined(), "[RewardPolicy] the reward ", Reward::kName,
+                       " says it is differentiable, but its values do not depend on the pictures");
     return gradient;
   };
   const auto part = [&](const auto& list, std::int64_t begin, std::int64_t size) {
@@ -81,10 +89,13 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const T
     std::vector<Tensor> pictures;
     {
       const torch::NoGradGuard no_grad;
-      for (std::int64_t begin = 0; begin < batch; begin += chunk) pictures.push_back(pipeline.decode(clean.narrow(0, begin, std::min(chunk, batch - begin))));
+      for (std::int64_t begin = 0; begin < batch; begin += chunk)
+        pictures.push_back(pipeline.decode(clean.narrow(0, begin, std::min(chunk, batch - begin))));
     }
-    const Tensor images = at::cat(pictures).requires_grad_();                                                          // [B,3,H,W]
-    const Tensor on_images = differentiate(detail::scored(reward, {.images = images, .prompts = prompts, .latents = clean, .seeds = seeds}), images);  // [B,3,H,W]
+    const Tensor images = at::cat(pictures).requires_grad_();  // [B,3,H,W]
+    // [B,3,H,W]
+    const Tensor on_images = differentiate(
+        detail::scored(reward, {.images = images, .prompts = prompts, .latents = clean, .seeds = seeds}), images);
     if (!on_images.defined()) return out;
     for (std::int64_t begin = 0; begin < batch; begin += chunk) {
       const std::int64_t size = std::min(chunk, batch - begin);
@@ -95,8 +106,11 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const T
     for (std::int64_t begin = 0; begin < batch; begin += chunk) {
       const std::int64_t size = std::min(chunk, batch - begin);
       const Tensor latents = clean.narrow(0, begin, size).detach().requires_grad_();  // [b,C,h,w]
-      gradients.push_back(differentiate(
-          detail::scored(reward, {.images = pipeline.decode(latents), .prompts = part(prompts, begin, size), .latents = latents, .seeds = part(seeds, begin, size)}), latents));
+      gradients.push_back(differentiate(detail::scored(reward, {.images = pipeline.decode(latents),
+                                                                .prompts = part(prompts, begin, size),
+                                                                .latents = latents,
+                                                                .seeds = part(seeds, begin, size)}),
+                                        latents));
       if (!gradients.back().defined()) return out;
     }
   }

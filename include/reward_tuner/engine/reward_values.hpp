@@ -27,10 +27,12 @@ struct RewardValues {
   }
 };
 
-/// Decodes `clean` [N,C,h,w] `chunk` pictures at a time (0: all) and scores them: each chunk alone, or all pictures together if the reward looks at whole groups (kPerGroup).
-/// groups: one number a picture, equal for pictures of one prompt of the round.
+/// Decodes `clean` [N,C,h,w] `chunk` pictures at a time (0: all) and scores them: each chunk alone, or all pictures
+/// together if the reward looks at whole groups (kPerGroup). groups: one number a picture, equal for pictures of one
+/// prompt of the round.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward>
-RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Tensor& clean, const std::vector<std::string>& prompts, const std::vector<std::int64_t>& groups,
+RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Tensor& clean,
+                           const std::vector<std::string>& prompts, const std::vector<std::int64_t>& groups,
                            const std::vector<std::uint64_t>& seeds, std::int64_t chunk) {
   const torch::NoGradGuard no_grad;
   const std::int64_t batch = clean.size(0);
@@ -38,17 +40,24 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Tenso
   RewardValues out;
   std::map<std::string, double> sums;
   const auto score = [&](const Tensor& images, std::int64_t begin, std::int64_t size) {
-    const auto part = [&](const auto& list) { return std::decay_t<decltype(list)>(list.begin() + begin, list.begin() + begin + size); };
+    const auto part = [&](const auto& list) {
+      return std::decay_t<decltype(list)>(list.begin() + begin, list.begin() + begin + size);
+    };
     RewardResult result;
     try {
-      result = reward.score({.images = images, .prompts = part(prompts), .group_ids = at::tensor(part(groups), at::kLong), .latents = clean.narrow(0, begin, size), .seeds = part(seeds)});
+      result = reward.score({.images = images,
+                             .prompts = part(prompts),
+                             .group_ids = at::tensor(part(groups), at::kLong),
+                             .latents = clean.narrow(0, begin, size),
+                             .seeds = part(seeds)});
     } catch (const std::exception& e) {
       detail::fail("[RewardPolicy] the reward ", Reward::kName, " threw: ", e.what());
     }
     check_reward_result(result, size, Reward::kName);
     const Tensor values = result.values.to(at::kCPU, at::kDouble).contiguous();  // [size]
     out.values.insert(out.values.end(), values.const_data_ptr<double>(), values.const_data_ptr<double>() + size);
-    for (const auto& [name, component] : result.components) sums[name] += component.to(at::kDouble).sum().template item<double>();
+    for (const auto& [name, component] : result.components)
+      sums[name] += component.to(at::kDouble).sum().template item<double>();
   };
   std::vector<Tensor> pictures;
   for (std::int64_t begin = 0; begin < batch; begin += chunk) {

@@ -33,7 +33,8 @@ struct RetainedCall {
   Tensor raw;    // [B|2B,C,h,w] what the network returned, with its graph
 };
 
-/// Keeps the graphs of trained steps: the other way to have their gradients beside evaluating them again. `calls` is filled by the rollout and emptied by the sweep.
+/// Keeps the graphs of trained steps: the other way to have their gradients beside evaluating them again. `calls` is
+/// filled by the rollout and emptied by the sweep.
 struct RetainedCalls {
   std::function<bool(int k)> with_input;  ///< whether step k's input gradient will be asked for
   std::vector<RetainedCall> calls = {};   ///< [T], defined at trained steps
@@ -57,18 +58,29 @@ struct RolloutOptions {
   RolloutObserver observer = {};      ///< called after every step
 };
 
-/// Runs steps begin..plan.last (or to end-1), without gradient but for retained calls. `noise` gives the start and the noise of every stochastic step.
+/// Runs steps begin..plan.last (or to end-1), without gradient but for retained calls. `noise` gives the start and the
+/// noise of every stochastic step.
 template <DiffusionPipeline Pipeline>
-Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, Condition condition, std::vector<double> guidance, SampleNoise& noise,
-                   NetworkCounts& counts, const RolloutOptions& options = {}) {
+Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, Condition condition,
+                   std::vector<double> guidance, SampleNoise& noise, NetworkCounts& counts,
+                   const RolloutOptions& options = {}) {
   const torch::NoGradGuard no_grad;
   const auto scope = pipeline.rollout_scope();
   const auto steps = static_cast<std::size_t>(schedule.num_steps());
   const auto shape = pipeline.latent_shape(condition.size());
-  REWARD_TUNER_CHECK(options.begin == 0 || options.start.defined(), "[rollout] a rollout that begins at step ", options.begin, " needs start latents");
-  Trajectory out{std::move(schedule), std::move(plan), std::move(condition), std::move(guidance), std::vector<Tensor>(steps), std::vector<Tensor>(steps), {}};
-  Tensor latent = options.start.defined() ? options.start : noise.normal(shape, pipeline.latent_options());  // [B,C,h,w]
-  REWARD_TUNER_CHECK(latent.sizes() == at::IntArrayRef(shape), "[rollout] start latents wanted shape ", at::IntArrayRef(shape), ", found ", latent.sizes());
+  REWARD_TUNER_CHECK(options.begin == 0 || options.start.defined(), "[rollout] a rollout that begins at step ",
+                     options.begin, " needs start latents");
+  Trajectory out{std::move(schedule),
+                 std::move(plan),
+                 std::move(condition),
+                 std::move(guidance),
+                 std::vector<Tensor>(steps),
+                 std::vector<Tensor>(steps),
+                 {}};
+  // [B,C,h,w]
+  Tensor latent = options.start.defined() ? options.start : noise.normal(shape, pipeline.latent_options());
+  REWARD_TUNER_CHECK(latent.sizes() == at::IntArrayRef(shape), "[rollout] start latents wanted shape ",
+                     at::IntArrayRef(shape), ", found ", latent.sizes());
   if (options.retained) options.retained->calls.assign(steps, {});
   const int first = out.plan.first();
   const int end = options.end >= 0 ? options.end : out.plan.last + 1;
@@ -80,11 +92,13 @@ Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, 
       const torch::AutoGradMode grad(true);
       RetainedCall& call = options.retained->calls[at_k];
       call.input = latent.detach().requires_grad_(options.retained->with_input(k));  // [B,C,h,w]
-      const GuidedOutput made = guided_call(pipeline, call.input, out.schedule.timestep(k), out.condition, out.guidance[at_k], counts);
+      const GuidedOutput made =
+          guided_call(pipeline, call.input, out.schedule.timestep(k), out.condition, out.guidance[at_k], counts);
       call.raw = made.raw;
       output = made.guided.detach();
     } else {
-      output = guided_call(pipeline, latent, out.schedule.timestep(k), out.condition, out.guidance[at_k], counts).guided;
+      output =
+          guided_call(pipeline, latent, out.schedule.timestep(k), out.condition, out.guidance[at_k], counts).guided;
     }
     if (trained || nonlinear) out.latents[at_k] = latent;
     if (nonlinear) out.outputs[at_k] = output;
@@ -93,7 +107,8 @@ Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, 
       next = predict_clean(out.schedule, k, latent, output);
     } else {
       next = step_mean(out.schedule, k, latent, output);
-      if (const double c = out.schedule.steps[at_k].noise; c > 0) next = next.add(noise.normal(shape, pipeline.latent_options()), c);
+      if (const double c = out.schedule.steps[at_k].noise; c > 0)
+        next = next.add(noise.normal(shape, pipeline.latent_options()), c);
     }
     if (options.observer) options.observer({k, latent, output, next});
     latent = next;
@@ -103,18 +118,23 @@ Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, 
 }
 
 /// The plan of one replica of DRaFT-LV: the last step alone, jumping to the clean sample.
-inline StepPlan replica_plan(int num_steps) { return {.last = num_steps - 1, .jumps = true, .trained = {num_steps - 1}}; }
+inline StepPlan replica_plan(int num_steps) {
+  return {.last = num_steps - 1, .jumps = true, .trained = {num_steps - 1}};
+}
 
-/// Noises a finished sample to the level of the last step and predicts it again: latent = alpha*clean + sigma*e, clean* = x0(latent)
+/// Noises a finished sample to the level of the last step and predicts it again: latent = alpha*clean + sigma*e, clean*
+/// = x0(latent)
 /// (Clark et al. 2024, section 4.2). The result is a trajectory of that one step.  clean [B,C,h,w]
 template <DiffusionPipeline Pipeline>
-Trajectory renoised(Pipeline& pipeline, const SamplerSchedule& schedule, const Tensor& clean, const Condition& condition, const std::vector<double>& guidance, SampleNoise& noise,
+Trajectory renoised(Pipeline& pipeline, const SamplerSchedule& schedule, const Tensor& clean,
+                    const Condition& condition, const std::vector<double>& guidance, SampleNoise& noise,
                     NetworkCounts& counts, RetainedCalls* retained = nullptr) {
   const torch::NoGradGuard no_grad;
   const SamplerStep& last = schedule.steps.back();
   const Tensor fresh = noise.normal(pipeline.latent_shape(condition.size()), pipeline.latent_options());  // [B,C,h,w]
   const Tensor latent = last.alpha * clean + last.sigma * fresh;                                          // [B,C,h,w]
-  return rollout(pipeline, schedule, replica_plan(schedule.num_steps()), condition, guidance, noise, counts, {.start = latent, .begin = schedule.num_steps() - 1, .retained = retained});
+  return rollout(pipeline, schedule, replica_plan(schedule.num_steps()), condition, guidance, noise, counts,
+                 {.start = latent, .begin = schedule.num_steps() - 1, .retained = retained});
 }
 
 }  // namespace reward_tuner

@@ -14,15 +14,20 @@ namespace reward_tuner {
 
 using torch::Tensor;
 
-/// Applies a schedule's clipping to a predicted clean sample [B,...]. The quantile of dynamic thresholding carries gradient.
+/// Applies a schedule's clipping to a predicted clean sample [B,...]. The quantile of dynamic thresholding carries
+/// gradient.
 inline Tensor clip_clean(const Tensor& clean, const CleanClipping& clipping) {
   switch (clipping.kind) {
-    case CleanClipping::Kind::kNone: return clean;
-    case CleanClipping::Kind::kRange: return clean.clamp(-clipping.range, clipping.range);
+    case CleanClipping::Kind::kNone:
+      return clean;
+    case CleanClipping::Kind::kRange:
+      return clean.clamp(-clipping.range, clipping.range);
     case CleanClipping::Kind::kDynamic: {  // Saharia et al. 2022, section 2.3
       std::vector<std::int64_t> broadcast(static_cast<std::size_t>(clean.dim()), 1);
       broadcast[0] = clean.size(0);
-      const Tensor bound = at::quantile(clean.flatten(1).abs(), clipping.quantile, 1).clamp(1.0, clipping.max).reshape(broadcast);  // [B,1,..]
+      // [B,1,..]
+      const Tensor bound =
+          at::quantile(clean.flatten(1).abs(), clipping.quantile, 1).clamp(1.0, clipping.max).reshape(broadcast);
       return at::minimum(at::maximum(clean, -bound), bound) / bound;
     }
   }
@@ -43,7 +48,8 @@ inline Tensor step_mean(const SamplerSchedule& schedule, int k, const Tensor& la
   }
   const SamplerStep& s = schedule.steps[static_cast<std::size_t>(k)];
   const Tensor clean = predict_clean(schedule, k, latent, output);
-  const Tensor epsilon = schedule.rederive_epsilon ? (latent - s.alpha * clean) / s.sigma : s.epsilon_latent * latent + s.epsilon_network * output;
+  const Tensor epsilon = schedule.rederive_epsilon ? (latent - s.alpha * clean) / s.sigma
+                                                   : s.epsilon_latent * latent + s.epsilon_network * output;
   return s.alpha_next * clean + s.direction * epsilon;
 }
 

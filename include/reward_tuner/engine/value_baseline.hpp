@@ -1,4 +1,5 @@
-// A small network that learns what reward a state leads to, as the baseline of DPOK. Its weights are plain tensors that the tuner keeps.
+// A small network that learns what reward a state leads to, as the baseline of DPOK. Its weights are plain tensors that
+// the tuner keeps.
 #pragma once
 #include <ATen/ops/adaptive_avg_pool2d.h>
 #include <ATen/ops/cat.h>
@@ -25,8 +26,9 @@
 
 namespace reward_tuner {
 
-/// V(x_t, t, text): two hidden layers of 128 over the latent pooled to 4 x 4, the mean of the text states and four waves of the time (Fan et al. 2023, appendix B, with a
-/// smaller network). `State` is empty until the first fit; V is 0 then. Functions of values only: equal state, features and stream give equal results.
+/// V(x_t, t, text): two hidden layers of 128 over the latent pooled to 4 x 4, the mean of the text states and four
+/// waves of the time (Fan et al. 2023, appendix B, with a smaller network). `State` is empty until the first fit; V is
+/// 0 then. Functions of values only: equal state, features and stream give equal results.
 class ValueBaseline {
  public:
   using State = std::map<std::string, Tensor>;
@@ -34,10 +36,12 @@ class ValueBaseline {
 
   /// What V sees of all N samples at step k. -> float [N,F]
   static Tensor features(const Transitions& t, int k) {
-    const Tensor latent = at::adaptive_avg_pool2d(t.latents[static_cast<std::size_t>(k)].to(at::kFloat), {4, 4}).flatten(1);  // [N,16C]
-    const Tensor text = t.condition.positive.embeddings.to(at::kFloat).mean(1);                                              // [N,D]
+    // [N,16C]
+    const Tensor latent =
+        at::adaptive_avg_pool2d(t.latents[static_cast<std::size_t>(k)].to(at::kFloat), {4, 4}).flatten(1);
+    const Tensor text = t.condition.positive.embeddings.to(at::kFloat).mean(1);  // [N,D]
     const double time = static_cast<double>(k) / static_cast<double>(t.schedule.num_steps());
-    const Tensor phase = at::full({latent.size(0), 1}, time, latent.options());                                              // [N,1]
+    const Tensor phase = at::full({latent.size(0), 1}, time, latent.options());  // [N,1]
     return at::cat({latent, text, phase, (3.0 * phase).sin(), (7.0 * phase).cos(), (20.0 * phase).sin()}, 1);
   }
 
@@ -45,10 +49,14 @@ class ValueBaseline {
   static Tensor values(const State& state, const Tensor& features) {
     const torch::NoGradGuard no_grad;
     if (state.empty()) return at::zeros({features.size(0)}, features.options().dtype(at::kDouble));
-    return forward({state.at("value.0"), state.at("value.1"), state.at("value.2"), state.at("value.3"), state.at("value.4"), state.at("value.5")}, features).to(at::kDouble);
+    return forward({state.at("value.0"), state.at("value.1"), state.at("value.2"), state.at("value.3"),
+                    state.at("value.4"), state.at("value.5")},
+                   features)
+        .to(at::kDouble);
   }
 
-  /// Some AdamW steps on mean (V - target)^2 over random rows. features [n,F], targets double [n]. Returns the last step's loss.
+  /// Some AdamW steps on mean (V - target)^2 over random rows. features [n,F], targets double [n]. Returns the last
+  /// step's loss.
   double fit(State& state, const Tensor& features, const Tensor& targets, Rng& rng) const {
     std::vector<Tensor> weights = state.empty() ? fresh(features.size(1), rng) : loaded(state);
     for (Tensor& w : weights) w = w.to(features.device()).detach().clone().requires_grad_();
@@ -64,7 +72,8 @@ class ValueBaseline {
     for (int step = 0; step < options_.steps; ++step) {
       const torch::AutoGradMode grad(true);
       const Tensor rows = rng.permutation(features.size(0)).narrow(0, 0, batch).to(features.device());  // [b]
-      const Tensor loss = at::mse_loss(forward(weights, features.index_select(0, rows)), targets.index_select(0, rows).to(at::kFloat));
+      const Tensor loss =
+          at::mse_loss(forward(weights, features.index_select(0, rows)), targets.index_select(0, rows).to(at::kFloat));
       optimizer.zero_grad();
       torch::autograd::backward({loss}, {});
       optimizer.step();
@@ -79,8 +88,12 @@ class ValueBaseline {
  private:
   static constexpr std::int64_t kWidth = 128;
   static std::vector<Tensor> fresh(std::int64_t features, Rng& rng) {
-    const auto layer = [&](std::int64_t out, std::int64_t in) { return rng.normal({out, in}) / std::sqrt(static_cast<double>(in)); };
-    return {layer(kWidth, features), at::zeros({kWidth}), layer(kWidth, kWidth), at::zeros({kWidth}), at::zeros({1, kWidth}), at::zeros({1})};  // V starts at 0
+    const auto layer = [&](std::int64_t out, std::int64_t in) {
+      return rng.normal({out, in}) / std::sqrt(static_cast<double>(in));
+    };
+    // V starts at 0
+    return {layer(kWidth, features), at::zeros({kWidth}),    layer(kWidth, kWidth),
+            at::zeros({kWidth}),     at::zeros({1, kWidth}), at::zeros({1})};
   }
   static std::vector<Tensor> loaded(const State& state) {
     std::vector<Tensor> weights;
@@ -88,7 +101,8 @@ class ValueBaseline {
     return weights;
   }
   static Tensor forward(const std::vector<Tensor>& w, const Tensor& x) {
-    return at::linear(at::silu(at::linear(at::silu(at::linear(x, w[0], w[1])), w[2], w[3])), w[4], w[5]).squeeze(1);  // [n]
+    // [n]
+    return at::linear(at::silu(at::linear(at::silu(at::linear(x, w[0], w[1])), w[2], w[3])), w[4], w[5]).squeeze(1);
   }
 
   ValueBaselineOptions options_;

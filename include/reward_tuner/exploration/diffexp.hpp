@@ -13,9 +13,10 @@ namespace reward_tuner {
 
 /// DynamicGuidanceOptions without the span, which both halves of DiffExp share.
 struct DiffExpGuidance {
-  double low = DynamicGuidanceOptions{}.low;              ///< w_low, >= 0
-  std::optional<double> high = {};                        ///< w_high, >= w_low; unset: the sampler's own scale
-  double threshold = DynamicGuidanceOptions{}.threshold;  ///< where t is above this share of T the scale is low, in [0, 1]
+  double low = DynamicGuidanceOptions{}.low;  ///< w_low, >= 0
+  std::optional<double> high = {};            ///< w_high, >= w_low; unset: the sampler's own scale
+  /// where t is above this share of T the scale is low, in [0, 1]
+  double threshold = DynamicGuidanceOptions{}.threshold;
 };
 
 /// PromptWeightingOptions without the span.
@@ -31,7 +32,8 @@ struct DiffExpOptions {
 };
 
 /// w(t) of DiffExp-paper Eq. 7 and E of Eq. 8; see DynamicGuidance and PromptWeighting, whose errors these are too.
-/// Example: make<AlignProp, DiffExp>(reward, {.exploration = {.guidance = {.low = 0.5}, .words = {.high = 1.3}, .span = {.updates = 400}}});
+/// Example: make<AlignProp, DiffExp>(reward, {.exploration = {.guidance = {.low = 0.5}, .words = {.high = 1.3}, .span =
+/// {.updates = 400}}});
 class DiffExp {
  public:
   using Role = ExplorationRole;
@@ -40,7 +42,10 @@ class DiffExp {
 
   explicit DiffExp(DiffExpOptions options = {})
       : options_((check_span("DiffExp", options.span), options)),
-        guidance_({.low = options.guidance.low, .high = options.guidance.high, .threshold = options.guidance.threshold, .span = options.span}),
+        guidance_({.low = options.guidance.low,
+                   .high = options.guidance.high,
+                   .threshold = options.guidance.threshold,
+                   .span = options.span}),
         words_({.low = options.words.low, .high = options.words.high, .span = options.span}) {}
   const DiffExpOptions& options() const { return options_; }
 

@@ -1,4 +1,5 @@
-// DiffExp's first half: a low guidance scale in the earliest, noisiest steps of training rollouts, the ordinary one afterwards.
+// DiffExp's first half: a low guidance scale in the earliest, noisiest steps of training rollouts, the ordinary one
+// afterwards.
 #pragma once
 #include <cmath>
 #include <optional>
@@ -11,15 +12,19 @@
 namespace reward_tuner {
 
 struct DynamicGuidanceOptions {
-  double low = 1.0;                  ///< w_low, >= 0; 1 is the condition alone, which saves half of the network's rows (DiffExp-paper: "extremely low")
-  std::optional<double> high = {};   ///< w_high, >= w_low; unset: the sampler's own scale (DiffExp-paper: 5.0 or 7.5)
-  double threshold = 0.9;            ///< where t is above this share of T the scale is low, in [0, 1]; 1 never, 0 always. The paper's value is not public
-  ExplorationSpan span = {};         ///< for how much of the training
+  /// w_low, >= 0; 1 is the condition alone, which saves half of the network's rows (DiffExp-paper: "extremely low")
+  double low = 1.0;
+  std::optional<double> high = {};  ///< w_high, >= w_low; unset: the sampler's own scale (DiffExp-paper: 5.0 or 7.5)
+  /// where t is above this share of T the scale is low, in [0, 1]; 1 never, 0 always. The paper's value is not public
+  double threshold = 0.9;
+  ExplorationSpan span = {};  ///< for how much of the training
 };
 
-/// w(t) = w_low if t > threshold*T, else w_high, with t = T - k (DiffExp-paper Eq. 7). Low guidance gives diverse layouts, which the first steps
-/// decide; the high scale behind it restores the quality. No gradient of its own; costs nothing, and low = 1 makes its steps cheaper.
-/// Example: make<DRTune, DynamicGuidance>(reward, {.exploration = {.low = 1.0, .threshold = 0.9, .span = {.updates = 400}}});
+/// w(t) = w_low if t > threshold*T, else w_high, with t = T - k (DiffExp-paper Eq. 7). Low guidance gives diverse
+/// layouts, which the first steps decide; the high scale behind it restores the quality. No gradient of its own; costs
+/// nothing, and low = 1 makes its steps cheaper.
+/// Example: make<DRTune, DynamicGuidance>(reward, {.exploration = {.low = 1.0, .threshold = 0.9, .span = {.updates =
+/// 400}}});
 class DynamicGuidance {
  public:
   using Role = ExplorationRole;
@@ -27,10 +32,13 @@ class DynamicGuidance {
   static constexpr std::string_view kName = "dynamic_guidance";
 
   explicit DynamicGuidance(DynamicGuidanceOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(std::isfinite(options_.low) && options_.low >= 0, "[DynamicGuidance] low must be finite and >= 0, found ", options_.low);
-    REWARD_TUNER_CHECK(!options_.high || (std::isfinite(*options_.high) && *options_.high >= options_.low), "[DynamicGuidance] high must be finite and at least low ",
-                       options_.low, ", found ", *options_.high);
-    REWARD_TUNER_CHECK(options_.threshold >= 0 && options_.threshold <= 1, "[DynamicGuidance] threshold must be in [0, 1], found ", options_.threshold);
+    REWARD_TUNER_CHECK(std::isfinite(options_.low) && options_.low >= 0,
+                       "[DynamicGuidance] low must be finite and >= 0, found ", options_.low);
+    REWARD_TUNER_CHECK(!options_.high || (std::isfinite(*options_.high) && *options_.high >= options_.low),
+                       "[DynamicGuidance] high must be finite and at least low ", options_.low, ", found ",
+                       *options_.high);
+    REWARD_TUNER_CHECK(options_.threshold >= 0 && options_.threshold <= 1,
+                       "[DynamicGuidance] threshold must be in [0, 1], found ", options_.threshold);
     check_span("DynamicGuidance", options_.span);
   }
   const DynamicGuidanceOptions& options() const { return options_; }
@@ -39,7 +47,8 @@ class DynamicGuidance {
   Condition condition(const Condition& given, Rng&) const { return given; }
   double guidance(double scale, int k, int num_steps) const {
     const int t = num_steps - k;
-    const bool early = t > (options_.threshold + 1e-9) * num_steps;  // 0.58*50 is a few ulps below 29: t = 29 is not above it
+    // 0.58*50 is a few ulps below 29: t = 29 is not above it
+    const bool early = t > (options_.threshold + 1e-9) * num_steps;
     return early ? options_.low : options_.high.value_or(scale);
   }
 

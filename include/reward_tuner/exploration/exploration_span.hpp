@@ -8,18 +8,23 @@
 
 namespace reward_tuner {
 
-/// The first `share` of the planned updates explores, the rest does not. DiffExp-paper, implementation details: three quarters.
+/// The first `share` of the planned updates explores, the rest does not. DiffExp-paper, implementation details: three
+/// quarters.
 struct ExplorationSpan {
   double share = 0.75;         ///< of the planned updates, in [0, 1] (DiffExp-paper: 3/4)
   std::int64_t updates = 100;  ///< planned updates, >= 1
 
-  /// Products like 0.55*100 are a few ulps above the whole number they stand for; 1e-9 keeps them from adding an update.
-  bool active(const PlanContext& context) const { return static_cast<double>(context.update) < (share - 1e-9) * static_cast<double>(updates); }
+  /// Products like 0.55*100 are a few ulps above the whole number they stand for; 1e-9 keeps them from adding an
+  /// update.
+  bool active(const PlanContext& context) const {
+    return static_cast<double>(context.update) < (share - 1e-9) * static_cast<double>(updates);
+  }
 };
 
 /// Throws a named error unless the span is in range; `policy` is the name in front.
 inline void check_span(std::string_view policy, const ExplorationSpan& span) {
-  REWARD_TUNER_CHECK(span.share >= 0 && span.share <= 1, "[", policy, "] span.share must be in [0, 1], found ", span.share);
+  REWARD_TUNER_CHECK(span.share >= 0 && span.share <= 1, "[", policy, "] span.share must be in [0, 1], found ",
+                     span.share);
   REWARD_TUNER_CHECK(span.updates >= 1, "[", policy, "] span.updates must be >= 1, found ", span.updates);
 }
 

@@ -16,15 +16,20 @@
 namespace reward_tuner {
 
 struct PromptWeightingOptions {
-  double low = 1.0;           ///< smallest weight of the word, >= 0; 1 leaves it as it is, 0 makes it the empty prompt's (the paper's range is not public)
-  double high = 1.5;          ///< largest weight, >= low; above 1.6 the pictures of Stable Diffusion 1.5 break (compel's documentation)
+  /// smallest weight of the word, >= 0; 1 leaves it as it is, 0 makes it the empty prompt's (the paper's range is not
+  /// public)
+  double low = 1.0;
+  /// largest weight, >= low; above 1.6 the pictures of Stable Diffusion 1.5 break (compel's documentation)
+  double high = 1.5;
   ExplorationSpan span = {};  ///< for how much of the training
 };
 
-/// E_i <- E_null,i + omega*(E_i - E_null,i) for the tokens i of one word, drawn anew for every row of the batch; omega ~ U[low, high] (DiffExp-paper
-/// Eq. 8). E [B,L,D] are the prompts' text states, E_null [1,L,D] those of the empty prompt. All sub-tokens of the word change alike; begin, end, padding,
-/// pooled text and the negative prompt never do; a prompt without words stays as it is, and so, bit for bit, does a word with omega = 1.
-/// A gradient to E takes the factor omega at these tokens. Costs one copy of E. Needs `Condition::words` and `Condition::empty`, else a named error.
+/// E_i <- E_null,i + omega*(E_i - E_null,i) for the tokens i of one word, drawn anew for every row of the batch; omega
+/// ~ U[low, high] (DiffExp-paper Eq. 8). E [B,L,D] are the prompts' text states, E_null [1,L,D] those of the empty
+/// prompt. All sub-tokens of the word change alike; begin, end, padding, pooled text and the negative prompt never do;
+/// a prompt without words stays as it is, and so, bit for bit, does a word with omega = 1. A gradient to E takes the
+/// factor omega at these tokens. Costs one copy of E. Needs `Condition::words` and `Condition::empty`, else a named
+/// error.
 /// Example: make<DRTune, PromptWeighting>(reward, {.exploration = {.high = 1.3, .span = {.updates = 400}}});
 class PromptWeighting {
  public:
@@ -33,9 +38,11 @@ class PromptWeighting {
   static constexpr std::string_view kName = "prompt_weighting";
 
   explicit PromptWeighting(PromptWeightingOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(std::isfinite(options_.low) && options_.low >= 0, "[PromptWeighting] low must be finite and >= 0, found ", options_.low);
-    REWARD_TUNER_CHECK(std::isfinite(options_.high) && options_.high >= options_.low, "[PromptWeighting] high must be finite and at least low ", options_.low,
-                       ", found ", options_.high);
+    REWARD_TUNER_CHECK(std::isfinite(options_.low) && options_.low >= 0,
+                       "[PromptWeighting] low must be finite and >= 0, found ", options_.low);
+    REWARD_TUNER_CHECK(std::isfinite(options_.high) && options_.high >= options_.low,
+                       "[PromptWeighting] high must be finite and at least low ", options_.low, ", found ",
+                       options_.high);
     check_span("PromptWeighting", options_.span);
   }
   const PromptWeightingOptions& options() const { return options_; }
@@ -46,12 +53,13 @@ class PromptWeighting {
   Condition condition(const Condition& given, Rng& rng) const {
     if (given.size() == 0) return given;
     check(given);
-    const Tensor& E = given.positive.embeddings;                                                                  // [B,L,D]
+    const Tensor& E = given.positive.embeddings;  // [B,L,D]
     const std::int64_t B = E.size(0), L = E.size(1), D = E.size(2);
     std::vector<std::int64_t> rows, positions;  // of the n tokens that change, in [B*L] and in [L]
     std::vector<double> weights;
     for (std::int64_t b = 0; b < B; ++b) {
-      const double which = rng.uniform(), share = rng.uniform();  // two numbers whatever the prompt, so that its neighbours' draws do not depend on it
+      // two numbers whatever the prompt, so that its neighbours' draws do not depend on it
+      const double which = rng.uniform(), share = rng.uniform();
       const auto& words = given.words[static_cast<std::size_t>(b)];
       const double omega = std::lerp(options_.low, options_.high, share);
       if (words.empty() || omega == 1.0) continue;
@@ -63,31 +71,45 @@ class PromptWeighting {
       }
     }
     if (rows.empty()) return given;
-    const auto wide = c10::promoteTypes(E.scalar_type(), at::kFloat);  // half precision would round omega to steps of 1/128
-    const auto on_device = [&](const auto& values, at::ScalarType dtype) { return at::tensor(values, at::TensorOptions().dtype(dtype)).to(E.device()); };
-    const Tensor changed = on_device(rows, at::kLong);                                                            // [n]
-    const Tensor omega = on_device(weights, wide).unsqueeze(1);                                                   // [n,1]
-    const Tensor E_i = E.reshape({B * L, D}).index_select(0, changed).to(wide);                                   // [n,D]
-    const Tensor E_null_i = given.empty.embeddings[0].index_select(0, on_device(positions, at::kLong)).to(wide);  // [n,D]
-    const Tensor weighted = E_null_i + omega * (E_i - E_null_i);                                                  // [n,D]
+    // half precision would round omega to steps of 1/128
+    const auto wide = c10::promoteTypes(E.scalar_type(), at::kFloat);
+    const auto on_device = [&](const auto& values, at::ScalarType dtype) {
+      return at::tensor(values, at::TensorOptions().dtype(dtype)).to(E.device());
+    };
+    const Tensor changed = on_device(rows, at::kLong);                           // [n]
+    const Tensor omega = on_device(weights, wide).unsqueeze(1);                  // [n,1]
+    const Tensor E_i = E.reshape({B * L, D}).index_select(0, changed).to(wide);  // [n,D]
+    // [n,D]
+    const Tensor E_null_i = given.empty.embeddings[0].index_select(0, on_device(positions, at::kLong)).to(wide);
+    const Tensor weighted = E_null_i + omega * (E_i - E_null_i);  // [n,D]
     Condition out = given;
-    out.positive.embeddings = E.reshape({B * L, D}).index_copy(0, changed, weighted.to(E.scalar_type())).view({B, L, D});  // [B,L,D]
+    // [B,L,D]
+    out.positive.embeddings =
+        E.reshape({B * L, D}).index_copy(0, changed, weighted.to(E.scalar_type())).view({B, L, D});
     return out;
   }
 
  private:
   static void check(const Condition& given) {
-    REWARD_TUNER_CHECK(!given.words.empty(), "[PromptWeighting] needs a pipeline that says where words are (Condition::words), and this one does not");
+    REWARD_TUNER_CHECK(
+        !given.words.empty(),
+        "[PromptWeighting] needs a pipeline that says where words are (Condition::words), and this one does not");
     const Tensor &E = given.positive.embeddings, &E_null = given.empty.embeddings;
-    REWARD_TUNER_CHECK(E_null.defined(), "[PromptWeighting] needs a pipeline that gives the encoding of the empty prompt (Condition::empty), and this one does not");
-    REWARD_TUNER_CHECK(E.dim() == 3 && E.size(0) == given.size(), "[PromptWeighting] wanted text states [", given.size(), ",L,D], found ", E.sizes());
-    REWARD_TUNER_CHECK(E_null.dim() == 3 && E_null.size(0) == 1 && E_null.size(1) == E.size(1) && E_null.size(2) == E.size(2),
-                       "[PromptWeighting] wanted Condition::empty of [1,", E.size(1), ",", E.size(2), "], found ", E_null.sizes());
-    REWARD_TUNER_CHECK(given.words.size() == given.prompts.size(), "[PromptWeighting] wanted Condition::words of ", given.size(), " prompts, found ", given.words.size());
+    REWARD_TUNER_CHECK(E_null.defined(),
+                       "[PromptWeighting] needs a pipeline that gives the encoding of the empty prompt "
+                       "(Condition::empty), and this one does not");
+    REWARD_TUNER_CHECK(E.dim() == 3 && E.size(0) == given.size(), "[PromptWeighting] wanted text states [",
+                       given.size(), ",L,D], found ", E.sizes());
+    REWARD_TUNER_CHECK(
+        E_null.dim() == 3 && E_null.size(0) == 1 && E_null.size(1) == E.size(1) && E_null.size(2) == E.size(2),
+        "[PromptWeighting] wanted Condition::empty of [1,", E.size(1), ",", E.size(2), "], found ", E_null.sizes());
+    REWARD_TUNER_CHECK(given.words.size() == given.prompts.size(), "[PromptWeighting] wanted Condition::words of ",
+                       given.size(), " prompts, found ", given.words.size());
     for (const auto& words : given.words)
       for (const WordTokens& word : words)
-        REWARD_TUNER_CHECK(word.first >= 0 && word.count >= 1 && word.first + word.count <= E.size(1), "[PromptWeighting] wanted words within 0..", E.size(1) - 1,
-                           " of the text states, found ", word.count, " tokens from ", word.first);
+        REWARD_TUNER_CHECK(word.first >= 0 && word.count >= 1 && word.first + word.count <= E.size(1),
+                           "[PromptWeighting] wanted words within 0..", E.size(1) - 1, " of the text states, found ",
+                           word.count, " tokens from ", word.first);
   }
 
   PromptWeightingOptions options_;

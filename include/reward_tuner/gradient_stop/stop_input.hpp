@@ -8,7 +8,8 @@ namespace reward_tuner {
 
 struct StopInputOptions {};
 
-/// latent(k+1) = a*latent(k) + b*network(sg(latent(k))) + s*z   (DRTune-paper Eq. 3). Trained steps become independent of one another.
+/// latent(k+1) = a*latent(k) + b*network(sg(latent(k))) + s*z   (DRTune-paper Eq. 3). Trained steps become independent
+/// of one another.
 class StopInput {
  public:
   using Role = GradientStopRole;

@@ -33,17 +33,26 @@ class CaptionedPictures {
  public:
   /// pictures float [N,3,H,W] in [0,1] (rounded to bytes) or uint8; N captions.
   CaptionedPictures(const Tensor& pictures, std::vector<std::string> captions) : captions_(std::move(captions)) {
-    REWARD_TUNER_CHECK(pictures.dim() == 4 && pictures.size(1) == 3 && pictures.size(0) >= 1, "[CaptionedPictures] wanted pictures [N,3,H,W], found ", pictures.sizes());
-    REWARD_TUNER_CHECK(static_cast<std::int64_t>(captions_.size()) == pictures.size(0), "[CaptionedPictures] wanted one caption a picture (", pictures.size(0), "), found ", captions_.size());
-    pixels_ = pictures.scalar_type() == at::kByte ? pictures.contiguous() : (pictures.detach().clamp(0, 1) * 255).round().to(at::kCPU, at::kByte).contiguous();
+    REWARD_TUNER_CHECK(pictures.dim() == 4 && pictures.size(1) == 3 && pictures.size(0) >= 1,
+                       "[CaptionedPictures] wanted pictures [N,3,H,W], found ", pictures.sizes());
+    REWARD_TUNER_CHECK(static_cast<std::int64_t>(captions_.size()) == pictures.size(0),
+                       "[CaptionedPictures] wanted one caption a picture (", pictures.size(0), "), found ",
+                       captions_.size());
+    pixels_ = pictures.scalar_type() == at::kByte
+                  ? pictures.contiguous()
+                  : (pictures.detach().clamp(0, 1) * 255).round().to(at::kCPU, at::kByte).contiguous();
   }
 
-  /// Reads a folder of PNG pictures of one size: with a metadata.jsonl of lines {"file_name": "x.png", "text": "a caption"}, or with x.txt beside every x.png.
-  /// Errors: no folder, no pictures, a picture without a caption, a line that is not such an object, pictures of different sizes.
-  /// Streamed pictures are checked when they are drawn, the first one at once.
-  static CaptionedPictures from_folder(const std::filesystem::path& folder, PictureLoading loading = PictureLoading::kInMemory) {
-    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder), "[CaptionedPictures] wanted a folder of captioned pictures, found nothing at ", folder.string());
-    const auto list = std::filesystem::exists(folder / "metadata.jsonl") ? from_metadata(folder) : from_neighbours(folder);
+  /// Reads a folder of PNG pictures of one size: with a metadata.jsonl of lines {"file_name": "x.png", "text": "a
+  /// caption"}, or with x.txt beside every x.png.
+  /// Errors: no folder, no pictures, a picture without a caption, a line that is not such an object, pictures of
+  /// different sizes. Streamed pictures are checked when they are drawn, the first one at once.
+  static CaptionedPictures from_folder(const std::filesystem::path& folder,
+                                       PictureLoading loading = PictureLoading::kInMemory) {
+    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
+                       "[CaptionedPictures] wanted a folder of captioned pictures, found nothing at ", folder.string());
+    const auto list =
+        std::filesystem::exists(folder / "metadata.jsonl") ? from_metadata(folder) : from_neighbours(folder);
     REWARD_TUNER_CHECK(!list.empty(), "[CaptionedPictures] ", folder.string(), " holds no PNG pictures");
     CaptionedPictures out;
     for (const auto& [file, caption] : list) {
@@ -63,7 +72,8 @@ class CaptionedPictures {
   Tensor pictures(const Tensor& rows) const {
     if (pixels_.defined()) return pixels_.index_select(0, rows).to(at::kFloat) / 255;
     std::vector<Tensor> drawn;
-    for (std::int64_t i = 0; i < rows.numel(); ++i) drawn.push_back(read(files_.at(static_cast<std::size_t>(rows.const_data_ptr<std::int64_t>()[i]))));
+    for (std::int64_t i = 0; i < rows.numel(); ++i)
+      drawn.push_back(read(files_.at(static_cast<std::size_t>(rows.const_data_ptr<std::int64_t>()[i]))));
     return at::stack(drawn);
   }
 
@@ -72,7 +82,9 @@ class CaptionedPictures {
   /// A picture of the folder's size.  -> float [3,H,W] in [0,1]
   Tensor read(const std::filesystem::path& file) const {
     Tensor picture = read_png(file);
-    REWARD_TUNER_CHECK(picture.sizes() == at::IntArrayRef(shape_), "[CaptionedPictures] wanted pictures of one size, found ", at::IntArrayRef(shape_), " and ", picture.sizes(), " at ", file.string());
+    REWARD_TUNER_CHECK(picture.sizes() == at::IntArrayRef(shape_),
+                       "[CaptionedPictures] wanted pictures of one size, found ", at::IntArrayRef(shape_), " and ",
+                       picture.sizes(), " at ", file.string());
     return picture;
   }
 
@@ -88,9 +100,13 @@ class CaptionedPictures {
       ++number;
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-      const auto text = [&](const char* key) { return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string(); };
-      REWARD_TUNER_CHECK(!text("file_name").empty() && json.contains("text"), "[CaptionedPictures] line ", number, " of ", file.string(),
-                         " wanted an object with \"file_name\" and \"text\", found ", line.substr(0, 80));
+      const auto text = [&](const char* key) {
+        return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
+                                                                               : std::string();
+      };
+      REWARD_TUNER_CHECK(!text("file_name").empty() && json.contains("text"), "[CaptionedPictures] line ", number,
+                         " of ", file.string(), " wanted an object with \"file_name\" and \"text\", found ",
+                         line.substr(0, 80));
       list.emplace_back(folder / text("file_name"), text("text"));
     }
     return list;
@@ -103,11 +119,13 @@ class CaptionedPictures {
       auto beside = entry.path();
       beside.replace_extension(".txt");
       std::ifstream in(beside);
-      REWARD_TUNER_CHECK(in.good(), "[CaptionedPictures] wanted a caption for ", entry.path().string(), " in ", beside.string(), " or a metadata.jsonl, found neither");
+      REWARD_TUNER_CHECK(in.good(), "[CaptionedPictures] wanted a caption for ", entry.path().string(), " in ",
+                         beside.string(), " or a metadata.jsonl, found neither");
       std::ostringstream text;
       text << in.rdbuf();
       std::string caption = text.str();
-      caption.erase(std::find_if(caption.rbegin(), caption.rend(), [](unsigned char c) { return c > ' '; }).base(), caption.end());
+      caption.erase(std::find_if(caption.rbegin(), caption.rend(), [](unsigned char c) { return c > ' '; }).base(),
+                    caption.end());
       list.emplace_back(entry.path(), std::move(caption));
     }
     std::sort(list.begin(), list.end());

@@ -16,23 +16,24 @@
 namespace reward_tuner {
 
 struct CurveSeries {
-  std::string name = {};        ///< name in the legend; empty leaves it out
-  std::vector<double> x = {};   ///< positions; empty counts 0, 1, 2, ...
-  std::vector<double> y = {};   ///< values; one that is not finite leaves a gap
-  std::string color = {};       ///< "#rrggbb"; empty takes the next of a palette that colour-blind readers can tell apart
-  int smoothing = 1;            ///< values in the centred running mean; above 1 the raw line is drawn faintly behind
+  std::string name = {};       ///< name in the legend; empty leaves it out
+  std::vector<double> x = {};  ///< positions; empty counts 0, 1, 2, ...
+  std::vector<double> y = {};  ///< values; one that is not finite leaves a gap
+  std::string color = {};  ///< "#rrggbb"; empty takes the next of a palette that colour-blind readers can tell apart
+  int smoothing = 1;       ///< values in the centred running mean; above 1 the raw line is drawn faintly behind
 };
 
 struct CurvePlot {
-  std::string title = {};                 ///< above the plot
-  std::string x_label = {};               ///< under the x axis
-  std::string y_label = {};               ///< beside the y axis
-  std::vector<CurveSeries> series = {};   ///< at least one with a finite value
-  int width = 760;                        ///< pixels, at least 200
-  int height = 440;                       ///< pixels, at least 150
+  std::string title = {};                ///< above the plot
+  std::string x_label = {};              ///< under the x axis
+  std::string y_label = {};              ///< beside the y axis
+  std::vector<CurveSeries> series = {};  ///< at least one with a finite value
+  int width = 760;                       ///< pixels, at least 200
+  int height = 440;                      ///< pixels, at least 150
 };
 
-/// Round numbers (1, 2 or 5 times a power of ten apart) inside [low, high], about `wanted` of them (between 2/3 and 3/2). Needs low < high.
+/// Round numbers (1, 2 or 5 times a power of ten apart) inside [low, high], about `wanted` of them (between 2/3 and
+/// 3/2). Needs low < high.
 inline std::vector<double> nice_ticks(double low, double high, int wanted = 6) {
   REWARD_TUNER_CHECK(low < high && std::isfinite(low) && std::isfinite(high) && wanted >= 1,
                      "[nice_ticks] wanted finite low < high and wanted >= 1, found ", low, ", ", high, " and ", wanted);
@@ -47,7 +48,8 @@ inline std::vector<double> nice_ticks(double low, double high, int wanted = 6) {
   return ticks;
 }
 
-/// The centred running mean over `window` values; at the ends over those there are; values that are not finite are left out and stay gaps.
+/// The centred running mean over `window` values; at the ends over those there are; values that are not finite are left
+/// out and stay gaps.
 inline std::vector<double> running_mean(const std::vector<double>& values, int window) {
   REWARD_TUNER_CHECK(window >= 1, "[running_mean] wanted a window of at least 1, found ", window);
   const auto count = static_cast<std::int64_t>(values.size());
@@ -97,34 +99,43 @@ struct CurveRange {
   /// Never of zero width; with `margin` a share of the width is added at both ends.
   CurveRange widened(double margin) const {
     const double width = high - low;
-    const double pad = width > 1e-12 * std::max(std::abs(low), std::abs(high)) ? margin * width : std::max(0.5 * std::abs(low), 0.5);
+    const double pad =
+        width > 1e-12 * std::max(std::abs(low), std::abs(high)) ? margin * width : std::max(0.5 * std::abs(low), 0.5);
     return {low - pad, high + pad};
   }
 };
 
 }  // namespace detail
 
-/// The SVG text of a plot. Errors: no finite value, x and y of different length, a colour that is not "#rrggbb", a picture too small.
+/// The SVG text of a plot. Errors: no finite value, x and y of different length, a colour that is not "#rrggbb", a
+/// picture too small.
 inline std::string curve_svg(const CurvePlot& plot) {
   using detail::pixels_text, detail::xml_escaped;
-  constexpr std::array<const char*, 7> kPalette = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5d5d5d"};  // Okabe and Ito
-  REWARD_TUNER_CHECK(plot.width >= 200 && plot.height >= 150, "[curve_svg] wanted at least 200 x 150 pixels, found ", plot.width, " x ", plot.height);
+  // Okabe and Ito
+  constexpr std::array<const char*, 7> kPalette = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                                   "#e69f00", "#56b4e9", "#5d5d5d"};
+  REWARD_TUNER_CHECK(plot.width >= 200 && plot.height >= 150, "[curve_svg] wanted at least 200 x 150 pixels, found ",
+                     plot.width, " x ", plot.height);
   detail::CurveRange x_data, y_data;
   bool any_name = false;
   for (const CurveSeries& series : plot.series) {
-    REWARD_TUNER_CHECK(series.x.empty() || series.x.size() == series.y.size(), "[curve_svg] wanted as many x as y in series '", series.name,
-                       "', found ", series.x.size(), " and ", series.y.size());
-    REWARD_TUNER_CHECK(series.color.empty() || (series.color.size() == 7 && series.color[0] == '#' &&
-                                                series.color.find_first_not_of("0123456789abcdefABCDEF", 1) == std::string::npos),
-                       "[curve_svg] wanted a colour \"#rrggbb\", found '", series.color, "'");
-    REWARD_TUNER_CHECK(series.smoothing >= 1, "[curve_svg] wanted smoothing >= 1 in series '", series.name, "', found ", series.smoothing);
+    REWARD_TUNER_CHECK(series.x.empty() || series.x.size() == series.y.size(),
+                       "[curve_svg] wanted as many x as y in series '", series.name, "', found ", series.x.size(),
+                       " and ", series.y.size());
+    REWARD_TUNER_CHECK(
+        series.color.empty() || (series.color.size() == 7 && series.color[0] == '#' &&
+                                 series.color.find_first_not_of("0123456789abcdefABCDEF", 1) == std::string::npos),
+        "[curve_svg] wanted a colour \"#rrggbb\", found '", series.color, "'");
+    REWARD_TUNER_CHECK(series.smoothing >= 1, "[curve_svg] wanted smoothing >= 1 in series '", series.name, "', found ",
+                       series.smoothing);
     any_name = any_name || !series.name.empty();
     for (std::size_t i = 0; i < series.y.size(); ++i) {
       const double x = series.x.empty() ? static_cast<double>(i) : series.x[i];
       if (std::isfinite(x) && std::isfinite(series.y[i])) x_data.include(x), y_data.include(series.y[i]);
     }
   }
-  REWARD_TUNER_CHECK(x_data.low <= x_data.high, "[curve_svg] wanted at least one finite point, found none in ", plot.series.size(), " series");
+  REWARD_TUNER_CHECK(x_data.low <= x_data.high, "[curve_svg] wanted at least one finite point, found none in ",
+                     plot.series.size(), " series");
   const detail::CurveRange x_range = x_data.widened(0), y_range = y_data.widened(0.06);
   const std::vector<double> x_ticks = nice_ticks(x_range.low, x_range.high, std::max(2, plot.width / 100));
   const std::vector<double> y_ticks = nice_ticks(y_range.low, y_range.high, std::max(2, plot.height / 65));
@@ -132,20 +143,28 @@ inline std::string curve_svg(const CurvePlot& plot) {
   std::size_t longest = 1;
   for (const double tick : y_ticks) longest = std::max(longest, detail::number_text("%.10g", tick).size());
   const double left = (plot.y_label.empty() ? 20 : 42) + 7.0 * static_cast<double>(longest), right = plot.width - 24.0;
-  const double top = 16 + (plot.title.empty() ? 0 : 26) + (any_name ? 24 : 0), bottom = plot.height - (plot.x_label.empty() ? 34.0 : 56.0);
-  const auto x_pixel = [&](double x) { return left + (x - x_range.low) / (x_range.high - x_range.low) * (right - left); };
-  const auto y_pixel = [&](double y) { return bottom - (y - y_range.low) / (y_range.high - y_range.low) * (bottom - top); };
+  const double top = 16 + (plot.title.empty() ? 0 : 26) + (any_name ? 24 : 0),
+               bottom = plot.height - (plot.x_label.empty() ? 34.0 : 56.0);
+  const auto x_pixel = [&](double x) {
+    return left + (x - x_range.low) / (x_range.high - x_range.low) * (right - left);
+  };
+  const auto y_pixel = [&](double y) {
+    return bottom - (y - y_range.low) / (y_range.high - y_range.low) * (bottom - top);
+  };
 
-  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + std::to_string(plot.width) + "\" height=\"" + std::to_string(plot.height) +
-                    "\" viewBox=\"0 0 " + std::to_string(plot.width) + " " + std::to_string(plot.height) +
-                    "\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#333333\">\n" +
-                    "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
+  std::string svg =
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + std::to_string(plot.width) + "\" height=\"" +
+      std::to_string(plot.height) + "\" viewBox=\"0 0 " + std::to_string(plot.width) + " " +
+      std::to_string(plot.height) +
+      "\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#333333\">\n" +
+      "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
   const auto line = [&](double x1, double y1, double x2, double y2, const char* color) {
-    svg += "<line x1=\"" + pixels_text(x1) + "\" y1=\"" + pixels_text(y1) + "\" x2=\"" + pixels_text(x2) + "\" y2=\"" + pixels_text(y2) +
-           "\" stroke=\"" + color + "\"/>\n";
+    svg += "<line x1=\"" + pixels_text(x1) + "\" y1=\"" + pixels_text(y1) + "\" x2=\"" + pixels_text(x2) + "\" y2=\"" +
+           pixels_text(y2) + "\" stroke=\"" + color + "\"/>\n";
   };
   const auto text = [&](double x, double y, std::string_view content, const std::string& attributes) {
-    svg += "<text x=\"" + pixels_text(x) + "\" y=\"" + pixels_text(y) + "\" " + attributes + ">" + xml_escaped(content) + "</text>\n";
+    svg += "<text x=\"" + pixels_text(x) + "\" y=\"" + pixels_text(y) + "\" " + attributes + ">" +
+           xml_escaped(content) + "</text>\n";
   };
   for (const double tick : y_ticks) {
     line(left, y_pixel(tick), right, y_pixel(tick), "#e6e6e6");
@@ -174,21 +193,25 @@ inline std::string curve_svg(const CurvePlot& plot) {
       for (std::size_t i = 0; i < values.size(); ++i) {
         const double x = series.x.empty() ? static_cast<double>(i) : series.x[i];
         const bool finite = std::isfinite(x) && std::isfinite(values[i]);
-        if (finite) path += (pen_down ? " L" : path.empty() ? "M" : " M") + pixels_text(x_pixel(x)) + " " + pixels_text(y_pixel(values[i]));
+        if (finite)
+          path += (pen_down       ? " L"
+                   : path.empty() ? "M"
+                                  : " M") +
+                  pixels_text(x_pixel(x)) + " " + pixels_text(y_pixel(values[i]));
         if (finite && !pen_down) path += " l0 0";  // a lone point shows as a dot through its round cap
         pen_down = finite;
       }
       if (path.empty()) return;
-      svg += "<path d=\"" + path + "\" fill=\"none\" stroke=\"" + color + "\" stroke-linejoin=\"round\" stroke-linecap=\"round\" " + attributes +
-             "/>\n";
+      svg += "<path d=\"" + path + "\" fill=\"none\" stroke=\"" + color +
+             "\" stroke-linejoin=\"round\" stroke-linecap=\"round\" " + attributes + "/>\n";
     };
     svg += "<g>\n";
     if (!series.name.empty()) svg += "<title>" + xml_escaped(series.name) + "</title>\n";
     if (series.smoothing > 1) draw(series.y, "stroke-width=\"1.2\" stroke-opacity=\"0.3\"");
     draw(running_mean(series.y, series.smoothing), "stroke-width=\"2.2\"");
     if (!series.name.empty()) {
-      svg += "<rect x=\"" + pixels_text(legend) + "\" y=\"" + pixels_text(top - 20) + "\" width=\"18\" height=\"4\" rx=\"2\" fill=\"" + color +
-             "\"/>\n";
+      svg += "<rect x=\"" + pixels_text(legend) + "\" y=\"" + pixels_text(top - 20) +
+             "\" width=\"18\" height=\"4\" rx=\"2\" fill=\"" + color + "\"/>\n";
       text(legend + 24, top - 14, series.name, "");
       legend += 24 + 7.2 * static_cast<double>(series.name.size()) + 22;
     }
@@ -198,6 +221,8 @@ inline std::string curve_svg(const CurvePlot& plot) {
 }
 
 /// Writes the plot as an SVG file, atomically. Errors: those of curve_svg, a missing or read-only folder.
-inline void write_curve_svg(const std::filesystem::path& path, const CurvePlot& plot) { write_file_atomically(path, curve_svg(plot)); }
+inline void write_curve_svg(const std::filesystem::path& path, const CurvePlot& plot) {
+  write_file_atomically(path, curve_svg(plot));
+}
 
 }  // namespace reward_tuner

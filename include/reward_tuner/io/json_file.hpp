@@ -12,7 +12,8 @@
 namespace reward_tuner {
 
 /// Writes `value` with two spaces of indent and a final newline. Readers see the old file or the new one, never a half.
-/// Numbers that are not finite become null, as JSON has no word for them. Errors: text that is not UTF-8, a missing or read-only folder.
+/// Numbers that are not finite become null, as JSON has no word for them. Errors: text that is not UTF-8, a missing or
+/// read-only folder.
 inline void write_json(const std::filesystem::path& path, const nlohmann::json& value) {
   std::string text;
   try {

@@ -1,4 +1,5 @@
-// metrics.jsonl: one JSON object a line and an update, flushed at once, and cut back to a checkpoint when a run resumes.
+// metrics.jsonl: one JSON object a line and an update, flushed at once, and cut back to a checkpoint when a run
+// resumes.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,15 +18,18 @@
 
 namespace reward_tuner {
 
-/// A file of JSON lines, each an object with a whole number "update". An existing file is continued, so a resumed run keeps its history;
-/// a last line that a crash left torn is removed when the file is opened (`removed_bytes` says how much).
+/// A file of JSON lines, each an object with a whole number "update". An existing file is continued, so a resumed run
+/// keeps its history; a last line that a crash left torn is removed when the file is opened (`removed_bytes` says how
+/// much).
 /// Example: MetricsLog log(run / "metrics.jsonl"); log.append({{"update", 3}, {"reward", 0.5}});
 class MetricsLog {
  public:
-  /// Opens or creates the file. Errors: its folder is missing or not writable; a line before the last is not such an object.
+  /// Opens or creates the file. Errors: its folder is missing or not writable; a line before the last is not such an
+  /// object.
   explicit MetricsLog(std::filesystem::path path) : path_(std::move(path)) {
     std::error_code ignored;
-    REWARD_TUNER_CHECK(!std::filesystem::is_directory(path_, ignored), "[MetricsLog] wanted a file, found a folder at ", path_);
+    REWARD_TUNER_CHECK(!std::filesystem::is_directory(path_, ignored), "[MetricsLog] wanted a file, found a folder at ",
+                       path_);
     if (std::filesystem::exists(path_, ignored)) {
       const std::string text = read();
       std::string kept = complete_lines(text, INT64_MAX);
@@ -35,14 +39,18 @@ class MetricsLog {
     open();
   }
 
-  /// Writes one line and flushes it. `record` must be an object with a whole number "update". Numbers that are not finite become null.
+  /// Writes one line and flushes it. `record` must be an object with a whole number "update". Numbers that are not
+  /// finite become null.
   void append(const nlohmann::json& record) {
-    REWARD_TUNER_CHECK(is_record(record), "[MetricsLog] wanted an object with a whole number \"update\", found ", shortened(dump(record)));
+    REWARD_TUNER_CHECK(is_record(record), "[MetricsLog] wanted an object with a whole number \"update\", found ",
+                       shortened(dump(record)));
     file_ << dump(record) + "\n" << std::flush;
-    REWARD_TUNER_CHECK(file_.good(), "[MetricsLog] wanted to append a line to ", path_, ", found a write error (disk full or read-only?)");
+    REWARD_TUNER_CHECK(file_.good(), "[MetricsLog] wanted to append a line to ", path_,
+                       ", found a write error (disk full or read-only?)");
   }
 
-  /// Removes every line whose "update" is above `update`; the other lines stay byte for byte. Call it with the checkpoint's update on resume.
+  /// Removes every line whose "update" is above `update`; the other lines stay byte for byte. Call it with the
+  /// checkpoint's update on resume.
   void truncate_after(std::int64_t update) {
     const std::string text = read();
     const std::string kept = complete_lines(text, update);
@@ -61,13 +69,17 @@ class MetricsLog {
     return record.is_object() && record.contains("update") && record.at("update").is_number_integer();
   }
 
-  static std::string shortened(std::string_view text) { return std::string(text.substr(0, 80)) + (text.size() > 80 ? ".." : ""); }
-
-  static std::string dump(const nlohmann::json& record) {
-    return record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);  // a prompt with broken UTF-8 must not end a run
+  static std::string shortened(std::string_view text) {
+    return std::string(text.substr(0, 80)) + (text.size() > 80 ? ".." : "");
   }
 
-  /// The lines of `text` up to and including `last_update`. A last line without newline is kept (and completed) only if it is whole.
+  static std::string dump(const nlohmann::json& record) {
+    // a prompt with broken UTF-8 must not end a run
+    return record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+
+  /// The lines of `text` up to and including `last_update`. A last line without newline is kept (and completed) only if
+  /// it is whole.
   std::string complete_lines(const std::string& text, std::int64_t last_update) const {
     std::string kept;
     std::size_t number = 0;
@@ -78,8 +90,8 @@ class MetricsLog {
       const std::string line = text.substr(begin, newline == std::string::npos ? std::string::npos : newline - begin);
       const nlohmann::json record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
       const bool whole = is_record(record);
-      REWARD_TUNER_CHECK(whole || last, "[MetricsLog] wanted an object with a whole number \"update\" in line ", number, " of ", path_, ", found ",
-                         shortened(line));
+      REWARD_TUNER_CHECK(whole || last, "[MetricsLog] wanted an object with a whole number \"update\" in line ", number,
+                         " of ", path_, ", found ", shortened(line));
       if (whole && record.at("update").get<std::int64_t>() <= last_update) kept += line + "\n";
       if (newline == std::string::npos) break;
       begin = newline + 1;

@@ -21,56 +21,77 @@ namespace reward_tuner {
 
 using torch::Tensor;
 
-/// The bytes of a PNG file (8 bits a channel). `image` is [3,H,W] (colour) or [H,W] or [1,H,W] (grey), floating point, nominally in
-/// [0,1]: values are clamped, then rounded to the nearest of 256 levels; what is not a number becomes 0. Any device and dtype; no gradient.
+/// The bytes of a PNG file (8 bits a channel). `image` is [3,H,W] (colour) or [H,W] or [1,H,W] (grey), floating point,
+/// nominally in [0,1]: values are clamped, then rounded to the nearest of 256 levels; what is not a number becomes 0.
+/// Any device and dtype; no gradient.
 /// Errors: other shapes, whole-number dtypes (whose scale would be a guess), empty pictures.
 inline std::string encode_png(const Tensor& image) {
   REWARD_TUNER_CHECK(image.defined(), "[Png] wanted a picture, found an undefined tensor");
   const bool grey = image.dim() == 2 || (image.dim() == 3 && image.size(0) == 1);
-  REWARD_TUNER_CHECK(grey || (image.dim() == 3 && image.size(0) == 3), "[Png] wanted a picture [3,H,W], [1,H,W] or [H,W], found shape ",
-                     image.sizes());
-  REWARD_TUNER_CHECK(image.is_floating_point(), "[Png] wanted floating-point values in [0,1], found dtype ", image.dtype().name());
+  REWARD_TUNER_CHECK(grey || (image.dim() == 3 && image.size(0) == 3),
+                     "[Png] wanted a picture [3,H,W], [1,H,W] or [H,W], found shape ", image.sizes());
+  REWARD_TUNER_CHECK(image.is_floating_point(), "[Png] wanted floating-point values in [0,1], found dtype ",
+                     image.dtype().name());
   constexpr std::int64_t kMostPixels = INT_MAX / 4;  // stb counts bytes in int
   const std::int64_t channels = grey ? 1 : 3, height = image.size(-2), width = image.size(-1);
-  REWARD_TUNER_CHECK(height > 0 && width > 0 && height * width <= kMostPixels, "[Png] wanted 1 to ", kMostPixels, " pixels, found shape ",
-                     image.sizes());
-  const Tensor bytes = image.detach().to(at::kCPU, at::kFloat).nan_to_num(0, 1, 0).clamp(0, 1).mul(255).round()  // [3,H,W] or [H,W]
-                           .to(at::kByte).reshape({channels, height, width}).permute({1, 2, 0}).contiguous();    // [H,W,3] or [H,W,1]
+  REWARD_TUNER_CHECK(height > 0 && width > 0 && height * width <= kMostPixels, "[Png] wanted 1 to ", kMostPixels,
+                     " pixels, found shape ", image.sizes());
+  // [3,H,W] or [H,W]
+  const Tensor bytes = image.detach()
+                           .to(at::kCPU, at::kFloat)
+                           .nan_to_num(0, 1, 0)
+                           .clamp(0, 1)
+                           .mul(255)
+                           .round()
+                           // [H,W,3] or [H,W,1]
+                           .to(at::kByte)
+                           .reshape({channels, height, width})
+                           .permute({1, 2, 0})
+                           .contiguous();
   std::string file;
   const auto append = [](void* target, void* data, int size) {
     static_cast<std::string*>(target)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
   };
-  const int written =
-      detail::stb::stbi_write_png_to_func(append, &file, static_cast<int>(width), static_cast<int>(height), static_cast<int>(channels),
-                                          bytes.const_data_ptr<std::uint8_t>(), static_cast<int>(width * channels));
+  const int written = detail::stb::stbi_write_png_to_func(
+      append, &file, static_cast<int>(width), static_cast<int>(height), static_cast<int>(channels),
+      bytes.const_data_ptr<std::uint8_t>(), static_cast<int>(width * channels));
   REWARD_TUNER_CHECK(written != 0, "[Png] could not encode a picture of shape ", image.sizes(), " (out of memory?)");
   return file;
 }
 
-/// A PNG file's picture, float [3,H,W] in [0,1] on the CPU. Grey is repeated to three channels, transparency is dropped, 16 bits are cut to 8.
+/// A PNG file's picture, float [3,H,W] in [0,1] on the CPU. Grey is repeated to three channels, transparency is
+/// dropped, 16 bits are cut to 8.
 /// Errors: bytes that are not a whole PNG file; `where` names them.
 inline Tensor decode_png(std::string_view bytes, const std::string& where = "memory") {
   constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
-  REWARD_TUNER_CHECK(bytes.starts_with(kSignature), "[Png] wanted a PNG file in ", where, ", found ", bytes.size(), " bytes without its signature");
-  REWARD_TUNER_CHECK(bytes.size() <= INT_MAX, "[Png] wanted at most ", INT_MAX, " bytes in ", where, ", found ", bytes.size());
+  REWARD_TUNER_CHECK(bytes.starts_with(kSignature), "[Png] wanted a PNG file in ", where, ", found ", bytes.size(),
+                     " bytes without its signature");
+  REWARD_TUNER_CHECK(bytes.size() <= INT_MAX, "[Png] wanted at most ", INT_MAX, " bytes in ", where, ", found ",
+                     bytes.size());
   int width = 0, height = 0, channels = 0;
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   const std::unique_ptr<unsigned char, void (*)(void*)> pixels(
-      detail::stb::reward_tuner_stbi_load_from_memory(data, static_cast<int>(bytes.size()), &width, &height, &channels, /*desired_channels=*/3),
+      detail::stb::reward_tuner_stbi_load_from_memory(data, static_cast<int>(bytes.size()), &width, &height, &channels,
+                                                      /*desired_channels=*/3),
       [](void* memory) { detail::stb::reward_tuner_stbi_image_free(memory); });
-  REWARD_TUNER_CHECK(pixels != nullptr, "[Png] wanted a whole PNG file in ", where, ", found: ", detail::stb::reward_tuner_stbi_failure_reason());
-  Tensor image = at::empty({height, width, 3}, at::kByte);                                             // [H,W,3]
+  REWARD_TUNER_CHECK(pixels != nullptr, "[Png] wanted a whole PNG file in ", where,
+                     ", found: ", detail::stb::reward_tuner_stbi_failure_reason());
+  Tensor image = at::empty({height, width, 3}, at::kByte);  // [H,W,3]
   std::memcpy(image.mutable_data_ptr<std::uint8_t>(), pixels.get(), static_cast<std::size_t>(image.numel()));
-  return image.permute({2, 0, 1}).to(at::kFloat).div(255).contiguous();                                // [3,H,W]
+  return image.permute({2, 0, 1}).to(at::kFloat).div(255).contiguous();  // [3,H,W]
 }
 
-/// Writes `image` (see encode_png) as a PNG file, atomically. Errors: those of encode_png, a missing or read-only folder, a full disk.
-inline void write_png(const std::filesystem::path& path, const Tensor& image) { write_file_atomically(path, encode_png(image)); }
+/// Writes `image` (see encode_png) as a PNG file, atomically. Errors: those of encode_png, a missing or read-only
+/// folder, a full disk.
+inline void write_png(const std::filesystem::path& path, const Tensor& image) {
+  write_file_atomically(path, encode_png(image));
+}
 
 /// Reads a PNG file, float [3,H,W] in [0,1] (see decode_png). Errors: a file that cannot be read, or is not a PNG file.
 inline Tensor read_png(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  REWARD_TUNER_CHECK(file.is_open() && !std::filesystem::is_directory(path), "[Png] wanted a readable file, found none at ", path);
+  REWARD_TUNER_CHECK(file.is_open() && !std::filesystem::is_directory(path),
+                     "[Png] wanted a readable file, found none at ", path);
   const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   return decode_png(bytes, path.string());
 }

@@ -31,12 +31,12 @@ enum class ProgressStyle {
 
 struct ProgressOptions {
   ProgressStyle style = ProgressStyle::automatic;  ///< live line or plain lines
-  std::int64_t already_done = 0;                   ///< updates finished before this run (resume); they do not count in the speed
-  double seconds_between_lines = 10;               ///< plain: least time between two lines
-  double seconds_between_redraws = 0.1;            ///< live: least time between two redraws
-  int width = 0;                                   ///< columns; 0 asks the terminal, or takes 80
-  int averaged_updates = 32;                       ///< the speed is the mean over this many latest updates
-  std::function<double()> clock = {};              ///< seconds that never go back; empty is the steady clock (tests set their own)
+  std::int64_t already_done = 0;         ///< updates finished before this run (resume); they do not count in the speed
+  double seconds_between_lines = 10;     ///< plain: least time between two lines
+  double seconds_between_redraws = 0.1;  ///< live: least time between two redraws
+  int width = 0;                         ///< columns; 0 asks the terminal, or takes 80
+  int averaged_updates = 32;             ///< the speed is the mean over this many latest updates
+  std::function<double()> clock = {};  ///< seconds that never go back; empty is the steady clock (tests set their own)
 };
 
 /// Text of a duration: "0:07", "12:34", "3:05:09".
@@ -59,9 +59,10 @@ class ProgressBar {
   ProgressBar(std::ostream& stream, std::int64_t total, ProgressOptions options = {})
       : stream_(stream), total_(total), options_(std::move(options)) {
     REWARD_TUNER_CHECK(total_ >= 1, "[ProgressBar] wanted a total of at least 1, found ", total_);
-    REWARD_TUNER_CHECK(options_.already_done >= 0 && options_.already_done <= total_, "[ProgressBar] wanted already_done in [0, ",
-                       total_, "], found ", options_.already_done);
-    REWARD_TUNER_CHECK(options_.averaged_updates >= 1, "[ProgressBar] wanted averaged_updates >= 1, found ", options_.averaged_updates);
+    REWARD_TUNER_CHECK(options_.already_done >= 0 && options_.already_done <= total_,
+                       "[ProgressBar] wanted already_done in [0, ", total_, "], found ", options_.already_done);
+    REWARD_TUNER_CHECK(options_.averaged_updates >= 1, "[ProgressBar] wanted averaged_updates >= 1, found ",
+                       options_.averaged_updates);
     live_ = options_.style == ProgressStyle::live || (options_.style == ProgressStyle::automatic && is_terminal());
     done_ = options_.already_done;
     started_ = now();
@@ -76,7 +77,8 @@ class ProgressBar {
 
   /// Tells that `done` of `total` updates are finished, with values to show in the given order.
   void update(std::int64_t done, const Fields& fields = {}) {
-    REWARD_TUNER_CHECK(done >= done_ && done <= total_, "[ProgressBar] wanted a count in [", done_, ", ", total_, "], found ", done);
+    REWARD_TUNER_CHECK(done >= done_ && done <= total_, "[ProgressBar] wanted a count in [", done_, ", ", total_,
+                       "], found ", done);
     const double time = now();
     done_ = done;
     fields_ = fields;
@@ -112,7 +114,8 @@ class ProgressBar {
   double seconds_per_update() const {
     const auto& [first_done, first_time] = marks_.front();
     const auto& [last_done, last_time] = marks_.back();
-    return last_done == first_done ? std::nan("") : (last_time - first_time) / static_cast<double>(last_done - first_done);
+    return last_done == first_done ? std::nan("")
+                                   : (last_time - first_time) / static_cast<double>(last_done - first_done);
   }
 
   /// Seconds left at the present speed; NaN before the first update.
@@ -160,7 +163,8 @@ class ProgressBar {
       for (const auto& [name, value] : fields_) text += "  " + name + " " + value;
       stream_ << text << tail << std::endl;
     } else {
-      const auto room = static_cast<std::size_t>(std::max(width() - 1, 1));  // the last column would wrap on some terminals
+      // the last column would wrap on some terminals
+      const auto room = static_cast<std::size_t>(std::max(width() - 1, 1));
       constexpr std::size_t kLeastBar = 10, kMostBar = 30;
       for (const auto& [name, value] : fields_) {  // fields that do not fit are left out, speed and ETA stay
         const std::string field = "  " + name + " " + value;

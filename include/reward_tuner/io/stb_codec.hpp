@@ -1,5 +1,5 @@
-// The PNG half of stb_image and stb_image_write, compiled privately into the including unit: nothing of it is exported, so a host
-// program that uses stb itself keeps its own copy.
+// The PNG half of stb_image and stb_image_write, compiled privately into the including unit: nothing of it is exported,
+// so a host program that uses stb itself keeps its own copy.
 #pragma once
 
 // Everything stb includes comes first, because its text is placed inside a namespace below.
@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A host may have included stb with its own settings before us, or may do so after us: set its macros aside and bring them back.
+// A host may have included stb with its own settings before us, or may do so after us: set its macros aside and bring
+// them back.
 #pragma push_macro("STBI_INCLUDE_STB_IMAGE_H")
 #pragma push_macro("INCLUDE_STB_IMAGE_WRITE_H")
 #pragma push_macro("STB_IMAGE_IMPLEMENTATION")
@@ -65,7 +66,8 @@
 #define STBI_FAILURE_USERMSG
 #define STBI_NO_LINEAR
 
-// stb_image declares its functions extern "C": without other names a host's calls in this unit would reach our PNG-only copies.
+// stb_image declares its functions extern "C": without other names a host's calls in this unit would reach our PNG-only
+// copies.
 #define stbi_convert_iphone_png_to_rgb reward_tuner_stbi_convert_iphone_png_to_rgb
 #define stbi_convert_iphone_png_to_rgb_thread reward_tuner_stbi_convert_iphone_png_to_rgb_thread
 #define stbi_failure_reason reward_tuner_stbi_failure_reason

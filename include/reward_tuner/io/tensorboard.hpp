@@ -1,4 +1,5 @@
-// TensorBoard event files without TensorFlow: TFRecord framing with masked CRC-32C and the few protocol-buffer fields that are needed.
+// TensorBoard event files without TensorFlow: TFRecord framing with masked CRC-32C and the few protocol-buffer fields
+// that are needed.
 #pragma once
 #include <torch/types.h>
 #include <unistd.h>
@@ -60,7 +61,8 @@ inline std::string tfrecord(std::string_view payload) {
   return length + little_endian(masked_crc32c(length)) + std::string(payload) + little_endian(masked_crc32c(payload));
 }
 
-// Protocol-buffer fields; the low three bits of a key are the wire type: 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes.
+// Protocol-buffer fields; the low three bits of a key are the wire type: 0 varint, 1 eight bytes, 2 length-delimited, 5
+// four bytes.
 inline std::string proto_varint(std::uint64_t value) {
   std::string bytes;
   for (; value >= 0x80; value >>= 7) bytes += static_cast<char>((value & 0x7FU) | 0x80U);
@@ -82,11 +84,13 @@ inline std::string proto_float(unsigned field, float value) {
 }  // namespace detail
 
 struct TensorBoardOptions {
-  std::optional<std::int64_t> resume_at = std::nullopt;  ///< first step of this run: TensorBoard forgets what older files say of it and later steps
+  /// first step of this run: TensorBoard forgets what older files say of it and later steps
+  std::optional<std::int64_t> resume_at = std::nullopt;
 };
 
-/// Writes an event file into `folder` (made if missing). Every writer opens a file of its own, whose name sorts after those already there,
-/// so a resumed run adds to the older ones. Records are `Event{1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log}`.
+/// Writes an event file into `folder` (made if missing). Every writer opens a file of its own, whose name sorts after
+/// those already there, so a resumed run adds to the older ones. Records are `Event{1 wall_time, 2 step, 3
+/// file_version, 5 summary, 7 session_log}`.
 /// Example: TensorBoardWriter board("runs/mine"); board.add_scalar("reward", 0.4, 10); board.flush();
 class TensorBoardWriter {
  public:
@@ -94,13 +98,16 @@ class TensorBoardWriter {
   explicit TensorBoardWriter(const std::filesystem::path& folder, const TensorBoardOptions& options = {}) {
     std::error_code problem;
     std::filesystem::create_directories(folder, problem);
-    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder), "[TensorBoardWriter] wanted a folder at ", folder, ", found ", problem.message());
-    // TensorBoard reads files in the order of their names, which start with the second; two writers in one second must not tie.
+    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder), "[TensorBoardWriter] wanted a folder at ", folder,
+                       ", found ", problem.message());
+    // TensorBoard reads files in the order of their names, which start with the second; two writers in one second must
+    // not tie.
     auto second = static_cast<std::int64_t>(std::time(nullptr));
     constexpr std::string_view kPrefix = "events.out.tfevents.";
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
-      if (name.starts_with(kPrefix)) second = std::max<std::int64_t>(second, std::strtoll(name.c_str() + kPrefix.size(), nullptr, 10) + 1);
+      if (name.starts_with(kPrefix))
+        second = std::max<std::int64_t>(second, std::strtoll(name.c_str() + kPrefix.size(), nullptr, 10) + 1);
     }
     std::array<char, 256> host{};
     if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') host = {'h', 'o', 's', 't'};
@@ -108,28 +115,36 @@ class TensorBoardWriter {
     digits.insert(0, digits.size() < 10 ? 10 - digits.size() : 0, '0');
     path_ = folder / (std::string(kPrefix) + digits + "." + host.data() + "." + std::to_string(::getpid()));
     file_.open(path_, std::ios::binary | std::ios::trunc);
-    REWARD_TUNER_CHECK(file_.is_open(), "[TensorBoardWriter] wanted to create ", path_, ", found that it cannot be opened (read-only folder?)");
+    REWARD_TUNER_CHECK(file_.is_open(), "[TensorBoardWriter] wanted to create ", path_,
+                       ", found that it cannot be opened (read-only folder?)");
     record(0, detail::proto_bytes(3, "brain.Event:2"));
-    if (options.resume_at.has_value()) record(*options.resume_at, detail::proto_bytes(7, detail::proto_integer(1, kSessionStart)));
+    if (options.resume_at.has_value())
+      record(*options.resume_at, detail::proto_bytes(7, detail::proto_integer(1, kSessionStart)));
     flush();
   }
 
-  /// One number of the curve `tag` at `step`; NaN and infinities are written as they are. Errors: empty tag, failed write.
-  void add_scalar(std::string_view tag, double value, std::int64_t step) { summary(tag, detail::proto_float(2, static_cast<float>(value)), step); }
+  /// One number of the curve `tag` at `step`; NaN and infinities are written as they are. Errors: empty tag, failed
+  /// write.
+  void add_scalar(std::string_view tag, double value, std::int64_t step) {
+    summary(tag, detail::proto_float(2, static_cast<float>(value)), step);
+  }
 
-  /// One picture [3,H,W] in [0,1] (see encode_png) of `tag` at `step`. Errors: those of encode_png, empty tag, failed write.
+  /// One picture [3,H,W] in [0,1] (see encode_png) of `tag` at `step`. Errors: those of encode_png, empty tag, failed
+  /// write.
   void add_image(std::string_view tag, const Tensor& image, std::int64_t step) {
     const std::string png = encode_png(image);
     const std::int64_t channels = image.dim() == 3 ? image.size(0) : 1;
     using detail::proto_integer;
-    const std::string fields = proto_integer(1, image.size(-2)) + proto_integer(2, image.size(-1)) + proto_integer(3, channels);
+    const std::string fields =
+        proto_integer(1, image.size(-2)) + proto_integer(2, image.size(-1)) + proto_integer(3, channels);
     summary(tag, detail::proto_bytes(4, fields + detail::proto_bytes(4, png)), step);
   }
 
   /// Hands everything to the operating system, so that a running TensorBoard sees it. Errors: full disk.
   void flush() {
     file_.flush();
-    REWARD_TUNER_CHECK(file_.good(), "[TensorBoardWriter] wanted to write ", path_, ", found a write error (disk full?)");
+    REWARD_TUNER_CHECK(file_.good(), "[TensorBoardWriter] wanted to write ", path_,
+                       ", found a write error (disk full?)");
   }
 
   /// The event file of this writer.
@@ -140,13 +155,15 @@ class TensorBoardWriter {
 
   void summary(std::string_view tag, const std::string& value, std::int64_t step) {
     REWARD_TUNER_CHECK(!tag.empty(), "[TensorBoardWriter] wanted a tag, found an empty one");
-    record(step, detail::proto_bytes(5, detail::proto_bytes(1, detail::proto_bytes(1, tag) + value)));  // Event.summary.value{tag, ...}
+    // Event.summary.value{tag, ...}
+    record(step, detail::proto_bytes(5, detail::proto_bytes(1, detail::proto_bytes(1, tag) + value)));
   }
 
   void record(std::int64_t step, const std::string& what) {
     const double seconds = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     file_ << detail::tfrecord(detail::proto_double(1, seconds) + detail::proto_integer(2, step) + what);
-    REWARD_TUNER_CHECK(file_.good(), "[TensorBoardWriter] wanted to write ", path_, ", found a write error (disk full?)");
+    REWARD_TUNER_CHECK(file_.good(), "[TensorBoardWriter] wanted to write ", path_,
+                       ", found a write error (disk full?)");
   }
 
   std::filesystem::path path_;

@@ -8,7 +8,8 @@
 
 namespace reward_tuner {
 
-/// Yang et al. 2024, "Using Human Feedback to Fine-tune Diffusion Models without Any Reward Model" (D3PO), with a reward as the judge.
+/// Yang et al. 2024, "Using Human Feedback to Fine-tune Diffusion Models without Any Reward Model" (D3PO), with a
+/// reward as the judge.
 template <class Reward, class... More>
 using DPO = SampledMethod<Reward, Defaults<Preference, AllSteps, BestAndWorst, PerGroup>, More...>;
 

@@ -1,4 +1,5 @@
-// Large-scale reinforcement learning: clipped policy gradient on a few random steps, advantages per batch, pre-training beside it.
+// Large-scale reinforcement learning: clipped policy gradient on a few random steps, advantages per batch, pre-training
+// beside it.
 #pragma once
 #include <reward_tuner/advantages/per_batch.hpp>
 #include <reward_tuner/objectives/clipped_ratio.hpp>
@@ -8,7 +9,8 @@
 
 namespace reward_tuner {
 
-/// Zhang et al. 2024, "Large-scale Reinforcement Learning for Diffusion Models", Alg. 1; several tasks are joined by MultiTask.
+/// Zhang et al. 2024, "Large-scale Reinforcement Learning for Diffusion Models", Alg. 1; several tasks are joined by
+/// MultiTask.
 template <class Reward, class... More>
 using LSRL = SampledMethod<Reward, Defaults<ClippedRatio, RandomSteps, PerBatch, PretrainingLoss>, More...>;
 

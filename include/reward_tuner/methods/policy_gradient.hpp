@@ -7,7 +7,8 @@
 
 namespace reward_tuner {
 
-/// Fan & Lee 2023, "Optimizing DDPM Sampling with Shortcut Fine-Tuning" (SFT-PG); the PG of the B2-DiffuRL paper, Table 2.
+/// Fan & Lee 2023, "Optimizing DDPM Sampling with Shortcut Fine-Tuning" (SFT-PG); the PG of the B2-DiffuRL paper, Table
+/// 2.
 template <class Reward, class... More>
 using PolicyGradient = SampledMethod<Reward, Defaults<Reinforce, AllSteps, PerPrompt>, More...>;
 

@@ -26,22 +26,24 @@ struct AttentionOptions {
 class Attention : public torch::nn::Module {
  public:
   explicit Attention(std::int64_t width, AttentionOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options.heads > 0 && width % options.heads == 0, "[Attention] the width must be a multiple of the heads, found width ", width,
-                       " and ", options.heads, " heads");
+    REWARD_TUNER_CHECK(options.heads > 0 && width % options.heads == 0,
+                       "[Attention] the width must be a multiple of the heads, found width ", width, " and ",
+                       options.heads, " heads");
     const std::int64_t context = options.context > 0 ? options.context : width;
     to_q_ = register_module("to_q", std::make_shared<Linear>(width, width, options.projection_bias));
     to_k_ = register_module("to_k", std::make_shared<Linear>(context, width, options.projection_bias));
     to_v_ = register_module("to_v", std::make_shared<Linear>(context, width, options.projection_bias));
-    const auto list = register_module("to_out", std::make_shared<torch::nn::Module>());  // diffusers' list of linear layer and dropout
+    // diffusers' list of linear layer and dropout
+    const auto list = register_module("to_out", std::make_shared<torch::nn::Module>());
     to_out_ = list->register_module("0", std::make_shared<Linear>(width, width));
   }
 
   /// Each of x's L tokens looks at the S tokens of `context`.  x [B,L,width], context [B,S,context] -> [B,L,width]
   Tensor forward(const Tensor& x, const Tensor& context) const {
-    const Tensor q = split(to_q_->forward(x));                           // [B,heads,L,d]
-    const Tensor k = split(to_k_->forward(context));                     // [B,heads,S,d]
-    const Tensor v = split(to_v_->forward(context));                     // [B,heads,S,d]
-    return to_out_->forward(mix(q, k, v).transpose(1, 2).flatten(2));    // [B,L,width]
+    const Tensor q = split(to_q_->forward(x));                         // [B,heads,L,d]
+    const Tensor k = split(to_k_->forward(context));                   // [B,heads,S,d]
+    const Tensor v = split(to_v_->forward(context));                   // [B,heads,S,d]
+    return to_out_->forward(mix(q, k, v).transpose(1, 2).flatten(2));  // [B,L,width]
   }
   /// Self-attention.
   Tensor forward(const Tensor& x) const { return forward(x, x); }
@@ -77,7 +79,8 @@ class Geglu : public torch::nn::Module {
 class FeedForward : public torch::nn::Module {
  public:
   explicit FeedForward(std::int64_t width) {
-    const auto net = register_module("net", std::make_shared<torch::nn::Module>());  // diffusers' list; item 1 is a dropout without weights
+    // diffusers' list; item 1 is a dropout without weights
+    const auto net = register_module("net", std::make_shared<torch::nn::Module>());
     expand_ = net->register_module("0", std::make_shared<Geglu>(width, 4 * width));
     contract_ = net->register_module("2", std::make_shared<Linear>(4 * width, width));
   }
@@ -88,7 +91,8 @@ class FeedForward : public torch::nn::Module {
   std::shared_ptr<Linear> contract_;
 };
 
-/// Self-attention, cross-attention and feed-forward, each normalised before and added after.  [B,L,width], context [B,S,context] -> [B,L,width]
+/// Self-attention, cross-attention and feed-forward, each normalised before and added after.  [B,L,width], context
+/// [B,S,context] -> [B,L,width]
 class BasicTransformerBlock : public torch::nn::Module {
  public:
   /// `cross.context` is the width of the condition; `cross.heads` and `cross.upcast` hold for both attentions.
@@ -103,9 +107,9 @@ class BasicTransformerBlock : public torch::nn::Module {
     ff_ = register_module("ff", std::make_shared<FeedForward>(width));
   }
   Tensor forward(const Tensor& x, const Tensor& context) const {
-    Tensor y = x + attn1_->forward(norm1_->forward(x));     // [B,L,width]
-    y = y + attn2_->forward(norm2_->forward(y), context);   // [B,L,width]
-    return y + ff_->forward(norm3_->forward(y));            // [B,L,width]
+    Tensor y = x + attn1_->forward(norm1_->forward(x));    // [B,L,width]
+    y = y + attn2_->forward(norm2_->forward(y), context);  // [B,L,width]
+    return y + ff_->forward(norm3_->forward(y));           // [B,L,width]
   }
 
  private:
@@ -119,7 +123,8 @@ struct Transformer2DOptions {
   AttentionOptions attention = {};  ///< heads, width of the condition, upcast
   std::int64_t layers = 1;          ///< number of transformer blocks
   std::int64_t groups = 32;         ///< groups of the input normalisation
-  bool linear_projection = false;   ///< projections in and out are linear layers (SD 2, SDXL) instead of 1x1 convolutions (SD 1)
+  /// projections in and out are linear layers (SD 2, SDXL) instead of 1x1 convolutions (SD 1)
+  bool linear_projection = false;
 };
 
 /// Transformer blocks over the pixels of a feature map, added to it.  x [B,C,H,W], context [B,S,D] -> [B,C,H,W]
@@ -140,12 +145,12 @@ class Transformer2DModel : public torch::nn::Module {
 
   Tensor forward(const Tensor& x, const Tensor& context) const {
     const std::int64_t height = x.size(2), width = x.size(3);
-    Tensor h = norm_->forward(x);                                                            // [B,C,H,W]
-    h = conv_in_ ? to_tokens(conv_in_->forward(h)) : linear_in_->forward(to_tokens(h));      // [B,H*W,C]
-    for (const auto& block : *blocks_) h = block->forward(h, context);                       // [B,H*W,C]
-    if (linear_out_) h = linear_out_->forward(h);                                            // [B,H*W,C]
-    h = h.transpose(1, 2).unflatten(2, {height, width}).contiguous();                        // [B,C,H,W]
-    return x + (conv_out_ ? conv_out_->forward(h) : h);                                      // [B,C,H,W]
+    Tensor h = norm_->forward(x);                                                        // [B,C,H,W]
+    h = conv_in_ ? to_tokens(conv_in_->forward(h)) : linear_in_->forward(to_tokens(h));  // [B,H*W,C]
+    for (const auto& block : *blocks_) h = block->forward(h, context);                   // [B,H*W,C]
+    if (linear_out_) h = linear_out_->forward(h);                                        // [B,H*W,C]
+    h = h.transpose(1, 2).unflatten(2, {height, width}).contiguous();                    // [B,C,H,W]
+    return x + (conv_out_ ? conv_out_->forward(h) : h);                                  // [B,C,H,W]
   }
 
  private:

@@ -1,4 +1,5 @@
-// Byte-level byte-pair encoding with an end-of-word mark (Sennrich et al. 2016), as CLIP uses it: one word in, token ids out.
+// Byte-level byte-pair encoding with an end-of-word mark (Sennrich et al. 2016), as CLIP uses it: one word in, token
+// ids out.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -25,13 +26,16 @@ class BytePairEncoding {
  public:
   using Vocabulary = std::unordered_map<std::string, std::int64_t>;
 
-  /// `merges` in order of rank. Every part and every merged token must be in the vocabulary. `unknown` stands for bytes the vocabulary lacks.
-  BytePairEncoding(Vocabulary vocabulary, const BytePairMerges& merges, const std::string& unknown) : vocabulary_(std::move(vocabulary)) {
+  /// `merges` in order of rank. Every part and every merged token must be in the vocabulary. `unknown` stands for bytes
+  /// the vocabulary lacks.
+  BytePairEncoding(Vocabulary vocabulary, const BytePairMerges& merges, const std::string& unknown)
+      : vocabulary_(std::move(vocabulary)) {
     const auto unknown_id = id(unknown);
     REWARD_TUNER_CHECK(unknown_id, "[Tokenizer] the vocabulary must hold the unknown token \"", unknown, "\"");
     for (std::size_t rank = 0; rank < merges.size(); ++rank) {
       const auto& [left, right] = merges[rank];
-      merges_.insert_or_assign(pair_key(required(left, rank), required(right, rank)), Merge{static_cast<std::int64_t>(rank), required(left + right, rank)});
+      merges_.insert_or_assign(pair_key(required(left, rank), required(right, rank)),
+                               Merge{static_cast<std::int64_t>(rank), required(left + right, rank)});
     }
     const auto characters = byte_characters();
     for (std::size_t byte = 0; byte < 256; ++byte) {
@@ -46,7 +50,8 @@ class BytePairEncoding {
   }
   std::size_t size() const { return vocabulary_.size(); }
 
-  /// Appends the ids of one word (UTF-8 bytes, no white space) to `out`: the lowest-ranked merge first, the leftmost of equals first.
+  /// Appends the ids of one word (UTF-8 bytes, no white space) to `out`: the lowest-ranked merge first, the leftmost of
+  /// equals first.
   void encode(std::string_view word, std::vector<std::int64_t>& out) const {
     if (word.empty()) return;
     const auto length = static_cast<std::int64_t>(word.size());
@@ -95,7 +100,8 @@ class BytePairEncoding {
     bool alive;
   };
 
-  /// Each byte as a printable character: visible Latin-1 stands for itself, the others take U+0100 upwards (the GPT-2 table).
+  /// Each byte as a printable character: visible Latin-1 stands for itself, the others take U+0100 upwards (the GPT-2
+  /// table).
   static std::array<std::string, 256> byte_characters() {
     std::array<std::string, 256> table;
     char32_t next = 256;
@@ -110,7 +116,8 @@ class BytePairEncoding {
   }
   std::int64_t required(const std::string& token, std::size_t rank) const {
     const auto found = id(token);
-    REWARD_TUNER_CHECK(found, "[Tokenizer] merge ", rank + 1, " needs the token \"", token, "\", which the vocabulary lacks");
+    REWARD_TUNER_CHECK(found, "[Tokenizer] merge ", rank + 1, " needs the token \"", token,
+                       "\", which the vocabulary lacks");
     return *found;
   }
 

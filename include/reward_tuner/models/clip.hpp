@@ -40,49 +40,63 @@ struct ClipConfig {
     c.text = ClipTextConfig::from_json(part(reader, json, "text_config"), where + ": text_config");
     c.vision = ClipVisionConfig::from_json(part(reader, json, "vision_config"), where + ": vision_config");
     c.projection_dim = reader.optional<std::int64_t>("projection_dim", c.projection_dim);
-    REWARD_TUNER_CHECK(c.projection_dim > 0, "[Clip] ", where, ": projection_dim must be positive, found ", c.projection_dim);
-    reader.ignore({"logit_scale_init_value", "bos_token_id", "eos_token_id", "pad_token_id"});  // the scale is in the weights, the ids in the tokenizer
+    REWARD_TUNER_CHECK(c.projection_dim > 0, "[Clip] ", where, ": projection_dim must be positive, found ",
+                       c.projection_dim);
+    // the scale is in the weights, the ids in the tokenizer
+    reader.ignore({"logit_scale_init_value", "bos_token_id", "eos_token_id", "pad_token_id"});
     detail::ignore_transformers_keys(reader);
     reader.finish();
     return c;
   }
 
  private:
-  /// The nested config. Where a file of transformers 4 also has a "..._dict", that one and the defaults replace it, as in transformers.
+  /// The nested config. Where a file of transformers 4 also has a "..._dict", that one and the defaults replace it, as
+  /// in transformers.
   static nlohmann::json part(ConfigReader& reader, const nlohmann::json& json, const std::string& key) {
     const bool nested = reader.has_value(key), replaced = reader.has_value(key + "_dict");
     return replaced ? json.at(key + "_dict") : nested ? json.at(key) : nlohmann::json::object();
   }
 };
 
-/// transformers' CLIPModel with its tokenizer and image preprocessing. Parameter names are those of published checkpoints.
-/// Example: `auto clip = ClipModel::load(folder); auto score = (clip->image_features(images) * clip->text_features(prompts)).sum(-1);  // [B]`
+/// transformers' CLIPModel with its tokenizer and image preprocessing. Parameter names are those of published
+/// checkpoints.
+/// Example: `auto clip = ClipModel::load(folder); auto score = (clip->image_features(images) *
+/// clip->text_features(prompts)).sum(-1);  // [B]`
 class ClipModel : public torch::nn::Module {
  public:
   ClipModel(ClipConfig config, ClipTokenizer tokenizer, ClipImagePreprocessor preprocessor)
       : config_(std::move(config)), tokenizer_(std::move(tokenizer)), preprocessor_(std::move(preprocessor)) {
     const auto side = preprocessor_.options().crop_size;
-    REWARD_TUNER_CHECK(side == config_.vision.image_size, "[Clip] the preprocessing's crop_size must be the vision tower's image_size, found ", side, " and ",
-                       config_.vision.image_size);
-    REWARD_TUNER_CHECK(config_.vision.num_channels == 3, "[Clip] the vision tower must take 3 channels, found ", config_.vision.num_channels);
-    REWARD_TUNER_CHECK(tokenizer_.vocab_size() <= config_.text.vocab_size, "[Clip] the tokenizer's vocabulary must fit the text tower's, found ",
-                       tokenizer_.vocab_size(), " and ", config_.text.vocab_size);
+    REWARD_TUNER_CHECK(side == config_.vision.image_size,
+                       "[Clip] the preprocessing's crop_size must be the vision tower's image_size, found ", side,
+                       " and ", config_.vision.image_size);
+    REWARD_TUNER_CHECK(config_.vision.num_channels == 3, "[Clip] the vision tower must take 3 channels, found ",
+                       config_.vision.num_channels);
+    REWARD_TUNER_CHECK(tokenizer_.vocab_size() <= config_.text.vocab_size,
+                       "[Clip] the tokenizer's vocabulary must fit the text tower's, found ", tokenizer_.vocab_size(),
+                       " and ", config_.text.vocab_size);
     text_model_ = register_module("text_model", std::make_shared<ClipTextTransformer>(config_.text));
     vision_model_ = register_module("vision_model", std::make_shared<ClipVisionTransformer>(config_.vision));
-    text_projection_ = register_module("text_projection", std::make_shared<Linear>(config_.text.hidden_size, config_.projection_dim, false));
-    visual_projection_ = register_module("visual_projection", std::make_shared<Linear>(config_.vision.hidden_size, config_.projection_dim, false));
+    text_projection_ = register_module(
+        "text_projection", std::make_shared<Linear>(config_.text.hidden_size, config_.projection_dim, false));
+    visual_projection_ = register_module(
+        "visual_projection", std::make_shared<Linear>(config_.vision.hidden_size, config_.projection_dim, false));
     logit_scale_ = register_parameter("logit_scale", at::empty({}));
   }
 
-  /// Reads config.json, model.safetensors, preprocessor_config.json (OpenAI's values at the tower's image_size where absent), and the tokenizer's
-  /// files in `folder` or `folder`/tokenizer. Anything missing or unsupported throws. The parameters do not require gradients.
+  /// Reads config.json, model.safetensors, preprocessor_config.json (OpenAI's values at the tower's image_size where
+  /// absent), and the tokenizer's files in `folder` or `folder`/tokenizer. Anything missing or unsupported throws. The
+  /// parameters do not require gradients.
   static std::shared_ptr<ClipModel> load(const std::filesystem::path& folder) {
     const auto config_path = folder / "config.json", image_path = folder / "preprocessor_config.json";
     ClipConfig config = ClipConfig::from_json(read_json(config_path), config_path.string());
     ClipImageOptions image{.shortest_edge = config.vision.image_size, .crop_size = config.vision.image_size};
-    if (std::filesystem::exists(image_path)) image = ClipImageOptions::from_json(read_json(image_path), image_path.string());
-    const bool nested = !std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "tokenizer");
-    auto model = std::make_shared<ClipModel>(std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ClipImagePreprocessor(image));
+    if (std::filesystem::exists(image_path))
+      image = ClipImageOptions::from_json(read_json(image_path), image_path.string());
+    const bool nested =
+        !std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "tokenizer");
+    auto model = std::make_shared<ClipModel>(
+        std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ClipImagePreprocessor(image));
     LoadOptions options;
     options.rename = [](std::string key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
     load_weights(*model, SafetensorsFile::open(folder / "model.safetensors"), options);
@@ -103,8 +117,8 @@ class ClipModel : public torch::nn::Module {
 
   /// The same before they are brought to length 1.
   Tensor image_embeddings(const Tensor& images) const {
-    const Tensor pixels = preprocessor_(images).to(logit_scale_.scalar_type());                // [B,3,S,S]
-    return visual_projection_->forward(vision_model_->forward(pixels).pooler_output);          // [B,P]
+    const Tensor pixels = preprocessor_(images).to(logit_scale_.scalar_type());        // [B,3,S,S]
+    return visual_projection_->forward(vision_model_->forward(pixels).pooler_output);  // [B,P]
   }
 
   /// Factor that CLIP's training puts on the cosine similarity, exp(logit_scale); 0-d. PickScore-like rewards use it.

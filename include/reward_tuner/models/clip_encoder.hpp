@@ -1,4 +1,5 @@
-// The transformer encoder that CLIP's text and vision towers share (Radford et al. 2021). Names follow transformers' CLIP modules.
+// The transformer encoder that CLIP's text and vision towers share (Radford et al. 2021). Names follow transformers'
+// CLIP modules.
 #pragma once
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/matmul.h>
@@ -33,29 +34,35 @@ inline ClipActivation clip_activation(std::string_view name) {
   if (name == "quick_gelu") return ClipActivation::kQuickGelu;
   if (name == "gelu" || name == "gelu_python") return ClipActivation::kGelu;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_python_tanh") return ClipActivation::kGeluTanh;
-  detail::fail("[CLIP] hidden_act must be quick_gelu, gelu, gelu_python, gelu_new, gelu_pytorch_tanh or gelu_python_tanh, found \"", name, "\"");
+  detail::fail(
+      "[CLIP] hidden_act must be quick_gelu, gelu, gelu_python, gelu_new, gelu_pytorch_tanh or gelu_python_tanh, found "
+      "\"",
+      name, "\"");
 }
 
 /// Shape of an encoder.
 struct ClipEncoderOptions {
-  std::int64_t hidden_size = 512;                  ///< width D of the residual stream
-  std::int64_t intermediate_size = 2048;           ///< width of the MLP's hidden layer
-  std::int64_t num_hidden_layers = 12;             ///< number of layers
-  std::int64_t num_attention_heads = 8;            ///< heads; must divide hidden_size
-  std::string hidden_act = "quick_gelu";           ///< see `clip_activation`
-  double layer_norm_eps = 1e-5;                    ///< added to the variance in every layer norm
+  std::int64_t hidden_size = 512;         ///< width D of the residual stream
+  std::int64_t intermediate_size = 2048;  ///< width of the MLP's hidden layer
+  std::int64_t num_hidden_layers = 12;    ///< number of layers
+  std::int64_t num_attention_heads = 8;   ///< heads; must divide hidden_size
+  std::string hidden_act = "quick_gelu";  ///< see `clip_activation`
+  double layer_norm_eps = 1e-5;           ///< added to the variance in every layer norm
 };
 
 namespace detail {
 
 inline void check_clip_encoder(const ClipEncoderOptions& o, std::string_view topic) {
-  REWARD_TUNER_CHECK(o.hidden_size > 0 && o.intermediate_size > 0 && o.num_hidden_layers > 0 && o.num_attention_heads > 0, "[", topic,
-                     "] sizes must be positive, found hidden_size ", o.hidden_size, ", intermediate_size ", o.intermediate_size, ", num_hidden_layers ",
-                     o.num_hidden_layers, ", num_attention_heads ", o.num_attention_heads);
-  REWARD_TUNER_CHECK(o.hidden_size % o.num_attention_heads == 0, "[", topic, "] hidden_size must be a multiple of num_attention_heads, found ",
-                     o.hidden_size, " and ", o.num_attention_heads);
+  REWARD_TUNER_CHECK(
+      o.hidden_size > 0 && o.intermediate_size > 0 && o.num_hidden_layers > 0 && o.num_attention_heads > 0, "[", topic,
+      "] sizes must be positive, found hidden_size ", o.hidden_size, ", intermediate_size ", o.intermediate_size,
+      ", num_hidden_layers ", o.num_hidden_layers, ", num_attention_heads ", o.num_attention_heads);
+  REWARD_TUNER_CHECK(o.hidden_size % o.num_attention_heads == 0, "[", topic,
+                     "] hidden_size must be a multiple of num_attention_heads, found ", o.hidden_size, " and ",
+                     o.num_attention_heads);
   const std::string where(topic);
-  check_at_most(where, "hidden_size, intermediate_size and num_attention_heads", {o.hidden_size, o.intermediate_size, o.num_attention_heads}, 4 * ConfigLimits::kWidth);
+  check_at_most(where, "hidden_size, intermediate_size and num_attention_heads",
+                {o.hidden_size, o.intermediate_size, o.num_attention_heads}, 4 * ConfigLimits::kWidth);
   check_at_most(where, "num_hidden_layers", {o.num_hidden_layers}, ConfigLimits::kLayers);
   clip_activation(o.hidden_act);
 }
@@ -79,20 +86,46 @@ inline void write_clip_encoder(nlohmann::json& json, const ClipEncoderOptions& o
   json["layer_norm_eps"] = o.layer_norm_eps;
 }
 
-/// Keys that transformers 4 and 5 write for every model and that cannot change a CLIP forward pass: bookkeeping, text generation,
-/// classification heads, initialisation, and dropout, which evaluation switches off.
+/// Keys that transformers 4 and 5 write for every model and that cannot change a CLIP forward pass: bookkeeping, text
+/// generation, classification heads, initialisation, and dropout, which evaluation switches off.
 inline void ignore_transformers_keys(ConfigReader& reader) {
-  reader.ignore({"architectures", "transformers_version", "dtype", "torch_dtype", "tokenizer_class", "gradient_checkpointing", "torchscript",
-                 "use_bfloat16", "use_cache", "return_dict", "output_attentions", "output_hidden_states", "attn_implementation"});
+  reader.ignore({"architectures", "transformers_version", "dtype", "torch_dtype", "tokenizer_class",
+                 "gradient_checkpointing", "torchscript", "use_bfloat16", "use_cache", "return_dict",
+                 "output_attentions", "output_hidden_states", "attn_implementation"});
   reader.ignore({"attention_dropout", "dropout", "initializer_range", "initializer_factor"});
-  reader.ignore({"id2label", "label2id", "num_labels", "problem_type", "finetuning_task", "task_specific_params", "tf_legacy_loss"});
-  reader.ignore({"is_decoder", "is_encoder_decoder", "add_cross_attention", "cross_attention_hidden_size", "tie_encoder_decoder",
-                 "tie_word_embeddings", "tie_last_hidden_states", "chunk_size_feed_forward", "pruned_heads"});
-  reader.ignore({"bad_words_ids", "begin_suppress_tokens", "decoder_start_token_id", "diversity_penalty", "do_sample", "early_stopping",
-                 "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id", "forced_eos_token_id", "length_penalty",
-                 "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences", "output_scores", "prefix",
-                 "remove_invalid_values", "repetition_penalty", "return_dict_in_generate", "sep_token_id", "suppress_tokens", "temperature", "top_k",
-                 "top_p", "typical_p"});
+  reader.ignore({"id2label", "label2id", "num_labels", "problem_type", "finetuning_task", "task_specific_params",
+                 "tf_legacy_loss"});
+  reader.ignore({"is_decoder", "is_encoder_decoder", "add_cross_attention", "cross_attention_hidden_size",
+                 "tie_encoder_decoder", "tie_word_embeddings", "tie_last_hidden_states", "chunk_size_feed_forward",
+                 "pruned_heads"});
+  reader.ignore({"bad_words_ids",
+                 "begin_suppress_tokens",
+                 "decoder_start_token_id",
+                 "diversity_penalty",
+                 "do_sample",
+                 "early_stopping",
+                 "encoder_no_repeat_ngram_size",
+                 "exponential_decay_length_penalty",
+                 "forced_bos_token_id",
+                 "forced_eos_token_id",
+                 "length_penalty",
+                 "max_length",
+                 "min_length",
+                 "no_repeat_ngram_size",
+                 "num_beam_groups",
+                 "num_beams",
+                 "num_return_sequences",
+                 "output_scores",
+                 "prefix",
+                 "remove_invalid_values",
+                 "repetition_penalty",
+                 "return_dict_in_generate",
+                 "sep_token_id",
+                 "suppress_tokens",
+                 "temperature",
+                 "top_k",
+                 "top_p",
+                 "typical_p"});
 }
 
 inline bool ends_with_position_ids(std::string_view key) { return key.ends_with("position_ids"); }
@@ -102,7 +135,8 @@ inline bool ends_with_position_ids(std::string_view key) { return key.ends_with(
 /// Multi-head self-attention.  x [B,L,D] -> [B,L,D]
 class ClipAttention : public torch::nn::Module {
  public:
-  explicit ClipAttention(const ClipEncoderOptions& o) : heads_(o.num_attention_heads), width_(o.hidden_size / o.num_attention_heads) {
+  explicit ClipAttention(const ClipEncoderOptions& o)
+      : heads_(o.num_attention_heads), width_(o.hidden_size / o.num_attention_heads) {
     k_proj_ = register_module("k_proj", std::make_shared<Linear>(o.hidden_size, o.hidden_size));
     v_proj_ = register_module("v_proj", std::make_shared<Linear>(o.hidden_size, o.hidden_size));
     q_proj_ = register_module("q_proj", std::make_shared<Linear>(o.hidden_size, o.hidden_size));
@@ -138,9 +172,12 @@ class ClipMlp : public torch::nn::Module {
  private:
   Tensor activate(const Tensor& x) const {
     switch (activation_) {
-      case ClipActivation::kQuickGelu: return x * at::sigmoid(1.702 * x);
-      case ClipActivation::kGelu: return at::gelu(x);
-      case ClipActivation::kGeluTanh: break;
+      case ClipActivation::kQuickGelu:
+        return x * at::sigmoid(1.702 * x);
+      case ClipActivation::kGelu:
+        return at::gelu(x);
+      case ClipActivation::kGeluTanh:
+        break;
     }
     return at::gelu(x, "tanh");
   }

@@ -1,4 +1,5 @@
-// CLIP's text tower, with or without the projection into the joint space: the text encoders of SD 1, SD 2 and SDXL and of CLIP scores.
+// CLIP's text tower, with or without the projection into the joint space: the text encoders of SD 1, SD 2 and SDXL and
+// of CLIP scores.
 #pragma once
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
@@ -27,9 +28,11 @@ struct ClipTextConfig : ClipEncoderOptions {
   std::int64_t vocab_size = 49408;            ///< rows of the token table
   std::int64_t max_position_embeddings = 77;  ///< longest sequence
   std::int64_t projection_dim = 512;          ///< width P of the joint space, used with a projection
-  std::int64_t eos_token_id = 49407;          ///< where the sequence is pooled; 2 means "at the largest id", as in checkpoints from before 2023
+  /// where the sequence is pooled; 2 means "at the largest id", as in checkpoints from before 2023
+  std::int64_t eos_token_id = 49407;
 
-  /// Reads transformers' config.json; unknown keys and unsupported values throw. Both transformers 4 and 5 files are understood.
+  /// Reads transformers' config.json; unknown keys and unsupported values throw. Both transformers 4 and 5 files are
+  /// understood.
   static ClipTextConfig from_json(const nlohmann::json& json, std::string where = "text_encoder/config.json") {
     ClipTextConfig c;
     ConfigReader reader(json, std::move(where));
@@ -47,8 +50,11 @@ struct ClipTextConfig : ClipEncoderOptions {
   }
 
   nlohmann::json to_json() const {
-    nlohmann::json json{{"model_type", "clip_text_model"}, {"vocab_size", vocab_size}, {"max_position_embeddings", max_position_embeddings},
-                        {"projection_dim", projection_dim}, {"eos_token_id", eos_token_id}};
+    nlohmann::json json{{"model_type", "clip_text_model"},
+                        {"vocab_size", vocab_size},
+                        {"max_position_embeddings", max_position_embeddings},
+                        {"projection_dim", projection_dim},
+                        {"eos_token_id", eos_token_id}};
     detail::write_clip_encoder(json, *this);
     return json;
   }
@@ -56,19 +62,22 @@ struct ClipTextConfig : ClipEncoderOptions {
   /// Throws unless the sizes fit together.
   void check() const {
     detail::check_clip_encoder(*this, "ClipText");
-    REWARD_TUNER_CHECK(vocab_size > 0 && max_position_embeddings > 0 && projection_dim > 0, "[ClipText] sizes must be positive, found vocab_size ",
-                       vocab_size, ", max_position_embeddings ", max_position_embeddings, ", projection_dim ", projection_dim);
-    detail::check_at_most("ClipText", "vocab_size and max_position_embeddings", {vocab_size, max_position_embeddings}, ConfigLimits::kRows);
+    REWARD_TUNER_CHECK(vocab_size > 0 && max_position_embeddings > 0 && projection_dim > 0,
+                       "[ClipText] sizes must be positive, found vocab_size ", vocab_size, ", max_position_embeddings ",
+                       max_position_embeddings, ", projection_dim ", projection_dim);
+    detail::check_at_most("ClipText", "vocab_size and max_position_embeddings", {vocab_size, max_position_embeddings},
+                          ConfigLimits::kRows);
     detail::check_at_most("ClipText", "projection_dim", {projection_dim}, 4 * ConfigLimits::kWidth);
   }
 };
 
 /// What the text tower returns.
 struct ClipTextOutput {
-  Tensor last_hidden_state;           ///< [B,L,D] after the final layer norm: the condition of SD 1 and SD 2
-  Tensor pooler_output;               ///< [B,D] the row of last_hidden_state at the end-of-text token
-  Tensor text_embeds;                 ///< [B,P] its projection; undefined in a model without projection. Not normalised
-  std::vector<Tensor> hidden_states;  ///< embeddings, then every layer's output BEFORE the final norm: layers + 1 of [B,L,D]. SDXL takes the last but one
+  Tensor last_hidden_state;  ///< [B,L,D] after the final layer norm: the condition of SD 1 and SD 2
+  Tensor pooler_output;      ///< [B,D] the row of last_hidden_state at the end-of-text token
+  Tensor text_embeds;        ///< [B,P] its projection; undefined in a model without projection. Not normalised
+  /// embeddings, then every layer's output BEFORE the final norm: layers + 1 of [B,L,D]. SDXL takes the last but one
+  std::vector<Tensor> hidden_states;
 };
 
 /// Token and position tables.  ids int64 [B,L] -> [B,L,D]
@@ -76,9 +85,12 @@ class ClipTextEmbeddings : public torch::nn::Module {
  public:
   explicit ClipTextEmbeddings(const ClipTextConfig& c) {
     token_embedding_ = register_module("token_embedding", std::make_shared<Embedding>(c.vocab_size, c.hidden_size));
-    position_embedding_ = register_module("position_embedding", std::make_shared<Embedding>(c.max_position_embeddings, c.hidden_size));
+    position_embedding_ =
+        register_module("position_embedding", std::make_shared<Embedding>(c.max_position_embeddings, c.hidden_size));
   }
-  Tensor forward(const Tensor& ids) const { return token_embedding_->forward(ids) + position_embedding_->weight.slice(0, 0, ids.size(1)); }
+  Tensor forward(const Tensor& ids) const {
+    return token_embedding_->forward(ids) + position_embedding_->weight.slice(0, 0, ids.size(1));
+  }
 
  private:
   std::shared_ptr<Embedding> token_embedding_, position_embedding_;
@@ -91,23 +103,32 @@ class ClipTextTransformer : public torch::nn::Module {
     config_.check();
     embeddings_ = register_module("embeddings", std::make_shared<ClipTextEmbeddings>(config_));
     encoder_ = register_module("encoder", std::make_shared<ClipEncoder>(config_));
-    final_layer_norm_ = register_module("final_layer_norm", std::make_shared<LayerNorm>(config_.hidden_size, config_.layer_norm_eps));
+    final_layer_norm_ =
+        register_module("final_layer_norm", std::make_shared<LayerNorm>(config_.hidden_size, config_.layer_norm_eps));
   }
 
   ClipTextOutput forward(const Tensor& ids) const {
-    REWARD_TUNER_CHECK(ids.defined() && ids.dim() == 2 && ids.scalar_type() == at::kLong, "[ClipText] ids must be int64 [B,L], found ",
-                       ids.defined() ? ids.toString() : std::string("undefined"), " with ", ids.defined() ? ids.dim() : 0, " dimensions");
-    REWARD_TUNER_CHECK(ids.size(1) >= 1 && ids.size(1) <= config_.max_position_embeddings, "[ClipText] sequences must have 1 to ",
-                       config_.max_position_embeddings, " tokens (max_position_embeddings), found ", ids.size(1));
+    REWARD_TUNER_CHECK(ids.defined() && ids.dim() == 2 && ids.scalar_type() == at::kLong,
+                       "[ClipText] ids must be int64 [B,L], found ",
+                       ids.defined() ? ids.toString() : std::string("undefined"), " with ",
+                       ids.defined() ? ids.dim() : 0, " dimensions");
+    REWARD_TUNER_CHECK(ids.size(1) >= 1 && ids.size(1) <= config_.max_position_embeddings,
+                       "[ClipText] sequences must have 1 to ", config_.max_position_embeddings,
+                       " tokens (max_position_embeddings), found ", ids.size(1));
     ClipTextOutput out;
-    const Tensor x = embeddings_->forward(ids);                                                                           // [B,L,D]
-    const Tensor mask = at::full({ids.size(1), ids.size(1)}, -std::numeric_limits<double>::infinity(), x.options()).triu(1);  // [L,L]
-    out.hidden_states = encoder_->forward(x, mask);                                                                       // (layers + 1) x [B,L,D]
-    out.last_hidden_state = final_layer_norm_->forward(out.hidden_states.back());                                         // [B,L,D]
-    // Checkpoints from before 2023 carry eos_token_id 2 by mistake; their pooling is at the largest id, which is the real end-of-text token.
-    const Tensor end = config_.eos_token_id == 2 ? ids.argmax(-1) : ids.eq(config_.eos_token_id).to(at::kInt).argmax(-1);  // [B]
-    const Tensor rows = at::arange(ids.size(0), ids.options());                                                           // [B]
-    out.pooler_output = out.last_hidden_state.index({rows, end});                                                         // [B,D]
+    const Tensor x = embeddings_->forward(ids);  // [B,L,D]
+    // [L,L]
+    const Tensor mask =
+        at::full({ids.size(1), ids.size(1)}, -std::numeric_limits<double>::infinity(), x.options()).triu(1);
+    out.hidden_states = encoder_->forward(x, mask);                                // (layers + 1) x [B,L,D]
+    out.last_hidden_state = final_layer_norm_->forward(out.hidden_states.back());  // [B,L,D]
+    // Checkpoints from before 2023 carry eos_token_id 2 by mistake; their pooling is at the largest id, which is the
+    // real end-of-text token.
+    // [B]
+    const Tensor end =
+        config_.eos_token_id == 2 ? ids.argmax(-1) : ids.eq(config_.eos_token_id).to(at::kInt).argmax(-1);
+    const Tensor rows = at::arange(ids.size(0), ids.options());    // [B]
+    out.pooler_output = out.last_hidden_state.index({rows, end});  // [B,D]
     return out;
   }
   const ClipTextConfig& config() const { return config_; }
@@ -119,18 +140,21 @@ class ClipTextTransformer : public torch::nn::Module {
   std::shared_ptr<LayerNorm> final_layer_norm_;
 };
 
-/// transformers' CLIPTextModel, or CLIPTextModelWithProjection with `with_projection`. Parameter names are those of published checkpoints
-/// (`text_model.` prefix). Differentiable in the parameters; ids carry no gradient.
+/// transformers' CLIPTextModel, or CLIPTextModelWithProjection with `with_projection`. Parameter names are those of
+/// published checkpoints (`text_model.` prefix). Differentiable in the parameters; ids carry no gradient.
 /// Example: `auto out = model.forward(tokenizer({"a cat"}, 77)); out.last_hidden_state  // [1,77,D]`
 class ClipTextModel : public torch::nn::Module {
  public:
   explicit ClipTextModel(ClipTextConfig config, bool with_projection = false) {
     text_model_ = register_module("text_model", std::make_shared<ClipTextTransformer>(std::move(config)));
     if (with_projection)
-      text_projection_ = register_module("text_projection", std::make_shared<Linear>(this->config().hidden_size, this->config().projection_dim, false));
+      text_projection_ =
+          register_module("text_projection",
+                          std::make_shared<Linear>(this->config().hidden_size, this->config().projection_dim, false));
   }
 
-  /// ids int64 [B,L], L at most max_position_embeddings. Attention is causal; padding is not masked, as in Stable Diffusion.
+  /// ids int64 [B,L], L at most max_position_embeddings. Attention is causal; padding is not masked, as in Stable
+  /// Diffusion.
   ClipTextOutput forward(const Tensor& ids) const {
     ClipTextOutput out = text_model_->forward(ids);
     if (text_projection_) out.text_embeds = text_projection_->forward(out.pooler_output);  // [B,P]
@@ -144,11 +168,12 @@ class ClipTextModel : public torch::nn::Module {
   std::shared_ptr<Linear> text_projection_;
 };
 
-/// The name of a checkpoint key in ClipTextModel, for LoadOptions::rename: adds the `text_model.` prefix that transformers 5 leaves out and
-/// skips `position_ids` (empty result), a constant that older versions stored.
+/// The name of a checkpoint key in ClipTextModel, for LoadOptions::rename: adds the `text_model.` prefix that
+/// transformers 5 leaves out and skips `position_ids` (empty result), a constant that older versions stored.
 inline std::string clip_text_key(std::string key) {
   if (detail::ends_with_position_ids(key)) return {};
-  if (key.starts_with("embeddings.") || key.starts_with("encoder.") || key.starts_with("final_layer_norm.")) return "text_model." + key;
+  if (key.starts_with("embeddings.") || key.starts_with("encoder.") || key.starts_with("final_layer_norm."))
+    return "text_model." + key;
   return key;
 }
 

@@ -1,4 +1,5 @@
-// CLIP's text tokenizer, equal to transformers' CLIPTokenizer (tokenizers library): special tokens, NFC, lower case, words, byte-pair encoding.
+// CLIP's text tokenizer, equal to transformers' CLIPTokenizer (tokenizers library): special tokens, NFC, lower case,
+// words, byte-pair encoding.
 #pragma once
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
@@ -25,7 +26,8 @@ namespace reward_tuner {
 using torch::Tensor;
 
 /// Text to token ids. Immutable after construction and safe to use from several threads.
-/// Example: `const auto tokenizer = ClipTokenizer::load("model/tokenizer"); Tensor ids = tokenizer({"a cat"}, 77);  // int64 [1,77]`
+/// Example: `const auto tokenizer = ClipTokenizer::load("model/tokenizer"); Tensor ids = tokenizer({"a cat"}, 77);  //
+/// int64 [1,77]`
 class ClipTokenizer {
  public:
   explicit ClipTokenizer(ClipTokenizerFiles files)
@@ -34,7 +36,8 @@ class ClipTokenizer {
     eos_ = required_id(options_.eos);
     pad_ = required_id(options_.pad);
     std::map<std::string, bool> flags;  // a token named twice takes the flag of the later role, as in transformers
-    for (const auto* token : {&options_.bos, &options_.eos, &options_.unk, &options_.pad}) flags.insert_or_assign(token->text, token->normalized);
+    for (const auto* token : {&options_.bos, &options_.eos, &options_.unk, &options_.pad})
+      flags.insert_or_assign(token->text, token->normalized);
     for (const auto& [text, normalized] : flags) {
       REWARD_TUNER_CHECK(!text.empty(), "[Tokenizer] special tokens must not be empty");
       (normalized ? after_ : before_).push_back({normalized ? unicode::encode(normalize(text)) : text, *bpe_.id(text)});
@@ -42,19 +45,23 @@ class ClipTokenizer {
   }
 
   /// Reads a tokenizer folder; see `ClipTokenizerFiles::read`.
-  static ClipTokenizer load(const std::filesystem::path& folder) { return ClipTokenizer(ClipTokenizerFiles::read(folder)); }
+  static ClipTokenizer load(const std::filesystem::path& folder) {
+    return ClipTokenizer(ClipTokenizerFiles::read(folder));
+  }
 
   /// Start token, the text's tokens, end token. Nothing is truncated or padded. Throws on malformed UTF-8.
   std::vector<std::int64_t> encode(std::string_view text) const { return tokenize(text).ids; }
 
-  /// Where the words of a text are in its row of `operator()`. A word is a longest run of letters, numbers and contractions: "cat's" and "1990s" are one
-  /// each, "well-lit" is two. Punctuation, symbols and special tokens end a word and belong to none. Where the text is truncated, a word keeps the
-  /// sub-tokens that are left; one with none left is not listed.
+  /// Where the words of a text are in its row of `operator()`. A word is a longest run of letters, numbers and
+  /// contractions: "cat's" and "1990s" are one each, "well-lit" is two. Punctuation, symbols and special tokens end a
+  /// word and belong to none. Where the text is truncated, a word keeps the sub-tokens that are left; one with none
+  /// left is not listed.
   std::vector<WordTokens> words(std::string_view text, std::int64_t max_length) const {
     check_length(max_length);
     std::vector<WordTokens> out;
     for (const WordTokens& word : tokenize(text).words)
-      if (const std::int64_t room = max_length - 1 - word.first; room > 0) out.push_back({word.first, std::min(word.count, room)});
+      if (const std::int64_t room = max_length - 1 - word.first; room > 0)
+        out.push_back({word.first, std::min(word.count, room)});
     return out;
   }
 
@@ -94,7 +101,9 @@ class ClipTokenizer {
   };
 
   static void check_length(std::int64_t max_length) {
-    REWARD_TUNER_CHECK(max_length >= 2, "[Tokenizer] max_length must hold the start and the end token, wanted at least 2, found ", max_length);
+    REWARD_TUNER_CHECK(max_length >= 2,
+                       "[Tokenizer] max_length must hold the start and the end token, wanted at least 2, found ",
+                       max_length);
   }
 
   std::int64_t required_id(const ClipSpecialToken& token) const {
@@ -115,12 +124,14 @@ class ClipTokenizer {
 
   /// Cuts `text` at the literals (leftmost, longest first), appends their ids and hands the parts between to `rest`.
   template <class Rest>
-  static void split(std::string_view text, const std::vector<Literal>& literals, std::vector<std::int64_t>& ids, Rest rest) {
+  static void split(std::string_view text, const std::vector<Literal>& literals, std::vector<std::int64_t>& ids,
+                    Rest rest) {
     std::size_t start = 0;
     for (std::size_t at = 0; at < text.size();) {
       const Literal* best = nullptr;
       for (const Literal& literal : literals)
-        if (text.substr(at).starts_with(literal.text) && (!best || literal.text.size() > best->text.size())) best = &literal;
+        if (text.substr(at).starts_with(literal.text) && (!best || literal.text.size() > best->text.size()))
+          best = &literal;
       if (!best) {
         ++at;
         continue;
@@ -135,23 +146,25 @@ class ClipTokenizer {
   static std::u32string normalize(std::string_view text) {
     std::u32string out;
     for (const char32_t code : unicode::decode(unicode::nfc(text))) {
-      if (!unicode::is_space(code))
-        out.push_back(code);
-      else if (out.empty() || out.back() != U' ')
-        out.push_back(U' ');
+      if (!unicode::is_space(code)) out.push_back(code);
+      else if (out.empty() || out.back() != U' ') out.push_back(U' ');
     }
     return unicode::lower(out);
   }
 
-  /// Length of the word at the start of `text`, which is not white space: a contraction, a run of letters, ONE number, or a run of the rest.
+  /// Length of the word at the start of `text`, which is not white space: a contraction, a run of letters, ONE number,
+  /// or a run of the rest.
   static std::size_t word_length(std::u32string_view text) {
-    static constexpr std::array<std::u32string_view, 7> kContractions{U"'s", U"'t", U"'re", U"'ve", U"'m", U"'ll", U"'d"};
+    static constexpr std::array<std::u32string_view, 7> kContractions{U"'s", U"'t",  U"'re", U"'ve",
+                                                                      U"'m", U"'ll", U"'d"};
     for (const auto contraction : kContractions)
       if (text.starts_with(contraction)) return contraction.size();
     if (unicode::is_number(text[0])) return 1;
     const bool letters = unicode::is_letter(text[0]);
     std::size_t end = 1;
-    while (end < text.size() && unicode::is_letter(text[end]) == letters && !unicode::is_number(text[end]) && !unicode::is_space(text[end])) ++end;
+    while (end < text.size() && unicode::is_letter(text[end]) == letters && !unicode::is_number(text[end]) &&
+           !unicode::is_space(text[end]))
+      ++end;
     return end;
   }
 
@@ -159,13 +172,16 @@ class ClipTokenizer {
   static bool is_spoken(std::u32string_view piece) {
     return std::ranges::any_of(piece, [](char32_t c) { return unicode::is_letter(c) || unicode::is_number(c); });
   }
-  /// Whether it is all vowel signs, accents and zero-width joiners: CLIP cuts them off their letters, but the word goes on.
+  /// Whether it is all vowel signs, accents and zero-width joiners: CLIP cuts them off their letters, but the word goes
+  /// on.
   static bool is_accent(std::u32string_view piece) {
-    return std::ranges::all_of(piece, [](char32_t c) { return unicode::is_mark(c) || c == U'\u200C' || c == U'\u200D'; });
+    return std::ranges::all_of(piece,
+                               [](char32_t c) { return unicode::is_mark(c) || c == U'\u200C' || c == U'\u200D'; });
   }
 
   void append_words(std::u32string_view text, Tokens& out) const {
-    // A special token's text that only lower-casing has made is a unit of its own, then "<|", its letters and "|>": the next word starts anew.
+    // A special token's text that only lower-casing has made is a unit of its own, then "<|", its letters and "|>": the
+    // next word starts anew.
     static constexpr std::array<std::u32string_view, 2> kMarks{U"<|startoftext|>", U"<|endoftext|>"};
     const auto here = [&] { return static_cast<std::int64_t>(out.ids.size()); };
     std::int64_t first = here();  // of the run of pieces that may become a word
@@ -181,7 +197,8 @@ class ClipTokenizer {
         text.remove_prefix(1);
         continue;
       }
-      const auto mark = std::find_if(kMarks.begin(), kMarks.end(), [&](std::u32string_view m) { return text.starts_with(m); });
+      const auto mark =
+          std::find_if(kMarks.begin(), kMarks.end(), [&](std::u32string_view m) { return text.starts_with(m); });
       std::u32string_view unit = text.substr(0, mark == kMarks.end() ? word_length(text) : mark->size());
       text.remove_prefix(unit.size());
       while (!unit.empty()) {
@@ -189,10 +206,8 @@ class ClipTokenizer {
         unit.remove_prefix(piece.size());
         const std::int64_t start = here();
         bpe_.encode(unicode::encode(piece), out.ids);
-        if (is_spoken(piece))
-          spoken = true;
-        else if (!is_accent(piece))
-          end_run(start);
+        if (is_spoken(piece)) spoken = true;
+        else if (!is_accent(piece)) end_run(start);
       }
     }
     end_run(here());

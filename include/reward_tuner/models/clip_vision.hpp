@@ -28,7 +28,9 @@ struct ClipVisionConfig : ClipEncoderOptions {
   std::int64_t patch_size = 32;       ///< side of a patch in pixels
   std::int64_t projection_dim = 512;  ///< width P of the joint space, used with a projection
 
-  ClipVisionConfig() : ClipEncoderOptions{.hidden_size = 768, .intermediate_size = 3072, .num_hidden_layers = 12, .num_attention_heads = 12} {}
+  ClipVisionConfig()
+      : ClipEncoderOptions{
+            .hidden_size = 768, .intermediate_size = 3072, .num_hidden_layers = 12, .num_attention_heads = 12} {}
 
   /// Reads transformers' config.json; unknown keys and unsupported values throw.
   static ClipVisionConfig from_json(const nlohmann::json& json, std::string where = "image_encoder/config.json") {
@@ -48,8 +50,11 @@ struct ClipVisionConfig : ClipEncoderOptions {
   }
 
   nlohmann::json to_json() const {
-    nlohmann::json json{{"model_type", "clip_vision_model"}, {"num_channels", num_channels}, {"image_size", image_size},
-                        {"patch_size", patch_size}, {"projection_dim", projection_dim}};
+    nlohmann::json json{{"model_type", "clip_vision_model"},
+                        {"num_channels", num_channels},
+                        {"image_size", image_size},
+                        {"patch_size", patch_size},
+                        {"projection_dim", projection_dim}};
     detail::write_clip_encoder(json, *this);
     return json;
   }
@@ -58,10 +63,12 @@ struct ClipVisionConfig : ClipEncoderOptions {
   void check() const {
     detail::check_clip_encoder(*this, "ClipVision");
     REWARD_TUNER_CHECK(num_channels > 0 && patch_size > 0 && image_size >= patch_size && projection_dim > 0,
-                       "[ClipVision] wanted positive sizes with image_size >= patch_size, found num_channels ", num_channels, ", image_size ", image_size,
-                       ", patch_size ", patch_size, ", projection_dim ", projection_dim);
+                       "[ClipVision] wanted positive sizes with image_size >= patch_size, found num_channels ",
+                       num_channels, ", image_size ", image_size, ", patch_size ", patch_size, ", projection_dim ",
+                       projection_dim);
     detail::check_at_most("ClipVision", "image_size", {image_size}, ConfigLimits::kSide);
-    detail::check_at_most("ClipVision", "num_channels and projection_dim", {num_channels, projection_dim}, 4 * ConfigLimits::kWidth);
+    detail::check_at_most("ClipVision", "num_channels and projection_dim", {num_channels, projection_dim},
+                          4 * ConfigLimits::kWidth);
     const std::int64_t grid = image_size / patch_size;
     detail::check_at_most("ClipVision", "the patches of a picture", {grid * grid}, ConfigLimits::kRows);
   }
@@ -69,9 +76,9 @@ struct ClipVisionConfig : ClipEncoderOptions {
 
 /// What the vision tower returns. N = (S / patch_size)^2 + 1 tokens, the class token first.
 struct ClipVisionOutput {
-  Tensor last_hidden_state;           ///< [B,N,D] output of the last layer; the final norm is applied to the pooled token alone
-  Tensor pooler_output;               ///< [B,D] the class token after the final norm
-  Tensor image_embeds;                ///< [B,P] its projection; undefined in a model without projection. Not normalised
+  Tensor last_hidden_state;  ///< [B,N,D] output of the last layer; the final norm is applied to the pooled token alone
+  Tensor pooler_output;      ///< [B,D] the class token after the final norm
+  Tensor image_embeds;       ///< [B,P] its projection; undefined in a model without projection. Not normalised
   std::vector<Tensor> hidden_states;  ///< input of the first layer, then every layer's output: layers + 1 of [B,N,D]
 };
 
@@ -81,13 +88,16 @@ class ClipVisionEmbeddings : public torch::nn::Module {
   explicit ClipVisionEmbeddings(const ClipVisionConfig& c) {
     const std::int64_t grid = c.image_size / c.patch_size;
     class_embedding_ = register_parameter("class_embedding", at::empty({c.hidden_size}));
-    patch_embedding_ = register_module("patch_embedding", std::make_shared<Conv2d>(c.num_channels, c.hidden_size, c.patch_size, c.patch_size, 0, false));
-    position_embedding_ = register_module("position_embedding", std::make_shared<Embedding>(grid * grid + 1, c.hidden_size));
+    patch_embedding_ =
+        register_module("patch_embedding",
+                        std::make_shared<Conv2d>(c.num_channels, c.hidden_size, c.patch_size, c.patch_size, 0, false));
+    position_embedding_ =
+        register_module("position_embedding", std::make_shared<Embedding>(grid * grid + 1, c.hidden_size));
   }
   Tensor forward(const Tensor& pixel_values) const {
-    const Tensor patches = patch_embedding_->forward(pixel_values).flatten(2).transpose(1, 2);     // [B,N-1,D]
-    const Tensor first = class_embedding_.expand({pixel_values.size(0), 1, -1});                   // [B,1,D]
-    return at::cat({first, patches}, 1) + position_embedding_->weight;                             // [B,N,D]
+    const Tensor patches = patch_embedding_->forward(pixel_values).flatten(2).transpose(1, 2);  // [B,N-1,D]
+    const Tensor first = class_embedding_.expand({pixel_values.size(0), 1, -1});                // [B,1,D]
+    return at::cat({first, patches}, 1) + position_embedding_->weight;                          // [B,N,D]
   }
 
  private:
@@ -102,20 +112,25 @@ class ClipVisionTransformer : public torch::nn::Module {
   explicit ClipVisionTransformer(ClipVisionConfig config) : config_(std::move(config)) {
     config_.check();
     embeddings_ = register_module("embeddings", std::make_shared<ClipVisionEmbeddings>(config_));
-    pre_layrnorm_ = register_module("pre_layrnorm", std::make_shared<LayerNorm>(config_.hidden_size, config_.layer_norm_eps));  // checkpoints spell it so
+    // checkpoints spell it so
+    pre_layrnorm_ =
+        register_module("pre_layrnorm", std::make_shared<LayerNorm>(config_.hidden_size, config_.layer_norm_eps));
     encoder_ = register_module("encoder", std::make_shared<ClipEncoder>(config_));
-    post_layernorm_ = register_module("post_layernorm", std::make_shared<LayerNorm>(config_.hidden_size, config_.layer_norm_eps));
+    post_layernorm_ =
+        register_module("post_layernorm", std::make_shared<LayerNorm>(config_.hidden_size, config_.layer_norm_eps));
   }
 
   ClipVisionOutput forward(const Tensor& pixel_values) const {
-    REWARD_TUNER_CHECK(pixel_values.defined() && pixel_values.dim() == 4 && pixel_values.size(1) == config_.num_channels &&
-                           pixel_values.size(2) == config_.image_size && pixel_values.size(3) == config_.image_size,
-                       "[ClipVision] pixel_values must be [B,", config_.num_channels, ",", config_.image_size, ",", config_.image_size, "], found ",
-                       pixel_values.defined() ? pixel_values.sizes() : at::IntArrayRef());
+    REWARD_TUNER_CHECK(
+        pixel_values.defined() && pixel_values.dim() == 4 && pixel_values.size(1) == config_.num_channels &&
+            pixel_values.size(2) == config_.image_size && pixel_values.size(3) == config_.image_size,
+        "[ClipVision] pixel_values must be [B,", config_.num_channels, ",", config_.image_size, ",", config_.image_size,
+        "], found ", pixel_values.defined() ? pixel_values.sizes() : at::IntArrayRef());
     ClipVisionOutput out;
-    out.hidden_states = encoder_->forward(pre_layrnorm_->forward(embeddings_->forward(pixel_values)));  // (layers + 1) x [B,N,D]
-    out.last_hidden_state = out.hidden_states.back();                                                   // [B,N,D]
-    out.pooler_output = post_layernorm_->forward(out.last_hidden_state.select(1, 0));                   // [B,D]
+    // (layers + 1) x [B,N,D]
+    out.hidden_states = encoder_->forward(pre_layrnorm_->forward(embeddings_->forward(pixel_values)));
+    out.last_hidden_state = out.hidden_states.back();                                  // [B,N,D]
+    out.pooler_output = post_layernorm_->forward(out.last_hidden_state.select(1, 0));  // [B,D]
     return out;
   }
   const ClipVisionConfig& config() const { return config_; }
@@ -127,14 +142,17 @@ class ClipVisionTransformer : public torch::nn::Module {
   std::shared_ptr<ClipEncoder> encoder_;
 };
 
-/// transformers' CLIPVisionModel, or CLIPVisionModelWithProjection with `with_projection`. Parameter names are those of published
-/// checkpoints (`vision_model.` prefix). Differentiable in the pixels and the parameters. `ClipImagePreprocessor` makes the input.
+/// transformers' CLIPVisionModel, or CLIPVisionModelWithProjection with `with_projection`. Parameter names are those of
+/// published checkpoints (`vision_model.` prefix). Differentiable in the pixels and the parameters.
+/// `ClipImagePreprocessor` makes the input.
 class ClipVisionModel : public torch::nn::Module {
  public:
   explicit ClipVisionModel(ClipVisionConfig config, bool with_projection = false) {
     vision_model_ = register_module("vision_model", std::make_shared<ClipVisionTransformer>(std::move(config)));
     if (with_projection)
-      visual_projection_ = register_module("visual_projection", std::make_shared<Linear>(this->config().hidden_size, this->config().projection_dim, false));
+      visual_projection_ =
+          register_module("visual_projection",
+                          std::make_shared<Linear>(this->config().hidden_size, this->config().projection_dim, false));
   }
 
   /// pixel_values [B,C,S,S] with S = image_size, normalised by the checkpoint's mean and deviation.
@@ -151,11 +169,12 @@ class ClipVisionModel : public torch::nn::Module {
   std::shared_ptr<Linear> visual_projection_;
 };
 
-/// The name of a checkpoint key in ClipVisionModel, for LoadOptions::rename: adds the `vision_model.` prefix that transformers 5 leaves out
-/// and skips `position_ids` (empty result).
+/// The name of a checkpoint key in ClipVisionModel, for LoadOptions::rename: adds the `vision_model.` prefix that
+/// transformers 5 leaves out and skips `position_ids` (empty result).
 inline std::string clip_vision_key(std::string key) {
   if (detail::ends_with_position_ids(key)) return {};
-  if (key.starts_with("embeddings.") || key.starts_with("pre_layrnorm.") || key.starts_with("encoder.") || key.starts_with("post_layernorm."))
+  if (key.starts_with("embeddings.") || key.starts_with("pre_layrnorm.") || key.starts_with("encoder.") ||
+      key.starts_with("post_layernorm."))
     return "vision_model." + key;
   return key;
 }

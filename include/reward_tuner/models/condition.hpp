@@ -52,13 +52,18 @@ struct Condition {
   Conditioning positive;             ///< the prompts
   Conditioning negative;             ///< the unconditional or negative prompts
   std::vector<std::string> prompts;  ///< B prompts, for rewards and reports
-  std::vector<std::vector<WordTokens>> words = {};  ///< [B] where each prompt's words are, never its begin, end or padding; empty if the pipeline does not know
-  Conditioning empty = {};           ///< one row [1,L,D]: the encoding of the empty prompt; undefined if the pipeline does not give it
+  /// [B] where each prompt's words are, never its begin, end or padding; empty if the pipeline does not know
+  std::vector<std::vector<WordTokens>> words = {};
+  /// one row [1,L,D]: the encoding of the empty prompt; undefined if the pipeline does not give it
+  Conditioning empty = {};
 
   std::int64_t size() const { return static_cast<std::int64_t>(prompts.size()); }
   Condition narrow(std::int64_t start, std::int64_t count) const {
-    return {positive.narrow(start, count), negative.narrow(start, count), {prompts.begin() + start, prompts.begin() + start + count},
-            words.empty() ? words : decltype(words)(words.begin() + start, words.begin() + start + count), empty};
+    return {positive.narrow(start, count),
+            negative.narrow(start, count),
+            {prompts.begin() + start, prompts.begin() + start + count},
+            words.empty() ? words : decltype(words)(words.begin() + start, words.begin() + start + count),
+            empty};
   }
   /// The samples that `rows` (int64 [n], on the CPU) names.
   Condition select(const Tensor& rows) const {

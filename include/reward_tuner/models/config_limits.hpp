@@ -1,4 +1,5 @@
-// The largest sizes that a network's config.json may ask for: a damaged or hostile file is refused by name before anything is allocated.
+// The largest sizes that a network's config.json may ask for: a damaged or hostile file is refused by name before
+// anything is allocated.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -11,20 +12,23 @@ namespace reward_tuner {
 
 /// Several times what any published Stable Diffusion, VAE or CLIP model has.
 struct ConfigLimits {
-  static constexpr std::int64_t kLevels = 16;        ///< resolutions of a UNet or a VAE
-  static constexpr std::int64_t kLayers = 256;       ///< layers of one level or of a transformer
-  static constexpr std::int64_t kWidth = 16384;      ///< channels, features, heads
-  static constexpr std::int64_t kRows = 1 << 20;     ///< tokens of a vocabulary, positions of a sequence
-  static constexpr std::int64_t kSide = 4096;        ///< pixels of a picture's side that a network is built for
-  static constexpr std::int64_t kKernel = 31;        ///< side of a convolution
+  static constexpr std::int64_t kLevels = 16;     ///< resolutions of a UNet or a VAE
+  static constexpr std::int64_t kLayers = 256;    ///< layers of one level or of a transformer
+  static constexpr std::int64_t kWidth = 16384;   ///< channels, features, heads
+  static constexpr std::int64_t kRows = 1 << 20;  ///< tokens of a vocabulary, positions of a sequence
+  static constexpr std::int64_t kSide = 4096;     ///< pixels of a picture's side that a network is built for
+  static constexpr std::int64_t kKernel = 31;     ///< side of a convolution
 };
 
 namespace detail {
 
-inline void check_at_most(const std::string& where, const char* key, std::initializer_list<std::int64_t> values, std::int64_t most) {
-  for (const auto value : values) REWARD_TUNER_CHECK(value <= most, "[", where, "] wanted at most ", most, " in ", key, ", found ", value);
+inline void check_at_most(const std::string& where, const char* key, std::initializer_list<std::int64_t> values,
+                          std::int64_t most) {
+  for (const auto value : values)
+    REWARD_TUNER_CHECK(value <= most, "[", where, "] wanted at most ", most, " in ", key, ", found ", value);
 }
-inline void check_at_most(const std::string& where, const char* key, const std::vector<std::int64_t>& values, std::int64_t most) {
+inline void check_at_most(const std::string& where, const char* key, const std::vector<std::int64_t>& values,
+                          std::int64_t most) {
   for (const auto value : values) check_at_most(where, key, {value}, most);
 }
 

@@ -1,4 +1,5 @@
-// The ordinary training loss of a denoiser, one number a sample: what pre-training, reward-weighted training and RAFT descend.
+// The ordinary training loss of a denoiser, one number a sample: what pre-training, reward-weighted training and RAFT
+// descend.
 #pragma once
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
@@ -11,18 +12,22 @@
 
 namespace reward_tuner {
 
-/// mean over elements of (target - network(alpha_t*z + sigma_t*e, t, c))^2, target e, v or z as the network predicts (Ho et al. 2020, Eq. 14; Salimans & Ho 2022, appendix D).
-/// No guidance. latents z, noise e [B,C,h,w], timesteps [B] -> [B]. Gradient: to the network's trainable weights. One network call.
+/// mean over elements of (target - network(alpha_t*z + sigma_t*e, t, c))^2, target e, v or z as the network predicts
+/// (Ho et al. 2020, Eq. 14; Salimans & Ho 2022, appendix D). No guidance. latents z, noise e [B,C,h,w], timesteps [B]
+/// -> [B]. Gradient: to the network's trainable weights. One network call.
 template <class Pipeline>
-Tensor denoising_errors(Pipeline& pipeline, const Tensor& latents, const std::vector<std::int64_t>& timesteps, const Tensor& noise, const Conditioning& conditioning) {
+Tensor denoising_errors(Pipeline& pipeline, const Tensor& latents, const std::vector<std::int64_t>& timesteps,
+                        const Tensor& noise, const Conditioning& conditioning) {
   const NoiseSchedule& schedule = pipeline.noise_schedule();
   std::vector<double> signal;
   for (const std::int64_t t : timesteps) signal.push_back(schedule.abar(t));
   const at::TensorOptions like = latents.options().requires_grad(false);
-  const Tensor abar = at::tensor(signal, at::kDouble).view({-1, 1, 1, 1});                                                            // [B,1,1,1]
-  const Tensor alpha = abar.sqrt().to(like), sigma = (1 - abar).sqrt().to(like);                                                      // [B,1,1,1]
-  const Tensor output = pipeline.predict(alpha * latents + sigma * noise, at::tensor(timesteps, at::kLong).to(like.device()), conditioning);  // [B,C,h,w]
-  Tensor target = noise;                                                                                                              // [B,C,h,w]
+  const Tensor abar = at::tensor(signal, at::kDouble).view({-1, 1, 1, 1});        // [B,1,1,1]
+  const Tensor alpha = abar.sqrt().to(like), sigma = (1 - abar).sqrt().to(like);  // [B,1,1,1]
+  // [B,C,h,w]
+  const Tensor output = pipeline.predict(alpha * latents + sigma * noise,
+                                         at::tensor(timesteps, at::kLong).to(like.device()), conditioning);
+  Tensor target = noise;  // [B,C,h,w]
   if (schedule.config().prediction == PredictionType::kVPrediction) target = alpha * noise - sigma * latents;
   if (schedule.config().prediction == PredictionType::kSample) target = latents;
   return (output - target).square().flatten(1).mean(1);

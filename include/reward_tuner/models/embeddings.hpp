@@ -16,17 +16,23 @@
 
 namespace reward_tuner {
 
-/// Sines and cosines of a timestep at geometrically spaced frequencies (Vaswani et al. 2017, section 3.5, as in diffusers).
-/// timesteps [N] of any number type -> [N,width] float32. The result is float32 also for networks in double, as in diffusers,
-/// so that both libraries see the same numbers. `cosine_first` is diffusers' flip_sin_to_cos, `frequency_shift` its freq_shift.
-inline Tensor timestep_projection(const Tensor& timesteps, std::int64_t width, bool cosine_first, double frequency_shift) {
-  REWARD_TUNER_CHECK(timesteps.dim() == 1, "[timestep_projection] wanted timesteps of shape [N], found ", timesteps.sizes());
+/// Sines and cosines of a timestep at geometrically spaced frequencies (Vaswani et al. 2017, section 3.5, as in
+/// diffusers). timesteps [N] of any number type -> [N,width] float32. The result is float32 also for networks in
+/// double, as in diffusers, so that both libraries see the same numbers. `cosine_first` is diffusers' flip_sin_to_cos,
+/// `frequency_shift` its freq_shift.
+inline Tensor timestep_projection(const Tensor& timesteps, std::int64_t width, bool cosine_first,
+                                  double frequency_shift) {
+  REWARD_TUNER_CHECK(timesteps.dim() == 1, "[timestep_projection] wanted timesteps of shape [N], found ",
+                     timesteps.sizes());
   const std::int64_t half = width / 2;
   const auto options = at::TensorOptions().dtype(at::kFloat).device(timesteps.device());
-  const Tensor exponent = -std::log(10000.0) * at::arange(half, options) / (static_cast<double>(half) - frequency_shift);  // [half]
-  const Tensor angle = timesteps.unsqueeze(1).to(at::kFloat) * exponent.exp().unsqueeze(0);                               // [N,half]
-  Tensor waves = cosine_first ? at::cat({angle.cos(), angle.sin()}, -1) : at::cat({angle.sin(), angle.cos()}, -1);        // [N,2*half]
-  if (width % 2 == 1) waves = at::constant_pad_nd(waves, {0, 1});                                                         // [N,width]
+  // [half]
+  const Tensor exponent =
+      -std::log(10000.0) * at::arange(half, options) / (static_cast<double>(half) - frequency_shift);
+  const Tensor angle = timesteps.unsqueeze(1).to(at::kFloat) * exponent.exp().unsqueeze(0);  // [N,half]
+  // [N,2*half]
+  Tensor waves = cosine_first ? at::cat({angle.cos(), angle.sin()}, -1) : at::cat({angle.sin(), angle.cos()}, -1);
+  if (width % 2 == 1) waves = at::constant_pad_nd(waves, {0, 1});  // [N,width]
   return waves;
 }
 

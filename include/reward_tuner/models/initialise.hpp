@@ -1,4 +1,5 @@
-// Random initial weights for training a network from scratch, the same distributions as PyTorch's layers have by default.
+// Random initial weights for training a network from scratch, the same distributions as PyTorch's layers have by
+// default.
 #pragma once
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -30,18 +31,21 @@ inline void initialise_own_parameters(torch::nn::Module& module, Rng& rng) {
     table->weight.copy_(rng.normal(table->weight.sizes(), table->weight.options()));
   } else {
     for (const auto& item : module.named_parameters(/*recurse=*/false)) {
-      REWARD_TUNER_CHECK(item.key() == "class_embedding", "[initialise] wanted parameters of Linear, Conv2d, GroupNorm, LayerNorm, Embedding or a "
-                         "class_embedding, found '", item.key(), "' held by ", module.name());
-      item.value().copy_(rng.normal(item.value().sizes(), item.value().options()));  // the vision transformer's class token
+      REWARD_TUNER_CHECK(item.key() == "class_embedding",
+                         "[initialise] wanted parameters of Linear, Conv2d, GroupNorm, LayerNorm, Embedding or a "
+                         "class_embedding, found '",
+                         item.key(), "' held by ", module.name());
+      // the vision transformer's class token
+      item.value().copy_(rng.normal(item.value().sizes(), item.value().options()));
     }
   }
 }
 
 }  // namespace detail
 
-/// Fills all parameters below `root`: weights and biases of Linear and Conv2d uniform in +-1/sqrt(fan in), norms 1 and 0, Embedding and
-/// the vision transformer's class token standard normal. The order of the draws follows the registration of the layers, so one seed gives
-/// one network. Throws for a parameter that none of these layers holds.
+/// Fills all parameters below `root`: weights and biases of Linear and Conv2d uniform in +-1/sqrt(fan in), norms 1 and
+/// 0, Embedding and the vision transformer's class token standard normal. The order of the draws follows the
+/// registration of the layers, so one seed gives one network. Throws for a parameter that none of these layers holds.
 inline void initialise(torch::nn::Module& root, Rng& rng) {
   const torch::NoGradGuard no_grad;
   detail::initialise_own_parameters(root, rng);

@@ -1,5 +1,6 @@
-// The layers all networks are made of. Weights stay uninitialised until loaded or `initialise`d, and the linear and convolution layers
-// carry a slot for a low-rank adapter, because LibTorch has neither forward hooks nor module replacement.
+// The layers all networks are made of. Weights stay uninitialised until loaded or `initialise`d, and the linear and
+// convolution layers carry a slot for a low-rank adapter, because LibTorch has neither forward hooks nor module
+// replacement.
 #pragma once
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/embedding.h>
@@ -38,17 +39,23 @@ class Linear : public AdaptableLayer {
 /// y = W * x + b.  x [B,in,H,W] -> [B,out,H',W']
 class Conv2d : public AdaptableLayer {
  public:
-  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1, std::int64_t padding = 0, bool with_bias = true)
+  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1, std::int64_t padding = 0,
+         bool with_bias = true)
       : AdaptableLayer({out, in, kernel, kernel}, with_bias), stride_(stride), padding_(padding) {}
 
   Tensor forward(const Tensor& x) const {
-    return adapted(x, [this](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) { return apply_conv2d(input, w, b, stride_, padding_); });
+    return adapted(x, [this](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) {
+      return apply_conv2d(input, w, b, stride_, padding_);
+    });
   }
   /// The layer, 3x3 with stride and padding 1, on x with its pixels doubled.  [B,in,H,W] -> [B,out,2H,2W]
   Tensor forward_upsampled(const Tensor& x) const {
-    REWARD_TUNER_CHECK(weight.size(2) == 3 && weight.size(3) == 3 && stride_ == 1 && padding_ == 1, "[Conv2d] forward_upsampled wanted a 3x3 layer with stride 1 and padding 1, found a kernel of ",
+    REWARD_TUNER_CHECK(weight.size(2) == 3 && weight.size(3) == 3 && stride_ == 1 && padding_ == 1,
+                       "[Conv2d] forward_upsampled wanted a 3x3 layer with stride 1 and padding 1, found a kernel of ",
                        weight.size(2), "x", weight.size(3), " with stride ", stride_, " and padding ", padding_);
-    return adapted(x, [](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) { return upsampled_conv2d(input, w, b); });
+    return adapted(x, [](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) {
+      return upsampled_conv2d(input, w, b);
+    });
   }
 
  private:
@@ -58,8 +65,8 @@ class Conv2d : public AdaptableLayer {
     if (const Tensor& w = whole_weight(); w.defined()) return apply(w, x, bias_or_none());
     const auto& [down, up, scale] = *adapter();
     const auto type = x.scalar_type();  // the factors are rounded to the input's type: they are small, the input is not
-    const Tensor low = apply(down.to(type), x, std::nullopt);                                 // [B,r,H',W']
-    return apply(weight, x, bias_or_none()) + at::conv2d(low, (scale * up).to(type));        // [B,out,H',W']
+    const Tensor low = apply(down.to(type), x, std::nullopt);                          // [B,r,H',W']
+    return apply(weight, x, bias_or_none()) + at::conv2d(low, (scale * up).to(type));  // [B,out,H',W']
   }
 
   std::int64_t stride_, padding_;
@@ -69,7 +76,9 @@ class Conv2d : public AdaptableLayer {
 class GroupNorm : public torch::nn::Module {
  public:
   GroupNorm(std::int64_t groups, std::int64_t channels, double eps) : groups_(groups), eps_(eps) {
-    REWARD_TUNER_CHECK(groups > 0 && channels % groups == 0, "[GroupNorm] channels must be a multiple of the groups, found ", channels, " channels and ", groups, " groups");
+    REWARD_TUNER_CHECK(groups > 0 && channels % groups == 0,
+                       "[GroupNorm] channels must be a multiple of the groups, found ", channels, " channels and ",
+                       groups, " groups");
     weight = register_parameter("weight", at::empty({channels}));
     bias = register_parameter("bias", at::empty({channels}));
   }

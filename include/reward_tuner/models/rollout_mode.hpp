@@ -7,8 +7,10 @@
 namespace reward_tuner {
 
 struct RolloutMode {
-  bool merge_adapters = true;                 ///< low-rank adapters are merged into the weights, which saves their two products a layer
-  std::optional<c10::ScalarType> dtype = {};  ///< evaluate in this type (bfloat16, half) by a copy of the network, adapters merged; unset: its own
+  /// low-rank adapters are merged into the weights, which saves their two products a layer
+  bool merge_adapters = true;
+  /// evaluate in this type (bfloat16, half) by a copy of the network, adapters merged; unset: its own
+  std::optional<c10::ScalarType> dtype = {};
 };
 
 }  // namespace reward_tuner

@@ -24,18 +24,21 @@
 namespace reward_tuner {
 
 struct StableDiffusionOptions {
-  at::Device device = at::kCPU;        ///< where all parts live
-  at::ScalarType dtype = at::kFloat;   ///< of the frozen weights and latents; float for training on CPU
-  std::string negative_prompt = "";    ///< what guidance pushes away from
+  at::Device device = at::kCPU;       ///< where all parts live
+  at::ScalarType dtype = at::kFloat;  ///< of the frozen weights and latents; float for training on CPU
+  std::string negative_prompt = "";   ///< what guidance pushes away from
 };
 
-/// The untuned network for the length of a scope: adapters off, kept base weights swapped in, and an outer rollout's copy of the tuned weights set aside.
+/// The untuned network for the length of a scope: adapters off, kept base weights swapped in, and an outer rollout's
+/// copy of the tuned weights set aside.
 class ReferenceScope {
  public:
-  ReferenceScope(UNet2DConditionModel& network, const std::map<std::string, Tensor>& kept, UNet2DConditionModel*& copy_in_use)
+  ReferenceScope(UNet2DConditionModel& network, const std::map<std::string, Tensor>& kept,
+                 UNet2DConditionModel*& copy_in_use)
       : adapters_(network, AdapterMode::kOff), copy_in_use_(copy_in_use), before_(copy_in_use) {
     REWARD_TUNER_CHECK(adapters_.size() > 0 || !kept.empty(),
-                       "[StableDiffusion] a reference network was asked for, but no LoRA is attached and no weights were kept; attach a LoRA or call keep_reference() before full fine-tuning");
+                       "[StableDiffusion] a reference network was asked for, but no LoRA is attached and no weights "
+                       "were kept; attach a LoRA or call keep_reference() before full fine-tuning");
     copy_in_use_ = nullptr;
     if (kept.empty()) return;
     for (auto& item : network.named_parameters()) {
@@ -60,7 +63,10 @@ class ReferenceScope {
 /// Activation checkpointing in a UNet for the length of a scope.
 class ActivationCheckpointScope {
  public:
-  explicit ActivationCheckpointScope(UNet2DConditionModel& unet) : unet_(unet), before_(unet.activation_checkpointing()) { unet_.set_activation_checkpointing(true); }
+  explicit ActivationCheckpointScope(UNet2DConditionModel& unet)
+      : unet_(unet), before_(unet.activation_checkpointing()) {
+    unet_.set_activation_checkpointing(true);
+  }
   ~ActivationCheckpointScope() { unet_.set_activation_checkpointing(before_); }
   ActivationCheckpointScope(const ActivationCheckpointScope&) = delete;
   ActivationCheckpointScope& operator=(const ActivationCheckpointScope&) = delete;
@@ -70,11 +76,12 @@ class ActivationCheckpointScope {
   bool before_;
 };
 
-/// How calls without gradient are made for the length of a scope: adapters merged into the weights or apart, in the network's dtype or by a copy of lower
-/// precision. Calls with gradient are as ever.
+/// How calls without gradient are made for the length of a scope: adapters merged into the weights or apart, in the
+/// network's dtype or by a copy of lower precision. Calls with gradient are as ever.
 class RolloutScope {
  public:
-  RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode, std::shared_ptr<UNet2DConditionModel>& copy, UNet2DConditionModel*& in_use)
+  RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode, std::shared_ptr<UNet2DConditionModel>& copy,
+               UNet2DConditionModel*& in_use)
       : in_use_(in_use), before_(in_use) {
     if (!mode.dtype) {
       adapters_.emplace(unet, mode.merge_adapters ? AdapterMode::kMerged : AdapterMode::kApart);
@@ -102,7 +109,8 @@ class RolloutScope {
       const auto& twin = to_modules[at++];
       const auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module);
       for (auto& item : module->named_parameters(/*recurse=*/false)) {
-        const Tensor value = layer && item.key() == "weight" ? layer->merged_weight(dtype) : item.value().detach().to(dtype);
+        const Tensor value =
+            layer && item.key() == "weight" ? layer->merged_weight(dtype) : item.value().detach().to(dtype);
         twin->named_parameters(/*recurse=*/false)[item.key()].set_data(value);
       }
     }
@@ -113,33 +121,46 @@ class RolloutScope {
   UNet2DConditionModel* before_;
 };
 
-/// A Stable Diffusion 1.x or 2.x pipeline. Copies share the networks. All weights are loaded frozen: attach a LoRA, or let the
-/// UNet's own weights train by `train_unet()`.
+/// A Stable Diffusion 1.x or 2.x pipeline. Copies share the networks. All weights are loaded frozen: attach a LoRA, or
+/// let the UNet's own weights train by `train_unet()`.
 /// Example: auto pipeline = StableDiffusion::load("examples/models/tiny-shapes");
 class StableDiffusion {
  public:
-  /// Loads a folder as diffusers' StableDiffusionPipeline.save_pretrained writes it. Missing files, unknown settings and wrong shapes are named errors.
+  /// Loads a folder as diffusers' StableDiffusionPipeline.save_pretrained writes it. Missing files, unknown settings
+  /// and wrong shapes are named errors.
   static StableDiffusion load(const std::filesystem::path& folder, StableDiffusionOptions options = {}) {
-    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder), "[StableDiffusion] wanted a model folder in diffusers layout, found nothing at ", folder.string());
+    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
+                       "[StableDiffusion] wanted a model folder in diffusers layout, found nothing at ",
+                       folder.string());
     const auto index = read_json(folder / "model_index.json");
     const std::string name = index.is_object() ? index.value("_class_name", std::string()) : std::string();
-    REWARD_TUNER_CHECK(name == "StableDiffusionPipeline", "[StableDiffusion] ", (folder / "model_index.json").string(), " wanted _class_name \"StableDiffusionPipeline\", found \"", name, "\"");
+    REWARD_TUNER_CHECK(name == "StableDiffusionPipeline", "[StableDiffusion] ", (folder / "model_index.json").string(),
+                       " wanted _class_name \"StableDiffusionPipeline\", found \"", name, "\"");
     StableDiffusion p;
     p.folder_ = folder;
     p.options_ = std::move(options);
-    p.schedule_ = NoiseSchedule(noise_schedule_config_from_json(read_json(folder / "scheduler" / "scheduler_config.json"), (folder / "scheduler" / "scheduler_config.json").string()));
+    p.schedule_ =
+        NoiseSchedule(noise_schedule_config_from_json(read_json(folder / "scheduler" / "scheduler_config.json"),
+                                                      (folder / "scheduler" / "scheduler_config.json").string()));
     p.tokenizer_ = std::make_shared<ClipTokenizer>(ClipTokenizer::load(folder / "tokenizer"));
     const auto config = [&](const char* part) { return folder / part / "config.json"; };
-    p.unet_ = std::make_shared<UNet2DConditionModel>(UNet2DConditionConfig::from_json(read_json(config("unet")), config("unet").string()));
-    p.vae_ = std::make_shared<AutoencoderKL>(AutoencoderKLConfig::from_json(read_json(config("vae")), config("vae").string()));
-    p.text_encoder_ = std::make_shared<ClipTextModel>(ClipTextConfig::from_json(read_json(config("text_encoder")), config("text_encoder").string()), /*with_projection=*/false);
+    p.unet_ = std::make_shared<UNet2DConditionModel>(
+        UNet2DConditionConfig::from_json(read_json(config("unet")), config("unet").string()));
+    p.vae_ = std::make_shared<AutoencoderKL>(
+        AutoencoderKLConfig::from_json(read_json(config("vae")), config("vae").string()));
+    p.text_encoder_ = std::make_shared<ClipTextModel>(
+        ClipTextConfig::from_json(read_json(config("text_encoder")), config("text_encoder").string()),
+        /*with_projection=*/false);
     load_part(*p.unet_, folder / "unet" / "diffusion_pytorch_model.safetensors", {}, p.options_);
-    load_part(*p.vae_, folder / "vae" / "diffusion_pytorch_model.safetensors", {.rename = rename_legacy_vae_key}, p.options_);
+    load_part(*p.vae_, folder / "vae" / "diffusion_pytorch_model.safetensors", {.rename = rename_legacy_vae_key},
+              p.options_);
     load_part(*p.text_encoder_, folder / "text_encoder" / "model.safetensors", {.rename = clip_text_key}, p.options_);
-    REWARD_TUNER_CHECK(p.unet_->config().sample_size.has_value(), "[StableDiffusion] ", config("unet").string(), " wanted a sample_size, found none: the side of the latents is not known");
+    REWARD_TUNER_CHECK(p.unet_->config().sample_size.has_value(), "[StableDiffusion] ", config("unet").string(),
+                       " wanted a sample_size, found none: the side of the latents is not known");
     const std::int64_t width = p.text_encoder_->config().hidden_size;
     for (const std::int64_t wanted : p.unet_->config().cross_attention_dim)
-      REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted, ", but the text encoder's hidden_size is ", width);
+      REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted,
+                         ", but the text encoder's hidden_size is ", width);
     return p;
   }
 
@@ -147,11 +168,15 @@ class StableDiffusion {
   void save(const std::filesystem::path& folder) const {
     std::filesystem::create_directories(folder);
     for (const char* part : {"scheduler", "tokenizer", "text_encoder", "vae", "clip"})
-      if (std::filesystem::exists(folder_ / part)) std::filesystem::copy(folder_ / part, folder / part, std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
+      if (std::filesystem::exists(folder_ / part))
+        std::filesystem::copy(
+            folder_ / part, folder / part,
+            std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
     std::filesystem::create_directories(folder / "unet");
     write_file_atomically(folder / "unet" / "config.json", unet_->config().to_json().dump(2) + "\n");
     save_safetensors(folder / "unet" / "diffusion_pytorch_model.safetensors", state_dict(*unet_));
-    std::filesystem::copy_file(folder_ / "model_index.json", folder / "model_index.json", std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(folder_ / "model_index.json", folder / "model_index.json",
+                               std::filesystem::copy_options::overwrite_existing);
   }
 
   UNet2DConditionModel& unet() { return *unet_; }
@@ -160,10 +185,12 @@ class StableDiffusion {
   const ClipTokenizer& tokenizer() const { return *tokenizer_; }
   const std::filesystem::path& folder() const { return folder_; }
 
-  /// The CLIP of the folder's clip/ part, for rewards that compare picture and prompt. Loaded at the first call; an error if there is none.
+  /// The CLIP of the folder's clip/ part, for rewards that compare picture and prompt. Loaded at the first call; an
+  /// error if there is none.
   std::shared_ptr<const ClipModel> clip() {
     if (!clip_) {
-      REWARD_TUNER_CHECK(std::filesystem::is_directory(folder_ / "clip"), "[StableDiffusion] the reward needs a CLIP, but ", folder_.string(),
+      REWARD_TUNER_CHECK(std::filesystem::is_directory(folder_ / "clip"),
+                         "[StableDiffusion] the reward needs a CLIP, but ", folder_.string(),
                          " has no clip/ folder; load one by ClipModel::load(folder) and give it to the reward");
       auto clip = ClipModel::load(folder_ / "clip");
       clip->to(options_.device);
@@ -172,7 +199,8 @@ class StableDiffusion {
     return clip_;
   }
 
-  /// Lets every UNet weight require a gradient and returns them in order: full fine-tuning. Keeps a copy for `reference_scope` if asked.
+  /// Lets every UNet weight require a gradient and returns them in order: full fine-tuning. Keeps a copy for
+  /// `reference_scope` if asked.
   std::vector<Tensor> train_unet(bool keep_reference = true) {
     if (keep_reference) this->keep_reference();
     std::vector<Tensor> parameters = unet_->parameters();
@@ -186,19 +214,26 @@ class StableDiffusion {
 
   // ---- what the engine asks (engine/pipeline.hpp)
 
-  /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty prompt [1,L,D]. No gradient.
+  /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty
+  /// prompt [1,L,D]. No gradient.
   Condition encode(const std::vector<std::string>& prompts) {
     const torch::NoGradGuard no_grad;
     const auto length = text_encoder_->config().max_position_embeddings;
     std::vector<std::string> texts = prompts;
     texts.push_back("");
-    if (!options_.negative_prompt.empty()) texts.push_back(options_.negative_prompt);  // else the empty prompt is the negative one
-    const Tensor states = text_encoder_->forward((*tokenizer_)(texts, length).to(options_.device)).last_hidden_state;  // [B+1|B+2,L,D]
+    // else the empty prompt is the negative one
+    if (!options_.negative_prompt.empty()) texts.push_back(options_.negative_prompt);
+    // [B+1|B+2,L,D]
+    const Tensor states = text_encoder_->forward((*tokenizer_)(texts, length).to(options_.device)).last_hidden_state;
     const auto batch = static_cast<std::int64_t>(prompts.size());
     std::vector<std::vector<WordTokens>> words;
     words.reserve(prompts.size());
     for (const std::string& prompt : prompts) words.push_back(tokenizer_->words(prompt, length));
-    return {{states.narrow(0, 0, batch)}, {states.narrow(0, states.size(0) - 1, 1).expand({batch, -1, -1})}, prompts, std::move(words), {states.narrow(0, batch, 1)}};
+    return {{states.narrow(0, 0, batch)},
+            {states.narrow(0, states.size(0) - 1, 1).expand({batch, -1, -1})},
+            prompts,
+            std::move(words),
+            {states.narrow(0, batch, 1)}};
   }
 
   /// latents [N,C,h,w], timesteps [N] -> the UNet's output [N,C,h,w].
@@ -207,7 +242,10 @@ class StableDiffusion {
       return unet_->forward(latents, timesteps, conditioning.embeddings, {conditioning.pooled, conditioning.time_ids});
     const auto dtype = low_precision_in_use_->parameters().front().scalar_type();
     const auto low = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
-    return low_precision_in_use_->forward(low(latents), timesteps, low(conditioning.embeddings), {low(conditioning.pooled), conditioning.time_ids}).to(latents.scalar_type());
+    return low_precision_in_use_
+        ->forward(low(latents), timesteps, low(conditioning.embeddings),
+                  {low(conditioning.pooled), conditioning.time_ids})
+        .to(latents.scalar_type());
   }
 
   /// latents [N,C,h,w] in sampler units -> pictures [N,3,H,W], nominally [0,1], not clamped.
@@ -228,14 +266,17 @@ class StableDiffusion {
   }
   at::TensorOptions latent_options() const { return at::TensorOptions().dtype(options_.dtype).device(options_.device); }
   const NoiseSchedule& noise_schedule() const { return schedule_; }
-  RolloutScope rollout_scope(const RolloutMode& mode = {}) { return RolloutScope(*unet_, mode, low_precision_, low_precision_in_use_); }
+  RolloutScope rollout_scope(const RolloutMode& mode = {}) {
+    return RolloutScope(*unet_, mode, low_precision_, low_precision_in_use_);
+  }
   ActivationCheckpointScope activation_checkpoint_scope() { return ActivationCheckpointScope(*unet_); }
   ReferenceScope reference_scope() { return ReferenceScope(*unet_, reference_, low_precision_in_use_); }
 
  private:
   StableDiffusion() = default;
 
-  static void load_part(torch::nn::Module& module, const std::filesystem::path& file, LoadOptions load, const StableDiffusionOptions& options) {
+  static void load_part(torch::nn::Module& module, const std::filesystem::path& file, LoadOptions load,
+                        const StableDiffusionOptions& options) {
     module.to(options.device, options.dtype);
     load_weights(module, SafetensorsFile::open(file), load);
     module.eval();
@@ -251,7 +292,8 @@ class StableDiffusion {
   std::shared_ptr<ClipTextModel> text_encoder_;
   std::shared_ptr<const ClipModel> clip_;
   std::map<std::string, Tensor> reference_;
-  std::shared_ptr<UNet2DConditionModel> low_precision_;   // the UNet once more, for rollouts in another dtype; made when first asked for
+  // the UNet once more, for rollouts in another dtype; made when first asked for
+  std::shared_ptr<UNet2DConditionModel> low_precision_;
   UNet2DConditionModel* low_precision_in_use_ = nullptr;  // what a rollout scope set
 };
 

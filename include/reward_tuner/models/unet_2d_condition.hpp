@@ -1,4 +1,5 @@
-// The noise predictor of Stable Diffusion 1, 2 and XL: a UNet conditioned on time and text, with diffusers' parameter names.
+// The noise predictor of Stable Diffusion 1, 2 and XL: a UNet conditioned on time and text, with diffusers' parameter
+// names.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/silu.h>
@@ -22,11 +23,13 @@ namespace reward_tuner {
 /// What SDXL is conditioned on besides time and tokens.
 struct AddedCondition {
   Tensor text_embeds = {};  ///< pooled text embedding [B,P]
-  Tensor time_ids = {};     ///< original height and width, top and left of the crop, target height and width, in pixels [B,6]
+  /// original height and width, top and left of the crop, target height and width, in pixels [B,6]
+  Tensor time_ids = {};
 };
 
-/// eps, v or x0 prediction of a latent diffusion model (Rombach et al. 2022); names and numbers as diffusers' UNet2DConditionModel.
-/// All parameters require gradients at first and are uninitialised until weights are loaded or `initialise` is called.
+/// eps, v or x0 prediction of a latent diffusion model (Rombach et al. 2022); names and numbers as diffusers'
+/// UNet2DConditionModel. All parameters require gradients at first and are uninitialised until weights are loaded or
+/// `initialise` is called.
 class UNet2DConditionModel : public torch::nn::Module {
  public:
   explicit UNet2DConditionModel(UNet2DConditionConfig config) : config_(std::move(config)) {
@@ -34,10 +37,12 @@ class UNet2DConditionModel : public torch::nn::Module {
     const auto& c = config_;
     const std::int64_t first = c.block_out_channels.front();
     const std::int64_t time_width = c.time_embedding_dim.value_or(4 * first);
-    conv_in_ = register_module("conv_in", std::make_shared<Conv2d>(c.in_channels, first, c.conv_in_kernel, 1, c.conv_in_kernel / 2));
+    conv_in_ = register_module(
+        "conv_in", std::make_shared<Conv2d>(c.in_channels, first, c.conv_in_kernel, 1, c.conv_in_kernel / 2));
     time_embedding_ = register_module("time_embedding", std::make_shared<TimestepEmbedding>(first, time_width));
     if (c.text_time_embedding)
-      add_embedding_ = register_module("add_embedding", std::make_shared<TimestepEmbedding>(c.projection_class_embeddings_input_dim, time_width));
+      add_embedding_ = register_module(
+          "add_embedding", std::make_shared<TimestepEmbedding>(c.projection_class_embeddings_input_dim, time_width));
 
     const std::size_t n = c.levels();
     down_blocks_ = register_module("down_blocks", std::make_shared<ModuleListOf<UNetDownBlock>>());
@@ -59,35 +64,40 @@ class UNet2DConditionModel : public torch::nn::Module {
       level.cross_attention = c.up_block_types[k] == "CrossAttnUpBlock2D";
       level.layers += 1;
       level.resample = i > 0;
-      up_blocks_->emplace_back(c.block_out_channels[k == 0 ? i : i + 1], c.block_out_channels[i], c.block_out_channels[i == 0 ? 0 : i - 1], level);
+      up_blocks_->emplace_back(c.block_out_channels[k == 0 ? i : i + 1], c.block_out_channels[i],
+                               c.block_out_channels[i == 0 ? 0 : i - 1], level);
     }
-    conv_norm_out_ = register_module("conv_norm_out", std::make_shared<GroupNorm>(c.norm_num_groups, first, c.norm_eps));
-    conv_out_ = register_module("conv_out", std::make_shared<Conv2d>(first, c.out_channels, c.conv_out_kernel, 1, c.conv_out_kernel / 2));
+    conv_norm_out_ =
+        register_module("conv_norm_out", std::make_shared<GroupNorm>(c.norm_num_groups, first, c.norm_eps));
+    conv_out_ = register_module(
+        "conv_out", std::make_shared<Conv2d>(first, c.out_channels, c.conv_out_kernel, 1, c.conv_out_kernel / 2));
   }
 
-  /// Predicts from noisy latents. sample [B,C,H,W] of any H, W >= 1; timestep [B], [1] or 0-d of any number type, in the scheduler's units (0..999);
-  /// encoder_hidden_states [B,L,D]; `added` for SDXL configurations only -> [B,C_out,H,W]. Differentiable in all floating-point inputs.
-  /// Throws for inputs that do not fit the configuration.
-  Tensor forward(const Tensor& sample, const Tensor& timestep, const Tensor& encoder_hidden_states, const AddedCondition& added = {}) const {
+  /// Predicts from noisy latents. sample [B,C,H,W] of any H, W >= 1; timestep [B], [1] or 0-d of any number type, in
+  /// the scheduler's units (0..999); encoder_hidden_states [B,L,D]; `added` for SDXL configurations only ->
+  /// [B,C_out,H,W]. Differentiable in all floating-point inputs. Throws for inputs that do not fit the configuration.
+  Tensor forward(const Tensor& sample, const Tensor& timestep, const Tensor& encoder_hidden_states,
+                 const AddedCondition& added = {}) const {
     check_inputs(sample, timestep, encoder_hidden_states, added);
-    const Tensor time = time_condition(sample, timestep, added);                                              // [B,time_width]
-    Tensor h = conv_in_->forward(config_.center_input_sample ? 2 * sample - 1 : sample);                      // [B,C_0,H,W]
+    const Tensor time = time_condition(sample, timestep, added);                          // [B,time_width]
+    Tensor h = conv_in_->forward(config_.center_input_sample ? 2 * sample - 1 : sample);  // [B,C_0,H,W]
     std::vector<Tensor> skips{h};
-    for (const auto& block : *down_blocks_) h = down(*block, h, time, encoder_hidden_states, skips);          // [B,C_i,H_i,W_i]
-    if (mid_block_) h = middle(*mid_block_, h, time, encoder_hidden_states);                                  // [B,C_n,H_n,W_n]
-    for (const auto& block : *up_blocks_) h = up(*block, h, time, encoder_hidden_states, skips);              // [B,C_i,H_i,W_i]
-    return conv_out_->forward(at::silu(conv_norm_out_->forward(h)));                                          // [B,C_out,H,W]
+    for (const auto& block : *down_blocks_) h = down(*block, h, time, encoder_hidden_states, skips);  // [B,C_i,H_i,W_i]
+    if (mid_block_) h = middle(*mid_block_, h, time, encoder_hidden_states);                          // [B,C_n,H_n,W_n]
+    for (const auto& block : *up_blocks_) h = up(*block, h, time, encoder_hidden_states, skips);      // [B,C_i,H_i,W_i]
+    return conv_out_->forward(at::silu(conv_norm_out_->forward(h)));                                  // [B,C_out,H,W]
   }
 
   const UNet2DConditionConfig& config() const { return config_; }
 
-  /// With it on, calls with gradient keep only what goes into each block and run the blocks once more in the backward pass: less memory, one more
-  /// forward. Equal gradients.
+  /// With it on, calls with gradient keep only what goes into each block and run the blocks once more in the backward
+  /// pass: less memory, one more forward. Equal gradients.
   void set_activation_checkpointing(bool on) { checkpointing_ = on; }
   bool activation_checkpointing() const { return checkpointing_; }
 
  private:
-  Tensor down(const UNetDownBlock& block, const Tensor& x, const Tensor& time, const Tensor& context, std::vector<Tensor>& skips) const {
+  Tensor down(const UNetDownBlock& block, const Tensor& x, const Tensor& time, const Tensor& context,
+              std::vector<Tensor>& skips) const {
     if (!checkpointing_) return block.forward(x, time, context, skips);
     const auto run = [&block](const variable_list& in) {
       variable_list made;
@@ -100,11 +110,14 @@ class UNet2DConditionModel : public torch::nn::Module {
   }
   Tensor middle(const UNetMidBlock& block, const Tensor& x, const Tensor& time, const Tensor& context) const {
     if (!checkpointing_) return block.forward(x, time, context);
-    return checkpointed([&block](const variable_list& in) { return variable_list{block.forward(in[0], in[1], in[2])}; }, {x, time, context}, trainable_tensors(block))[0];
+    return checkpointed([&block](const variable_list& in) { return variable_list{block.forward(in[0], in[1], in[2])}; },
+                        {x, time, context}, trainable_tensors(block))[0];
   }
-  Tensor up(const UNetUpBlock& block, const Tensor& x, const Tensor& time, const Tensor& context, std::vector<Tensor>& skips) const {
+  Tensor up(const UNetUpBlock& block, const Tensor& x, const Tensor& time, const Tensor& context,
+            std::vector<Tensor>& skips) const {
     if (!checkpointing_) return block.forward(x, time, context, skips);
-    // all remaining skips go in, because the last one gives the size to grow to; what is not taken comes from outside unchanged
+    // all remaining skips go in, because the last one gives the size to grow to; what is not taken comes from outside
+    // unchanged
     const std::size_t taken = block.skips();
     variable_list inputs{x, time, context};
     inputs.insert(inputs.end(), skips.begin(), skips.end());
@@ -121,7 +134,9 @@ class UNet2DConditionModel : public torch::nn::Module {
     const auto& c = config_;
     UNetLevelOptions level;
     level.resnet = {.time_width = time_width, .groups = c.norm_num_groups, .eps = c.norm_eps};
-    level.transformer = {.attention = {.heads = c.attention_head_dim[i], .context = c.cross_attention_dim[i], .upcast = c.upcast_attention},
+    level.transformer = {.attention = {.heads = c.attention_head_dim[i],
+                                       .context = c.cross_attention_dim[i],
+                                       .upcast = c.upcast_attention},
                          .layers = c.transformer_layers_per_block[i],
                          .groups = c.norm_num_groups,
                          .linear_projection = c.use_linear_projection};
@@ -132,34 +147,44 @@ class UNet2DConditionModel : public torch::nn::Module {
 
   Tensor time_condition(const Tensor& sample, const Tensor& timestep, const AddedCondition& added) const {
     const auto project = [&](const Tensor& numbers, std::int64_t width) {
-      return timestep_projection(numbers.to(sample.device()), width, config_.flip_sin_to_cos, config_.freq_shift).to(sample.scalar_type());
+      return timestep_projection(numbers.to(sample.device()), width, config_.flip_sin_to_cos, config_.freq_shift)
+          .to(sample.scalar_type());
     };
-    const Tensor t = timestep.reshape({-1}).expand({sample.size(0)});                                          // [B]
-    const Tensor time = time_embedding_->forward(project(t, config_.block_out_channels.front()));              // [B,time_width]
+    const Tensor t = timestep.reshape({-1}).expand({sample.size(0)});                              // [B]
+    const Tensor time = time_embedding_->forward(project(t, config_.block_out_channels.front()));  // [B,time_width]
     if (!add_embedding_) return time;
-    const Tensor ids = project(added.time_ids.reshape({-1}), config_.addition_time_embed_dim);                 // [B*6,A]
-    const Tensor extra = at::cat({added.text_embeds.to(sample.scalar_type()), ids.reshape({sample.size(0), -1})}, -1);  // [B,P+6*A]
-    return time + add_embedding_->forward(extra);                                                              // [B,time_width]
+    const Tensor ids = project(added.time_ids.reshape({-1}), config_.addition_time_embed_dim);  // [B*6,A]
+    // [B,P+6*A]
+    const Tensor extra = at::cat({added.text_embeds.to(sample.scalar_type()), ids.reshape({sample.size(0), -1})}, -1);
+    return time + add_embedding_->forward(extra);  // [B,time_width]
   }
 
-  void check_inputs(const Tensor& sample, const Tensor& timestep, const Tensor& context, const AddedCondition& added) const {
-    REWARD_TUNER_CHECK(sample.dim() == 4 && sample.size(1) == config_.in_channels, "[UNet] wanted sample [B,", config_.in_channels, ",H,W], found ",
-                       sample.sizes());
+  void check_inputs(const Tensor& sample, const Tensor& timestep, const Tensor& context,
+                    const AddedCondition& added) const {
+    REWARD_TUNER_CHECK(sample.dim() == 4 && sample.size(1) == config_.in_channels, "[UNet] wanted sample [B,",
+                       config_.in_channels, ",H,W], found ", sample.sizes());
     const std::int64_t batch = sample.size(0);
-    REWARD_TUNER_CHECK(timestep.dim() <= 1 && (timestep.numel() == 1 || timestep.numel() == batch), "[UNet] wanted timestep 0-d, [1] or [", batch,
-                       "], found ", timestep.sizes());
-    REWARD_TUNER_CHECK(context.dim() == 3 && context.size(0) == batch && context.size(2) == config_.cross_attention_dim.front(),
-                       "[UNet] wanted encoder_hidden_states [", batch, ",L,", config_.cross_attention_dim.front(), "], found ", context.sizes());
-    REWARD_TUNER_CHECK(config_.text_time_embedding == added.text_embeds.defined() && config_.text_time_embedding == added.time_ids.defined(),
-                       config_.text_time_embedding ? "[UNet] wanted AddedCondition with text_embeds and time_ids (SDXL), found one or both missing"
-                                                   : "[UNet] wanted no AddedCondition for a network without addition_embed_type, found one");
+    REWARD_TUNER_CHECK(timestep.dim() <= 1 && (timestep.numel() == 1 || timestep.numel() == batch),
+                       "[UNet] wanted timestep 0-d, [1] or [", batch, "], found ", timestep.sizes());
+    REWARD_TUNER_CHECK(
+        context.dim() == 3 && context.size(0) == batch && context.size(2) == config_.cross_attention_dim.front(),
+        "[UNet] wanted encoder_hidden_states [", batch, ",L,", config_.cross_attention_dim.front(), "], found ",
+        context.sizes());
+    REWARD_TUNER_CHECK(
+        config_.text_time_embedding == added.text_embeds.defined() &&
+            config_.text_time_embedding == added.time_ids.defined(),
+        config_.text_time_embedding
+            ? "[UNet] wanted AddedCondition with text_embeds and time_ids (SDXL), found one or both missing"
+            : "[UNet] wanted no AddedCondition for a network without addition_embed_type, found one");
     if (!config_.text_time_embedding) return;
     const std::int64_t pooled = added.text_embeds.dim() == 2 ? added.text_embeds.size(1) : -1;
     const std::int64_t ids = added.time_ids.dim() == 2 ? added.time_ids.size(1) : -1;
-    REWARD_TUNER_CHECK(pooled >= 0 && ids >= 0 && added.text_embeds.size(0) == batch && added.time_ids.size(0) == batch &&
-                           pooled + ids * config_.addition_time_embed_dim == config_.projection_class_embeddings_input_dim,
-                       "[UNet] wanted text_embeds [", batch, ",P] and time_ids [", batch, ",N] with P + N * ", config_.addition_time_embed_dim, " = ",
-                       config_.projection_class_embeddings_input_dim, ", found ", added.text_embeds.sizes(), " and ", added.time_ids.sizes());
+    REWARD_TUNER_CHECK(
+        pooled >= 0 && ids >= 0 && added.text_embeds.size(0) == batch && added.time_ids.size(0) == batch &&
+            pooled + ids * config_.addition_time_embed_dim == config_.projection_class_embeddings_input_dim,
+        "[UNet] wanted text_embeds [", batch, ",P] and time_ids [", batch, ",N] with P + N * ",
+        config_.addition_time_embed_dim, " = ", config_.projection_class_embeddings_input_dim, ", found ",
+        added.text_embeds.sizes(), " and ", added.time_ids.sizes());
   }
 
   UNet2DConditionConfig config_;

@@ -1,4 +1,5 @@
-// The UNet's config.json as diffusers writes it: which keys exist, which values this library can build, and the way back to JSON.
+// The UNet's config.json as diffusers writes it: which keys exist, which values this library can build, and the way
+// back to JSON.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -13,37 +14,44 @@
 
 namespace reward_tuner {
 
-/// Shape of a UNet2DConditionModel. The defaults are Stable Diffusion 1.5. Lists per level run from the highest resolution to the lowest.
+/// Shape of a UNet2DConditionModel. The defaults are Stable Diffusion 1.5. Lists per level run from the highest
+/// resolution to the lowest.
 struct UNet2DConditionConfig {
-  std::optional<std::int64_t> sample_size = 64;                             ///< side of the latents the network was trained on; informative
-  std::int64_t in_channels = 4;                                             ///< channels of the noisy input
-  std::int64_t out_channels = 4;                                            ///< channels of the prediction
-  bool center_input_sample = false;                                         ///< feeds 2 x - 1 instead of x
-  bool flip_sin_to_cos = true;                                              ///< cosines before sines in the time projection
-  double freq_shift = 0;                                                    ///< shift of the time projection's frequency exponents
-  std::vector<std::string> down_block_types = {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"};
-  bool mid_block = true;                                                    ///< false where the file says mid_block_type null
-  std::vector<std::string> up_block_types = {"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"};
-  std::vector<std::int64_t> block_out_channels = {320, 640, 1280, 1280};    ///< width of every level
-  std::vector<std::int64_t> layers_per_block = {2, 2, 2, 2};                ///< residual blocks of a level going down; one more going up
-  std::int64_t downsample_padding = 1;                                      ///< 0 pads below and right only
-  double mid_block_scale_factor = 1;                                        ///< divides the sums in the middle's residual blocks
-  std::int64_t norm_num_groups = 32;                                        ///< groups of all group normalisations
-  double norm_eps = 1e-5;                                                   ///< of the residual blocks' and the last normalisation
-  std::vector<std::int64_t> cross_attention_dim = {768, 768, 768, 768};     ///< width of the condition at every level
-  std::vector<std::int64_t> transformer_layers_per_block = {1, 1, 1, 1};    ///< transformer blocks behind a residual block
-  std::vector<std::int64_t> attention_head_dim = {8, 8, 8, 8};              ///< NUMBER of heads at every level; diffusers keeps this old misnomer
-  bool use_linear_projection = false;                                       ///< linear instead of 1x1 convolution around the transformers
-  bool upcast_attention = false;                                            ///< attention in float32 for half precision networks
-  std::optional<std::int64_t> time_embedding_dim = std::nullopt;            ///< width of the time embedding, default 4 times the first level
-  std::int64_t conv_in_kernel = 3;                                          ///< odd side of the first convolution
-  std::int64_t conv_out_kernel = 3;                                         ///< odd side of the last convolution
-  bool text_time_embedding = false;                                         ///< addition_embed_type "text_time" (SDXL): see AddedCondition
-  std::int64_t addition_time_embed_dim = 0;                                 ///< width of each projected number of time_ids; with text_time only
-  std::int64_t projection_class_embeddings_input_dim = 0;                   ///< P + 6 * addition_time_embed_dim; with text_time only
+  std::optional<std::int64_t> sample_size = 64;  ///< side of the latents the network was trained on; informative
+  std::int64_t in_channels = 4;                  ///< channels of the noisy input
+  std::int64_t out_channels = 4;                 ///< channels of the prediction
+  bool center_input_sample = false;              ///< feeds 2 x - 1 instead of x
+  bool flip_sin_to_cos = true;                   ///< cosines before sines in the time projection
+  double freq_shift = 0;                         ///< shift of the time projection's frequency exponents
+  std::vector<std::string> down_block_types = {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D",
+                                               "DownBlock2D"};
+  bool mid_block = true;  ///< false where the file says mid_block_type null
+  std::vector<std::string> up_block_types = {"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D",
+                                             "CrossAttnUpBlock2D"};
+  std::vector<std::int64_t> block_out_channels = {320, 640, 1280, 1280};  ///< width of every level
+  /// residual blocks of a level going down; one more going up
+  std::vector<std::int64_t> layers_per_block = {2, 2, 2, 2};
+  std::int64_t downsample_padding = 1;  ///< 0 pads below and right only
+  double mid_block_scale_factor = 1;    ///< divides the sums in the middle's residual blocks
+  std::int64_t norm_num_groups = 32;    ///< groups of all group normalisations
+  double norm_eps = 1e-5;               ///< of the residual blocks' and the last normalisation
+  std::vector<std::int64_t> cross_attention_dim = {768, 768, 768, 768};  ///< width of the condition at every level
+  /// transformer blocks behind a residual block
+  std::vector<std::int64_t> transformer_layers_per_block = {1, 1, 1, 1};
+  /// NUMBER of heads at every level; diffusers keeps this old misnomer
+  std::vector<std::int64_t> attention_head_dim = {8, 8, 8, 8};
+  bool use_linear_projection = false;  ///< linear instead of 1x1 convolution around the transformers
+  bool upcast_attention = false;       ///< attention in float32 for half precision networks
+  /// width of the time embedding, default 4 times the first level
+  std::optional<std::int64_t> time_embedding_dim = std::nullopt;
+  std::int64_t conv_in_kernel = 3;           ///< odd side of the first convolution
+  std::int64_t conv_out_kernel = 3;          ///< odd side of the last convolution
+  bool text_time_embedding = false;          ///< addition_embed_type "text_time" (SDXL): see AddedCondition
+  std::int64_t addition_time_embed_dim = 0;  ///< width of each projected number of time_ids; with text_time only
+  std::int64_t projection_class_embeddings_input_dim = 0;  ///< P + 6 * addition_time_embed_dim; with text_time only
 
-  /// Reads a config.json. Absent keys have diffusers' defaults. Throws for unknown keys, values that this library cannot build
-  /// ("unsupported") and lists of the wrong length; `where` names the file in the messages.
+  /// Reads a config.json. Absent keys have diffusers' defaults. Throws for unknown keys, values that this library
+  /// cannot build ("unsupported") and lists of the wrong length; `where` names the file in the messages.
   static UNet2DConditionConfig from_json(const nlohmann::json& json, std::string where = "unet/config.json");
   /// A config.json that diffusers loads.
   nlohmann::json to_json() const;
@@ -55,25 +63,28 @@ struct UNet2DConditionConfig {
 namespace detail {
 
 /// One number for all levels or a list with one per level.
-inline std::vector<std::int64_t> per_level(ConfigReader& reader, const nlohmann::json& json, const std::string& key, std::int64_t fallback,
-                                           std::size_t levels, const std::string& where) {
+inline std::vector<std::int64_t> per_level(ConfigReader& reader, const nlohmann::json& json, const std::string& key,
+                                           std::int64_t fallback, std::size_t levels, const std::string& where) {
   if (!reader.has_value(key)) return std::vector<std::int64_t>(levels, fallback);
   const nlohmann::json& value = json.at(key);
   if (value.is_number_integer()) return std::vector<std::int64_t>(levels, value.get<std::int64_t>());
   bool integers = value.is_array();
   if (integers)
     for (const auto& item : value) integers = integers && item.is_number_integer();
-  REWARD_TUNER_CHECK(integers, "[", where, "] unsupported ", key, ": wanted an integer or a list of integers, found ", value.dump());
+  REWARD_TUNER_CHECK(integers, "[", where, "] unsupported ", key, ": wanted an integer or a list of integers, found ",
+                     value.dump());
   return value.get<std::vector<std::int64_t>>();
 }
 
 /// A square's side given as null, one number or two equal ones.
-inline std::optional<std::int64_t> optional_side(ConfigReader& reader, const nlohmann::json& json, const std::string& key, const std::string& where) {
+inline std::optional<std::int64_t> optional_side(ConfigReader& reader, const nlohmann::json& json,
+                                                 const std::string& key, const std::string& where) {
   if (!reader.has_value(key)) return std::nullopt;
   const nlohmann::json& value = json.at(key);
   if (value.is_number_integer()) return value.get<std::int64_t>();
-  REWARD_TUNER_CHECK(value.is_array() && value.size() == 2 && value[0].is_number_integer() && value[0] == value[1], "[", where, "] unsupported ", key,
-                     ": wanted null, an integer or two equal integers, found ", value.dump());
+  REWARD_TUNER_CHECK(value.is_array() && value.size() == 2 && value[0].is_number_integer() && value[0] == value[1], "[",
+                     where, "] unsupported ", key, ": wanted null, an integer or two equal integers, found ",
+                     value.dump());
   return value[0].get<std::int64_t>();
 }
 
@@ -102,12 +113,14 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
   c.downsample_padding = reader.optional<std::int64_t>("downsample_padding", 1);
   c.mid_block_scale_factor = reader.optional<double>("mid_block_scale_factor", 1.0);
   REWARD_TUNER_CHECK(!(json.contains("norm_num_groups") && json.at("norm_num_groups").is_null()), "[", where,
-                     "] unsupported norm_num_groups: wanted a number, found null; networks without group normalisation are not built here");
+                     "] unsupported norm_num_groups: wanted a number, found null; networks without group normalisation "
+                     "are not built here");
   c.norm_num_groups = reader.optional<std::int64_t>("norm_num_groups", 32);
   c.norm_eps = reader.optional<double>("norm_eps", 1e-5);
   c.use_linear_projection = reader.optional<bool>("use_linear_projection", false);
   c.upcast_attention = reader.optional<bool>("upcast_attention", false);
-  if (reader.has_value("time_embedding_dim")) c.time_embedding_dim = reader.required<std::int64_t>("time_embedding_dim");
+  if (reader.has_value("time_embedding_dim"))
+    c.time_embedding_dim = reader.required<std::int64_t>("time_embedding_dim");
   c.conv_in_kernel = reader.optional<std::int64_t>("conv_in_kernel", 3);
   c.conv_out_kernel = reader.optional<std::int64_t>("conv_out_kernel", 3);
   c.text_time_embedding = reader.has_value("addition_embed_type");
@@ -115,9 +128,11 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
   c.addition_time_embed_dim = reader.optional<std::int64_t>("addition_time_embed_dim", 0);
   c.projection_class_embeddings_input_dim = reader.optional<std::int64_t>("projection_class_embeddings_input_dim", 0);
 
-  if (const auto act = reader.optional<std::string>("act_fn", "silu"); act != "silu" && act != "swish")  // two names of one function
+  // two names of one function
+  if (const auto act = reader.optional<std::string>("act_fn", "silu"); act != "silu" && act != "swish")
     detail::fail("[", where, "] unsupported act_fn: wanted \"silu\", found \"", act, "\"");
-  reader.expect("num_attention_heads", nullptr, "diffusers refuses it too; attention_head_dim holds the number of heads");
+  reader.expect("num_attention_heads", nullptr,
+                "diffusers refuses it too; attention_head_dim holds the number of heads");
   reader.expect("only_cross_attention", false, "transformer blocks without self-attention are not built here");
   reader.expect("mid_block_only_cross_attention", false, "it belongs to another middle block");
   reader.expect("dual_cross_attention", false, "transformers with two conditions are not built here");
@@ -130,14 +145,17 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
   reader.expect("class_embeddings_concat", false, "class conditions are not built here");
   reader.expect("resnet_time_scale_shift", "default", "the time embedding is only added here");
   reader.expect("resnet_skip_time_act", false, "the time embedding passes an activation in every residual block here");
-  reader.expect("resnet_out_scale_factor", 1.0, "only the middle's residual blocks can be scaled (mid_block_scale_factor)");
+  reader.expect("resnet_out_scale_factor", 1.0,
+                "only the middle's residual blocks can be scaled (mid_block_scale_factor)");
   reader.expect("time_embedding_type", "positional", "Fourier features of time are not built here");
   reader.expect("time_embedding_act_fn", nullptr, "no second activation of the time embedding is built here");
   reader.expect("timestep_post_act", nullptr, "no second activation of the time embedding is built here");
-  reader.expect("time_cond_proj_dim", nullptr, "conditions on the guidance weight (latent consistency models) are not built here");
+  reader.expect("time_cond_proj_dim", nullptr,
+                "conditions on the guidance weight (latent consistency models) are not built here");
   reader.expect("attention_type", "default", "gated attention (GLIGEN) is not built here");
   reader.expect("cross_attention_norm", nullptr, "the condition is not normalised here");
-  reader.ignore({"addition_embed_type_num_heads"});  // diffusers reads it only for addition_embed_type "text", which is refused above
+  // diffusers reads it only for addition_embed_type "text", which is refused above
+  reader.ignore({"addition_embed_type_num_heads"});
   reader.finish();
   c.check(where);
   return c;
@@ -146,9 +164,11 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
 inline void UNet2DConditionConfig::check(const std::string& where) const {
   const std::size_t n = levels();
   REWARD_TUNER_CHECK(n > 0, "[", where, "] wanted at least one entry in block_out_channels, found none");
-  detail::check_at_most(where, "the levels (entries of block_out_channels)", {static_cast<std::int64_t>(n)}, ConfigLimits::kLevels);
+  detail::check_at_most(where, "the levels (entries of block_out_channels)", {static_cast<std::int64_t>(n)},
+                        ConfigLimits::kLevels);
   const auto same_length = [&](const char* key, std::size_t found) {
-    REWARD_TUNER_CHECK(found == n, "[", where, "] wanted ", n, " entries in ", key, " as in block_out_channels, found ", found);
+    REWARD_TUNER_CHECK(found == n, "[", where, "] wanted ", n, " entries in ", key, " as in block_out_channels, found ",
+                       found);
   };
   same_length("down_block_types", down_block_types.size());
   same_length("up_block_types", up_block_types.size());
@@ -163,13 +183,15 @@ inline void UNet2DConditionConfig::check(const std::string& where) const {
     REWARD_TUNER_CHECK(type == "UpBlock2D" || type == "CrossAttnUpBlock2D", "[", where,
                        "] unsupported up_block_types: wanted UpBlock2D or CrossAttnUpBlock2D, found ", type);
   const auto positive = [&](const char* key, const std::vector<std::int64_t>& values) {
-    for (const auto value : values) REWARD_TUNER_CHECK(value > 0, "[", where, "] wanted positive numbers in ", key, ", found ", value);
+    for (const auto value : values)
+      REWARD_TUNER_CHECK(value > 0, "[", where, "] wanted positive numbers in ", key, ", found ", value);
   };
   positive("block_out_channels", block_out_channels);
   positive("layers_per_block", layers_per_block);
   positive("cross_attention_dim", cross_attention_dim);
   for (const auto value : cross_attention_dim)
-    REWARD_TUNER_CHECK(value == cross_attention_dim.front(), "[", where, "] unsupported cross_attention_dim: wanted one width for all levels, found ",
+    REWARD_TUNER_CHECK(value == cross_attention_dim.front(), "[", where,
+                       "] unsupported cross_attention_dim: wanted one width for all levels, found ",
                        cross_attention_dim.front(), " and ", value);
   positive("transformer_layers_per_block", transformer_layers_per_block);
   positive("attention_head_dim", attention_head_dim);
@@ -181,59 +203,72 @@ inline void UNet2DConditionConfig::check(const std::string& where) const {
   detail::check_at_most(where, "attention_head_dim", attention_head_dim, ConfigLimits::kWidth);
   detail::check_at_most(where, "layers_per_block", layers_per_block, ConfigLimits::kLayers);
   detail::check_at_most(where, "transformer_layers_per_block", transformer_layers_per_block, ConfigLimits::kLayers);
-  detail::check_at_most(where, "in_channels, out_channels and norm_num_groups", {in_channels, out_channels, norm_num_groups}, ConfigLimits::kWidth);
-  detail::check_at_most(where, "time_embedding_dim, addition_time_embed_dim and projection_class_embeddings_input_dim",
-                        {time_embedding_dim.value_or(1), addition_time_embed_dim, projection_class_embeddings_input_dim}, 4 * ConfigLimits::kWidth);
-  detail::check_at_most(where, "conv_in_kernel and conv_out_kernel", {conv_in_kernel, conv_out_kernel}, ConfigLimits::kKernel);
-  REWARD_TUNER_CHECK(downsample_padding == 0 || downsample_padding == 1, "[", where, "] unsupported downsample_padding: wanted 0 or 1, found ",
-                     downsample_padding);
-  REWARD_TUNER_CHECK(mid_block_scale_factor > 0, "[", where, "] wanted a positive mid_block_scale_factor, found ", mid_block_scale_factor);
+  detail::check_at_most(where, "in_channels, out_channels and norm_num_groups",
+                        {in_channels, out_channels, norm_num_groups}, ConfigLimits::kWidth);
+  detail::check_at_most(
+      where, "time_embedding_dim, addition_time_embed_dim and projection_class_embeddings_input_dim",
+      {time_embedding_dim.value_or(1), addition_time_embed_dim, projection_class_embeddings_input_dim},
+      4 * ConfigLimits::kWidth);
+  detail::check_at_most(where, "conv_in_kernel and conv_out_kernel", {conv_in_kernel, conv_out_kernel},
+                        ConfigLimits::kKernel);
+  REWARD_TUNER_CHECK(downsample_padding == 0 || downsample_padding == 1, "[", where,
+                     "] unsupported downsample_padding: wanted 0 or 1, found ", downsample_padding);
+  REWARD_TUNER_CHECK(mid_block_scale_factor > 0, "[", where, "] wanted a positive mid_block_scale_factor, found ",
+                     mid_block_scale_factor);
   REWARD_TUNER_CHECK(conv_in_kernel % 2 == 1 && conv_out_kernel % 2 == 1, "[", where,
-                     "] unsupported conv_in_kernel or conv_out_kernel: wanted odd numbers, found ", conv_in_kernel, " and ", conv_out_kernel);
-  REWARD_TUNER_CHECK(!text_time_embedding || (addition_time_embed_dim > 0 && projection_class_embeddings_input_dim > 0), "[", where,
-                     "] addition_embed_type \"text_time\" wanted positive addition_time_embed_dim and projection_class_embeddings_input_dim, found ",
+                     "] unsupported conv_in_kernel or conv_out_kernel: wanted odd numbers, found ", conv_in_kernel,
+                     " and ", conv_out_kernel);
+  REWARD_TUNER_CHECK(!text_time_embedding || (addition_time_embed_dim > 0 && projection_class_embeddings_input_dim > 0),
+                     "[", where,
+                     "] addition_embed_type \"text_time\" wanted positive addition_time_embed_dim and "
+                     "projection_class_embeddings_input_dim, found ",
                      addition_time_embed_dim, " and ", projection_class_embeddings_input_dim);
-  REWARD_TUNER_CHECK(text_time_embedding || (addition_time_embed_dim == 0 && projection_class_embeddings_input_dim == 0), "[", where,
-                     "] unsupported addition_time_embed_dim or projection_class_embeddings_input_dim without addition_embed_type "
-                     "\"text_time\": wanted null, found ",
-                     addition_time_embed_dim, " and ", projection_class_embeddings_input_dim);
+  REWARD_TUNER_CHECK(
+      text_time_embedding || (addition_time_embed_dim == 0 && projection_class_embeddings_input_dim == 0), "[", where,
+      "] unsupported addition_time_embed_dim or projection_class_embeddings_input_dim without addition_embed_type "
+      "\"text_time\": wanted null, found ",
+      addition_time_embed_dim, " and ", projection_class_embeddings_input_dim);
 }
 
 inline nlohmann::json UNet2DConditionConfig::to_json() const {
-  const auto or_null = [](bool present, std::int64_t value) { return present ? nlohmann::json(value) : nlohmann::json(nullptr); };
-  const auto short_form = [](const std::vector<std::int64_t>& values) {  // one number where all levels agree, as the published files have it
+  const auto or_null = [](bool present, std::int64_t value) {
+    return present ? nlohmann::json(value) : nlohmann::json(nullptr);
+  };
+  // one number where all levels agree, as the published files have it
+  const auto short_form = [](const std::vector<std::int64_t>& values) {
     for (const auto value : values)
       if (value != values.front()) return nlohmann::json(values);
     return nlohmann::json(values.front());
   };
-  return {{"_class_name", "UNet2DConditionModel"},
-          {"sample_size", or_null(sample_size.has_value(), sample_size.value_or(0))},
-          {"in_channels", in_channels},
-          {"out_channels", out_channels},
-          {"center_input_sample", center_input_sample},
-          {"flip_sin_to_cos", flip_sin_to_cos},
-          {"freq_shift", freq_shift},
-          {"down_block_types", down_block_types},
-          {"mid_block_type", mid_block ? nlohmann::json("UNetMidBlock2DCrossAttn") : nlohmann::json(nullptr)},
-          {"up_block_types", up_block_types},
-          {"block_out_channels", block_out_channels},
-          {"layers_per_block", short_form(layers_per_block)},
-          {"downsample_padding", downsample_padding},
-          {"mid_block_scale_factor", mid_block_scale_factor},
-          {"act_fn", "silu"},
-          {"norm_num_groups", norm_num_groups},
-          {"norm_eps", norm_eps},
-          {"cross_attention_dim", short_form(cross_attention_dim)},
-          {"transformer_layers_per_block", short_form(transformer_layers_per_block)},
-          {"attention_head_dim", short_form(attention_head_dim)},
-          {"use_linear_projection", use_linear_projection},
-          {"upcast_attention", upcast_attention},
-          {"time_embedding_dim", or_null(time_embedding_dim.has_value(), time_embedding_dim.value_or(0))},
-          {"conv_in_kernel", conv_in_kernel},
-          {"conv_out_kernel", conv_out_kernel},
-          {"addition_embed_type", text_time_embedding ? nlohmann::json("text_time") : nlohmann::json(nullptr)},
-          {"addition_time_embed_dim", or_null(text_time_embedding, addition_time_embed_dim)},
-          {"projection_class_embeddings_input_dim", or_null(text_time_embedding, projection_class_embeddings_input_dim)}};
+  return {
+      {"_class_name", "UNet2DConditionModel"},
+      {"sample_size", or_null(sample_size.has_value(), sample_size.value_or(0))},
+      {"in_channels", in_channels},
+      {"out_channels", out_channels},
+      {"center_input_sample", center_input_sample},
+      {"flip_sin_to_cos", flip_sin_to_cos},
+      {"freq_shift", freq_shift},
+      {"down_block_types", down_block_types},
+      {"mid_block_type", mid_block ? nlohmann::json("UNetMidBlock2DCrossAttn") : nlohmann::json(nullptr)},
+      {"up_block_types", up_block_types},
+      {"block_out_channels", block_out_channels},
+      {"layers_per_block", short_form(layers_per_block)},
+      {"downsample_padding", downsample_padding},
+      {"mid_block_scale_factor", mid_block_scale_factor},
+      {"act_fn", "silu"},
+      {"norm_num_groups", norm_num_groups},
+      {"norm_eps", norm_eps},
+      {"cross_attention_dim", short_form(cross_attention_dim)},
+      {"transformer_layers_per_block", short_form(transformer_layers_per_block)},
+      {"attention_head_dim", short_form(attention_head_dim)},
+      {"use_linear_projection", use_linear_projection},
+      {"upcast_attention", upcast_attention},
+      {"time_embedding_dim", or_null(time_embedding_dim.has_value(), time_embedding_dim.value_or(0))},
+      {"conv_in_kernel", conv_in_kernel},
+      {"conv_out_kernel", conv_out_kernel},
+      {"addition_embed_type", text_time_embedding ? nlohmann::json("text_time") : nlohmann::json(nullptr)},
+      {"addition_time_embed_dim", or_null(text_time_embedding, addition_time_embed_dim)},
+      {"projection_class_embeddings_input_dim", or_null(text_time_embedding, projection_class_embeddings_input_dim)}};
 }
 
 }  // namespace reward_tuner

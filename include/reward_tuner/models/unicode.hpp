@@ -1,5 +1,6 @@
-// The few Unicode operations that a text tokenizer needs, on top of utf8proc: NFC, lower case, and the classes letter, number, mark and white space.
-// Characters younger than the installed utf8proc's Unicode version (15.0 in utf8proc 2.8) count as unassigned.
+// The few Unicode operations that a text tokenizer needs, on top of utf8proc: NFC, lower case, and the classes letter,
+// number, mark and white space. Characters younger than the installed utf8proc's Unicode version (15.0 in utf8proc 2.8)
+// count as unassigned.
 #pragma once
 #include <utf8proc.h>
 
@@ -48,22 +49,22 @@ inline std::string encode(std::u32string_view text) {
 inline std::string nfc(std::string_view text) {
   if (text.empty()) return {};
   utf8proc_uint8_t* raw = nullptr;
-  const utf8proc_ssize_t length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &raw,
-                                               static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const utf8proc_ssize_t length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+                   &raw, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(raw, &std::free);
   REWARD_TUNER_CHECK(length >= 0, "[Unicode] the text must be valid UTF-8, found: ", utf8proc_errmsg(length));
   return std::string(reinterpret_cast<const char*>(raw), static_cast<std::size_t>(length));
 }
 
-/// Lower case without regard to context or language. U+0130 is the only character whose lower case is longer: i and a combining dot.
+/// Lower case without regard to context or language. U+0130 is the only character whose lower case is longer: i and a
+/// combining dot.
 inline std::u32string lower(std::u32string_view text) {
   std::u32string out;
   out.reserve(text.size());
   for (const char32_t code : text) {
-    if (code == U'\u0130')
-      out += U"i\u0307";
-    else
-      out.push_back(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
+    if (code == U'\u0130') out += U"i\u0307";
+    else out.push_back(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
   }
   return out;
 }
@@ -88,8 +89,9 @@ inline bool is_mark(char32_t code) {
 
 /// The White_Space property. It is no general category: some control characters have it.
 inline bool is_space(char32_t code) {
-  return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||
-         code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
+  return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
+         (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
+         code == 0x3000;
 }
 
 }  // namespace reward_tuner::unicode

@@ -1,4 +1,5 @@
-// Encoder and decoder of the image autoencoder: residual blocks on every resolution, one spatial attention in the middle.
+// Encoder and decoder of the image autoencoder: residual blocks on every resolution, one spatial attention in the
+// middle.
 #pragma once
 #include <ATen/ops/silu.h>
 #include <torch/nn/module.h>
@@ -23,9 +24,9 @@ class SpatialAttention : public Attention {
     group_norm_ = register_module("group_norm", std::make_shared<GroupNorm>(groups, channels, eps));
   }
   Tensor forward(const Tensor& x) const {
-    const Tensor tokens = group_norm_->forward(x).flatten(2).transpose(1, 2);                        // [B,H*W,C]
-    const Tensor mixed = Attention::forward(tokens).transpose(1, 2);                                 // [B,C,H*W]
-    return x + mixed.unflatten(2, {x.size(2), x.size(3)});                                           // [B,C,H,W]
+    const Tensor tokens = group_norm_->forward(x).flatten(2).transpose(1, 2);  // [B,H*W,C]
+    const Tensor mixed = Attention::forward(tokens).transpose(1, 2);           // [B,C,H*W]
+    return x + mixed.unflatten(2, {x.size(2), x.size(3)});                     // [B,C,H,W]
   }
 
  private:
@@ -58,9 +59,9 @@ class VaeMidBlock : public torch::nn::Module {
     for (int i = 0; i < 2; ++i) resnets_->emplace_back(channels, channels, detail::vae_resnet(options));
   }
   Tensor forward(const Tensor& x) const {
-    Tensor h = (*resnets_)[0].forward(x);                                // [B,C,H,W]
+    Tensor h = (*resnets_)[0].forward(x);                                  // [B,C,H,W]
     for (const auto& attention : *attentions_) h = attention->forward(h);  // [B,C,H,W]
-    return (*resnets_)[1].forward(h);                                    // [B,C,H,W]
+    return (*resnets_)[1].forward(h);                                      // [B,C,H,W]
   }
 
  private:
@@ -68,13 +69,15 @@ class VaeMidBlock : public torch::nn::Module {
   std::shared_ptr<ModuleListOf<ResnetBlock2D>> resnets_;
 };
 
-/// One level of the encoder (diffusers: DownEncoderBlock2D).  [B,in,H,W] -> [B,out,H/2,W/2], or the same size at the last level
+/// One level of the encoder (diffusers: DownEncoderBlock2D).  [B,in,H,W] -> [B,out,H/2,W/2], or the same size at the
+/// last level
 class DownEncoderBlock : public torch::nn::Module {
  public:
   DownEncoderBlock(std::int64_t in, std::int64_t out, bool downsample, const VaeStackOptions& options) {
     resnets_ = register_module("resnets", std::make_shared<ModuleListOf<ResnetBlock2D>>());
     downsamplers_ = register_module("downsamplers", std::make_shared<ModuleListOf<Downsample2D>>());
-    for (std::int64_t i = 0; i < options.layers; ++i) resnets_->emplace_back(i == 0 ? in : out, out, detail::vae_resnet(options));
+    for (std::int64_t i = 0; i < options.layers; ++i)
+      resnets_->emplace_back(i == 0 ? in : out, out, detail::vae_resnet(options));
     if (downsample) downsamplers_->emplace_back(out, 0);
   }
   Tensor forward(const Tensor& x) const {
@@ -89,13 +92,15 @@ class DownEncoderBlock : public torch::nn::Module {
   std::shared_ptr<ModuleListOf<Downsample2D>> downsamplers_;
 };
 
-/// One level of the decoder (diffusers: UpDecoderBlock2D).  [B,in,H,W] -> [B,out,2H,2W], or the same size at the last level
+/// One level of the decoder (diffusers: UpDecoderBlock2D).  [B,in,H,W] -> [B,out,2H,2W], or the same size at the last
+/// level
 class UpDecoderBlock : public torch::nn::Module {
  public:
   UpDecoderBlock(std::int64_t in, std::int64_t out, bool upsample, const VaeStackOptions& options) {
     resnets_ = register_module("resnets", std::make_shared<ModuleListOf<ResnetBlock2D>>());
     upsamplers_ = register_module("upsamplers", std::make_shared<ModuleListOf<Upsample2D>>());
-    for (std::int64_t i = 0; i <= options.layers; ++i) resnets_->emplace_back(i == 0 ? in : out, out, detail::vae_resnet(options));
+    for (std::int64_t i = 0; i <= options.layers; ++i)
+      resnets_->emplace_back(i == 0 ? in : out, out, detail::vae_resnet(options));
     if (upsample) upsamplers_->emplace_back(out);
   }
   Tensor forward(const Tensor& x) const {
@@ -117,9 +122,11 @@ class VaeEncoder : public torch::nn::Module {
     const auto& widths = options.widths;
     conv_in_ = register_module("conv_in", std::make_shared<Conv2d>(in, widths.front(), 3, 1, 1));
     down_blocks_ = register_module("down_blocks", std::make_shared<ModuleListOf<DownEncoderBlock>>());
-    for (std::size_t i = 0; i < widths.size(); ++i) down_blocks_->emplace_back(widths[i == 0 ? 0 : i - 1], widths[i], i + 1 < widths.size(), options);
+    for (std::size_t i = 0; i < widths.size(); ++i)
+      down_blocks_->emplace_back(widths[i == 0 ? 0 : i - 1], widths[i], i + 1 < widths.size(), options);
     mid_block_ = register_module("mid_block", std::make_shared<VaeMidBlock>(widths.back(), options));
-    conv_norm_out_ = register_module("conv_norm_out", std::make_shared<GroupNorm>(options.groups, widths.back(), detail::kVaeEps));
+    conv_norm_out_ =
+        register_module("conv_norm_out", std::make_shared<GroupNorm>(options.groups, widths.back(), detail::kVaeEps));
     conv_out_ = register_module("conv_out", std::make_shared<Conv2d>(widths.back(), out, 3, 1, 1));
   }
   Tensor forward(const Tensor& x) const {
@@ -143,8 +150,10 @@ class VaeDecoder : public torch::nn::Module {
     conv_in_ = register_module("conv_in", std::make_shared<Conv2d>(in, widths.back(), 3, 1, 1));
     mid_block_ = register_module("mid_block", std::make_shared<VaeMidBlock>(widths.back(), options));
     up_blocks_ = register_module("up_blocks", std::make_shared<ModuleListOf<UpDecoderBlock>>());
-    for (std::size_t i = widths.size(); i-- > 0;) up_blocks_->emplace_back(widths[i + 1 < widths.size() ? i + 1 : i], widths[i], i > 0, options);
-    conv_norm_out_ = register_module("conv_norm_out", std::make_shared<GroupNorm>(options.groups, widths.front(), detail::kVaeEps));
+    for (std::size_t i = widths.size(); i-- > 0;)
+      up_blocks_->emplace_back(widths[i + 1 < widths.size() ? i + 1 : i], widths[i], i > 0, options);
+    conv_norm_out_ =
+        register_module("conv_norm_out", std::make_shared<GroupNorm>(options.groups, widths.front(), detail::kVaeEps));
     conv_out_ = register_module("conv_out", std::make_shared<Conv2d>(widths.front(), out, 3, 1, 1));
   }
   Tensor forward(const Tensor& z) const {

@@ -12,13 +12,16 @@
 namespace reward_tuner {
 
 struct ClippedRatioOptions {
-  double clip = 1e-4;       ///< epsilon > 0. It bounds the ratio of *reduced* log-probabilities: with the mean over D = 4*64*64 numbers 1e-4 is 1.64 nats of the true
-                            ///< ratio (ddpo-pytorch: 1e-4); for other D an equal bound is 1.64 / D; with round.reduction = kSum it bounds the true ratio
+  /// epsilon > 0. It bounds the ratio of *reduced* log-probabilities: with the mean over D = 4*64*64 numbers 1e-4 is
+  /// 1.64 nats of the true ratio (ddpo-pytorch: 1e-4); for other D an equal bound is 1.64 / D; with round.reduction =
+  /// kSum it bounds the true ratio
+  double clip = 1e-4;
   RoundOptions round = {};  ///< how a round is sampled and trained
 };
 
 /// L = max(-A * ratio, -A * clamp(ratio, 1 - epsilon, 1 + epsilon)), ratio = p_theta / p_old of one step
-/// (Schulman et al. 2017, Eq. 7; large-scale RL paper Eq. 6-8 with the sums from t = 1; Black et al. 2024, section 4.3). Gradient: 0 where clipped.
+/// (Schulman et al. 2017, Eq. 7; large-scale RL paper Eq. 6-8 with the sums from t = 1; Black et al. 2024, section
+/// 4.3). Gradient: 0 where clipped.
 class ClippedRatio {
  public:
   using Role = ObjectiveRole;
@@ -28,7 +31,8 @@ class ClippedRatio {
   static constexpr bool kPairs = false;
 
   explicit ClippedRatio(ClippedRatioOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.clip > 0 && std::isfinite(options_.clip), "[ClippedRatio] clip must be > 0, found ", options_.clip);
+    REWARD_TUNER_CHECK(options_.clip > 0 && std::isfinite(options_.clip), "[ClippedRatio] clip must be > 0, found ",
+                       options_.clip);
     check_options(options_.round);
   }
   const ClippedRatioOptions& options() const { return options_; }

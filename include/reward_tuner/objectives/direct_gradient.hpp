@@ -16,17 +16,23 @@ using torch::Tensor;
 /// The loss phi(r) of a reward r.
 enum class RewardLoss {
   kNegative,  ///< -r (DRTune, DRaFT)
-  kHinge,     ///< max(target - r, 0): rewards beyond the target are not pushed on (ReFL with target 2 on ImageReward; its code's relu(2 - r))
-  kDistance,  ///< |target - r|: rewards beyond the target are pulled back (AlignProp with target 10 on aesthetic scores)
+  /// max(target - r, 0): rewards beyond the target are not pushed on (ReFL with target 2 on ImageReward; its code's
+  /// relu(2 - r))
+  kHinge,
+  /// |target - r|: rewards beyond the target are pulled back (AlignProp with target 10 on aesthetic scores)
+  kDistance,
 };
 
 struct DirectGradientOptions {
-  double scale = 1.0;                        ///< factor on the loss, > 0; matters beside a regularizer and gradient clipping only (ReFL: 1e-3, AlignProp's code: 1e-2)
-  RewardLoss loss = RewardLoss::kNegative;   ///< phi
-  double target = 0.0;                       ///< kHinge, kDistance: the reward wanted, in the reward's own units
+  /// factor on the loss, > 0; matters beside a regularizer and gradient clipping only (ReFL: 1e-3, AlignProp's code:
+  /// 1e-2)
+  double scale = 1.0;
+  RewardLoss loss = RewardLoss::kNegative;  ///< phi
+  double target = 0.0;                      ///< kHinge, kDistance: the reward wanted, in the reward's own units
 };
 
-/// L = scale * mean_B phi(r(decode(x_0)))   (DRTune-paper Alg. 1, line 23, with the sign that raises r; ReFL: ImageReward paper Eq. 4 with phi = relu).
+/// L = scale * mean_B phi(r(decode(x_0)))   (DRTune-paper Alg. 1, line 23, with the sign that raises r; ReFL:
+/// ImageReward paper Eq. 4 with phi = relu).
 class DirectGradient {
  public:
   using Role = ObjectiveRole;
@@ -35,18 +41,24 @@ class DirectGradient {
   static constexpr Surrogate kSurrogate = Surrogate::kReward;
 
   explicit DirectGradient(DirectGradientOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.scale > 0 && std::isfinite(options_.scale), "[DirectGradient] scale must be > 0, found ", options_.scale);
-    REWARD_TUNER_CHECK(std::isfinite(options_.target), "[DirectGradient] target must be finite, found ", options_.target);
-    REWARD_TUNER_CHECK(options_.loss != RewardLoss::kNegative || options_.target == 0, "[DirectGradient] target ", options_.target, " has no meaning with the loss -r; name kHinge or kDistance");
+    REWARD_TUNER_CHECK(options_.scale > 0 && std::isfinite(options_.scale),
+                       "[DirectGradient] scale must be > 0, found ", options_.scale);
+    REWARD_TUNER_CHECK(std::isfinite(options_.target), "[DirectGradient] target must be finite, found ",
+                       options_.target);
+    REWARD_TUNER_CHECK(options_.loss != RewardLoss::kNegative || options_.target == 0, "[DirectGradient] target ",
+                       options_.target, " has no meaning with the loss -r; name kHinge or kDistance");
   }
   const DirectGradientOptions& options() const { return options_; }
 
   /// scale * phi(r), differentiable.  rewards [B] -> [B]
   Tensor losses(const Tensor& rewards) const {
     switch (options_.loss) {
-      case RewardLoss::kNegative: return -options_.scale * rewards;
-      case RewardLoss::kHinge: return options_.scale * at::relu(options_.target - rewards);
-      case RewardLoss::kDistance: return options_.scale * at::abs(options_.target - rewards);
+      case RewardLoss::kNegative:
+        return -options_.scale * rewards;
+      case RewardLoss::kHinge:
+        return options_.scale * at::relu(options_.target - rewards);
+      case RewardLoss::kDistance:
+        return options_.scale * at::abs(options_.target - rewards);
     }
     return rewards;
   }

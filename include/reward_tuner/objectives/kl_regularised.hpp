@@ -20,16 +20,20 @@ struct ValueBaselineOptions {
 };
 
 struct KlRegularisedOptions {
-  double reward_weight = 100;            ///< factor on the policy loss, > 0 (DPOK's code: 100)
-  double kl_weight = 0.01;               ///< factor on the divergence, >= 0; 0 switches it off and saves the reference's network calls (DPOK's code: 0.01)
-  double clip = 1e-4;                    ///< epsilon of the ratio, > 0, as in ClippedRatio (DPOK's code: 1e-4)
-  bool pessimistic = false;              ///< take the larger of clipped and unclipped loss as PPO does; DPOK's code does not: no gradient outside the range on either side
-  ValueBaselineOptions value = {};       ///< the learned baseline
-  RoundOptions round = {};               ///< how a round is sampled and trained
+  double reward_weight = 100;  ///< factor on the policy loss, > 0 (DPOK's code: 100)
+  /// factor on the divergence, >= 0; 0 switches it off and saves the reference's network calls (DPOK's code: 0.01)
+  double kl_weight = 0.01;
+  double clip = 1e-4;  ///< epsilon of the ratio, > 0, as in ClippedRatio (DPOK's code: 1e-4)
+  /// take the larger of clipped and unclipped loss as PPO does; DPOK's code does not: no gradient outside the range on
+  /// either side
+  bool pessimistic = false;
+  ValueBaselineOptions value = {};  ///< the learned baseline
+  RoundOptions round = {};          ///< how a round is sampled and trained
 };
 
-/// L = -reward_weight * A * clamp(ratio, 1 - epsilon, 1 + epsilon) + kl_weight * mean (h - h_pre)^2, A = R - V(x_t, t, text); h, h_pre the guided outputs of tuned and
-/// untuned network (Fan et al. 2023, Alg. 1 and Eq. 9; B2-DiffuRL paper Eq. 7). The exact divergence of a step has the factor b^2/(2c^2), which the public code drops.
+/// L = -reward_weight * A * clamp(ratio, 1 - epsilon, 1 + epsilon) + kl_weight * mean (h - h_pre)^2, A = R - V(x_t, t,
+/// text); h, h_pre the guided outputs of tuned and untuned network (Fan et al. 2023, Alg. 1 and Eq. 9; B2-DiffuRL paper
+/// Eq. 7). The exact divergence of a step has the factor b^2/(2c^2), which the public code drops.
 class KlRegularised {
  public:
   using Role = ObjectiveRole;
@@ -40,10 +44,13 @@ class KlRegularised {
 
   explicit KlRegularised(KlRegularisedOptions options = {}) : options_(options) {
     const auto& o = options_;
-    REWARD_TUNER_CHECK(o.reward_weight > 0 && std::isfinite(o.reward_weight), "[KlRegularised] reward_weight must be > 0, found ", o.reward_weight);
-    REWARD_TUNER_CHECK(o.kl_weight >= 0 && std::isfinite(o.kl_weight), "[KlRegularised] kl_weight must be >= 0, found ", o.kl_weight);
+    REWARD_TUNER_CHECK(o.reward_weight > 0 && std::isfinite(o.reward_weight),
+                       "[KlRegularised] reward_weight must be > 0, found ", o.reward_weight);
+    REWARD_TUNER_CHECK(o.kl_weight >= 0 && std::isfinite(o.kl_weight), "[KlRegularised] kl_weight must be >= 0, found ",
+                       o.kl_weight);
     REWARD_TUNER_CHECK(o.clip > 0 && std::isfinite(o.clip), "[KlRegularised] clip must be > 0, found ", o.clip);
-    REWARD_TUNER_CHECK(o.value.learning_rate > 0 && std::isfinite(o.value.learning_rate), "[KlRegularised] value.learning_rate must be > 0, found ", o.value.learning_rate);
+    REWARD_TUNER_CHECK(o.value.learning_rate > 0 && std::isfinite(o.value.learning_rate),
+                       "[KlRegularised] value.learning_rate must be > 0, found ", o.value.learning_rate);
     REWARD_TUNER_CHECK(o.value.steps >= 1, "[KlRegularised] value.steps must be >= 1, found ", o.value.steps);
     REWARD_TUNER_CHECK(o.value.batch >= 1, "[KlRegularised] value.batch must be >= 1, found ", o.value.batch);
     check_options(o.round);
@@ -55,10 +62,11 @@ class KlRegularised {
 
   /// Rows [n] -> losses [n].
   Tensor losses(const PolicyRows& rows) const {
-    const Tensor ratio = rows.ratios();                                                                  // [n]
-    const Tensor clipped = -rows.advantages * ratio.clamp(1 - options_.clip, 1 + options_.clip);         // [n]
+    const Tensor ratio = rows.ratios();                                                                     // [n]
+    const Tensor clipped = -rows.advantages * ratio.clamp(1 - options_.clip, 1 + options_.clip);            // [n]
     const Tensor policy = options_.pessimistic ? at::maximum(-rows.advantages * ratio, clipped) : clipped;  // [n]
-    return rows.drift.defined() ? options_.reward_weight * policy + options_.kl_weight * rows.drift : options_.reward_weight * policy;
+    return rows.drift.defined() ? options_.reward_weight * policy + options_.kl_weight * rows.drift
+                                : options_.reward_weight * policy;
   }
 
  private:

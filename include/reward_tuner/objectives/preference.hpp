@@ -18,14 +18,16 @@ enum class PreferenceReference {
 };
 
 struct PreferenceOptions {
-  double beta = 0.1;                                              ///< how strongly the reference holds, > 0 (D3PO's code: 0.1); acts on reduced log-probabilities, so with
-                                                                  ///< round.reduction = kMean the pull of one step is beta times a mean over D numbers
-  PreferenceReference reference = PreferenceReference::kSampling; ///< see PreferenceReference
-  RoundOptions round = {};                                        ///< how a round is sampled and trained
+  /// how strongly the reference holds, > 0 (D3PO's code: 0.1); acts on reduced log-probabilities, so with
+  /// round.reduction = kMean the pull of one step is beta times a mean over D numbers
+  double beta = 0.1;
+  PreferenceReference reference = PreferenceReference::kSampling;  ///< see PreferenceReference
+  RoundOptions round = {};                                         ///< how a round is sampled and trained
 };
 
-/// L = -log sigmoid( beta * [ (lp+ - lpref+) - (lp- - lpref-) ] ) of each trained step of a pair: + is the picture of higher reward, - its partner from the same root
-/// (B2-DiffuRL paper Eq. 8, with D3PO's sum over steps: Yang et al. 2024, Eq. 13). Gradient: to both log-probabilities; bounded, needs no advantage scale.
+/// L = -log sigmoid( beta * [ (lp+ - lpref+) - (lp- - lpref-) ] ) of each trained step of a pair: + is the picture of
+/// higher reward, - its partner from the same root (B2-DiffuRL paper Eq. 8, with D3PO's sum over steps: Yang et al.
+/// 2024, Eq. 13). Gradient: to both log-probabilities; bounded, needs no advantage scale.
 class Preference {
  public:
   using Role = ObjectiveRole;
@@ -35,7 +37,8 @@ class Preference {
   static constexpr bool kPairs = true;
 
   explicit Preference(PreferenceOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.beta > 0 && std::isfinite(options_.beta), "[Preference] beta must be > 0, found ", options_.beta);
+    REWARD_TUNER_CHECK(options_.beta > 0 && std::isfinite(options_.beta), "[Preference] beta must be > 0, found ",
+                       options_.beta);
     check_options(options_.round);
   }
   const PreferenceOptions& options() const { return options_; }

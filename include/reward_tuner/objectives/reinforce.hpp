@@ -9,12 +9,14 @@
 namespace reward_tuner {
 
 struct ReinforceOptions {
-  bool importance_weighted = true;  ///< weigh by the ratio, so that several optimizer steps on one round stay unbiased; at the first step both are equal
-  RoundOptions round = {};          ///< how a round is sampled and trained
+  /// weigh by the ratio, so that several optimizer steps on one round stay unbiased; at the first step both are equal
+  bool importance_weighted = true;
+  RoundOptions round = {};  ///< how a round is sampled and trained
 };
 
-/// grad J = E sum_t ratio_t * A * grad log p_theta(x_{t-1} | x_t, c), ratio = p_theta / p_old: L = -A * ratio, or L = -A * log p without the ratio
-/// (B2-DiffuRL paper Eq. 4; Fan & Lee 2023, SFT-PG; Black et al. 2024, Eq. 3 and 5). Gradient: to the log-probabilities.
+/// grad J = E sum_t ratio_t * A * grad log p_theta(x_{t-1} | x_t, c), ratio = p_theta / p_old: L = -A * ratio, or L =
+/// -A * log p without the ratio (B2-DiffuRL paper Eq. 4; Fan & Lee 2023, SFT-PG; Black et al. 2024, Eq. 3 and 5).
+/// Gradient: to the log-probabilities.
 class Reinforce {
  public:
   using Role = ObjectiveRole;
@@ -28,7 +30,9 @@ class Reinforce {
   bool needs_reference() const { return false; }
 
   /// Rows [n] -> losses [n].
-  Tensor losses(const PolicyRows& rows) const { return -rows.advantages * (options_.importance_weighted ? rows.ratios() : rows.log_probs); }
+  Tensor losses(const PolicyRows& rows) const {
+    return -rows.advantages * (options_.importance_weighted ? rows.ratios() : rows.log_probs);
+  }
 
  private:
   ReinforceOptions options_;

@@ -1,4 +1,5 @@
-// Denoise what was rewarded: the ordinary training loss on sampled pictures, weighted by their rewards or on the best of them.
+// Denoise what was rewarded: the ordinary training loss on sampled pictures, weighted by their rewards or on the best
+// of them.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -22,15 +23,16 @@ enum class RewardWeighting {
 
 struct RewardWeightedOptions {
   RewardWeighting weighting = RewardWeighting::kMinMax;  ///< see RewardWeighting
-  double temperature = 0.2;                              ///< of kExponential, in the reward's units, > 0 (ddpo's RWR: 1/5)
-  int best = 1;                                          ///< of kBest, pictures kept of each prompt, >= 1 (RAFT: 1 of 24)
-  bool frozen = true;                                    ///< sample from the untuned network (reward-weighted); false: from the present one (RAFT online)
-  int noisings = 1;                                      ///< random noise levels at which each kept picture is denoised, a pass, >= 1
-  RoundOptions round = {};                               ///< how a round is sampled and trained
+  double temperature = 0.2;  ///< of kExponential, in the reward's units, > 0 (ddpo's RWR: 1/5)
+  int best = 1;              ///< of kBest, pictures kept of each prompt, >= 1 (RAFT: 1 of 24)
+  bool frozen = true;  ///< sample from the untuned network (reward-weighted); false: from the present one (RAFT online)
+  int noisings = 1;    ///< random noise levels at which each kept picture is denoised, a pass, >= 1
+  RoundOptions round = {};  ///< how a round is sampled and trained
 };
 
-/// L = mean_i w_i * mean || target - network(alpha_t x0_i + sigma_t e, t, c_i) ||^2, t uniform over the training timesteps, no guidance; target as the network predicts.
-/// Needs neither a stochastic sampler nor a gradient of the reward. With kBest every prompt is sampled 8 times unless round.samples_per_prompt says otherwise.
+/// L = mean_i w_i * mean || target - network(alpha_t x0_i + sigma_t e, t, c_i) ||^2, t uniform over the training
+/// timesteps, no guidance; target as the network predicts. Needs neither a stochastic sampler nor a gradient of the
+/// reward. With kBest every prompt is sampled 8 times unless round.samples_per_prompt says otherwise.
 class RewardWeighted {
  public:
   using Role = ObjectiveRole;
@@ -39,10 +41,13 @@ class RewardWeighted {
   static constexpr Surrogate kSurrogate = Surrogate::kDenoising;
 
   explicit RewardWeighted(RewardWeightedOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.temperature > 0 && std::isfinite(options_.temperature), "[RewardWeighted] temperature must be > 0, found ", options_.temperature);
+    REWARD_TUNER_CHECK(options_.temperature > 0 && std::isfinite(options_.temperature),
+                       "[RewardWeighted] temperature must be > 0, found ", options_.temperature);
     REWARD_TUNER_CHECK(options_.best >= 1, "[RewardWeighted] best must be >= 1, found ", options_.best);
     REWARD_TUNER_CHECK(options_.noisings >= 1, "[RewardWeighted] noisings must be >= 1, found ", options_.noisings);
-    REWARD_TUNER_CHECK(!options_.round.step_per_timestep, "[RewardWeighted] round.step_per_timestep has no meaning here: noise levels are drawn at random");
+    REWARD_TUNER_CHECK(
+        !options_.round.step_per_timestep,
+        "[RewardWeighted] round.step_per_timestep has no meaning here: noise levels are drawn at random");
     check_options(options_.round);
   }
   const RewardWeightedOptions& options() const { return options_; }
@@ -64,8 +69,10 @@ class RewardWeighted {
         std::map<std::int64_t, std::vector<std::size_t>> members;
         for (std::size_t i = 0; i < out.size(); ++i) members[groups[i]].push_back(i);
         for (auto& [group, list] : members) {
-          std::stable_sort(list.begin(), list.end(), [&](std::size_t a, std::size_t b) { return rewards[a] > rewards[b]; });
-          for (std::size_t i = 0; i < std::min(list.size(), static_cast<std::size_t>(options_.best)); ++i) out[list[i]] = 1;
+          std::stable_sort(list.begin(), list.end(),
+                           [&](std::size_t a, std::size_t b) { return rewards[a] > rewards[b]; });
+          for (std::size_t i = 0; i < std::min(list.size(), static_cast<std::size_t>(options_.best)); ++i)
+            out[list[i]] = 1;
         }
         break;
       }

@@ -11,9 +11,9 @@ struct KlToReferenceOptions {
   double weight = 1.0;  ///< factor beside the reward, >= 0; one more no-grad network call a trained step unless 0
 };
 
-/// L_reg = weight * mean over trained steps, samples and elements of (network(x) - reference(x))^2, both halves of the guidance batch.
-/// Up to the factor b^2/(2c^2) of a step this is the Kullback-Leibler divergence between the two samplers' steps (Fan et al. 2023, DPOK,
-/// Eq. 9); DPOK's public code drops that factor too.
+/// L_reg = weight * mean over trained steps, samples and elements of (network(x) - reference(x))^2, both halves of the
+/// guidance batch. Up to the factor b^2/(2c^2) of a step this is the Kullback-Leibler divergence between the two
+/// samplers' steps (Fan et al. 2023, DPOK, Eq. 9); DPOK's public code drops that factor too.
 class KlToReference {
  public:
   using Role = RegularizerRole;
@@ -22,7 +22,8 @@ class KlToReference {
   static constexpr bool kNeedsReference = true;
 
   explicit KlToReference(KlToReferenceOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(std::isfinite(options_.weight) && options_.weight >= 0, "[KlToReference] weight must be finite and >= 0, found ", options_.weight);
+    REWARD_TUNER_CHECK(std::isfinite(options_.weight) && options_.weight >= 0,
+                       "[KlToReference] weight must be finite and >= 0, found ", options_.weight);
   }
   double weight() const { return options_.weight; }
 

@@ -21,21 +21,26 @@ namespace reward_tuner {
 
 /// When the pre-training loss is descended.
 enum class PretrainingMode {
-  kJoint,        ///< one optimizer step on the sum of both losses (ReFL: ImageReward paper Eq. 5)
-  kAlternating,  ///< a step on the reward, then a step of its own (ReFL's SDXL code; large-scale RL paper, Alg. 1); under Adam the weight then hardly matters
+  kJoint,  ///< one optimizer step on the sum of both losses (ReFL: ImageReward paper Eq. 5)
+  /// a step on the reward, then a step of its own (ReFL's SDXL code; large-scale RL paper, Alg. 1); under Adam the
+  /// weight then hardly matters
+  kAlternating,
 };
 
 struct PretrainingLossOptions {
   std::shared_ptr<const CaptionedPictures> pictures = nullptr;  ///< the data; nullptr switches the loss off
-  double weight = 1.0;                                          ///< beta, factor beside the reward's loss, >= 0; 0 switches it off
-  int batch = 8;                                                ///< pictures an update, >= 1
-  PretrainingMode mode = PretrainingMode::kJoint;               ///< see PretrainingMode
+  double weight = 1.0;                             ///< beta, factor beside the reward's loss, >= 0; 0 switches it off
+  int batch = 8;                                   ///< pictures an update, >= 1
+  PretrainingMode mode = PretrainingMode::kJoint;  ///< see PretrainingMode
 };
 
-/// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of a picture, e ~ N(0,I), t uniform over the training
-/// timesteps; target e, v or z as the network predicts (Ho et al. 2020, Eq. 14; Salimans & Ho 2022, appendix D). A mean over elements. No guidance.
-/// Costs one network forward and backward of `batch` rows an update and one encoder pass. Gradient: to the network's trainable weights.
-/// Errors: options out of range; a pipeline without encode_images; pictures whose latents are not of the pipeline's size.
+/// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of a picture, e ~
+/// N(0,I), t uniform over the training timesteps; target e, v or z as the network predicts (Ho et al. 2020, Eq. 14;
+/// Salimans & Ho 2022, appendix D). A mean over elements. No guidance.
+/// Costs one network forward and backward of `batch` rows an update and one encoder pass. Gradient: to the network's
+/// trainable weights.
+/// Errors: options out of range; a pipeline without encode_images; pictures whose latents are not of the pipeline's
+/// size.
 class PretrainingLoss {
  public:
   using Role = RegularizerRole;
@@ -44,7 +49,8 @@ class PretrainingLoss {
   static constexpr bool kNeedsReference = false;
 
   explicit PretrainingLoss(PretrainingLossOptions options = {}) : options_(std::move(options)) {
-    REWARD_TUNER_CHECK(std::isfinite(options_.weight) && options_.weight >= 0, "[PretrainingLoss] weight must be finite and >= 0, found ", options_.weight);
+    REWARD_TUNER_CHECK(std::isfinite(options_.weight) && options_.weight >= 0,
+                       "[PretrainingLoss] weight must be finite and >= 0, found ", options_.weight);
     REWARD_TUNER_CHECK(options_.batch >= 1, "[PretrainingLoss] batch must be >= 1, found ", options_.batch);
   }
   double weight() const { return options_.weight; }
@@ -74,8 +80,10 @@ class PretrainingLoss {
       const torch::NoGradGuard no_grad;
       latents = encode(pipeline, options_.pictures->pictures(at::tensor(rows)).to(like));
     }
-    REWARD_TUNER_CHECK(latents.sizes() == at::IntArrayRef(pipeline.latent_shape(batch)), "[PretrainingLoss] wanted pictures whose latents are ", at::IntArrayRef(pipeline.latent_shape(batch)),
-                       ", found pictures whose latents are ", latents.sizes());
+    REWARD_TUNER_CHECK(latents.sizes() == at::IntArrayRef(pipeline.latent_shape(batch)),
+                       "[PretrainingLoss] wanted pictures whose latents are ",
+                       at::IntArrayRef(pipeline.latent_shape(batch)), ", found pictures whose latents are ",
+                       latents.sizes());
     const Tensor e = rng.normal(latents.sizes(), like);  // [B,C,h,w]
     return options_.weight * denoising_errors(pipeline, latents, times, e, pipeline.encode(captions).positive).mean();
   }

@@ -27,7 +27,8 @@
 
 namespace reward_tuner {
 
-/// score = weight . features + bias. A stack of linear layers without activations is affine, so it is folded into this once, in double.
+/// score = weight . features + bias. A stack of linear layers without activations is affine, so it is folded into this
+/// once, in double.
 class AestheticHead {
  public:
   /// One linear layer as torch.nn.Linear stores it.
@@ -36,19 +37,24 @@ class AestheticHead {
     Tensor bias;    ///< [out]
   };
 
-  /// Folds layers given in the order they are applied: weight = W_n ... W_1, bias = b_n + W_n (b_(n-1) + W_(n-1) (...)).
+  /// Folds layers given in the order they are applied: weight = W_n ... W_1, bias = b_n + W_n (b_(n-1) + W_(n-1)
+  /// (...)).
   /// Errors: no layers, shapes that do not chain, a last layer of more than one number, values that are not finite.
   explicit AestheticHead(const std::vector<Layer>& layers) {
     REWARD_TUNER_CHECK(!layers.empty(), "[AestheticHead] wanted at least one layer, found none");
     for (std::size_t i = layers.size(); i-- > 0;) {
       const Tensor &w = layers[i].weight, &b = layers[i].bias;
-      const bool fits = w.defined() && b.defined() && w.dim() == 2 && b.dim() == 1 && b.size(0) == w.size(0) && w.is_floating_point() && b.is_floating_point();
-      REWARD_TUNER_CHECK(fits, "[AestheticHead] layer ", i + 1, " of ", layers.size(), " wanted a floating point weight [out,in] and bias [out], found ",
-                         shape(w), " and ", shape(b));
+      const bool fits = w.defined() && b.defined() && w.dim() == 2 && b.dim() == 1 && b.size(0) == w.size(0) &&
+                        w.is_floating_point() && b.is_floating_point();
+      REWARD_TUNER_CHECK(fits, "[AestheticHead] layer ", i + 1, " of ", layers.size(),
+                         " wanted a floating point weight [out,in] and bias [out], found ", shape(w), " and ",
+                         shape(b));
       const std::int64_t wanted = weight_.defined() ? weight_.size(0) : 1;
-      REWARD_TUNER_CHECK(w.size(0) == wanted, "[AestheticHead] layer ", i + 1, " of ", layers.size(), " gives ", w.size(0), " numbers, wanted ", wanted,
+      REWARD_TUNER_CHECK(w.size(0) == wanted, "[AestheticHead] layer ", i + 1, " of ", layers.size(), " gives ",
+                         w.size(0), " numbers, wanted ", wanted,
                          weight_.defined() ? " as the next layer takes" : ", the score");
-      const Tensor matrix = w.detach().to(at::kCPU, at::kDouble), offset = b.detach().to(at::kCPU, at::kDouble);  // [out,in], [out]
+      // [out,in], [out]
+      const Tensor matrix = w.detach().to(at::kCPU, at::kDouble), offset = b.detach().to(at::kCPU, at::kDouble);
       bias_ += weight_.defined() ? at::matmul(weight_, offset).item<double>() : offset.item<double>();
       weight_ = weight_.defined() ? at::matmul(weight_, matrix) : matrix[0].clone();  // [in]
     }
@@ -56,8 +62,9 @@ class AestheticHead {
                        "[AestheticHead] wanted finite weights, found others");
   }
 
-  /// Reads "layers.<n>.weight" and "layers.<n>.bias" (the names of a torch.nn.Sequential called `layers`; numbers may skip, as dropouts take some) from a
-  /// safetensors file, smallest number first. Errors: another name, a weight without its bias or the reverse, those of the constructor; the file is named.
+  /// Reads "layers.<n>.weight" and "layers.<n>.bias" (the names of a torch.nn.Sequential called `layers`; numbers may
+  /// skip, as dropouts take some) from a safetensors file, smallest number first. Errors: another name, a weight
+  /// without its bias or the reverse, those of the constructor; the file is named.
   static AestheticHead load(const std::filesystem::path& path) {
     const SafetensorsFile file = SafetensorsFile::open(path);
     std::map<std::int64_t, Layer> layers;
@@ -69,8 +76,8 @@ class AestheticHead {
     }
     std::vector<Layer> stack;
     for (const auto& [number, layer] : layers) {
-      REWARD_TUNER_CHECK(layer.weight.defined() && layer.bias.defined(), "[AestheticHead] '", path.string(), "' has no layers.", number,
-                         layer.weight.defined() ? ".bias" : ".weight");
+      REWARD_TUNER_CHECK(layer.weight.defined() && layer.bias.defined(), "[AestheticHead] '", path.string(),
+                         "' has no layers.", number, layer.weight.defined() ? ".bias" : ".weight");
       stack.push_back(layer);
     }
     try {
@@ -81,7 +88,9 @@ class AestheticHead {
   }
 
   /// features [B,P], floating point; returns [B] in their dtype, on their device. Differentiable in the features.
-  Tensor operator()(const Tensor& features) const { return at::matmul(features, weight_.to(features.device(), features.scalar_type())) + bias_; }
+  Tensor operator()(const Tensor& features) const {
+    return at::matmul(features, weight_.to(features.device(), features.scalar_type())) + bias_;
+  }
 
   /// The folded weight, double [P] on the CPU.
   const Tensor& weight() const { return weight_; }
@@ -120,10 +129,11 @@ struct AestheticOptions {
   double leak = 0.05;  ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
 };
 
-/// values = head(CLIP(image)) on the unit vector of the picture; also reported as "aesthetic". About 1 to 10 with LAION's heads, which want the
-/// projected vector of CLIP ViT-L/14 (christophschuhmann/improved-aesthetic-predictor; 768-1024-128-64-16-1).
-/// Pictures are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and normalisation, all differentiable.
-/// The CLIP may be bound later by bind_clip, as a tuner does. Errors: a leak out of range; a CLIP of another width; score() without a CLIP.
+/// values = head(CLIP(image)) on the unit vector of the picture; also reported as "aesthetic". About 1 to 10 with
+/// LAION's heads, which want the projected vector of CLIP ViT-L/14 (christophschuhmann/improved-aesthetic-predictor;
+/// 768-1024-128-64-16-1). Pictures are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and
+/// normalisation, all differentiable. The CLIP may be bound later by bind_clip, as a tuner does. Errors: a leak out of
+/// range; a CLIP of another width; score() without a CLIP.
 /// Example: `AestheticReward(AestheticHead::load("aesthetic.safetensors"), ClipModel::load(folder))`.
 class AestheticReward {
  public:
@@ -133,9 +143,11 @@ class AestheticReward {
   static constexpr bool kPerGroup = false;
   static constexpr std::string_view kName = "aesthetic";
 
-  explicit AestheticReward(AestheticHead head, std::shared_ptr<const ClipModel> clip = nullptr, AestheticOptions options = {})
+  explicit AestheticReward(AestheticHead head, std::shared_ptr<const ClipModel> clip = nullptr,
+                           AestheticOptions options = {})
       : head_(std::move(head)), options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[AestheticReward] leak must be in [0, 1], found ", options_.leak);
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[AestheticReward] leak must be in [0, 1], found ",
+                       options_.leak);
     if (clip != nullptr) bind_clip(std::move(clip));
   }
 
@@ -144,8 +156,9 @@ class AestheticReward {
 
   /// Gives the CLIP. Errors: one whose vectors are of another width than the head takes.
   void bind_clip(std::shared_ptr<const ClipModel> clip) {
-    REWARD_TUNER_CHECK(clip == nullptr || clip->config().projection_dim == head_.width(), "[AestheticReward] the head takes vectors of ", head_.width(),
-                       " numbers, the CLIP gives ", clip->config().projection_dim);
+    REWARD_TUNER_CHECK(clip == nullptr || clip->config().projection_dim == head_.width(),
+                       "[AestheticReward] the head takes vectors of ", head_.width(), " numbers, the CLIP gives ",
+                       clip->config().projection_dim);
     clip_ = std::move(clip);
   }
 
@@ -153,8 +166,10 @@ class AestheticReward {
 
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
-    REWARD_TUNER_CHECK(clip_ != nullptr, "[AestheticReward] wanted a CLIP, found none: pass one to the constructor, call bind_clip, or use a pipeline folder "
-                                         "that has one");
+    REWARD_TUNER_CHECK(clip_ != nullptr,
+                       "[AestheticReward] wanted a CLIP, found none: pass one to the constructor, call bind_clip, or "
+                       "use a pipeline folder "
+                       "that has one");
     check_reward_images(input.images, "AestheticReward");
     const Tensor values = head_(clip_->image_features(leaky_clamp(input.images, options_.leak)));  // [B]
     return {values, {{"aesthetic", values.detach()}}};

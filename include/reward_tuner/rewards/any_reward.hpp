@@ -15,9 +15,10 @@
 
 namespace reward_tuner {
 
-/// Any reward by value, for programs that pick the reward by name. Copies share the held reward; bind_clip replaces it, copies keep theirs.
-/// kDifferentiable is true so that it fits every method at compile time; whether the held reward has a gradient is `differentiable()`, and
-/// asking one without for a gradient (scoring pictures that require grad) is an error at run time.
+/// Any reward by value, for programs that pick the reward by name. Copies share the held reward; bind_clip replaces it,
+/// copies keep theirs. kDifferentiable is true so that it fits every method at compile time; whether the held reward
+/// has a gradient is `differentiable()`, and asking one without for a gradient (scoring pictures that require grad) is
+/// an error at run time.
 class AnyReward {
  public:
   using Role = RewardRole;
@@ -27,7 +28,7 @@ class AnyReward {
 
   /// Holds `reward`.
   template <class Reward>
-    requires(!std::same_as<Reward, AnyReward> && std::same_as<typename Reward::Role, RewardRole>)
+  requires(!std::same_as<Reward, AnyReward> && std::same_as<typename Reward::Role, RewardRole>)
   explicit AnyReward(Reward reward) : held_(std::make_shared<const Holder<Reward>>(std::move(reward))) {}
 
   /// kName of the held reward.
@@ -43,9 +44,11 @@ class AnyReward {
 
   /// The held reward's result, checked. Errors: pictures that require grad with a reward that has none.
   RewardResult score(const RewardInput& input) const {
-    REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1, "[AnyReward] wanted pictures [B,3,H,W], found none");
+    REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1,
+                       "[AnyReward] wanted pictures [B,3,H,W], found none");
     REWARD_TUNER_CHECK(differentiable() || !at::GradMode::is_enabled() || !input.images.requires_grad(),
-                       "[AnyReward] wanted a reward with a gradient, found ", name(), ", which has none: use it with a policy gradient method");
+                       "[AnyReward] wanted a reward with a gradient, found ", name(),
+                       ", which has none: use it with a policy gradient method");
     RewardResult result = held_->score(input);
     check_reward_result(result, input.images.size(0), name());
     return result;

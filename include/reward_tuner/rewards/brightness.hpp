@@ -19,9 +19,10 @@ struct BrightnessOptions {
   double leak = 0.05;   ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
 };
 
-/// mean_hw (0.299 R + 0.587 G + 0.114 B) per picture (luma of ITU-R BT.601). images [B,3,H,W], taken as they are; returns [B], 0 black, 1 white.
+/// mean_hw (0.299 R + 0.587 G + 0.114 B) per picture (luma of ITU-R BT.601). images [B,3,H,W], taken as they are;
+/// returns [B], 0 black, 1 white.
 inline Tensor brightness(const Tensor& images) {
-  const Tensor mean = images.mean({2, 3});                                                      // [B,3]
+  const Tensor mean = images.mean({2, 3});                                                   // [B,3]
   return 0.299 * mean.select(1, 0) + 0.587 * mean.select(1, 1) + 0.114 * mean.select(1, 2);  // [B]
 }
 
@@ -38,7 +39,8 @@ class BrightnessReward {
   static constexpr std::string_view kName = "brightness";
 
   explicit BrightnessReward(BrightnessOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[BrightnessReward] leak must be in [0, 1], found ", options_.leak);
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[BrightnessReward] leak must be in [0, 1], found ",
+                       options_.leak);
   }
 
   const BrightnessOptions& options() const { return options_; }

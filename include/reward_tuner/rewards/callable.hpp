@@ -34,22 +34,26 @@ concept RewardCallable = takes_images<F> || std::is_invocable_v<const F&, const 
 
 template <class F>
 concept RewardAnswer = requires(const F& f, const RewardInput& input) {
-  requires std::same_as<decltype(call_reward(f, input)), Tensor> || std::same_as<decltype(call_reward(f, input)), RewardResult>;
+  requires std::same_as<decltype(call_reward(f, input)), Tensor> ||
+               std::same_as<decltype(call_reward(f, input)), RewardResult>;
 };
 
 template <class F>
 consteval bool explain_reward_callable() {
-  static_assert(RewardCallable<F>, "[CallableReward] wanted a const callable over (const Tensor& images) or (const RewardInput&)");
-  if constexpr (RewardCallable<F>) static_assert(RewardAnswer<F>, "[CallableReward] wanted a callable that returns Tensor [B] or RewardResult");
+  static_assert(RewardCallable<F>,
+                "[CallableReward] wanted a const callable over (const Tensor& images) or (const RewardInput&)");
+  if constexpr (RewardCallable<F>)
+    static_assert(RewardAnswer<F>, "[CallableReward] wanted a callable that returns Tensor [B] or RewardResult");
   return true;
 }
 
 }  // namespace detail
 
-/// A reward made of a callable: `(const Tensor& images [B,3,H,W]) -> Tensor [B]`, or the same over `const RewardInput&`, or one that
-/// returns a RewardResult. Higher is better. Make one by `differentiable(f)` or `black_box(f)`.
-/// Gradient: with Differentiable the graph of `f` is kept, and a result that does not depend on the pictures is an error (its gradient would
-/// silently be zero); without it `f` runs without grad and the values are detached.
+/// A reward made of a callable: `(const Tensor& images [B,3,H,W]) -> Tensor [B]`, or the same over `const
+/// RewardInput&`, or one that returns a RewardResult. Higher is better. Make one by `differentiable(f)` or
+/// `black_box(f)`.
+/// Gradient: with Differentiable the graph of `f` is kept, and a result that does not depend on the pictures is an
+/// error (its gradient would silently be zero); without it `f` runs without grad and the values are detached.
 /// Errors: values that are not floating point [B].
 template <class F, bool Differentiable>
 class CallableReward {
@@ -65,13 +69,15 @@ class CallableReward {
 
   /// The callable's values, checked.
   RewardResult score(const RewardInput& input) const {
-    REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1, "[CallableReward] wanted pictures [B,3,H,W], found none");
+    REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1,
+                       "[CallableReward] wanted pictures [B,3,H,W], found none");
     const at::AutoGradMode grad(Differentiable && at::GradMode::is_enabled());
     RewardResult result = as_result(detail::call_reward(f_, input));
     check_reward_result(result, input.images.size(0), kName);
     if constexpr (Differentiable) {
       REWARD_TUNER_CHECK(!at::GradMode::is_enabled() || !input.images.requires_grad() || result.values.requires_grad(),
-                         "[CallableReward] differentiable(f) wanted values that depend on the pictures by autograd, found values without a graph; "
+                         "[CallableReward] differentiable(f) wanted values that depend on the pictures by autograd, "
+                         "found values without a graph; "
                          "use black_box(f) for them");
     } else {
       result.values = result.values.detach();  // [B]

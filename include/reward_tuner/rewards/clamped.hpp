@@ -18,7 +18,8 @@ namespace reward_tuner {
 
 /// values = min(max(reward, low), high). Stops tuning on pictures that are good enough (high) or hopeless (low).
 /// Gradient: the reward's own within [low, high], 0 outside; none if the reward has none.
-/// Components: the reward's own value before clamping under its kName (unless it reports that name itself), and every component of it.
+/// Components: the reward's own value before clamping under its kName (unless it reports that name itself), and every
+/// component of it.
 /// Errors: low above high, a bound that is no number; values that are not floating point [B].
 template <class Reward>
 class Clamped {

@@ -21,9 +21,10 @@ struct ClipScoreOptions {
 };
 
 /// values = cos(CLIP(image), CLIP(prompt)), raw, in [-1,1]; also reported as "clip_score".
-/// Pictures are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and normalisation, all differentiable;
-/// prompts carry no gradient.
-/// The CLIP (`ClipModel::load(folder)`) should be frozen and on the pictures' device. It may be bound later by bind_clip, as a tuner does.
+/// Pictures are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and normalisation, all
+/// differentiable; prompts carry no gradient.
+/// The CLIP (`ClipModel::load(folder)`) should be frozen and on the pictures' device. It may be bound later by
+/// bind_clip, as a tuner does.
 /// Errors: a leak outside [0,1]; score() without a CLIP; not one prompt a picture.
 class ClipScoreReward {
  public:
@@ -35,7 +36,8 @@ class ClipScoreReward {
 
   explicit ClipScoreReward(std::shared_ptr<const ClipModel> clip = nullptr, ClipScoreOptions options = {})
       : clip_(std::move(clip)), options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ClipScoreReward] leak must be in [0, 1], found ", options_.leak);
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ClipScoreReward] leak must be in [0, 1], found ",
+                       options_.leak);
   }
 
   /// True while no CLIP is bound.
@@ -46,8 +48,10 @@ class ClipScoreReward {
 
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
-    REWARD_TUNER_CHECK(clip_ != nullptr, "[ClipScoreReward] wanted a CLIP, found none: pass one to the constructor, call bind_clip, or use a "
-                                         "pipeline folder that has one");
+    REWARD_TUNER_CHECK(
+        clip_ != nullptr,
+        "[ClipScoreReward] wanted a CLIP, found none: pass one to the constructor, call bind_clip, or use a "
+        "pipeline folder that has one");
     check_reward_images(input.images, "ClipScoreReward");
     check_reward_prompts(input, "ClipScoreReward");
     const Tensor image = clip_->image_features(leaky_clamp(input.images, options_.leak));  // [B,P]

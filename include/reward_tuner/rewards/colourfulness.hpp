@@ -16,14 +16,16 @@ namespace reward_tuner {
 
 /// Options of ColourfulnessReward.
 struct ColourfulnessOptions {
-  double leak = 0.05;   ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
-  double floor = 1e-8;  ///< added under both roots of the trained value, above 0: keeps the gradient finite on grey pictures
-                        ///< (1e-8 is a fortieth of a grey level of 255)
+  double leak = 0.05;  ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
+  /// added under both roots of the trained value, above 0: keeps the gradient finite on grey pictures (1e-8 is a
+  /// fortieth of a grey level of 255)
+  double floor = 1e-8;
 };
 
-/// M = sqrt(var_rg + var_yb) + 0.3 sqrt(mean_rg^2 + mean_yb^2) per picture with rg = R - G, yb = (R + G)/2 - B, variances over the pixels
-/// (Hasler and Suesstrunk 2003, "Measuring colourfulness in natural images", Eq. 7; their pictures are 0..255, so their numbers are 255 times these).
-/// A root sqrt(x) is sqrt(x + floor) - sqrt(floor); floor 0 is the formula as printed. images [B,3,H,W], taken as they are; returns [B] in [0, about 1].
+/// M = sqrt(var_rg + var_yb) + 0.3 sqrt(mean_rg^2 + mean_yb^2) per picture with rg = R - G, yb = (R + G)/2 - B,
+/// variances over the pixels (Hasler and Suesstrunk 2003, "Measuring colourfulness in natural images", Eq. 7; their
+/// pictures are 0..255, so their numbers are 255 times these). A root sqrt(x) is sqrt(x + floor) - sqrt(floor); floor 0
+/// is the formula as printed. images [B,3,H,W], taken as they are; returns [B] in [0, about 1].
 inline Tensor colourfulness(const Tensor& images, double floor = 0) {
   const Tensor red = images.select(1, 0), green = images.select(1, 1), blue = images.select(1, 2);  // [B,H,W]
   const Tensor rg = red - green, yb = 0.5 * (red + green) - blue;                                   // [B,H,W]
@@ -34,8 +36,10 @@ inline Tensor colourfulness(const Tensor& images, double floor = 0) {
 }
 
 /// values = colourfulness with options.floor, on pictures clamped to [0,1]; 0 for grey pictures.
-/// The formula as printed is reported as component "colourfulness"; the trained value is smaller by at most 1.3 sqrt(floor).
-/// Gradient: differentiable in input.images, with options.leak outside [0,1]; finite everywhere, 0 at an exactly grey picture. Errors: options out of range.
+/// The formula as printed is reported as component "colourfulness"; the trained value is smaller by at most 1.3
+/// sqrt(floor).
+/// Gradient: differentiable in input.images, with options.leak outside [0,1]; finite everywhere, 0 at an exactly grey
+/// picture. Errors: options out of range.
 /// Example: `make<DRTune>(ColourfulnessReward())`.
 class ColourfulnessReward {
  public:
@@ -46,8 +50,10 @@ class ColourfulnessReward {
   static constexpr std::string_view kName = "colourfulness";
 
   explicit ColourfulnessReward(ColourfulnessOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ColourfulnessReward] leak must be in [0, 1], found ", options_.leak);
-    REWARD_TUNER_CHECK(options_.floor > 0 && std::isfinite(options_.floor), "[ColourfulnessReward] floor must be above 0, found ", options_.floor);
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ColourfulnessReward] leak must be in [0, 1], found ",
+                       options_.leak);
+    REWARD_TUNER_CHECK(options_.floor > 0 && std::isfinite(options_.floor),
+                       "[ColourfulnessReward] floor must be above 0, found ", options_.floor);
   }
 
   const ColourfulnessOptions& options() const { return options_; }

@@ -24,23 +24,29 @@ namespace reward_tuner {
 /// How much of a caption's composition is in one picture.
 struct CompositionJudgement {
   std::vector<double> confidences;  ///< d(o), one a caption object, in its order
-  double found = 0;                 ///< share of the objects that have a detection of their own whose likeliest colour and shape are theirs
+  /// share of the objects that have a detection of their own whose likeliest colour and shape are theirs
+  double found = 0;
 };
 
-/// The confidence d(o) of every object of a caption, LSRL paper Eq. 13. An object's class is its (colour, shape) pair; a detection's confidence for it is
-/// colour score x shape score; d(o) is the largest over the detections, 0 without any. Where the caption names a class n times, its objects get the n
-/// largest (0 where there are fewer detections), so that two red circles want two detections. Size, place and background words are not judged, nor
-/// objects that nobody asked for.
+/// The confidence d(o) of every object of a caption, LSRL paper Eq. 13. An object's class is its (colour, shape) pair;
+/// a detection's confidence for it is colour score x shape score; d(o) is the largest over the detections, 0 without
+/// any. Where the caption names a class n times, its objects get the n largest (0 where there are fewer detections), so
+/// that two red circles want two detections. Size, place and background words are not judged, nor objects that nobody
+/// asked for.
 inline CompositionJudgement judge_composition(const Caption& caption, const std::vector<DetectedObject>& seen) {
   REWARD_TUNER_CHECK(!caption.objects.empty(), "[CompositionReward] wanted a caption with objects, found none");
-  const auto same = [](const CaptionObject& a, const CaptionObject& b) { return a.colour == b.colour && a.shape == b.shape; };
+  const auto same = [](const CaptionObject& a, const CaptionObject& b) {
+    return a.colour == b.colour && a.shape == b.shape;
+  };
   CompositionJudgement result;
   for (auto object = caption.objects.begin(); object != caption.objects.end(); ++object) {
-    const auto earlier = static_cast<std::size_t>(std::count_if(caption.objects.begin(), object, [&](const CaptionObject& o) { return same(o, *object); }));
+    const auto earlier = static_cast<std::size_t>(
+        std::count_if(caption.objects.begin(), object, [&](const CaptionObject& o) { return same(o, *object); }));
     std::vector<double> confidences;
     std::size_t matches = 0;
     for (const DetectedObject& detection : seen) {
-      confidences.push_back(detection.colour_scores[static_cast<std::size_t>(object->colour)] * detection.shape_scores[static_cast<std::size_t>(object->shape)]);
+      confidences.push_back(detection.colour_scores[static_cast<std::size_t>(object->colour)] *
+                            detection.shape_scores[static_cast<std::size_t>(object->shape)]);
       matches += detection.colour == object->colour && detection.shape == object->shape;
     }
     std::sort(confidences.begin(), confidences.end(), std::greater<>());
@@ -50,13 +56,14 @@ inline CompositionJudgement judge_composition(const Caption& caption, const std:
   return result;
 }
 
-/// Composition reward, LSRL paper Eq. 13: values = 1/|o| sum over the caption's objects o of d(o), in [0,1], as judge_composition gives d by the shape
-/// detector; a black box without gradient. Unlike ShapeReward, half-right objects earn next to nothing (a red square is no red circle), and nothing
-/// is taken off for further objects or wrong places.
-/// Pictures [B,3,H,W], H and W at least 16, clamped to [0,1]; prompts in the grammar of shape_vocabulary.hpp. Components [B]: "object_confidence" (the
-/// value), "least_confidence" (the smallest d(o)), "objects_found" (share of the objects found with likeliest colour and shape right),
-/// "all_objects" (1 if all are: its mean is the share of such pictures). Cost: 1 to 2 ms a picture of 64 x 64 on one CPU core; pictures are copied to
-/// the CPU. Errors: not one prompt a picture; a prompt outside the grammar.
+/// Composition reward, LSRL paper Eq. 13: values = 1/|o| sum over the caption's objects o of d(o), in [0,1], as
+/// judge_composition gives d by the shape detector; a black box without gradient. Unlike ShapeReward, half-right
+/// objects earn next to nothing (a red square is no red circle), and nothing is taken off for further objects or wrong
+/// places. Pictures [B,3,H,W], H and W at least 16, clamped to [0,1]; prompts in the grammar of shape_vocabulary.hpp.
+/// Components [B]: "object_confidence" (the value), "least_confidence" (the smallest d(o)), "objects_found" (share of
+/// the objects found with likeliest colour and shape right), "all_objects" (1 if all are: its mean is the share of such
+/// pictures). Cost: 1 to 2 ms a picture of 64 x 64 on one CPU core; pictures are copied to the CPU. Errors: not one
+/// prompt a picture; a prompt outside the grammar.
 class CompositionReward {
  public:
   using Role = RewardRole;
@@ -71,7 +78,8 @@ class CompositionReward {
     const at::NoGradGuard no_grad;
     std::vector<double> mean, least, found, all;
     detail::for_each_picture(input.images, [&](std::int64_t i, const float* rgb, int height, int width) {
-      const CompositionJudgement judged = judge_composition(parse_caption(input.prompts[static_cast<std::size_t>(i)]), detect_shapes(rgb, height, width));
+      const CompositionJudgement judged = judge_composition(parse_caption(input.prompts[static_cast<std::size_t>(i)]),
+                                                            detect_shapes(rgb, height, width));
       double sum = 0;
       for (const double confidence : judged.confidences) sum += confidence;
       mean.push_back(sum / static_cast<double>(judged.confidences.size()));
@@ -82,7 +90,11 @@ class CompositionReward {
     const auto out = [&](const std::vector<double>& numbers) {
       return at::tensor(at::ArrayRef<double>(numbers), at::kDouble).to(input.images.options());  // [B]
     };
-    return {out(mean), {{"object_confidence", out(mean)}, {"least_confidence", out(least)}, {"objects_found", out(found)}, {"all_objects", out(all)}}};
+    return {out(mean),
+            {{"object_confidence", out(mean)},
+             {"least_confidence", out(least)},
+             {"objects_found", out(found)},
+             {"all_objects", out(all)}}};
   }
 };
 

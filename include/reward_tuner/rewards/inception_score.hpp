@@ -1,4 +1,5 @@
-// The inception score: how sure each picture's class is, and how many classes a set of pictures spreads over. Measures diversity, trains nothing.
+// The inception score: how sure each picture's class is, and how many classes a set of pictures spreads over. Measures
+// diversity, trains nothing.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
@@ -16,26 +17,33 @@
 
 namespace reward_tuner {
 
-/// IS = exp(mean_x KL(p(y|x) || p(y))), B2-DiffuRL paper Eq. 9, with p(y|x) = softmax(features_x / temperature) and p(y) its mean over the N pictures.
-/// features [N,K]: a classifier's logits, or raw features of an encoder, whose K numbers then stand for labels. Computed in double.
-/// 1 <= IS <= min(N,K): 1 if all pictures have the same p(y|x), K if each is sure of its class and the classes are even. It grows with N: compare
-/// equal N only. Errors: not floating point [N,K] with N and K >= 1, numbers that are not finite, a temperature that is not positive.
+/// IS = exp(mean_x KL(p(y|x) || p(y))), B2-DiffuRL paper Eq. 9, with p(y|x) = softmax(features_x / temperature) and
+/// p(y) its mean over the N pictures. features [N,K]: a classifier's logits, or raw features of an encoder, whose K
+/// numbers then stand for labels. Computed in double. 1 <= IS <= min(N,K): 1 if all pictures have the same p(y|x), K if
+/// each is sure of its class and the classes are even. It grows with N: compare equal N only. Errors: not floating
+/// point [N,K] with N and K >= 1, numbers that are not finite, a temperature that is not positive.
 inline double inception_score(const Tensor& features, double temperature = 1) {
-  REWARD_TUNER_CHECK(features.defined() && features.dim() == 2 && features.numel() > 0 && features.is_floating_point(),
-                     "[inception_score] wanted floating point features [N,K] of at least one picture and one label, found ",
-                     features.defined() ? features.dtype().name() : "an undefined tensor", " of shape ", features.defined() ? features.sizes() : at::IntArrayRef());
-  REWARD_TUNER_CHECK(temperature > 0 && std::isfinite(temperature), "[inception_score] wanted a temperature > 0, found ", temperature);
+  REWARD_TUNER_CHECK(
+      features.defined() && features.dim() == 2 && features.numel() > 0 && features.is_floating_point(),
+      "[inception_score] wanted floating point features [N,K] of at least one picture and one label, found ",
+      features.defined() ? features.dtype().name() : "an undefined tensor", " of shape ",
+      features.defined() ? features.sizes() : at::IntArrayRef());
+  REWARD_TUNER_CHECK(temperature > 0 && std::isfinite(temperature),
+                     "[inception_score] wanted a temperature > 0, found ", temperature);
   const at::NoGradGuard no_grad;
-  const Tensor logits = features.to(at::kDouble) / temperature;                                                     // [N,K]
-  REWARD_TUNER_CHECK(logits.isfinite().all().item<bool>(), "[inception_score] wanted finite features, found some that are not");
-  const Tensor log_each = at::log_softmax(logits, 1);                                                               // [N,K] log p(y|x)
-  const Tensor log_all = at::logsumexp(log_each, {0}) - std::log(static_cast<double>(logits.size(0)));              // [K]   log p(y)
-  const Tensor divergence = (log_each.exp() * (log_each - log_all)).sum(1);                                         // [N]   KL
+  const Tensor logits = features.to(at::kDouble) / temperature;  // [N,K]
+  REWARD_TUNER_CHECK(logits.isfinite().all().item<bool>(),
+                     "[inception_score] wanted finite features, found some that are not");
+  const Tensor log_each = at::log_softmax(logits, 1);  // [N,K] log p(y|x)
+  // [K]   log p(y)
+  const Tensor log_all = at::logsumexp(log_each, {0}) - std::log(static_cast<double>(logits.size(0)));
+  const Tensor divergence = (log_each.exp() * (log_each - log_all)).sum(1);  // [N]   KL
   return std::exp(std::max(0.0, divergence.mean().item<double>()));  // rounding may leave a sum of nothing below 0
 }
 
-/// The inception score of pictures [N,3,H,W], clamped to [0,1], by the raw image vectors of a CLIP, as the B2-DiffuRL paper takes CLIP's image encoder for
-/// the classifier (App. F.2; which labels it used is not said). Cost: one image encoding a picture, 64 at a time.
+/// The inception score of pictures [N,3,H,W], clamped to [0,1], by the raw image vectors of a CLIP, as the B2-DiffuRL
+/// paper takes CLIP's image encoder for the classifier (App. F.2; which labels it used is not said). Cost: one image
+/// encoding a picture, 64 at a time.
 /// Example: `inception_score(images, *clip)`. Errors: as above, and pictures that are not [N,3,H,W].
 inline double inception_score(const Tensor& images, const ClipModel& clip, double temperature = 1) {
   check_reward_images(images, "inception_score");

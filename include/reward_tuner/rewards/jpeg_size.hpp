@@ -48,7 +48,8 @@ inline void jpeg_rewind(j_compress_ptr info) {
   counter->manager.free_in_buffer = sizeof counter->buffer;
 }
 
-inline boolean jpeg_count_full(j_compress_ptr info) {  // libjpeg calls this when the whole buffer is used, whatever free_in_buffer says
+// libjpeg calls this when the whole buffer is used, whatever free_in_buffer says
+inline boolean jpeg_count_full(j_compress_ptr info) {
   reinterpret_cast<JpegCounter*>(info->dest)->bytes += static_cast<std::int64_t>(sizeof(JpegCounter::buffer));
   jpeg_rewind(info);
   return static_cast<boolean>(1);
@@ -59,8 +60,10 @@ inline void jpeg_count_rest(j_compress_ptr info) {
   counter->bytes += static_cast<std::int64_t>(sizeof counter->buffer - counter->manager.free_in_buffer);
 }
 
-/// Bytes of the file, or -1 with failure.message set. No object with a destructor lives here, because an error jumps out of the middle.
-inline std::int64_t jpeg_count(const unsigned char* pixels, unsigned height, unsigned width, int quality, JpegFailure& failure) noexcept {
+/// Bytes of the file, or -1 with failure.message set. No object with a destructor lives here, because an error jumps
+/// out of the middle.
+inline std::int64_t jpeg_count(const unsigned char* pixels, unsigned height, unsigned width, int quality,
+                               JpegFailure& failure) noexcept {
   jpeg_compress_struct info{};
   JpegCounter counter{};
   info.err = jpeg_std_error(&failure.manager);
@@ -83,7 +86,8 @@ inline std::int64_t jpeg_count(const unsigned char* pixels, unsigned height, uns
   jpeg_set_quality(&info, quality, static_cast<boolean>(1));
   jpeg_start_compress(&info, static_cast<boolean>(1));
   while (info.next_scanline < info.image_height) {
-    JSAMPROW row = const_cast<unsigned char*>(pixels + std::size_t{3} * width * info.next_scanline);  // libjpeg only reads it
+    // libjpeg only reads it
+    JSAMPROW row = const_cast<unsigned char*>(pixels + std::size_t{3} * width * info.next_scanline);
     jpeg_write_scanlines(&info, &row, 1);
   }
   jpeg_finish_compress(&info);
@@ -93,22 +97,27 @@ inline std::int64_t jpeg_count(const unsigned char* pixels, unsigned height, uns
 
 }  // namespace detail
 
-/// Bytes that each picture takes as a baseline JPEG file: libjpeg, JFIF, 4:2:0, default Huffman tables, pixels round(255 clamp(I, 0, 1)).
-/// images [B,3,H,W]; returns int64 [B] on the CPU. No gradient.
-/// Errors: pictures that are not finite; quality outside 1..100; what libjpeg refuses (a side above 65500), in libjpeg's words.
+/// Bytes that each picture takes as a baseline JPEG file: libjpeg, JFIF, 4:2:0, default Huffman tables, pixels
+/// round(255 clamp(I, 0, 1)). images [B,3,H,W]; returns int64 [B] on the CPU. No gradient.
+/// Errors: pictures that are not finite; quality outside 1..100; what libjpeg refuses (a side above 65500), in
+/// libjpeg's words.
 inline Tensor jpeg_bytes(const Tensor& images, int quality = 95) {
   check_reward_images(images, "Jpeg");
   REWARD_TUNER_CHECK(quality >= 1 && quality <= 100, "[Jpeg] quality must be in [1, 100], found ", quality);
   const Tensor x = images.detach();
-  REWARD_TUNER_CHECK(x.isfinite().all().item<bool>(), "[Jpeg] wanted finite pictures, found infinite numbers or numbers that are none");
-  const Tensor real = x.to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);                                                // [B,3,H,W]
-  const Tensor pixels = (real.clamp(0, 1) * 255).round().to(at::kCPU, at::kByte).permute({0, 2, 3, 1}).contiguous();  // [B,H,W,3]
-  const Tensor bytes = at::empty({pixels.size(0)}, at::kLong);                                                       // [B]
+  REWARD_TUNER_CHECK(x.isfinite().all().item<bool>(),
+                     "[Jpeg] wanted finite pictures, found infinite numbers or numbers that are none");
+  const Tensor real = x.to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);  // [B,3,H,W]
+  // [B,H,W,3]
+  const Tensor pixels = (real.clamp(0, 1) * 255).round().to(at::kCPU, at::kByte).permute({0, 2, 3, 1}).contiguous();
+  const Tensor bytes = at::empty({pixels.size(0)}, at::kLong);  // [B]
   detail::JpegFailure failure{};
   for (std::int64_t i = 0; i < pixels.size(0); ++i) {
-    const auto count = detail::jpeg_count(pixels.const_data_ptr<std::uint8_t>() + i * pixels.stride(0), static_cast<unsigned>(pixels.size(1)),
-                                          static_cast<unsigned>(pixels.size(2)), quality, failure);
-    REWARD_TUNER_CHECK(count >= 0, "[Jpeg] libjpeg wanted another picture than ", pixels.size(2), "x", pixels.size(1), ": ", failure.message);
+    const auto count = detail::jpeg_count(pixels.const_data_ptr<std::uint8_t>() + i * pixels.stride(0),
+                                          static_cast<unsigned>(pixels.size(1)), static_cast<unsigned>(pixels.size(2)),
+                                          quality, failure);
+    REWARD_TUNER_CHECK(count >= 0, "[Jpeg] libjpeg wanted another picture than ", pixels.size(2), "x", pixels.size(1),
+                       ": ", failure.message);
     bytes.data_ptr<std::int64_t>()[i] = count;
   }
   return bytes;  // [B]
@@ -120,10 +129,11 @@ struct JpegSizeOptions {
   bool incompressible = false;  ///< true rewards large files instead of small ones
 };
 
-/// values = -jpeg_bytes / 1000, or the positive number if options.incompressible (DDPO paper, 5.1: compressibility and incompressibility).
-/// The size is always reported as component "jpeg_kilobytes" (of 1000 bytes).
+/// values = -jpeg_bytes / 1000, or the positive number if options.incompressible (DDPO paper, 5.1: compressibility and
+/// incompressibility). The size is always reported as component "jpeg_kilobytes" (of 1000 bytes).
 /// Gradient: none. Cost: one JPEG compression a picture on the CPU. Errors: quality out of range; those of jpeg_bytes.
-/// Example: `const RewardResult result = JpegSizeReward().score(input);`; JpegErrorReward is the differentiable relative.
+/// Example: `const RewardResult result = JpegSizeReward().score(input);`; JpegErrorReward is the differentiable
+/// relative.
 class JpegSizeReward {
  public:
   using Role = RewardRole;
@@ -133,7 +143,8 @@ class JpegSizeReward {
   static constexpr std::string_view kName = "jpeg_size";
 
   explicit JpegSizeReward(JpegSizeOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.quality >= 1 && options_.quality <= 100, "[JpegSizeReward] quality must be in [1, 100], found ", options_.quality);
+    REWARD_TUNER_CHECK(options_.quality >= 1 && options_.quality <= 100,
+                       "[JpegSizeReward] quality must be in [1, 100], found ", options_.quality);
   }
 
   const JpegSizeOptions& options() const { return options_; }

@@ -7,7 +7,8 @@ namespace reward_tuner {
 
 using torch::Tensor;
 
-/// min(max(x, 0), 1) whose gradient is 1 inside [0,1] and `leak` outside, so that saturated pixels can come back. Any shape.
+/// min(max(x, 0), 1) whose gradient is 1 inside [0,1] and `leak` outside, so that saturated pixels can come back. Any
+/// shape.
 inline Tensor leaky_clamp(const Tensor& x, double leak) {
   const Tensor inside = at::clamp(x, 0, 1);
   if (leak == 0) return inside;

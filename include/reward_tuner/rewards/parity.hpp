@@ -28,9 +28,10 @@ namespace reward_tuner {
 /// What a classifier answers for a picture that belongs to no class (nothing to classify in it).
 inline constexpr std::int64_t kNoClass = -1;
 
-/// Statistical parity sqrt(sum_a (f_a - 1/A)^2) of the class frequencies f = counts / sum(counts), LSRL paper Eq. 12: 0 for even counts,
-/// sqrt(1 - 1/A) if all fall into one class. `outside` pictures belong to no class: they count for the fullest one, so that a picture with
-/// nothing in it never makes a group look more even. Errors: less than two classes, negative counts, no picture at all.
+/// Statistical parity sqrt(sum_a (f_a - 1/A)^2) of the class frequencies f = counts / sum(counts), LSRL paper Eq. 12: 0
+/// for even counts, sqrt(1 - 1/A) if all fall into one class. `outside` pictures belong to no class: they count for the
+/// fullest one, so that a picture with nothing in it never makes a group look more even. Errors: less than two classes,
+/// negative counts, no picture at all.
 inline double statistical_parity(const std::vector<std::int64_t>& counts, std::int64_t outside = 0) {
   REWARD_TUNER_CHECK(counts.size() >= 2, "[statistical_parity] wanted at least two classes, found ", counts.size());
   REWARD_TUNER_CHECK(outside >= 0, "[statistical_parity] wanted counts >= 0, found ", outside);
@@ -44,7 +45,8 @@ inline double statistical_parity(const std::vector<std::int64_t>& counts, std::i
   const double even = 1.0 / static_cast<double>(counts.size());
   double sum = 0;
   for (std::size_t a = 0; a < counts.size(); ++a) {
-    const double off = static_cast<double>(counts[a] + (a == fullest ? outside : 0)) / static_cast<double>(total) - even;
+    const double off =
+        static_cast<double>(counts[a] + (a == fullest ? outside : 0)) / static_cast<double>(total) - even;
     sum += off * off;
   }
   return std::sqrt(sum);
@@ -52,18 +54,21 @@ inline double statistical_parity(const std::vector<std::int64_t>& counts, std::i
 
 /// Options of ParityReward.
 struct ParityOptions {
-  bool leave_one_out = false;  ///< r_i = R(all) - R(all without i) instead of R(all) for all: says which picture helped; ours, not the paper's
+  /// r_i = R(all) - R(all without i) instead of R(all) for all: says which picture helped; ours, not the paper's
+  bool leave_one_out = false;
 };
 
 /// Distribution reward, LSRL paper Eq. 12: with the class frequencies f of a group over A classes, every member gets
-/// r = -||f - 1/A||_2, in [-sqrt(1 - 1/A), 0]. Equal within a group: normalise it across groups, per group every advantage is 0.
-/// Even the perfectly uniform model has r < 0 on groups of M pictures: -0.1996 on average for A = 4, M = 16.
-/// With options.leave_one_out r_i = R(group) - R(group without i); 0 in a group of one.
-/// Groups are RewardInput::group_ids, int64 [B]; undefined: all pictures are one group. The classifier is any const callable
-/// `(const Tensor& images [B,3,H,W]) -> int64 Tensor [B]` of class ids 0..A-1, or kNoClass for pictures with nothing to classify, which count for
-/// their group's fullest class. It runs without grad; a black box.
-/// Components [B]: "statistical_parity" (Eq. 12 of the picture's group with positive sign, lower is better), "unclassified" (1 for kNoClass).
-/// Errors: less than two classes; class ids out of range; group ids or class ids that are not int64 [B]. Make one by `parity(A, classifier)`.
+/// r = -||f - 1/A||_2, in [-sqrt(1 - 1/A), 0]. Equal within a group: normalise it across groups, per group every
+/// advantage is 0. Even the perfectly uniform model has r < 0 on groups of M pictures: -0.1996 on average for A = 4, M
+/// = 16. With options.leave_one_out r_i = R(group) - R(group without i); 0 in a group of one.
+/// Groups are RewardInput::group_ids, int64 [B]; undefined: all pictures are one group. The classifier is any const
+/// callable `(const Tensor& images [B,3,H,W]) -> int64 Tensor [B]` of class ids 0..A-1, or kNoClass for pictures with
+/// nothing to classify, which count for their group's fullest class. It runs without grad; a black box.
+/// Components [B]: "statistical_parity" (Eq. 12 of the picture's group with positive sign, lower is better),
+/// "unclassified" (1 for kNoClass).
+/// Errors: less than two classes; class ids out of range; group ids or class ids that are not int64 [B]. Make one by
+/// `parity(A, classifier)`.
 template <class Classifier>
 class ParityReward {
   static_assert(std::is_invocable_r_v<Tensor, const Classifier&, const Tensor&>,
@@ -91,13 +96,15 @@ class ParityReward {
     const Tensor images = input.images.detach();  // [B,3,H,W]
     const std::int64_t batch = images.size(0);
     const std::vector<std::int64_t> classes = numbers(classifier_(images), batch, "class ids");
-    const std::vector<std::int64_t> groups =
-        input.group_ids.defined() ? numbers(input.group_ids, batch, "group ids") : std::vector<std::int64_t>(classes.size(), 0);
+    const std::vector<std::int64_t> groups = input.group_ids.defined() ? numbers(input.group_ids, batch, "group ids")
+                                                                       : std::vector<std::int64_t>(classes.size(), 0);
     std::map<std::int64_t, Group> counted;
     for (std::size_t i = 0; i < classes.size(); ++i) {
-      REWARD_TUNER_CHECK(classes[i] >= kNoClass && classes[i] < classes_, "[ParityReward] wanted class ids in 0..", classes_ - 1, ", or ", kNoClass,
-                         " for no class, found ", classes[i], " for picture ", i);
-      Group& group = counted.try_emplace(groups[i], Group{std::vector<std::int64_t>(static_cast<std::size_t>(classes_))}).first->second;
+      REWARD_TUNER_CHECK(classes[i] >= kNoClass && classes[i] < classes_, "[ParityReward] wanted class ids in 0..",
+                         classes_ - 1, ", or ", kNoClass, " for no class, found ", classes[i], " for picture ", i);
+      Group& group =
+          counted.try_emplace(groups[i], Group{std::vector<std::int64_t>(static_cast<std::size_t>(classes_))})
+              .first->second;
       ++group.slot(classes[i]);
       ++group.size;
     }
@@ -129,8 +136,9 @@ class ParityReward {
   };
 
   static std::vector<std::int64_t> numbers(const Tensor& ids, std::int64_t batch, const char* what) {
-    REWARD_TUNER_CHECK(ids.defined() && ids.dim() == 1 && ids.size(0) == batch && ids.scalar_type() == at::kLong, "[ParityReward] wanted ", what,
-                       " int64 [B] with B = ", batch, ", found ", ids.defined() ? ids.dtype().name() : "an undefined tensor", " of shape ",
+    REWARD_TUNER_CHECK(ids.defined() && ids.dim() == 1 && ids.size(0) == batch && ids.scalar_type() == at::kLong,
+                       "[ParityReward] wanted ", what, " int64 [B] with B = ", batch, ", found ",
+                       ids.defined() ? ids.dtype().name() : "an undefined tensor", " of shape ",
                        ids.defined() ? ids.sizes() : at::IntArrayRef());
     const Tensor here = ids.to(at::kCPU).contiguous();  // [B]
     return {here.const_data_ptr<std::int64_t>(), here.const_data_ptr<std::int64_t>() + batch};
@@ -162,14 +170,15 @@ inline double chroma(const Rgb& c) { return std::max({c.red, c.green, c.blue}) -
 
 }  // namespace detail
 
-/// Classes by the hue of what stands out from the background: bin 0..bins-1 of equal width 360/bins degrees, or kNoClass.
-/// Every pixel further than 0.2 from the fitted background (PictureBackground, as the shape detector's) votes for its hue's bin with weight
-/// chroma x distance from the background, chroma = max - min of its channels; the bin with most weight wins. So rims, which are mixtures, count little,
-/// and of two objects the larger and purer one decides. kNoClass: those pixels are less than 0.5% of the picture (at least 8), or their mean
-/// chroma, weighted by distance, is below 0.15 (white).
-/// The bins are turned so that the colour words fall cleanly: an edge lies in the middle of the widest gap between the hues of kObjectColours
-/// (modulo a bin's width); bin 0 holds red. Four bins: 0 red, orange and yellow; 1 green; 2 cyan and blue; 3 purple; every word at least 18 degrees
-/// from an edge. Cost: 0.15 ms a picture of 64 x 64 on one CPU core; pictures are copied to the CPU.
+/// Classes by the hue of what stands out from the background: bin 0..bins-1 of equal width 360/bins degrees, or
+/// kNoClass. Every pixel further than 0.2 from the fitted background (PictureBackground, as the shape detector's) votes
+/// for its hue's bin with weight chroma x distance from the background, chroma = max - min of its channels; the bin
+/// with most weight wins. So rims, which are mixtures, count little, and of two objects the larger and purer one
+/// decides. kNoClass: those pixels are less than 0.5% of the picture (at least 8), or their mean chroma, weighted by
+/// distance, is below 0.15 (white). The bins are turned so that the colour words fall cleanly: an edge lies in the
+/// middle of the widest gap between the hues of kObjectColours (modulo a bin's width); bin 0 holds red. Four bins: 0
+/// red, orange and yellow; 1 green; 2 cyan and blue; 3 purple; every word at least 18 degrees from an edge. Cost: 0.15
+/// ms a picture of 64 x 64 on one CPU core; pictures are copied to the CPU.
 /// Errors: bins outside 2..24.
 class HueBins {
  public:
@@ -192,7 +201,9 @@ class HueBins {
   /// Where bin 0 begins, in degrees, in (-360/bins, 0].
   double edge() const { return edge_; }
   /// The bin of a hue in degrees.
-  int bin(double hue) const { return std::min(bins_ - 1, static_cast<int>(std::fmod(hue - edge_ + 360, 360.0) / (360.0 / bins_))); }
+  int bin(double hue) const {
+    return std::min(bins_ - 1, static_cast<int>(std::fmod(hue - edge_ + 360, 360.0) / (360.0 / bins_)));
+  }
 
   /// Class of one picture, a planar float buffer [3,height,width] in [0,1].
   std::int64_t operator()(const float* rgb, int height, int width) const {
@@ -204,7 +215,8 @@ class HueBins {
     for (int p = 0; p < height * width; ++p) {
       if (!foreground[static_cast<std::size_t>(p)]) continue;
       const Rgb here = picture.pixel(p), back = picture.background(p);
-      const double distance = std::hypot(here.red - back.red, here.green - back.green, here.blue - back.blue), weight = detail::chroma(here) * distance;
+      const double distance = std::hypot(here.red - back.red, here.green - back.green, here.blue - back.blue),
+                   weight = detail::chroma(here) * distance;
       votes[static_cast<std::size_t>(bin(detail::hue_degrees(here)))] += weight;
       total += weight, distances += distance, ++pixels;
     }
@@ -232,7 +244,8 @@ struct HueParityOptions {
   bool leave_one_out = false;  ///< as ParityOptions
 };
 
-/// ParityReward over HueBins: the objects of a group's pictures should have evenly spread hues. For prompts that leave the colour open.
+/// ParityReward over HueBins: the objects of a group's pictures should have evenly spread hues. For prompts that leave
+/// the colour open.
 class HueParityReward {
  public:
   using Role = RewardRole;
@@ -241,7 +254,8 @@ class HueParityReward {
   static constexpr bool kPerGroup = true;
   static constexpr std::string_view kName = "hue_parity";
 
-  explicit HueParityReward(HueParityOptions options = {}) : options_(options), parity_(options.bins, HueBins(options.bins), {options.leave_one_out}) {}
+  explicit HueParityReward(HueParityOptions options = {})
+      : options_(options), parity_(options.bins, HueBins(options.bins), {options.leave_one_out}) {}
 
   const HueParityOptions& options() const { return options_; }
 

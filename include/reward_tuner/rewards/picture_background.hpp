@@ -1,4 +1,5 @@
-// Tells objects from background in one picture: a robust plane through the border's colours, and the connected pieces that differ from it.
+// Tells objects from background in one picture: a robust plane through the border's colours, and the connected pieces
+// that differ from it.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -45,10 +46,12 @@ class PictureBackground {
     return {median(&Rgb::red), median(&Rgb::green), median(&Rgb::blue)};
   }
 
-  /// 1 where the smoothed picture is further than 0.2 from the background; no object colour is nearer than 0.4 to any background.
+  /// 1 where the smoothed picture is further than 0.2 from the background; no object colour is nearer than 0.4 to any
+  /// background.
   std::vector<char> foreground() const {
     std::vector<char> mask(count());
-    for (int p = 0; p < height * width; ++p) mask[static_cast<std::size_t>(p)] = apart(smooth_pixel(p), background(p)) > 0.2;
+    for (int p = 0; p < height * width; ++p)
+      mask[static_cast<std::size_t>(p)] = apart(smooth_pixel(p), background(p)) > 0.2;
     return mask;
   }
 
@@ -56,7 +59,9 @@ class PictureBackground {
   std::size_t count() const { return static_cast<std::size_t>(height) * static_cast<std::size_t>(width); }
   double across(int p) const { return (p % width + 0.5) / width * 2 - 1; }
   double down(int p) const { return (p / width + 0.5) / height * 2 - 1; }
-  static double apart(const Rgb& a, const Rgb& b) { return std::hypot(a.red - b.red, a.green - b.green, a.blue - b.blue); }
+  static double apart(const Rgb& a, const Rgb& b) {
+    return std::hypot(a.red - b.red, a.green - b.green, a.blue - b.blue);
+  }
 
   void smooth() {
     for (int row = 0; row < height; ++row)
@@ -94,7 +99,7 @@ class PictureBackground {
           }
       }
       for (int i = 0; i < 3; ++i) m[i][i] += 1e-6;  // keeps the system solvable when one side carries all weight
-      const auto det = [](const double (&a)[3][3]) {
+      const auto det = [](const double(&a)[3][3]) {
         return a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) - a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
                a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]);
       };

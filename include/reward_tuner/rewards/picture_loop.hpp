@@ -6,8 +6,8 @@
 
 namespace reward_tuner::detail {
 
-/// Calls f(i, rgb, height, width) for every picture of a batch [B,3,H,W], where rgb is its planar float buffer [3,H,W]. Without gradient;
-/// pictures on another device are copied to the CPU.
+/// Calls f(i, rgb, height, width) for every picture of a batch [B,3,H,W], where rgb is its planar float buffer [3,H,W].
+/// Without gradient; pictures on another device are copied to the CPU.
 template <class F>
 void for_each_picture(const torch::Tensor& images, F f) {
   const torch::Tensor pictures = images.detach().to(at::kCPU, at::kFloat).contiguous();  // [B,3,H,W]

@@ -19,13 +19,16 @@
 
 namespace reward_tuner {
 
-/// The picture moved left by dx and up by dy pixels; what enters repeats the last column and row: out(y,x) = in(min(y+dy, H-1), min(x+dx, W-1)).
-/// That is padding by repetition and a crop to the old size. image [..,H,W], dx < W, dy < H, both at least 0. Differentiable.
+/// The picture moved left by dx and up by dy pixels; what enters repeats the last column and row: out(y,x) =
+/// in(min(y+dy, H-1), min(x+dx, W-1)). That is padding by repetition and a crop to the old size. image [..,H,W], dx <
+/// W, dy < H, both at least 0. Differentiable.
 inline Tensor shifted(const Tensor& image, std::int64_t dx, std::int64_t dy) {
   const auto along = [](const Tensor& x, std::int64_t dim, std::int64_t by) {
     if (by == 0) return x;
     const std::int64_t size = x.size(dim);
-    REWARD_TUNER_CHECK(by > 0 && by < size, "[RandomlyShifted] wanted a shift of at least 0 and below the picture's side ", size, ", found ", by);
+    REWARD_TUNER_CHECK(by > 0 && by < size,
+                       "[RandomlyShifted] wanted a shift of at least 0 and below the picture's side ", size, ", found ",
+                       by);
     std::vector<std::int64_t> shape = x.sizes().vec();
     shape[static_cast<std::size_t>(x.dim() + dim)] = by;
     return at::cat({x.narrow(dim, by, size - by), x.narrow(dim, size - 1, 1).expand(shape)}, dim);
@@ -33,12 +36,15 @@ inline Tensor shifted(const Tensor& image, std::int64_t dx, std::int64_t dy) {
   return along(along(image, -1, dx), -2, dy);  // [..,H,W]
 }
 
-/// values = reward on pictures shifted by dx, dy uniform in {0..max_shift} pixels, an own pair for each picture (DRTune paper, 4.3, before a reward's
-/// resize: max_shift = ceil(r_out / r_in) of its two sizes). Keeps a tuned model from learning patterns that work at one alignment only.
-/// The draw comes from input.seeds[i] alone, so that it does not depend on the batch; without seeds, as in evaluations, nothing is shifted.
+/// values = reward on pictures shifted by dx, dy uniform in {0..max_shift} pixels, an own pair for each picture (DRTune
+/// paper, 4.3, before a reward's resize: max_shift = ceil(r_out / r_in) of its two sizes). Keeps a tuned model from
+/// learning patterns that work at one alignment only. The draw comes from input.seeds[i] alone, so that it does not
+/// depend on the batch; without seeds, as in evaluations, nothing is shifted.
 /// Gradient: the reward's own, carried back to the pixels that were read; none if the reward has none.
-/// Components: the reward's own value under its kName (unless it reports that name itself), and every component of it, all of the shifted pictures.
-/// Errors: max_shift below 0, or not below the pictures' sides; seeds that are not one a picture; values that are not floating point [B].
+/// Components: the reward's own value under its kName (unless it reports that name itself), and every component of it,
+/// all of the shifted pictures.
+/// Errors: max_shift below 0, or not below the pictures' sides; seeds that are not one a picture; values that are not
+/// floating point [B].
 template <class Reward>
 class RandomlyShifted {
   static_assert(std::is_same_v<typename Reward::Role, RewardRole>, "[RandomlyShifted] takes a reward only");
@@ -85,10 +91,11 @@ class RandomlyShifted {
  private:
   Tensor moved_pictures(const RewardInput& input) const {
     const Tensor& x = input.images;
-    REWARD_TUNER_CHECK(static_cast<std::int64_t>(input.seeds.size()) == x.size(0), "[RandomlyShifted] wanted one seed a picture (", x.size(0),
-                       "), found ", input.seeds.size());
-    REWARD_TUNER_CHECK(max_shift_ < x.size(2) && max_shift_ < x.size(3), "[RandomlyShifted] max_shift must be below the pictures' sides, found ", max_shift_,
-                       " for ", x.size(3), "x", x.size(2));
+    REWARD_TUNER_CHECK(static_cast<std::int64_t>(input.seeds.size()) == x.size(0),
+                       "[RandomlyShifted] wanted one seed a picture (", x.size(0), "), found ", input.seeds.size());
+    REWARD_TUNER_CHECK(max_shift_ < x.size(2) && max_shift_ < x.size(3),
+                       "[RandomlyShifted] max_shift must be below the pictures' sides, found ", max_shift_, " for ",
+                       x.size(3), "x", x.size(2));
     std::vector<Tensor> pictures;
     for (std::int64_t i = 0; i < x.size(0); ++i) {
       const auto [dx, dy] = shift(input.seeds[static_cast<std::size_t>(i)]);

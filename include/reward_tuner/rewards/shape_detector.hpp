@@ -1,4 +1,5 @@
-// Finds the coloured shapes of the procedural pictures by classical image analysis: no network, no gradient, about a millisecond a picture.
+// Finds the coloured shapes of the procedural pictures by classical image analysis: no network, no gradient, about a
+// millisecond a picture.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -14,23 +15,26 @@
 
 namespace reward_tuner {
 
-/// One object found in a picture. Scores are in [0,1]; over all names they add up to less than 1, the rest is "none of these".
+/// One object found in a picture. Scores are in [0,1]; over all names they add up to less than 1, the rest is "none of
+/// these".
 struct DetectedObject {
-  int shape = 0;                                          ///< likeliest index into kShapeNames
-  int colour = 0;                                         ///< likeliest index into kObjectColours
-  double x = 0;                                           ///< centre of mass, pixels from the left
-  double y = 0;                                           ///< centre of mass, pixels from the top
-  double area = 0;                                        ///< pixels, partly covered ones by their share
-  double confidence = 0;                                  ///< shape score times colour score of the likeliest
+  int shape = 0;          ///< likeliest index into kShapeNames
+  int colour = 0;         ///< likeliest index into kObjectColours
+  double x = 0;           ///< centre of mass, pixels from the left
+  double y = 0;           ///< centre of mass, pixels from the top
+  double area = 0;        ///< pixels, partly covered ones by their share
+  double confidence = 0;  ///< shape score times colour score of the likeliest
   std::array<double, kShapeNames.size()> shape_scores{};
   std::array<double, kObjectColours.size()> colour_scores{};
 };
 
 namespace detail {
 
-inline constexpr int kTemplateSide = 40;        // cells of a template, over [-kTemplateReach, kTemplateReach] in units of the shape's radius
+// cells of a template, over [-kTemplateReach, kTemplateReach] in units of the shape's radius
+inline constexpr int kTemplateSide = 40;
 inline constexpr double kTemplateReach = 1.35;
-inline constexpr std::array<double, 7> kTemplateAngles = {-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3};  // the pictures use up to +-0.2
+// the pictures use up to +-0.2
+inline constexpr std::array<double, 7> kTemplateAngles = {-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3};
 
 using TemplateCells = std::array<float, static_cast<std::size_t>(kTemplateSide) * kTemplateSide>;
 
@@ -59,8 +63,10 @@ inline ShapeTemplates make_shape_templates(int shape) {
     for (int cell = 0; cell < kTemplateSide * kTemplateSide; ++cell) {
       int hits = 0;
       for (int sample = 0; sample < kSamples * kSamples; ++sample) {
-        const double x = ((cell % kTemplateSide + (sample % kSamples + 0.5) / kSamples) / kTemplateSide * 2 - 1) * kTemplateReach;
-        const double y = ((cell / kTemplateSide + (sample / kSamples + 0.5) / kSamples) / kTemplateSide * 2 - 1) * kTemplateReach;
+        const double x =
+            ((cell % kTemplateSide + (sample % kSamples + 0.5) / kSamples) / kTemplateSide * 2 - 1) * kTemplateReach;
+        const double y =
+            ((cell / kTemplateSide + (sample / kSamples + 0.5) / kSamples) / kTemplateSide * 2 - 1) * kTemplateReach;
         hits += inside_shape(shape, cosine * x + sine * y, cosine * y - sine * x + middle);
       }
       result.cells[a][static_cast<std::size_t>(cell)] = static_cast<float>(hits) / (kSamples * kSamples);
@@ -72,7 +78,8 @@ inline ShapeTemplates make_shape_templates(int shape) {
 inline const std::vector<ShapeTemplates>& shape_templates() {
   static const std::vector<ShapeTemplates> templates = [] {
     std::vector<ShapeTemplates> made;
-    for (int shape = 0; shape < static_cast<int>(kShapeNames.size()); ++shape) made.push_back(make_shape_templates(shape));
+    for (int shape = 0; shape < static_cast<int>(kShapeNames.size()); ++shape)
+      made.push_back(make_shape_templates(shape));
     return made;
   }();
   return templates;
@@ -105,19 +112,22 @@ struct Coverage {
   }
 };
 
-/// Best intersection over union of the covered pixels with one shape over its angles and a few radii about the one that its area implies.
+/// Best intersection over union of the covered pixels with one shape over its angles and a few radii about the one that
+/// its area implies.
 inline double shape_overlap(const Coverage& object, const ShapeTemplates& shape) {
   double best = 0;
   TemplateCells seen;
   for (const double stretch : {0.95, 1.0, 1.05}) {
-    const double radius = stretch * std::sqrt(object.area / shape.area), step = 2 * kTemplateReach / kTemplateSide * radius;
+    const double radius = stretch * std::sqrt(object.area / shape.area),
+                 step = 2 * kTemplateReach / kTemplateSide * radius;
     double total = 0;
     for (int cell = 0; cell < kTemplateSide * kTemplateSide; ++cell) {
       const double x = object.x - kTemplateReach * radius + (cell % kTemplateSide + 0.5) * step;
       const double y = object.y - kTemplateReach * radius + (cell / kTemplateSide + 0.5) * step;
       total += seen[static_cast<std::size_t>(cell)] = object.at(x, y);
     }
-    const double outside = std::max(0.0, object.area / (step * step) - total);  // what lies beyond the template belongs to the union too
+    // what lies beyond the template belongs to the union too
+    const double outside = std::max(0.0, object.area / (step * step) - total);
     for (const TemplateCells& cells : shape.cells) {
       float both = 0, either = 0;
       for (std::size_t i = 0; i < seen.size(); ++i) {
@@ -130,7 +140,8 @@ inline double shape_overlap(const Coverage& object, const ShapeTemplates& shape)
   return best;
 }
 
-/// Fills `scores` with exp(evidence) shares, where `unknown` is the evidence of "none of these", and returns the likeliest index.
+/// Fills `scores` with exp(evidence) shares, where `unknown` is the evidence of "none of these", and returns the
+/// likeliest index.
 template <std::size_t N>
 int share_out(const std::array<double, N>& evidence, double unknown, std::array<double, N>& scores) {
   double total = std::exp(unknown);
@@ -140,29 +151,38 @@ int share_out(const std::array<double, N>& evidence, double unknown, std::array<
 }
 
 inline double distance(const Rgb& a, const Rgb& b) {
-  return std::sqrt((a.red - b.red) * (a.red - b.red) + (a.green - b.green) * (a.green - b.green) + (a.blue - b.blue) * (a.blue - b.blue));
+  return std::sqrt((a.red - b.red) * (a.red - b.red) + (a.green - b.green) * (a.green - b.green) +
+                   (a.blue - b.blue) * (a.blue - b.blue));
 }
 
 inline int nearest_colour(const Rgb& pixel) {
-  const auto closer = [&](const NamedColour& a, const NamedColour& b) { return distance(pixel, a.rgb) < distance(pixel, b.rgb); };
-  return static_cast<int>(std::min_element(kObjectColours.begin(), kObjectColours.end(), closer) - kObjectColours.begin());
+  const auto closer = [&](const NamedColour& a, const NamedColour& b) {
+    return distance(pixel, a.rgb) < distance(pixel, b.rgb);
+  };
+  return static_cast<int>(std::min_element(kObjectColours.begin(), kObjectColours.end(), closer) -
+                          kObjectColours.begin());
 }
 
-/// Measures the object made of `pixels`; `owner` says to which object (index) each pixel of the picture belongs, -1 to none.
-inline DetectedObject describe_object(const PictureBackground& picture, const std::vector<int>& pixels, const std::vector<int>& owner, int self) {
+/// Measures the object made of `pixels`; `owner` says to which object (index) each pixel of the picture belongs, -1 to
+/// none.
+inline DetectedObject describe_object(const PictureBackground& picture, const std::vector<int>& pixels,
+                                      const std::vector<int>& owner, int self) {
   const int height = picture.height, width = picture.width;
-  // The paint is the median over pixels whose neighbours all belong to the object, so that blurred edges do not grey it.
+  // The paint is the median over pixels whose neighbours all belong to the object, so that blurred edges do not grey
+  // it.
   std::vector<int> core;
   for (const int p : pixels) {
     const int row = p / width, column = p % width;
     if (row == 0 || column == 0 || row == height - 1 || column == width - 1) continue;
     bool inner = true;
-    for (const int q : {p - 1, p + 1, p - width, p + width}) inner = inner && owner[static_cast<std::size_t>(q)] == self;
+    for (const int q : {p - 1, p + 1, p - width, p + width})
+      inner = inner && owner[static_cast<std::size_t>(q)] == self;
     if (inner) core.push_back(p);
   }
   const Rgb paint = picture.median_colour(core.size() >= 8 ? core : pixels);
 
-  // Share of each pixel: its place on the line from background to paint. Two pixels around the object count, for its blurred rim.
+  // Share of each pixel: its place on the line from background to paint. Two pixels around the object count, for its
+  // blurred rim.
   Coverage object{height, width, std::vector<float>(owner.size(), 0.0f)};
   for (const int p : pixels)
     for (int row = std::max(0, p / width - 2); row <= std::min(height - 1, p / width + 2); ++row)
@@ -180,21 +200,26 @@ inline DetectedObject describe_object(const PictureBackground& picture, const st
   DetectedObject found;
   found.x = object.x, found.y = object.y, found.area = object.area;
   std::array<double, kObjectColours.size()> colour_evidence{};
-  for (std::size_t i = 0; i < colour_evidence.size(); ++i) colour_evidence[i] = -std::pow(distance(paint, kObjectColours[i].rgb) / 0.18, 2);
+  for (std::size_t i = 0; i < colour_evidence.size(); ++i)
+    colour_evidence[i] = -std::pow(distance(paint, kObjectColours[i].rgb) / 0.18, 2);
   std::array<double, kShapeNames.size()> shape_evidence{};
-  for (std::size_t i = 0; i < shape_evidence.size(); ++i) shape_evidence[i] = shape_overlap(object, shape_templates()[i]) / 0.04;
-  found.colour = share_out(colour_evidence, -std::pow(0.4 / 0.18, 2), found.colour_scores);  // 0.4: the palette's least distance is 0.35
-  found.shape = share_out(shape_evidence, 0.65 / 0.04, found.shape_scores);                  // 0.65: what a shapeless blob reaches
-  found.confidence = found.colour_scores[static_cast<std::size_t>(found.colour)] * found.shape_scores[static_cast<std::size_t>(found.shape)];
+  for (std::size_t i = 0; i < shape_evidence.size(); ++i)
+    shape_evidence[i] = shape_overlap(object, shape_templates()[i]) / 0.04;
+  // 0.4: the palette's least distance is 0.35
+  found.colour = share_out(colour_evidence, -std::pow(0.4 / 0.18, 2), found.colour_scores);
+  found.shape = share_out(shape_evidence, 0.65 / 0.04, found.shape_scores);  // 0.65: what a shapeless blob reaches
+  found.confidence = found.colour_scores[static_cast<std::size_t>(found.colour)] *
+                     found.shape_scores[static_cast<std::size_t>(found.shape)];
   return found;
 }
 
 }  // namespace detail
 
-/// All objects of one picture, the largest first. `rgb` is a planar float buffer [3,height,width] in [0,1] (values outside are clamped).
-/// Steps: a plane per channel is fitted robustly to the border (backgrounds may be shaded); pixels away from it form connected objects; one
-/// that holds two palette colours is cut by colour; colour is the nearest palette entry to the median of the inner pixels; shape is the best
-/// intersection over union with the renderer's own outlines over angle and radius. Pieces under 0.5% of the picture are dropped. A pure function.
+/// All objects of one picture, the largest first. `rgb` is a planar float buffer [3,height,width] in [0,1] (values
+/// outside are clamped). Steps: a plane per channel is fitted robustly to the border (backgrounds may be shaded);
+/// pixels away from it form connected objects; one that holds two palette colours is cut by colour; colour is the
+/// nearest palette entry to the median of the inner pixels; shape is the best intersection over union with the
+/// renderer's own outlines over angle and radius. Pieces under 0.5% of the picture are dropped. A pure function.
 inline std::vector<DetectedObject> detect_shapes(const float* rgb, int height, int width) {
   REWARD_TUNER_CHECK(rgb != nullptr && height >= 16 && width >= 16,
                      "[ShapeDetector] wanted a picture of at least 16 x 16, found ", height, " x ", width);
@@ -206,11 +231,14 @@ inline std::vector<DetectedObject> detect_shapes(const float* rgb, int height, i
   for (std::vector<int>& piece : pieces) {
     if (piece.size() < least) continue;
     std::array<std::vector<int>, kObjectColours.size()> by_colour;
-    for (const int p : piece) by_colour[static_cast<std::size_t>(detail::nearest_colour(picture.smooth_pixel(p)))].push_back(p);
-    // A rim pixel is a mixture that may resemble a third colour: only a colour with a large compact share starts an object of its own.
+    for (const int p : piece)
+      by_colour[static_cast<std::size_t>(detail::nearest_colour(picture.smooth_pixel(p)))].push_back(p);
+    // A rim pixel is a mixture that may resemble a third colour: only a colour with a large compact share starts an
+    // object of its own.
     std::vector<std::size_t> large;
     for (std::size_t c = 0; c < by_colour.size(); ++c)
-      if (by_colour[c].size() * 4 >= piece.size() && detail::inner_share(by_colour[c], height, width) >= 0.45) large.push_back(c);
+      if (by_colour[c].size() * 4 >= piece.size() && detail::inner_share(by_colour[c], height, width) >= 0.45)
+        large.push_back(c);
     if (large.size() < 2) {
       objects.push_back(std::move(piece));
       continue;
@@ -218,7 +246,8 @@ inline std::vector<DetectedObject> detect_shapes(const float* rgb, int height, i
     std::vector<std::vector<int>> parts(large.size());
     for (const int p : piece) {
       const auto off = [&](std::size_t c) { return detail::distance(picture.smooth_pixel(p), kObjectColours[c].rgb); };
-      const auto nearest = std::min_element(large.begin(), large.end(), [&](auto a, auto b) { return off(a) < off(b); });
+      const auto nearest =
+          std::min_element(large.begin(), large.end(), [&](auto a, auto b) { return off(a) < off(b); });
       parts[static_cast<std::size_t>(nearest - large.begin())].push_back(p);
     }
     for (auto& part : parts)
@@ -228,7 +257,8 @@ inline std::vector<DetectedObject> detect_shapes(const float* rgb, int height, i
   for (std::size_t i = 0; i < objects.size(); ++i)
     for (const int p : objects[i]) owner[static_cast<std::size_t>(p)] = static_cast<int>(i);
   std::vector<DetectedObject> found;
-  for (std::size_t i = 0; i < objects.size(); ++i) found.push_back(detail::describe_object(picture, objects[i], owner, static_cast<int>(i)));
+  for (std::size_t i = 0; i < objects.size(); ++i)
+    found.push_back(detail::describe_object(picture, objects[i], owner, static_cast<int>(i)));
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.area > b.area; });
   return found;
 }

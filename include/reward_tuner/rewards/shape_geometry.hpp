@@ -1,4 +1,5 @@
-// The outlines of the shapes in unit coordinates: shared by the renderer that draws them and the detector that looks for them.
+// The outlines of the shapes in unit coordinates: shared by the renderer that draws them and the detector that looks
+// for them.
 #pragma once
 #include <array>
 #include <cmath>
@@ -37,19 +38,26 @@ inline std::array<std::array<double, 2>, 10> star_corners() {
 
 }  // namespace detail
 
-/// Whether the point (x to the right, y down) lies in the shape of radius 1 around the origin; `shape` indexes kShapeNames.
-/// All six shapes are mirror images of themselves about x = 0. The star's and the triangle's tips point up.
+/// Whether the point (x to the right, y down) lies in the shape of radius 1 around the origin; `shape` indexes
+/// kShapeNames. All six shapes are mirror images of themselves about x = 0. The star's and the triangle's tips point
+/// up.
 inline bool inside_shape(int shape, double x, double y) {
   static const auto star = detail::star_corners();
   static constexpr std::array<std::array<double, 2>, 3> triangle = {{{0.0, -1.15}, {1.06, 0.80}, {-1.06, 0.80}}};
   const double ax = std::abs(x), ay = std::abs(y), squared = x * x + y * y;
   switch (shape) {
-    case 0: return squared <= 1.0;
-    case 1: return ax <= 0.88 && ay <= 0.88;
-    case 2: return detail::inside_polygon(triangle, x, y);
-    case 3: return detail::inside_polygon(star, x, y);
-    case 4: return squared <= 1.0 && squared >= 0.52 * 0.52;
-    case 5: return (ax <= 0.32 && ay <= 1.0) || (ay <= 0.32 && ax <= 1.0);
+    case 0:
+      return squared <= 1.0;
+    case 1:
+      return ax <= 0.88 && ay <= 0.88;
+    case 2:
+      return detail::inside_polygon(triangle, x, y);
+    case 3:
+      return detail::inside_polygon(star, x, y);
+    case 4:
+      return squared <= 1.0 && squared >= 0.52 * 0.52;
+    case 5:
+      return (ax <= 0.32 && ay <= 1.0) || (ay <= 0.32 && ax <= 1.0);
   }
   detail::fail("[Shape] wanted an index below ", kShapeNames.size(), ", found ", shape);
 }

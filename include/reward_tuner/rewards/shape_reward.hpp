@@ -22,46 +22,57 @@ namespace reward_tuner {
 
 /// How well one picture fits one caption.
 struct ShapeJudgement {
-  double value = 0;              ///< in [0,1]: mean confidence over the caption's objects and its relation, see judge_shapes
-  double colour_accuracy = 0;    ///< share of the caption's objects whose detection has the right likeliest colour
-  double shape_accuracy = 0;     ///< share of the caption's objects whose detection has the right likeliest shape
-  double relation_accuracy = 0;  ///< 1 if every object has a detection and two of them lie as the caption says, if it does
+  double value = 0;  ///< in [0,1]: mean confidence over the caption's objects and its relation, see judge_shapes
+  double colour_accuracy = 0;  ///< share of the caption's objects whose detection has the right likeliest colour
+  double shape_accuracy = 0;   ///< share of the caption's objects whose detection has the right likeliest shape
+  /// 1 if every object has a detection and two of them lie as the caption says, if it does
+  double relation_accuracy = 0;
 };
 
 namespace detail {
 
-/// Whether `a` lies to `b` as the relation says: their centres are apart in the named direction by at least half the root of the smaller
-/// area (about a radius). What lies across the direction does not count: pictures of "left of" may be further apart in height.
+/// Whether `a` lies to `b` as the relation says: their centres are apart in the named direction by at least half the
+/// root of the smaller area (about a radius). What lies across the direction does not count: pictures of "left of" may
+/// be further apart in height.
 inline bool relation_holds(Relation relation, const DetectedObject& a, const DetectedObject& b) {
   const double apart = std::sqrt(std::min(a.area, b.area)) / 2;
   switch (relation) {
-    case Relation::kLeftOf: return b.x - a.x >= apart;
-    case Relation::kRightOf: return a.x - b.x >= apart;
-    case Relation::kAbove: return b.y - a.y >= apart;
-    case Relation::kBelow: return a.y - b.y >= apart;
+    case Relation::kLeftOf:
+      return b.x - a.x >= apart;
+    case Relation::kRightOf:
+      return a.x - b.x >= apart;
+    case Relation::kAbove:
+      return b.y - a.y >= apart;
+    case Relation::kBelow:
+      return a.y - b.y >= apart;
     case Relation::kNone:
-    case Relation::kAnd: return true;
+    case Relation::kAnd:
+      return true;
   }
   return true;
 }
 
 }  // namespace detail
 
-/// Compares detected objects with a caption. Each caption object is given its own detection so that the sum of colour and shape scores is
-/// largest (objects without a detection score 0). An object's confidence is (colour score + shape score) / 2. The value is the mean over the
-/// objects and, where the caption has a relation of place, of the smaller object confidence if the relation holds and 0 if not. Objects that
-/// nobody asked for dilute it: the value is multiplied by wanted / found when more are found than wanted. Size and background words are not
-/// judged.
+/// Compares detected objects with a caption. Each caption object is given its own detection so that the sum of colour
+/// and shape scores is largest (objects without a detection score 0). An object's confidence is (colour score + shape
+/// score) / 2. The value is the mean over the objects and, where the caption has a relation of place, of the smaller
+/// object confidence if the relation holds and 0 if not. Objects that nobody asked for dilute it: the value is
+/// multiplied by wanted / found when more are found than wanted. Size and background words are not judged.
 inline ShapeJudgement judge_shapes(const Caption& caption, const std::vector<DetectedObject>& found) {
   const std::size_t wanted = caption.objects.size();
-  REWARD_TUNER_CHECK(wanted == 1 || wanted == 2, "[ShapeReward] wanted a caption of one or two objects, found ", wanted);
+  REWARD_TUNER_CHECK(wanted == 1 || wanted == 2, "[ShapeReward] wanted a caption of one or two objects, found ",
+                     wanted);
   const auto score = [&](std::size_t object, int detection) {
     if (detection < 0) return 0.0;
     const DetectedObject& seen = found[static_cast<std::size_t>(detection)];
     const CaptionObject& asked = caption.objects[object];
-    return (seen.colour_scores[static_cast<std::size_t>(asked.colour)] + seen.shape_scores[static_cast<std::size_t>(asked.shape)]) / 2;
+    return (seen.colour_scores[static_cast<std::size_t>(asked.colour)] +
+            seen.shape_scores[static_cast<std::size_t>(asked.shape)]) /
+           2;
   };
-  // Every pair of different detections is tried. Index -1 stands for "none" and comes last, so that a detection is preferred on a tie.
+  // Every pair of different detections is tried. Index -1 stands for "none" and comes last, so that a detection is
+  // preferred on a tie.
   const int count = static_cast<int>(found.size());
   std::vector<int> choice(wanted, -1);
   double best = -1;
@@ -102,9 +113,10 @@ inline ShapeJudgement judge_shapes(const Caption& caption, const std::vector<Det
 }
 
 /// values = judge_shapes(caption, detect_shapes(picture)).value in [0,1]; a black box without gradient.
-/// Pictures [B,3,H,W], H and W at least 16, clamped to [0,1]; prompts in the grammar of shape_vocabulary.hpp. Components [B]: "colour_accuracy",
-/// "shape_accuracy", "relation_accuracy", "blank" (1 without any object or with a spatial deviation below 0.02), "coverage" (share of the
-/// picture that objects cover). Cost: 1 to 2 ms a picture of 64 x 64 on one CPU core; pictures are copied to the CPU.
+/// Pictures [B,3,H,W], H and W at least 16, clamped to [0,1]; prompts in the grammar of shape_vocabulary.hpp.
+/// Components [B]: "colour_accuracy", "shape_accuracy", "relation_accuracy", "blank" (1 without any object or with a
+/// spatial deviation below 0.02), "coverage" (share of the picture that objects cover). Cost: 1 to 2 ms a picture of 64
+/// x 64 on one CPU core; pictures are copied to the CPU.
 /// Errors: not one prompt a picture; a prompt outside the grammar.
 class ShapeReward {
  public:
@@ -119,7 +131,7 @@ class ShapeReward {
     check_reward_prompts(input, "ShapeReward");
     const at::NoGradGuard no_grad;
     const Tensor pictures = input.images.detach().to(at::kCPU, at::kFloat).contiguous();  // [B,3,H,W]
-    const Tensor flat = (spatial_deviation(pictures) < 0.02).to(at::kDouble);              // [B]
+    const Tensor flat = (spatial_deviation(pictures) < 0.02).to(at::kDouble);             // [B]
     const auto batch = static_cast<std::size_t>(pictures.size(0));
     const auto height = static_cast<int>(pictures.size(2)), width = static_cast<int>(pictures.size(3));
     std::vector<double> values(batch), colour(batch), shape(batch), relation(batch), blank(batch), coverage(batch);
@@ -127,7 +139,8 @@ class ShapeReward {
       const float* picture = pictures.const_data_ptr<float>() + i * 3 * static_cast<std::size_t>(height * width);
       const std::vector<DetectedObject> found = detect_shapes(picture, height, width);
       const ShapeJudgement judged = judge_shapes(parse_caption(input.prompts[i]), found);
-      values[i] = judged.value, colour[i] = judged.colour_accuracy, shape[i] = judged.shape_accuracy, relation[i] = judged.relation_accuracy;
+      values[i] = judged.value, colour[i] = judged.colour_accuracy, shape[i] = judged.shape_accuracy,
+      relation[i] = judged.relation_accuracy;
       blank[i] = found.empty() ? 1 : flat[static_cast<std::int64_t>(i)].item<double>();
       for (const DetectedObject& object : found) coverage[i] += object.area / (height * width);
     }
@@ -135,7 +148,10 @@ class ShapeReward {
       return at::tensor(at::ArrayRef<double>(numbers), at::kDouble).to(input.images.options());  // [B]
     };
     return {out(values),
-            {{"colour_accuracy", out(colour)}, {"shape_accuracy", out(shape)}, {"relation_accuracy", out(relation)}, {"blank", out(blank)},
+            {{"colour_accuracy", out(colour)},
+             {"shape_accuracy", out(shape)},
+             {"relation_accuracy", out(relation)},
+             {"blank", out(blank)},
              {"coverage", out(coverage)}}};
   }
 };

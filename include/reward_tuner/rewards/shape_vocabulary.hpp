@@ -1,4 +1,5 @@
-// The small language of the shape pictures: shapes, colours, sizes, backgrounds, relations, and the caption grammar with its parser.
+// The small language of the shape pictures: shapes, colours, sizes, backgrounds, relations, and the caption grammar
+// with its parser.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -26,7 +27,8 @@ struct NamedColour {
 };
 
 /// Shapes; an index into this table names a shape everywhere.
-inline constexpr std::array<std::string_view, 6> kShapeNames = {"circle", "square", "triangle", "star", "ring", "cross"};
+inline constexpr std::array<std::string_view, 6> kShapeNames = {"circle", "square", "triangle",
+                                                                "star",   "ring",   "cross"};
 
 /// Colours of objects: bright and far apart from each other and from every background.
 inline constexpr std::array<NamedColour, 8> kObjectColours = {{{"red", {0.88f, 0.14f, 0.14f}},
@@ -38,14 +40,19 @@ inline constexpr std::array<NamedColour, 8> kObjectColours = {{{"red", {0.88f, 0
                                                                {"cyan", {0.20f, 0.84f, 0.88f}},
                                                                {"white", {0.96f, 0.96f, 0.96f}}}};
 
-/// Colours of backgrounds: dark and pale of hue. A picture may shade its background by +-25% from one side to the other.
-inline constexpr std::array<NamedColour, 4> kBackgroundColours = {
-    {{"black", {0.05f, 0.05f, 0.05f}}, {"grey", {0.42f, 0.42f, 0.42f}}, {"navy", {0.07f, 0.10f, 0.30f}}, {"brown", {0.34f, 0.23f, 0.15f}}}};
+/// Colours of backgrounds: dark and pale of hue. A picture may shade its background by +-25% from one side to the
+/// other.
+inline constexpr std::array<NamedColour, 4> kBackgroundColours = {{{"black", {0.05f, 0.05f, 0.05f}},
+                                                                   {"grey", {0.42f, 0.42f, 0.42f}},
+                                                                   {"navy", {0.07f, 0.10f, 0.30f}},
+                                                                   {"brown", {0.34f, 0.23f, 0.15f}}}};
 
-/// The size word of an object. Radii in pixels of a 64 x 64 picture: small 8 to 11, large 17 to 21; what lies between is never named.
+/// The size word of an object. Radii in pixels of a 64 x 64 picture: small 8 to 11, large 17 to 21; what lies between
+/// is never named.
 enum class ObjectSize { kUnnamed, kSmall, kLarge };
 
-/// How the first object lies to the second. `kNone`: there is one object; `kAnd`: two objects, nothing said about their places.
+/// How the first object lies to the second. `kNone`: there is one object; `kAnd`: two objects, nothing said about their
+/// places.
 enum class Relation { kNone, kAnd, kLeftOf, kRightOf, kAbove, kBelow };
 
 /// Words of the relations, indexed by Relation.
@@ -67,7 +74,8 @@ struct Caption {
   friend bool operator==(const Caption&, const Caption&) = default;
 };
 
-/// Shape and colour pairs that the pretraining pictures never show: {shape, colour}. They measure generalisation to new combinations.
+/// Shape and colour pairs that the pretraining pictures never show: {shape, colour}. They measure generalisation to new
+/// combinations.
 inline constexpr std::array<std::pair<int, int>, 6> kHeldOutPairs = {{{0, 7}, {1, 4}, {2, 3}, {3, 0}, {4, 2}, {5, 1}}};
 
 /// Whether the pair is kept out of the pretraining pictures.
@@ -99,11 +107,13 @@ inline std::string object_phrase(const CaptionObject& object) {
   return (words.starts_with('o') ? "an " : "a ") + words;
 }
 
-/// The caption in words, lower case: `object [relation object] [on a BACKGROUND background]`. The inverse of parse_caption.
+/// The caption in words, lower case: `object [relation object] [on a BACKGROUND background]`. The inverse of
+/// parse_caption.
 /// Example: "a red circle left of a small blue square on a grey background".
 inline std::string compose_caption(const Caption& caption) {
   REWARD_TUNER_CHECK(caption.objects.size() == (caption.relation == Relation::kNone ? 1u : 2u),
-                     "[Caption] wanted one object without and two with a relation, found ", caption.objects.size(), " objects");
+                     "[Caption] wanted one object without and two with a relation, found ", caption.objects.size(),
+                     " objects");
   std::string text = object_phrase(caption.objects[0]);
   if (caption.relation != Relation::kNone) {
     text += ' ';
@@ -154,12 +164,14 @@ class CaptionReader {
   template <class Table>
   int want(const Table& table, const char* kind) {
     const auto index = index_of_word(table, peek());
-    REWARD_TUNER_CHECK(index, "[Caption] wanted ", kind, " at word ", next_ + 1, ", found \"", peek(), "\" in \"", text_, "\"");
+    REWARD_TUNER_CHECK(index, "[Caption] wanted ", kind, " at word ", next_ + 1, ", found \"", peek(), "\" in \"",
+                       text_, "\"");
     ++next_;
     return *index;
   }
   void want(std::string_view word) {
-    REWARD_TUNER_CHECK(take(word), "[Caption] wanted \"", word, "\" at word ", next_ + 1, ", found \"", peek(), "\" in \"", text_, "\"");
+    REWARD_TUNER_CHECK(take(word), "[Caption] wanted \"", word, "\" at word ", next_ + 1, ", found \"", peek(),
+                       "\" in \"", text_, "\"");
   }
 
  private:
@@ -190,8 +202,8 @@ inline Relation read_relation(CaptionReader& in) {
 
 }  // namespace detail
 
-/// The meaning of a caption in this grammar: `[a picture of] object [relation object] [on a BACKGROUND background]`, where an object is
-/// `[a|an|the] [small|large] COLOUR SHAPE`. Throws Error with the first word that does not fit.
+/// The meaning of a caption in this grammar: `[a picture of] object [relation object] [on a BACKGROUND background]`,
+/// where an object is `[a|an|the] [small|large] COLOUR SHAPE`. Throws Error with the first word that does not fit.
 inline Caption parse_caption(std::string_view text) {
   detail::CaptionReader in(text);
   Caption caption;
@@ -204,7 +216,8 @@ inline Caption parse_caption(std::string_view text) {
     caption.background = in.want(kBackgroundColours, "a background colour");
     in.want("background");
   }
-  REWARD_TUNER_CHECK(in.at_end(), "[Caption] wanted the end, a relation or \"on a ... background\", found \"", in.peek(), "\" in \"", text, "\"");
+  REWARD_TUNER_CHECK(in.at_end(), "[Caption] wanted the end, a relation or \"on a ... background\", found \"",
+                     in.peek(), "\" in \"", text, "\"");
   return caption;
 }
 

@@ -22,24 +22,30 @@ struct RewardMoments {
   double deviation = 1;  ///< above 0
 };
 
-/// Mean and standard deviation (unbiased) of a reward's values, of any shape, for Standardised: score the untuned model's pictures once and keep the answer.
+/// Mean and standard deviation (unbiased) of a reward's values, of any shape, for Standardised: score the untuned
+/// model's pictures once and keep the answer.
 /// Errors: fewer than two values, values that are not finite or all equal.
 /// Example: `const RewardMoments moments = reward_moments(reward.score(input).values);`
 inline RewardMoments reward_moments(const Tensor& values) {
-  REWARD_TUNER_CHECK(values.defined() && values.numel() >= 2, "[Standardised] wanted at least two values to measure, found ",
+  REWARD_TUNER_CHECK(values.defined() && values.numel() >= 2,
+                     "[Standardised] wanted at least two values to measure, found ",
                      values.defined() ? values.numel() : 0);
   const Tensor x = values.detach().to(at::kDouble);
   const RewardMoments moments{x.mean().item<double>(), x.std().item<double>()};
-  REWARD_TUNER_CHECK(std::isfinite(moments.mean) && std::isfinite(moments.deviation), "[Standardised] wanted finite values, found others among ", x.numel());
-  REWARD_TUNER_CHECK(moments.deviation > 0, "[Standardised] wanted values that differ, found ", x.numel(), " times ", moments.mean);
+  REWARD_TUNER_CHECK(std::isfinite(moments.mean) && std::isfinite(moments.deviation),
+                     "[Standardised] wanted finite values, found others among ", x.numel());
+  REWARD_TUNER_CHECK(moments.deviation > 0, "[Standardised] wanted values that differ, found ", x.numel(), " times ",
+                     moments.mean);
   return moments;
 }
 
-/// values = (reward - mean) / deviation with fixed constants, so that rewards of different scales can be added with comparable weights. The batch's own
-/// statistics never enter: they would change what is optimised from update to update.
+/// values = (reward - mean) / deviation with fixed constants, so that rewards of different scales can be added with
+/// comparable weights. The batch's own statistics never enter: they would change what is optimised from update to
+/// update.
 /// Gradient: the reward's own over deviation; none if the reward has none.
 /// Components: the reward's own value under its kName (unless it reports that name itself), and every component of it.
-/// Errors: a mean that is not finite, a deviation that is not finite and above 0; values that are not floating point [B].
+/// Errors: a mean that is not finite, a deviation that is not finite and above 0; values that are not floating point
+/// [B].
 template <class Reward>
 class Standardised {
   static_assert(std::is_same_v<typename Reward::Role, RewardRole>, "[Standardised] takes a reward only");
@@ -52,8 +58,8 @@ class Standardised {
 
   Standardised(Reward reward, RewardMoments moments) : reward_(std::move(reward)), moments_(moments) {
     REWARD_TUNER_CHECK(std::isfinite(moments_.mean), "[Standardised] mean must be finite, found ", moments_.mean);
-    REWARD_TUNER_CHECK(std::isfinite(moments_.deviation) && moments_.deviation > 0, "[Standardised] deviation must be finite and above 0, found ",
-                       moments_.deviation);
+    REWARD_TUNER_CHECK(std::isfinite(moments_.deviation) && moments_.deviation > 0,
+                       "[Standardised] deviation must be finite and above 0, found ", moments_.deviation);
   }
 
   /// True while the reward wants a CLIP and has none.

@@ -18,28 +18,34 @@ namespace reward_tuner {
 
 /// What the mirror difference is divided by in training.
 enum class SymmetryDeviation {
-  spatial,  ///< root of the channel mean of each channel's spatial variance: fading an object gains nothing until it has almost vanished
-  literal   ///< Eq. 6 as printed: standard deviation over pixels and channels together; a saturated flat colour has a large one
+  /// root of the channel mean of each channel's spatial variance: fading an object gains nothing until it has almost
+  /// vanished
+  spatial,
+  /// Eq. 6 as printed: standard deviation over pixels and channels together; a saturated flat colour has a large one
+  literal
 };
 
 /// Options of SymmetryReward.
 struct SymmetryOptions {
-  SymmetryDeviation deviation = SymmetryDeviation::spatial;  ///< denominator of the trained error; the reported one is always literal
-  double text_weight = 0;                                    ///< weight of the CLIPScore term, at least 0; above 0 needs a CLIP (DRTune: not given)
-  double leak = 0.05;                                        ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
-  double floor = 1e-4;                                       ///< least spatial variance under the root, above 0; keeps near-blank pictures from
-                                                             ///< dominating a batch's gradient (1e-4 is a deviation of 2.5 grey levels of 255)
+  /// denominator of the trained error; the reported one is always literal
+  SymmetryDeviation deviation = SymmetryDeviation::spatial;
+  double text_weight = 0;  ///< weight of the CLIPScore term, at least 0; above 0 needs a CLIP (DRTune: not given)
+  double leak = 0.05;      ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
+  /// least spatial variance under the root, above 0; keeps near-blank pictures from dominating a batch's gradient (1e-4
+  /// is a deviation of 2.5 grey levels of 255)
+  double floor = 1e-4;
 };
 
-/// mean|I - flip_W(I)| / (std(I) + 1e-6) per picture (DRTune paper Eq. 6), std over all pixels and channels, unbiased as torch.std.
-/// images [B,3,H,W], taken as they are (clamp before); returns [B]:
+/// mean|I - flip_W(I)| / (std(I) + 1e-6) per picture (DRTune paper Eq. 6), std over all pixels and channels, unbiased
+/// as torch.std. images [B,3,H,W], taken as they are (clamp before); returns [B]:
 /// 0 for a mirror-symmetric picture, about 2/sqrt(pi) for iid Gaussian noise, unchanged under I -> a*I + b.
 inline Tensor literal_symmetry_error(const Tensor& images) {
   const Tensor difference = (images - images.flip({3})).abs().mean({1, 2, 3});  // [B]
   return difference / (images.flatten(1).std(1) + 1e-6);                        // [B]
 }
 
-/// mean|I - flip_W(I)| / sqrt(max(mean_c var_hw(I), floor)) per picture. images [B,3,H,W], taken as they are; returns [B].
+/// mean|I - flip_W(I)| / sqrt(max(mean_c var_hw(I), floor)) per picture. images [B,3,H,W], taken as they are; returns
+/// [B].
 inline Tensor spatial_symmetry_error(const Tensor& images, double floor) {
   const Tensor difference = (images - images.flip({3})).abs().mean({1, 2, 3});  // [B]
   const Tensor variance = images.var({2, 3}).mean(1);                           // [B]
@@ -47,11 +53,12 @@ inline Tensor spatial_symmetry_error(const Tensor& images, double floor) {
 }
 
 /// values = -symmetry error + text_weight * CLIPScore.
-/// Eq. 6 of the DRTune paper is a loss, so it is negated; its literal value is always reported as component "symmetry_error" (lower is better) on
-/// pictures clamped to [0,1]. The trained error divides by the spatial deviation unless options.deviation says otherwise: the literal one does not
-/// forbid a flat colour. With text_weight > 0 the cosine is reported as "clip_score".
-/// Gradient: differentiable in input.images, with options.leak outside [0,1]. Errors: options out of range; score() with text_weight > 0 and
-/// no CLIP (give one as second argument or by bind_clip; a tuner binds the pipeline's own).
+/// Eq. 6 of the DRTune paper is a loss, so it is negated; its literal value is always reported as component
+/// "symmetry_error" (lower is better) on pictures clamped to [0,1]. The trained error divides by the spatial deviation
+/// unless options.deviation says otherwise: the literal one does not forbid a flat colour. With text_weight > 0 the
+/// cosine is reported as "clip_score".
+/// Gradient: differentiable in input.images, with options.leak outside [0,1]. Errors: options out of range; score()
+/// with text_weight > 0 and no CLIP (give one as second argument or by bind_clip; a tuner binds the pipeline's own).
 /// Example: `make<DRTune>(SymmetryReward({.text_weight = 1.0}))`.
 class SymmetryReward {
  public:
@@ -61,11 +68,14 @@ class SymmetryReward {
   static constexpr bool kPerGroup = false;
   static constexpr std::string_view kName = "symmetry";
 
-  explicit SymmetryReward(SymmetryOptions options = {}, std::shared_ptr<const ClipModel> clip = nullptr) : options_(options), clip_(std::move(clip)) {
+  explicit SymmetryReward(SymmetryOptions options = {}, std::shared_ptr<const ClipModel> clip = nullptr)
+      : options_(options), clip_(std::move(clip)) {
     REWARD_TUNER_CHECK(std::isfinite(options_.text_weight) && options_.text_weight >= 0,
                        "[SymmetryReward] text_weight must be finite and at least 0, found ", options_.text_weight);
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[SymmetryReward] leak must be in [0, 1], found ", options_.leak);
-    REWARD_TUNER_CHECK(options_.floor > 0 && std::isfinite(options_.floor), "[SymmetryReward] floor must be above 0, found ", options_.floor);
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[SymmetryReward] leak must be in [0, 1], found ",
+                       options_.leak);
+    REWARD_TUNER_CHECK(options_.floor > 0 && std::isfinite(options_.floor),
+                       "[SymmetryReward] floor must be above 0, found ", options_.floor);
   }
 
   /// True while the text term is on and no CLIP is bound.
@@ -79,11 +89,16 @@ class SymmetryReward {
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
     REWARD_TUNER_CHECK(!needs_clip(), "[SymmetryReward] text_weight ", options_.text_weight,
-                       " wanted a CLIP, found none: pass one as second argument, call bind_clip, or use a pipeline folder that has one");
+                       " wanted a CLIP, found none: pass one as second argument, call bind_clip, or use a pipeline "
+                       "folder that has one");
     check_reward_images(input.images, "SymmetryReward");
     const Tensor pictures = leaky_clamp(input.images, options_.leak);  // [B,3,H,W]
-    const Tensor literal = literal_symmetry_error(options_.deviation == SymmetryDeviation::literal ? pictures : pictures.detach());  // [B]
-    const Tensor error = options_.deviation == SymmetryDeviation::literal ? literal : spatial_symmetry_error(pictures, options_.floor);  // [B]
+    // [B]
+    const Tensor literal =
+        literal_symmetry_error(options_.deviation == SymmetryDeviation::literal ? pictures : pictures.detach());
+    // [B]
+    const Tensor error =
+        options_.deviation == SymmetryDeviation::literal ? literal : spatial_symmetry_error(pictures, options_.floor);
     RewardResult result{-error, {{"symmetry_error", literal.detach()}}};
     if (options_.text_weight > 0) {
       const RewardResult text = ClipScoreReward(clip_, {.leak = options_.leak}).score(input);

@@ -34,9 +34,10 @@ Weighted<Reward> weighted(double weight, Reward reward) {
 }
 
 /// values = sum_i weight_i * reward_i.
-/// Differentiable only if every part is; else the parts run without grad. Components: each part's own (unweighted) value under its kName, or the
-/// component that the part itself reports under that name (a loss keeps its sign there); and every other component of every part. A name that is taken
-/// already gets the part's kName as prefix ("symmetry.clip_score"); a second part of the same kName is called kName_2, and so on.
+/// Differentiable only if every part is; else the parts run without grad. Components: each part's own (unweighted)
+/// value under its kName, or the component that the part itself reports under that name (a loss keeps its sign there);
+/// and every other component of every part. A name that is taken already gets the part's kName as prefix
+/// ("symmetry.clip_score"); a second part of the same kName is called kName_2, and so on.
 /// Errors: a weight that is not finite; a part that does not answer [B].
 template <class... Rewards>
 class WeightedSum {
@@ -50,9 +51,13 @@ class WeightedSum {
   static constexpr std::string_view kName = "weighted_sum";
 
   explicit WeightedSum(Weighted<Rewards>... parts) : parts_(std::move(parts)...) {
-    std::apply([](const auto&... part) {
-      (..., [](double weight) { REWARD_TUNER_CHECK(std::isfinite(weight), "[WeightedSum] weights must be finite, found ", weight); }(part.weight));
-    }, parts_);
+    std::apply(
+        [](const auto&... part) {
+          (..., [](double weight) {
+            REWARD_TUNER_CHECK(std::isfinite(weight), "[WeightedSum] weights must be finite, found ", weight);
+          }(part.weight));
+        },
+        parts_);
   }
 
   /// True while any part wants a CLIP and has none.
@@ -80,8 +85,8 @@ class WeightedSum {
       if (number > 1) name += "_" + std::to_string(number);
       RewardResult result = part.reward.score(input);
       check_reward_result(result, input.images.size(0), kind);
-      const Tensor term = part.weight * result.values;                                 // [B]
-      total.values = total.values.defined() ? total.values + term : term;              // [B]
+      const Tensor term = part.weight * result.values;                     // [B]
+      total.values = total.values.defined() ? total.values + term : term;  // [B]
       const auto own = result.components.find(std::string(kind));
       total.components.emplace(name, own == result.components.end() ? result.values.detach() : own->second);
       if (own != result.components.end()) result.components.erase(own);

@@ -9,16 +9,20 @@
 namespace reward_tuner {
 
 struct DdimOptions {
-  int num_steps = 50;                                        ///< T, steps of a rollout (DRTune-paper 4.1: 50)
-  double guidance = 7.5;                                     ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)
-  std::optional<double> eta = std::nullopt;                  ///< noise share in [0, 1] (Song et al. 2021, Eq. 16); unset: 0, or 1 with objectives on log-probabilities
-  std::optional<TimestepSpacing> spacing = std::nullopt;     ///< spread of the steps; unset: the model's own
-  std::optional<bool> final_alpha_one = std::nullopt;        ///< level after the last step is exactly clean; unset: the model's own
-  std::optional<CleanClipping> clipping = std::nullopt;      ///< treatment of the predicted clean sample; unset: the model's own
-  bool use_clipped_output = false;                           ///< recompute the noise direction from the clipped sample
+  int num_steps = 50;     ///< T, steps of a rollout (DRTune-paper 4.1: 50)
+  double guidance = 7.5;  ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)
+  /// noise share in [0, 1] (Song et al. 2021, Eq. 16); unset: 0, or 1 with objectives on log-probabilities
+  std::optional<double> eta = std::nullopt;
+  std::optional<TimestepSpacing> spacing = std::nullopt;  ///< spread of the steps; unset: the model's own
+  /// level after the last step is exactly clean; unset: the model's own
+  std::optional<bool> final_alpha_one = std::nullopt;
+  /// treatment of the predicted clean sample; unset: the model's own
+  std::optional<CleanClipping> clipping = std::nullopt;
+  bool use_clipped_output = false;  ///< recompute the noise direction from the clipped sample
 };
 
-/// latent(k+1) = alpha' * x0 + sqrt(1 - abar' - c^2) * eps + c * z,  c = eta * sqrt((1-abar')/(1-abar) * (1 - abar/abar'))   (Song et al. 2021, Eq. 12 and 16).
+/// latent(k+1) = alpha' * x0 + sqrt(1 - abar' - c^2) * eps + c * z,  c = eta * sqrt((1-abar')/(1-abar) * (1 -
+/// abar/abar'))   (Song et al. 2021, Eq. 12 and 16).
 class Ddim {
  public:
   using Role = SamplerRole;
@@ -29,7 +33,8 @@ class Ddim {
   explicit Ddim(DdimOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddim] num_steps must be >= 1, found ", options_.num_steps);
     REWARD_TUNER_CHECK(eta() >= 0 && eta() <= 1, "[Ddim] eta must be in [0, 1], found ", eta());
-    REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0, "[Ddim] guidance must be finite and >= 0, found ", options_.guidance);
+    REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0,
+                       "[Ddim] guidance must be finite and >= 0, found ", options_.guidance);
   }
 
   double guidance() const { return options_.guidance; }
@@ -45,15 +50,19 @@ class Ddim {
     const auto& config = noise.config();
     const auto times = noise.timesteps(options_.num_steps, options_.spacing.value_or(config.spacing));
     const double final_abar = options_.final_alpha_one.value_or(config.final_alpha_one) ? 1.0 : noise.abar(0);
-    SamplerSchedule out{.steps = {}, .clipping = options_.clipping.value_or(config.clipping), .rederive_epsilon = options_.use_clipped_output};
+    SamplerSchedule out{.steps = {},
+                        .clipping = options_.clipping.value_or(config.clipping),
+                        .rederive_epsilon = options_.use_clipped_output};
     for (const std::int64_t t : times) {
-      const std::int64_t next = t - config.num_train_steps / options_.num_steps;  // also for trailing spacing, as diffusers does
+      // also for trailing spacing, as diffusers does
+      const std::int64_t next = t - config.num_train_steps / options_.num_steps;
       const double abar = noise.abar(t), abar_next = next >= 0 ? noise.abar(next) : final_abar;
       SamplerStep step = make_step(t, abar, abar_next, config.prediction);
       const double variance = (1 - abar_next) / (1 - abar) * (1 - abar / abar_next);
-      step.noise = eta() * std::sqrt(variance > 0 ? variance : 0.0);  // leading steps with offset 0 end in abar == abar'
+      // leading steps with offset 0 end in abar == abar'
+      step.noise = eta() * std::sqrt(variance > 0 ? variance : 0.0);
       const double rest = 1 - abar_next - step.noise * step.noise;
-      step.direction = std::sqrt(rest > 0 ? rest : 0.0);                     // rounding may leave -1e-17 at eta = 1
+      step.direction = std::sqrt(rest > 0 ? rest : 0.0);  // rounding may leave -1e-17 at eta = 1
       out.steps.push_back(step);
     }
     return out;

@@ -13,14 +13,16 @@ namespace reward_tuner {
 enum class DdpmVariance { kFixedSmall, kFixedLarge };
 
 struct DdpmOptions {
-  int num_steps = 50;                                     ///< T, steps of a rollout (DRTune-paper 4.1: 50)
-  double guidance = 7.5;                                  ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)
+  int num_steps = 50;     ///< T, steps of a rollout (DRTune-paper 4.1: 50)
+  double guidance = 7.5;  ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)
   DdpmVariance variance = DdpmVariance::kFixedSmall;      ///< which variance the noise has
   std::optional<TimestepSpacing> spacing = std::nullopt;  ///< spread of the steps; unset: the model's own
-  std::optional<CleanClipping> clipping = std::nullopt;   ///< treatment of the predicted clean sample; unset: the model's own
+  /// treatment of the predicted clean sample; unset: the model's own
+  std::optional<CleanClipping> clipping = std::nullopt;
 };
 
-/// Posterior mean (Ho et al. 2020, Eq. 7) with abar taken at consecutive sampler steps; the step after the last is exactly clean.
+/// Posterior mean (Ho et al. 2020, Eq. 7) with abar taken at consecutive sampler steps; the step after the last is
+/// exactly clean.
 class Ddpm {
  public:
   using Role = SamplerRole;
@@ -30,7 +32,8 @@ class Ddpm {
 
   explicit Ddpm(DdpmOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddpm] num_steps must be >= 1, found ", options_.num_steps);
-    REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0, "[Ddpm] guidance must be finite and >= 0, found ", options_.guidance);
+    REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0,
+                       "[Ddpm] guidance must be finite and >= 0, found ", options_.guidance);
   }
 
   double guidance() const { return options_.guidance; }
@@ -39,14 +42,16 @@ class Ddpm {
   SamplerSchedule schedule(const NoiseSchedule& noise) const {
     const auto& config = noise.config();
     const auto times = noise.timesteps(options_.num_steps, options_.spacing.value_or(config.spacing));
-    // The posterior mean is written in x0 and x; seen from (x0, eps) it always uses the eps that belongs to the clipped x0.
+    // The posterior mean is written in x0 and x; seen from (x0, eps) it always uses the eps that belongs to the clipped
+    // x0.
     SamplerSchedule out{.steps = {}, .clipping = options_.clipping.value_or(config.clipping), .rederive_epsilon = true};
     for (std::size_t k = 0; k < times.size(); ++k) {
       const double abar = noise.abar(times[k]), abar_next = k + 1 < times.size() ? noise.abar(times[k + 1]) : 1.0;
       const double ratio = abar / abar_next;  // R
       SamplerStep step = make_step(times[k], abar, abar_next, config.prediction);
       step.direction = std::sqrt(ratio) * (1 - abar_next) / std::sqrt(1 - abar);  // coefficient of x, times sigma
-      const double variance = options_.variance == DdpmVariance::kFixedLarge ? 1 - ratio : (1 - abar_next) / (1 - abar) * (1 - ratio);
+      const double variance =
+          options_.variance == DdpmVariance::kFixedLarge ? 1 - ratio : (1 - abar_next) / (1 - abar) * (1 - ratio);
       step.noise = times[k] > 0 ? std::sqrt(variance) : 0.0;
       out.steps.push_back(step);
     }

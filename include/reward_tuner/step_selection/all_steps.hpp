@@ -21,7 +21,9 @@ class AllSteps {
   void check(int) const {}
 
   StepPlan plan(const PlanContext& context, Rng&) const {
-    StepPlan plan{.last = context.num_steps - 1, .jumps = false, .trained = std::vector<int>(static_cast<std::size_t>(context.num_steps))};
+    StepPlan plan{.last = context.num_steps - 1,
+                  .jumps = false,
+                  .trained = std::vector<int>(static_cast<std::size_t>(context.num_steps))};
     std::iota(plan.trained.begin(), plan.trained.end(), 0);
     return plan;
   }

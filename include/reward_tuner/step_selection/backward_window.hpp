@@ -14,12 +14,14 @@
 namespace reward_tuner {
 
 struct BackwardWindowOptions {
-  int initial = 0;   ///< n_init, last steps trained in the first round, 1..T; 0: round(0.7*T), the share in B2-DiffuRL's code (14 of 20)
-  int rounds = 100;  ///< R, updates after which all T steps are trained, >= 1; the planned number of updates (B2-DiffuRL's code: 100)
+  /// n_init, last steps trained in the first round, 1..T; 0: round(0.7*T), the share in B2-DiffuRL's code (14 of 20)
+  int initial = 0;
+  /// R, updates after which all T steps are trained, >= 1; the planned number of updates (B2-DiffuRL's code: 100)
+  int rounds = 100;
 };
 
-/// S = {1, .., n_r} in the paper's clock, n_r = min(T, n_init + floor((T - n_init + 1)*r/R)) after r updates (B2-paper, appendix D.1, with the rounding of its code: each length
-/// lasts R/(T - n_init + 1) rounds, T among them).
+/// S = {1, .., n_r} in the paper's clock, n_r = min(T, n_init + floor((T - n_init + 1)*r/R)) after r updates (B2-paper,
+/// appendix D.1, with the rounding of its code: each length lasts R/(T - n_init + 1) rounds, T among them).
 class BackwardWindow {
  public:
   using Role = StepSelectionRole;
@@ -27,18 +29,21 @@ class BackwardWindow {
   static constexpr std::string_view kName = "backward_window";
 
   explicit BackwardWindow(BackwardWindowOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.initial >= 0, "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, found ", options_.initial);
+    REWARD_TUNER_CHECK(options_.initial >= 0, "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, found ",
+                       options_.initial);
     REWARD_TUNER_CHECK(options_.rounds >= 1, "[BackwardWindow] rounds must be >= 1, found ", options_.rounds);
   }
   const BackwardWindowOptions& options() const { return options_; }
 
   void check(int num_steps) const {
-    REWARD_TUNER_CHECK(options_.initial <= num_steps, "[BackwardWindow] initial must be at most the sampler's ", num_steps, " steps, found ", options_.initial);
+    REWARD_TUNER_CHECK(options_.initial <= num_steps, "[BackwardWindow] initial must be at most the sampler's ",
+                       num_steps, " steps, found ", options_.initial);
   }
 
   StepPlan plan(const PlanContext& context, Rng&) const {
     const int T = context.num_steps;
-    const int initial = options_.initial > 0 ? options_.initial : static_cast<int>(std::lround(0.7 * T));  // 1 for T = 1
+    // 1 for T = 1
+    const int initial = options_.initial > 0 ? options_.initial : static_cast<int>(std::lround(0.7 * T));
     const std::int64_t r = std::clamp<std::int64_t>(context.update, 0, options_.rounds);
     const int n = static_cast<int>(std::min<std::int64_t>(T, initial + (T - initial + 1) * r / options_.rounds));
     StepPlan plan{.last = T - 1, .jumps = false, .trained = std::vector<int>(static_cast<std::size_t>(n))};

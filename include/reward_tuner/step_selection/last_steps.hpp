@@ -9,7 +9,8 @@
 namespace reward_tuner {
 
 struct LastStepsOptions {
-  int num_trained = 1;  ///< K, the number of last steps trained, 1..T; T is DRaFT without truncation (Clark et al. 2024, section 4.2: 1)
+  /// K, the number of last steps trained, 1..T; T is DRaFT without truncation (Clark et al. 2024, section 4.2: 1)
+  int num_trained = 1;
 };
 
 /// S = {1, .., K} in the paper's clock (DRTune-paper Alg. 1, line 2).
@@ -25,11 +26,14 @@ class LastSteps {
   const LastStepsOptions& options() const { return options_; }
 
   void check(int num_steps) const {
-    REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[LastSteps] num_trained must be at most the sampler's ", num_steps, " steps, found ", options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[LastSteps] num_trained must be at most the sampler's ",
+                       num_steps, " steps, found ", options_.num_trained);
   }
 
   StepPlan plan(const PlanContext& context, Rng&) const {
-    StepPlan plan{.last = context.num_steps - 1, .jumps = false, .trained = std::vector<int>(static_cast<std::size_t>(options_.num_trained))};
+    StepPlan plan{.last = context.num_steps - 1,
+                  .jumps = false,
+                  .trained = std::vector<int>(static_cast<std::size_t>(options_.num_trained))};
     std::iota(plan.trained.begin(), plan.trained.end(), context.num_steps - options_.num_trained);
     return plan;
   }

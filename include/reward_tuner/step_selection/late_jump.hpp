@@ -8,12 +8,13 @@
 namespace reward_tuner {
 
 struct LateJumpOptions {
-  int min_stop = 1;   ///< T1, the jump starts at the latest so many steps before the end, 1..max_stop (ReFL, ImageReward paper 4.1: 1)
+  /// T1, the jump starts at the latest so many steps before the end, 1..max_stop (ReFL, ImageReward paper 4.1: 1)
+  int min_stop = 1;
   int max_stop = 10;  ///< T2, and at the earliest so many, at most T (ReFL: 10 of 40; DRTune-paper Table 1 also has 20)
 };
 
-/// S = {t_min}, t_min = randint(T1, T2) in the paper's clock (Xu et al. 2023, ImageReward, Alg. 1; DRTune-paper Alg. 1, line 8).
-/// The jump's input gradient is never asked for, so StopInput and PassInput are the same here.
+/// S = {t_min}, t_min = randint(T1, T2) in the paper's clock (Xu et al. 2023, ImageReward, Alg. 1; DRTune-paper Alg. 1,
+/// line 8). The jump's input gradient is never asked for, so StopInput and PassInput are the same here.
 class LateJump {
  public:
   using Role = StepSelectionRole;
@@ -21,13 +22,15 @@ class LateJump {
   static constexpr std::string_view kName = "late_jump";
 
   explicit LateJump(LateJumpOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.min_stop >= 1 && options_.min_stop <= options_.max_stop, "[LateJump] wanted 1 <= min_stop <= max_stop, found ", options_.min_stop, " and ",
+    REWARD_TUNER_CHECK(options_.min_stop >= 1 && options_.min_stop <= options_.max_stop,
+                       "[LateJump] wanted 1 <= min_stop <= max_stop, found ", options_.min_stop, " and ",
                        options_.max_stop);
   }
   const LateJumpOptions& options() const { return options_; }
 
   void check(int num_steps) const {
-    REWARD_TUNER_CHECK(options_.max_stop <= num_steps, "[LateJump] max_stop must be at most the sampler's ", num_steps, " steps, found ", options_.max_stop);
+    REWARD_TUNER_CHECK(options_.max_stop <= num_steps, "[LateJump] max_stop must be at most the sampler's ", num_steps,
+                       " steps, found ", options_.max_stop);
   }
 
   StepPlan plan(const PlanContext& context, Rng& rng) const {

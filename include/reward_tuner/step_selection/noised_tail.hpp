@@ -8,13 +8,15 @@
 namespace reward_tuner {
 
 struct NoisedTailOptions {
-  int num_noises = 2;         ///< n, fresh noisings of the result whose last step is trained, >= 0; 0 is DRaFT-1 (Clark et al. 2024, section 4.2: 2)
-  bool include_base = true;   ///< also train the rollout's own last step; the published algorithm does
+  /// n, fresh noisings of the result whose last step is trained, >= 0; 0 is DRaFT-1 (Clark et al. 2024, section 4.2: 2)
+  int num_noises = 2;
+  bool include_base = true;  ///< also train the rollout's own last step; the published algorithm does
 };
 
-/// S = {1}, and n times x_1 = alpha_1*sg(x_0) + sigma_1*e with fresh e ~ N(0,I), x_0* = (x_1 - sigma_1*eps(x_1))/alpha_1: the reward's gradient is
-/// averaged over x_0 and the n x_0* (Clark et al. 2024, DRaFT-LV, Alg. 1 with the sum as a mean, so that the learning rate does not depend on n).
-/// Each noising costs one network forward and backward (two forwards when replayed) and one decode, and lowers the variance of DRaFT-1's gradient.
+/// S = {1}, and n times x_1 = alpha_1*sg(x_0) + sigma_1*e with fresh e ~ N(0,I), x_0* = (x_1 -
+/// sigma_1*eps(x_1))/alpha_1: the reward's gradient is averaged over x_0 and the n x_0* (Clark et al. 2024, DRaFT-LV,
+/// Alg. 1 with the sum as a mean, so that the learning rate does not depend on n). Each noising costs one network
+/// forward and backward (two forwards when replayed) and one decode, and lowers the variance of DRaFT-1's gradient.
 class NoisedTail {
  public:
   using Role = StepSelectionRole;
@@ -23,7 +25,9 @@ class NoisedTail {
 
   explicit NoisedTail(NoisedTailOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.num_noises >= 0, "[NoisedTail] num_noises must be >= 0, found ", options_.num_noises);
-    REWARD_TUNER_CHECK(options_.include_base || options_.num_noises > 0, "[NoisedTail] without the base at least one noise must be trained, found num_noises ", options_.num_noises);
+    REWARD_TUNER_CHECK(options_.include_base || options_.num_noises > 0,
+                       "[NoisedTail] without the base at least one noise must be trained, found num_noises ",
+                       options_.num_noises);
   }
   const NoisedTailOptions& options() const { return options_; }
 

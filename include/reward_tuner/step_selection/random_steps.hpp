@@ -20,19 +20,22 @@ class RandomSteps {
   static constexpr std::string_view kName = "random_steps";
 
   explicit RandomSteps(RandomStepsOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[RandomSteps] num_trained must be >= 1, found ", options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[RandomSteps] num_trained must be >= 1, found ",
+                       options_.num_trained);
   }
   const RandomStepsOptions& options() const { return options_; }
 
   void check(int num_steps) const {
-    REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[RandomSteps] num_trained must be at most the sampler's ", num_steps, " steps, found ", options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[RandomSteps] num_trained must be at most the sampler's ",
+                       num_steps, " steps, found ", options_.num_trained);
   }
 
   StepPlan plan(const PlanContext& context, Rng& rng) const {
     const int T = context.num_steps;
     StepPlan plan{.last = T - 1, .jumps = false, .trained = {}};
     int wanted = options_.num_trained;
-    for (int k = 0; k < T; ++k)  // selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2 S): each subset is equally likely
+    // selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2 S): each subset is equally likely
+    for (int k = 0; k < T; ++k)
       if (rng.integer(0, T - k - 1) < wanted) {
         plan.trained.push_back(k);
         --wanted;

@@ -15,10 +15,12 @@ struct AnySamplerOptions {
   std::string name = "ddim";  ///< "ddim" or "ddpm"
   int num_steps = 50;         ///< T, steps of a rollout
   double guidance = 7.5;      ///< classifier-free guidance scale; 1 skips the unconditional half
-  std::optional<double> eta = std::nullopt;  ///< ddim only: noise share in [0, 1]; unset: 0, or 1 with objectives on log-probabilities
+  /// ddim only: noise share in [0, 1]; unset: 0, or 1 with objectives on log-probabilities
+  std::optional<double> eta = std::nullopt;
 };
 
-/// Ddim or Ddpm by name; everything not among its options is the model's own. Errors: an unknown name, eta beside "ddpm", and those of the sampler.
+/// Ddim or Ddpm by name; everything not among its options is the model's own. Errors: an unknown name, eta beside
+/// "ddpm", and those of the sampler.
 class AnySampler {
  public:
   using Role = SamplerRole;
@@ -44,7 +46,8 @@ class AnySampler {
   static Held make(const AnySamplerOptions& o) {
     if (o.name == Ddim::kName) return Ddim({.num_steps = o.num_steps, .guidance = o.guidance, .eta = o.eta});
     REWARD_TUNER_CHECK(o.name == Ddpm::kName, "[Sampler] wanted \"ddim\" or \"ddpm\", found \"", o.name, "\"");
-    REWARD_TUNER_CHECK(o.eta.value_or(0) == 0, "[Sampler] eta belongs to ddim; ddpm is its own noise, found eta ", o.eta.value_or(0));
+    REWARD_TUNER_CHECK(o.eta.value_or(0) == 0, "[Sampler] eta belongs to ddim; ddpm is its own noise, found eta ",
+                       o.eta.value_or(0));
     return Ddpm({.num_steps = o.num_steps, .guidance = o.guidance});
   }
 

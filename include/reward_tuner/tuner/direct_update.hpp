@@ -17,15 +17,19 @@ namespace reward_tuner {
 template <class Reward, class Stop, class Objective, class Regularizer>
 class DirectUpdate {
  public:
-  DirectUpdate(const Reward& reward, const Stop& stop, const Objective& objective, const Regularizer& regularizer, const EngineOptions& engine)
+  DirectUpdate(const Reward& reward, const Stop& stop, const Objective& objective, const Regularizer& regularizer,
+               const EngineOptions& engine)
       : reward_(reward), stop_(stop), objective_(objective), regularizer_(regularizer), engine_(engine) {}
 
-  /// Rolls out one micro-batch and adds its gradients. Sets report.skip_reason instead of touching anything when a number is not finite.
+  /// Rolls out one micro-batch and adds its gradients. Sets report.skip_reason instead of touching anything when a
+  /// number is not finite.
   template <DiffusionPipeline Pipeline>
-  void accumulate(Pipeline& pipeline, const SamplerSchedule& schedule, Condition condition, const std::vector<double>& guidance, SampleNoise noise, double share, NetworkCounts& counts,
+  void accumulate(Pipeline& pipeline, const SamplerSchedule& schedule, Condition condition,
+                  const std::vector<double>& guidance, SampleNoise noise, double share, NetworkCounts& counts,
                   UpdateReport& report) const {
     const StepPlan& plan = report.plan;
-    const int scored = (plan.trained.empty() ? 0 : 1) + plan.replicas;  // pictures of each sample that the loss is averaged over
+    // pictures of each sample that the loss is averaged over
+    const int scored = (plan.trained.empty() ? 0 : 1) + plan.replicas;
     const double part = share / scored;
     Trajectory trajectory;
     {
@@ -37,7 +41,8 @@ class DirectUpdate {
     for (int i = 0; i < plan.replicas && report.skip_reason.empty(); ++i) {
       RetainedCalls retained = retention(replica_plan(schedule.num_steps()));
       RetainedCalls* const kept = engine_.memory == Memory::retain ? &retained : nullptr;
-      const Trajectory replica = renoised(pipeline, schedule, trajectory.clean, trajectory.condition, guidance, noise, counts, kept);
+      const Trajectory replica =
+          renoised(pipeline, schedule, trajectory.clean, trajectory.condition, guidance, noise, counts, kept);
       differentiate(pipeline, replica, noise, part, kept, counts, report);
     }
   }
@@ -49,10 +54,12 @@ class DirectUpdate {
 
   /// Scores one trajectory and adds its gradients; its losses weigh `share` of the update's.
   template <DiffusionPipeline Pipeline>
-  void differentiate(Pipeline& pipeline, const Trajectory& trajectory, const SampleNoise& noise, double share, RetainedCalls* retained, NetworkCounts& counts, UpdateReport& report) const {
+  void differentiate(Pipeline& pipeline, const Trajectory& trajectory, const SampleNoise& noise, double share,
+                     RetainedCalls* retained, NetworkCounts& counts, UpdateReport& report) const {
     const double each = share / static_cast<double>(trajectory.clean.size(0));
-    const RewardGradient scored = reward_gradient(pipeline, reward_, trajectory.clean, trajectory.condition.prompts, noise.seeds(),
-                                                  [this](const Tensor& rewards) { return objective_.losses(rewards); }, engine_.decode_batch);
+    const RewardGradient scored = reward_gradient(
+        pipeline, reward_, trajectory.clean, trajectory.condition.prompts, noise.seeds(),
+        [this](const Tensor& rewards) { return objective_.losses(rewards); }, engine_.decode_batch);
     report.pictures += trajectory.clean.size(0);
     report.reward += each * scored.reward;
     report.loss += each * scored.loss;
@@ -61,8 +68,9 @@ class DirectUpdate {
       report.skip_reason = scored.skip_reason;
       return;
     }
-    const SweepResult sweep = adjoint_sweep(pipeline, trajectory, each * scored.gradient, stop_, regularizer_, counts,
-                                            {.replay_batch = engine_.replay_batch, .retained = retained, .batch_share = share});
+    const SweepResult sweep =
+        adjoint_sweep(pipeline, trajectory, each * scored.gradient, stop_, regularizer_, counts,
+                      {.replay_batch = engine_.replay_batch, .retained = retained, .batch_share = share});
     report.kept += trajectory.clean.size(0);
     report.regularizer += sweep.regularizer;
     report.loss += sweep.regularizer;

@@ -30,8 +30,11 @@ struct EvaluationPair {
 };
 
 /// Every prompt with the seeds first_seed .. first_seed + count - 1. All prompts come once before any comes again.
-inline std::vector<EvaluationPair> evaluation_pairs(const std::vector<std::string>& prompts, int count, std::uint64_t first_seed = 0) {
-  REWARD_TUNER_CHECK(!prompts.empty() && count >= 1, "[Evaluation] wanted prompts and at least one seed a prompt, found ", prompts.size(), " prompts and ", count, " seeds");
+inline std::vector<EvaluationPair> evaluation_pairs(const std::vector<std::string>& prompts, int count,
+                                                    std::uint64_t first_seed = 0) {
+  REWARD_TUNER_CHECK(!prompts.empty() && count >= 1,
+                     "[Evaluation] wanted prompts and at least one seed a prompt, found ", prompts.size(),
+                     " prompts and ", count, " seeds");
   std::vector<EvaluationPair> pairs;
   for (int i = 0; i < count; ++i)
     for (const auto& prompt : prompts) pairs.push_back({prompt, first_seed + static_cast<std::uint64_t>(i)});
@@ -40,24 +43,26 @@ inline std::vector<EvaluationPair> evaluation_pairs(const std::vector<std::strin
 
 /// How an evaluation is run.
 struct EvaluationOptions {
-  int batch = 16;                            ///< pictures at a time; the numbers do not depend on it beyond rounding
-  std::function<bool()> interrupted = {};    ///< asked between batches; true gives the evaluation up
+  int batch = 16;                          ///< pictures at a time; the numbers do not depend on it beyond rounding
+  std::function<bool()> interrupted = {};  ///< asked between batches; true gives the evaluation up
 };
 
 /// The outcome.
 struct Evaluation {
-  std::map<std::string, double> metrics;    ///< name -> mean over the pairs
-  std::map<std::string, double> sentinels;  ///< statistics that betray a reward being cheated, see rewards/sentinels.hpp
-  Tensor images;                            ///< float [N,3,H,W] on the CPU, clamped to [0,1]
-  NetworkCounts network;                    ///< network calls
-  double seconds = 0;                       ///< wall time
+  std::map<std::string, double> metrics;  ///< name -> mean over the pairs
+  /// statistics that betray a reward being cheated, see rewards/sentinels.hpp
+  std::map<std::string, double> sentinels;
+  Tensor images;          ///< float [N,3,H,W] on the CPU, clamped to [0,1]
+  NetworkCounts network;  ///< network calls
+  double seconds = 0;     ///< wall time
 };
 
 namespace detail {
 
 /// Rewards of whole groups see all pictures at once; a group is the pictures of one prompt.
 template <class Measure>
-void measure_groups(const std::vector<EvaluationReward>& rewards, const std::vector<EvaluationPair>& pairs, Evaluation& out, Measure measure) {
+void measure_groups(const std::vector<EvaluationReward>& rewards, const std::vector<EvaluationPair>& pairs,
+                    Evaluation& out, Measure measure) {
   std::map<std::string, std::int64_t> number;
   std::vector<std::int64_t> groups;
   RewardInput input{.images = out.images, .prompts = {}};
@@ -72,10 +77,11 @@ void measure_groups(const std::vector<EvaluationReward>& rewards, const std::vec
 
 }  // namespace detail
 
-/// Makes every pair's picture by ordinary sampling with `sampler` and scores it with `rewards`. Changes nothing in the pipeline and draws from no
-/// stream but the pairs' own. Returns nothing if it was interrupted.
+/// Makes every pair's picture by ordinary sampling with `sampler` and scores it with `rewards`. Changes nothing in the
+/// pipeline and draws from no stream but the pairs' own. Returns nothing if it was interrupted.
 template <DiffusionPipeline Pipeline, SamplerPolicy Sampler>
-std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, const std::vector<EvaluationPair>& pairs, const std::vector<EvaluationReward>& rewards,
+std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, const std::vector<EvaluationPair>& pairs,
+                                   const std::vector<EvaluationReward>& rewards,
                                    const EvaluationOptions& options = {}) {
   REWARD_TUNER_CHECK(!pairs.empty(), "[Evaluation] wanted at least one (prompt, seed) pair, found none");
   REWARD_TUNER_CHECK(options.batch >= 1, "[Evaluation] batch must be >= 1, found ", options.batch);
@@ -84,9 +90,13 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
   const SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
   Evaluation out;
   std::vector<Tensor> images;
-  const auto measure = [&](const EvaluationReward& entry, const RewardInput& input, std::map<std::string, double>& means) {  // the first reward to report a name has it
+  // the first reward to report a name has it
+  const auto measure = [&](const EvaluationReward& entry, const RewardInput& input,
+                           std::map<std::string, double>& means) {
     const RewardResult result = entry.reward.score(input);
-    const auto add = [&](const std::string& key, const Tensor& values) { means.emplace(key, values.to(at::kDouble).mean().template item<double>()); };
+    const auto add = [&](const std::string& key, const Tensor& values) {
+      means.emplace(key, values.to(at::kDouble).mean().template item<double>());
+    };
     if (!entry.name.empty()) add(entry.name, result.values);
     for (const auto& [key, values] : result.components) add(metric_name(key), values);
   };
@@ -98,7 +108,10 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
     for (std::size_t i = start; i < end; ++i) prompts.push_back(pairs[i].prompt), seeds.push_back(pairs[i].seed);
     SampleNoise noise(seeds);
     const std::vector<double> guidance(static_cast<std::size_t>(schedule.num_steps()), sampler.guidance());
-    const Tensor clean = rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(prompts), guidance, noise, out.network).clean;  // [B,C,h,w]
+    // [B,C,h,w]
+    const Tensor clean = rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(prompts),
+                                 guidance, noise, out.network)
+                             .clean;
     const RewardInput input{.images = pipeline.decode(clean), .prompts = prompts, .latents = clean};
     const double share = static_cast<double>(end - start) / static_cast<double>(pairs.size());
     std::map<std::string, double> means;

@@ -1,4 +1,5 @@
-// Turns Ctrl-C into a question that a loop asks between two updates. Opt-in: nothing else in the library touches signals.
+// Turns Ctrl-C into a question that a loop asks between two updates. Opt-in: nothing else in the library touches
+// signals.
 #pragma once
 #include <csignal>
 
@@ -10,7 +11,8 @@ inline volatile std::sig_atomic_t interrupt_signal = 0;
 
 }  // namespace detail
 
-/// While it lives, the first SIGINT or SIGTERM only sets a flag; a second one ends the process as usual. At most one at a time.
+/// While it lives, the first SIGINT or SIGTERM only sets a flag; a second one ends the process as usual. At most one at
+/// a time.
 /// Example: InterruptGuard guard; trainer_options.interrupted = [] { return InterruptGuard::interrupted(); };
 class InterruptGuard {
  public:
@@ -33,7 +35,8 @@ class InterruptGuard {
   static bool interrupted() { return detail::interrupt_signal != 0; }
 
  private:
-  struct sigaction previous_int_ {}, previous_term_ {};
+  struct sigaction previous_int_ {
+  }, previous_term_{};
 };
 
 }  // namespace reward_tuner

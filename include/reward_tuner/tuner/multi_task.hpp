@@ -1,4 +1,5 @@
-// Several tasks on one model: each a tuner with its own reward, prompts and advantages; all are sampled before any is trained.
+// Several tasks on one model: each a tuner with its own reward, prompts and advantages; all are sampled before any is
+// trained.
 #pragma once
 #include <torch/types.h>
 
@@ -38,9 +39,12 @@ Task<Tuner, Prompts> task(std::string name, Tuner tuner, Prompts prompts = {}, i
 }
 
 struct MultiTaskOptions {
-  bool sample_all_first = true;               ///< sample every task from the same weights before any is trained (large-scale RL paper, section 3.3); false: task by task (its Alg. 1)
-  PretrainingLossOptions pretraining = {};    ///< after the tasks, with an optimizer step of its own whatever its mode says; off without pictures
-  double gradient_clip = 0.1;                 ///< of that step; 0: no clipping
+  /// sample every task from the same weights before any is trained (large-scale RL paper, section 3.3); false: task by
+  /// task (its Alg. 1)
+  bool sample_all_first = true;
+  /// after the tasks, with an optimizer step of its own whatever its mode says; off without pictures
+  PretrainingLossOptions pretraining = {};
+  double gradient_clip = 0.1;  ///< of that step; 0: no clipping
 };
 
 namespace detail {
@@ -63,24 +67,33 @@ void visit_tasks(const std::vector<Task>& tasks, F f) {
   for (const auto& t : tasks) f(t);
 }
 template <class... Tasks>
-const auto& first_task(const std::tuple<Tasks...>& tasks) { return std::get<0>(tasks); }
+const auto& first_task(const std::tuple<Tasks...>& tasks) {
+  return std::get<0>(tasks);
+}
 template <class Task>
-const Task& first_task(const std::vector<Task>& tasks) { return tasks.front(); }
+const Task& first_task(const std::vector<Task>& tasks) {
+  return tasks.front();
+}
 
 /// What MultiTask and TaskList are, over a tuple or a vector of tasks.
 template <class Tasks>
 class JointTasks {
  public:
-  JointTasks(MultiTaskOptions options, Tasks tasks) : options_(std::move(options)), pretraining_(options_.pretraining), tasks_(std::move(tasks)) {
+  JointTasks(MultiTaskOptions options, Tasks tasks)
+      : options_(std::move(options)), pretraining_(options_.pretraining), tasks_(std::move(tasks)) {
     std::vector<std::string> names;
     each([&](const auto& t) {
-      REWARD_TUNER_CHECK(!t.name.empty() && std::find(names.begin(), names.end(), t.name) == names.end(), "[MultiTask] wanted tasks of different names, found '", t.name, "' as number ", names.size() + 1);
-      REWARD_TUNER_CHECK(t.batch >= 0, "[MultiTask] batch of the task ", t.name, " must be >= 0 (0: as many as the update is given), found ", t.batch);
+      REWARD_TUNER_CHECK(!t.name.empty() && std::find(names.begin(), names.end(), t.name) == names.end(),
+                         "[MultiTask] wanted tasks of different names, found '", t.name, "' as number ",
+                         names.size() + 1);
+      REWARD_TUNER_CHECK(t.batch >= 0, "[MultiTask] batch of the task ", t.name,
+                         " must be >= 0 (0: as many as the update is given), found ", t.batch);
       names.push_back(t.name);
     });
     count_ = names.size();
     REWARD_TUNER_CHECK(count_ > 0, "[MultiTask] wanted at least one task, found none");
-    REWARD_TUNER_CHECK(options_.gradient_clip >= 0, "[MultiTask] gradient_clip must be >= 0 (0: no clipping), found ", options_.gradient_clip);
+    REWARD_TUNER_CHECK(options_.gradient_clip >= 0, "[MultiTask] gradient_clip must be >= 0 (0: no clipping), found ",
+                       options_.gradient_clip);
   }
 
   /// One iteration over all tasks. `prompts`: for the tasks without their own.
@@ -115,20 +128,23 @@ class JointTasks {
     out.updates = updates_;
     each([&](const auto& t) {
       out.tasks.push_back(t.tuner.state());
-      if constexpr (requires { t.prompts.state(); }) out.tasks.back().prompt_position = {t.prompts.state().epoch, t.prompts.state().position};
+      if constexpr (requires { t.prompts.state(); })
+        out.tasks.back().prompt_position = {t.prompts.state().epoch, t.prompts.state().position};
       out.skipped += out.tasks.back().skipped;
     });
     return out;
   }
   void load_state(const TunerState& state) {
-    REWARD_TUNER_CHECK(state.tasks.size() == count_, "[MultiTask] state wanted ", count_, " tasks, found ", state.tasks.size());
+    REWARD_TUNER_CHECK(state.tasks.size() == count_, "[MultiTask] state wanted ", count_, " tasks, found ",
+                       state.tasks.size());
     updates_ = state.updates;
     std::size_t i = 0;
     visit_tasks(tasks_, [&](auto& t) {
       const TunerState& own = state.tasks[i++];
       t.tuner.load_state(own);
       if constexpr (requires { t.prompts.state(); }) {
-        REWARD_TUNER_CHECK(own.prompt_position.size() == 2, "[MultiTask] state of the task ", t.name, " wanted the position of its prompt stream, found none");
+        REWARD_TUNER_CHECK(own.prompt_position.size() == 2, "[MultiTask] state of the task ", t.name,
+                           " wanted the position of its prompt stream, found none");
         t.prompts.load_state({own.prompt_position[0], own.prompt_position[1]});
       }
     });
@@ -169,12 +185,14 @@ class JointTasks {
   }
   template <class T, DiffusionPipeline Pipeline, Optimizer Optim>
   static UpdateReport end(T& t, Pipeline& pipeline, Optim& optimizer, Begun begun, Rng& rng) {
-    if constexpr (requires { t.tuner.train(pipeline, optimizer, std::get<Round>(std::move(begun)), rng); }) return t.tuner.train(pipeline, optimizer, std::get<Round>(std::move(begun)), rng);
+    if constexpr (requires { t.tuner.train(pipeline, optimizer, std::get<Round>(std::move(begun)), rng); })
+      return t.tuner.train(pipeline, optimizer, std::get<Round>(std::move(begun)), rng);
     else return t.tuner.update(pipeline, optimizer, std::get<std::vector<std::string>>(begun), rng);
   }
 
   template <DiffusionPipeline Pipeline, Optimizer Optim>
-  void pretrain([[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Optim& optimizer, [[maybe_unused]] Rng& rng, [[maybe_unused]] UpdateReport& report) {
+  void pretrain([[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Optim& optimizer, [[maybe_unused]] Rng& rng,
+                [[maybe_unused]] UpdateReport& report) {
     if constexpr (requires(const Tensor& t) { pipeline.encode_images(t); }) {
       NetworkCounts counts;
       optimizer.zero_grad();
@@ -187,11 +205,15 @@ class JointTasks {
       report.forward_samples += counts.forward_samples;
       report.backward_samples += counts.backward_samples;
     } else {
-      REWARD_TUNER_CHECK(!options_.pretraining.pictures, "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), and this one has none");
+      REWARD_TUNER_CHECK(!options_.pretraining.pictures,
+                         "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), "
+                         "and this one has none");
     }
   }
 
-  static void append(std::string& sentences, const std::string& one) { sentences += (sentences.empty() ? "" : "; ") + one; }
+  static void append(std::string& sentences, const std::string& one) {
+    sentences += (sentences.empty() ? "" : "; ") + one;
+  }
 
   /// Adds a task's report to the whole.
   void add(UpdateReport& whole, const std::string& name, const UpdateReport& own) {
@@ -202,7 +224,8 @@ class JointTasks {
     whole.loss += own.loss, whole.regularizer += own.regularizer;
     whole.gradient_norm += share * own.gradient_norm;
     if (whole.plan == StepPlan()) whole.plan = own.plan;
-    whole.forwards += own.forwards, whole.backwards += own.backwards, whole.forward_samples += own.forward_samples, whole.backward_samples += own.backward_samples;
+    whole.forwards += own.forwards, whole.backwards += own.backwards, whole.forward_samples += own.forward_samples,
+        whole.backward_samples += own.backward_samples;
     whole.pictures += own.pictures, whole.kept += own.kept, whole.optimizer_steps += own.optimizer_steps;
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
     whole.clip_fraction += share * own.clip_fraction, whole.policy_change += share * own.policy_change;
@@ -222,23 +245,26 @@ class JointTasks {
 
 }  // namespace detail
 
-/// Joint training (large-scale RL paper, Alg. 1 and section 3.3): an update samples a round of every task, trains them one after another, each with the log-probabilities of its
-/// sampling, and then descends the pre-training loss. Rewards have no weights: each task's advantage is normalised within the task. Stands wherever a RewardTuner stands.
-/// Reports: reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are sums.
+/// Joint training (large-scale RL paper, Alg. 1 and section 3.3): an update samples a round of every task, trains them
+/// one after another, each with the log-probabilities of its sampling, and then descends the pre-training loss. Rewards
+/// have no weights: each task's advantage is normalised within the task. Stands wherever a RewardTuner stands. Reports:
+/// reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are sums.
 /// Errors: no task, names empty or equal, a batch below 0.
 template <class... Tasks>
 class MultiTask : public detail::JointTasks<std::tuple<Tasks...>> {
   static_assert(sizeof...(Tasks) > 0, "[MultiTask] needs at least one task");
 
  public:
-  explicit MultiTask(MultiTaskOptions options, Tasks... tasks) : detail::JointTasks<std::tuple<Tasks...>>(std::move(options), {std::move(tasks)...}) {}
+  explicit MultiTask(MultiTaskOptions options, Tasks... tasks)
+      : detail::JointTasks<std::tuple<Tasks...>>(std::move(options), {std::move(tasks)...}) {}
 };
 
 /// The same for any number of tasks of one type, known at run time only: what a program reads from a file.
 template <class Tuner, class Prompts = GivenPrompts>
 class TaskList : public detail::JointTasks<std::vector<Task<Tuner, Prompts>>> {
  public:
-  TaskList(MultiTaskOptions options, std::vector<Task<Tuner, Prompts>> tasks) : detail::JointTasks<std::vector<Task<Tuner, Prompts>>>(std::move(options), std::move(tasks)) {}
+  TaskList(MultiTaskOptions options, std::vector<Task<Tuner, Prompts>> tasks)
+      : detail::JointTasks<std::vector<Task<Tuner, Prompts>>>(std::move(options), std::move(tasks)) {}
 };
 
 /// Example: `multi_task({}, task("parity", ...), task("objects", ...))`.

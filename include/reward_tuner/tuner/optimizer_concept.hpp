@@ -22,8 +22,8 @@ concept Optimizer = requires(O o) {
   { o.parameters() } -> std::convertible_to<std::vector<Tensor>>;
 };
 
-/// Scales the gradients of the optimizer's parameters down to a whole norm of `largest` (0: no limit) and returns the norm they had. A norm that is not
-/// finite leaves them as they are; -1 says that no parameter has a gradient.
+/// Scales the gradients of the optimizer's parameters down to a whole norm of `largest` (0: no limit) and returns the
+/// norm they had. A norm that is not finite leaves them as they are; -1 says that no parameter has a gradient.
 template <Optimizer Optim>
 double clip_gradients(Optim& optimizer, double largest) {
   const torch::NoGradGuard no_grad;

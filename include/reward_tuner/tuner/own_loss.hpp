@@ -21,16 +21,20 @@ constexpr bool whole_own_loss() {
     { regularizer.own_rows() } -> std::convertible_to<std::int64_t>;
     { regularizer.alternates() } -> std::convertible_to<bool>;
   };
-  static_assert(kWhole, "[RegularizerPolicy] missing beside own_loss: std::int64_t own_rows() const and bool alternates() const");
+  static_assert(
+      kWhole, "[RegularizerPolicy] missing beside own_loss: std::int64_t own_rows() const and bool alternates() const");
   return kWhole;
 }
 
 }  // namespace detail
 
-/// A regularizer with a loss of its own: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an undefined tensor; `own_rows()` says of how many samples its network
-/// call is, `alternates()` whether it gets an optimizer step of its own after the reward's.
+/// A regularizer with a loss of its own: `own_loss(pipeline, rng)` gives a scalar or, if it is switched off, an
+/// undefined tensor; `own_rows()` says of how many samples its network call is, `alternates()` whether it gets an
+/// optimizer step of its own after the reward's.
 template <class R, class Pipeline>
-concept HasOwnLoss = requires(const R regularizer, Pipeline& pipeline, Rng& rng) { regularizer.own_loss(pipeline, rng); } && detail::whole_own_loss<R>();
+concept HasOwnLoss = requires(const R regularizer, Pipeline& pipeline, Rng& rng) {
+  regularizer.own_loss(pipeline, rng);
+} && detail::whole_own_loss<R>();
 
 template <class Regularizer, DiffusionPipeline Pipeline>
 bool regularizer_alternates([[maybe_unused]] const Regularizer& regularizer, const Pipeline&) {
@@ -40,7 +44,8 @@ bool regularizer_alternates([[maybe_unused]] const Regularizer& regularizer, con
 
 /// Adds the gradients of the regularizer's own loss. False if it has none.
 template <class Regularizer, DiffusionPipeline Pipeline>
-bool accumulate_own_loss([[maybe_unused]] const Regularizer& regularizer, [[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Rng& rng, [[maybe_unused]] NetworkCounts& counts,
+bool accumulate_own_loss([[maybe_unused]] const Regularizer& regularizer, [[maybe_unused]] Pipeline& pipeline,
+                         [[maybe_unused]] Rng& rng, [[maybe_unused]] NetworkCounts& counts,
                          [[maybe_unused]] UpdateReport& report) {
   if constexpr (HasOwnLoss<Regularizer, Pipeline>) {
     const torch::AutoGradMode grad(true);

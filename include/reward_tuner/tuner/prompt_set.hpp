@@ -13,7 +13,8 @@ namespace reward_tuner {
 
 namespace detail {
 
-/// The prompt on a line of a prompt file: trimmed; empty for lines that hold none (blank ones and those that begin with #).
+/// The prompt on a line of a prompt file: trimmed; empty for lines that hold none (blank ones and those that begin with
+/// #).
 inline std::string_view prompt_of_line(std::string_view line) {
   const auto begin = line.find_first_not_of(" \t\r");
   if (begin == std::string_view::npos || line[begin] == '#') return {};
@@ -25,7 +26,8 @@ inline std::string_view prompt_of_line(std::string_view line) {
 /// A list of prompts. Drawing is with replacement between batches and without inside a batch as long as the list lasts.
 class PromptSet {
  public:
-  explicit PromptSet(std::vector<std::string> prompts, const std::string& where = "the list") : prompts_(std::move(prompts)) {
+  explicit PromptSet(std::vector<std::string> prompts, const std::string& where = "the list")
+      : prompts_(std::move(prompts)) {
     REWARD_TUNER_CHECK(!prompts_.empty(), "[PromptSet] wanted at least one prompt, found none in ", where);
   }
 

@@ -1,4 +1,5 @@
-// Prompts of a file that may be larger than memory: every prompt once an epoch in a random order, read when they are drawn.
+// Prompts of a file that may be larger than memory: every prompt once an epoch in a random order, read when they are
+// drawn.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -30,9 +31,9 @@ enum class PromptFormat {
 
 /// Options of PromptStream.
 struct PromptStreamOptions {
-  std::uint64_t seed = 0;                        ///< of the order
-  PromptFormat format = PromptFormat::by_name;   ///< how the file is written
-  std::string field = "prompt";                  ///< jsonl: the key of the text
+  std::uint64_t seed = 0;                       ///< of the order
+  PromptFormat format = PromptFormat::by_name;  ///< how the file is written
+  std::string field = "prompt";                 ///< jsonl: the key of the text
 };
 
 /// Where a stream stands: so many whole epochs were drawn, and so many prompts of the one that runs.
@@ -42,20 +43,24 @@ struct PromptStreamState {
   friend bool operator==(const PromptStreamState&, const PromptStreamState&) = default;
 };
 
-/// The prompts of a file, each exactly once an epoch, in an order drawn anew for each epoch: Permutation(size, seed, epoch). With seed and file
-/// given, `state()` is all there is to resume at the very prompt. Stands where a PromptSet stands; equal files have equal digests.
-/// Memory: 16 bytes for 1024 prompts (the place of every 1024th line) and the longest line. Opening reads and checks the whole file once;
-/// a draw skips up to 1023 prompts for each that it reads.
-/// Errors: a file that is missing, not regular or without prompts; jsonl: a line that is not JSON, not an object, or whose field is missing or
-/// not text, by file and line. The file must not change: its size is checked at every draw.
-/// Example: `PromptStream prompts("million.jsonl", {.seed = 1, .field = "caption"}); tuner.update(pipeline, optimizer, prompts.draw(8), rng);`
+/// The prompts of a file, each exactly once an epoch, in an order drawn anew for each epoch: Permutation(size, seed,
+/// epoch). With seed and file given, `state()` is all there is to resume at the very prompt. Stands where a PromptSet
+/// stands; equal files have equal digests.
+/// Memory: 16 bytes for 1024 prompts (the place of every 1024th line) and the longest line. Opening reads and checks
+/// the whole file once; a draw skips up to 1023 prompts for each that it reads.
+/// Errors: a file that is missing, not regular or without prompts; jsonl: a line that is not JSON, not an object, or
+/// whose field is missing or not text, by file and line. The file must not change: its size is checked at every draw.
+/// Example: `PromptStream prompts("million.jsonl", {.seed = 1, .field = "caption"}); tuner.update(pipeline, optimizer,
+/// prompts.draw(8), rng);`
 class PromptStream {
  public:
-  explicit PromptStream(std::filesystem::path file, PromptStreamOptions options = {}) : path_(std::move(file)), options_(std::move(options)) {
+  explicit PromptStream(std::filesystem::path file, PromptStreamOptions options = {})
+      : path_(std::move(file)), options_(std::move(options)) {
     if (options_.format == PromptFormat::by_name)
       options_.format = path_.extension() == ".jsonl" ? PromptFormat::jsonl : PromptFormat::lines;
     std::error_code problem;
-    REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path_, problem), "[PromptStream] wanted a prompt file, found none at ", path_.string());
+    REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path_, problem),
+                       "[PromptStream] wanted a prompt file, found none at ", path_.string());
     bytes_ = std::filesystem::file_size(path_);
     std::ifstream in = open();
     TextDigest digest;
@@ -92,12 +97,14 @@ class PromptStream {
   /// The same: the order is the stream's own, `rng` is left alone.
   std::vector<std::string> draw(int count, Rng&) { return draw(count); }
 
-  /// Where the stream stands; `load_state` goes there. Errors: negative numbers, a position that the file does not have.
+  /// Where the stream stands; `load_state` goes there. Errors: negative numbers, a position that the file does not
+  /// have.
   PromptStreamState state() const { return state_; }
   void load_state(const PromptStreamState& state) {
     REWARD_TUNER_CHECK(state.epoch >= 0, "[PromptStream] load_state wanted an epoch >= 0, found ", state.epoch);
-    REWARD_TUNER_CHECK(state.position >= 0 && static_cast<std::uint64_t>(state.position) < size_, "[PromptStream] load_state wanted a position in 0..", size_ - 1,
-                       " (", path_.string(), " has ", size_, " prompts), found ", state.position);
+    REWARD_TUNER_CHECK(state.position >= 0 && static_cast<std::uint64_t>(state.position) < size_,
+                       "[PromptStream] load_state wanted a position in 0..", size_ - 1, " (", path_.string(), " has ",
+                       size_, " prompts), found ", state.position);
     state_ = state;
   }
 
@@ -118,7 +125,8 @@ class PromptStream {
   };
 
   bool skips(const std::string& line) const {
-    return options_.format == PromptFormat::lines ? detail::prompt_of_line(line).empty() : line.find_first_not_of(" \t\r") == std::string::npos;
+    return options_.format == PromptFormat::lines ? detail::prompt_of_line(line).empty()
+                                                  : line.find_first_not_of(" \t\r") == std::string::npos;
   }
 
   std::ifstream open() const {
@@ -132,10 +140,13 @@ class PromptStream {
     if (options_.format == PromptFormat::lines) return std::string(detail::prompt_of_line(line));
     const std::string where = path_.string() + ":" + std::to_string(number);
     const nlohmann::json object = parse_json(line, where);
-    REWARD_TUNER_CHECK(object.is_object(), "[PromptStream] ", where, ": wanted an object, found ", detail::json_excerpt(object));
+    REWARD_TUNER_CHECK(object.is_object(), "[PromptStream] ", where, ": wanted an object, found ",
+                       detail::json_excerpt(object));
     const auto found = object.find(options_.field);
-    REWARD_TUNER_CHECK(found != object.end(), "[PromptStream] ", where, ": wanted a text field '", options_.field, "', found none in ", detail::json_excerpt(object));
-    REWARD_TUNER_CHECK(found->is_string(), "[PromptStream] ", where, ": wanted text in the field '", options_.field, "', found ", detail::json_excerpt(*found));
+    REWARD_TUNER_CHECK(found != object.end(), "[PromptStream] ", where, ": wanted a text field '", options_.field,
+                       "', found none in ", detail::json_excerpt(object));
+    REWARD_TUNER_CHECK(found->is_string(), "[PromptStream] ", where, ": wanted text in the field '", options_.field,
+                       "', found ", detail::json_excerpt(*found));
     return found->get<std::string>();
   }
 
@@ -143,12 +154,14 @@ class PromptStream {
   std::vector<std::string> read(const std::vector<std::pair<std::uint64_t, std::size_t>>& wanted) const {
     std::error_code problem;
     const auto bytes = std::filesystem::file_size(path_, problem);
-    REWARD_TUNER_CHECK(!problem && bytes == bytes_, "[PromptStream] ", path_.string(), " must not change while it is drawn from: wanted ", bytes_, " bytes, found ",
+    REWARD_TUNER_CHECK(!problem && bytes == bytes_, "[PromptStream] ", path_.string(),
+                       " must not change while it is drawn from: wanted ", bytes_, " bytes, found ",
                        problem ? "no file" : std::to_string(bytes));
     std::ifstream in = open();
     std::vector<std::string> out(wanted.size());
     std::string line;
-    std::uint64_t next = size_, number = 0;  // of the prompt that the file stands before, and of the line behind it; nowhere yet
+    // of the prompt that the file stands before, and of the line behind it; nowhere yet
+    std::uint64_t next = size_, number = 0;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       const auto [which, slot] = wanted[i];
       if (i > 0 && which == wanted[i - 1].first) {
@@ -162,7 +175,9 @@ class PromptStream {
         number = mark.line - 1;
       }
       while (next <= which) {
-        REWARD_TUNER_CHECK(std::getline(in, line), "[PromptStream] ", path_.string(), " must not change while it is drawn from: its prompt ", which + 1, " of ", size_, " is gone");
+        REWARD_TUNER_CHECK(std::getline(in, line), "[PromptStream] ", path_.string(),
+                           " must not change while it is drawn from: its prompt ", which + 1, " of ", size_,
+                           " is gone");
         ++number;
         if (skips(line)) continue;
         ++next;

@@ -24,9 +24,11 @@
 
 namespace reward_tuner {
 
-/// Tunes the trainable tensors of a pipeline on a reward. Policies may stand in any order; every role but the reward has a default: Ddim, StopInput, SpreadSteps,
-/// NoExploration, DirectGradient, NoRegularizer. `RewardTuner<Reward>` alone is DRTune. With an objective that learns from samples (ClippedRatio, Reinforce, KlRegularised,
-/// Preference) the steps default to AllSteps, the advantage to PerBatch, the branching to NoBranching, and Ddim's eta to 1. Options, state and the policies' types: see TunerCore.
+/// Tunes the trainable tensors of a pipeline on a reward. Policies may stand in any order; every role but the reward
+/// has a default: Ddim, StopInput, SpreadSteps, NoExploration, DirectGradient, NoRegularizer. `RewardTuner<Reward>`
+/// alone is DRTune. With an objective that learns from samples (ClippedRatio, Reinforce, KlRegularised, Preference) the
+/// steps default to AllSteps, the advantage to PerBatch, the branching to NoBranching, and Ddim's eta to 1. Options,
+/// state and the policies' types: see TunerCore.
 /// Example: RewardTuner<SymmetryReward, Ddpm> tuner(SymmetryReward(), {.sampler = {.num_steps = 20}});
 template <Policy... Policies>
 class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
@@ -40,17 +42,18 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   using typename Core::Objective;
   using typename Core::Reward;
 
-  /// One update, which trains what `optimizer` holds. With DirectGradient: rollout, reward, adjoint sweep, clipping, one optimizer step. With an objective that learns from
-  /// samples: a round, that is `sample` and then `train`.
-  /// A non-finite reward or gradient skips the update and is counted (a round ends there, its earlier optimizer steps stay made); an exception of the reward leaves parameters and
-  /// optimizer untouched.
+  /// One update, which trains what `optimizer` holds. With DirectGradient: rollout, reward, adjoint sweep, clipping,
+  /// one optimizer step. With an objective that learns from samples: a round, that is `sample` and then `train`.
+  /// A non-finite reward or gradient skips the update and is counted (a round ends there, its earlier optimizer steps
+  /// stay made); an exception of the reward leaves parameters and optimizer untouched.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
     if constexpr (kSamples) return train(pipeline, optimizer, sample(pipeline, prompts, rng), rng);
     else return direct_update(pipeline, optimizer, prompts, rng);
   }
 
-  /// First half of a round: samples pictures of every prompt without gradient, scores them, computes advantages and chooses what is trained. Changes nothing in the model.
+  /// First half of a round: samples pictures of every prompt without gradient, scores them, computes advantages and
+  /// chooses what is trained. Changes nothing in the model.
   template <DiffusionPipeline Pipeline>
   Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) requires kSamples {
     check_prompts(prompts);
@@ -61,13 +64,16 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     Round round;
     UpdateReport& report = round.report;
     report.update = state_.updates + 1;
-    SamplingPlan plan{.steps = plan_steps(schedule, rng), .micro_batch = options_.engine.micro_batch, .reduction = objective_.options().round.reduction};
+    SamplingPlan plan{.steps = plan_steps(schedule, rng),
+                      .micro_batch = options_.engine.micro_batch,
+                      .reduction = objective_.options().round.reduction};
     report.plan = plan.steps;
     if constexpr (kSurrogate == Surrogate::kLogProb) plan.branches = branching_.branches();
 
     // Roots: every prompt as often as the round wants, prompt by prompt; branches of a root share its group.
     const std::int64_t copies = samples_per_prompt();
-    const Tensor of_root = at::arange(static_cast<std::int64_t>(prompts.size()), at::kLong).repeat_interleave(copies);  // [R]
+    // [R]
+    const Tensor of_root = at::arange(static_cast<std::int64_t>(prompts.size()), at::kLong).repeat_interleave(copies);
     const Condition plain = pipeline.encode(prompts).select(of_root);
     const SampleNoise noise = SampleNoise::draw(plain.size(), rng);
     const Condition explored = explore(plain, noise);
@@ -77,7 +83,8 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
 
     std::vector<std::int64_t> groups;
     for (std::int64_t i = 0; i < all.size(); ++i) groups.push_back(i / (copies * plan.branches));
-    const RewardValues rewards = reward_values(configured, reward_, all.clean, all.condition.prompts, groups, all.seeds, options_.engine.decode_batch);
+    const RewardValues rewards = reward_values(configured, reward_, all.clean, all.condition.prompts, groups, all.seeds,
+                                               options_.engine.decode_batch);
     report.pictures = all.size();
     for (const double value : rewards.values) report.reward += value / static_cast<double>(rewards.values.size());
     report.components = rewards.components;
@@ -85,7 +92,8 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     if (!rewards.finite()) {
       report.skip_reason = "the reward is not finite";
     } else if constexpr (kSurrogate == Surrogate::kLogProb) {
-      kept = select_branches<Objective>(round, advantage_.advantages({rewards.values, all.condition.prompts, groups}, state_.history), branching_);
+      kept = select_branches<Objective>(
+          round, advantage_.advantages({rewards.values, all.condition.prompts, groups}, state_.history), branching_);
     } else {
       kept = select_weighted(round, objective_.weights(rewards.values, groups));
     }
@@ -93,14 +101,17 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     round.transitions = all.select(kept);
     if constexpr (kSurrogate == Surrogate::kLogProb)
       if (objective_.options().round.target == RatioTarget::kPlain && exploring() && report.kept > 0)
-        retarget(configured, round.transitions, plain.select(at::div(kept, plan.branches, "floor")), plain_scales(schedule.num_steps()), rows_at_once(report.kept), plan.reduction, counts);
-    if constexpr (kSurrogate == Surrogate::kDenoising) round.transitions.condition = plain.select(kept);  // what is learned is the prompt, not the exploration
+        retarget(configured, round.transitions, plain.select(at::div(kept, plan.branches, "floor")),
+                 plain_scales(schedule.num_steps()), rows_at_once(report.kept), plan.reduction, counts);
+    // what is learned is the prompt, not the exploration
+    if constexpr (kSurrogate == Surrogate::kDenoising) round.transitions.condition = plain.select(kept);
     add_counts(report, counts);
     meter.write(report);
     return round;
   }
 
-  /// Second half of a round: the optimizer steps. The model may have changed since `sample`; the stored log-probabilities are the sampling policy's.
+  /// Second half of a round: the optimizer steps. The model may have changed since `sample`; the stored
+  /// log-probabilities are the sampling policy's.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport train(Pipeline& pipeline, Optim& optimizer, Round round, Rng& rng) requires kSamples {
     const Meter meter;
@@ -110,14 +121,17 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     optimizer.zero_grad();
     try {
       if (report.skip_reason.empty() && report.kept > 0) {
-        const RoundTrainingOptions options{.rows = rows_at_once(report.kept), .gradient_clip = options_.engine.gradient_clip};
+        const RoundTrainingOptions options{.rows = rows_at_once(report.kept),
+                                           .gradient_clip = options_.engine.gradient_clip};
         UpdateReport own;  // the regularizer's own loss, added up over the optimizer steps
         const auto joint = [&] {
-          if (!regularizer_alternates(regularizer_, configured)) accumulate_own_loss(regularizer_, configured, rng, counts, own);
+          if (!regularizer_alternates(regularizer_, configured))
+            accumulate_own_loss(regularizer_, configured, rng, counts, own);
         };
         if constexpr (kSurrogate == Surrogate::kLogProb) {
           const auto advantages = row_advantages(round, objective_, state_.tensors);
-          train_on_log_probs(configured, optimizer, round, objective_, regularizer_, advantages, joint, options, rng, counts, report);
+          train_on_log_probs(configured, optimizer, round, objective_, regularizer_, advantages, joint, options, rng,
+                             counts, report);
           fit_baseline(round, objective_, state_.tensors, rng);
         } else {
           train_on_denoising(configured, optimizer, round, objective_.options(), joint, options, rng, counts, report);
@@ -138,8 +152,10 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   }
 
  private:
-  using Core::add_counts, Core::bind_clip, Core::check_prompts, Core::conclude, Core::explore, Core::exploring, Core::own_step, Core::plain_scales, Core::plan_steps;
-  using Core::advantage_, Core::branching_, Core::gradient_stop_, Core::objective_, Core::options_, Core::regularizer_, Core::reward_, Core::sampler_, Core::state_;
+  using Core::add_counts, Core::bind_clip, Core::check_prompts, Core::conclude, Core::explore, Core::exploring,
+      Core::own_step, Core::plain_scales, Core::plan_steps;
+  using Core::advantage_, Core::branching_, Core::gradient_stop_, Core::objective_, Core::options_, Core::regularizer_,
+      Core::reward_, Core::sampler_, Core::state_;
   using typename Core::Meter;
 
   template <DiffusionPipeline Pipeline, Optimizer Optim>
@@ -160,12 +176,15 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     NetworkCounts counts;
     try {
       const DirectUpdate direct(reward_, gradient_stop_, objective_, regularizer_, options_.engine);
-      const std::int64_t micro = options_.engine.micro_batch > 0 ? std::min<std::int64_t>(options_.engine.micro_batch, batch) : batch;
+      const std::int64_t micro =
+          options_.engine.micro_batch > 0 ? std::min<std::int64_t>(options_.engine.micro_batch, batch) : batch;
       for (std::int64_t start = 0; start < batch && report.skip_reason.empty(); start += micro) {
         const std::int64_t size = std::min(micro, batch - start);
-        direct.accumulate(configured, schedule, condition.narrow(start, size), guidance, noise.narrow(start, size), static_cast<double>(size) / static_cast<double>(batch), counts, report);
+        direct.accumulate(configured, schedule, condition.narrow(start, size), guidance, noise.narrow(start, size),
+                          static_cast<double>(size) / static_cast<double>(batch), counts, report);
       }
-      if (!regularizer_alternates(regularizer_, configured) && report.skip_reason.empty()) accumulate_own_loss(regularizer_, configured, rng, counts, report);
+      if (!regularizer_alternates(regularizer_, configured) && report.skip_reason.empty())
+        accumulate_own_loss(regularizer_, configured, rng, counts, report);
       if (report.skip_reason.empty()) {
         report.gradient_norm = guarded_step(optimizer, options_.engine.gradient_clip);
         if (!std::isfinite(report.gradient_norm)) report.skip_reason = "the gradient of the parameters is not finite";
@@ -182,7 +201,8 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     return report;
   }
 
-  /// As the options say; else one, or a group where the reward, the advantage or the objective compares the pictures of a prompt. Branches of a root are such a group already.
+  /// As the options say; else one, or a group where the reward, the advantage or the objective compares the pictures of
+  /// a prompt. Branches of a root are such a group already.
   std::int64_t samples_per_prompt() const {
     if (const int wanted = objective_.options().round.samples_per_prompt; wanted > 0) return wanted;
     if constexpr (requires { branching_.branches(); })
@@ -198,7 +218,8 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   }
 
   template <DiffusionPipeline Pipeline>
-  Transitions sample_round(Pipeline& pipeline, const SamplerSchedule& schedule, SamplingPlan plan, const Condition& condition, const std::vector<double>& guidance, const SampleNoise& noise,
+  Transitions sample_round(Pipeline& pipeline, const SamplerSchedule& schedule, SamplingPlan plan,
+                           const Condition& condition, const std::vector<double>& guidance, const SampleNoise& noise,
                            NetworkCounts& counts) const {
     if constexpr (kSurrogate == Surrogate::kDenoising) {
       plan.steps.trained = {};  // nothing of the path is needed
@@ -211,7 +232,8 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   }
 };
 
-/// A tuner of the given method: make<DRTune>(reward, {.sampler = {...}}). Further policies go after the method: make<DRTune, Ddpm>(reward).
+/// A tuner of the given method: make<DRTune>(reward, {.sampler = {...}}). Further policies go after the method:
+/// make<DRTune, Ddpm>(reward).
 template <template <class...> class Method, class... More, class Reward>
 auto make(Reward reward, typename Method<Reward, More...>::Options options = {}) {
   return Method<Reward, More...>(std::move(reward), std::move(options));

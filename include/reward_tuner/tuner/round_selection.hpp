@@ -15,8 +15,9 @@
 
 namespace reward_tuner {
 
-/// Lets the branching choose among each root's advantages [roots*branches]; fills the round's weights and, for objectives on pairs, its pairs (a preference needs both of a
-/// root). Nothing is kept if no advantage differs from 0: such a round has nothing to teach, and an optimizer step would only decay weights and moments. -> int64 [kept]
+/// Lets the branching choose among each root's advantages [roots*branches]; fills the round's weights and, for
+/// objectives on pairs, its pairs (a preference needs both of a root). Nothing is kept if no advantage differs from 0:
+/// such a round has nothing to teach, and an optimizer step would only decay weights and moments. -> int64 [kept]
 template <ObjectivePolicy Objective, BranchingPolicy Branching>
 Tensor select_branches(Round& round, const std::vector<double>& advantages, const Branching& branching) {
   std::vector<std::int64_t> kept;
@@ -27,17 +28,20 @@ Tensor select_branches(Round& round, const std::vector<double>& advantages, cons
   };
   const auto branches = static_cast<std::size_t>(branching.branches());
   for (std::size_t root = 0; root < advantages.size(); root += branches) {
-    const auto own = branching.choose({advantages.begin() + static_cast<std::ptrdiff_t>(root), advantages.begin() + static_cast<std::ptrdiff_t>(root + branches)});
+    const auto own = branching.choose({advantages.begin() + static_cast<std::ptrdiff_t>(root),
+                                       advantages.begin() + static_cast<std::ptrdiff_t>(root + branches)});
     if constexpr (detail::wants_pairs<Objective>) {
       if (own.size() != 2) continue;
-      const std::int64_t first = add(root + own[0].branch, own[0].weight), second = add(root + own[1].branch, own[1].weight);
+      const std::int64_t first = add(root + own[0].branch, own[0].weight),
+                         second = add(root + own[1].branch, own[1].weight);
       const bool in_order = advantages[root + own[0].branch] >= advantages[root + own[1].branch];
       round.pairs.emplace_back(in_order ? first : second, in_order ? second : first);
     } else {
       for (const BranchChoice& choice : own) add(root + choice.branch, choice.weight);
     }
   }
-  if (std::all_of(round.weights.begin(), round.weights.end(), [](double w) { return w == 0; })) kept.clear(), round.weights.clear(), round.pairs.clear();
+  if (std::all_of(round.weights.begin(), round.weights.end(), [](double w) { return w == 0; }))
+    kept.clear(), round.weights.clear(), round.pairs.clear();
   return at::tensor(kept, at::kLong);
 }
 

@@ -22,8 +22,8 @@ namespace reward_tuner {
 
 /// What the training of a round is told beside its objective.
 struct RoundTrainingOptions {
-  std::int64_t rows = 0;       ///< (picture, step) pairs in one network call, >= 1
-  double gradient_clip = 0;    ///< as EngineOptions::gradient_clip
+  std::int64_t rows = 0;     ///< (picture, step) pairs in one network call, >= 1
+  double gradient_clip = 0;  ///< as EngineOptions::gradient_clip
 };
 
 namespace detail {
@@ -38,7 +38,8 @@ inline std::vector<std::vector<std::int64_t>> shares(std::int64_t count, std::in
     std::copy_n(shuffled.const_data_ptr<std::int64_t>(), count, order.begin());
   }
   std::vector<std::vector<std::int64_t>> out;
-  for (std::int64_t part = 0; part < parts; ++part) out.emplace_back(order.begin() + part * count / parts, order.begin() + (part + 1) * count / parts);
+  for (std::int64_t part = 0; part < parts; ++part)
+    out.emplace_back(order.begin() + part * count / parts, order.begin() + (part + 1) * count / parts);
   return out;
 }
 
@@ -49,32 +50,40 @@ bool step_round(Optim& optimizer, double gradient_clip, UpdateReport& report) {
   if (!std::isfinite(norm)) {
     report.gradient_norm = norm;
     report.skip_reason = "the gradient of the parameters is not finite";
-    if (report.optimizer_steps > 0) report.skip_reason += " at optimizer step " + std::to_string(report.optimizer_steps + 1) + " of the round; the ones before were made";
+    if (report.optimizer_steps > 0)
+      report.skip_reason += " at optimizer step " + std::to_string(report.optimizer_steps + 1) +
+                            " of the round; the ones before were made";
     return false;
   }
-  report.gradient_norm += (norm - report.gradient_norm) / static_cast<double>(++report.optimizer_steps);  // a running mean
+  // a running mean
+  report.gradient_norm += (norm - report.gradient_norm) / static_cast<double>(++report.optimizer_steps);
   optimizer.zero_grad();
   return true;
 }
 
 }  // namespace detail
 
-/// Trains on log-probabilities. `advantages[step][sample]` is each row's. Loss: the mean over the rows (or pairs) of an optimizer step; `before_step` may add further gradients
-/// to each.
-template <DiffusionPipeline Pipeline, Optimizer Optim, ObjectivePolicy Objective, RegularizerPolicy Regularizer, class BeforeStep>
-void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round, const Objective& objective, const Regularizer& regularizer,
-                        const std::vector<std::vector<double>>& advantages, BeforeStep before_step, const RoundTrainingOptions& options, Rng& rng, NetworkCounts& counts,
+/// Trains on log-probabilities. `advantages[step][sample]` is each row's. Loss: the mean over the rows (or pairs) of an
+/// optimizer step; `before_step` may add further gradients to each.
+template <DiffusionPipeline Pipeline, Optimizer Optim, ObjectivePolicy Objective, RegularizerPolicy Regularizer,
+          class BeforeStep>
+void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round, const Objective& objective,
+                        const Regularizer& regularizer, const std::vector<std::vector<double>>& advantages,
+                        BeforeStep before_step, const RoundTrainingOptions& options, Rng& rng, NetworkCounts& counts,
                         UpdateReport& report) {
   const RoundOptions& o = objective.options().round;
   const Transitions& t = round.transitions;
   const std::int64_t units = Objective::kPairs ? static_cast<std::int64_t>(round.pairs.size()) : t.size();
   constexpr std::int64_t kRowsOfUnit = Objective::kPairs ? 2 : 1;
-  const auto rows_of = [&](const std::vector<std::pair<std::int64_t, int>>& terms) {  // (unit, step) -> rows; of pairs the better ones first
+  // (unit, step) -> rows; of pairs the better ones first
+  const auto rows_of = [&](const std::vector<std::pair<std::int64_t, int>>& terms) {
     std::vector<PolicyRow> rows;
     for (int half = 0; half < kRowsOfUnit; ++half)
       for (const auto& [unit, step] : terms) {
         std::int64_t sample = unit;
-        if constexpr (Objective::kPairs) sample = half == 0 ? round.pairs[static_cast<std::size_t>(unit)].first : round.pairs[static_cast<std::size_t>(unit)].second;
+        if constexpr (Objective::kPairs)
+          sample = half == 0 ? round.pairs[static_cast<std::size_t>(unit)].first
+                             : round.pairs[static_cast<std::size_t>(unit)].second;
         rows.push_back({sample, step, advantages[static_cast<std::size_t>(step)][static_cast<std::size_t>(sample)]});
       }
     return rows;
@@ -89,7 +98,10 @@ void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round
     PolicyRowsResult result;
     for (std::size_t begin = 0; begin < terms.size(); begin += at_once) {
       const std::size_t end = std::min(terms.size(), begin + at_once);
-      result.add(policy_backward(pipeline, t, rows_of({terms.begin() + static_cast<std::ptrdiff_t>(begin), terms.begin() + static_cast<std::ptrdiff_t>(end)}), objective, regularizer, share, counts));
+      result.add(policy_backward(pipeline, t,
+                                 rows_of({terms.begin() + static_cast<std::ptrdiff_t>(begin),
+                                          terms.begin() + static_cast<std::ptrdiff_t>(end)}),
+                                 objective, regularizer, share, counts));
     }
     if (report.optimizer_steps == 0) first = result;
     all.add(result);
@@ -114,14 +126,17 @@ void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round
   report.clip_fraction = all.clipped / static_cast<double>(all.rows);
   report.policy_change = all.squared_change / static_cast<double>(all.rows);
   if (!round.weights_moved && first.ratio_deviation > o.ratio_tolerance)
-    report.warning = "the first ratio of new to old probability should be 1 and is off by " + std::to_string(first.ratio_deviation) +
+    report.warning = "the first ratio of new to old probability should be 1 and is off by " +
+                     std::to_string(first.ratio_deviation) +
                      ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)";
 }
 
-/// Trains on the denoising loss of the kept pictures, weighted. Loss: the mean over pictures and noisings of an optimizer step; `before_step` as above.
+/// Trains on the denoising loss of the kept pictures, weighted. Loss: the mean over pictures and noisings of an
+/// optimizer step; `before_step` as above.
 template <DiffusionPipeline Pipeline, Optimizer Optim, class BeforeStep>
-void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round, const RewardWeightedOptions& objective, BeforeStep before_step, const RoundTrainingOptions& options, Rng& rng,
-                        NetworkCounts& counts, UpdateReport& report) {
+void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round,
+                        const RewardWeightedOptions& objective, BeforeStep before_step,
+                        const RoundTrainingOptions& options, Rng& rng, NetworkCounts& counts, UpdateReport& report) {
   const Transitions& t = round.transitions;
   const torch::AutoGradMode grad(true);
   double total = 0;
@@ -132,11 +147,14 @@ void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round
       if (!sound) break;
       std::vector<std::int64_t> rows, times;
       for (int i = 0; i < objective.noisings; ++i)
-        for (const std::int64_t sample : part) rows.push_back(sample), times.push_back(rng.integer(0, pipeline.noise_schedule().config().num_train_steps - 1));
+        for (const std::int64_t sample : part)
+          rows.push_back(sample),
+              times.push_back(rng.integer(0, pipeline.noise_schedule().config().num_train_steps - 1));
       const auto count = static_cast<std::int64_t>(rows.size());
       std::vector<std::int64_t> shape = t.clean.sizes().vec();
       shape[0] = count;
-      const Tensor noise = rng.normal(shape, t.clean.options());  // [rows,C,h,w] at once: pieces of a stream depend on where it is cut
+      // [rows,C,h,w] at once: pieces of a stream depend on where it is cut
+      const Tensor noise = rng.normal(shape, t.clean.options());
       for (std::int64_t begin = 0; begin < count; begin += options.rows) {
         const std::int64_t end = std::min(count, begin + options.rows);
         const std::vector<std::int64_t> own(rows.begin() + begin, rows.begin() + end);
@@ -144,8 +162,11 @@ void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round
         const Tensor latents = t.clean.index_select(0, index.to(t.clean.device()));  // [n,C,h,w]
         std::vector<double> weights;
         for (const std::int64_t sample : own) weights.push_back(round.weights[static_cast<std::size_t>(sample)]);
-        const Tensor errors = denoising_errors(pipeline, latents, {times.begin() + begin, times.begin() + end}, noise.narrow(0, begin, end - begin), t.condition.select(index).positive);  // [n]
-        const Tensor loss = (at::tensor(weights, at::kDouble).to(errors.device()) * errors.to(at::kDouble)).sum() / static_cast<double>(count);
+        // [n]
+        const Tensor errors = denoising_errors(pipeline, latents, {times.begin() + begin, times.begin() + end},
+                                               noise.narrow(0, begin, end - begin), t.condition.select(index).positive);
+        const Tensor loss = (at::tensor(weights, at::kDouble).to(errors.device()) * errors.to(at::kDouble)).sum() /
+                            static_cast<double>(count);
         ++counts.forwards, ++counts.backwards;
         counts.forward_samples += end - begin, counts.backward_samples += end - begin;
         total += loss.template item<double>();

@@ -22,13 +22,15 @@ concept HasValueBaseline = requires(const Objective objective) { objective.value
 
 /// By step and kept picture: [T][kept], empty at steps that are not trained. `learned`: the baseline's tensors.
 template <class Objective>
-std::vector<std::vector<double>> row_advantages(const Round& round, [[maybe_unused]] const Objective& objective, [[maybe_unused]] const ValueBaseline::State& learned) {
+std::vector<std::vector<double>> row_advantages(const Round& round, [[maybe_unused]] const Objective& objective,
+                                                [[maybe_unused]] const ValueBaseline::State& learned) {
   std::vector<std::vector<double>> rows(static_cast<std::size_t>(round.transitions.schedule.num_steps()));
   for (const int k : round.transitions.steps) {
     auto& row = rows[static_cast<std::size_t>(k)] = round.weights;
     if constexpr (HasValueBaseline<Objective>) {
       if (!objective.value_baseline().enabled) continue;
-      const Tensor values = ValueBaseline::values(learned, ValueBaseline::features(round.transitions, k)).cpu();  // [kept]
+      // [kept]
+      const Tensor values = ValueBaseline::values(learned, ValueBaseline::features(round.transitions, k)).cpu();
       for (std::size_t i = 0; i < row.size(); ++i) row[i] -= values.const_data_ptr<double>()[i];
     }
   }
@@ -37,12 +39,16 @@ std::vector<std::vector<double>> row_advantages(const Round& round, [[maybe_unus
 
 /// Fits the baseline to the round's advantages after its training.
 template <class Objective>
-void fit_baseline([[maybe_unused]] const Round& round, [[maybe_unused]] const Objective& objective, [[maybe_unused]] ValueBaseline::State& learned, [[maybe_unused]] Rng& rng) {
+void fit_baseline([[maybe_unused]] const Round& round, [[maybe_unused]] const Objective& objective,
+                  [[maybe_unused]] ValueBaseline::State& learned, [[maybe_unused]] Rng& rng) {
   if constexpr (HasValueBaseline<Objective>) {
     if (!objective.value_baseline().enabled) return;
     std::vector<Tensor> features;
     for (const int k : round.transitions.steps) features.push_back(ValueBaseline::features(round.transitions, k));
-    const Tensor targets = at::tensor(round.weights, at::kDouble).to(features[0].device()).repeat({static_cast<std::int64_t>(features.size())});  // [K*kept]
+    // [K*kept]
+    const Tensor targets = at::tensor(round.weights, at::kDouble)
+                               .to(features[0].device())
+                               .repeat({static_cast<std::int64_t>(features.size())});
     ValueBaseline(objective.value_baseline()).fit(learned, at::cat(features), targets, rng);
   }
 }

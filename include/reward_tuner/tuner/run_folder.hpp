@@ -14,7 +14,8 @@
 
 namespace reward_tuner {
 
-/// Holds {config.json, metrics.jsonl, evaluations.jsonl, timings.jsonl, events, images/, checkpoints/, lora/, report.json, ...} of one run.
+/// Holds {config.json, metrics.jsonl, evaluations.jsonl, timings.jsonl, events, images/, checkpoints/, lora/,
+/// report.json, ...} of one run.
 class RunFolder {
  public:
   /// A new folder, or an empty one. Errors: not empty, cannot be made, read-only, another program is in it.
@@ -31,7 +32,8 @@ class RunFolder {
   /// The folder of an earlier run. Errors: none there, read-only, another program is in it.
   static RunFolder reopen(const std::filesystem::path& path) {
     std::error_code code;
-    REWARD_TUNER_CHECK(std::filesystem::is_directory(path, code), "[RunFolder] wanted a run to resume, found no folder at '", path.string(), "'");
+    REWARD_TUNER_CHECK(std::filesystem::is_directory(path, code),
+                       "[RunFolder] wanted a run to resume, found no folder at '", path.string(), "'");
     return RunFolder(path);
   }
 
@@ -39,11 +41,13 @@ class RunFolder {
   std::filesystem::path operator/(const std::filesystem::path& name) const { return path_ / name; }
 
  private:
-  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)), lock_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  explicit RunFolder(std::filesystem::path path)
+      : path_(std::move(path)), lock_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     if (!lock_.is_open()) detail::file_failure(path_, "open the run folder", errno);
     if (::access(path_.c_str(), W_OK | X_OK) != 0) detail::file_failure(path_, "write into the run folder", errno);
     // The lock ends with the process, however it ends. File systems without locks are let through.
-    REWARD_TUNER_CHECK(::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, "[RunFolder] '", path_.string(), "' is in use by another process");
+    REWARD_TUNER_CHECK(::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, "[RunFolder] '",
+                       path_.string(), "' is in use by another process");
   }
 
   std::filesystem::path path_;

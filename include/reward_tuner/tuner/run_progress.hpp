@@ -24,15 +24,15 @@ struct EvaluationRecord {
 };
 
 struct RunProgress {
-  std::vector<double> rewards;                 ///< of every update
-  std::vector<EvaluationRecord> evaluations;   ///< the first is "before"
-  std::int64_t forwards = 0, backwards = 0;    ///< network calls of all updates
+  std::vector<double> rewards;                             ///< of every update
+  std::vector<EvaluationRecord> evaluations;               ///< the first is "before"
+  std::int64_t forwards = 0, backwards = 0;                ///< network calls of all updates
   std::int64_t forward_samples = 0, backward_samples = 0;  ///< the same counted a sample at a step
-  std::int64_t pictures = 0;                   ///< scored in training: the reward queries
-  std::int64_t peak_tensor_bytes = 0;          ///< highest of all updates
-  std::int64_t skipped_updates = 0;            ///< non-finite ones
+  std::int64_t pictures = 0;                               ///< scored in training: the reward queries
+  std::int64_t peak_tensor_bytes = 0;                      ///< highest of all updates
+  std::int64_t skipped_updates = 0;                        ///< non-finite ones
   double tune_seconds = 0, evaluate_seconds = 0;
-  double tune_cpu_seconds = 0;                 ///< of the whole process, all threads, during updates
+  double tune_cpu_seconds = 0;  ///< of the whole process, all threads, during updates
 
   std::int64_t done() const { return static_cast<std::int64_t>(rewards.size()); }
 
@@ -55,7 +55,9 @@ struct RunProgress {
 namespace detail {
 
 // JSON has no NaN; it is written as null.
-inline double number_or_nan(const nlohmann::json& value) { return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>(); }
+inline double number_or_nan(const nlohmann::json& value) {
+  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+}
 
 inline std::map<std::string, double> numbers_from_json(const nlohmann::json& json) {
   std::map<std::string, double> out;
@@ -65,21 +67,33 @@ inline std::map<std::string, double> numbers_from_json(const nlohmann::json& jso
 
 }  // namespace detail
 
-inline nlohmann::json to_json(const EvaluationRecord& e) { return {{"update", e.update}, {"metrics", e.metrics}, {"sentinels", e.sentinels}}; }
+inline nlohmann::json to_json(const EvaluationRecord& e) {
+  return {{"update", e.update}, {"metrics", e.metrics}, {"sentinels", e.sentinels}};
+}
 
 inline nlohmann::json to_json(const RunProgress& p) {
   nlohmann::json evaluations = nlohmann::json::array();
   for (const auto& e : p.evaluations) evaluations.push_back(to_json(e));
-  return {{"rewards", p.rewards}, {"evaluations", evaluations}, {"forwards", p.forwards}, {"backwards", p.backwards}, {"forward_samples", p.forward_samples}, {"backward_samples", p.backward_samples},
-          {"pictures", p.pictures}, {"peak_tensor_bytes", p.peak_tensor_bytes},
-          {"skipped_updates", p.skipped_updates}, {"tune_seconds", p.tune_seconds}, {"evaluate_seconds", p.evaluate_seconds}, {"tune_cpu_seconds", p.tune_cpu_seconds}};
+  return {{"rewards", p.rewards},
+          {"evaluations", evaluations},
+          {"forwards", p.forwards},
+          {"backwards", p.backwards},
+          {"forward_samples", p.forward_samples},
+          {"backward_samples", p.backward_samples},
+          {"pictures", p.pictures},
+          {"peak_tensor_bytes", p.peak_tensor_bytes},
+          {"skipped_updates", p.skipped_updates},
+          {"tune_seconds", p.tune_seconds},
+          {"evaluate_seconds", p.evaluate_seconds},
+          {"tune_cpu_seconds", p.tune_cpu_seconds}};
 }
 
 inline RunProgress run_progress_from_json(const nlohmann::json& json) {
   RunProgress p;
   for (const auto& value : json.at("rewards")) p.rewards.push_back(detail::number_or_nan(value));
   for (const auto& e : json.at("evaluations"))
-    p.evaluations.push_back({e.at("update").get<std::int64_t>(), detail::numbers_from_json(e.at("metrics")), detail::numbers_from_json(e.at("sentinels"))});
+    p.evaluations.push_back({e.at("update").get<std::int64_t>(), detail::numbers_from_json(e.at("metrics")),
+                             detail::numbers_from_json(e.at("sentinels"))});
   p.forwards = json.at("forwards").get<std::int64_t>();
   p.backwards = json.at("backwards").get<std::int64_t>();
   p.forward_samples = json.value("forward_samples", std::int64_t{0});  // as tune_cpu_seconds below
@@ -101,7 +115,8 @@ inline double mean_reward(const std::vector<double>& rewards, std::int64_t begin
 /// Whether the latest `window` updates were no better than the `window` before them.
 inline bool on_plateau(const std::vector<double>& rewards, std::int64_t window) {
   const auto done = static_cast<std::int64_t>(rewards.size());
-  return window > 0 && done >= 2 * window && mean_reward(rewards, done - window, window) <= mean_reward(rewards, done - 2 * window, window);
+  return window > 0 && done >= 2 * window &&
+         mean_reward(rewards, done - window, window) <= mean_reward(rewards, done - 2 * window, window);
 }
 
 /// Whether the mean of the last 10 rewards lies more than `drop` below the best such mean of the run.
@@ -110,7 +125,8 @@ inline bool has_diverged(const std::vector<double>& rewards, double drop) {
   const auto done = static_cast<std::int64_t>(rewards.size());
   if (drop <= 0 || done < kWindow) return false;
   double best = -std::numeric_limits<double>::infinity();
-  for (std::int64_t end = kWindow; end <= done; ++end) best = std::max(best, mean_reward(rewards, end - kWindow, kWindow));
+  for (std::int64_t end = kWindow; end <= done; ++end)
+    best = std::max(best, mean_reward(rewards, end - kWindow, kWindow));
   return mean_reward(rewards, done - kWindow, kWindow) < best - drop;
 }
 

@@ -1,4 +1,5 @@
-// What the methods that learn from samples share: default policies, each of which gives way to one of its role that the user names.
+// What the methods that learn from samples share: default policies, each of which gives way to one of its role that the
+// user names.
 #pragma once
 #include <type_traits>
 
@@ -16,7 +17,9 @@ template <class Tuner, class Default>
 struct with_default;
 template <class... Policies, class Default>
 struct with_default<RewardTuner<Policies...>, Default> {
-  using type = std::conditional_t<count_role<typename Default::Role, Policies...> == 0, std::type_identity<RewardTuner<Policies..., Default>>, std::type_identity<RewardTuner<Policies...>>>::type;
+  using type = std::conditional_t<count_role<typename Default::Role, Policies...> == 0,
+                                  std::type_identity<RewardTuner<Policies..., Default>>,
+                                  std::type_identity<RewardTuner<Policies...>>>::type;
 };
 
 template <class Tuner, class... Rest>

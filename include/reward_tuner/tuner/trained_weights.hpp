@@ -15,8 +15,9 @@ namespace reward_tuner {
 
 /// The trained tensors of a run. They are shared with the network, not copied.
 struct TrainedWeights {
-  std::vector<std::pair<std::string, Tensor>> named;                     ///< the optimizer's tensors with their names in a checkpoint
-  std::function<void(const std::filesystem::path& run)> save = {};       ///< writes the result below the run's folder; empty saves nothing
+  std::vector<std::pair<std::string, Tensor>> named;  ///< the optimizer's tensors with their names in a checkpoint
+  /// writes the result below the run's folder; empty saves nothing
+  std::function<void(const std::filesystem::path& run)> save = {};
 
   std::vector<Tensor> tensors() const {
     std::vector<Tensor> all;
@@ -30,7 +31,8 @@ inline TrainedWeights trained_weights(const Lora& lora) {
   return {lora.named_parameters(), [&lora](const std::filesystem::path& run) { lora.save(run / "lora"); }};
 }
 
-/// All weights of the pipeline's UNet; call it after `train_unet()`. The pipeline must outlive the result. Saved as a whole model folder, model/.
+/// All weights of the pipeline's UNet; call it after `train_unet()`. The pipeline must outlive the result. Saved as a
+/// whole model folder, model/.
 template <class Pipeline>
 TrainedWeights trained_unet(Pipeline& pipeline) {
   TrainedWeights weights;

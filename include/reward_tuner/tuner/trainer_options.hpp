@@ -16,27 +16,31 @@
 namespace reward_tuner {
 
 struct TrainerOptions {
-  std::int64_t updates = 100;          ///< updates of the run in all, those before a resume included
-  int batch = 8;                       ///< prompts an update
-  std::uint64_t seed = 0;              ///< of prompts, noise and step selection
-  std::int64_t warm_up_updates = 0;    ///< the learning rate rises linearly over so many updates
-  double ema_decay = 0;                ///< evaluate and save an exponential moving average of the weights; 0 switches it off
-  std::int64_t evaluate_every = 0;     ///< updates between evaluations; 0: before the first and after the last only
-  std::vector<EvaluationReward> evaluation_rewards = {};  ///< measured in every evaluation beside the standard ones and the tuned reward
+  std::int64_t updates = 100;        ///< updates of the run in all, those before a resume included
+  int batch = 8;                     ///< prompts an update
+  std::uint64_t seed = 0;            ///< of prompts, noise and step selection
+  std::int64_t warm_up_updates = 0;  ///< the learning rate rises linearly over so many updates
+  double ema_decay = 0;  ///< evaluate and save an exponential moving average of the weights; 0 switches it off
+  std::int64_t evaluate_every = 0;  ///< updates between evaluations; 0: before the first and after the last only
+  /// measured in every evaluation beside the standard ones and the tuned reward
+  std::vector<EvaluationReward> evaluation_rewards = {};
   int evaluation_batch = 16;           ///< pictures at a time in an evaluation
   int pictures = 8;                    ///< evaluation pairs shown in images/ and before_after.png
   std::int64_t checkpoint_every = 25;  ///< updates between checkpoints; 0: at the end and at an interruption only
   int keep_checkpoints = 2;            ///< how many of them stay
-  double minutes = 0;                  ///< stop after so many minutes of tuning (evaluation not counted, earlier parts of the run are); 0: no limit
-  double cpu_minutes = 0;              ///< as minutes, but of the process's CPU time: equal work however busy the machine is; 0: no limit
-  std::int64_t plateau_updates = 0;    ///< stop when the mean reward of so many latest updates is no better than that of as many before; 0: never
-  double divergence_drop = 0;          ///< stop when the mean reward of the last 10 updates is so much below its best; 0: never
-  bool tensorboard = true;             ///< write TensorBoard event files into the run's folder
-  bool resume = false;                 ///< go on from the newest checkpoint of the folder
-  std::ostream* progress = nullptr;    ///< where the progress bar goes; nullptr: nowhere
-  std::function<bool()> interrupted = {};                    ///< asked after every update; true saves a checkpoint and ends the run
-  std::function<void(const UpdateReport&)> on_update = {};   ///< called after every update
-  std::function<void(SaveStage)> on_save = {};               ///< called at the stages of every checkpoint (tests die here)
+  /// stop after so many minutes of tuning (evaluation not counted, earlier parts of the run are); 0: no limit
+  double minutes = 0;
+  /// as minutes, but of the process's CPU time: equal work however busy the machine is; 0: no limit
+  double cpu_minutes = 0;
+  /// stop when the mean reward of so many latest updates is no better than that of as many before; 0: never
+  std::int64_t plateau_updates = 0;
+  double divergence_drop = 0;  ///< stop when the mean reward of the last 10 updates is so much below its best; 0: never
+  bool tensorboard = true;     ///< write TensorBoard event files into the run's folder
+  bool resume = false;         ///< go on from the newest checkpoint of the folder
+  std::ostream* progress = nullptr;        ///< where the progress bar goes; nullptr: nowhere
+  std::function<bool()> interrupted = {};  ///< asked after every update; true saves a checkpoint and ends the run
+  std::function<void(const UpdateReport&)> on_update = {};  ///< called after every update
+  std::function<void(SaveStage)> on_save = {};  ///< called at the stages of every checkpoint (tests die here)
 };
 
 inline void check_options(const TrainerOptions& o) {
@@ -51,17 +55,20 @@ inline void check_options(const TrainerOptions& o) {
   REWARD_TUNER_CHECK(o.keep_checkpoints >= 1, "[Trainer] keep_checkpoints must be >= 1, found ", o.keep_checkpoints);
   REWARD_TUNER_CHECK(o.minutes >= 0, "[Trainer] minutes must be >= 0 (0: no limit), found ", o.minutes);
   REWARD_TUNER_CHECK(o.cpu_minutes >= 0, "[Trainer] cpu_minutes must be >= 0 (0: no limit), found ", o.cpu_minutes);
-  REWARD_TUNER_CHECK(o.plateau_updates >= 0, "[Trainer] plateau_updates must be >= 0 (0: never), found ", o.plateau_updates);
-  REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), found ", o.divergence_drop);
+  REWARD_TUNER_CHECK(o.plateau_updates >= 0, "[Trainer] plateau_updates must be >= 0 (0: never), found ",
+                     o.plateau_updates);
+  REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), found ",
+                     o.divergence_drop);
 }
 
 /// What the reports say about a run beyond the Trainer's own options.
 struct RunDescription {
-  std::string method;                                    ///< "drtune"
-  std::string reward;                                    ///< "symmetry"
-  std::string model;                                     ///< the model's folder
-  nlohmann::json options = nlohmann::json::object();     ///< every option that decides the numbers: a resume with other values is refused
-  nlohmann::json notes = nlohmann::json::object();       ///< options that do not (threads, ...): written to config.json only
+  std::string method;  ///< "drtune"
+  std::string reward;  ///< "symmetry"
+  std::string model;   ///< the model's folder
+  /// every option that decides the numbers: a resume with other values is refused
+  nlohmann::json options = nlohmann::json::object();
+  nlohmann::json notes = nlohmann::json::object();  ///< options that do not (threads, ...): written to config.json only
 };
 
 /// Why a run ended.
@@ -69,11 +76,16 @@ enum class RunEnd { kCompleted, kTimeUp, kPlateau, kDiverged, kInterrupted };
 
 inline const char* to_string(RunEnd end) {
   switch (end) {
-    case RunEnd::kCompleted: return "completed";
-    case RunEnd::kTimeUp: return "time is up";
-    case RunEnd::kPlateau: return "the reward rises no more";
-    case RunEnd::kDiverged: return "the reward fell";
-    case RunEnd::kInterrupted: return "interrupted";
+    case RunEnd::kCompleted:
+      return "completed";
+    case RunEnd::kTimeUp:
+      return "time is up";
+    case RunEnd::kPlateau:
+      return "the reward rises no more";
+    case RunEnd::kDiverged:
+      return "the reward fell";
+    case RunEnd::kInterrupted:
+      return "interrupted";
   }
   return "";
 }

@@ -1,4 +1,5 @@
-// What every update needs, direct or by rounds: the policies with their options and state, the checks before an update and the accounts after it.
+// What every update needs, direct or by rounds: the policies with their options and state, the checks before an update
+// and the accounts after it.
 #pragma once
 #include <torch/types.h>
 
@@ -37,8 +38,10 @@ class TunerCore {
   using StepSelection = typename Roles::StepSelection;
   using Exploration = typename Roles::Exploration;
   using Objective = typename Roles::Objective;
-  using Advantage = std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Advantage, detail::Unused>;
-  using Branching = std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Branching, detail::Unused>;
+  using Advantage =
+      std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Advantage, detail::Unused>;
+  using Branching =
+      std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Branching, detail::Unused>;
   using Regularizer = typename Roles::Regularizer;
   static constexpr Surrogate kSurrogate = Roles::kSurrogate;
   static constexpr bool kSamples = Roles::kSamples;  ///< learns from sampled pictures and their rewards, by rounds
@@ -58,11 +61,20 @@ class TunerCore {
 
   /// Throws a named error if an option is out of range or the options do not fit together.
   explicit TunerCore(Reward reward, Options options = {})
-      : options_(completed(std::move(options))), reward_(std::move(reward)), sampler_(options_.sampler), gradient_stop_(options_.gradient_stop), steps_(options_.steps),
-        exploration_(options_.exploration), objective_(options_.objective), advantage_(options_.advantage), branching_(options_.branching), regularizer_(options_.regularizer) {
+      : options_(completed(std::move(options))),
+        reward_(std::move(reward)),
+        sampler_(options_.sampler),
+        gradient_stop_(options_.gradient_stop),
+        steps_(options_.steps),
+        exploration_(options_.exploration),
+        objective_(options_.objective),
+        advantage_(options_.advantage),
+        branching_(options_.branching),
+        regularizer_(options_.regularizer) {
     check_options(options_.engine);
-    REWARD_TUNER_CHECK(!kSamples || (options_.engine.memory == Memory::replay && options_.engine.replay_batch == 1), "[RewardTuner] engine.memory and engine.replay_batch have no meaning with ",
-                       Objective::kName, ", whose transitions are always replayed, objective.round.rows at a time");
+    REWARD_TUNER_CHECK(!kSamples || (options_.engine.memory == Memory::replay && options_.engine.replay_batch == 1),
+                       "[RewardTuner] engine.memory and engine.replay_batch have no meaning with ", Objective::kName,
+                       ", whose transitions are always replayed, objective.round.rows at a time");
     steps_.check(options_.sampler.num_steps);
   }
 
@@ -70,7 +82,8 @@ class TunerCore {
   std::vector<double> guidance_scales(int num_steps) const {
     std::vector<double> scales = plain_scales(num_steps);
     if (exploring())
-      for (int k = 0; k < num_steps; ++k) scales[static_cast<std::size_t>(k)] = exploration_.guidance(sampler_.guidance(), k, num_steps);
+      for (int k = 0; k < num_steps; ++k)
+        scales[static_cast<std::size_t>(k)] = exploration_.guidance(sampler_.guidance(), k, num_steps);
     return scales;
   }
 
@@ -102,7 +115,8 @@ class TunerCore {
       if constexpr (requires { pipeline.clip(); }) {
         reward_.bind_clip(pipeline.clip());
       } else {
-        detail::fail("[RewardTuner] the reward ", Reward::kName, " needs a CLIP, and this pipeline has none: give one to the reward");
+        detail::fail("[RewardTuner] the reward ", Reward::kName,
+                     " needs a CLIP, and this pipeline has none: give one to the reward");
       }
     }
   }
@@ -110,7 +124,8 @@ class TunerCore {
   static void check_prompts(const std::vector<std::string>& prompts) {
     REWARD_TUNER_CHECK(!prompts.empty(), "[RewardTuner] update wanted at least one prompt, found none");
     for (std::size_t i = 0; i < prompts.size(); ++i)
-      REWARD_TUNER_CHECK(prompts[i].find_first_not_of(" \t\r\n") != std::string::npos, "[RewardTuner] prompt ", i + 1, " of ", prompts.size(), " is empty");
+      REWARD_TUNER_CHECK(prompts[i].find_first_not_of(" \t\r\n") != std::string::npos, "[RewardTuner] prompt ", i + 1,
+                         " of ", prompts.size(), " is empty");
   }
 
   PlanContext context() const { return {.num_steps = options_.sampler.num_steps, .update = state_.updates}; }
@@ -118,14 +133,17 @@ class TunerCore {
     if constexpr (requires { exploration_.active(context()); }) return exploration_.active(context());
     else return true;
   }
-  /// The condition of a training rollout. Exploration has a stream of its own, so that one which changes nothing leaves every other draw as it was.
+  /// The condition of a training rollout. Exploration has a stream of its own, so that one which changes nothing leaves
+  /// every other draw as it was.
   Condition explore(const Condition& plain, const SampleNoise& noise) const {
     if (!exploring()) return plain;
     constexpr std::uint64_t kExplorationStream = 0xE0;
     Rng own = Rng::derive(noise.seeds().front(), kExplorationStream);
     return exploration_.condition(plain, own);
   }
-  std::vector<double> plain_scales(int num_steps) const { return std::vector<double>(static_cast<std::size_t>(num_steps), sampler_.guidance()); }
+  std::vector<double> plain_scales(int num_steps) const {
+    return std::vector<double>(static_cast<std::size_t>(num_steps), sampler_.guidance());
+  }
   static void add_counts(UpdateReport& report, const NetworkCounts& counts) {
     report.forwards += counts.forwards, report.backwards += counts.backwards;
     report.forward_samples += counts.forward_samples, report.backward_samples += counts.backward_samples;
@@ -134,10 +152,14 @@ class TunerCore {
   StepPlan plan_steps(const SamplerSchedule& schedule, Rng& rng) const {
     const StepPlan plan = steps_.plan({schedule.num_steps(), state_.updates}, rng);
     check_plan(plan, schedule.num_steps());
-    REWARD_TUNER_CHECK(!kSamples || (!plan.jumps && plan.replicas == 0 && plan.weights.empty()), "[RewardTuner] ", Objective::kName,
+    REWARD_TUNER_CHECK(!kSamples || (!plan.jumps && plan.replicas == 0 && plan.weights.empty()), "[RewardTuner] ",
+                       Objective::kName,
                        " wants rollouts that run to the end, with steps of equal weight; found the plan ", plan);
-    REWARD_TUNER_CHECK(kSurrogate != Surrogate::kLogProb || !stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ", Objective::kName,
-                       " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps ", plan);
+    REWARD_TUNER_CHECK(
+        kSurrogate != Surrogate::kLogProb || !stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ",
+        Objective::kName,
+        " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps ",
+        plan);
     return plan;
   }
 
@@ -150,8 +172,10 @@ class TunerCore {
       optimizer.zero_grad();
       ++state_.skipped;
       ++state_.skipped_in_a_row;
-      REWARD_TUNER_CHECK(state_.skipped_in_a_row < options_.engine.max_skipped_in_a_row, "[RewardTuner] ", state_.skipped_in_a_row, " updates in a row were skipped because ",
-                         report.skip_reason, kSamples ? "; optimizer steps that a round had made before stay made" : "; parameters are as before the first of them");
+      REWARD_TUNER_CHECK(state_.skipped_in_a_row < options_.engine.max_skipped_in_a_row, "[RewardTuner] ",
+                         state_.skipped_in_a_row, " updates in a row were skipped because ", report.skip_reason,
+                         kSamples ? "; optimizer steps that a round had made before stay made"
+                                  : "; parameters are as before the first of them");
     } else {
       state_.skipped_in_a_row = 0;
     }
@@ -163,7 +187,8 @@ class TunerCore {
   void own_step(Pipeline& pipeline, Optim& optimizer, Rng& rng, NetworkCounts& counts, UpdateReport& report) {
     if (report.skipped || !regularizer_alternates(regularizer_, pipeline)) return;
     optimizer.zero_grad();
-    if (accumulate_own_loss(regularizer_, pipeline, rng, counts, report) && !std::isfinite(guarded_step(optimizer, options_.engine.gradient_clip)))
+    if (accumulate_own_loss(regularizer_, pipeline, rng, counts, report) &&
+        !std::isfinite(guarded_step(optimizer, options_.engine.gradient_clip)))
       report.warning = "the gradient of the regularizer's own step is not finite; the reward's step was made";
   }
 
@@ -181,7 +206,8 @@ class TunerCore {
 
  private:
   static Options completed(Options options) {
-    if constexpr (kSurrogate == Surrogate::kLogProb && requires { Sampler::stochastic(options.sampler); }) options.sampler = Sampler::stochastic(options.sampler);
+    if constexpr (kSurrogate == Surrogate::kLogProb && requires { Sampler::stochastic(options.sampler); })
+      options.sampler = Sampler::stochastic(options.sampler);
     return options;
   }
 };

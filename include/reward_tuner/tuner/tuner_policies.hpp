@@ -17,18 +17,21 @@ namespace reward_tuner::detail {
 
 /// The given objective, or the default for one whose mistake was explained.
 template <class Given>
-using usable_objective = std::conditional_t<require::options<Given> && require::surrogate_trait<Given>, Given, DirectGradient>;
+using usable_objective =
+    std::conditional_t<require::options<Given> && require::surrogate_trait<Given>, Given, DirectGradient>;
 
 /// Whether an objective is one on pairs of pictures.
 template <class Objective>
 inline constexpr bool wants_pairs = requires { requires Objective::kPairs; };
 
-/// The policies by role. Defaults: Ddim, StopInput, NoExploration, DirectGradient, NoRegularizer, PerBatch, NoBranching; SpreadSteps with DirectGradient, else AllSteps.
+/// The policies by role. Defaults: Ddim, StopInput, NoExploration, DirectGradient, NoRegularizer, PerBatch,
+/// NoBranching; SpreadSteps with DirectGradient, else AllSteps.
 template <Policy... Policies>
 struct TunerPolicies {
   template <class Role>
   static constexpr int count = count_role<Role, Policies...>;
-  static_assert(count<RewardRole> == 1, "[RewardTuner] needs exactly one RewardPolicy; combine several with WeightedSum<...>");
+  static_assert(count<RewardRole> == 1,
+                "[RewardTuner] needs exactly one RewardPolicy; combine several with WeightedSum<...>");
   static_assert(count<SamplerRole> <= 1, "[RewardTuner] two SamplerPolicies given; name one");
   static_assert(count<GradientStopRole> <= 1, "[RewardTuner] two GradientStopPolicies given; name one");
   static_assert(count<StepSelectionRole> <= 1, "[RewardTuner] two StepSelectionPolicies given; name one");
@@ -37,7 +40,8 @@ struct TunerPolicies {
   static_assert(count<AdvantageRole> <= 1, "[RewardTuner] two AdvantagePolicies given; name one");
   static_assert(count<BranchingRole> <= 1, "[RewardTuner] two BranchingPolicies given; name one");
   static_assert(count<RegularizerRole> <= 1, "[RewardTuner] two RegularizerPolicies given; name one");
-  static constexpr int known = count<RewardRole> + count<SamplerRole> + count<GradientStopRole> + count<StepSelectionRole> + count<ExplorationRole> + count<ObjectiveRole> +
+  static constexpr int known = count<RewardRole> + count<SamplerRole> + count<GradientStopRole> +
+                               count<StepSelectionRole> + count<ExplorationRole> + count<ObjectiveRole> +
                                count<AdvantageRole> + count<BranchingRole> + count<RegularizerRole>;
   static_assert(known == sizeof...(Policies), "[RewardTuner] a policy names a Role that RewardTuner does not know");
 
@@ -58,22 +62,38 @@ struct TunerPolicies {
 
   // At class scope, so that a mistake prints its sentence and nothing else.
   static_assert(ExplainReward<Reward>::value && ExplainSampler<policy_for<SamplerRole, Ddim, Policies...>>::value &&
-                ExplainGradientStop<policy_for<GradientStopRole, StopInput, Policies...>>::value && ExplainStepSelection<policy_for<StepSelectionRole, DefaultSteps, Policies...>>::value &&
-                ExplainExploration<policy_for<ExplorationRole, NoExploration, Policies...>>::value && ExplainObjective<GivenObjective>::value &&
-                ExplainAdvantage<policy_for<AdvantageRole, PerBatch, Policies...>>::value && ExplainBranching<policy_for<BranchingRole, NoBranching, Policies...>>::value &&
+                ExplainGradientStop<policy_for<GradientStopRole, StopInput, Policies...>>::value &&
+                ExplainStepSelection<policy_for<StepSelectionRole, DefaultSteps, Policies...>>::value &&
+                ExplainExploration<policy_for<ExplorationRole, NoExploration, Policies...>>::value &&
+                ExplainObjective<GivenObjective>::value &&
+                ExplainAdvantage<policy_for<AdvantageRole, PerBatch, Policies...>>::value &&
+                ExplainBranching<policy_for<BranchingRole, NoBranching, Policies...>>::value &&
                 ExplainRegularizer<policy_for<RegularizerRole, NoRegularizer, Policies...>>::value);
-  static_assert(kSamples || !requires { requires !Reward::kDifferentiable; }, "[DirectGradient] needs a differentiable reward; this one is a black box");
-  static_assert(kSamples || count<AdvantageRole> == 0, "[RewardTuner] an AdvantagePolicy has no meaning with DirectGradient, which differentiates the reward itself");
-  static_assert(kSamples || count<BranchingRole> == 0, "[RewardTuner] a BranchingPolicy has no meaning with DirectGradient, which differentiates the reward itself");
+  static_assert(
+      kSamples || !requires { requires !Reward::kDifferentiable; },
+      "[DirectGradient] needs a differentiable reward; this one is a black box");
+  static_assert(
+      kSamples || count<AdvantageRole> == 0,
+      "[RewardTuner] an AdvantagePolicy has no meaning with DirectGradient, which differentiates the reward itself");
+  static_assert(
+      kSamples || count<BranchingRole> == 0,
+      "[RewardTuner] a BranchingPolicy has no meaning with DirectGradient, which differentiates the reward itself");
   static_assert(!kSamples || count<GradientStopRole> == 0,
-                "[RewardTuner] a GradientStopPolicy has no meaning with ClippedRatio, Reinforce, KlRegularised, Preference or RewardWeighted, which do not differentiate the reward");
-  static_assert(kSurrogate != Surrogate::kLogProb || requires { requires Sampler::kStochastic; },
-                "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
-  static_assert(kSurrogate != Surrogate::kDenoising || (count<AdvantageRole> == 0 && count<BranchingRole> == 0 && count<StepSelectionRole> == 0),
-                "[RewardTuner] RewardWeighted weighs pictures by their rewards: an AdvantagePolicy, a BranchingPolicy or a StepSelectionPolicy has no meaning with it");
-  static_assert(kSurrogate != Surrogate::kDenoising || !requires { requires Regularizer::kNeedsReference; },
-                "[RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned network's, has no meaning with it");
-  static_assert(!wants_pairs<Objective> || count<BranchingRole> == 1, "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
+                "[RewardTuner] a GradientStopPolicy has no meaning with ClippedRatio, Reinforce, KlRegularised, "
+                "Preference or RewardWeighted, which do not differentiate the reward");
+  static_assert(
+      kSurrogate != Surrogate::kLogProb || requires { requires Sampler::kStochastic; },
+      "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
+  static_assert(kSurrogate != Surrogate::kDenoising ||
+                    (count<AdvantageRole> == 0 && count<BranchingRole> == 0 && count<StepSelectionRole> == 0),
+                "[RewardTuner] RewardWeighted weighs pictures by their rewards: an AdvantagePolicy, a BranchingPolicy "
+                "or a StepSelectionPolicy has no meaning with it");
+  static_assert(
+      kSurrogate != Surrogate::kDenoising || !requires { requires Regularizer::kNeedsReference; },
+      "[RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned "
+      "network's, has no meaning with it");
+  static_assert(!wants_pairs<Objective> || count<BranchingRole> == 1,
+                "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
 };
 
 /// Options of a role that has no meaning: nothing can be set.

@@ -1,4 +1,5 @@
-// What a tuner remembers between updates: counters, the rewards that advantages look back on, and the tensors of what it learns beside the model.
+// What a tuner remembers between updates: counters, the rewards that advantages look back on, and the tensors of what
+// it learns beside the model.
 #pragma once
 #include <torch/types.h>
 
@@ -15,19 +16,23 @@ using torch::Tensor;
 
 /// What a tuner remembers between updates; a checkpoint holds it.
 struct TunerState {
-  std::int64_t updates = 0;                    ///< updates made, skipped ones included
-  std::int64_t skipped = 0;                    ///< updates skipped for non-finite numbers
+  std::int64_t updates = 0;  ///< updates made, skipped ones included
+  std::int64_t skipped = 0;  ///< updates skipped for non-finite numbers
   std::int64_t skipped_in_a_row = 0;
-  RewardHistory history = {};                  ///< of the advantage
-  std::map<std::string, Tensor> tensors = {};  ///< of a learned baseline; never changed in place, so copies of a state are independent
+  RewardHistory history = {};  ///< of the advantage
+  /// of a learned baseline; never changed in place, so copies of a state are independent
+  std::map<std::string, Tensor> tensors = {};
   std::vector<std::int64_t> prompt_position = {};  ///< {epoch, position} of a task's prompt stream; empty without one
-  std::vector<TunerState> tasks = {};          ///< of the tasks of a MultiTask, in order
+  std::vector<TunerState> tasks = {};              ///< of the tasks of a MultiTask, in order
 
   bool operator==(const TunerState& other) const {
-    if (updates != other.updates || skipped != other.skipped || skipped_in_a_row != other.skipped_in_a_row || history != other.history || prompt_position != other.prompt_position || tasks != other.tasks || tensors.size() != other.tensors.size())
+    if (updates != other.updates || skipped != other.skipped || skipped_in_a_row != other.skipped_in_a_row ||
+        history != other.history || prompt_position != other.prompt_position || tasks != other.tasks ||
+        tensors.size() != other.tensors.size())
       return false;
     for (const auto& [name, tensor] : tensors)
-      if (const auto found = other.tensors.find(name); found == other.tensors.end() || !found->second.equal(tensor)) return false;
+      if (const auto found = other.tensors.find(name); found == other.tensors.end() || !found->second.equal(tensor))
+        return false;
     return true;
   }
 };

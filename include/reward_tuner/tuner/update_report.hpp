@@ -12,29 +12,31 @@ namespace reward_tuner {
 
 /// Fields of one update. Means are over the batch.
 struct UpdateReport {
-  std::int64_t update = 0;                       ///< 1 for the first
-  double reward = 0;                             ///< mean reward, higher is better
-  std::map<std::string, double> components = {}; ///< means of the reward's parts under their own names
-  double loss = 0;                               ///< what was minimised, the regularizer included; a mean over the update's optimizer steps
-  double regularizer = 0;                        ///< the regularizer's share of the loss
-  double gradient_norm = 0;                      ///< Euclidean norm over all trained tensors, before clipping
-  StepPlan plan = {};                            ///< trained steps and early stop
-  std::int64_t forwards = 0, backwards = 0;      ///< network calls of this update
-  std::int64_t forward_samples = 0, backward_samples = 0;  ///< the same counted a sample at a step, however it was batched
-  std::int64_t pictures = 0;                     ///< pictures that were scored: the update's reward queries
-  std::int64_t kept = 0;                         ///< pictures that were trained on
-  std::int64_t optimizer_steps = 0;              ///< steps made
-  double ratio_deviation = 0;                    ///< objectives on log-probabilities: largest |p_theta/p_old - 1| of the first optimizer step, where the weights are still the
-                                                 ///< sampling ones; what is not 0 is numerical disagreement between rollout and replay. Of a MultiTask the largest,
-                                                 ///< which tells how far earlier tasks moved the weights that later ones were sampled with
-  double clip_fraction = 0;                      ///< share of the rows whose ratio was outside the clip range
-  double policy_change = 0;                      ///< mean of (log p_theta - log p_old)^2 / 2
-  std::int64_t peak_tensor_bytes = 0;            ///< highest sum of tensor bytes allocated during the update
-  double seconds = 0;                            ///< wall time
-  bool skipped = false;                          ///< a non-finite reward or gradient: parameters and optimizer state were left as they were
-  std::string skip_reason = {};                  ///< what was not finite
-  std::string warning = {};                      ///< a sentence on numbers that should not be as they are; empty: all is well
-  std::int64_t skipped_updates = 0;              ///< how many updates of this tuner were skipped so far
+  std::int64_t update = 0;                        ///< 1 for the first
+  double reward = 0;                              ///< mean reward, higher is better
+  std::map<std::string, double> components = {};  ///< means of the reward's parts under their own names
+  double loss = 0;           ///< what was minimised, the regularizer included; a mean over the update's optimizer steps
+  double regularizer = 0;    ///< the regularizer's share of the loss
+  double gradient_norm = 0;  ///< Euclidean norm over all trained tensors, before clipping
+  StepPlan plan = {};        ///< trained steps and early stop
+  std::int64_t forwards = 0, backwards = 0;  ///< network calls of this update
+  /// the same counted a sample at a step, however it was batched
+  std::int64_t forward_samples = 0, backward_samples = 0;
+  std::int64_t pictures = 0;         ///< pictures that were scored: the update's reward queries
+  std::int64_t kept = 0;             ///< pictures that were trained on
+  std::int64_t optimizer_steps = 0;  ///< steps made
+  /// objectives on log-probabilities: largest |p_theta/p_old - 1| of the first optimizer step, where the weights are
+  /// still the sampling ones; what is not 0 is numerical disagreement between rollout and replay. Of a MultiTask the
+  /// largest, which tells how far earlier tasks moved the weights that later ones were sampled with
+  double ratio_deviation = 0;
+  double clip_fraction = 0;            ///< share of the rows whose ratio was outside the clip range
+  double policy_change = 0;            ///< mean of (log p_theta - log p_old)^2 / 2
+  std::int64_t peak_tensor_bytes = 0;  ///< highest sum of tensor bytes allocated during the update
+  double seconds = 0;                  ///< wall time
+  bool skipped = false;  ///< a non-finite reward or gradient: parameters and optimizer state were left as they were
+  std::string skip_reason = {};      ///< what was not finite
+  std::string warning = {};          ///< a sentence on numbers that should not be as they are; empty: all is well
+  std::int64_t skipped_updates = 0;  ///< how many updates of this tuner were skipped so far
 };
 
 inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
@@ -42,8 +44,8 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   const auto precision = out.precision();
   out << "update " << r.update << "  reward " << std::fixed << std::setprecision(4) << r.reward;
   for (const auto& [name, value] : r.components) out << "  " << name << ' ' << value;
-  out << "  gradient " << std::defaultfloat << r.gradient_norm << "  forwards " << r.forwards << "  backwards " << r.backwards << std::fixed << std::setprecision(2)
-      << "  " << r.seconds << " s";
+  out << "  gradient " << std::defaultfloat << r.gradient_norm << "  forwards " << r.forwards << "  backwards "
+      << r.backwards << std::fixed << std::setprecision(2) << "  " << r.seconds << " s";
   if (r.skipped) out << "  SKIPPED: " << r.skip_reason;
   if (!r.warning.empty()) out << "  WARNING: " << r.warning;
   out.flags(flags);
