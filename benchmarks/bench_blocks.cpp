@@ -8,18 +8,18 @@
 #include <vector>
 
 #include <benchmarks/google.hpp>
-#include <reward_tuner/backend/adapted_linear.hpp>
-#include <reward_tuner/backend/dot_product_attention.hpp>
-#include <reward_tuner/backend/frozen_ops.hpp>
-#include <reward_tuner/backend/upsampled_conv.hpp>
+#include <reward_tuner/layers/adapted_linear.hpp>
+#include <reward_tuner/layers/dot_product_attention.hpp>
+#include <reward_tuner/layers/frozen_ops.hpp>
+#include <reward_tuner/layers/upsampled_conv.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
-#include <reward_tuner/rewards/colourfulness.hpp>
+#include <reward_tuner/rewards/colorfulness.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>
-#include <reward_tuner/rewards/shape_reward.hpp>
+#include <reward_tuner/shapes/shape_reward.hpp>
 
 namespace {
 
@@ -94,10 +94,10 @@ void add_reward(const Settings& s, const std::shared_ptr<Inputs>& in, const Rewa
 void add_rewards(const Settings& s, const std::shared_ptr<Model>& model, const std::shared_ptr<Inputs>& in) {
   add_reward(s, in, rt::SymmetryReward());
   add_reward(s, in, rt::BrightnessReward());
-  add_reward(s, in, rt::ColourfulnessReward());
+  add_reward(s, in, rt::ColorfulnessReward());
   add_reward(s, in, rt::JpegErrorReward());
   add_reward(s, in, rt::JpegSizeReward());
-  add_reward(s, in, rt::ShapeReward());
+  add_reward(s, in, rt::shapes::ShapeReward());
   add_reward(s, in, rt::RandomlyShifted(rt::SymmetryReward(), 5), "/symmetry");
   if (std::filesystem::is_directory(model->pipeline.folder() / "clip")) {
     const auto clip = model->pipeline.clip();

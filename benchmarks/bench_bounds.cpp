@@ -17,7 +17,7 @@
 
 #include <benchmarks/hand_written.hpp>
 #include <benchmarks/setting.hpp>
-#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 
@@ -47,7 +47,7 @@ struct Block {
   std::vector<double> seconds = {};
 };
 
-/// Round robin; every other round goes backwards, so that nobody always runs behind the same neighbour.
+/// Round robin; every other round goes backwards, so that nobody always runs behind the same neighbor.
 void measure(std::vector<Block>& blocks, int rounds) {
   for (Block& b : blocks) {  // warm-up
     b.before();
@@ -174,10 +174,10 @@ std::vector<Comparison> comparisons(const BoundSettings& s, Model& model) {
                    },
                    hand});
   };
-  add("DRTune, retain", tuned(s, model, drtune(s, rt::Memory::retain)), false, false);
-  add("DRTune, replay", tuned(s, model, drtune(s, rt::Memory::replay)), false, true);
-  add("DRaFT, retain", tuned(s, model, draft(s, rt::Memory::retain)), true, false);
-  add("DRaFT, replay", tuned(s, model, draft(s, rt::Memory::replay)), true, true);
+  add("DRTune, retain", tuned(s, model, drtune(s, rt::Memory::kRetain)), false, false);
+  add("DRTune, replay", tuned(s, model, drtune(s, rt::Memory::kReplay)), false, true);
+  add("DRaFT, retain", tuned(s, model, draft(s, rt::Memory::kRetain)), true, false);
+  add("DRaFT, replay", tuned(s, model, draft(s, rt::Memory::kReplay)), true, true);
   return out;
 }
 
@@ -261,7 +261,7 @@ std::int64_t peak(const BoundSettings& s, Model& model, int steps, int trained, 
   BoundSettings own = s;
   own.steps = steps;
   own.trained = trained;
-  auto options = tuner_options<rt::DRTune<Symmetry>>(own, rt::Memory::replay);
+  auto options = tuner_options<rt::DRTune<Symmetry>>(own, rt::Memory::kReplay);
   options.steps.max_early_stop = 0;
   options.engine.decode_batch = decode_batch;
   rt::DRTune<Symmetry> tuner(symmetry(), options);
@@ -296,7 +296,7 @@ void memory_rows(const BoundSettings& s, Model& model, std::vector<Row>& rows, j
         std::cerr << "peak of T " << steps << ", K " << trained << ", decode_batch " << chunk << ": "
                   << static_cast<double>(bytes) / (1 << 20) << " MiB\n";
       }
-    const std::string name = chunk == 0 ? "replay, all pictures decoded at once" : "replay, decode_batch 4";
+    const std::string name = chunk == 0 ? "replay, all images decoded at once" : "replay, decode_batch 4";
     const double lowest = quantile(all, 0), highest = quantile(all, 1);
     rows.push_back(
         {name + ": largest / smallest peak over K and T", 1.05, highest / lowest, highest / lowest, highest / lowest});

@@ -44,7 +44,7 @@ std::vector<Unit> units() {
                                                                                        {"AlignProp", "alignprop"}})
     all.push_back(
         {method,
-         "#include <reward_tuner/backend/adamw.hpp>\n#include <reward_tuner/methods/" + header + ".hpp>\n" + model +
+         "#include <reward_tuner/optim/adamw.hpp>\n#include <reward_tuner/methods/" + header + ".hpp>\n" + model +
              "#include <reward_tuner/rewards/symmetry.hpp>\nnamespace rt = reward_tuner;\n"
              "rt::UpdateReport unit(rt::StableDiffusion& pipeline, rt::AdamW& optimizer, const "
              "std::vector<std::string>& prompts, rt::Rng& rng) {\n  auto tuner = rt::make<rt::" +

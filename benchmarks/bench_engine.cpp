@@ -28,20 +28,21 @@ std::vector<Variant> variants() {
     all.push_back(std::move(v));
   };
   add("replay", [](auto&) {});
-  add("retain", [](auto& o) { o.memory = rt::Memory::retain; });
+  add("retain", [](auto& o) { o.memory = rt::Memory::kRetain; });
   for (const int m : {2, 5}) add("replay/replay_batch:" + std::to_string(m), [m](auto& o) { o.replay_batch = m; });
   for (const int m : {1, 2, 4}) add("replay/decode_batch:" + std::to_string(m), [m](auto& o) { o.decode_batch = m; });
-  add("retain/decode_batch:4", [](auto& o) { o.memory = rt::Memory::retain, o.decode_batch = 4; });
+  add("retain/decode_batch:4", [](auto& o) { o.memory = rt::Memory::kRetain, o.decode_batch = 4; });
   add("replay/micro_batch:4", [](auto& o) { o.micro_batch = 4; });
   add("replay/adapters_apart", [](auto& o) { o.merge_adapters = false; });
   add("replay/rollout_dtype:bfloat16", [](auto& o) { o.rollout_dtype = at::kBFloat16; });
-  add("retain/rollout_dtype:bfloat16", [](auto& o) { o.memory = rt::Memory::retain, o.rollout_dtype = at::kBFloat16; });
+  add("retain/rollout_dtype:bfloat16",
+      [](auto& o) { o.memory = rt::Memory::kRetain, o.rollout_dtype = at::kBFloat16; });
   add("replay/autocast:bfloat16", [](auto& o) { o.autocast = at::kBFloat16; });
   add("retain/rollout_dtype:bfloat16/autocast:bfloat16",
-      [](auto& o) { o.memory = rt::Memory::retain, o.rollout_dtype = o.autocast = at::kBFloat16; });
+      [](auto& o) { o.memory = rt::Memory::kRetain, o.rollout_dtype = o.autocast = at::kBFloat16; });
   add("replay/activation_checkpointing", [](auto& o) { o.activation_checkpointing = true; });
   add("retain/activation_checkpointing",
-      [](auto& o) { o.memory = rt::Memory::retain, o.activation_checkpointing = true; });
+      [](auto& o) { o.memory = rt::Memory::kRetain, o.activation_checkpointing = true; });
   return all;
 }
 

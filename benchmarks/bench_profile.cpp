@@ -22,7 +22,7 @@
 #include <vector>
 
 #include <benchmarks/setting.hpp>
-#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 
 namespace {
@@ -63,11 +63,11 @@ std::string kind_of(const at::RecordFunction& f) {
     const std::size_t at = has(name, {"backward"}) ? 1 : 0;  // convolution_backward(cotangent, input, ...)
     const bool sequence = inputs.size() > at && inputs[at].isTensor() && inputs[at].toTensor().defined() &&
                           inputs[at].toTensor().dim() == 4 && inputs[at].toTensor().size(2) == 1;
-    // apply_linear's large products are 1x1 convolutions of pictures one row high
+    // apply_linear's large products are 1x1 convolutions of images one row high
     return sequence ? "linear" : "convolution";
   }
   if (has(name, {"linear", "addmm", "matmul", "::mm", "::bmm", "baddbmm"})) return "linear";
-  if (has(name, {"norm"})) return "normalisation";
+  if (has(name, {"norm"})) return "normalization";
   if (has(name, {"silu", "gelu", "sigmoid", "relu"})) return "activation";
   if (has(name, {"copy_", "clone", "contiguous", "::cat", "stack", "upsample"})) return "copies";
   if (has(name, {"::add", "::mul", "::sub", "::div", "::sum", "::mean", "::neg", "::fill_", "::zero"}))
@@ -99,7 +99,7 @@ rt::DRTune<Symmetry> tuner(const Settings& s, int trained, bool retain, bool aut
   o.sampler = s.sampler();
   o.steps.num_trained = trained;
   o.steps.max_early_stop = 0;
-  if (retain) o.engine.memory = rt::Memory::retain;
+  if (retain) o.engine.memory = rt::Memory::kRetain;
   if (autocast) o.engine.rollout_dtype = o.engine.autocast = at::kBFloat16;
   return rt::DRTune<Symmetry>(symmetry(), o);
 }

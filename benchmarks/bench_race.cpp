@@ -16,16 +16,16 @@
 #include <CLI/CLI.hpp>
 
 #include <benchmarks/process.hpp>
-#include <reward_tuner/backend/adamw.hpp>
-#include <reward_tuner/backend/lora.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
-#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/alignprop.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
@@ -52,8 +52,8 @@ std::optional<at::ScalarType> low_type(const std::string& name) {
 
 rt::EngineOptions engine_options(const Settings& s) {
   if (s.best)  // the fastest settings on a CPU with bfloat16 arithmetic, docs/engine.md
-    return {.memory = rt::Memory::retain, .rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16};
-  return {.memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay,
+    return {.memory = rt::Memory::kRetain, .rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16};
+  return {.memory = s.memory == "retain" ? rt::Memory::kRetain : rt::Memory::kReplay,
           .replay_batch = s.replay_batch,
           .decode_batch = s.decode_batch,
           .merge_adapters = !s.apart,
@@ -69,7 +69,7 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
     return !type ? none : *type == at::kHalf ? "float16" : "bfloat16";
   };
   nlohmann::json out = {{"best", s.best},
-                        {"memory", o.memory == rt::Memory::retain ? "retain" : "replay"},
+                        {"memory", o.memory == rt::Memory::kRetain ? "retain" : "replay"},
                         {"rollout_dtype", name(o.rollout_dtype, "same")},
                         {"autocast", name(o.autocast, "off")},
                         {"decode_batch", o.decode_batch},
@@ -94,7 +94,7 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
   return out;
 }
 
-/// The paper's loss, negated, on pictures in [-1,1] as Python loops have them: the small number under its fraction then
+/// The paper's loss, negated, on images in [-1,1] as Python loops have them: the small number under its fraction then
 /// means the same.
 auto symmetry() {
   return rt::differentiable([](const Tensor& images) { return -rt::literal_symmetry_error(2 * images - 1); });
@@ -210,7 +210,7 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
   const auto retention = [&](const rt::StepPlan& p) {
     return rt::RetainedCalls{[&stop, p](int k) { return rt::enters_input(stop, p, k); }};
   };
-  const bool keep = options.memory == rt::Memory::retain;
+  const bool keep = options.memory == rt::Memory::kRetain;
   rt::RetainedCalls retained = retention(plan);
   const auto trajectory = rt::rollout(configured, schedule, plan, condition, scales, noise, counts,
                                       {.retained = keep ? &retained : nullptr});
@@ -260,7 +260,7 @@ int run(int argc, char** argv) {
   app.add_option("--updates", s.updates, "timed updates, after two more for warm-up")->capture_default_str();
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")
       ->capture_default_str();
-  app.add_option("--decode-batch", s.decode_batch, "pictures decoded at a time; 0: all")->capture_default_str();
+  app.add_option("--decode-batch", s.decode_batch, "images decoded at a time; 0: all")->capture_default_str();
   app.add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient; same: as trained ones")
       ->check(CLI::IsMember({"same", "bfloat16", "float16"}))
       ->capture_default_str();

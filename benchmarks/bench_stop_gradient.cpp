@@ -40,10 +40,10 @@ void add_all(const Settings& s) {
   const auto model = std::make_shared<Model>(s);
   for (const int trained : {1, 2, 5, 10, 20, 50}) {
     if (trained > s.steps) continue;
-    add<Stopped>(s, model, "stop/replay", trained, rt::Memory::replay);
-    add<Passed>(s, model, "pass/replay", trained, rt::Memory::replay);
-    add<Stopped>(s, model, "stop/retain", trained, rt::Memory::retain);
-    add<Passed>(s, model, "pass/retain", trained, rt::Memory::retain);
+    add<Stopped>(s, model, "stop/replay", trained, rt::Memory::kReplay);
+    add<Passed>(s, model, "pass/replay", trained, rt::Memory::kReplay);
+    add<Stopped>(s, model, "stop/retain", trained, rt::Memory::kRetain);
+    add<Passed>(s, model, "pass/retain", trained, rt::Memory::kRetain);
   }
 }
 

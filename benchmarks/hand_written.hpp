@@ -22,10 +22,10 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adaptable_layer.hpp>
-#include <reward_tuner/backend/rng.hpp>
+#include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace bench {
 

@@ -1,8 +1,8 @@
-"""Writes a small Stable Diffusion with random weights as diffusers saves it: for time and memory, not for pictures.
+"""Writes a small Stable Diffusion with random weights as diffusers saves it: for time and memory, not for images.
 
 usage: make_random_model.py FOLDER      (needs diffusers and transformers)
 
-The UNet has 2.2 M parameters (widths 48 and 96), the VAE widths 32, 64, 64; pictures are 64 x 64, latents 4 x 16 x 16, prompts 16 tokens.
+The UNet has 2.2 M parameters (widths 48 and 96), the VAE widths 32, 64, 64; images are 64 x 64, latents 4 x 16 x 16, prompts 16 tokens.
 The tokenizer is that of examples/models/tiny-shapes. Bytes of an update depend on these sizes only, so that
 `bench_bounds --model FOLDER` compares its peak with that of a Python loop on a model of the same sizes.
 """

@@ -16,14 +16,14 @@
 
 #include <benchmarks/machine.hpp>
 #include <benchmarks/process.hpp>
-#include <reward_tuner/backend/adamw.hpp>
-#include <reward_tuner/backend/lora.hpp>
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace bench {
 
@@ -65,7 +65,7 @@ inline std::vector<std::string> prompts(int batch) {
   return out;
 }
 
-/// The loss of the DRTune paper (Eq. 6) on the pictures as they are, negated: cheap, so that the model's cost is what
+/// The loss of the DRTune paper (Eq. 6) on the images as they are, negated: cheap, so that the model's cost is what
 /// is seen.
 inline auto symmetry() {
   return rt::differentiable([](const Tensor& images) { return -rt::literal_symmetry_error(images); });

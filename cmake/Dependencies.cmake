@@ -23,15 +23,8 @@ if(NOT utf8proc_FOUND)
   message(FATAL_ERROR "[RewardTuner] utf8proc was not found; on Debian: apt-get install libutf8proc-dev")
 endif()
 
+# Optional: the header that needs one of these says so where it is included. jpeg_size.hpp needs libjpeg; run.hpp needs
+# stb, which has no CMake package and lies on the compiler's own path.
 find_package(JPEG QUIET)
-if(NOT JPEG_FOUND)
-  message(FATAL_ERROR "[RewardTuner] libjpeg was not found; on Debian: apt-get install libjpeg-dev")
-endif()
-
-find_path(REWARDTUNER_STB_INCLUDE_DIR stb/stb_image_write.h)
-mark_as_advanced(REWARDTUNER_STB_INCLUDE_DIR)
-if(NOT REWARDTUNER_STB_INCLUDE_DIR)
-  message(FATAL_ERROR "[RewardTuner] stb (stb/stb_image_write.h) was not found; on Debian: apt-get install libstb-dev")
-endif()
 
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL "${reward_tuner_targets_global}")

@@ -1,4 +1,4 @@
-// The one main of every test binary. A single thread: tests are small, and two threads beside a busy neighbour are many
+// The one main of every test binary. A single thread: tests are small, and two threads beside a busy neighbor are many
 // times slower.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <ATen/Parallel.h>

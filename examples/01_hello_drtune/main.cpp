@@ -1,6 +1,7 @@
 // The library in twenty lines: tune a model with DRTune on mirror symmetry and save a LoRA.
 // Usage: 01_hello_drtune [UPDATES [MODEL_FOLDER [OUT_FOLDER]]]
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
 
 #include <cstdlib>
 #include <iostream>

@@ -1,6 +1,7 @@
-// A reward of your own: any function of the pictures that autograd can follow.
+// A reward of your own: any function of the images that autograd can follow.
 // Usage: 02_own_reward [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
 
 #include <cstdlib>
 #include <iostream>

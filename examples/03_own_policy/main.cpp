@@ -2,6 +2,7 @@
 // sentence at compile time.
 // Usage: 03_own_policy [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
 
 #include <cstdlib>
 #include <iostream>
@@ -13,7 +14,7 @@ struct FirstStepsOptions {
   int num_trained = 2;  ///< K, how many of the noisiest steps are trained
 };
 
-/// Trains the K noisiest steps, where a picture's layout is decided.
+/// Trains the K noisiest steps, where an image's layout is decided.
 class FirstSteps {
  public:
   using Role = rt::StepSelectionRole;
@@ -21,12 +22,11 @@ class FirstSteps {
   static constexpr std::string_view kName = "first_steps";
 
   explicit FirstSteps(FirstStepsOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[FirstSteps] num_trained must be >= 1, found ",
-                       options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[FirstSteps] num_trained must be >= 1, got ", options_.num_trained);
   }
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[FirstSteps] num_trained must be at most ", num_steps,
-                       ", found ", options_.num_trained);
+                       ", got ", options_.num_trained);
   }
   rt::StepPlan plan(const rt::PlanContext& context, rt::Rng&) const {
     rt::StepPlan plan{.last = context.num_steps - 1, .jumps = false, .trained = {}};

@@ -1,7 +1,9 @@
-// A reward that nothing can differentiate: DDPO makes pictures that take few bytes as JPEG files. Any program that
-// scores pictures can be such a reward.
+// A reward that nothing can differentiate: DDPO makes images that take few bytes as JPEG files. Any program that
+// scores images can be such a reward.
 // Usage: 04_ddpo [ROUNDS [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/rewards/jpeg_size.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
 
 #include <cstdlib>
 #include <iostream>

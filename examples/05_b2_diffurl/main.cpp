@@ -2,6 +2,8 @@
 // other.
 // Usage: 05_b2_diffurl [ROUNDS [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/shapes/shape_reward.hpp>
 
 #include <cstdlib>
 #include <iostream>
@@ -17,7 +19,7 @@ void run(Tuner tuner, const char* name, int rounds, const char* folder) {
   rt::Rng rng(0);
   for (int round = 0; round < rounds; ++round) {
     const rt::UpdateReport report = tuner.update(pipeline, optimizer, prompts.draw(6, rng), rng);
-    std::cout << name << ": kept " << report.kept << " of " << report.pictures << " pictures, trained the last "
+    std::cout << name << ": kept " << report.kept << " of " << report.images << " images, trained the last "
               << report.plan.trained.size() << " steps; " << report << '\n';
   }
 }
@@ -25,7 +27,7 @@ void run(Tuner tuner, const char* name, int rounds, const char* folder) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 10;
   const char* folder = argc > 2 ? argv[2] : "examples/models/tiny-shapes";
-  const rt::ShapeReward reward;  // does the picture show what the prompt says? A detector, not a function
+  const rt::shapes::ShapeReward reward;  // does the image show what the prompt says? A detector, not a function
   run(rt::make<rt::B2DiffuRL>(
           reward,
           {.sampler = {.num_steps = 8, .guidance = 2.0}, .steps = {.rounds = rounds}, .objective = {.clip = 1.6e-3}}),

@@ -2,6 +2,7 @@
 // more policy in the list.
 // Usage: 06_diffexp [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
 
 #include <cstdlib>
 #include <iostream>

@@ -2,6 +2,8 @@
 // trained.
 // Usage: 07_several_tasks [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/shapes/composition.hpp>
 
 #include <cstdlib>
 #include <iostream>
@@ -20,7 +22,8 @@ int main(int argc, char** argv) {
                                     .steps = {.num_trained = 3},
                                     .objective = {.clip = 1.6e-3, .round = {.step_per_timestep = true}}});
   auto objects = rt::make<rt::DDPO, rt::RandomSteps>(
-      rt::CompositionReward(), {.sampler = sampler, .steps = {.num_trained = 3}, .objective = {.clip = 1.6e-3}});
+      rt::shapes::CompositionReward(),
+      {.sampler = sampler, .steps = {.num_trained = 3}, .objective = {.clip = 1.6e-3}});
   auto tasks = rt::multi_task(
       {}, rt::task("bright", bright),
       rt::task("objects", objects, rt::PromptSet::from_file("examples/tune/prompts_pairs_train.txt"), 6));

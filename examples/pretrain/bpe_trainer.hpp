@@ -43,7 +43,7 @@ inline std::vector<std::string> byte_symbols() {
   return symbols;
 }
 
-/// Byte-pair encoding (Sennrich et al. 2016): merges the most frequent neighbouring pair until each word is one token.
+/// Byte-pair encoding (Sennrich et al. 2016): merges the most frequent neighboring pair until each word is one token.
 /// `words` are lower-case ASCII with their counts; ties go to the pair that sorts first, so the result depends on the
 /// input alone.
 inline BpeVocabulary train_bpe(const std::map<std::string, std::int64_t>& words) {
@@ -53,10 +53,10 @@ inline BpeVocabulary train_bpe(const std::map<std::string, std::int64_t>& words)
   for (std::size_t i = 0; i < 256; ++i) vocabulary.tokens.push_back(vocabulary.tokens[i] + "</w>");
   std::vector<std::pair<std::vector<std::string>, std::int64_t>> split;
   for (const auto& [word, count] : words) {
-    REWARD_TUNER_CHECK(!word.empty(), "[Bpe] wanted words of at least one letter, found an empty one");
+    REWARD_TUNER_CHECK(!word.empty(), "[Bpe] expected words of at least one letter, got an empty one");
     std::vector<std::string> parts;
     for (const char c : word) {
-      REWARD_TUNER_CHECK(c >= 'a' && c <= 'z', "[Bpe] wanted words of the letters a to z, found \"", word, "\"");
+      REWARD_TUNER_CHECK(c >= 'a' && c <= 'z', "[Bpe] expected words of the letters a to z, got \"", word, "\"");
       parts.emplace_back(1, c);
     }
     parts.back() += "</w>";
@@ -99,7 +99,7 @@ inline void write_tokenizer(const BpeVocabulary& vocabulary, const std::filesyst
     std::ofstream file(folder / name, std::ios::binary);
     file << text;
     file.flush();
-    REWARD_TUNER_CHECK(file, "[Bpe] wanted to write ", (folder / name).string(), ", found an error of the file system");
+    REWARD_TUNER_CHECK(file, "[Bpe] expected to write ", (folder / name).string(), ", got an error of the file system");
   };
   nlohmann::ordered_json ids;
   for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) ids[vocabulary.tokens[i]] = i;

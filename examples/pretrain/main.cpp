@@ -1,4 +1,4 @@
-// rt-pretrain: draws captioned pictures of shapes and trains the tiny Stable Diffusion of examples/models on them, from
+// rt-pretrain: draws captioned images of shapes and trains the tiny Stable Diffusion of examples/models on them, from
 // nothing.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -21,19 +21,20 @@
 #include <examples/pretrain/train_clip.hpp>
 #include <examples/pretrain/train_unet.hpp>
 #include <examples/pretrain/train_vae.hpp>
-#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/files/json_file.hpp>
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace reward_tuner;
+using namespace reward_tuner::shapes;
 using namespace reward_tuner::pretrain;
 
 struct Options {
   fs::path out = "examples/models/tiny-shapes", work = "runs/pretrain";
   std::uint64_t seed = 0;
   int threads = 1;
-  std::int64_t pictures = 20000, vae_steps = 1200, clip_steps = 3000, unet_steps = 6000, preview_every = 500;
+  std::int64_t images = 20000, vae_steps = 1200, clip_steps = 3000, unet_steps = 6000, preview_every = 500;
   std::string note;
   int repeats = 4;
   bool evaluate_only = false;
@@ -64,23 +65,23 @@ std::string command(const Options& o) {
     return std::string(" --") + name + " " + std::to_string(value);
   };
   return "rt-pretrain --out examples/models/tiny-shapes" + option("seed", o.seed) + option("threads", o.threads) +
-         option("pictures", o.pictures) + option("vae-steps", o.vae_steps) + option("clip-steps", o.clip_steps) +
+         option("images", o.images) + option("vae-steps", o.vae_steps) + option("clip-steps", o.clip_steps) +
          option("unet-steps", o.unet_steps);
 }
 
 /// Trains every stage that is not finished yet and writes the folder; returns the "training" part of the report.
 nlohmann::json pretrain_all(const Options& o) {
   fs::create_directories(o.work);
-  const PictureSet pictures = draw_pictures(o.pictures, Rng::derive(o.seed, 100)),
-                   held_out = draw_pictures(200, Rng::derive(o.seed, 101));
-  std::printf("%lld pictures drawn\n", static_cast<long long>(o.pictures));
+  const ImageSet images = draw_images(o.images, Rng::derive(o.seed, 100)),
+                 held_out = draw_images(200, Rng::derive(o.seed, 101));
+  std::printf("%lld images drawn\n", static_cast<long long>(o.images));
   const BpeVocabulary vocabulary = caption_vocabulary();
   write_tokenizer(vocabulary, o.work / "tokenizer", kPromptTokens);
   const ClipTokenizer tokenizer = ClipTokenizer::load(o.work / "tokenizer");
 
   const auto vae =
-      train_vae(pictures, held_out, o.work, {.steps = o.vae_steps, .average = 0.995, .seed = 10 * o.seed}, kVaeBatch);
-  const auto clip = train_clip(tokenizer, pictures, held_out, o.work,
+      train_vae(images, held_out, o.work, {.steps = o.vae_steps, .average = 0.995, .seed = 10 * o.seed}, kVaeBatch);
+  const auto clip = train_clip(tokenizer, images, held_out, o.work,
                                {.steps = o.clip_steps,
                                 .warm_up = 200,
                                 .beta2 = 0.98,
@@ -88,15 +89,15 @@ nlohmann::json pretrain_all(const Options& o) {
                                 .average = 0.995,
                                 .seed = 10 * o.seed + 1},
                                kClipBatch);
-  const Tensor latents = encode_pictures(*vae.network, pictures, at::arange(o.pictures));
+  const Tensor latents = encode_images(*vae.network, images, at::arange(o.images));
   const auto preview = [&](std::int64_t step, const Denoiser& denoiser) {
     write_model_folder(o.work / "preview", {vae.network, denoiser.unet, denoiser.text, nullptr}, vocabulary);
     StableDiffusion pipeline = StableDiffusion::load(o.work / "preview");
     write_png(o.work / ("samples_" + std::to_string(step) + ".png"),
-              image_grid({sample_pictures(pipeline, long_prompts(), 100)}));
+              image_grid({sample_images(pipeline, long_prompts(), 100)}));
   };
   const auto denoiser =
-      train_denoiser(tokenizer, latents, pictures.scenes, o.work,
+      train_denoiser(tokenizer, latents, images.scenes, o.work,
                      {.steps = o.unet_steps, .warm_up = 200, .average = 0.999, .seed = 10 * o.seed + 2}, kUnetBatch,
                      o.preview_every, preview);
   write_model_folder(o.out, {vae.network, denoiser.network.unet, denoiser.network.text, clip.network}, vocabulary);
@@ -104,7 +105,7 @@ nlohmann::json pretrain_all(const Options& o) {
       {"command", command(o)},
       {"seed", o.seed},
       {"threads", o.threads},
-      {"pictures", o.pictures},
+      {"images", o.images},
       {"hardware", hardware_name()},
       {"libtorch", TORCH_VERSION},
       {"note", o.note},
@@ -116,23 +117,23 @@ nlohmann::json pretrain_all(const Options& o) {
 int run(int argc, char** argv) {
   Options o;
   CLI::App app(
-      "Trains the tiny Stable Diffusion of examples/models from scratch on drawn pictures of coloured shapes.\n"
+      "Trains the tiny Stable Diffusion of examples/models from scratch on drawn images of colored shapes.\n"
       "Every stage saves its state in the work folder each minute: start the same command again to continue a stopped "
       "run.");
   app.option_defaults()->always_capture_default();
   app.add_option("--out", o.out, "Model folder to write, in diffusers layout");
   app.add_option("--work", o.work, "Folder of checkpoints, logs and previews");
-  app.add_option("--seed", o.seed, "Decides pictures, captions, initial weights and noise");
+  app.add_option("--seed", o.seed, "Decides images, captions, initial weights and noise");
   app.add_option("--threads", o.threads, "Threads of LibTorch; on a busy machine one is fastest")
       ->check(CLI::PositiveNumber);
-  app.add_option("--pictures", o.pictures, "Pictures of the training set")->check(CLI::PositiveNumber);
+  app.add_option("--images", o.images, "Images of the training set")->check(CLI::PositiveNumber);
   app.add_option("--vae-steps", o.vae_steps, "Steps of the autoencoder")->check(CLI::PositiveNumber);
   app.add_option("--clip-steps", o.clip_steps, "Steps of the CLIP")->check(CLI::PositiveNumber);
   app.add_option("--unet-steps", o.unet_steps, "Steps of the UNet and its text encoder")->check(CLI::PositiveNumber);
   app.add_option("--preview-every", o.preview_every,
-                 "UNet steps between two pictures of samples in the work folder, a multiple of 50")
+                 "UNet steps between two images of samples in the work folder, a multiple of 50")
       ->check(CLI::PositiveNumber);
-  app.add_option("--repeats", o.repeats, "Samples for each colour and shape in the evaluation")
+  app.add_option("--repeats", o.repeats, "Samples for each color and shape in the evaluation")
       ->check(CLI::PositiveNumber);
   app.add_option("--note", o.note, "A remark on this training for the model card");
   app.add_flag("--evaluate", o.evaluate_only,

@@ -8,10 +8,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/atomic_file.hpp>
-#include <reward_tuner/rewards/shape_vocabulary.hpp>
+#include <reward_tuner/files/atomic_file.hpp>
+#include <reward_tuner/shapes/shape_vocabulary.hpp>
 
 namespace reward_tuner::pretrain {
+
+using namespace reward_tuner::shapes;
 
 /// "Intel(R) Xeon(R) ..., 2 cores" from /proc/cpuinfo; the count alone where there is none.
 inline std::string hardware_name() {
@@ -46,8 +48,8 @@ std::string word_list(const Table& table) {
 
 inline std::string sample_row(const char* name, const nlohmann::json& m) {
   const auto percent = [&](const char* key) { return number(100 * m.at(key).get<double>(), "%.0f%%"); };
-  return "| " + std::string(name) + " | " + std::to_string(m.at("pictures").get<int>()) + " | " +
-         percent("shape_accuracy") + " | " + percent("colour_accuracy") + " | " + percent("both_right") + " | " +
+  return "| " + std::string(name) + " | " + std::to_string(m.at("images").get<int>()) + " | " +
+         percent("shape_accuracy") + " | " + percent("color_accuracy") + " | " + percent("both_right") + " | " +
          percent("relation_accuracy") + " | " + number(m.at("coverage").get<double>(), "%.2f") + " | " +
          number(m.at("symmetry_error").get<double>(), "%.2f") + " |\n";
 }
@@ -68,28 +70,28 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
   const nlohmann::json &training = report.at("training"), &measured = report.at("evaluation");
   const auto note = training.value("note", std::string());
   std::string held_out;
-  for (const auto& [shape, colour] : kHeldOutPairs)
-    held_out += (held_out.empty() ? "" : ", ") + std::string(kObjectColours[static_cast<std::size_t>(colour)].name) +
+  for (const auto& [shape, color] : kHeldOutPairs)
+    held_out += (held_out.empty() ? "" : ", ") + std::string(kObjectColors[static_cast<std::size_t>(color)].name) +
                 " " + std::string(kShapeNames[static_cast<std::size_t>(shape)]);
   std::string text =
       "# tiny-shapes: a Stable Diffusion of 3 million parameters\n\n"
       "A complete latent diffusion model (text encoder, UNet, VAE, DDIM scheduler) and a CLIP, trained from scratch on "
-      "drawn pictures of\n"
-      "coloured shapes. It exists so that every method of RewardTuner can be tried in minutes on a laptop. It loads in "
+      "drawn images of\n"
+      "colored shapes. It exists so that every method of RewardTuner can be tried in minutes on a laptop. It loads in "
       "this library, and\n"
       "in Python by `StableDiffusionPipeline.from_pretrained` and, for `clip/`, `CLIPModel.from_pretrained`.\n\n"
-      "![one sample for each colour and shape](samples.png)\n\n![longer prompts](captions.png)\n\n"
+      "![one sample for each color and shape](samples.png)\n\n![longer prompts](captions.png)\n\n"
       "Samples: DDIM, " +
       std::to_string(measured.at("sampler").at("steps").get<int>()) + " steps, guidance " +
       detail::number(measured.at("sampler").at("guidance").get<double>(), "%.1f") +
-      ", one fixed seed a picture, none chosen.\n\n"
+      ", one fixed seed an image, none chosen.\n\n"
       "## What it knows\n\n"
-      "64 x 64 pictures (latents 4 x 16 x 16) of one or two objects, prompts of up to 14 words:\n"
+      "64 x 64 images (latents 4 x 16 x 16) of one or two objects, prompts of up to 14 words:\n"
       "`[a picture of] object [relation object] [on a BACKGROUND background]`, an object being `a [small|large] COLOUR "
       "SHAPE`.\n\n"
       "- shapes: " +
-      detail::word_list(kShapeNames) + "\n- colours: " + detail::word_list(kObjectColours) +
-      "\n- backgrounds: " + detail::word_list(kBackgroundColours) +
+      detail::word_list(kShapeNames) + "\n- colors: " + detail::word_list(kObjectColors) +
+      "\n- backgrounds: " + detail::word_list(kBackgroundColors) +
       "\n- relations: and, left of, right of, above, below\n\n"
       "Never shown in training, to measure new combinations: " +
       held_out +
@@ -97,30 +99,30 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
       "## Quality\n\n"
       "- VAE: " +
       detail::number(measured.at("vae").at("psnr_db").get<double>(), "%.1f") +
-      " dB on new pictures.\n"
+      " dB on new images.\n"
       "- CLIP: the right one of 48 captions for " +
-      detail::number(100 * measured.at("clip").at("zero_shot_accuracy").get<double>(), "%.1f") + "% of new pictures, " +
+      detail::number(100 * measured.at("clip").at("zero_shot_accuracy").get<double>(), "%.1f") + "% of new images, " +
       detail::number(100 * measured.at("clip").at("zero_shot_accuracy_held_out_pairs").get<double>(), "%.1f") +
       "% for the held-out pairs.\n"
       "- Samples, judged by the analytic detector (`ShapeReward`); its own accuracy is the first row:\n\n"
-      "| pictures | number | shape right | colour right | both | relation | coverage | symmetry error "
+      "| images | number | shape right | color right | both | relation | coverage | symmetry error "
       "|\n|---|---|---|---|---|---|---|---|\n";
-  text += detail::sample_row("drawn, one object", measured.at("real_pictures"));
+  text += detail::sample_row("drawn, one object", measured.at("real_images"));
   text += detail::sample_row("sampled, one object", measured.at("samples_single"));
   text += detail::sample_row("sampled, held-out pairs", measured.at("samples_held_out_pairs"));
   text += detail::sample_row("sampled, two objects", measured.at("samples_two_objects"));
   text +=
-      "\n\"Relation\" is 1 if all objects are there and lie as the caption says. Coverage is the share of the picture "
+      "\n\"Relation\" is 1 if all objects are there and lie as the caption says. Coverage is the share of the image "
       "that objects cover.\n\n"
       "## Training\n\n```\n" +
       training.at("command").get<std::string>() + "\n```\n\n" + training.at("hardware").get<std::string>() + ", " +
       std::to_string(training.at("threads").get<int>()) + " thread(s), LibTorch " +
       training.at("libtorch").get<std::string>() + ", seed " + std::to_string(training.at("seed").get<long long>()) +
-      ", " + std::to_string(training.at("pictures").get<long long>()) +
-      " drawn pictures. Times include other work on the machine." + (note.empty() ? "" : " " + note) +
+      ", " + std::to_string(training.at("images").get<long long>()) +
+      " drawn images. Times include other work on the machine." + (note.empty() ? "" : " " + note) +
       "\n\n"
       "| stage | loss | parameters | steps | batch | time | last loss |\n|---|---|---|---|---|---|---|\n";
-  text += detail::stage_row("VAE", training, "vae", "L1 + squared error, colours and colour differences, objects 4x");
+  text += detail::stage_row("VAE", training, "vae", "L1 + squared error, colors and color differences, objects 4x");
   text += detail::stage_row("CLIP", training, "clip", "contrastive, all true pairs of a batch");
   text += detail::stage_row("UNet + text encoder", training, "unet", "noise prediction, 10% empty prompts");
   text +=
@@ -128,7 +130,7 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
       "## Limits\n\n"
       "It draws these shapes and nothing else; words outside the grammar mean nothing to it. Two objects and their "
       "relation come out less\n"
-      "reliably than one. Most objects lie off the centre, as in the training pictures: that is what symmetry tuning "
+      "reliably than one. Most objects lie off the center, as in the training images: that is what symmetry tuning "
       "changes.\n";
   write_file_atomically(folder / "README.md", text);
 }

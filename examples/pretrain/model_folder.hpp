@@ -8,10 +8,10 @@
 
 #include <examples/pretrain/bpe_trainer.hpp>
 #include <examples/pretrain/tiny_models.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
-#include <reward_tuner/backend/weights.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
-#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights.hpp>
 
 namespace reward_tuner::pretrain {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include <examples/pretrain/shape_pictures.hpp>
+#include <examples/pretrain/shape_images.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
@@ -17,7 +17,7 @@ inline AutoencoderKLConfig tiny_vae_config() {
   config.block_out_channels = {16, 32, 64};
   config.layers_per_block = 1;
   config.norm_num_groups = 4;
-  config.sample_size = kPictureSide;
+  config.sample_size = kImageSide;
   config.scaling_factor = 1.0;
   return config;
 }
@@ -65,7 +65,7 @@ inline ClipConfig tiny_clip_config(const ClipTokenizer& tokenizer) {
   config.vision.intermediate_size = 288;
   config.vision.num_hidden_layers = 3;
   config.vision.num_attention_heads = 6;
-  config.vision.image_size = kPictureSide;
+  config.vision.image_size = kImageSide;
   config.vision.patch_size = 8;
   config.vision.projection_dim = 64;
   config.text.projection_dim = 64;

@@ -1,4 +1,4 @@
-// Trains a tiny CLIP on the shape pictures: the model behind the CLIPScore reward of the tiny Stable Diffusion.
+// Trains a tiny CLIP on the shape images: the model behind the CLIPScore reward of the tiny Stable Diffusion.
 #pragma once
 #include <ATen/ops/arange.h>
 #include <ATen/ops/log_softmax.h>
@@ -17,17 +17,19 @@
 #include <string>
 #include <vector>
 
-#include <examples/pretrain/shape_pictures.hpp>
+#include <examples/pretrain/shape_images.hpp>
 #include <examples/pretrain/tiny_models.hpp>
 #include <examples/pretrain/training_run.hpp>
 #include <reward_tuner/models/clip.hpp>
-#include <reward_tuner/models/initialise.hpp>
+#include <reward_tuner/models/initialize.hpp>
 
 namespace reward_tuner::pretrain {
 
+using namespace reward_tuner::shapes;
+
 namespace detail {
 
-/// Sines and cosines of a patch's row and column, the class token's row zero: patches know their neighbours from the
+/// Sines and cosines of a patch's row and column, the class token's row zero: patches know their neighbors from the
 /// first step.  [N,D]
 inline Tensor patch_waves(std::int64_t grid, std::int64_t width) {
   const std::int64_t waves = width / 4;
@@ -48,13 +50,13 @@ inline Tensor patch_waves(std::int64_t grid, std::int64_t width) {
 /// "a COLOUR SHAPE" of the pairs that training shows, and where each pair stands in that list (-1 for held-out pairs).
 struct PairCaptions {
   std::vector<std::string> texts;
-  std::array<std::array<std::int64_t, kObjectColours.size()>, kShapeNames.size()> place;
+  std::array<std::array<std::int64_t, kObjectColors.size()>, kShapeNames.size()> place;
 
   PairCaptions() {
     for (std::size_t shape = 0; shape < kShapeNames.size(); ++shape)
-      for (std::size_t colour = 0; colour < kObjectColours.size(); ++colour) {
-        const auto s = static_cast<int>(shape), c = static_cast<int>(colour);
-        place[shape][colour] = is_held_out(s, c) ? -1 : static_cast<std::int64_t>(texts.size());
+      for (std::size_t color = 0; color < kObjectColors.size(); ++color) {
+        const auto s = static_cast<int>(shape), c = static_cast<int>(color);
+        place[shape][color] = is_held_out(s, c) ? -1 : static_cast<std::int64_t>(texts.size());
         if (!is_held_out(s, c)) texts.push_back(object_phrase({s, c, ObjectSize::kUnnamed}));
       }
   }
@@ -64,9 +66,9 @@ struct PairCaptions {
 
 /// Random weights with waves as positions; the temperature starts at CLIP's 0.07.
 inline std::shared_ptr<ClipModel> make_clip(const ClipTokenizer& tokenizer, Rng rng) {
-  const ClipImageOptions image{.shortest_edge = kPictureSide, .crop_size = kPictureSide};
+  const ClipImageOptions image{.shortest_edge = kImageSide, .crop_size = kImageSide};
   auto clip = std::make_shared<ClipModel>(tiny_clip_config(tokenizer), tokenizer, ClipImagePreprocessor(image));
-  for (const auto& part : clip->children()) initialise(*part, rng);
+  for (const auto& part : clip->children()) initialize(*part, rng);
   const torch::NoGradGuard no_grad;
   const ClipVisionConfig& vision = clip->config().vision;
   for (auto& [name, weight] : state_dict(*clip)) {
@@ -78,14 +80,14 @@ inline std::shared_ptr<ClipModel> make_clip(const ClipTokenizer& tokenizer, Rng 
   return clip;
 }
 
-/// Whether the caption is true of the picture: the same objects in some order, and nothing said wrongly.
+/// Whether the caption is true of the image: the same objects in some order, and nothing said wrongly.
 inline bool is_true_of(const Caption& caption, const Scene& scene) {
   if (caption.objects.size() != scene.objects.size()) return false;
   if (caption.background && *caption.background != scene.background) return false;
   const auto fits = [&](std::size_t said, std::size_t drawn) {
     const CaptionObject& a = caption.objects[said];
     const DrawnObject& b = scene.objects[drawn];
-    return a.shape == b.shape && a.colour == b.colour && (a.size == ObjectSize::kUnnamed || a.size == b.size());
+    return a.shape == b.shape && a.color == b.color && (a.size == ObjectSize::kUnnamed || a.size == b.size());
   };
   if (scene.objects.size() == 1) return fits(0, 0);
   const bool same = fits(0, 0) && fits(1, 1), crossed = fits(0, 1) && fits(1, 0);
@@ -93,21 +95,21 @@ inline bool is_true_of(const Caption& caption, const Scene& scene) {
   return (same && caption.relation == scene.relation) || (crossed && caption.relation == mirrored(scene.relation));
 }
 
-/// CLIP's symmetric cross-entropy (Radford et al. 2021, Fig. 3) of one batch. Short captions fit several pictures of a
-/// batch, so the target of a row is spread evenly over all true pairs. Pictures of one object must also find their pair
-/// among the captions of all pairs, which puts every confusable shape and colour beside the true one in each batch.
-/// Pictures carry a little noise: the reward will see decoded latents, not clean drawings.
-inline Tensor contrastive_loss(const ClipModel& clip, const PictureSet& pictures, std::int64_t batch, Rng& rng) {
-  const Tensor rows = random_rows(rng, pictures.images.size(0), batch);  // [B]
+/// CLIP's symmetric cross-entropy (Radford et al. 2021, Fig. 3) of one batch. Short captions fit several images of a
+/// batch, so the target of a row is spread evenly over all true pairs. Images of one object must also find their pair
+/// among the captions of all pairs, which puts every confusable shape and color beside the true one in each batch.
+/// Images carry a little noise: the reward will see decoded latents, not clean drawings.
+inline Tensor contrastive_loss(const ClipModel& clip, const ImageSet& images, std::int64_t batch, Rng& rng) {
+  const Tensor rows = random_rows(rng, images.images.size(0), batch);  // [B]
   std::vector<Caption> captions;
   std::vector<std::string> texts;
   std::vector<const Scene*> scenes;
   for (std::int64_t i = 0; i < batch; ++i) {
-    scenes.push_back(&pictures.scenes[static_cast<std::size_t>(rows[i].item<std::int64_t>())]);
+    scenes.push_back(&images.scenes[static_cast<std::size_t>(rows[i].item<std::int64_t>())]);
     captions.push_back(describe(*scenes.back(), rng));
     texts.push_back(caption_text(captions.back(), rng));
   }
-  Tensor pairs = at::zeros({batch, batch});  // [B,B] picture x caption
+  Tensor pairs = at::zeros({batch, batch});  // [B,B] image x caption
   auto pair = pairs.accessor<float, 2>();
   for (std::int64_t i = 0; i < batch; ++i)
     for (std::int64_t j = 0; j < batch; ++j)
@@ -119,50 +121,50 @@ inline Tensor contrastive_loss(const ClipModel& clip, const PictureSet& pictures
     if (objects.size() != 1) continue;
     single.push_back(i);
     place.push_back(
-        pair_captions.place[static_cast<std::size_t>(objects[0].shape)][static_cast<std::size_t>(objects[0].colour)]);
+        pair_captions.place[static_cast<std::size_t>(objects[0].shape)][static_cast<std::size_t>(objects[0].color)]);
   }
   texts.insert(texts.end(), pair_captions.texts.begin(), pair_captions.texts.end());
-  const Tensor clean = (pictures.signed_images(rows) + 1) / 2;                                    // [B,3,H,W]
-  const Tensor noisy = clean + 0.05 * rng.uniform({batch, 1, 1, 1}) * rng.normal(clean.sizes());  // [B,3,H,W]
-  const Tensor seen = clip.scale().clamp_max(100) * clip.image_features(noisy);                   // [B,P]
-  const Tensor logits = seen.matmul(clip.text_features(texts).t());                               // [B,B+pairs]
-  const Tensor by_picture = (pairs / pairs.sum(1, true)) * at::log_softmax(logits.slice(1, 0, batch), 1);  // [B,B]
+  const Tensor clean = (images.signed_images(rows) + 1) / 2;                                             // [B,3,H,W]
+  const Tensor noisy = clean + 0.05 * rng.uniform({batch, 1, 1, 1}) * rng.normal(clean.sizes());         // [B,3,H,W]
+  const Tensor seen = clip.scale().clamp_max(100) * clip.image_features(noisy);                          // [B,P]
+  const Tensor logits = seen.matmul(clip.text_features(texts).t());                                      // [B,B+pairs]
+  const Tensor by_image = (pairs / pairs.sum(1, true)) * at::log_softmax(logits.slice(1, 0, batch), 1);  // [B,B]
   const Tensor by_caption = (pairs / pairs.sum(0, true)) * at::log_softmax(logits.slice(1, 0, batch), 0);  // [B,B]
-  const Tensor contrast = -0.5 * (by_picture.sum() + by_caption.sum()) / static_cast<double>(batch);       // []
+  const Tensor contrast = -0.5 * (by_image.sum() + by_caption.sum()) / static_cast<double>(batch);         // []
   if (single.empty()) return contrast;
   const Tensor choices = logits.slice(1, batch).index_select(0, at::tensor(single));  // [S,pairs]
   return contrast + at::nll_loss(at::log_softmax(choices, 1), at::tensor(place));     // []
 }
 
-/// Share of single-object pictures whose best of the 48 captions "a COLOUR SHAPE" is the true one.
-inline double zero_shot_accuracy(const ClipModel& clip, const PictureSet& pictures) {
+/// Share of single-object images whose best of the 48 captions "a COLOUR SHAPE" is the true one.
+inline double zero_shot_accuracy(const ClipModel& clip, const ImageSet& images) {
   const torch::NoGradGuard no_grad;
   std::vector<std::string> prompts;
   for (int shape = 0; shape < static_cast<int>(kShapeNames.size()); ++shape)
-    for (int colour = 0; colour < static_cast<int>(kObjectColours.size()); ++colour)
-      prompts.push_back(object_phrase({shape, colour, ObjectSize::kUnnamed}));
+    for (int color = 0; color < static_cast<int>(kObjectColors.size()); ++color)
+      prompts.push_back(object_phrase({shape, color, ObjectSize::kUnnamed}));
   const Tensor texts = clip.text_features(prompts);  // [48,P]
   std::int64_t right = 0, singles = 0;
-  for (const Tensor& part : at::arange(pictures.images.size(0)).split(100)) {
-    const Tensor best = clip.image_features((pictures.signed_images(part) + 1) / 2).matmul(texts.t()).argmax(1);  // [n]
+  for (const Tensor& part : at::arange(images.images.size(0)).split(100)) {
+    const Tensor best = clip.image_features((images.signed_images(part) + 1) / 2).matmul(texts.t()).argmax(1);  // [n]
     for (std::int64_t i = 0; i < part.size(0); ++i) {
-      const Scene& scene = pictures.scenes[static_cast<std::size_t>(part[i].item<std::int64_t>())];
+      const Scene& scene = images.scenes[static_cast<std::size_t>(part[i].item<std::int64_t>())];
       if (scene.objects.size() != 1) continue;
       ++singles;
       right += best[i].item<std::int64_t>() ==
-               scene.objects[0].shape * static_cast<std::int64_t>(kObjectColours.size()) + scene.objects[0].colour;
+               scene.objects[0].shape * static_cast<std::int64_t>(kObjectColors.size()) + scene.objects[0].color;
     }
   }
   return static_cast<double>(right) / static_cast<double>(std::max<std::int64_t>(1, singles));
 }
 
 /// Trains or finishes training in `work`.
-inline Trained<std::shared_ptr<ClipModel>> train_clip(const ClipTokenizer& tokenizer, const PictureSet& pictures,
-                                                      const PictureSet& held_out, const std::filesystem::path& work,
+inline Trained<std::shared_ptr<ClipModel>> train_clip(const ClipTokenizer& tokenizer, const ImageSet& images,
+                                                      const ImageSet& held_out, const std::filesystem::path& work,
                                                       const TrainingOptions& options, std::int64_t batch) {
   auto clip = make_clip(tokenizer, Rng::derive(options.seed, 2));
   TrainingRun run("clip", work, {{"clip", clip}}, options);
-  run.train([&](Rng& rng) { return contrastive_loss(*clip, pictures, batch, rng); },
+  run.train([&](Rng& rng) { return contrastive_loss(*clip, images, batch, rng); },
             [&](std::int64_t step) {
               if (step % (5 * options.log_every) != 0) return;
               double accuracy = 0;

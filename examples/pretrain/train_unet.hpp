@@ -12,13 +12,13 @@
 #include <string>
 #include <vector>
 
-#include <examples/pretrain/shape_pictures.hpp>
+#include <examples/pretrain/shape_images.hpp>
 #include <examples/pretrain/tiny_models.hpp>
 #include <examples/pretrain/training_run.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
-#include <reward_tuner/models/initialise.hpp>
+#include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 
 namespace reward_tuner::pretrain {
@@ -34,13 +34,13 @@ struct Denoiser {
 inline Denoiser make_denoiser(const ClipTokenizer& tokenizer, Rng rng) {
   Denoiser made{std::make_shared<UNet2DConditionModel>(tiny_unet_config()),
                 std::make_shared<ClipTextModel>(tiny_text_config(tokenizer))};
-  initialise(*made.unet, rng);
-  initialise(*made.text, rng);
+  initialize(*made.unet, rng);
+  initialize(*made.text, rng);
   const torch::NoGradGuard no_grad;
   for (auto& [name, weight] : state_dict(*made.unet))
     if (name.find(".conv2.") != std::string::npos || name.starts_with("conv_out.")) weight.zero_();
   for (auto& [name, weight] : state_dict(*made.text))
-    if (name.find("_embedding.") != std::string::npos) weight.mul_(0.2);  // small enough for the optimiser to reshape
+    if (name.find("_embedding.") != std::string::npos) weight.mul_(0.2);  // small enough for the optimizer to reshape
   return made;
 }
 

@@ -21,11 +21,11 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
-#include <reward_tuner/backend/rng.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
-#include <reward_tuner/backend/weights.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights.hpp>
+#include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner::pretrain {
 
@@ -91,7 +91,7 @@ class TrainingRun {
       optimizer_.step();
       optimizer_.zero_grad();
       sum += value.item<double>();
-      REWARD_TUNER_CHECK(std::isfinite(sum), "[Pretrain] ", name_, " wanted a finite loss at step ", step_, ", found ",
+      REWARD_TUNER_CHECK(std::isfinite(sum), "[Pretrain] ", name_, " expected a finite loss at step ", step_, ", got ",
                          sum);
       ++summed;
       ++step_;

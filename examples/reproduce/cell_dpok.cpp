@@ -1,5 +1,5 @@
 // Cells of DPOK, alone or with B2-DiffuRL.
-#include <reward_tuner/objectives/kl_regularised.hpp>
+#include <reward_tuner/objectives/kl_regularized.hpp>
 
 #include "policy_cell.hpp"
 
@@ -8,7 +8,7 @@ namespace rt_reproduce {
 namespace rt = reward_tuner;
 
 rt::RunEnd run_dpok(CellSession& s) {
-  return run_policy_cell<rt::KlRegularised>(s, {.clip = s.study.settings.ratio_clip});
+  return run_policy_cell<rt::KlRegularized>(s, {.clip = s.study.settings.ratio_clip});
 }
 
 }  // namespace rt_reproduce

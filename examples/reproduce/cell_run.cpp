@@ -5,11 +5,12 @@
 
 #include <iostream>
 
-#include <reward_tuner/backend/checkpoint.hpp>
-#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
-#include <reward_tuner/tuner/interrupt_guard.hpp>
-#include <reward_tuner/tuner/run_folder.hpp>
+#include <reward_tuner/run/interrupt_guard.hpp>
+#include <reward_tuner/run/run_folder.hpp>
+#include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #include "../tune/rewards.hpp"
 #include "diffexp_plan.hpp"
@@ -36,7 +37,7 @@ rt::AnyReward make_reward(const Study& study, const Cell& cell) {
   const double scale = reward_scale(cell.reward), text_weight = study.settings.text_weight;
   settings.rewards = {scale == 1 ? cell.reward : cell.reward + ":" + std::to_string(scale)};
   settings.text_weight = text_weight;  // of the symmetry reward
-  // the same safeguard: a blank picture is stored without error
+  // the same safeguard: a blank image is stored without error
   if (cell.reward == "jpeg_error") settings.rewards.push_back("clip_score:" + std::to_string(text_weight));
   return rt_tune::make_reward(settings).reward;
 }
@@ -151,7 +152,7 @@ rt::TrainerOptions trainer_options(const Study& study, const Cell& cell, bool re
   trainer.seed = cell.seed;
   trainer.warm_up_updates = s.warm_up;
   trainer.ema_decay = s.ema;
-  trainer.pictures = s.pictures;
+  trainer.images = s.images;
   trainer.evaluate_every = s.evaluate_every * (cell.method == Method::kAlignpropExplored ? kAlignpropUpdates : 1);
   trainer.checkpoint_every = study.kind == StudyKind::kDrtune ? 10 : 2;
   trainer.keep_checkpoints = 1;
@@ -195,8 +196,9 @@ int run_cell(const Study& study, const Cell& cell) {
                       make_reward(study, cell),
                       {},
                       trainer_options(study, cell, resume)};
+  session.trainer.evaluation_rewards = rt::shapes::shape_evaluation_rewards(held_out.prompts());
   if (study.kind == StudyKind::kB2)
-    session.trainer.evaluation_rewards = {{"inception_score", rt::AnyReward(InceptionReward(pipeline.clip()))}};
+    session.trainer.evaluation_rewards.push_back({"inception_score", rt::AnyReward(InceptionReward(pipeline.clip()))});
   session.description.method = method_name(cell);
   session.description.reward = cell.reward;
   session.description.model = study.model.string();

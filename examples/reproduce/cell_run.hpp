@@ -2,16 +2,16 @@
 #pragma once
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
+#include <reward_tuner/run/evaluation.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/run/trained_weights.hpp>
+#include <reward_tuner/run/trainer_options.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
-#include <reward_tuner/tuner/evaluation.hpp>
-#include <reward_tuner/tuner/prompt_set.hpp>
-#include <reward_tuner/tuner/trained_weights.hpp>
-#include <reward_tuner/tuner/trainer_options.hpp>
 
 #include "study.hpp"
 

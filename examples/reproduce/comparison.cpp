@@ -29,7 +29,7 @@ Column sentinel_column(std::string title, std::string sentinel) {
 }
 
 std::vector<Column> sentinel_columns() {
-  return {sentinel_column("edge density", "edge_density"), sentinel_column("colour entropy", "colour_entropy"),
+  return {sentinel_column("edge density", "edge_density"), sentinel_column("color entropy", "color_entropy"),
           sentinel_column("saturation", "saturation"), sentinel_column("pairwise diversity", "pairwise_diversity"),
           sentinel_column("blank share", "blank_share")};
 }
@@ -125,8 +125,8 @@ void Comparison::curves(const std::string& file, const std::string& metric, cons
 void Comparison::samples(const std::string& file, int steps, double eta) {
   std::vector<GridRow> rows;
   for (const auto& v : group_.variants) rows.push_back({v.title, variant_cell(group_, v, 0)});
-  if (write_sample_grid(page_.study(), rows, steps, eta, page_.pictures() / file))
-    page_.picture(file, group_.title + ": the same prompts and noise, untuned and tuned (seed 0)");
+  if (write_sample_grid(page_.study(), rows, steps, eta, page_.images() / file))
+    page_.image(file, group_.title + ": the same prompts and noise, untuned and tuned (seed 0)");
 }
 
 Votes Comparison::votes(const std::string& better, const std::string& worse, const std::string& metric) const {

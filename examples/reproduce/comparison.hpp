@@ -34,7 +34,7 @@ class Comparison {
   void table(const std::vector<Column>& columns, const PaperNumbers& paper = {});
   /// A held-out metric over reward queries, a line a variant: the mean of the seeds as far as all go.
   void curves(const std::string& file, const std::string& metric, const std::string& title, const std::string& y_label);
-  /// Rows of pictures, first seed.
+  /// Rows of images, first seed.
   void samples(const std::string& file, int steps, double eta);
   /// "- a > b in metric: true in 2 of 3 seeds ...; the paper's ordering (numbers) holds here."
   void ordering(const std::string& better, const std::string& worse, const std::string& metric,

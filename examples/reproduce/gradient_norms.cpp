@@ -1,8 +1,8 @@
 // Fig. 7: how the gradient's norm grows with the number of trained steps.
+#include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/gradient_stop/stop_input.hpp>
-#include <reward_tuner/io/json_file.hpp>
 #include <reward_tuner/methods/draft.hpp>
-#include <reward_tuner/tuner/interrupt_guard.hpp>
+#include <reward_tuner/run/interrupt_guard.hpp>
 
 #include "cell_run.hpp"
 #include "drtune_plan.hpp"

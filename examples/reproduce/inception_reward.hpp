@@ -1,4 +1,4 @@
-// The inception score of an evaluation's pictures, in the form in which evaluations take their measures.
+// The inception score of an evaluation's images, in the form in which evaluations take their measures.
 #pragma once
 #include <ATen/ops/full.h>
 
@@ -7,19 +7,19 @@
 #include <utility>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/metrics/inception_score.hpp>
 #include <reward_tuner/models/clip.hpp>
-#include <reward_tuner/rewards/inception_score.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 
 namespace rt_reproduce {
 
-/// Gives every picture the inception score of all pictures together, by the image vectors of a CLIP. A measure, not
+/// Gives every image the inception score of all images together, by the image vectors of a CLIP. A measure, not
 /// something to train on.
 class InceptionReward {
  public:
   using Role = reward_tuner::RewardRole;
   static constexpr bool kDifferentiable = false;
-  static constexpr bool kPerGroup = true;  // evaluations then hand over all their pictures at once
+  static constexpr bool kPerGroup = true;  // evaluations then hand over all their images at once
   static constexpr std::string_view kName = "inception_score";
 
   explicit InceptionReward(std::shared_ptr<const reward_tuner::ClipModel> clip) : clip_(std::move(clip)) {}

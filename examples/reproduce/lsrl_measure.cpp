@@ -4,12 +4,12 @@
 #include <map>
 #include <optional>
 
-#include <reward_tuner/backend/lora.hpp>
-#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/run/evaluation.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
-#include <reward_tuner/tuner/evaluation.hpp>
-#include <reward_tuner/tuner/prompt_set.hpp>
 
 #include "lsrl_tasks.hpp"
 

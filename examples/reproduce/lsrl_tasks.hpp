@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
-#include <reward_tuner/io/captioned_pictures.hpp>
 #include <reward_tuner/methods/lsrl.hpp>
+#include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/tuner/multi_task.hpp>
 
 #include "cell_run.hpp"
@@ -14,33 +14,33 @@
 
 namespace rt_reproduce {
 
-/// Drawn pictures with true captions.
-std::shared_ptr<const reward_tuner::CaptionedPictures> pretraining_pictures(int count);
+/// Drawn images with true captions.
+std::shared_ptr<const reward_tuner::CaptionedImages> pretraining_images(int count);
 
 /// The reward of a task: "clip", "parity" or "composition".
 reward_tuner::AnyReward lsrl_reward(std::string_view task, bool leave_one_out,
                                     const std::shared_ptr<const reward_tuner::ClipModel>& clip);
 
-/// Pictures for the pre-training loss, unless the cell goes without.
+/// Images for the pre-training loss, unless the cell goes without.
 inline reward_tuner::MultiTaskOptions multi_task_options(const CellSession& s) {
   const Settings& o = s.study.settings;
   reward_tuner::MultiTaskOptions options{.gradient_clip = o.clip};
-  if (s.cell.pretraining) options.pretraining = {.pictures = pretraining_pictures(o.pretraining_pictures), .batch = 8};
+  if (s.cell.pretraining) options.pretraining = {.images = pretraining_images(o.pretraining_images), .batch = 8};
   return options;
 }
 
 using LsrlTuner = reward_tuner::LSRL<reward_tuner::AnyReward, reward_tuner::Ddim>;
 
-/// A round of a task asks for as many rewards as any other's: few prompts with many pictures each for parity, more
+/// A round of a task asks for as many rewards as any other's: few prompts with many images each for parity, more
 /// prompts with fewer for the others.
 inline reward_tuner::Task<LsrlTuner, reward_tuner::PromptSet> lsrl_task(const CellSession& s, const std::string& name) {
   namespace rt = reward_tuner;
   const Settings& o = s.study.settings;
-  const int pictures = o.batch * o.samples;
+  const int images = o.batch * o.samples;
   const int samples = name == "parity" ? o.parity_samples : o.samples;
   rt::ClippedRatioOptions objective{.clip = o.ratio_clip,
                                     .round = {.samples_per_prompt = samples, .step_per_timestep = true, .rows = 16}};
-  // set one by one: GCC 12 thinks that the pictures of a braced temporary are not initialised
+  // set one by one: GCC 12 thinks that the images of a braced temporary are not initialized
   LsrlTuner::Options options;
   options.sampler = sampler_options(s);
   options.steps.num_trained = kLsrlTrainedSteps;
@@ -48,7 +48,7 @@ inline reward_tuner::Task<LsrlTuner, reward_tuner::PromptSet> lsrl_task(const Ce
   options.engine = engine_options(s);
   LsrlTuner tuner(lsrl_reward(name, s.cell.leave_one_out, s.pipeline.clip()), options);
   return rt::task(name, std::move(tuner), rt::PromptSet::from_file(lsrl_prompts(s.study, name, false)),
-                  pictures / samples);
+                  images / samples);
 }
 
 }  // namespace rt_reproduce

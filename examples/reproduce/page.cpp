@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include <reward_tuner/backend/atomic_file.hpp>
+#include <reward_tuner/files/atomic_file.hpp>
 
 namespace rt_reproduce {
 
@@ -32,10 +32,10 @@ std::string each_seed(const SeedValues& seeds) {
   return out;
 }
 
-Page::Page(const Study& study, std::filesystem::path page, std::filesystem::path pictures)
-    : study_(study), page_(std::move(page)), pictures_(std::move(pictures)) {
+Page::Page(const Study& study, std::filesystem::path page, std::filesystem::path images)
+    : study_(study), page_(std::move(page)), images_(std::move(images)) {
   if (!page_.parent_path().empty()) std::filesystem::create_directories(page_.parent_path());
-  std::filesystem::create_directories(pictures_);
+  std::filesystem::create_directories(images_);
 }
 
 void Page::write() const { rt::write_file_atomically(page_, text_.str()); }
@@ -64,17 +64,17 @@ void Page::completeness() {
   text_ << "\n\n";
 }
 
-void Page::picture(const std::string& file, const std::string& alt) {
+void Page::image(const std::string& file, const std::string& alt) {
   text_ << "![" << alt << "]("
-        << std::filesystem::relative(pictures_ / file, page_.parent_path().empty() ? "." : page_.parent_path())
+        << std::filesystem::relative(images_ / file, page_.parent_path().empty() ? "." : page_.parent_path())
                .generic_string()
         << ")\n\n";
 }
 
 void Page::plot(const std::string& file, const rt::CurvePlot& curves) {
   if (curves.series.empty()) return;
-  rt::write_curve_svg(pictures_ / file, curves);
-  picture(file, curves.title);
+  rt::write_curve_svg(images_ / file, curves);
+  image(file, curves.title);
 }
 
 SeedValues Page::by_seed(const std::function<std::string(std::uint64_t)>& name,

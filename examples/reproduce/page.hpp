@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/io/curve_plot.hpp>
+#include <reward_tuner/report/curve_plot.hpp>
 
 #include "results.hpp"
 
@@ -27,20 +27,20 @@ std::string each_seed(const SeedValues& seeds);
 
 class Page {
  public:
-  /// Pictures go into a folder of their own.
-  Page(const Study& study, std::filesystem::path page, std::filesystem::path pictures);
+  /// Images go into a folder of their own.
+  Page(const Study& study, std::filesystem::path page, std::filesystem::path images);
   void write() const;
 
   const Study& study() const { return study_; }
   std::ostringstream& text() { return text_; }
-  const std::filesystem::path& pictures() const { return pictures_; }
+  const std::filesystem::path& images() const { return images_; }
 
   /// "script/reproduce b2 --quick": how the page came about.
   std::string command() const;
   /// Which cells are done and which are not.
   void completeness();
-  /// Shows a file of the pictures' folder.
-  void picture(const std::string& file, const std::string& alt);
+  /// Shows a file of the images' folder.
+  void image(const std::string& file, const std::string& alt);
   /// Writes and shows a plot, unless it has no line.
   void plot(const std::string& file, const reward_tuner::CurvePlot& curves);
   /// A number of each finished seed.
@@ -49,7 +49,7 @@ class Page {
 
  private:
   const Study& study_;
-  std::filesystem::path page_, pictures_;
+  std::filesystem::path page_, images_;
   std::ostringstream text_;
 };
 

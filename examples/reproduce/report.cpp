@@ -3,8 +3,8 @@
 
 namespace rt_reproduce {
 
-void write_report(const Study& study, const std::filesystem::path& page, const std::filesystem::path& pictures) {
-  Page out(study, page, pictures);
+void write_report(const Study& study, const std::filesystem::path& page, const std::filesystem::path& images) {
+  Page out(study, page, images);
   switch (study.kind) {
     case StudyKind::kDrtune:
       write_drtune_page(out);

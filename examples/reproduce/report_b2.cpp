@@ -14,7 +14,7 @@ void introduction(Page& page) {
               << "`. It repeats comparisons of Hu et al. 2025, \"Towards Better Alignment: Training Diffusion Models "
                  "with Reinforcement Learning Against Sparse Rewards\" (B2-DiffuRL): backward\n"
                  "progressive training (BPT, a window of last steps that grows) and branch-based sampling (BS, of "
-                 "pictures that fork from one rollout the best and the worst are trained) around DDPO,\n"
+                 "images that fork from one rollout the best and the worst are trained) around DDPO,\n"
                  "then both around the plain policy gradient (PG), DPOK and online DPO. The sentences follow from the "
                  "numbers by the rule below; an ordering that does not hold is a finding. The paper tunes\n"
                  "Stable Diffusion 1.4 with 25,600 reward queries; here a model of 3 million parameters gets "
@@ -28,20 +28,20 @@ void introduction(Page& page) {
          "| sampler | DDIM with eta 1, T = "
       << kB2Steps << ", guidance " << s.guidance
       << " |\n"
-         "| reward | CLIPScore, the cosine of picture and prompt by the model folder's CLIP |\n"
+         "| reward | CLIPScore, the cosine of image and prompt by the model folder's CLIP |\n"
          "| prompts | `"
       << study.prompts.filename().string() << "`; a round makes " << s.batch * s.samples << " rollouts from noise: of "
       << s.batch << " prompts " << s.samples << " each, with BS of " << s.batch * s.samples
       << " prompts one each that forks into " << s.samples << "; held-out: `" << study.held_out.filename().string()
       << "` with " << study.held_out_seeds
       << " seed(s) each |\n"
-         "| advantage | `PerGroup`: less the mean of the prompt's pictures of the round, divided by the deviation of "
+         "| advantage | `PerGroup`: less the mean of the prompt's images of the round, divided by the deviation of "
          "the whole round |\n"
          "| round | "
       << s.optimizer_steps << " optimizer steps; ratios of log-probabilities that are means over elements, clipped at "
       << s.ratio_clip
       << " |\n"
-         "| optimiser | AdamW, learning rate "
+         "| optimizer | AdamW, learning rate "
       << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
       << ", gradient clipped to norm " << s.clip
       << " |\n"
@@ -53,19 +53,19 @@ void introduction(Page& page) {
       << " branches, threshold 0.5 deviations; forks where the window begins |\n"
          "| DPO | pairs are the best and the worst of "
       << s.samples
-      << " pictures from one start latent, with B2 of branches at the window, without a threshold; beta 100 on means "
+      << " images from one start latent, with B2 of branches at the window, without a threshold; beta 100 on means "
          "over elements |\n"
          "| DPOK | reward weight 100, divergence weight 0.01, learned value as baseline |\n"
          "| budget | "
       << whole(study.cpu_seconds)
       << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n\n"
-         "Inception score: of all held-out pictures, with the raw image vectors of the CLIP (see "
-         "`rewards/inception_score.hpp`); comparable within this page only.\n"
+         "Inception score: of all held-out images, with the raw image vectors of the CLIP (see "
+         "`metrics/inception_score.hpp`); comparable within this page only.\n"
          "Chosen after seeing results on the held-out prompts (DDPO and B2-DiffuRL, one seed, trials of 30 to 60 s): T "
          "= 4 without guidance, which leaves CLIPScore something to gain (0.785 untuned where T = 20 with guidance 3 "
          "has 0.836); the\n"
-         "learning rate; the advantage: standardised by each prompt's own deviation, as DDPO's and B2's codes do, "
-         "three pictures of a prompt give every difference the same weight, and DDPO got worse (0.743 after 30 s).\n"
+         "learning rate; the advantage: standardized by each prompt's own deviation, as DDPO's and B2's codes do, "
+         "three images of a prompt give every difference the same weight, and DDPO got worse (0.743 after 30 s).\n"
          "Rule: \"A above B\" is asked of every seed's held-out numbers; it holds if it is true in at least two thirds "
          "of the seeds; one seed alone is one comparison and proves little. Numbers are mean ± deviation over "
          "seeds.\n\n";

@@ -37,7 +37,7 @@ void introduction(Page& page) {
          "| reward | CLIPScore by the model folder's CLIP |\n"
          "| prompts | `"
       << study.prompts.filename().string() << "`; DDPO: " << s.batch << " a round with " << s.samples
-      << " pictures each; AlignProp: " << s.batch << " pictures an update; held-out: `"
+      << " images each; AlignProp: " << s.batch << " images an update; held-out: `"
       << study.held_out.filename().string() << "` with " << study.held_out_seeds
       << " seed(s) each, always without exploration |\n"
          "| dynamic guidance | scale "
@@ -47,7 +47,7 @@ void introduction(Page& page) {
          "| prompt weighting | weight uniform in 1 to "
       << s.word_weight
       << " (ours), in the same updates |\n"
-         "| optimiser | AdamW, learning rate "
+         "| optimizer | AdamW, learning rate "
       << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
       << ", gradient clipped to norm " << s.clip
       << " |\n"

@@ -8,7 +8,7 @@
 #include <sstream>
 #include <utility>
 
-#include <reward_tuner/io/curve_plot.hpp>
+#include <reward_tuner/report/curve_plot.hpp>
 
 #include "drtune_plan.hpp"
 #include "page.hpp"
@@ -62,7 +62,7 @@ class DrtunePage {
              "Reward Supervisions for Tuning\n"
              "Text-to-Image Diffusion Models\") holds here. The sentences follow from the numbers by the rules below. "
              "An ordering that does not hold is a finding, not a failure: the model has 3 million\n"
-             "parameters, draws coloured shapes in 64 x 64 pixels, and is tuned for "
+             "parameters, draws colored shapes in 64 x 64 pixels, and is tuned for "
           << whole(study_.cpu_seconds)
           << " seconds on one core, where the paper tunes Stable Diffusion 1.5 for 2 hours on 4 A100.\n\n";
     page_.completeness();
@@ -78,14 +78,14 @@ class DrtunePage {
            "| prompts | examples/tune/prompts_train.txt, "
         << s.batch << " an update; held-out: examples/tune/prompts_heldout.txt with " << study_.held_out_seeds
         << " seed(s) each |\n"
-           "| optimiser | AdamW, learning rate "
+           "| optimizer | AdamW, learning rate "
         << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
         << ", no weight decay, gradient clipped to norm " << s.clip << "; an average of the weights (decay " << s.ema
         << ") is evaluated |\n"
            "| budget | "
         << whole(study_.cpu_seconds)
         << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n"
-           "| memory | trained steps are replayed (`Memory::replay`) in every method, as the paper checkpoints "
+           "| memory | trained steps are replayed (`Memory::kReplay`) in every method, as the paper checkpoints "
            "activations in every method |\n"
            "| symmetry | `SymmetryReward`, spatial deviation, text weight "
         << s.text_weight
@@ -93,9 +93,9 @@ class DrtunePage {
            "| compression error | `JpegErrorReward`, quality 50, times "
         << whole(reward_scale("jpeg_error")) << ", and CLIPScore times " << s.text_weight
         << ", the safeguard that the paper gives symmetry: in a trial without it (DRTune, one seed, 75 s) every "
-           "picture went blank, which JPEG stores without error; judged by `jpeg_error`, lower is better |\n"
+           "image went blank, which JPEG stores without error; judged by `jpeg_error`, lower is better |\n"
            "| CLIPScore | `ClipScoreReward` with the model folder's CLIP; judged by `clip_score`, higher is better |\n"
-           "| regulariser | "
+           "| regularizer | "
         << (study_.kl_weight > 0 ? "`KlToReference`, weight " + number(study_.kl_weight) : std::string("none"))
         << " |\n"
            "| DRTune | K = 5, m = 0.4 T |\n| DRaFT-LV | two noisings of the result beside the rollout's own last step "
@@ -105,7 +105,7 @@ class DrtunePage {
            "same time, not the same number of iterations. Wall time would hand a run less\n"
            "work whenever the machine is busy with something else; the CPU time of a process with one thread counts "
            "its own work only (`TrainerOptions::cpu_minutes`). It is not wholly free of\n"
-           "neighbours, who share caches and memory, but far less touched by them.\n\n"
+           "neighbors, who share caches and memory, but far less touched by them.\n\n"
            "Rules. A seed decides prompts, noise, step selection and the LoRA's start. \"A is better than B\" is asked "
            "of every seed's held-out numbers; it holds if it is true in at least two thirds of\n"
            "the seeds (2 of 3). Medians are over seeds. Numbers in tables are mean ± deviation over seeds.\n\n";
@@ -163,13 +163,13 @@ class DrtunePage {
           << number(base->before.at("clip_score")) << " | |\n"
           << rows.str()
           << "\nThe cost of an update is in network calls, a backward counted as two. Blank share, pairwise diversity, "
-             "shape score and CLIPScore betray a reward had by destroying pictures.\n\n";
+             "shape score and CLIPScore betray a reward had by destroying images.\n\n";
     table1_findings(reward, results);
     const std::string file = "samples-" + reward.name + ".png";
     std::vector<GridRow> grid;
     for (const auto& m : table_methods()) grid.push_back({m.title, table_cell(reward.name, m.label, 0)});
-    if (write_sample_grid(study_, grid, 20, 0, page_.pictures() / file))
-      page_.picture(file, reward.title + ": the same prompts and noise, untuned and tuned by each method (seed 0)");
+    if (write_sample_grid(study_, grid, 20, 0, page_.images() / file))
+      page_.image(file, reward.title + ": the same prompts and noise, untuned and tuned by each method (seed 0)");
   }
 
   void table1_findings(const TableReward& reward, const std::map<std::string, std::map<int, double>>& results) {

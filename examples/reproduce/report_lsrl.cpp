@@ -42,16 +42,16 @@ void introduction(Page& page) {
       << s.ratio_clip
       << " |\n"
          "| batch | "
-      << s.batch * s.samples << " pictures of each task an update; parity: " << s.parity_samples
+      << s.batch * s.samples << " images of each task an update; parity: " << s.parity_samples
       << " of a prompt (paper: 16), the others: " << s.samples
       << " |\n"
          "| tasks | CLIPScore (in place of the paper's ImageReward) on prompts_train.txt; hue parity in 4 bins on "
-         "prompts_parity.txt, which leaves the colour open; composition on prompts_pairs_train.txt |\n"
+         "prompts_parity.txt, which leaves the color open; composition on prompts_pairs_train.txt |\n"
          "| pre-training loss | "
-      << s.pretraining_pictures
-      << " drawn pictures with true captions, 8 an update, an optimizer step of its own; in all cells but those named "
+      << s.pretraining_images
+      << " drawn images with true captions, 8 an update, an optimizer step of its own; in all cells but those named "
          "|\n"
-         "| optimiser | AdamW, learning rate "
+         "| optimizer | AdamW, learning rate "
       << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
       << ", gradient clipped to norm " << s.clip
       << " |\n"
@@ -60,10 +60,10 @@ void introduction(Page& page) {
       << " s of CPU time for the updates of a cell, one thread; three times that for the joint cells, so that every "
          "task gets what it gets alone |\n\n"
          "Measured after training, the same prompts and noise for all: CLIPScore on prompts_heldout.txt, parity over "
-         "16 pictures of each prompt, composition on training pairs (seen) and on\n"
+         "16 images of each prompt, composition on training pairs (seen) and on\n"
          "prompts_pairs_heldout.txt (unseen). Rule: an ordering is asked of every seed; it holds if it is true in at "
          "least two thirds of them; one seed alone is one comparison and proves little. The prompts of the parity task "
-         "were chosen after looking at samples (the grammar always names a colour; these draw an object without one); "
+         "were chosen after looking at samples (the grammar always names a color; these draw an object without one); "
          "other settings were tried in smoke runs only. Numbers are mean ± deviation over seeds.\n\n";
 }
 
@@ -80,8 +80,7 @@ class LsrlPage {
                     "0.499 (parity).\n"
                     "Alignment tax: training on ImageReward alone moves parity from 0.567 to 0.659, training on parity "
                     "alone moves ImageReward from 0.273 to 0.093.\n\n";
-    above("parity", "untuned", "parity.statistical_parity",
-          "the parity reward makes pictures more even; 0.453 to 0.556");
+    above("parity", "untuned", "parity.statistical_parity", "the parity reward makes images more even; 0.453 to 0.556");
     above("parity-loo", "untuned", "parity.statistical_parity", "not asked, leave-one-out is ours");
     above("composition", "untuned", "seen.composition", "detection 0.231 to 0.102");
     above("composition", "untuned", "unseen.composition", "the gain carries over to unseen combinations");
@@ -89,18 +88,18 @@ class LsrlPage {
     for (const char* key : {"clip.clip_score", "seen.composition"}) retained(key);
     page_.text() << "- Alignment tax:\n";
     above("untuned", "clip", "parity.statistical_parity",
-          "preference training alone makes pictures less even, 0.567 to 0.659");
+          "preference training alone makes images less even, 0.567 to 0.659");
     above("untuned", "parity", "clip.clip_score", "parity training alone costs preference, 0.273 to 0.093");
     above("joint", "clip", "parity.statistical_parity", "joint training keeps what one task alone loses");
     above("joint", "parity", "clip.clip_score", "joint training keeps what one task alone loses");
     page_.text() << "\n";
-    table("## Sentinels (of the CLIPScore task's pictures)",
+    table("## Sentinels (of the CLIPScore task's images)",
           {{"clip.edge_density", "edge density", 0},
-           {"clip.colour_entropy", "colour entropy", 0},
+           {"clip.color_entropy", "color entropy", 0},
            {"clip.saturation", "saturation", 0},
            {"clip.pairwise_diversity", "pairwise diversity", 0},
            {"clip.blank_share", "blank share", 0},
-           {"parity.unclassified", "parity: pictures without a hue", 0}});
+           {"parity.unclassified", "parity: images without a hue", 0}});
     page_.text() << "Without the pre-training loss the paper sees more reward hacking. Here that is asked of the "
                     "metrics that are not trained:\n\n";
     above("composition", "composition-bare", "clip.clip_score", "with the loss less is lost elsewhere");

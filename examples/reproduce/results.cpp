@@ -7,7 +7,7 @@
 #include <fstream>
 #include <numeric>
 
-#include <reward_tuner/backend/json_config.hpp>
+#include <reward_tuner/files/json_config.hpp>
 
 #include "drtune_plan.hpp"
 
@@ -59,7 +59,7 @@ std::vector<HeldOutPoint> read_held_out(const Study& study, const std::string& n
   std::vector<double> queries = {0};  // after so many updates
   std::ifstream updates(study.out / name / "metrics.jsonl");
   for (std::string line; std::getline(updates, line);)
-    queries.push_back(queries.back() + nlohmann::json::parse(line).at("pictures").get<double>());
+    queries.push_back(queries.back() + nlohmann::json::parse(line).at("images").get<double>());
   std::vector<HeldOutPoint> points;
   std::ifstream evaluations(study.out / name / "evaluations.jsonl");
   for (std::string line; std::getline(evaluations, line);) {

@@ -15,10 +15,10 @@ namespace rt_reproduce {
 /// What a finished cell came to.
 struct CellResult {
   std::int64_t updates = 0, forwards = 0, backwards = 0;
-  std::int64_t queries = 0;  ///< pictures scored in training
+  std::int64_t queries = 0;  ///< images scored in training
   double cpu_seconds = 0;
   std::map<std::string, double> before, after;                      ///< held-out metrics
-  std::map<std::string, double> sentinels_before, sentinels_after;  ///< of the held-out pictures
+  std::map<std::string, double> sentinels_before, sentinels_after;  ///< of the held-out images
   double metric(const std::string& name) const { return after.at(name); }
 };
 /// Nothing if the cell is not done.

@@ -6,13 +6,13 @@
 #include <sstream>
 #include <string>
 
-#include <reward_tuner/backend/lora.hpp>
-#include <reward_tuner/io/image_grid.hpp>
-#include <reward_tuner/io/png.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/report/image_grid.hpp>
+#include <reward_tuner/report/png.hpp>
+#include <reward_tuner/run/evaluation.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
-#include <reward_tuner/tuner/evaluation.hpp>
-#include <reward_tuner/tuner/prompt_set.hpp>
 
 namespace rt_reproduce {
 
@@ -42,7 +42,7 @@ bool write_sample_grid(const Study& study, const std::vector<GridRow>& cells, in
                        const std::filesystem::path& file) {
   auto pairs =
       rt::evaluation_pairs(rt::PromptSet::from_file(study.held_out).prompts(), 1, study.settings.first_held_out_seed);
-  pairs.resize(std::min<std::size_t>(pairs.size(), static_cast<std::size_t>(study.settings.pictures)));
+  pairs.resize(std::min<std::size_t>(pairs.size(), static_cast<std::size_t>(study.settings.images)));
   const rt::DdimOptions sampler{.num_steps = steps, .guidance = study.settings.guidance, .eta = eta};
   rt::GridOptions options;
   std::vector<rt::Tensor> rows;

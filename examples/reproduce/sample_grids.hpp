@@ -1,4 +1,4 @@
-// Pictures of the tuned models.
+// Images of the tuned models.
 #pragma once
 #include <filesystem>
 #include <string>

@@ -128,7 +128,7 @@ nlohmann::json study_settings(const Study& study) {
                {"low_guidance", s.low_guidance},
                {"guidance_threshold", s.guidance_threshold},
                {"word_weight", s.word_weight},
-               {"pretraining_pictures", s.pretraining_pictures},
+               {"pretraining_images", s.pretraining_images},
                {"parity_samples", s.parity_samples}});
   return json;
 }

@@ -48,7 +48,7 @@ struct Cell {
   std::uint64_t seed = 0;
   // methods that learn from samples, and explorations
   bool window = false;         ///< B2-DiffuRL's backward window; else every step is trained
-  bool branches = false;       ///< pictures of a prompt fork from one rollout, and the best and the worst are trained
+  bool branches = false;       ///< images of a prompt fork from one rollout, and the best and the worst are trained
   bool guidance = false;       ///< DiffExp's guidance schedule
   bool words = false;          ///< DiffExp's word weights
   bool leave_one_out = false;  ///< of the parity reward
@@ -73,17 +73,17 @@ struct Group {
 struct Settings {
   double guidance = 3.0, text_weight = 0.5, learning_rate = 1.5e-3, beta1 = 0.9, beta2 = 0.99, weight_decay = 0,
          clip = 0.1, ema = 0.9;
-  int rank = 8, batch = 8, warm_up = 5, refl_max_stop = 10, pictures = 8;
+  int rank = 8, batch = 8, warm_up = 5, refl_max_stop = 10, images = 8;
   std::uint64_t first_held_out_seed = 1000;
   // methods that learn from samples, and explorations
-  int samples = 3;           ///< pictures of each prompt a round
+  int samples = 3;           ///< images of each prompt a round
   int optimizer_steps = 2;   ///< of each round
   double ratio_clip = 0.01;  ///< of ratios of log-probabilities that are means over elements
   int window_start = 0;      ///< B2-DiffuRL's n_init
   int planned_updates = 0;   ///< over which windows grow and explorations end
   int evaluate_every = 0;    ///< updates
   double low_guidance = 0, guidance_threshold = 1, word_weight = 1;  ///< DiffExp
-  int pretraining_pictures = 256, parity_samples = 8;
+  int pretraining_images = 256, parity_samples = 8;
 };
 
 /// All that decides the numbers beside the cell itself.
@@ -96,7 +96,7 @@ struct Study {
   bool quick = false;
   double cpu_seconds = 75;        ///< CPU time of the updates of a cell
   int seeds = 3;                  ///< of the cells that train
-  int held_out_seeds = 2;         ///< pictures of each held-out prompt
+  int held_out_seeds = 2;         ///< images of each held-out prompt
   double kl_weight = 0;           ///< of KlToReference, in all cells of drtune
   int norm_batches = 6;           ///< batches at which gradient norms are measured
   std::vector<std::string> only;  ///< if not empty: cells whose names begin so

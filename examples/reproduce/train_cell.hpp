@@ -1,6 +1,6 @@
 // The run of one tuner in a cell's folder.
 #pragma once
-#include <reward_tuner/tuner/trainer.hpp>
+#include <reward_tuner/run/trainer.hpp>
 
 #include "cell_run.hpp"
 

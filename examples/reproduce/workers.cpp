@@ -14,9 +14,9 @@
 #include <map>
 #include <thread>
 
-#include <reward_tuner/io/json_file.hpp>
-#include <reward_tuner/io/progress_bar.hpp>
-#include <reward_tuner/tuner/interrupt_guard.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/report/progress_bar.hpp>
+#include <reward_tuner/run/interrupt_guard.hpp>
 
 #include "cell_run.hpp"
 
@@ -91,7 +91,7 @@ std::vector<std::string> worker_arguments(const Study& study, const Cell& cell) 
 }  // namespace
 
 int run_cells(const Study& study, int jobs) {
-  REWARD_TUNER_CHECK(jobs >= 1, "[rt-reproduce] --jobs wanted a number >= 1, found ", jobs);
+  REWARD_TUNER_CHECK(jobs >= 1, "[rt-reproduce] --jobs expected a number >= 1, got ", jobs);
   claim_folder(study);
   const auto all = cells(study);
   REWARD_TUNER_CHECK(!all.empty(), "[rt-reproduce] no cell has a name that --only asks for");

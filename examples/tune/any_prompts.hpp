@@ -9,9 +9,9 @@
 #include <variant>
 #include <vector>
 
-#include <reward_tuner/tuner/prompt_set.hpp>
-#include <reward_tuner/tuner/prompt_stream.hpp>
-#include <reward_tuner/tuner/run_fingerprint.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/run/prompt_stream.hpp>
+#include <reward_tuner/run/run_fingerprint.hpp>
 
 namespace rt_tune {
 

@@ -115,7 +115,7 @@ struct ChosenRegularizerOptions {
   rt::PretrainingLossOptions pretraining = {};
 };
 
-/// Both regularizers, each switched off by a weight of 0 or by having no pictures.
+/// Both regularizers, each switched off by a weight of 0 or by having no images.
 class ChosenRegularizer {
  public:
   using Role = rt::RegularizerRole;

@@ -23,7 +23,7 @@ inline std::vector<std::string> flags_from_settings(std::istream& text, const st
   } catch (const CLI::Error&) {
     throw;
   } catch (const std::exception& problem) {  // the parser's own, on text that is no TOML
-    throw CLI::ConfigError("wanted TOML settings in '" + where + "', found text that cannot be read as such (" +
+    throw CLI::ConfigError("expected TOML settings in '" + where + "', got text that cannot be read as such (" +
                            problem.what() + ")");
   }
   std::vector<std::string> flags;

@@ -20,12 +20,12 @@
 namespace rt_tune {
 
 void add_sampling_options(CLI::App& command, SamplingSettings& sampling) {
-  const std::string group = "How pictures are made";
+  const std::string group = "How images are made";
   command.add_option("--sampler", sampling.sampler, "ddim or ddpm")
       ->check(CLI::IsMember({"ddim", "ddpm"}))
       ->capture_default_str()
       ->group(group);
-  command.add_option("--steps", sampling.steps, "sampler steps T of a picture")->capture_default_str()->group(group);
+  command.add_option("--steps", sampling.steps, "sampler steps T of an image")->capture_default_str()->group(group);
   command.add_option("--guidance", sampling.guidance, "classifier-free guidance scale; 1 switches it off")
       ->capture_default_str()
       ->group(group);
@@ -45,7 +45,7 @@ void add_thread_option(CLI::App& command, int& threads) {
 }
 
 void apply_threads(int threads) {
-  REWARD_TUNER_CHECK(threads >= 0, "[rt-tune] --threads wanted a number >= 0, found ", threads);
+  REWARD_TUNER_CHECK(threads >= 0, "[rt-tune] --threads expected a number >= 0, got ", threads);
   if (threads > 0) at::set_num_threads(threads);
 }
 
@@ -67,7 +67,7 @@ std::string quoted(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   CLI::App app(
-      "Tunes Stable Diffusion models on rewards: raise a reward, look at the pictures before and after, save a LoRA.",
+      "Tunes Stable Diffusion models on rewards: raise a reward, look at the images before and after, save a LoRA.",
       "rt-tune");
   app.set_version_flag("--version", std::string(reward_tuner::kVersion));
   app.require_subcommand(1);

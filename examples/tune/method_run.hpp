@@ -6,7 +6,8 @@
 #include <string>
 #include <utility>
 
-#include <reward_tuner/tuner/trainer.hpp>
+#include <reward_tuner/run/captioned_images.hpp>
+#include <reward_tuner/run/trainer.hpp>
 
 #include "chosen_policies.hpp"
 #include "methods.hpp"
@@ -15,7 +16,7 @@ namespace rt_tune {
 
 inline rt::PretrainingLossOptions pretraining_options(const TuneSettings& s) {
   return {
-      .pictures = std::make_shared<const rt::CaptionedPictures>(rt::CaptionedPictures::from_folder(s.pretraining_data)),
+      .images = std::make_shared<const rt::CaptionedImages>(rt::CaptionedImages::from_folder(s.pretraining_data)),
       .weight = s.pretraining_weight,
       .batch = s.pretraining_batch,
       .mode = s.pretraining_mode == "alternating" ? rt::PretrainingMode::kAlternating : rt::PretrainingMode::kJoint};
@@ -49,7 +50,7 @@ inline rt::EngineOptions engine_options(const TuneSettings& s) {
   };
   return {.micro_batch = s.micro_batch,
           .gradient_clip = s.clip_gradient,
-          .memory = s.memory == "retain" ? rt::Memory::retain : rt::Memory::replay,
+          .memory = s.memory == "retain" ? rt::Memory::kRetain : rt::Memory::kReplay,
           .replay_batch = s.replay_batch,
           .decode_batch = s.decode_batch,
           .merge_adapters = !s.adapters_apart,

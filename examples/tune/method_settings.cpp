@@ -122,28 +122,28 @@ void check_flags(const TuneSettings& s, const MethodEntry& m) {
   for (const auto& rule : flag_rules()) {
     bool known = !s.given.contains(rule.flag);
     for (const auto word : rule.known_to) known = known || m.knows(word);
-    REWARD_TUNER_CHECK(known, "[rt-tune] ", rule.flag, " has no meaning with --method ", m.name, "; it belongs to ",
+    REWARD_TUNER_CHECK(known, "[rt-tune] ", rule.flag, " cannot be combined with --method ", m.name, "; it belongs to ",
                        names_of(rule));
   }
   for (const auto& need : flag_needs())
     REWARD_TUNER_CHECK(!s.given.contains(need.flag) || need.met(s, m), "[rt-tune] ", need.flag, " wants ", need.wanted);
   REWARD_TUNER_CHECK(s.regularizer != "pretraining" || !s.pretraining_data.empty(),
-                     "[rt-tune] --regularizer pretraining wants --pretraining-data, a folder of captioned pictures");
+                     "[rt-tune] --regularizer pretraining wants --pretraining-data, a folder of captioned images");
   REWARD_TUNER_CHECK(s.regularizer != "kl" || !m.knows("denoising"),
-                     "[rt-tune] --regularizer kl has no meaning with --method ", m.name,
+                     "[rt-tune] --regularizer kl cannot be combined with --method ", m.name,
                      ", which trains no sampler steps");
-  REWARD_TUNER_CHECK(s.kl_weight >= 0, "[rt-tune] --kl-weight wanted a number >= 0, found ", s.kl_weight);
+  REWARD_TUNER_CHECK(s.kl_weight >= 0, "[rt-tune] --kl-weight expected a number >= 0, got ", s.kl_weight);
   REWARD_TUNER_CHECK(s.planned_updates >= 0,
-                     "[rt-tune] --planned-updates wanted a number >= 0 (0: as --updates), found ", s.planned_updates);
+                     "[rt-tune] --planned-updates expected a number >= 0 (0: as --updates), got ", s.planned_updates);
   REWARD_TUNER_CHECK(s.branches.value_or(m.branches) >= (m.knows("pairs") ? 2 : 1),
-                     "[rt-tune] --branches wanted a number >= ", m.knows("pairs") ? 2 : 1, " with --method ", m.name,
-                     ", found ", s.branches.value_or(m.branches));
+                     "[rt-tune] --branches expected a number >= ", m.knows("pairs") ? 2 : 1, " with --method ", m.name,
+                     ", got ", s.branches.value_or(m.branches));
   REWARD_TUNER_CHECK(
       !m.knows("log-prob") || s.sampling.sampler != "ddim" || s.sampling.eta.value_or(1) != 0, "[rt-tune] --method ",
       m.name,
-      " learns from the noise of the sampler's steps, found --eta 0: leave --eta away, which means 1, or raise it");
+      " learns from the noise of the sampler's steps, got --eta 0: leave --eta away, which means 1, or raise it");
   REWARD_TUNER_CHECK(s.tasks.empty() || !s.given.contains("--reward"),
-                     "[rt-tune] --reward has no meaning beside --tasks, whose tables name the rewards");
+                     "[rt-tune] --reward cannot be combined with --tasks, whose tables name the rewards");
 }
 
 void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers, bool per_group) {
@@ -166,16 +166,16 @@ void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers
   const bool equal_in_group = per_group && s.rewards.size() == 1 && !s.leave_one_out;  // parity alone
   if (m.knows("log-prob") && equal_in_group) {
     REWARD_TUNER_CHECK(s.advantage != "per-group",
-                       "[rt-tune] --reward parity gives all pictures of a prompt one reward, of which --advantage "
+                       "[rt-tune] --reward parity gives all images of a prompt one reward, of which --advantage "
                        "per-group learns nothing: choose per-batch, or --leave-one-out");
     REWARD_TUNER_CHECK(*s.branches == 1,
-                       "[rt-tune] --reward parity gives all branches of a picture one reward, so that none is best: "
+                       "[rt-tune] --reward parity gives all branches of an image one reward, so that none is best: "
                        "choose --branches 1, or --leave-one-out");
   }
   if (s.samples_per_prompt == 0 && m.knows("sampled")) {
     const bool compares = per_group || s.weighting == "best" || s.advantage == "per-group";
-    // branches of a picture are a group already
-    s.samples_per_prompt = compares && s.branches.value_or(1) == 1 ? rt::kComparedPictures : 1;
+    // branches of an image are a group already
+    s.samples_per_prompt = compares && s.branches.value_or(1) == 1 ? rt::kComparedImages : 1;
   }
 }
 

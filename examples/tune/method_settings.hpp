@@ -14,7 +14,7 @@ namespace rt_tune {
 void check_flags(const TuneSettings& settings, const MethodEntry& method);
 
 /// Writes the method's own values where the settings leave them open. `latent_numbers`: D, the numbers of a latent.
-/// `per_group`: the reward scores groups of pictures.
+/// `per_group`: the reward scores groups of images.
 void complete(TuneSettings& settings, const MethodEntry& method, std::int64_t latent_numbers, bool per_group);
 
 /// Whether a run evaluates the untuned network.

@@ -7,13 +7,13 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
-#include <reward_tuner/tuner/any_sampler.hpp>
-#include <reward_tuner/tuner/evaluation.hpp>
-#include <reward_tuner/tuner/run_progress.hpp>
-#include <reward_tuner/tuner/trained_weights.hpp>
-#include <reward_tuner/tuner/trainer_options.hpp>
+#include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/run/evaluation.hpp>
+#include <reward_tuner/run/run_progress.hpp>
+#include <reward_tuner/run/trained_weights.hpp>
+#include <reward_tuner/run/trainer_options.hpp>
+#include <reward_tuner/samplers/any_sampler.hpp>
 
 #include "any_prompts.hpp"
 #include "rewards.hpp"
@@ -32,7 +32,7 @@ struct TuneSession;
 /// One row of the table of methods.
 struct MethodEntry {
   std::string_view name, summary;
-  /// What flags it knows, in words: gradient (follows the reward's gradient) or sampled (learns from sampled pictures);
+  /// What flags it knows, in words: gradient (follows the reward's gradient) or sampled (learns from sampled images);
   /// of the latter log-prob or denoising; of log-prob clip, window, pairs, dpok.
   std::string_view traits;
   TuneResult (*tune)(TuneSession&);

@@ -7,15 +7,16 @@
 #include <optional>
 #include <set>
 
-#include <reward_tuner/backend/lora.hpp>
-#include <reward_tuner/io/image_grid.hpp>
-#include <reward_tuner/io/json_file.hpp>
-#include <reward_tuner/io/png.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
-#include <reward_tuner/tuner/any_sampler.hpp>
-#include <reward_tuner/tuner/evaluation.hpp>
-#include <reward_tuner/tuner/prompt_set.hpp>
-#include <reward_tuner/tuner/run_record.hpp>
+#include <reward_tuner/report/image_grid.hpp>
+#include <reward_tuner/report/png.hpp>
+#include <reward_tuner/run/evaluation.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/run/run_record.hpp>
+#include <reward_tuner/samplers/any_sampler.hpp>
+#include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #include "commands.hpp"
 
@@ -95,7 +96,7 @@ int sample(const SampleSettings& s) {
 }
 
 struct EvaluateSettings : ModelSettings {
-  std::filesystem::path prompts, json, pictures;
+  std::filesystem::path prompts, json, images;
   int seeds = 1, batch = 16;
   std::uint64_t seed = 1000;
 };
@@ -105,8 +106,9 @@ int evaluate_model(const EvaluateSettings& s) {
   const auto prompts = rt::PromptSet::from_file(s.prompts);
   auto [pipeline, lora] = load(s);
   const auto pairs = rt::evaluation_pairs(prompts.prompts(), s.seeds, s.seed);
-  const auto result = rt::evaluate(pipeline, sampler, pairs,
-                                   rt::standard_evaluation_rewards(pipeline, prompts.prompts()), {.batch = s.batch});
+  auto rewards = rt::standard_evaluation_rewards(pipeline);
+  for (auto& further : rt::shapes::shape_evaluation_rewards(prompts.prompts())) rewards.push_back(std::move(further));
+  const auto result = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = s.batch});
   for (const auto* numbers : {&result->metrics, &result->sentinels}) {
     for (const auto& [name, value] : *numbers)
       std::cout << std::left << std::setw(22) << name << std::right << std::fixed << std::setprecision(4)
@@ -128,12 +130,12 @@ int evaluate_model(const EvaluateSettings& s) {
                             {"network_forwards", result->network.forwards},
                             {"seconds", result->seconds},
                             {"versions", rt::run_versions()}});
-  if (!s.pictures.empty()) {
+  if (!s.images.empty()) {
     constexpr std::int64_t kColumns = 8;
     std::vector<rt::Tensor> rows;
     for (std::int64_t i = 0; i < result->images.size(0); i += kColumns)
       rows.push_back(result->images.narrow(0, i, std::min(kColumns, result->images.size(0) - i)));
-    rt::write_png(s.pictures, rt::image_grid(rows));
+    rt::write_png(s.images, rt::image_grid(rows));
   }
   return kDone;
 }
@@ -155,7 +157,7 @@ void print_part(const char* name, const torch::nn::Module& module, const std::st
 
 int info(const InfoSettings& s) {
   REWARD_TUNER_CHECK(!s.model.empty() || !s.lora.empty(),
-                     "[rt-tune] info wanted --model DIR or --lora FILE, found neither");
+                     "[rt-tune] info expected --model DIR or --lora FILE, got neither");
   if (!s.model.empty()) {
     auto pipeline = rt::StableDiffusion::load(s.model);
     const auto& unet = pipeline.unet().config();
@@ -207,12 +209,12 @@ int info(const InfoSettings& s) {
 void add_sample_command(CLI::App& app, Command& chosen) {
   auto settings = std::make_shared<SampleSettings>();
   SampleSettings& s = *settings;
-  auto* c = app.add_subcommand("sample", "Draw pictures");
+  auto* c = app.add_subcommand("sample", "Draw images");
   add_model_options(*c, s);
   c->add_option("--prompt", s.prompts, "what to draw; several prompts make a grid (repeat the flag)")
       ->required()
       ->take_all();
-  c->add_option("--seed", s.seed, "of the first picture; the next has the next seed")->capture_default_str();
+  c->add_option("--seed", s.seed, "of the first image; the next has the next seed")->capture_default_str();
   c->add_option("--latents", s.latents,
                 "start latents instead of noise: a safetensors file with one tensor `latents` [B,C,h,w]")
       ->type_name("FILE");
@@ -228,11 +230,11 @@ void add_evaluate_command(CLI::App& app, Command& chosen) {
   auto* c = app.add_subcommand("evaluate", "Measure a model on prompts: every metric and sentinel");
   add_model_options(*c, s);
   c->add_option("--prompts", s.prompts, "prompts, one a line")->required()->type_name("FILE");
-  c->add_option("--seeds", s.seeds, "pictures of each prompt")->capture_default_str();
+  c->add_option("--seeds", s.seeds, "images of each prompt")->capture_default_str();
   c->add_option("--seed", s.seed, "the first seed")->capture_default_str();
-  c->add_option("--batch", s.batch, "pictures at a time")->capture_default_str();
+  c->add_option("--batch", s.batch, "images at a time")->capture_default_str();
   c->add_option("--json", s.json, "also write the numbers to this file")->type_name("FILE");
-  c->add_option("--pictures", s.pictures, "also write all pictures as one grid to this PNG file")->type_name("FILE");
+  c->add_option("--images", s.images, "also write all images as one grid to this PNG file")->type_name("FILE");
   c->callback([settings, &chosen] { chosen = [settings] { return evaluate_model(*settings); }; });
 }
 

@@ -8,13 +8,13 @@
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
-#include <reward_tuner/rewards/colourfulness.hpp>
-#include <reward_tuner/rewards/composition.hpp>
+#include <reward_tuner/rewards/colorfulness.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
-#include <reward_tuner/rewards/parity.hpp>
-#include <reward_tuner/rewards/shape_reward.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
+#include <reward_tuner/shapes/composition.hpp>
+#include <reward_tuner/shapes/hue_parity.hpp>
+#include <reward_tuner/shapes/shape_reward.hpp>
 
 namespace rt_tune {
 
@@ -41,15 +41,15 @@ rt::AnyReward jpeg_size(const TuneSettings& s, bool incompressible) {
 
 const std::vector<Row>& rows() {
   static const std::vector<Row> table = {
-      {{"symmetry", "left-right mirror symmetry of the picture; differentiable"},
+      {{"symmetry", "left-right mirror symmetry of the image; differentiable"},
        [](const TuneSettings& s) {
          const auto deviation =
-             s.symmetry_deviation == "literal" ? rt::SymmetryDeviation::literal : rt::SymmetryDeviation::spatial;
+             s.symmetry_deviation == "literal" ? rt::SymmetryDeviation::kLiteral : rt::SymmetryDeviation::kSpatial;
          return rt::AnyReward(rt::SymmetryReward({.deviation = deviation, .text_weight = s.text_weight}));
        }},
-      {{"clip_score", "cosine of picture and prompt in the model folder's clip/; differentiable"},
+      {{"clip_score", "cosine of image and prompt in the model folder's clip/; differentiable"},
        [](const TuneSettings&) { return rt::AnyReward(rt::ClipScoreReward()); }},
-      {{"jpeg_error", "how little the picture changes when stored as JPEG; differentiable"},
+      {{"jpeg_error", "how little the image changes when stored as JPEG; differentiable"},
        [](const TuneSettings& s) { return jpeg_error(s, false); }},
       {{"jpeg_incompressible", "the opposite: how much it changes; differentiable"},
        [](const TuneSettings& s) { return jpeg_error(s, true); }},
@@ -59,22 +59,24 @@ const std::vector<Row>& rows() {
        [](const TuneSettings& s) { return jpeg_size(s, true); }},
       {{"brightness", "mean brightness; differentiable (a weight below 0 darkens)"},
        [](const TuneSettings&) { return rt::AnyReward(rt::BrightnessReward()); }},
-      {{"colourfulness", "spread and strength of colours; differentiable"},
-       [](const TuneSettings&) { return rt::AnyReward(rt::ColourfulnessReward()); }},
+      {{"colorfulness", "spread and strength of colors; differentiable"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::ColorfulnessReward()); }},
       {{"aesthetic",
-        "an affine head on the picture's vector in the model folder's clip/ (--aesthetic-head); differentiable"},
+        "an affine head on the image's vector in the model folder's clip/ (--aesthetic-head); differentiable"},
        [](const TuneSettings& s) {
          REWARD_TUNER_CHECK(!s.aesthetic_head.empty(),
-                            "[rt-tune] --reward aesthetic wanted a head, found none: give --aesthetic-head FILE");
+                            "[rt-tune] --reward aesthetic expected a head, got none: give --aesthetic-head FILE");
          return rt::AnyReward(rt::AestheticReward(rt::AestheticHead::load(s.aesthetic_head)));
        }},
-      {{"composition", "how surely every object of the caption is in the picture; black box"},
-       [](const TuneSettings&) { return rt::AnyReward(rt::CompositionReward()); }},
+      {{"composition", "how surely every object of the caption is in the image; black box"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::shapes::CompositionReward()); }},
       {{"parity",
-        "how evenly the hues of a prompt's pictures spread, for prompts that name no colour; black box, scores groups"},
-       [](const TuneSettings& s) { return rt::AnyReward(rt::HueParityReward({.leave_one_out = s.leave_one_out})); }},
-      {{"shapes", "does the picture show the caption's shapes and colours; black box"},
-       [](const TuneSettings&) { return rt::AnyReward(rt::ShapeReward()); }},
+        "how evenly the hues of a prompt's images spread, for prompts that name no color; black box, scores groups"},
+       [](const TuneSettings& s) {
+         return rt::AnyReward(rt::shapes::HueParityReward({.leave_one_out = s.leave_one_out}));
+       }},
+      {{"shapes", "does the image show the caption's shapes and colors; black box"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::shapes::ShapeReward()); }},
   };
   return table;
 }
@@ -86,7 +88,7 @@ std::pair<std::string, double> parse(const std::string& text, const std::string&
   char* end = nullptr;
   const double weight = std::strtod(number.c_str(), &end);
   REWARD_TUNER_CHECK(!number.empty() && *end == '\0' && std::isfinite(weight), "[rt-tune] ", where,
-                     " wanted name or name:weight, found '", text, "'");
+                     " expected name or name:weight, got '", text, "'");
   return {text.substr(0, colon), weight};
 }
 
@@ -133,7 +135,7 @@ const std::vector<RewardEntry>& reward_entries() {
 }
 
 ChosenReward make_reward(const TuneSettings& settings, const std::string& where) {
-  REWARD_TUNER_CHECK(!settings.rewards.empty(), "[rt-tune] ", where, " wanted at least one reward, found none");
+  REWARD_TUNER_CHECK(!settings.rewards.empty(), "[rt-tune] ", where, " expected at least one reward, got none");
   std::vector<std::pair<double, rt::AnyReward>> parts;
   std::string text, black_box;
   bool per_group = false;
@@ -145,7 +147,7 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& where)
       known += (known.empty() ? "" : ", ") + std::string(row.entry.name);
       if (row.entry.name == name) found = &row;
     }
-    REWARD_TUNER_CHECK(found != nullptr, "[rt-tune] ", where, " wanted one of ", known, ", found '", name, "'");
+    REWARD_TUNER_CHECK(found != nullptr, "[rt-tune] ", where, " expected one of ", known, ", got '", name, "'");
     parts.emplace_back(weight, found->make(settings));
     if (!parts.back().second.differentiable()) black_box = name;
     per_group = per_group || parts.back().second.per_group();

@@ -12,7 +12,7 @@
 namespace rt_tune {
 
 /// A weighted sum of rewards chosen at run time; components as in WeightedSum. `PerGroup`: a part scores groups of
-/// pictures.
+/// images.
 template <bool PerGroup>
 class RewardSum {
  public:
@@ -41,7 +41,7 @@ struct ChosenReward {
   reward_tuner::AnyReward reward;
   std::string text;        ///< "symmetry" or "symmetry:1 + clip_score:0.5"
   std::string black_box;   ///< name of a part without gradient, or empty
-  bool per_group = false;  ///< a part scores groups of pictures
+  bool per_group = false;  ///< a part scores groups of images
 };
 /// `where` names the list in errors.
 ChosenReward make_reward(const TuneSettings& settings, const std::string& where = "--reward");

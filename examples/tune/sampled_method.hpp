@@ -1,4 +1,4 @@
-// What the methods that learn from sampled pictures share: their options from the settings, and one tuner type an
+// What the methods that learn from sampled images share: their options from the settings, and one tuner type an
 // objective.
 #pragma once
 #include <algorithm>

@@ -9,7 +9,7 @@
 
 namespace rt_tune {
 
-/// How pictures are made; shared by tune, sample and evaluate.
+/// How images are made; shared by tune, sample and evaluate.
 struct SamplingSettings {
   std::string sampler = "ddim";
   int steps = 50;
@@ -25,7 +25,7 @@ struct TuneSettings {
   std::vector<std::string> rewards = {"symmetry"};
   bool stream_prompts = false;
   bool resume = false;
-  // how pictures are made
+  // how images are made
   SamplingSettings sampling;
   // methods that follow the reward's gradient
   int trained_steps = 0;          // 0: the method's own default
@@ -35,7 +35,7 @@ struct TuneSettings {
   std::string horizon = "per-step";
   std::string loss = "negative";
   double loss_target = 0, loss_scale = 1;
-  // methods that learn from sampled pictures
+  // methods that learn from sampled images
   int samples_per_prompt = 0;  // 0: the method's own default
   int epochs = 1, updates_per_epoch = 1;
   bool step_per_timestep = false;
@@ -78,7 +78,7 @@ struct TuneSettings {
   std::int64_t rank = 8;
   double alpha = 0;
   std::vector<std::string> targets = {"to_q", "to_k", "to_v", "to_out.0"};
-  // optimisation
+  // optimization
   std::int64_t updates = 100;
   double minutes = 0;
   int batch = 8;
@@ -98,7 +98,7 @@ struct TuneSettings {
   std::int64_t evaluate_every = 0;
   int eval_seeds = 1;
   int eval_batch = 16;
-  int pictures = 8;
+  int images = 8;
   std::int64_t checkpoint_every = 25;
   int keep_checkpoints = 2;
   bool no_tensorboard = false, quiet = false;

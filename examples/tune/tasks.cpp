@@ -34,7 +34,7 @@ std::vector<std::pair<std::string, Table>> read_tables(const std::filesystem::pa
   try {
     items = CLI::ConfigTOML().from_config(text);
   } catch (const std::exception& problem) {
-    rt::detail::fail("[rt-tune] --tasks wanted TOML in ", file.string(), ", found text that cannot be read as such (",
+    rt::detail::fail("[rt-tune] --tasks expected TOML in ", file.string(), ", got text that cannot be read as such (",
                      problem.what(), ")");
   }
   std::vector<std::pair<std::string, Table>> tables;
@@ -42,7 +42,7 @@ std::vector<std::pair<std::string, Table>> read_tables(const std::filesystem::pa
     if (item.name == "++" || item.name == "--") continue;  // open and close a section
     // of the whole run: config_file.hpp has made flags of them
     if (item.parents.empty() || item.parents[0] != "task") continue;
-    REWARD_TUNER_CHECK(item.parents.size() == 2, "[rt-tune] ", file.string(), " wanted tables [task.NAME], found ",
+    REWARD_TUNER_CHECK(item.parents.size() == 2, "[rt-tune] ", file.string(), " expected tables [task.NAME], got ",
                        item.fullname());
     const std::string& name = item.parents[1];
     if (tables.empty() || tables.back().first != name) {
@@ -53,8 +53,8 @@ std::vector<std::pair<std::string, Table>> read_tables(const std::filesystem::pa
     REWARD_TUNER_CHECK(tables.back().second.emplace(item.name, item.inputs).second, "[rt-tune] ", file.string(),
                        ", [task.", name, "]: ", item.name, " is given twice");
   }
-  REWARD_TUNER_CHECK(!tables.empty(), "[rt-tune] --tasks wanted at least one table [task.NAME] in ", file.string(),
-                     ", found none");
+  REWARD_TUNER_CHECK(!tables.empty(), "[rt-tune] --tasks expected at least one table [task.NAME] in ", file.string(),
+                     ", got none");
   return tables;
 }
 
@@ -64,7 +64,7 @@ int number(const std::string& key, const std::vector<std::string>& values) {
   const std::string text = values.size() == 1 ? values[0] : std::string();
   const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
   REWARD_TUNER_CHECK(end.ec == std::errc() && end.ptr == text.data() + text.size() && value >= 1, "[rt-tune] ", key,
-                     " wanted a whole number >= 1, found '", text, "'");
+                     " expected a whole number >= 1, got '", text, "'");
   return value;
 }
 
@@ -73,7 +73,7 @@ TuneTask read_task(const std::string& name, const Table& table, const TuneSettin
   bool rewarded = false;
   for (const auto& [key, values] : table) {
     const auto one = [&]() -> const std::string& {
-      REWARD_TUNER_CHECK(values.size() == 1, "[rt-tune] ", key, " wanted one value, found ", values.size());
+      REWARD_TUNER_CHECK(values.size() == 1, "[rt-tune] ", key, " expected one value, got ", values.size());
       return values[0];
     };
     if (key == "reward") {
@@ -88,14 +88,14 @@ TuneTask read_task(const std::string& name, const Table& table, const TuneSettin
     } else if (key == "advantage") {
       const std::string& value = one();
       REWARD_TUNER_CHECK(value == "per-batch" || value == "per-prompt" || value == "per-group" || value == "history",
-                         "[rt-tune] advantage wanted per-batch, per-prompt, per-group or history, found '", value, "'");
+                         "[rt-tune] advantage expected per-batch, per-prompt, per-group or history, got '", value, "'");
       s.advantage = value;
     } else {
-      rt::detail::fail("[rt-tune] wanted reward, prompts, batch, samples-per-prompt or advantage, found '", key, "'");
+      rt::detail::fail("[rt-tune] expected reward, prompts, batch, samples-per-prompt or advantage, got '", key, "'");
     }
   }
-  REWARD_TUNER_CHECK(rewarded, "[rt-tune] reward wanted a list of \"name\" or \"name:weight\", found none");
-  REWARD_TUNER_CHECK(!s.prompts.empty(), "[rt-tune] prompts wanted a file, found none here and no --prompts");
+  REWARD_TUNER_CHECK(rewarded, "[rt-tune] reward expected a list of \"name\" or \"name:weight\", got none");
+  REWARD_TUNER_CHECK(!s.prompts.empty(), "[rt-tune] prompts expected a file, got none here and no --prompts");
   ChosenReward reward = make_reward(s, "reward");
   AnyPrompts prompts = AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed);
   return {name, std::move(s), std::move(reward), std::move(prompts)};

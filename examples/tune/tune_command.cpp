@@ -8,10 +8,11 @@
 #include <memory>
 #include <utility>
 
-#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
-#include <reward_tuner/tuner/interrupt_guard.hpp>
-#include <reward_tuner/tuner/run_fingerprint.hpp>
+#include <reward_tuner/run/interrupt_guard.hpp>
+#include <reward_tuner/run/run_fingerprint.hpp>
+#include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #include "commands.hpp"
 #include "method_settings.hpp"
@@ -40,8 +41,8 @@ std::string methods_text() {
   std::string text;
   for (const auto& [trait, heading] :
        {std::pair("gradient", "\nMethods that follow the reward's gradient:"),
-        std::pair("log-prob", "\nMethods that learn from sampled pictures, any reward, on log-probabilities:"),
-        std::pair("denoising", "\nMethods that denoise rewarded pictures, any reward:")}) {
+        std::pair("log-prob", "\nMethods that learn from sampled images, any reward, on log-probabilities:"),
+        std::pair("denoising", "\nMethods that denoise rewarded images, any reward:")}) {
     std::vector<MethodEntry> part;
     for (const auto& entry : method_entries())
       if (entry.knows(trait)) part.push_back(entry);
@@ -132,7 +133,7 @@ rt::TrainerOptions trainer_options(const TuneSettings& s) {
           .ema_decay = s.ema,
           .evaluate_every = s.evaluate_every,
           .evaluation_batch = s.eval_batch,
-          .pictures = s.pictures,
+          .images = s.images,
           .checkpoint_every = s.checkpoint_every,
           .keep_checkpoints = s.keep_checkpoints,
           .minutes = s.minutes,
@@ -155,9 +156,8 @@ void print_outcome(const TuneSettings& s, const TuneResult& result) {
                   found == after.end() ? value : found->second);
     std::cout << line;
   }
-  std::cout << "reward queries: " << result.progress.pictures << '\n';
-  std::cout << "pictures: " << (s.out / "before_after.png").string()
-            << "\nreport:   " << (s.out / "report.json").string()
+  std::cout << "reward queries: " << result.progress.images << '\n';
+  std::cout << "images: " << (s.out / "before_after.png").string() << "\nreport:   " << (s.out / "report.json").string()
             << "\nweights:  " << (s.out / (s.full ? "model" : "lora")).string() << std::endl;
 }
 
@@ -232,6 +232,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
                                                 {"tasks", s.tasks.string()},
                                                 {"command", command_line}}},
                       .trainer = trainer_options(s)};
+  session.trainer.evaluation_rewards = rt::shapes::shape_evaluation_rewards(held_out);
   const TuneResult result = tasks.empty() ? method.tune(session) : tune_tasks(session);
   if (result.end == rt::RunEnd::kInterrupted) {
     std::cerr << "interrupted after " << result.progress.done() << " updates; to go on: " << command_line
@@ -312,8 +313,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
             ->check(CLI::IsMember({"default", "stop", "pass"}))
             ->capture_default_str(),
         gradient);
-  group(c->add_option("--noises", s.noises, "draft-lv: fresh noisings of each picture")->capture_default_str(),
-        gradient);
+  group(c->add_option("--noises", s.noises, "draft-lv: fresh noisings of each image")->capture_default_str(), gradient);
   group(c->add_option("--horizon", s.horizon,
                       "alignprop: per-step, per-rollout, contiguous, or fixed with --trained-steps")
             ->check(CLI::IsMember({"per-step", "per-rollout", "contiguous", "fixed"}))
@@ -327,15 +327,15 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   group(c->add_option("--loss-target", s.loss_target, "target of hinge and distance")->capture_default_str(), gradient);
   group(c->add_option("--loss-scale", s.loss_scale, "factor on the loss")->capture_default_str(), gradient);
 
-  const char* sampled = "Methods that learn from sampled pictures";
+  const char* sampled = "Methods that learn from sampled images";
   group(c->add_option("--samples-per-prompt", s.samples_per_prompt,
-                      "pictures of each prompt an update, reward queries; 0: 1, or 8 where they are compared with one "
+                      "images of each prompt an update, reward queries; 0: 1, or 8 where they are compared with one "
                       "another (grpo, raft, parity)")
             ->capture_default_str(),
         sampled);
-  group(c->add_option("--epochs", s.epochs, "passes over an update's pictures")->capture_default_str(), sampled);
+  group(c->add_option("--epochs", s.epochs, "passes over an update's images")->capture_default_str(), sampled);
   group(c->add_option("--updates-per-epoch", s.updates_per_epoch,
-                      "optimizer steps a pass, each on an equal share of the pictures")
+                      "optimizer steps a pass, each on an equal share of the images")
             ->capture_default_str(),
         sampled);
   group(c->add_flag("--step-per-timestep", s.step_per_timestep,
@@ -343,7 +343,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
         sampled);
   group(c->add_option(
              "--rows", s.rows,
-             "pairs of picture and sampler step in one network call of the training; 0: the pictures of a micro-batch")
+             "pairs of image and sampler step in one network call of the training; 0: the images of a micro-batch")
             ->capture_default_str(),
         sampled);
   group(c->add_option("--log-prob", s.log_prob,
@@ -359,13 +359,13 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
         sampled);
   group(c->add_option("--advantage", s.advantage,
                       "what a reward is compared with: this update's (per-batch), the prompt's latest 32 (per-prompt), "
-                      "those of this update's pictures of the prompt (per-group), "
+                      "those of this update's images of the prompt (per-group), "
                       "the prompt's in this and the 8 updates before (history); default: the method's own")
             ->check(CLI::IsMember({"default", "per-batch", "per-prompt", "per-group", "history"}))
             ->capture_default_str(),
         sampled);
   group(c->add_option("--branches", s.branches,
-                      "copies of a picture from the first trained step on, of which the best and the worst are "
+                      "copies of an image from the first trained step on, of which the best and the worst are "
                       "trained; 1: no branches; default: 3 with dpo and b2-, else 1"),
         sampled);
   group(c->add_option("--branch-threshold", s.branch_threshold,
@@ -397,13 +397,13 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
             ->capture_default_str(),
         sampled);
   group(c->add_option("--temperature", s.temperature,
-                      "reward-weighted with exponential: so much more reward weighs a picture e times as much")
+                      "reward-weighted with exponential: so much more reward weighs an image e times as much")
             ->capture_default_str(),
         sampled);
-  group(c->add_option("--best", s.best, "raft, reward-weighted: pictures kept of each prompt")->capture_default_str(),
+  group(c->add_option("--best", s.best, "raft, reward-weighted: images kept of each prompt")->capture_default_str(),
         sampled);
   group(c->add_option("--noisings", s.noisings,
-                      "raft, reward-weighted: noise levels at which each kept picture is denoised, a pass")
+                      "raft, reward-weighted: noise levels at which each kept image is denoised, a pass")
             ->capture_default_str(),
         sampled);
 
@@ -441,7 +441,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
 
   const char* regularizer = "Regularizer";
   group(c->add_option("--regularizer", s.regularizer,
-                      "none; kl: stay near the untuned network; pretraining: go on denoising captioned pictures")
+                      "none; kl: stay near the untuned network; pretraining: go on denoising captioned images")
             ->check(CLI::IsMember({"none", "kl", "pretraining"}))
             ->capture_default_str(),
         regularizer);
@@ -449,15 +449,14 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
             ->capture_default_str(),
         regularizer);
   group(c->add_option("--pretraining-data", s.pretraining_data,
-                      "folder of PNG pictures with metadata.jsonl, or with a .txt beside each")
+                      "folder of PNG images with metadata.jsonl, or with a .txt beside each")
             ->type_name("DIR"),
         regularizer);
   group(c->add_option("--pretraining-weight", s.pretraining_weight, "factor of that loss beside the reward's")
             ->capture_default_str(),
         regularizer);
-  group(
-      c->add_option("--pretraining-batch", s.pretraining_batch, "captioned pictures an update")->capture_default_str(),
-      regularizer);
+  group(c->add_option("--pretraining-batch", s.pretraining_batch, "captioned images an update")->capture_default_str(),
+        regularizer);
   group(c->add_option("--pretraining-mode", s.pretraining_mode,
                       "joint: one step on both losses; alternating: a step each (lsrl's default)")
             ->check(CLI::IsMember({"joint", "alternating"}))
@@ -482,7 +481,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
             ->type_name("FILE"),
         rewards);
   group(c->add_flag("--leave-one-out", s.leave_one_out,
-                    "parity: a picture's reward is what it adds to its group's, which else all of them get"),
+                    "parity: an image's reward is what it adds to its group's, which else all of them get"),
         rewards);
 
   const char* trained = "What is trained";
@@ -496,40 +495,40 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
         trained);
   group(c->add_flag("--full", s.full, "train every weight of the UNet instead of a LoRA"), trained);
 
-  const char* optimisation = "Optimisation";
-  group(c->add_option("--updates", s.updates, "updates of the run in all")->capture_default_str(), optimisation);
+  const char* optimization = "Optimization";
+  group(c->add_option("--updates", s.updates, "updates of the run in all")->capture_default_str(), optimization);
   group(c->add_option("--minutes", s.minutes, "stop tuning after so many minutes; 0: no limit")->capture_default_str(),
-        optimisation);
+        optimization);
   group(c->add_option("--batch", s.batch,
-                      "prompts an update; sampled methods draw --samples-per-prompt times --branches pictures of each")
+                      "prompts an update; sampled methods draw --samples-per-prompt times --branches images of each")
             ->capture_default_str(),
-        optimisation);
+        optimization);
   group(c->add_option("--micro-batch", s.micro_batch, "prompts at a time, gradients add up; 0: all")
             ->capture_default_str(),
-        optimisation);
-  group(c->add_option("--learning-rate", s.learning_rate, "of AdamW")->capture_default_str(), optimisation);
+        optimization);
+  group(c->add_option("--learning-rate", s.learning_rate, "of AdamW")->capture_default_str(), optimization);
   group(c->add_option("--warm-up", s.warm_up, "updates over which the learning rate rises")->capture_default_str(),
-        optimisation);
-  group(c->add_option("--beta1", s.beta1, "decay of AdamW's first moment")->capture_default_str(), optimisation);
-  group(c->add_option("--beta2", s.beta2, "decay of AdamW's second moment")->capture_default_str(), optimisation);
+        optimization);
+  group(c->add_option("--beta1", s.beta1, "decay of AdamW's first moment")->capture_default_str(), optimization);
+  group(c->add_option("--beta2", s.beta2, "decay of AdamW's second moment")->capture_default_str(), optimization);
   group(c->add_option("--weight-decay", s.weight_decay, "decoupled decay of AdamW")->capture_default_str(),
-        optimisation);
+        optimization);
   group(c->add_option("--clip-gradient", s.clip_gradient, "largest norm of the gradient; 0 switches clipping off")
             ->capture_default_str(),
-        optimisation);
+        optimization);
   group(c->add_option("--ema", s.ema,
                       "decay of an average of the weights, which is then what is evaluated and saved; 0: none")
             ->capture_default_str(),
-        optimisation);
+        optimization);
   group(c->add_option("--plateau", s.plateau, "stop when so many updates are no better than as many before; 0: never")
             ->capture_default_str(),
-        optimisation);
+        optimization);
   group(c->add_option("--divergence", s.divergence, "stop when the reward falls so much below its best; 0: never")
             ->capture_default_str(),
-        optimisation);
+        optimization);
   group(
       c->add_option("--seed", s.seed, "of prompts, noise, step selection and the LoRA's start")->capture_default_str(),
-      optimisation);
+      optimization);
 
   const char* engine = "How an update is computed (docs/engine.md)";
   group(c->add_option("--memory", s.memory,
@@ -541,7 +540,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
                       "replay with a stopped gradient: trained steps in one network call")
             ->capture_default_str(),
         engine);
-  group(c->add_option("--decode-batch", s.decode_batch, "pictures decoded at a time; 0: all of a micro-batch")
+  group(c->add_option("--decode-batch", s.decode_batch, "images decoded at a time; 0: all of a micro-batch")
             ->capture_default_str(),
         engine);
   group(c->add_option("--rollout-dtype", s.rollout_dtype,
@@ -563,13 +562,12 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   group(c->add_option("--evaluate-every", s.evaluate_every, "updates between evaluations; 0: before and after only")
             ->capture_default_str(),
         evaluation);
-  group(c->add_option("--eval-seeds", s.eval_seeds, "pictures of each held-out prompt")->capture_default_str(),
+  group(c->add_option("--eval-seeds", s.eval_seeds, "images of each held-out prompt")->capture_default_str(),
         evaluation);
-  group(c->add_option("--eval-batch", s.eval_batch, "pictures at a time in an evaluation")->capture_default_str(),
+  group(c->add_option("--eval-batch", s.eval_batch, "images at a time in an evaluation")->capture_default_str(),
         evaluation);
-  group(
-      c->add_option("--pictures", s.pictures, "pictures shown in images/ and before_after.png")->capture_default_str(),
-      evaluation);
+  group(c->add_option("--images", s.images, "images shown in images/ and before_after.png")->capture_default_str(),
+        evaluation);
   group(c->add_option("--checkpoint-every", s.checkpoint_every,
                       "updates between checkpoints; 0: at the end and when interrupted")
             ->capture_default_str(),

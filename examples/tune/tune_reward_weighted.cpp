@@ -1,4 +1,4 @@
-// rt-tune tune --method reward-weighted and raft: the denoising loss on rewarded pictures.
+// rt-tune tune --method reward-weighted and raft: the denoising loss on rewarded images.
 #include <reward_tuner/methods/reward_weighted.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 

@@ -1,4 +1,4 @@
-// The whole library, floor by floor. script/umbrella writes this list.
+// The library, floor by floor: models, policies, rewards, the tuner and the methods. script/umbrella writes this list.
 #pragma once
 
 #include <reward_tuner/core/advantage_input.hpp>
@@ -17,36 +17,33 @@
 #include <reward_tuner/core/text_digest.hpp>
 #include <reward_tuner/core/version.hpp>
 
-#include <reward_tuner/backend/activation_checkpoint.hpp>
-#include <reward_tuner/backend/adamw.hpp>
-#include <reward_tuner/backend/adaptable_layer.hpp>
-#include <reward_tuner/backend/adapted_linear.hpp>
-#include <reward_tuner/backend/atomic_file.hpp>
-#include <reward_tuner/backend/autocast.hpp>
-#include <reward_tuner/backend/checkpoint.hpp>
-#include <reward_tuner/backend/dot_product_attention.hpp>
-#include <reward_tuner/backend/ema.hpp>
-#include <reward_tuner/backend/frozen_ops.hpp>
-#include <reward_tuner/backend/json_config.hpp>
-#include <reward_tuner/backend/lora.hpp>
-#include <reward_tuner/backend/lora_files.hpp>
-#include <reward_tuner/backend/memory_meter.hpp>
-#include <reward_tuner/backend/rng.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
-#include <reward_tuner/backend/safetensors_header.hpp>
-#include <reward_tuner/backend/upsampled_conv.hpp>
-#include <reward_tuner/backend/weights.hpp>
+#include <reward_tuner/tensor/autocast.hpp>
+#include <reward_tuner/tensor/memory_meter.hpp>
+#include <reward_tuner/tensor/rng.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
-#include <reward_tuner/io/bitmap_font.hpp>
-#include <reward_tuner/io/captioned_pictures.hpp>
-#include <reward_tuner/io/curve_plot.hpp>
-#include <reward_tuner/io/image_grid.hpp>
-#include <reward_tuner/io/json_file.hpp>
-#include <reward_tuner/io/metrics_log.hpp>
-#include <reward_tuner/io/png.hpp>
-#include <reward_tuner/io/progress_bar.hpp>
-#include <reward_tuner/io/stb_codec.hpp>
-#include <reward_tuner/io/tensorboard.hpp>
+#include <reward_tuner/layers/activation_checkpoint.hpp>
+#include <reward_tuner/layers/adaptable_layer.hpp>
+#include <reward_tuner/layers/adapted_linear.hpp>
+#include <reward_tuner/layers/dot_product_attention.hpp>
+#include <reward_tuner/layers/frozen_ops.hpp>
+#include <reward_tuner/layers/upsampled_conv.hpp>
+
+#include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/optim/ema.hpp>
+#include <reward_tuner/optim/optimizer_concept.hpp>
+#include <reward_tuner/optim/optimizer_step.hpp>
+
+#include <reward_tuner/files/atomic_file.hpp>
+#include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/safetensors_header.hpp>
+#include <reward_tuner/files/weights.hpp>
+
+#include <reward_tuner/lora/lora.hpp>
+#include <reward_tuner/lora/lora_files.hpp>
 
 #include <reward_tuner/models/attention.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
@@ -62,7 +59,7 @@
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/models/embeddings.hpp>
-#include <reward_tuner/models/initialise.hpp>
+#include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
@@ -74,6 +71,7 @@
 #include <reward_tuner/models/unicode.hpp>
 #include <reward_tuner/models/vae_blocks.hpp>
 
+#include <reward_tuner/samplers/any_sampler.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 
@@ -102,31 +100,21 @@
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
-#include <reward_tuner/rewards/colourfulness.hpp>
-#include <reward_tuner/rewards/composition.hpp>
-#include <reward_tuner/rewards/inception_score.hpp>
+#include <reward_tuner/rewards/colorfulness.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_round_trip.hpp>
-#include <reward_tuner/rewards/jpeg_size.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/parity.hpp>
-#include <reward_tuner/rewards/picture_background.hpp>
-#include <reward_tuner/rewards/picture_loop.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
-#include <reward_tuner/rewards/sentinels.hpp>
-#include <reward_tuner/rewards/shape_detector.hpp>
-#include <reward_tuner/rewards/shape_geometry.hpp>
-#include <reward_tuner/rewards/shape_reward.hpp>
-#include <reward_tuner/rewards/shape_vocabulary.hpp>
-#include <reward_tuner/rewards/standardised.hpp>
+#include <reward_tuner/rewards/standardized.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
 #include <reward_tuner/objectives/clipped_ratio.hpp>
 #include <reward_tuner/objectives/direct_gradient.hpp>
-#include <reward_tuner/objectives/kl_regularised.hpp>
+#include <reward_tuner/objectives/kl_regularized.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
 #include <reward_tuner/objectives/preference.hpp>
 #include <reward_tuner/objectives/reinforce.hpp>
@@ -141,6 +129,7 @@
 #include <reward_tuner/branching/best_and_worst.hpp>
 #include <reward_tuner/branching/no_branching.hpp>
 
+#include <reward_tuner/regularizers/captioned_image_source.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/regularizers/no_regularizer.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
@@ -160,35 +149,19 @@
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/engine/value_baseline.hpp>
 
-#include <reward_tuner/tuner/any_sampler.hpp>
 #include <reward_tuner/tuner/direct_method.hpp>
 #include <reward_tuner/tuner/direct_update.hpp>
-#include <reward_tuner/tuner/evaluation.hpp>
-#include <reward_tuner/tuner/evaluation_rewards.hpp>
-#include <reward_tuner/tuner/interrupt_guard.hpp>
 #include <reward_tuner/tuner/multi_task.hpp>
-#include <reward_tuner/tuner/optimizer_concept.hpp>
-#include <reward_tuner/tuner/optimizer_step.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
-#include <reward_tuner/tuner/prompt_set.hpp>
-#include <reward_tuner/tuner/prompt_stream.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
 #include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/round_selection.hpp>
 #include <reward_tuner/tuner/round_training.hpp>
 #include <reward_tuner/tuner/row_advantages.hpp>
-#include <reward_tuner/tuner/run_fingerprint.hpp>
-#include <reward_tuner/tuner/run_folder.hpp>
-#include <reward_tuner/tuner/run_progress.hpp>
-#include <reward_tuner/tuner/run_record.hpp>
 #include <reward_tuner/tuner/sampled_method.hpp>
-#include <reward_tuner/tuner/trained_weights.hpp>
-#include <reward_tuner/tuner/trainer.hpp>
-#include <reward_tuner/tuner/trainer_options.hpp>
 #include <reward_tuner/tuner/tuner_core.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
-#include <reward_tuner/tuner/tuner_state_json.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 #include <reward_tuner/methods/alignprop.hpp>

@@ -55,7 +55,7 @@ void check_advantage_laws(const std::string& name, typename Policy::Options opti
   const Policy unclamped(options);
   std::mt19937 random(7);
 
-  SUBCASE("equal rewards give exactly 0, also where their sum rounds, and so does a single picture") {
+  SUBCASE("equal rewards give exactly 0, also where their sum rounds, and so does a single image") {
     for (const double r : {0.0, 0.1, -1.0 / 3, 1e-300, 1e300, 123456.789})
       for (const std::size_t n : {1, 2, 3, 7, 10, 49}) {
         RewardHistory history;
@@ -81,7 +81,7 @@ void check_advantage_laws(const std::string& name, typename Policy::Options opti
     }
   }
 
-  SUBCASE("the order of the pictures does not change a bit, and better pictures of a prompt get larger advantages") {
+  SUBCASE("the order of the images does not change a bit, and better images of a prompt get larger advantages") {
     RewardHistory history;
     for (int round = 0; round < 12; ++round) {
       const AdvantageInput input = random_round(random, 40, 3);
@@ -132,30 +132,30 @@ void check_advantage_laws(const std::string& name, typename Policy::Options opti
     input.prompts.pop_back();
     CHECK_THROWS_WITH_AS(
         policy.advantages(input, history),
-        ("[" + name + "] wanted a prompt and a group for each of 3 rewards, found 2 prompts and 3 groups").c_str(),
+        ("[" + name + "] expected a prompt and a group for each of 3 rewards, got 2 prompts and 3 groups").c_str(),
         Error);
     input = round_of_one({1, 2, 3});
     input.groups.clear();
     CHECK_THROWS_WITH_AS(
         policy.advantages(input, history),
-        ("[" + name + "] wanted a prompt and a group for each of 3 rewards, found 3 prompts and 0 groups").c_str(),
+        ("[" + name + "] expected a prompt and a group for each of 3 rewards, got 3 prompts and 0 groups").c_str(),
         Error);
     CHECK_THROWS_WITH_AS(policy.advantages(round_of_one({1, std::nan(""), 3}), history),
-                         ("[" + name + "] wanted finite rewards, found nan for picture 1, \"a fox\"").c_str(), Error);
+                         ("[" + name + "] expected finite rewards, got nan for image 1, \"a fox\"").c_str(), Error);
     CHECK_THROWS_WITH_AS(policy.advantages(round_of_one({1, 2, INFINITY}), history),
-                         ("[" + name + "] wanted finite rewards, found inf for picture 2, \"a fox\"").c_str(), Error);
+                         ("[" + name + "] expected finite rewards, got inf for image 2, \"a fox\"").c_str(), Error);
     CHECK(history == before);
   }
 
   SUBCASE("epsilon and clamp out of range are named errors") {
     options.epsilon = 0;
-    CHECK_THROWS_WITH_AS(Policy{options}, ("[" + name + "] epsilon must be > 0, found 0").c_str(), Error);
+    CHECK_THROWS_WITH_AS(Policy{options}, ("[" + name + "] epsilon must be > 0, got 0").c_str(), Error);
     options.epsilon = INFINITY;
-    CHECK_THROWS_WITH_AS(Policy{options}, ("[" + name + "] epsilon must be > 0, found inf").c_str(), Error);
+    CHECK_THROWS_WITH_AS(Policy{options}, ("[" + name + "] epsilon must be > 0, got inf").c_str(), Error);
     options.epsilon = 1e-6;
     options.clamp = -1;
-    CHECK_THROWS_WITH_AS(Policy{options}, ("[" + name + "] clamp must be >= 0 (0: none), found -1").c_str(), Error);
+    CHECK_THROWS_WITH_AS(Policy{options}, ("[" + name + "] clamp must be >= 0 (0: none), got -1").c_str(), Error);
     options.clamp = std::nan("");
-    CHECK_THROWS_WITH_AS(Policy{options}, ("[" + name + "] clamp must be >= 0 (0: none), found nan").c_str(), Error);
+    CHECK_THROWS_WITH_AS(Policy{options}, ("[" + name + "] clamp must be >= 0 (0: none), got nan").c_str(), Error);
   }
 }

@@ -1,4 +1,4 @@
-// Rewards standardised over their prompt's pictures of this round and the rounds before.
+// Rewards standardized over their prompt's images of this round and the rounds before.
 #include <tests/advantages/advantage_laws.hpp>
 
 #include <map>
@@ -71,5 +71,5 @@ TEST_CASE("History stays bounded however many prompts there are") {
 
 TEST_CASE("History rejects a negative number of rounds") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(History({.rounds = -1}), "[History] rounds must be >= 0, found -1", Error);
+  CHECK_THROWS_WITH_AS(History({.rounds = -1}), "[History] rounds must be >= 0, got -1", Error);
 }

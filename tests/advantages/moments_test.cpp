@@ -31,7 +31,7 @@ TEST_CASE("moments hold beside a large common offset, and equal numbers have exa
     }
 }
 
-TEST_CASE("rewards_by keeps the pictures' order within a key") {
+TEST_CASE("rewards_by keeps the images' order within a key") {
   using namespace reward_tuner::detail;
   const auto by = rewards_by(std::vector<int>{5, 2, 5, 2, 5}, {1, 2, 3, 4, 0});
   CHECK(by.size() == 2);

@@ -1,4 +1,4 @@
-// Rewards standardised over the round.
+// Rewards standardized over the round.
 #include <tests/advantages/advantage_laws.hpp>
 
 #include <reward_tuner/advantages/per_batch.hpp>

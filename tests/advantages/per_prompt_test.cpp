@@ -1,4 +1,4 @@
-// Rewards standardised over the latest ones of their prompt.
+// Rewards standardized over the latest ones of their prompt.
 #include <tests/advantages/advantage_laws.hpp>
 
 #include <deque>
@@ -38,7 +38,7 @@ TEST_CASE("PerPrompt is DDPO's double-ended queue as long as no round exceeds it
     std::map<std::string, std::deque<double>> queues;
     for (int round = 0; round < 60; ++round) {
       AdvantageInput input = random_round(random, 12, 5);
-      if (window < 12) {  // one picture a prompt
+      if (window < 12) {  // one image a prompt
         std::set<std::string> seen;
         AdvantageInput fewer;
         for (std::size_t i = 0; i < 12; ++i)
@@ -88,8 +88,8 @@ TEST_CASE("a round larger than the window counts as a whole, and no more than th
 
 TEST_CASE("PerPrompt rejects a window or a count out of range") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(PerPrompt({.window = 0}), "[PerPrompt] window must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(PerPrompt({.min_count = 0}), "[PerPrompt] min_count must be in 1..window, 32, found 0", Error);
-  CHECK_THROWS_WITH_AS(PerPrompt({.window = 8, .min_count = 9}),
-                       "[PerPrompt] min_count must be in 1..window, 8, found 9", Error);
+  CHECK_THROWS_WITH_AS(PerPrompt({.window = 0}), "[PerPrompt] window must be >= 1, got 0", Error);
+  CHECK_THROWS_WITH_AS(PerPrompt({.min_count = 0}), "[PerPrompt] min_count must be in 1..window, 32, got 0", Error);
+  CHECK_THROWS_WITH_AS(PerPrompt({.window = 8, .min_count = 9}), "[PerPrompt] min_count must be in 1..window, 8, got 9",
+                       Error);
 }

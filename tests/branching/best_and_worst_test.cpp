@@ -56,16 +56,16 @@ TEST_CASE("BestAndWorst is the published rule for any advantages") {
 
 TEST_CASE("BestAndWorst rejects options and advantages out of range") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(BestAndWorst({.num_branches = 1}), "[BestAndWorst] num_branches must be >= 2, found 1", Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst({.threshold = -0.1}), "[BestAndWorst] threshold must be >= 0, found -0.1", Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst({.threshold = std::nan("")}), "[BestAndWorst] threshold must be >= 0, found nan",
+  CHECK_THROWS_WITH_AS(BestAndWorst({.num_branches = 1}), "[BestAndWorst] num_branches must be >= 2, got 1", Error);
+  CHECK_THROWS_WITH_AS(BestAndWorst({.threshold = -0.1}), "[BestAndWorst] threshold must be >= 0, got -0.1", Error);
+  CHECK_THROWS_WITH_AS(BestAndWorst({.threshold = std::nan("")}), "[BestAndWorst] threshold must be >= 0, got nan",
                        Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst({.positive_weight = -1}), "[BestAndWorst] positive_weight must be >= 0, found -1",
+  CHECK_THROWS_WITH_AS(BestAndWorst({.positive_weight = -1}), "[BestAndWorst] positive_weight must be >= 0, got -1",
                        Error);
   CHECK_THROWS_WITH_AS(BestAndWorst({.negative_weight = INFINITY}),
-                       "[BestAndWorst] negative_weight must be >= 0, found inf", Error);
-  CHECK_THROWS_WITH_AS(BestAndWorst().choose({1, 2}), "[BestAndWorst] wanted the advantages of 3 branches, found 2",
+                       "[BestAndWorst] negative_weight must be >= 0, got inf", Error);
+  CHECK_THROWS_WITH_AS(BestAndWorst().choose({1, 2}), "[BestAndWorst] expected the advantages of 3 branches, got 2",
                        Error);
   CHECK_THROWS_WITH_AS(BestAndWorst().choose({1, std::nan(""), 2}),
-                       "[BestAndWorst] wanted finite advantages, found nan", Error);
+                       "[BestAndWorst] expected finite advantages, got nan", Error);
 }

@@ -10,6 +10,6 @@ TEST_CASE("NoBranching trains the one branch, good or bad") {
   CHECK(NoBranching().branches() == 1);
   for (const double a : {-3.0, 0.0, 0.2})
     CHECK((NoBranching().choose({a}) == std::vector<BranchChoice>{{.branch = 0, .weight = 1}}));
-  CHECK_THROWS_WITH_AS(NoBranching().choose({}), "[NoBranching] wanted the advantage of 1 branch, found 0", Error);
-  CHECK_THROWS_WITH_AS(NoBranching().choose({1, 2}), "[NoBranching] wanted the advantage of 1 branch, found 2", Error);
+  CHECK_THROWS_WITH_AS(NoBranching().choose({}), "[NoBranching] expected the advantage of 1 branch, got 0", Error);
+  CHECK_THROWS_WITH_AS(NoBranching().choose({1, 2}), "[NoBranching] expected the advantage of 1 branch, got 2", Error);
 }

@@ -1,4 +1,4 @@
-// expect: [PretrainingLoss] needs a pipeline with Tensor encode_images(const Tensor& pictures)
+// expect: [PretrainingLoss] needs a pipeline with Tensor encode_images(const Tensor& images)
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 
 #include <tests/reference/captioned_toy.hpp>

@@ -1,4 +1,4 @@
-// expect: [RewardTuner] RewardWeighted weighs pictures by their rewards: an AdvantagePolicy, a BranchingPolicy or a
+// expect: [RewardTuner] RewardWeighted weighs images by their rewards: an AdvantagePolicy, a BranchingPolicy or a
 // StepSelectionPolicy has no meaning with it
 #include <reward_tuner/advantages/per_prompt.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>

@@ -71,16 +71,16 @@ TEST_CASE("sampler timesteps for the three spacings") {
 
 TEST_CASE("impossible schedules are named errors") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(NoiseSchedule({.num_train_steps = 0}), doctest::Contains("num_train_steps must be > 0, found 0"),
+  CHECK_THROWS_WITH_AS(NoiseSchedule({.num_train_steps = 0}), doctest::Contains("num_train_steps must be > 0, got 0"),
                        Error);
   CHECK_THROWS_WITH_AS(NoiseSchedule({.trained_betas = {0.1, 0.2}}),
-                       doctest::Contains("wanted 1000 trained betas, found 2"), Error);
+                       doctest::Contains("expected 1000 trained betas, got 2"), Error);
   CHECK_THROWS_WITH_AS(NoiseSchedule({.num_train_steps = 2, .trained_betas = {0.1, -0.2}}),
-                       doctest::Contains("found -0.2 at timestep 1"), Error);
+                       doctest::Contains("got -0.2 at timestep 1"), Error);
   const NoiseSchedule noise;
   CHECK_THROWS_WITH_AS(noise.timesteps(0, TimestepSpacing::kLeading), doctest::Contains("num_steps must be in 1..1000"),
                        Error);
-  CHECK_THROWS_WITH_AS(noise.timesteps(1001, TimestepSpacing::kLeading), doctest::Contains("found 1001"), Error);
+  CHECK_THROWS_WITH_AS(noise.timesteps(1001, TimestepSpacing::kLeading), doctest::Contains("got 1001"), Error);
   CHECK_THROWS_WITH_AS(noise.timesteps(1000, TimestepSpacing::kLeading),
                        doctest::Contains("lower num_steps or steps_offset"), Error);
 }

@@ -73,7 +73,7 @@ TEST_CASE("permutations of huge sizes answer, and wrong sizes and places are err
   CHECK(huge(0) != huge(1));
   CHECK(huge((1ULL << 62) - 1) < huge.size());
   CHECK(Permutation(1, 9, 9)(0) == 0);
-  CHECK_THROWS_WITH_AS(Permutation(0, 1), doctest::Contains("a size in 1..2^62, found 0"), Error);
+  CHECK_THROWS_WITH_AS(Permutation(0, 1), doctest::Contains("a size in 1..2^62, got 0"), Error);
   CHECK_THROWS_AS(Permutation((1ULL << 62) + 1, 1), Error);
-  CHECK_THROWS_WITH_AS(Permutation(5, 1)(5), doctest::Contains("an index in 0..4, found 5"), Error);
+  CHECK_THROWS_WITH_AS(Permutation(5, 1)(5), doctest::Contains("an index in 0..4, got 5"), Error);
 }

@@ -29,15 +29,15 @@ TEST_CASE("inconsistent plans are named errors") {
   CHECK_NOTHROW(check_plan({.last = 9, .jumps = false, .trained = {0, 9}}, 10));
   CHECK_NOTHROW(check_plan({.last = 3, .jumps = true, .trained = {3}}, 10));
   CHECK_NOTHROW(check_plan({.last = 9, .jumps = false, .trained = {}, .replicas = 1}, 10));
-  wrong({.last = 9, .jumps = false, .trained = {9}, .replicas = -1}, "replicas must be >= 0, found -1");
+  wrong({.last = 9, .jumps = false, .trained = {9}, .replicas = -1}, "replicas must be >= 0, got -1");
   wrong({.last = 3, .jumps = true, .trained = {3}, .replicas = 1}, "this plan stops early at step 3");
-  wrong({.last = 10, .jumps = false, .trained = {0}}, "last must be in 0..9, found 10");
-  wrong({.last = -1, .jumps = true, .trained = {0}}, "last must be in 0..9, found -1");
+  wrong({.last = 10, .jumps = false, .trained = {0}}, "last must be in 0..9, got 10");
+  wrong({.last = -1, .jumps = true, .trained = {0}}, "last must be in 0..9, got -1");
   wrong({.last = 8, .jumps = false, .trained = {0}}, "must jump to the clean sample");
   wrong({.last = 9, .jumps = false, .trained = {}}, "at least one trained step");
   wrong({.last = 9, .jumps = false, .trained = {3, 3}}, "must ascend without repetition");
   wrong({.last = 9, .jumps = false, .trained = {4, 3}}, "must ascend without repetition");
   wrong({.last = 5, .jumps = true, .trained = {6}}, "must lie in 0..last");
   wrong({.last = 5, .jumps = true, .trained = {-1}}, "must lie in 0..last");
-  wrong({.last = 9, .jumps = false, .trained = {1, 2}, .weights = {1.0}}, "wanted 2 weights or none, found 1");
+  wrong({.last = 9, .jumps = false, .trained = {1, 2}, .weights = {1.0}}, "expected 2 weights or none, got 1");
 }

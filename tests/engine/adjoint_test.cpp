@@ -454,9 +454,9 @@ TEST_CASE("a sweep calls the network n + K times forward and K times backward") 
   const auto passed = sweep(pipeline, setup, condition, noise(), PassInput());
   CHECK(passed.counts.forwards == 7 + 3);
   CHECK(passed.counts.backwards == 3);
-  const auto regularised = sweep(pipeline, setup, condition, noise(), StopInput(), KlToReference());
-  CHECK(regularised.counts.forwards == 7 + 3 + 3);
-  CHECK(regularised.counts.backwards == 3);
+  const auto regularized = sweep(pipeline, setup, condition, noise(), StopInput(), KlToReference());
+  CHECK(regularized.counts.forwards == 7 + 3 + 3);
+  CHECK(regularized.counts.backwards == 3);
 }
 
 TEST_CASE("a pipeline with nothing trainable is a named error") {

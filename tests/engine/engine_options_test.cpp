@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/lora.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
@@ -92,17 +92,17 @@ void check_exact(const Model& model, const typename Tuner::Options& options, boo
     CHECK(other.report.backwards == plain.report.backwards * (engine.micro_batch == 2 ? 2 : 1));
     return other.report;
   };
-  const auto kept = same("retained graphs", {.memory = Memory::retain}, 1e-12);
+  const auto kept = same("retained graphs", {.memory = Memory::kRetain}, 1e-12);
   CHECK(kept.forwards == plain.report.forwards - plain.report.backwards);  // no second forward of a trained step
   if (batches) {
     same("two steps a replay", {.replay_batch = 2}, 1e-12);
     same("all steps a replay", {.replay_batch = 100}, 1e-12);
   }
-  same("one picture a decode", {.decode_batch = 1}, 1e-12);
+  same("one image a decode", {.decode_batch = 1}, 1e-12);
   same("adapters apart", {.merge_adapters = false}, 1e-10);  // another order of the same products
   same("activation checkpointing", {.activation_checkpointing = true}, 1e-12);
   same("checkpointing of retained graphs, in micro-batches and chunks",
-       {.micro_batch = 2, .memory = Memory::retain, .decode_batch = 1, .activation_checkpointing = true}, 1e-12);
+       {.micro_batch = 2, .memory = Memory::kRetain, .decode_batch = 1, .activation_checkpointing = true}, 1e-12);
 }
 
 }  // namespace
@@ -122,7 +122,7 @@ TEST_CASE("bfloat16 rollouts keep the gradient's direction, autocast roughly, an
   const DRTune<ToyReward>::Options options{.steps = {.num_trained = 3, .max_early_stop = 0}};
   const auto update = [&](EngineOptions engine) { return run<DRTune<ToyReward>>(model.path(), options, engine); };
   const Run plain = update({});
-  for (const auto memory : {Memory::replay, Memory::retain}) {
+  for (const auto memory : {Memory::kReplay, Memory::kRetain}) {
     const Run low = update({.memory = memory, .rollout_dtype = at::kBFloat16});
     MESSAGE("bfloat16 rollout: cosine ", cosine(low, plain), ", loss ", low.report.loss, " for ", plain.report.loss);
     CHECK(cosine(low, plain) > 0.999);
@@ -157,7 +157,7 @@ TEST_CASE("activation checkpointing and chunks lower the peak, retained graphs r
   };
   const double plain = peak(4, {}), chunks = peak(4, {.decode_batch = 1}),
                small = peak(4, {.decode_batch = 1, .activation_checkpointing = true}),
-               kept = peak(4, {.memory = Memory::retain}),
+               kept = peak(4, {.memory = Memory::kRetain}),
                least = peak(4, {.micro_batch = 1, .decode_batch = 1, .activation_checkpointing = true});
   MESSAGE("peak in chunks ", chunks / plain, ", checkpointed as well ", small / plain,
           ", in micro-batches of one as well ", least / plain, ", retained ", kept / plain);
@@ -173,18 +173,19 @@ TEST_CASE("options that contradict one another or that the pipeline cannot follo
   const auto refused = [](EngineOptions engine, const char* sentence) {
     CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = engine}), doctest::Contains(sentence), Error);
   };
-  refused({.replay_batch = 0}, "engine.replay_batch must be >= 1, found 0");
-  refused({.memory = Memory::retain, .replay_batch = 2}, "engine.replay_batch 2 has no meaning with Memory::retain");
+  refused({.replay_batch = 0}, "engine.replay_batch must be >= 1, got 0");
+  refused({.memory = Memory::kRetain, .replay_batch = 2},
+          "engine.replay_batch 2 cannot be combined with Memory::kRetain");
   refused({.decode_batch = -1}, "engine.decode_batch must be >= 0");
-  refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype wanted bfloat16 or half, found Double");
+  refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype expected bfloat16 or half, got Double");
   refused(
       {.autocast = at::kFloat},
-      "engine.autocast wanted bfloat16 (half rounds small gradients to 0, and nothing here scales them), found Float");
-  refused({.autocast = at::kHalf}, "engine.autocast wanted bfloat16");
+      "engine.autocast expected bfloat16 (half rounds small gradients to 0, and nothing here scales them), got Float");
+  refused({.autocast = at::kHalf}, "engine.autocast expected bfloat16");
   refused({.rollout_dtype = at::kHalf, .autocast = at::kBFloat16},
-          "wanted one type if both are set, found Half and BFloat16");
+          "expected one type if both are set, got Half and BFloat16");
   refused({.merge_adapters = false, .rollout_dtype = at::kBFloat16},
-          "engine.merge_adapters = false has no meaning with engine.rollout_dtype");
+          "engine.merge_adapters = false cannot be combined with engine.rollout_dtype");
 
   ToyPipeline toy;
   Recorder optimizer{toy.parameters()};

@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 #include <tests/reference/plain_sampler.hpp>
 

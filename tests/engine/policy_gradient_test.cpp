@@ -15,7 +15,7 @@
 
 #include <reward_tuner/engine/policy_gradient.hpp>
 #include <reward_tuner/objectives/clipped_ratio.hpp>
-#include <reward_tuner/objectives/kl_regularised.hpp>
+#include <reward_tuner/objectives/kl_regularized.hpp>
 #include <reward_tuner/objectives/preference.hpp>
 #include <reward_tuner/objectives/reinforce.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
@@ -194,7 +194,7 @@ TEST_CASE("DPOK's loss equals autograd with the guided outputs' distance from th
   for (const bool pessimistic : {false, true})
     CHECK(worst_distance(
               [&](const Setting& s) {
-                return KlRegularised({.reward_weight = 3,
+                return KlRegularized({.reward_weight = 3,
                                       .kl_weight = 0.7,
                                       .clip = 1e-2,
                                       .pessimistic = pessimistic,
@@ -316,7 +316,7 @@ TEST_CASE("gradients equal central finite differences of the objective on stored
   };
   check([](const Setting& s) { return Reinforce({.round = round_of(s)}); }, 1e-4);
   check([](const Setting& s) { return ClippedRatio({.clip = 10, .round = round_of(s)}); }, 1e-4);
-  check([](const Setting& s) { return KlRegularised({.kl_weight = 5, .clip = 10, .round = round_of(s)}); }, 1e-3);
+  check([](const Setting& s) { return KlRegularized({.kl_weight = 5, .clip = 10, .round = round_of(s)}); }, 1e-3);
   check(
       [](const Setting& s) {
         return Preference({.beta = 0.5, .reference = PreferenceReference::kUntuned, .round = round_of(s)});

@@ -1,4 +1,4 @@
-// Decoding and scoring in chunks: the same numbers and gradients, for rewards of single pictures and of groups, with
+// Decoding and scoring in chunks: the same numbers and gradients, for rewards of single images and of groups, with
 // less memory.
 #include <doctest/doctest.h>
 
@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/backend/memory_meter.hpp>
 #include <reward_tuner/engine/reward_gradient.hpp>
+#include <reward_tuner/tensor/memory_meter.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -21,7 +21,7 @@ namespace {
 using namespace reward_tuner;
 using namespace reward_tuner::reference;
 
-/// A reward that no picture has alone: minus its distance from the group's mean picture.
+/// A reward that no image has alone: minus its distance from the group's mean image.
 struct GroupReward {
   using Role = RewardRole;
   static constexpr bool kDifferentiable = true;

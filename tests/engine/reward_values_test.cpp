@@ -1,4 +1,4 @@
-// Rewards of a round: independent of how pictures are cut, whole for rewards of groups, and named errors of rewards
+// Rewards of a round: independent of how images are cut, whole for rewards of groups, and named errors of rewards
 // that fail.
 #include <doctest/doctest.h>
 
@@ -23,7 +23,7 @@ namespace {
 using namespace reward_tuner;
 using namespace reward_tuner::reference;
 
-/// Remembers what it was shown. -(deviation of the group's mean brightnesses): the same for all pictures of a group.
+/// Remembers what it was shown. -(deviation of the group's mean brightnesses): the same for all images of a group.
 template <bool PerGroup>
 struct Watching {
   using Role = RewardRole;
@@ -80,7 +80,7 @@ TEST_CASE("values and components do not depend on the chunk") {
 }
 
 TEST_CASE(
-    "a reward of groups sees all pictures at once with their groups; any other sees its chunk with prompts, latents "
+    "a reward of groups sees all images at once with their groups; any other sees its chunk with prompts, latents "
     "and seeds") {
   using namespace reward_values_test;
   Round r = round_of(4);
@@ -123,7 +123,7 @@ TEST_CASE("rewards that fail are named; a value that is not finite is told, not 
   CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kThrows}),
                        "[RewardPolicy] the reward toy threw: the detector is on holiday", Error);
   CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kWrongShape}),
-                       "[RewardPolicy] score wanted [B] values with B = 3, found shape [3, 1] (reward toy)", Error);
+                       "[RewardPolicy] score expected [B] values with B = 3, got shape [3, 1] (reward toy)", Error);
   CHECK_FALSE(values(ToyReward{ToyFailure::kNan}).finite());
   CHECK_FALSE(values(black_box([](const Tensor& images) {
                 return at::full({images.size(0)}, std::numeric_limits<double>::infinity(), at::kDouble);

@@ -140,5 +140,5 @@ TEST_CASE("start latents replace the first noise; a wrong shape is a named error
   CHECK(run({}).equal(run(noise.normal({1, 2, 4, 4}, at::kDouble))));
   CHECK_FALSE(run({}).equal(run(at::zeros({1, 2, 4, 4}, at::kDouble))));
   CHECK_THROWS_WITH_AS(run(at::zeros({1, 2, 4, 5}, at::kDouble)),
-                       doctest::Contains("start latents wanted shape [1, 2, 4, 4], found [1, 2, 4, 5]"), Error);
+                       doctest::Contains("start latents expected shape [1, 2, 4, 4], got [1, 2, 4, 5]"), Error);
 }

@@ -43,10 +43,10 @@ TEST_CASE("recorded noise comes out block by block, in parts too, and ends with 
   CHECK(part.normal({2, 2}, at::kDouble).equal(b.narrow(0, 1, 2)));
   CHECK((noise.normal({3, 2}, at::kFloat).scalar_type() == at::kFloat));
   CHECK_THROWS_WITH_AS(noise.normal({3, 2}, at::kDouble),
-                       doctest::Contains("wanted a recorded block number 3 of shape [3, 2], found 2 blocks"), Error);
+                       doctest::Contains("expected a recorded block number 3 of shape [3, 2], got 2 blocks"), Error);
   CHECK_THROWS_WITH_AS(SampleNoise::recorded({a}).normal({3, 3}, at::kDouble),
-                       doctest::Contains("of shape [3, 3], found 1 blocks of shape [3, 2]"), Error);
-  CHECK_THROWS_WITH_AS(SampleNoise::recorded({}), doctest::Contains("wanted at least one recorded block"), Error);
+                       doctest::Contains("of shape [3, 3], got 1 blocks of shape [3, 2]"), Error);
+  CHECK_THROWS_WITH_AS(SampleNoise::recorded({}), doctest::Contains("expected at least one recorded block"), Error);
   CHECK(SampleNoise({7, 8}).seeds() == std::vector<std::uint64_t>{7, 8});
   CHECK(SampleNoise({7, 8, 9}).narrow(1, 2).seeds() == std::vector<std::uint64_t>{8, 9});
 }

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/engine/sampler_step.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 #include <tests/reference/plain_sampler.hpp>
 

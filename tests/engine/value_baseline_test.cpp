@@ -71,7 +71,7 @@ TEST_CASE("V sees the latent, the prompt and the time") {
   const Tensor first = ValueBaseline::features(t, 0), later = ValueBaseline::features(t, 2);
   REQUIRE(first.sizes() == at::IntArrayRef({3, 16 * 2 + 3 + 4}));
   CHECK((first.scalar_type() == at::kFloat));
-  CHECK(first[0].equal(first[2]));                                          // the same picture in the making
+  CHECK(first[0].equal(first[2]));                                          // the same image in the making
   CHECK_FALSE(first[0].narrow(0, 0, 32).equal(first[1].narrow(0, 0, 32)));  // the latent
   CHECK_FALSE(first[0].narrow(0, 32, 3).equal(first[1].narrow(0, 32, 3)));  // the text
   CHECK(first[0].narrow(0, 35, 4).equal(first[1].narrow(0, 35, 4)));        // the time

@@ -11,12 +11,13 @@
 #include <nlohmann/json.hpp>
 
 #include <examples/pretrain/bpe_trainer.hpp>
-#include <reward_tuner/rewards/shape_vocabulary.hpp>
+#include <reward_tuner/shapes/shape_vocabulary.hpp>
 
 namespace bpe_trainer_test {
 namespace {
 
 using namespace reward_tuner;
+using namespace reward_tuner::shapes;
 using namespace reward_tuner::pretrain;
 
 std::map<std::string, std::int64_t> grammar() {

@@ -1,4 +1,4 @@
-// The prompt files of the composition and parity studies: what is held out is held out, and colours stay open where
+// The prompt files of the composition and parity studies: what is held out is held out, and colors stay open where
 // they should.
 #include <doctest/doctest.h>
 
@@ -11,14 +11,15 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/rewards/shape_vocabulary.hpp>
-#include <reward_tuner/tuner/prompt_set.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/shapes/shape_vocabulary.hpp>
 
 namespace prompt_files_test {
 namespace {
 
 using namespace reward_tuner;
-using Object = std::pair<int, int>;            // shape, colour
+using namespace reward_tuner::shapes;
+using Object = std::pair<int, int>;            // shape, color
 using ObjectPair = std::pair<Object, Object>;  // the smaller first
 
 std::vector<std::string> prompts_of(const char* name) {
@@ -28,8 +29,8 @@ std::vector<std::string> prompts_of(const char* name) {
 ObjectPair objects_of(const std::string& prompt) {
   const Caption caption = parse_caption(prompt);
   REQUIRE_MESSAGE(caption.objects.size() == 2, prompt);
-  const Object a{caption.objects[0].shape, caption.objects[0].colour},
-      b{caption.objects[1].shape, caption.objects[1].colour};
+  const Object a{caption.objects[0].shape, caption.objects[0].color},
+      b{caption.objects[1].shape, caption.objects[1].color};
   return std::minmax(a, b);
 }
 
@@ -51,22 +52,22 @@ TEST_CASE("prompt files: held-out pairs of objects never stand together in train
   }
   CHECK(trained.size() == 84);
   CHECK(held_out.size() == 42);
-  CHECK(seen.size() == 42);  // every combination that the pretraining pictures show
+  CHECK(seen.size() == 42);  // every combination that the pretraining images show
   for (const auto& [object, count] : seen) {
     CHECK(count == 4);
     CHECK(asked.at(object) == 2);
     CHECK_FALSE(is_held_out(object.first, object.second));
   }
-  // as in the pretraining pictures
+  // as in the pretraining images
   for (const auto& [a, b] : trained) CHECK((a.first != b.first && a.second != b.second));
   for (const auto& [a, b] : held_out) CHECK((a.first != b.first && a.second != b.second));
 }
 
-TEST_CASE("prompt files: parity prompts name no colour") {
+TEST_CASE("prompt files: parity prompts name no color") {
   for (const auto& prompt : prompts_of("prompts_parity.txt")) {
     std::istringstream words(prompt);
     for (std::string word; words >> word;) {
-      CHECK_FALSE_MESSAGE(index_of_word(kObjectColours, word), prompt);
+      CHECK_FALSE_MESSAGE(index_of_word(kObjectColors, word), prompt);
     }
   }
 }

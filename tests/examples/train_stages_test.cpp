@@ -1,4 +1,4 @@
-// Parts of the pretraining stages with an exact answer: the autoencoder's start, the standardised latents, true
+// Parts of the pretraining stages with an exact answer: the autoencoder's start, the standardized latents, true
 // captions, one step of each loss.
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
@@ -18,6 +18,7 @@ namespace train_stages_test {
 namespace {
 
 using namespace reward_tuner;
+using namespace reward_tuner::shapes;
 using namespace reward_tuner::pretrain;
 
 BpeVocabulary vocabulary() {
@@ -29,29 +30,29 @@ BpeVocabulary vocabulary() {
 std::shared_ptr<AutoencoderKL> fresh_vae() {
   auto vae = std::make_shared<AutoencoderKL>(tiny_vae_config());
   Rng rng(1);
-  initialise(*vae, rng);
+  initialize(*vae, rng);
   start_near_identity(*vae);
   return vae;
 }
 
-TEST_CASE("VAE: the untrained network already shows coarse colours") {
+TEST_CASE("VAE: the untrained network already shows coarse colors") {
   const auto vae = fresh_vae();
-  const PictureSet pictures = draw_pictures(10, Rng(2));
-  CHECK(reconstruction_psnr(*vae, pictures) > 20.0);
+  const ImageSet images = draw_images(10, Rng(2));
+  CHECK(reconstruction_psnr(*vae, images) > 20.0);
   const torch::NoGradGuard no_grad;
   const Tensor flat = at::full({1, 3, 64, 64}, 0.4);
   CHECK(AutoencoderKL::latent_std(vae->encode_moments(flat)).mean().item<double>() ==
         doctest::Approx(std::exp(-2.5)).epsilon(0.2));
 }
 
-TEST_CASE("VAE: standardised latents have mean 0 and deviation 1, decoded pictures and relative noise stay") {
+TEST_CASE("VAE: standardized latents have mean 0 and deviation 1, decoded images and relative noise stay") {
   const auto vae = fresh_vae();
-  const PictureSet pictures = draw_pictures(12, Rng(3));
+  const ImageSet set = draw_images(12, Rng(3));
   const torch::NoGradGuard no_grad;
-  const Tensor images = pictures.signed_images(at::arange(12)), before = vae->encode_moments(images);
+  const Tensor images = set.signed_images(at::arange(12)), before = vae->encode_moments(images);
   const Tensor decoded = vae->decode(AutoencoderKL::latent_mean(before));
   const Tensor spread = AutoencoderKL::latent_mean(before).std({0, 2, 3});
-  standardise_latents(*vae, AutoencoderKL::latent_mean(before));
+  standardize_latents(*vae, AutoencoderKL::latent_mean(before));
   const Tensor after = vae->encode_moments(images), mean = AutoencoderKL::latent_mean(after);
   CHECK(mean.mean({0, 2, 3}).abs().max().item<double>() < 1e-4);
   CHECK((mean.std({0, 2, 3}) - 1).abs().max().item<double>() < 1e-4);
@@ -60,7 +61,7 @@ TEST_CASE("VAE: standardised latents have mean 0 and deviation 1, decoded pictur
   CHECK((AutoencoderKL::latent_std(after) / expected - 1).abs().max().item<double>() < 1e-3);
 }
 
-TEST_CASE("CLIP: which captions are true of a picture") {
+TEST_CASE("CLIP: which captions are true of an image") {
   Scene scene;
   scene.objects = {{0, 0, 16, 30, 9, 0}, {1, 2, 48, 30, 12, 0}};  // small red circle left of a blue square
   scene.relation = Relation::kLeftOf;
@@ -86,24 +87,24 @@ TEST_CASE("Pretraining: one step of every loss is finite with gradients, and the
   std::filesystem::remove_all(folder);
   write_tokenizer(vocabulary(), folder / "words", kPromptTokens);
   const ClipTokenizer tokenizer = ClipTokenizer::load(folder / "words");
-  const PictureSet pictures = draw_pictures(8, Rng(5));
+  const ImageSet images = draw_images(8, Rng(5));
   Rng rng(6);
 
   const auto vae = fresh_vae();
-  vae_loss(*vae, pictures.signed_images(at::arange(2)), pictures.objects.slice(0, 0, 2).to(at::kFloat).div(255), rng)
+  vae_loss(*vae, images.signed_images(at::arange(2)), images.objects.slice(0, 0, 2).to(at::kFloat).div(255), rng)
       .backward();
   for (const auto& item : vae->named_parameters()) CHECK_MESSAGE(item.value().grad().defined(), item.key());
 
   const auto clip = make_clip(tokenizer, Rng(7));
-  const Tensor contrast = contrastive_loss(*clip, pictures, 4, rng);
+  const Tensor contrast = contrastive_loss(*clip, images, 4, rng);
   contrast.backward();
   CHECK(std::isfinite(contrast.item<double>()));
   for (const auto& item : clip->named_parameters()) CHECK_MESSAGE(item.value().grad().defined(), item.key());
 
   const Denoiser denoiser = make_denoiser(tokenizer, Rng(8));
-  const Tensor latents = encode_pictures(*vae, pictures, at::arange(8));
+  const Tensor latents = encode_images(*vae, images, at::arange(8));
   const Tensor noise_error =
-      denoising_loss(denoiser, tokenizer, latents, pictures.scenes, signal_levels(NoiseSchedule()), 8, rng);
+      denoising_loss(denoiser, tokenizer, latents, images.scenes, signal_levels(NoiseSchedule()), 8, rng);
   noise_error.backward();
   // the last convolution is zero, so the error is the noise itself
   CHECK(noise_error.item<double>() == doctest::Approx(1.0).epsilon(0.1));

@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include <examples/pretrain/training_run.hpp>
-#include <reward_tuner/models/initialise.hpp>
+#include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 namespace training_run_test {
@@ -29,7 +29,7 @@ struct Folder {
 std::shared_ptr<Linear> network() {
   auto made = std::make_shared<Linear>(3, 2);
   Rng rng(4);
-  initialise(*made, rng);
+  initialize(*made, rng);
   return made;
 }
 

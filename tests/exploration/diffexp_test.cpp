@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/exploration/diffexp.hpp>
 #include <reward_tuner/exploration/no_exploration.hpp>
 #include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -96,11 +96,11 @@ TEST_CASE("DiffExp's defaults are those of its halves") {
 }
 
 TEST_CASE("DiffExp rejects options out of range") {
-  CHECK_THROWS_WITH_AS(DiffExp({.guidance = {.threshold = 2}}),
-                       "[DynamicGuidance] threshold must be in [0, 1], found 2", Error);
+  CHECK_THROWS_WITH_AS(DiffExp({.guidance = {.threshold = 2}}), "[DynamicGuidance] threshold must be in [0, 1], got 2",
+                       Error);
   CHECK_THROWS_WITH_AS(DiffExp({.words = {.low = 2}}),
-                       "[PromptWeighting] high must be finite and at least low 2, found 1.5", Error);
-  CHECK_THROWS_WITH_AS(DiffExp({.span = {.updates = -3}}), "[DiffExp] span.updates must be >= 1, found -3", Error);
+                       "[PromptWeighting] high must be finite and at least low 2, got 1.5", Error);
+  CHECK_THROWS_WITH_AS(DiffExp({.span = {.updates = -3}}), "[DiffExp] span.updates must be >= 1, got -3", Error);
 }
 
 }  // namespace diffexp_test

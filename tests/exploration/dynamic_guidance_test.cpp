@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/exploration/dynamic_guidance.hpp>
 #include <reward_tuner/exploration/no_exploration.hpp>
 #include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -100,20 +100,20 @@ TEST_CASE("the guidance schedule leaves the condition and the random stream alon
 
 TEST_CASE("DynamicGuidance rejects options out of range") {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
-  CHECK_THROWS_WITH_AS(DynamicGuidance({.low = -0.5}), "[DynamicGuidance] low must be finite and >= 0, found -0.5",
+  CHECK_THROWS_WITH_AS(DynamicGuidance({.low = -0.5}), "[DynamicGuidance] low must be finite and >= 0, got -0.5",
                        Error);
   CHECK_THROWS_AS(DynamicGuidance({.low = nan}), Error);
   CHECK_THROWS_WITH_AS(DynamicGuidance({.low = 2, .high = 1.5}),
-                       "[DynamicGuidance] high must be finite and at least low 2, found 1.5", Error);
+                       "[DynamicGuidance] high must be finite and at least low 2, got 1.5", Error);
   CHECK_THROWS_AS(DynamicGuidance({.high = infinity}), Error);
-  CHECK_THROWS_WITH_AS(DynamicGuidance({.threshold = 1.5}), "[DynamicGuidance] threshold must be in [0, 1], found 1.5",
+  CHECK_THROWS_WITH_AS(DynamicGuidance({.threshold = 1.5}), "[DynamicGuidance] threshold must be in [0, 1], got 1.5",
                        Error);
   CHECK_THROWS_AS(DynamicGuidance({.threshold = nan}), Error);
   CHECK_THROWS_WITH_AS(DynamicGuidance({.span = {.share = 1.1}}),
-                       "[DynamicGuidance] span.share must be in [0, 1], found 1.1", Error);
+                       "[DynamicGuidance] span.share must be in [0, 1], got 1.1", Error);
   CHECK_THROWS_AS(DynamicGuidance({.span = {.share = nan}}), Error);
-  CHECK_THROWS_WITH_AS(DynamicGuidance({.span = {.updates = 0}}),
-                       "[DynamicGuidance] span.updates must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(DynamicGuidance({.span = {.updates = 0}}), "[DynamicGuidance] span.updates must be >= 1, got 0",
+                       Error);
 }
 
 }  // namespace dynamic_guidance_test

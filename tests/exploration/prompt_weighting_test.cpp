@@ -134,7 +134,7 @@ TEST_CASE("every word is drawn with equal probability and the weight is uniform 
   }
 }
 
-TEST_CASE("a prompt's draw does not depend on its neighbours, and equal seeds give equal conditions") {
+TEST_CASE("a prompt's draw does not depend on its neighbors, and equal seeds give equal conditions") {
   const PromptWeighting policy({.low = 1.2, .high = 1.5});
   const std::vector<WordTokens> last{{1, 2}, {4, 1}, {5, 1}};
   std::optional<Tensor> want;
@@ -187,25 +187,25 @@ TEST_CASE("PromptWeighting names what a pipeline lacks") {
                        "(Condition::empty), and this one does not",
                        Error);
   CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words.pop_back(); }),
-                       "[PromptWeighting] wanted Condition::words of 3 prompts, found 2", Error);
+                       "[PromptWeighting] expected Condition::words of 3 prompts, got 2", Error);
   CHECK_THROWS_WITH_AS(with([](Condition& c) { c.empty.embeddings = c.positive.embeddings; }),
-                       doctest::Contains("wanted Condition::empty of [1,8,3], found [3, 8, 3]"), Error);
+                       doctest::Contains("expected Condition::empty of [1,8,3], got [3, 8, 3]"), Error);
   CHECK_THROWS_WITH_AS(with([](Condition& c) { c.positive = {}; }),
-                       doctest::Contains("wanted text states [3,L,D], found [0]"), Error);
+                       doctest::Contains("expected text states [3,L,D], got [0]"), Error);
   CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words[0][1] = {6, 3}; }),
-                       doctest::Contains("wanted words within 0..7 of the text states, found 3 tokens from 6"), Error);
+                       doctest::Contains("expected words within 0..7 of the text states, got 3 tokens from 6"), Error);
   CHECK(policy.condition(Condition{}, rng).size() == 0);  // no prompts, nothing to know
 }
 
 TEST_CASE("PromptWeighting rejects options out of range") {
   const double infinity = std::numeric_limits<double>::infinity();
-  CHECK_THROWS_WITH_AS(PromptWeighting({.low = -1}), "[PromptWeighting] low must be finite and >= 0, found -1", Error);
+  CHECK_THROWS_WITH_AS(PromptWeighting({.low = -1}), "[PromptWeighting] low must be finite and >= 0, got -1", Error);
   CHECK_THROWS_WITH_AS(PromptWeighting({.low = 1.6}),
-                       "[PromptWeighting] high must be finite and at least low 1.6, found 1.5", Error);
+                       "[PromptWeighting] high must be finite and at least low 1.6, got 1.5", Error);
   CHECK_THROWS_WITH_AS(PromptWeighting({.high = infinity}),
-                       "[PromptWeighting] high must be finite and at least low 1, found inf", Error);
+                       "[PromptWeighting] high must be finite and at least low 1, got inf", Error);
   CHECK_THROWS_WITH_AS(PromptWeighting({.span = {.share = -0.1}}),
-                       "[PromptWeighting] span.share must be in [0, 1], found -0.1", Error);
+                       "[PromptWeighting] span.share must be in [0, 1], got -0.1", Error);
 }
 
 }  // namespace prompt_weighting_test

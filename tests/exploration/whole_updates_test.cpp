@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/exploration/diffexp.hpp>
 #include <reward_tuner/exploration/dynamic_guidance.hpp>
 #include <reward_tuner/exploration/prompt_weighting.hpp>
@@ -17,8 +16,9 @@
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/rewards/callable.hpp>
-#include <reward_tuner/tuner/evaluation.hpp>
+#include <reward_tuner/run/evaluation.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -205,8 +205,8 @@ TEST_CASE("evaluation never explores") {
       brightness(), {.sampler = kSampler,
                      .exploration = {.guidance = {.low = 0.0, .threshold = 0.0}, .words = {.low = 2.0, .high = 2.0}}});
   const auto plain = make<DDPO>(brightness(), {.sampler = kSampler});
-  const auto pictures = [&](const auto& of) {
+  const auto images = [&](const auto& of) {
     return evaluate(pipeline, of.sampler(), {{"a star", 1}, {"a moon", 2}}, {})->images;
   };
-  CHECK(pictures(tuner).equal(pictures(plain)));
+  CHECK(images(tuner).equal(images(plain)));
 }

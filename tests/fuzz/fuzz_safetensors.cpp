@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include <reward_tuner/backend/safetensors_header.hpp>
+#include <reward_tuner/files/safetensors_header.hpp>
 
 namespace {
 

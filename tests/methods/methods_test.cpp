@@ -9,12 +9,12 @@
 #include <type_traits>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/methods/alignprop.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 #include <reward_tuner/methods/refl.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 

@@ -1,5 +1,5 @@
 // Every method that learns from samples learns: it raises a black-box reward on a model whose denoiser is exactly
-// known; with rewards dealt to other pictures it does not.
+// known; with rewards dealt to other images it does not.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -10,7 +10,6 @@
 #include <type_traits>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpo.hpp>
@@ -19,6 +18,7 @@
 #include <reward_tuner/methods/lsrl.hpp>
 #include <reward_tuner/methods/policy_gradient.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>
@@ -29,8 +29,8 @@ namespace {
 
 using namespace reward_tuner;
 
-/// The target's values from a black box; `shuffle` deals the values of a round to its pictures at random. (Random signs
-/// would be no control: all rewards are below 0, so the best picture of a round would be a bad one.)
+/// The target's values from a black box; `shuffle` deals the values of a round to its images at random. (Random signs
+/// would be no control: all rewards are below 0, so the best image of a round would be a bad one.)
 struct TargetReward {
   using Role = RewardRole;
   static constexpr bool kDifferentiable = false;
@@ -83,11 +83,11 @@ void check_learning(const std::string& name, const Run& run, typename Tuner::Opt
   CHECK(mean_control < margin / 2);
 }
 
-/// Pictures of the untuned model.
-std::shared_ptr<const CaptionedPictures> pictures() {
+/// Images of the untuned model.
+std::shared_ptr<const CaptionedImages> images() {
   Rng rng(5);
-  return std::make_shared<const CaptionedPictures>((0.5 + 0.125 * rng.normal({32, 3, 4, 4})).clamp(0, 1),
-                                                   std::vector<std::string>(32, "x"));
+  return std::make_shared<const CaptionedImages>((0.5 + 0.125 * rng.normal({32, 3, 4, 4})).clamp(0, 1),
+                                                 std::vector<std::string>(32, "x"));
 }
 
 constexpr double kClip = 1.64 / 48;  // 1.64 nats of the whole ratio, as DDPO's 1e-4 at D = 16384; D is 48 here
@@ -114,7 +114,7 @@ TEST_CASE("GRPO and large-scale RL raise a black-box reward, dealt at random it 
                                      {.objective = {.clip = kClip, .round = {.step_per_timestep = true}}}, 0.9);
   check_learning<LSRL<TargetReward>>("LSRL with pre-training", {.learning_rate = 0.02},
                                      {.objective = {.clip = kClip, .round = {.step_per_timestep = true}},
-                                      .regularizer = {.pictures = pictures(), .weight = 0.01}},
+                                      .regularizer = {.images = images(), .weight = 0.01}},
                                      0.8);
 }
 
@@ -131,14 +131,14 @@ TEST_CASE("B2-DiffuRL around every objective raises a black-box reward, dealt at
   check_learning<B2DiffuRL<TargetReward>>("B2 DDPO", {.prompts = 16}, {.steps = window, .objective = {.clip = kClip}},
                                           0.9);
   check_learning<B2DiffuRL<TargetReward, Reinforce>>("B2 PG", {.prompts = 16}, {.steps = window}, 0.9);
-  check_learning<B2DiffuRL<TargetReward, KlRegularised>>("B2 DPOK", {.prompts = 16},
+  check_learning<B2DiffuRL<TargetReward, KlRegularized>>("B2 DPOK", {.prompts = 16},
                                                          {.steps = window, .objective = {.clip = kClip}}, 0.9);
   check_learning<B2DiffuRL<TargetReward, Preference>>("B2 DPO", {.prompts = 16}, {.steps = window}, 0.5);
 }
 
 TEST_CASE("reward-weighted training and RAFT raise a black-box reward, dealt at random it does not") {
   using namespace sampled_methods_test;
-  // no more to be had from the untuned model's own pictures
+  // no more to be had from the untuned model's own images
   check_learning<RewardWeightedTraining<TargetReward>>(
       "reward-weighted, frozen", {.learning_rate = 0.01},
       {.objective = {.weighting = RewardWeighting::kExponential, .temperature = 0.005, .noisings = 4}}, 0.11);
@@ -155,7 +155,7 @@ TEST_CASE("sampled methods are the configurations their papers describe, and nam
   static_assert(std::is_same_v<GRPO<TargetReward>::Advantage, PerGroup> &&
                 std::is_same_v<GRPO<TargetReward>::Objective, ClippedRatio>);
   static_assert(std::is_same_v<PolicyGradient<TargetReward>::Objective, Reinforce> &&
-                std::is_same_v<DPOK<TargetReward>::Objective, KlRegularised>);
+                std::is_same_v<DPOK<TargetReward>::Objective, KlRegularized>);
   static_assert(std::is_same_v<DPO<TargetReward>::Objective, Preference> &&
                 std::is_same_v<DPO<TargetReward>::Branching, BestAndWorst>);
   static_assert(std::is_same_v<LSRL<TargetReward>::StepSelection, RandomSteps> &&

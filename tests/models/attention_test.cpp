@@ -4,8 +4,8 @@
 #include <ATen/ops/eye.h>
 #include <ATen/ops/randn.h>
 
-#include <reward_tuner/backend/autocast.hpp>
 #include <reward_tuner/models/attention.hpp>
+#include <reward_tuner/tensor/autocast.hpp>
 
 TEST_CASE(
     "attention with upcast mixes in float32 though its layers run under autocast: the exact mixture, rounded once") {

@@ -10,9 +10,9 @@
 #include <memory>
 #include <string>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
-#include <reward_tuner/models/initialise.hpp>
+#include <reward_tuner/models/initialize.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace {
 namespace autoencoder_kl_test {
@@ -31,7 +31,7 @@ AutoencoderKLConfig tiny_config() {
 std::shared_ptr<AutoencoderKL> tiny_vae(const AutoencoderKLConfig& config) {
   auto vae = std::make_shared<AutoencoderKL>(config);
   Rng rng(7);
-  initialise(*vae, rng);
+  initialize(*vae, rng);
   vae->to(at::kDouble);
   return vae;
 }
@@ -72,11 +72,11 @@ TEST_CASE("AutoencoderKL config: to_json and from_json are inverse, unknown and 
     CHECK(message.find("unsupported") != std::string::npos);
     CHECK(message.find(key) != std::string::npos);
   }
-  CHECK(with("up_block_types", nlohmann::json::array({"UpDecoderBlock2D"})).find("wanted 3 entries") !=
+  CHECK(with("up_block_types", nlohmann::json::array({"UpDecoderBlock2D"})).find("expected 3 entries") !=
         std::string::npos);
 }
 
-TEST_CASE("AutoencoderKL: shapes of both ways, also for oblong pictures and without 1x1 convolutions") {
+TEST_CASE("AutoencoderKL: shapes of both ways, also for oblong images and without 1x1 convolutions") {
   auto config = tiny_config();
   for (const bool plain : {true, false}) {
     config.use_quant_conv = config.use_post_quant_conv = config.mid_block_add_attention = plain;

@@ -15,7 +15,7 @@ namespace {
 
 using namespace reward_tuner;
 
-/// No normalisation, so that values can be read off.
+/// No normalization, so that values can be read off.
 ClipImageOptions plain(std::int64_t edge, std::int64_t crop) {
   return {.shortest_edge = edge, .crop_size = crop, .mean = {0, 0, 0}, .deviation = {1, 1, 1}};
 }
@@ -31,7 +31,7 @@ std::string message(const nlohmann::json& json) {
 
 }  // namespace
 
-TEST_CASE("CLIP preprocessing keeps a constant image and normalises it") {
+TEST_CASE("CLIP preprocessing keeps a constant image and normalizes it") {
   const ClipImagePreprocessor preprocess(ClipImageOptions{.shortest_edge = 8, .crop_size = 8});
   const auto out = preprocess(at::full({2, 3, 20, 13}, 0.25, at::kDouble));
   REQUIRE((out.sizes() == at::IntArrayRef({2, 3, 8, 8})));
@@ -39,7 +39,7 @@ TEST_CASE("CLIP preprocessing keeps a constant image and normalises it") {
   CHECK(out[1][2].max().item<double>() == doctest::Approx((0.25 - 0.40821073) / 0.27577711));
 }
 
-TEST_CASE("CLIP preprocessing crops the centre and leaves fitting images alone") {
+TEST_CASE("CLIP preprocessing crops the center and leaves fitting images alone") {
   const auto ramp = at::arange(12, at::kDouble).view({1, 1, 1, 12}).expand({1, 3, 8, 12}).contiguous();
   const auto out = ClipImagePreprocessor(plain(8, 8))(ramp);
   CHECK((out - ramp.slice(3, 2, 10)).abs().max().item<double>() == 0);

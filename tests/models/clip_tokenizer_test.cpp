@@ -11,7 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 
 namespace clip_tokenizer_test {
@@ -83,7 +83,7 @@ TEST_CASE("the CLIP tokenizer gives transformers' ids for 1,100 texts") {
     got.resize(want.size());
     if (got == want) continue;
     ++wrong;
-    MESSAGE("text " << entry[0].dump(-1, ' ', true) << " gave " << json(got).dump() << ", wanted "
+    MESSAGE("text " << entry[0].dump(-1, ' ', true) << " gave " << json(got).dump() << ", expected "
                     << json(want).dump());
   }
   CHECK(wrong == 0);
@@ -237,7 +237,7 @@ TEST_CASE("the CLIP tokenizer names what it cannot use") {
   CHECK(message({{"additional_special_tokens", {"<new>"}}}).find("additional_special_tokens") != std::string::npos);
   CHECK(message({{"pad_token", {{"content", "!"}, {"lstrip", true}}}}).find("lstrip") != std::string::npos);
   CHECK(message({{"pad_token", {{"content", "!"}, {"normalized", 3}}}})
-            .find("normalized of pad_token must be true or false, found 3") != std::string::npos);
+            .find("normalized of pad_token must be true or false, got 3") != std::string::npos);
   CHECK(message({{"model_max_length", -1e300}}).find("model_max_length") != std::string::npos);
   CHECK(message(json::array({1})).find("must be an object") != std::string::npos);
   CHECK(message({{"pad_token", "!"}}) == "no error");

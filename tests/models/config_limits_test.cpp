@@ -33,19 +33,19 @@ void refused(const char* key, const nlohmann::json& value, const char* sentence)
 TEST_CASE("config_limits: sizes beyond any network are named errors") {
   constexpr std::int64_t kHuge = std::int64_t{1} << 62;
   refused<UNet2DConditionConfig>("block_out_channels", std::vector<std::int64_t>(4, kHuge),
-                                 "wanted at most 16384 in block_out_channels");
+                                 "expected at most 16384 in block_out_channels");
   refused<UNet2DConditionConfig>("block_out_channels", std::vector<std::int64_t>(17, 32),
-                                 "wanted at most 16 in the levels");
-  refused<UNet2DConditionConfig>("layers_per_block", kHuge, "wanted at most 256 in layers_per_block");
+                                 "expected at most 16 in the levels");
+  refused<UNet2DConditionConfig>("layers_per_block", kHuge, "expected at most 256 in layers_per_block");
   refused<UNet2DConditionConfig>("transformer_layers_per_block", 257,
-                                 "wanted at most 256 in transformer_layers_per_block");
+                                 "expected at most 256 in transformer_layers_per_block");
   refused<UNet2DConditionConfig>("cross_attention_dim", kHuge, "cross_attention_dim");
   refused<UNet2DConditionConfig>("time_embedding_dim", kHuge, "time_embedding_dim");
-  refused<UNet2DConditionConfig>("time_embedding_dim", -4, "wanted positive numbers in time_embedding_dim");
-  refused<UNet2DConditionConfig>("norm_num_groups", 0, "wanted positive numbers in norm_num_groups");
+  refused<UNet2DConditionConfig>("time_embedding_dim", -4, "expected positive numbers in time_embedding_dim");
+  refused<UNet2DConditionConfig>("norm_num_groups", 0, "expected positive numbers in norm_num_groups");
   refused<UNet2DConditionConfig>("conv_in_kernel", 33, "conv_in_kernel");
   refused<AutoencoderKLConfig>("block_out_channels", std::vector<std::int64_t>(4, kHuge),
-                               "wanted at most 16384 in block_out_channels");
+                               "expected at most 16384 in block_out_channels");
   refused<AutoencoderKLConfig>("layers_per_block", kHuge, "layers_per_block");
   refused<AutoencoderKLConfig>("norm_num_groups", 0, "norm_num_groups");
   AutoencoderKLConfig deep;

@@ -33,7 +33,7 @@ TEST_CASE("a key left out means what diffusers takes for that class") {
 
 TEST_CASE("what changes the noise levels and is not known is a named error") {
   CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"beta_schedule", "sigmoid"}}),
-                       doctest::Contains("wanted one of linear, scaled_linear, squaredcos_cap_v2"), Error);
+                       doctest::Contains("expected one of linear, scaled_linear, squaredcos_cap_v2"), Error);
   CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"prediction_type", "flow"}}),
                        doctest::Contains("prediction_type"), Error);
   CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"shift", 3.0}}), doctest::Contains("'shift'"), Error);

@@ -8,8 +8,8 @@
 
 #include <unistd.h>
 
-#include <reward_tuner/backend/lora.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 
 namespace stable_diffusion_test {
@@ -48,11 +48,11 @@ TEST_CASE("a folder loads frozen and answers with the promised shapes") {
   CHECK(pipeline.latent_shape(5) == std::vector<std::int64_t>{5, 4, 16, 16});
   CHECK(call(pipeline).sizes() == at::IntArrayRef({2, 4, 16, 16}));
   const Tensor latents = at::zeros({1, 4, 16, 16}).requires_grad_();
-  const Tensor picture = pipeline.decode(latents);  // [1,3,64,64]
-  CHECK(picture.sizes() == at::IntArrayRef({1, 3, 64, 64}));
-  picture.sum().backward();
+  const Tensor image = pipeline.decode(latents);  // [1,3,64,64]
+  CHECK(image.sizes() == at::IntArrayRef({1, 3, 64, 64}));
+  image.sum().backward();
   CHECK(latents.grad().abs().sum().item<double>() > 0);
-  CHECK(pipeline.encode_images(picture.detach()).sizes() == latents.sizes());
+  CHECK(pipeline.encode_images(image.detach()).sizes() == latents.sizes());
 }
 
 TEST_CASE("a condition says where words are and what the empty prompt is") {
@@ -147,9 +147,9 @@ TEST_CASE("full fine-tuning keeps its reference, and the saved folder holds the 
 
 TEST_CASE("a folder that is not a pipeline is a named error") {
   const Scratch scratch;
-  CHECK_THROWS_WITH_AS(StableDiffusion::load(scratch.path / "nowhere"), doctest::Contains("found nothing at"), Error);
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(scratch.path / "nowhere"), doctest::Contains("got nothing at"), Error);
   std::ofstream(scratch.path / "model_index.json") << R"({"_class_name": "OtherPipeline"})";
-  CHECK_THROWS_WITH_AS(StableDiffusion::load(scratch.path), doctest::Contains("found \"OtherPipeline\""), Error);
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(scratch.path), doctest::Contains("got \"OtherPipeline\""), Error);
   const fs::path copy = scratch.path / "copy";
   fs::copy(kModel, copy, fs::copy_options::recursive);
   fs::remove_all(copy / "clip");

@@ -14,9 +14,9 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
-#include <reward_tuner/models/initialise.hpp>
+#include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace {
 namespace unet_2d_condition_test {
@@ -40,7 +40,7 @@ UNet2DConditionConfig tiny_config() {
 std::shared_ptr<UNet2DConditionModel> tiny_unet(const UNet2DConditionConfig& config) {
   auto unet = std::make_shared<UNet2DConditionModel>(config);
   Rng rng(7);
-  initialise(*unet, rng);
+  initialize(*unet, rng);
   unet->to(at::kDouble);
   return unet;
 }
@@ -117,7 +117,7 @@ TEST_CASE("UNet config: unknown keys and unsupported values are named errors") {
     CHECK(has(message, "unsupported"));
     CHECK(has(message, key));
   }
-  CHECK(has(error_of(with("attention_head_dim", {2, 2})), "wanted 3 entries in attention_head_dim"));
+  CHECK(has(error_of(with("attention_head_dim", {2, 2})), "expected 3 entries in attention_head_dim"));
   CHECK(has(error_of(with("in_channels", "four")), "in_channels"));
 }
 
@@ -222,7 +222,7 @@ TEST_CASE("timestep_projection: sines and cosines of the stated frequencies") {
         doctest::Approx(std::sin(2.0 / 10000.0)));
 }
 
-TEST_CASE("initialise: bounds, norms, one seed one network, foreign parameters refused") {
+TEST_CASE("initialize: bounds, norms, one seed one network, foreign parameters refused") {
   const auto a = tiny_unet(tiny_config()), b = tiny_unet(tiny_config());
   const auto pa = a->named_parameters(), pb = b->named_parameters();
   for (const auto& item : pa) REQUIRE(item.value().equal(pb[item.key()]));
@@ -236,7 +236,7 @@ TEST_CASE("initialise: bounds, norms, one seed one network, foreign parameters r
   torch::nn::Module foreign("foreign");
   foreign.register_parameter("strange", at::zeros({2}));
   Rng rng(1);
-  CHECK_THROWS_WITH_AS(initialise(foreign, rng), doctest::Contains("strange"), Error);
+  CHECK_THROWS_WITH_AS(initialize(foreign, rng), doctest::Contains("strange"), Error);
 }
 
 }  // namespace unet_2d_condition_test

@@ -61,10 +61,9 @@ TEST_CASE("ClippedRatio's bad options are named errors") {
   using namespace reward_tuner;
   CHECK_FALSE(ClippedRatio().needs_reference());
   CHECK(ClippedRatio().clip() == 1e-4);
-  CHECK_THROWS_WITH_AS(ClippedRatio({.clip = 0}), "[ClippedRatio] clip must be > 0, found 0", Error);
-  CHECK_THROWS_WITH_AS(ClippedRatio({.clip = -0.1}), "[ClippedRatio] clip must be > 0, found -0.1", Error);
+  CHECK_THROWS_WITH_AS(ClippedRatio({.clip = 0}), "[ClippedRatio] clip must be > 0, got 0", Error);
+  CHECK_THROWS_WITH_AS(ClippedRatio({.clip = -0.1}), "[ClippedRatio] clip must be > 0, got -0.1", Error);
   CHECK_THROWS_WITH_AS(ClippedRatio({.clip = std::numeric_limits<double>::infinity()}),
-                       "[ClippedRatio] clip must be > 0, found inf", Error);
-  CHECK_THROWS_WITH_AS(ClippedRatio({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, found 0",
-                       Error);
+                       "[ClippedRatio] clip must be > 0, got inf", Error);
+  CHECK_THROWS_WITH_AS(ClippedRatio({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, got 0", Error);
 }

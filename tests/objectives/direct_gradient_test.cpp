@@ -25,7 +25,7 @@ TEST_CASE("losses are -r, max(target - r, 0) and |target - r|, times the scale")
 
 TEST_CASE("DirectGradient's bad options are named errors") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(DirectGradient({.scale = 0}), "[DirectGradient] scale must be > 0, found 0", Error);
-  CHECK_THROWS_WITH_AS(DirectGradient({.target = 2}), doctest::Contains("target 2 has no meaning with the loss -r"),
+  CHECK_THROWS_WITH_AS(DirectGradient({.scale = 0}), "[DirectGradient] scale must be > 0, got 0", Error);
+  CHECK_THROWS_WITH_AS(DirectGradient({.target = 2}), doctest::Contains("target 2 cannot be combined with the loss -r"),
                        Error);
 }

@@ -58,8 +58,8 @@ TEST_CASE("a fresh pair costs log 2 and pulls by beta/2 whatever the advantages,
 
 TEST_CASE("Preference's bad options are named errors") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(Preference({.beta = 0}), "[Preference] beta must be > 0, found 0", Error);
+  CHECK_THROWS_WITH_AS(Preference({.beta = 0}), "[Preference] beta must be > 0, got 0", Error);
   CHECK_THROWS_WITH_AS(Preference({.beta = std::numeric_limits<double>::infinity()}),
-                       "[Preference] beta must be > 0, found inf", Error);
-  CHECK_THROWS_WITH_AS(Preference({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, found 0", Error);
+                       "[Preference] beta must be > 0, got inf", Error);
+  CHECK_THROWS_WITH_AS(Preference({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, got 0", Error);
 }

@@ -44,18 +44,18 @@ TEST_CASE("Reinforce needs no reference and refuses bad rounds by name") {
   CHECK_FALSE(Reinforce().needs_reference());
   CHECK_THROWS_WITH_AS(
       Reinforce({.round = {.samples_per_prompt = -1}}),
-      "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), found -1", Error);
-  CHECK_THROWS_WITH_AS(Reinforce({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, found 0", Error);
+      "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), got -1", Error);
+  CHECK_THROWS_WITH_AS(Reinforce({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.updates_per_epoch = 0}}),
-                       "[RewardTuner] round.updates_per_epoch must be >= 1, found 0", Error);
+                       "[RewardTuner] round.updates_per_epoch must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.updates_per_epoch = 3, .step_per_timestep = true}}),
-                       "[RewardTuner] round.updates_per_epoch 3 has no meaning with round.step_per_timestep, which "
+                       "[RewardTuner] round.updates_per_epoch 3 cannot be combined with round.step_per_timestep, which "
                        "steps once a timestep",
                        Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.rows = -2}}),
-                       "[RewardTuner] round.rows must be >= 0 (0: the pictures of a micro-batch), found -2", Error);
+                       "[RewardTuner] round.rows must be >= 0 (0: the images of a micro-batch), got -2", Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.ratio_tolerance = 0}}),
-                       "[RewardTuner] round.ratio_tolerance must be > 0, found 0", Error);
+                       "[RewardTuner] round.ratio_tolerance must be > 0, got 0", Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.ratio_tolerance = std::nan("")}}),
-                       "[RewardTuner] round.ratio_tolerance must be > 0, found nan", Error);
+                       "[RewardTuner] round.ratio_tolerance must be > 0, got nan", Error);
 }

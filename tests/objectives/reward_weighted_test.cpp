@@ -54,14 +54,14 @@ TEST_CASE("the best of each prompt weigh 1, the first of equal ones, and never m
 
 TEST_CASE("RewardWeighted's bad options are named errors") {
   using namespace reward_weighted_test;
-  CHECK_THROWS_WITH_AS(RewardWeighted({.temperature = 0}), "[RewardWeighted] temperature must be > 0, found 0", Error);
+  CHECK_THROWS_WITH_AS(RewardWeighted({.temperature = 0}), "[RewardWeighted] temperature must be > 0, got 0", Error);
   CHECK_THROWS_WITH_AS(RewardWeighted({.temperature = std::numeric_limits<double>::infinity()}),
-                       "[RewardWeighted] temperature must be > 0, found inf", Error);
-  CHECK_THROWS_WITH_AS(RewardWeighted({.best = 0}), "[RewardWeighted] best must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(RewardWeighted({.noisings = 0}), "[RewardWeighted] noisings must be >= 1, found 0", Error);
+                       "[RewardWeighted] temperature must be > 0, got inf", Error);
+  CHECK_THROWS_WITH_AS(RewardWeighted({.best = 0}), "[RewardWeighted] best must be >= 1, got 0", Error);
+  CHECK_THROWS_WITH_AS(RewardWeighted({.noisings = 0}), "[RewardWeighted] noisings must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.step_per_timestep = true}}),
                        "[RewardWeighted] round.step_per_timestep has no meaning here: noise levels are drawn at random",
                        Error);
-  CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, found 0",
+  CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, got 0",
                        Error);
 }

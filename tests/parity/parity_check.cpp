@@ -11,8 +11,8 @@
 #include <set>
 #include <string>
 
-#include <reward_tuner/backend/json_config.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/safetensors.hpp>
 
 namespace {
 

@@ -8,9 +8,9 @@
 #include <map>
 #include <string>
 
-#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/lora/lora.hpp>
 
-#include "parity_unet_vae.hpp"
+#include <tests/parity/parity_unet_vae.hpp>
 
 namespace reward_tuner::parity {
 

@@ -11,13 +11,13 @@
 #include <map>
 #include <string>
 
-#include <reward_tuner/backend/json_config.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/safetensors.hpp>
 
-#include "parity_lora.hpp"
-#include "parity_scheduler.hpp"
-#include "parity_text.hpp"
-#include "parity_unet_vae.hpp"
+#include <tests/parity/parity_lora.hpp>
+#include <tests/parity/parity_scheduler.hpp>
+#include <tests/parity/parity_text.hpp>
+#include <tests/parity/parity_unet_vae.hpp>
 
 int main(int argc, char** argv) {
   if (argc != 3) {

@@ -10,9 +10,9 @@
 #include <numbers>
 #include <string>
 
-#include <reward_tuner/backend/json_config.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
 #include <reward_tuner/engine/sampler_step.hpp>
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
@@ -23,7 +23,7 @@ namespace reward_tuner::parity {
 inline SamplerSchedule scheduler_of(const nlohmann::json& config, const nlohmann::json& settings) {
   const std::string name = config.value("_class_name", std::string());
   REWARD_TUNER_CHECK(name == "DDIMScheduler" || name == "DDPMScheduler",
-                     "unsupported scheduler: wanted DDIMScheduler or DDPMScheduler, found ", name);
+                     "unsupported scheduler: expected DDIMScheduler or DDPMScheduler, got ", name);
   const NoiseSchedule noise(noise_schedule_config_from_json(config));
   const int steps = settings.at("steps").get<int>();
   const auto step = settings.value("step", nlohmann::json::object());

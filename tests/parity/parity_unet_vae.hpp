@@ -9,9 +9,9 @@
 #include <memory>
 #include <string>
 
-#include <reward_tuner/backend/json_config.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
-#include <reward_tuner/backend/weights.hpp>
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 

@@ -21,7 +21,7 @@ struct GaussianOptions {
   NoiseScheduleConfig schedule = {};  ///< prediction is read from here
 };
 
-/// eps(x, t) = sigma*(x - alpha*mean)/(alpha^2*deviation^2 + sigma^2), the posterior mean of the noise; pictures are
+/// eps(x, t) = sigma*(x - alpha*mean)/(alpha^2*deviation^2 + sigma^2), the posterior mean of the noise; images are
 /// 0.5 + x/4.
 class GaussianPipeline {
   struct Scope {

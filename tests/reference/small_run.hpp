@@ -7,14 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
-#include <reward_tuner/backend/lora.hpp>
+#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
-#include <reward_tuner/tuner/any_sampler.hpp>
-#include <reward_tuner/tuner/trainer.hpp>
+#include <reward_tuner/run/trainer.hpp>
+#include <reward_tuner/samplers/any_sampler.hpp>
 
 namespace reward_tuner::reference {
 
@@ -27,7 +27,7 @@ inline TrainerOptions small_run_options(std::int64_t updates, std::int64_t evalu
   options.warm_up_updates = 4;
   options.ema_decay = 0.9;
   options.evaluate_every = evaluate_every;
-  options.pictures = 2;
+  options.images = 2;
   options.checkpoint_every = checkpoint_every;
   return options;
 }

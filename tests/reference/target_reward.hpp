@@ -16,7 +16,7 @@ namespace reward_tuner::reference {
 /// -(image - 0.8)^2, whose best mean latent is 1.2.  images [B,3,H,W] -> [B]
 inline Tensor target_values(const Tensor& images) { return -(images - 0.8).square().mean({1, 2, 3}); }
 
-/// Their mean over sixteen pictures of fixed seeds.
+/// Their mean over sixteen images of fixed seeds.
 inline double mean_target_value(GaussianPipeline& pipeline) {
   std::vector<std::uint64_t> seeds(16);
   for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = 1000 + i;

@@ -1,4 +1,4 @@
-// Writes a minuscule Stable Diffusion folder with random weights: 16x16 pictures, 8x8 latents, loaded and sampled in
+// Writes a minuscule Stable Diffusion folder with random weights: 16x16 images, 8x8 latents, loaded and sampled in
 // milliseconds.
 #pragma once
 #include <unistd.h>
@@ -8,12 +8,12 @@
 #include <string>
 #include <system_error>
 
-#include <reward_tuner/backend/safetensors.hpp>
-#include <reward_tuner/backend/weights.hpp>
-#include <reward_tuner/io/json_file.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/initialise.hpp>
+#include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 
@@ -50,7 +50,7 @@ inline void write_tiny_model(const std::filesystem::path& folder, const std::fil
   const auto vocabulary = read_json(tokenizer / "vocab.json");
   Rng rng(seed);
   const auto write = [&](torch::nn::Module& module, const nlohmann::json& config, const char* part, const char* file) {
-    initialise(module, rng);
+    initialize(module, rng);
     write_json(folder / part / "config.json", config);
     save_safetensors(folder / part / file, state_dict(module));
   };

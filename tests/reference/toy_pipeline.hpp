@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner::reference {
 

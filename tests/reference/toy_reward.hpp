@@ -14,7 +14,7 @@ namespace reward_tuner::reference {
 /// What a ToyReward does wrong.
 enum class ToyFailure { kNone, kNan, kInfiniteGradient, kThrows, kNoGraph, kWrongShape };
 
-/// values = mean(sin(3*image)) - mean((image - 0.7)^2), different for every picture and nowhere flat.
+/// values = mean(sin(3*image)) - mean((image - 0.7)^2), different for every image and nowhere flat.
 struct ToyReward {
   using Role = RewardRole;
   static constexpr bool kDifferentiable = true;

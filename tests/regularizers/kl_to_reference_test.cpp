@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/methods/drtune.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
@@ -56,7 +56,7 @@ TEST_CASE("a strong regularizer keeps the network near its reference") {
 
 TEST_CASE("KlToReference rejects a weight that is negative or not finite") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(KlToReference({.weight = -0.5}), "[KlToReference] weight must be finite and >= 0, found -0.5",
+  CHECK_THROWS_WITH_AS(KlToReference({.weight = -0.5}), "[KlToReference] weight must be finite and >= 0, got -0.5",
                        Error);
   CHECK_THROWS_AS(KlToReference({.weight = std::numeric_limits<double>::infinity()}), Error);
   CHECK(KlToReference().weight() == 1.0);

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/methods/refl.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 
 #include <tests/reference/captioned_toy.hpp>
@@ -32,15 +32,15 @@ const std::vector<std::string> kPrompts = {"a", "b"};
 }  // namespace
 }  // namespace pretraining_loss_test
 
-TEST_CASE("the loss is the denoising error of random pictures at random levels, for every prediction") {
+TEST_CASE("the loss is the denoising error of random images at random levels, for every prediction") {
   using namespace pretraining_loss_test;
   for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample})
     for (const std::uint64_t seed : {1, 2, 3}) {
       CaptionedToy pipeline({.schedule = {.prediction = prediction}});
-      const auto data = captioned_pictures();
+      const auto data = captioned_images();
       Rng rng(seed), same(seed);
       const double loss =
-          PretrainingLoss({.pictures = data, .weight = 0.3, .batch = 5}).own_loss(pipeline, rng).item<double>();
+          PretrainingLoss({.images = data, .weight = 0.3, .batch = 5}).own_loss(pipeline, rng).item<double>();
       // the same draws, then sample by sample
       std::vector<std::int64_t> rows, times;
       for (int i = 0; i < 5; ++i) rows.push_back(same.integer(0, 2)), times.push_back(same.integer(0, 999));
@@ -49,7 +49,7 @@ TEST_CASE("the loss is the denoising error of random pictures at random levels, 
       double sum = 0;
       for (int i = 0; i < 5; ++i) {
         const auto at_i = static_cast<std::size_t>(i);
-        const Tensor z = pipeline.encode_images(data->pictures(at::full({1}, rows[at_i], at::kLong)).to(at::kDouble));
+        const Tensor z = pipeline.encode_images(data->images(at::full({1}, rows[at_i], at::kLong)).to(at::kDouble));
         const double abar = pipeline.noise_schedule().abar(times[at_i]), alpha = std::sqrt(abar),
                      sigma = std::sqrt(1 - abar);
         const Tensor noisy = alpha * z + sigma * e.narrow(0, i, 1);
@@ -60,7 +60,7 @@ TEST_CASE("the loss is the denoising error of random pictures at random levels, 
         if (prediction == PredictionType::kSample) target = z;
         sum += (out - target).square().mean().item<double>();
       }
-      CHECK(loss == doctest::Approx(0.3 * sum / 5).epsilon(1e-6));  // the pictures are float32
+      CHECK(loss == doctest::Approx(0.3 * sum / 5).epsilon(1e-6));  // the images are float32
     }
 }
 
@@ -77,9 +77,9 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
     return std::pair(optimizer.steps, report);
   };
   const auto [reward_only, plain] = run({});
-  const auto [joint, together] = run({.pictures = captioned_pictures(), .weight = 0.5, .batch = 4});
+  const auto [joint, together] = run({.images = captioned_images(), .weight = 0.5, .batch = 4});
   const auto [alternating, apart] =
-      run({.pictures = captioned_pictures(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kAlternating});
+      run({.images = captioned_images(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kAlternating});
   REQUIRE(reward_only.size() == 1);
   REQUIRE(joint.size() == 1);
   REQUIRE(alternating.size() == 2);
@@ -99,7 +99,7 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
 TEST_CASE("its gradient is the slope of the loss") {
   using namespace pretraining_loss_test;
   CaptionedToy pipeline;
-  const PretrainingLoss loss({.pictures = captioned_pictures(), .weight = 2.0, .batch = 6});
+  const PretrainingLoss loss({.images = captioned_images(), .weight = 2.0, .batch = 6});
   const auto value = [&] {
     Rng rng(9);
     return loss.own_loss(pipeline, rng);
@@ -130,7 +130,7 @@ TEST_CASE("it keeps the network near its data: descending it alone lowers it") {
     AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-2});
     ReFL<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 10},
                                                          .objective = {.scale = 1e-9},
-                                                         .regularizer = {.pictures = captioned_pictures(), .batch = 8},
+                                                         .regularizer = {.images = captioned_images(), .batch = 8},
                                                          .engine = {.gradient_clip = 0}});
     Rng rng(seed);
     double first = 0, last = 0;
@@ -163,7 +163,7 @@ TEST_CASE("PretrainingLoss counts its samples and runs under autocast like every
       StepRecorder optimizer{pipeline.parameters()};
       ReFL<ToyReward, PretrainingLoss> tuner(
           ToyReward(), {.sampler = {.num_steps = 10},
-                        .regularizer = {.pictures = captioned_pictures(), .weight = 1.0, .batch = 5, .mode = mode},
+                        .regularizer = {.images = captioned_images(), .weight = 1.0, .batch = 5, .mode = mode},
                         .engine = {.autocast = autocast ? std::optional(at::kBFloat16) : std::nullopt}});
       ReFL<ToyReward> alone(ToyReward(), {.sampler = {.num_steps = 10}});
       Rng rng(1), same(1);
@@ -183,7 +183,7 @@ TEST_CASE("PretrainingLoss: an infinite gradient of its own step is left out, th
   ReFL<ToyReward, PretrainingLoss> tuner(
       ToyReward(),
       {.sampler = {.num_steps = 10},
-       .regularizer = {.pictures = captioned_pictures(), .weight = 1.0, .mode = PretrainingMode::kAlternating}});
+       .regularizer = {.images = captioned_images(), .weight = 1.0, .mode = PretrainingMode::kAlternating}});
   int backward = 0;
   pipeline.parameters()[4].register_hook(
       [&](const Tensor& g) { return ++backward == 2 ? g * std::numeric_limits<double>::infinity() : g; });
@@ -195,19 +195,18 @@ TEST_CASE("PretrainingLoss: an infinite gradient of its own step is left out, th
   CHECK(report.skip_reason.empty());
 }
 
-TEST_CASE("PretrainingLoss: bad options and pictures of another size are named errors") {
+TEST_CASE("PretrainingLoss: bad options and images of another size are named errors") {
   using namespace pretraining_loss_test;
-  CHECK_THROWS_WITH_AS(PretrainingLoss({.weight = -1}), "[PretrainingLoss] weight must be finite and >= 0, found -1",
+  CHECK_THROWS_WITH_AS(PretrainingLoss({.weight = -1}), "[PretrainingLoss] weight must be finite and >= 0, got -1",
                        Error);
-  CHECK_THROWS_WITH_AS(PretrainingLoss({.batch = 0}), "[PretrainingLoss] batch must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(PretrainingLoss({.batch = 0}), "[PretrainingLoss] batch must be >= 1, got 0", Error);
   CaptionedToy pipeline;
   Rng rng(1);
   CHECK_FALSE(PretrainingLoss().own_loss(pipeline, rng).defined());
-  CHECK_FALSE(PretrainingLoss({.pictures = captioned_pictures(), .weight = 0}).own_loss(pipeline, rng).defined());
-  const auto large = std::make_shared<const CaptionedPictures>(at::zeros({1, 3, 8, 8}), std::vector<std::string>{"x"});
+  CHECK_FALSE(PretrainingLoss({.images = captioned_images(), .weight = 0}).own_loss(pipeline, rng).defined());
+  const auto large = std::make_shared<const CaptionedImages>(at::zeros({1, 3, 8, 8}), std::vector<std::string>{"x"});
   CHECK_THROWS_WITH_AS(
-      PretrainingLoss({.pictures = large}).own_loss(pipeline, rng),
-      doctest::Contains(
-          "wanted pictures whose latents are [8, 2, 4, 4], found pictures whose latents are [8, 2, 8, 8]"),
+      PretrainingLoss({.images = large}).own_loss(pipeline, rng),
+      doctest::Contains("expected images whose latents are [8, 2, 4, 4], got images whose latents are [8, 2, 8, 8]"),
       Error);
 }

@@ -14,7 +14,7 @@
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
 
-#include "reward_checks.hpp"
+#include <tests/rewards/reward_checks.hpp>
 
 namespace aesthetic_test {
 namespace {
@@ -57,7 +57,7 @@ TEST_CASE("aesthetic head: the folded vector equals the layers one by one, in pl
   const auto tensors = random_layers(widths, 1, at::kDouble);
   const AestheticHead head = AestheticHead::load(scratch.file(tensors));
   CHECK(head.width() == 6);
-  const Tensor features = random_pictures(1, 4, 6, 2).flatten(0, 2).narrow(0, 0, 4);  // [4,6]
+  const Tensor features = random_images(1, 4, 6, 2).flatten(0, 2).narrow(0, 0, 4);  // [4,6]
   const Tensor scores = head(features);
   for (std::int64_t i = 0; i < 4; ++i) {
     std::vector<double> x(6);
@@ -114,27 +114,27 @@ TEST_CASE("aesthetic head: files and layers that do not fit are named") {
   const auto good = random_layers({6, 4, 1}, 4);
   auto broken = good;
   broken["layers.2.extra"] = at::zeros({1});
-  expect(broken, "found layers.2.extra");
+  expect(broken, "got layers.2.extra");
   broken = good;
   broken["head.weight"] = at::zeros({1});
-  expect(broken, "found head.weight");
+  expect(broken, "got head.weight");
   broken = good;
   broken["layers.2x.weight"] = at::zeros({1});
-  expect(broken, "found layers.2x.weight");
+  expect(broken, "got layers.2x.weight");
   broken = good;
   broken.erase("layers.2.bias");
   expect(broken, "has no layers.2.bias");
   broken = good;
   broken.erase("layers.0.weight");
   expect(broken, "has no layers.0.weight");
-  expect(random_layers({6, 4, 2}, 5), "layer 2 of 2 gives 2 numbers, wanted 1, the score");
+  expect(random_layers({6, 4, 2}, 5), "layer 2 of 2 gives 2 numbers, expected 1, the score");
   broken = good;
   broken["layers.0.weight"] = at::zeros({3, 6});
   broken["layers.0.bias"] = at::zeros({3});
-  expect(broken, "layer 1 of 2 gives 3 numbers, wanted 4 as the next layer takes");
+  expect(broken, "layer 1 of 2 gives 3 numbers, expected 4 as the next layer takes");
   broken = good;
   broken["layers.0.bias"] = at::zeros({5});
-  expect(broken, "wanted a floating point weight [out,in] and bias [out], found Float [4, 6] and Float [5]");
+  expect(broken, "expected a floating point weight [out,in] and bias [out], got Float [4, 6] and Float [5]");
   broken = good;
   broken["layers.0.bias"].fill_(std::numeric_limits<float>::infinity());
   expect(broken, "finite");
@@ -147,19 +147,19 @@ TEST_CASE("aesthetic: the head on the CLIP's unit vectors, bound early or late, 
   const Scratch scratch;
   const auto clip = tiny_clip(2);
   const AestheticHead head = AestheticHead::load(scratch.file(random_layers({6, 8, 1}, 6, at::kDouble)));
-  const Tensor pictures = random_pictures(2, 8, 8, 7);
+  const Tensor images = random_images(2, 8, 8, 7);
   AestheticReward late(head);
   CHECK(late.needs_clip());
   static_assert(TakesClip<AestheticReward>);
-  CHECK_THROWS_WITH_AS(late.score({pictures, {}}), doctest::Contains("wanted a CLIP, found none"), Error);
+  CHECK_THROWS_WITH_AS(late.score({images, {}}), doctest::Contains("expected a CLIP, got none"), Error);
   reward_bind_clip(late, clip);
-  const RewardResult result = late.score({pictures, {}});
-  const Tensor features = clip->image_features(pictures);
+  const RewardResult result = late.score({images, {}});
+  const Tensor features = clip->image_features(images);
   CHECK(relative_error(result.values, features.mv(head.weight()) + head.bias()) < 1e-12);
-  CHECK(result.values.equal(AestheticReward(head, clip).score({pictures, {}}).values));
+  CHECK(result.values.equal(AestheticReward(head, clip).score({images, {}}).values));
   CHECK(result.components.at("aesthetic").equal(result.values.detach()));
   const auto f = [&](const Tensor& x) { return late.score({x, {}}).values.sum(); };
-  CHECK(relative_error(gradient(f, pictures), central_differences(f, pictures)) < 1e-6);
+  CHECK(relative_error(gradient(f, images), central_differences(f, images)) < 1e-6);
 }
 
 TEST_CASE("aesthetic: a CLIP of another width and a leak out of range are named") {
@@ -167,8 +167,8 @@ TEST_CASE("aesthetic: a CLIP of another width and a leak out of range are named"
   const AestheticHead head = AestheticHead::load(scratch.file(random_layers({7, 1}, 8)));
   CHECK_THROWS_WITH_AS(AestheticReward(head, tiny_clip(1)),
                        doctest::Contains("the head takes vectors of 7 numbers, the CLIP gives 6"), Error);
-  CHECK_THROWS_WITH_AS(AestheticReward(head, nullptr, {.leak = 2}),
-                       doctest::Contains("leak must be in [0, 1], found 2"), Error);
+  CHECK_THROWS_WITH_AS(AestheticReward(head, nullptr, {.leak = 2}), doctest::Contains("leak must be in [0, 1], got 2"),
+                       Error);
 }
 
 }  // namespace aesthetic_test

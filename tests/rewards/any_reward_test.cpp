@@ -5,7 +5,7 @@
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 
-#include "reward_checks.hpp"
+#include <tests/rewards/reward_checks.hpp>
 
 namespace any_reward_test {
 
@@ -17,11 +17,11 @@ TEST_CASE("any reward: name, traits, values and gradient of the held reward") {
   CHECK(any.name() == "symmetry");
   CHECK(any.differentiable());
   CHECK_FALSE(any.per_group());
-  const Tensor pictures = random_pictures(2, 6, 6, 1);
-  CHECK(any.score({pictures, {"", ""}}).values.equal(SymmetryReward().score({pictures, {"", ""}}).values));
+  const Tensor images = random_images(2, 6, 6, 1);
+  CHECK(any.score({images, {"", ""}}).values.equal(SymmetryReward().score({images, {"", ""}}).values));
   const auto f = [&](const Tensor& x) { return any.score({x, {"", ""}}).values.sum(); };
   const auto direct = [&](const Tensor& x) { return SymmetryReward().score({x, {"", ""}}).values.sum(); };
-  CHECK(gradient(f, pictures).equal(gradient(direct, pictures)));
+  CHECK(gradient(f, images).equal(gradient(direct, images)));
 }
 
 TEST_CASE("any reward: binding a CLIP leaves copies as they were") {
@@ -30,19 +30,19 @@ TEST_CASE("any reward: binding a CLIP leaves copies as they were") {
   any.bind_clip(tiny_clip(1));
   CHECK_FALSE(any.needs_clip());
   CHECK(copy.needs_clip());
-  CHECK(any.score({random_pictures(1, 8, 8, 2), {"a"}}).components.contains("clip_score"));
+  CHECK(any.score({random_images(1, 8, 8, 2), {"a"}}).components.contains("clip_score"));
 }
 
 TEST_CASE("any reward: a black box gives values, and a named error where a gradient is asked for") {
   const AnyReward any(black_box([](const Tensor& images) { return images.mean({1, 2, 3}); }));
   CHECK_FALSE(any.differentiable());
-  Tensor pictures = random_pictures(2, 6, 6, 3);
-  CHECK(any.score({pictures, {"", ""}}).values.size(0) == 2);
-  pictures.requires_grad_();
-  CHECK_THROWS_WITH_AS(any.score({pictures, {"", ""}}),
-                       doctest::Contains("wanted a reward with a gradient, found black_box"), Error);
+  Tensor images = random_images(2, 6, 6, 3);
+  CHECK(any.score({images, {"", ""}}).values.size(0) == 2);
+  images.requires_grad_();
+  CHECK_THROWS_WITH_AS(any.score({images, {"", ""}}),
+                       doctest::Contains("expected a reward with a gradient, got black_box"), Error);
   const torch::NoGradGuard no_grad;
-  CHECK(any.score({pictures, {"", ""}}).values.size(0) == 2);
+  CHECK(any.score({images, {"", ""}}).values.size(0) == 2);
 }
 
 }  // namespace any_reward_test

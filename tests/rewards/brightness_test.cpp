@@ -7,7 +7,7 @@
 
 #include <reward_tuner/rewards/brightness.hpp>
 
-#include "reward_checks.hpp"
+#include <tests/rewards/reward_checks.hpp>
 
 namespace brightness_test {
 
@@ -15,12 +15,12 @@ using namespace reward_tuner;
 using namespace reward_checks;
 
 TEST_CASE("brightness: mean luma by plain loops, clamped, with its sign") {
-  const Tensor pictures = (random_pictures(3, 5, 7, 1) - 0.5) * 1.8 + 0.5;
-  REQUIRE((pictures > 1).any().item<bool>());
-  const RewardResult bright = BrightnessReward().score({pictures, {}}),
-                     dark = BrightnessReward({.darker = true}).score({pictures, {}});
+  const Tensor images = (random_images(3, 5, 7, 1) - 0.5) * 1.8 + 0.5;
+  REQUIRE((images > 1).any().item<bool>());
+  const RewardResult bright = BrightnessReward().score({images, {}}),
+                     dark = BrightnessReward({.darker = true}).score({images, {}});
   for (std::int64_t i = 0; i < 3; ++i) {
-    const Tensor one = pictures[i].contiguous();
+    const Tensor one = images[i].contiguous();
     const auto x = one.accessor<double, 3>();
     double sum = 0;
     for (std::int64_t h = 0; h < 5; ++h)
@@ -35,7 +35,7 @@ TEST_CASE("brightness: mean luma by plain loops, clamped, with its sign") {
 }
 
 TEST_CASE("brightness: the gradient equals central differences, and leaks outside [0,1]") {
-  const Tensor inside = random_pictures(2, 5, 6, 2);
+  const Tensor inside = random_images(2, 5, 6, 2);
   for (const bool darker : {false, true}) {
     const auto f = [&](const Tensor& x) { return BrightnessReward({.darker = darker}).score({x, {}}).values.sum(); };
     CHECK(relative_error(gradient(f, inside), central_differences(f, inside)) < 1e-6);
@@ -44,7 +44,7 @@ TEST_CASE("brightness: the gradient equals central differences, and leaks outsid
 }
 
 TEST_CASE("brightness: a leak out of range is named") {
-  CHECK_THROWS_WITH_AS(BrightnessReward({.leak = 1.5}), doctest::Contains("leak must be in [0, 1], found 1.5"), Error);
+  CHECK_THROWS_WITH_AS(BrightnessReward({.leak = 1.5}), doctest::Contains("leak must be in [0, 1], got 1.5"), Error);
 }
 
 }  // namespace brightness_test

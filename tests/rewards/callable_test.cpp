@@ -5,15 +5,15 @@
 
 #include <reward_tuner/rewards/callable.hpp>
 
-#include "reward_checks.hpp"
+#include <tests/rewards/reward_checks.hpp>
 
 namespace callable_test {
 
 using namespace reward_tuner;
 using namespace reward_checks;
 
-TEST_CASE("callable: pictures or the whole input, Tensor or RewardResult") {
-  const RewardInput input{random_pictures(2, 4, 4, 1), {"a", "bcd"}};
+TEST_CASE("callable: images or the whole input, Tensor or RewardResult") {
+  const RewardInput input{random_images(2, 4, 4, 1), {"a", "bcd"}};
   const double scale = 3;
   const auto of_images = differentiable([scale](const Tensor& images) { return scale * images.mean({1, 2, 3}); });
   CHECK(of_images.score(input).values.equal(3 * input.images.mean({1, 2, 3})));
@@ -36,15 +36,15 @@ TEST_CASE("callable: pictures or the whole input, Tensor or RewardResult") {
 
 TEST_CASE("callable: a differentiable one keeps its gradient, a black box has none") {
   const auto cube = [](const Tensor& images) { return images.pow(3).mean({1, 2, 3}); };
-  const Tensor pictures = random_pictures(2, 4, 5, 2);
+  const Tensor images = random_images(2, 4, 5, 2);
   const auto f = [&](const Tensor& x) { return differentiable(cube).score({x, {"", ""}}).values.sum(); };
-  CHECK(relative_error(gradient(f, pictures), central_differences(f, pictures)) < 1e-6);
-  CHECK_FALSE(black_box(cube).score({pictures.clone().requires_grad_(), {"", ""}}).values.requires_grad());
+  CHECK(relative_error(gradient(f, images), central_differences(f, images)) < 1e-6);
+  CHECK_FALSE(black_box(cube).score({images.clone().requires_grad_(), {"", ""}}).values.requires_grad());
 }
 
 TEST_CASE("callable: wrong answers are named") {
-  const RewardInput input{random_pictures(2, 4, 4, 3).requires_grad_(), {"", ""}};
-  const auto text = doctest::Contains("[RewardPolicy] score wanted [B] values");
+  const RewardInput input{random_images(2, 4, 4, 3).requires_grad_(), {"", ""}};
+  const auto text = doctest::Contains("[RewardPolicy] score expected [B] values");
   CHECK_THROWS_WITH_AS(differentiable([](const Tensor& x) { return x.mean(); }).score(input), text, Error);
   CHECK_THROWS_WITH_AS(black_box([](const Tensor& x) { return x.mean({2, 3}); }).score(input), text, Error);
   CHECK_THROWS_WITH_AS(black_box([](const Tensor&) { return Tensor(); }).score(input), text, Error);

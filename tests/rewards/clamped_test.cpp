@@ -11,7 +11,7 @@
 #include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 
-#include "reward_checks.hpp"
+#include <tests/rewards/reward_checks.hpp>
 
 namespace clamped_test {
 namespace {
@@ -32,28 +32,28 @@ struct GroupReward {
 }  // namespace
 
 TEST_CASE("clamped: values within the bounds, the inner value and its components kept") {
-  const Tensor pictures = random_pictures(3, 4, 4, 1) * torch::tensor({0.1, 1.0, 1.9}, at::kDouble).view({3, 1, 1, 1});
+  const Tensor images = random_images(3, 4, 4, 1) * torch::tensor({0.1, 1.0, 1.9}, at::kDouble).view({3, 1, 1, 1});
   const auto reward = clamped(BrightnessReward({.darker = true}), -0.6, -0.2);
   static_assert(RewardPolicy<decltype(reward)> && decltype(reward)::kDifferentiable && !decltype(reward)::kPerGroup);
-  const RewardResult inner = BrightnessReward({.darker = true}).score({pictures, {}}),
-                     result = reward.score({pictures, {}});
+  const RewardResult inner = BrightnessReward({.darker = true}).score({images, {}}),
+                     result = reward.score({images, {}});
   CHECK(result.values[0].item<double>() == -0.2);
   CHECK(result.values[1].item<double>() == inner.values[1].item<double>());
   CHECK(result.values[2].item<double>() == -0.6);
   // the reward's own, with its own sign
   CHECK(result.components.at("brightness").equal(inner.components.at("brightness")));
-  const RewardResult plain = clamped(differentiable(&mean_of), 0, 1).score({pictures, {}});
-  CHECK(plain.components.at("callable").equal(mean_of(pictures)));
+  const RewardResult plain = clamped(differentiable(&mean_of), 0, 1).score({images, {}});
+  CHECK(plain.components.at("callable").equal(mean_of(images)));
   // AnyReward takes it as any other.
-  CHECK(AnyReward(reward).score({pictures, {}}).values.equal(result.values));
+  CHECK(AnyReward(reward).score({images, {}}).values.equal(result.values));
 }
 
 TEST_CASE("clamped: the gradient is the reward's own inside, zero outside") {
-  const Tensor pictures = random_pictures(3, 4, 4, 2) * torch::tensor({0.1, 1.0, 1.9}, at::kDouble).view({3, 1, 1, 1});
+  const Tensor images = random_images(3, 4, 4, 2) * torch::tensor({0.1, 1.0, 1.9}, at::kDouble).view({3, 1, 1, 1});
   const auto reward = clamped(differentiable([](const Tensor& x) { return x.pow(2).mean({1, 2, 3}); }), 0.1, 0.6);
   const auto f = [&](const Tensor& x) { return reward.score({x, {}}).values.sum(); };
-  const Tensor slope = gradient(f, pictures);
-  CHECK(relative_error(slope, central_differences(f, pictures)) < 1e-6);
+  const Tensor slope = gradient(f, images);
+  CHECK(relative_error(slope, central_differences(f, images)) < 1e-6);
   CHECK(slope[0].abs().max().item<double>() == 0);
   CHECK(slope[1].abs().max().item<double>() > 0);
   CHECK(slope[2].abs().max().item<double>() == 0);
@@ -62,16 +62,16 @@ TEST_CASE("clamped: the gradient is the reward's own inside, zero outside") {
 TEST_CASE("clamped: a black box stays one, a group's reward too, and a CLIP is passed on") {
   const auto box = clamped(black_box(&mean_of), 0, 1);
   static_assert(!decltype(box)::kDifferentiable && Clamped<GroupReward>::kPerGroup);
-  CHECK_FALSE(box.score({random_pictures(2, 4, 4, 3).requires_grad_(), {}}).values.requires_grad());
+  CHECK_FALSE(box.score({random_images(2, 4, 4, 3).requires_grad_(), {}}).values.requires_grad());
   auto text = clamped(ClipScoreReward(), -1, 0.3);
   CHECK(text.needs_clip());
   text.bind_clip(tiny_clip(1));
   CHECK_FALSE(text.needs_clip());
-  CHECK(text.score({random_pictures(2, 8, 8, 4), {"a", "b"}}).components.contains("clip_score"));
+  CHECK(text.score({random_images(2, 8, 8, 4), {"a", "b"}}).components.contains("clip_score"));
 }
 
 TEST_CASE("clamped: bounds in the wrong order are named") {
-  CHECK_THROWS_WITH_AS(clamped(BrightnessReward(), 1, 0), doctest::Contains("wanted low <= high, found 1 and 0"),
+  CHECK_THROWS_WITH_AS(clamped(BrightnessReward(), 1, 0), doctest::Contains("expected low <= high, got 1 and 0"),
                        Error);
   CHECK_THROWS_AS(clamped(BrightnessReward(), std::numeric_limits<double>::quiet_NaN(), 0), Error);
 }

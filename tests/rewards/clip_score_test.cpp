@@ -5,7 +5,7 @@
 
 #include <reward_tuner/rewards/clip_score.hpp>
 
-#include "reward_checks.hpp"
+#include <tests/rewards/reward_checks.hpp>
 
 namespace clip_score_test {
 
@@ -14,7 +14,7 @@ using namespace reward_checks;
 
 TEST_CASE("clip score: the cosine of image and prompt features, by plain loops") {
   const auto clip = tiny_clip(2);
-  const RewardInput input{random_pictures(3, 8, 8, 1), {"red", "a blue star", "ring"}};
+  const RewardInput input{random_images(3, 8, 8, 1), {"red", "a blue star", "ring"}};
   const RewardResult result = ClipScoreReward(clip).score(input);
   const Tensor image = clip->image_features(input.images), text = clip->text_features(input.prompts);  // [3,6]
   for (std::int64_t i = 0; i < 3; ++i) {
@@ -31,20 +31,20 @@ TEST_CASE("clip score: the cosine of image and prompt features, by plain loops")
 TEST_CASE("clip score: the gradient equals central differences, through the resize too") {
   const auto clip = tiny_clip(3);
   for (const std::int64_t side : {8, 11}) {
-    const Tensor pictures = random_pictures(2, side, side, 4);
+    const Tensor images = random_images(2, side, side, 4);
     const auto f = [&](const Tensor& x) {
       return ClipScoreReward(clip).score({x, {"red ring", "cross"}}).values.sum();
     };
-    CHECK(relative_error(gradient(f, pictures), central_differences(f, pictures)) < 1e-6);
+    CHECK(relative_error(gradient(f, images), central_differences(f, images)) < 1e-6);
   }
 }
 
 TEST_CASE("clip score: a missing CLIP and missing prompts are named") {
-  const Tensor pictures = random_pictures(2, 8, 8, 5);
-  CHECK_THROWS_WITH_AS(ClipScoreReward().score({pictures, {"", ""}}), doctest::Contains("wanted a CLIP, found none"),
+  const Tensor images = random_images(2, 8, 8, 5);
+  CHECK_THROWS_WITH_AS(ClipScoreReward().score({images, {"", ""}}), doctest::Contains("expected a CLIP, got none"),
                        Error);
-  CHECK_THROWS_WITH_AS(ClipScoreReward(tiny_clip(1)).score({pictures, {"a"}}),
-                       doctest::Contains("one prompt a picture (2), found 1"), Error);
+  CHECK_THROWS_WITH_AS(ClipScoreReward(tiny_clip(1)).score({images, {"a"}}),
+                       doctest::Contains("one prompt an image (2), got 1"), Error);
 }
 
 }  // namespace clip_score_test

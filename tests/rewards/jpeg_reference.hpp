@@ -13,13 +13,13 @@
 
 #include <jpeglib.h>
 
-#include <reward_tuner/backend/rng.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace jpeg_reference {
 
 using torch::Tensor;
 
-/// libjpeg's own quantisation table, in natural order; T.81 row by row.
+/// libjpeg's own quantization table, in natural order; T.81 row by row.
 inline std::array<int, 64> libjpeg_table(bool chrominance, int quality) {
   jpeg_error_mgr errors{};
   jpeg_compress_struct info{};
@@ -35,10 +35,10 @@ inline std::array<int, 64> libjpeg_table(bool chrominance, int quality) {
   return table;
 }
 
-/// The picture [3,H,W] (multiples of 1/255) after a real JPEG file; `smooth`: chroma is interpolated on decoding,
+/// The image [3,H,W] (multiples of 1/255) after a real JPEG file; `smooth`: chroma is interpolated on decoding,
 /// libjpeg's default.
-inline Tensor libjpeg_round_trip(const Tensor& picture, int quality, bool smooth, std::size_t* bytes = nullptr) {
-  Tensor pixels = (picture * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();  // [H,W,3]
+inline Tensor libjpeg_round_trip(const Tensor& image, int quality, bool smooth, std::size_t* bytes = nullptr) {
+  Tensor pixels = (image * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();  // [H,W,3]
   jpeg_error_mgr errors{};
   jpeg_compress_struct out{};
   out.err = jpeg_std_error(&errors);
@@ -80,7 +80,7 @@ inline Tensor libjpeg_round_trip(const Tensor& picture, int quality, bool smooth
 
 using Plane = std::vector<std::vector<double>>;
 
-/// Every 8x8 block of a centred plane transformed by T.81's sum over all 64 pixels, rounded by `round`, and back.
+/// Every 8x8 block of a centered plane transformed by T.81's sum over all 64 pixels, rounded by `round`, and back.
 template <class Round>
 Plane slow_plane(const Plane& plane, const std::array<int, 64>& table, Round round) {
   static const auto cosine = [] {
@@ -113,10 +113,10 @@ Plane slow_plane(const Plane& plane, const std::array<int, 64>& table, Round rou
   return out;
 }
 
-/// d(c(picture)) of one picture [3,H,W], double, in [0,1], before the last clamp.
+/// d(c(image)) of one image [3,H,W], double, in [0,1], before the last clamp.
 template <class Round>
-Tensor slow_round_trip(const Tensor& picture, int quality, Round round) {
-  const auto in = picture.accessor<double, 3>();
+Tensor slow_round_trip(const Tensor& image, int quality, Round round) {
+  const auto in = image.accessor<double, 3>();
   const std::int64_t height = in.size(1), width = in.size(2);
   const auto rows = static_cast<std::size_t>((height + 15) / 16 * 16),
              columns = static_cast<std::size_t>((width + 15) / 16 * 16);
@@ -134,7 +134,7 @@ Tensor slow_round_trip(const Tensor& picture, int quality, Round round) {
   luma = slow_plane(luma, libjpeg_table(false, quality), round);
   blue = slow_plane(blue, libjpeg_table(true, quality), round);
   red = slow_plane(red, libjpeg_table(true, quality), round);
-  Tensor result = picture.clone();
+  Tensor result = image.clone();
   auto out = result.accessor<double, 3>();
   for (std::int64_t h = 0; h < height; ++h)
     for (std::int64_t w = 0; w < width; ++w) {
@@ -149,13 +149,13 @@ Tensor slow_round_trip(const Tensor& picture, int quality, Round round) {
 
 inline double whole(double x) { return std::nearbyint(x); }
 
-/// Pictures [B,3,H,W] in double like drawings: a colour ramp, a disc of another colour, and some grain; within [0.1,
+/// Images [B,3,H,W] in double like drawings: a color ramp, a disc of another color, and some grain; within [0.1,
 /// 0.9].
 inline Tensor drawings(std::int64_t batch, std::int64_t height, std::int64_t width, std::uint64_t seed,
                        double grain = 0.05) {
   reward_tuner::Rng rng(seed);
-  Tensor pictures = rng.uniform({batch, 3, height, width}, at::kDouble) * 2 * grain - grain;
-  auto x = pictures.accessor<double, 4>();
+  Tensor images = rng.uniform({batch, 3, height, width}, at::kDouble) * 2 * grain - grain;
+  auto x = images.accessor<double, 4>();
   for (std::int64_t i = 0; i < batch; ++i) {
     const double cy = rng.uniform() * static_cast<double>(height), cx = rng.uniform() * static_cast<double>(width),
                  radius = 0.3 * static_cast<double>(std::min(height, width));
@@ -169,7 +169,7 @@ inline Tensor drawings(std::int64_t batch, std::int64_t height, std::int64_t wid
         }
     }
   }
-  return pictures;
+  return images;
 }
 
 }  // namespace jpeg_reference

@@ -12,8 +12,8 @@
 
 #include <reward_tuner/rewards/jpeg_size.hpp>
 
-#include "jpeg_reference.hpp"
-#include "reward_checks.hpp"
+#include <tests/rewards/jpeg_reference.hpp>
+#include <tests/rewards/reward_checks.hpp>
 
 namespace jpeg_size_test {
 namespace {
@@ -32,7 +32,7 @@ std::int64_t pixel(const std::string& kind, std::int64_t c, std::int64_t x, std:
   return static_cast<std::int64_t>((mixed * 2654435761ULL & 0xFFFFFFFFULL) >> 24);
 }
 
-Tensor picture(const std::string& kind, std::int64_t width, std::int64_t height) {
+Tensor image(const std::string& kind, std::int64_t width, std::int64_t height) {
   const Tensor out = at::empty({1, 3, height, width}, at::kFloat);
   for (std::int64_t c = 0; c < 3; ++c)
     for (std::int64_t y = 0; y < height; ++y)
@@ -49,21 +49,21 @@ TEST_CASE("jpeg size: Pillow's files have as many bytes, to the byte") {
   std::size_t count = 0;
   for (const auto& item : golden.at("cases")) {
     CAPTURE(item.dump());
-    const Tensor x = picture(item.at("kind"), item.at("width"), item.at("height"));
+    const Tensor x = image(item.at("kind"), item.at("width"), item.at("height"));
     CHECK(jpeg_bytes(x, item.at("quality")).item<std::int64_t>() == item.at("bytes").get<std::int64_t>());
     ++count;
   }
   CHECK(count == 60);
 }
 
-TEST_CASE("jpeg size: values are kilobytes with their sign, each picture for itself, clamped and rounded") {
+TEST_CASE("jpeg size: values are kilobytes with their sign, each image for itself, clamped and rounded") {
   // large enough to fill the buffer several times
-  const Tensor pictures = (drawings(3, 70, 130, 1, 0.3) - 0.5) * 1.4 + 0.5;
-  const RewardResult less = JpegSizeReward().score({pictures, {}}),
-                     more = JpegSizeReward({.quality = 50, .incompressible = true}).score({pictures, {}});
+  const Tensor images = (drawings(3, 70, 130, 1, 0.3) - 0.5) * 1.4 + 0.5;
+  const RewardResult less = JpegSizeReward().score({images, {}}),
+                     more = JpegSizeReward({.quality = 50, .incompressible = true}).score({images, {}});
   for (std::int64_t i = 0; i < 3; ++i) {
     std::size_t at95 = 0, at50 = 0;
-    const Tensor clamped = pictures[i].clamp(0, 1);
+    const Tensor clamped = images[i].clamp(0, 1);
     libjpeg_round_trip(clamped, 95, true, &at95);
     libjpeg_round_trip(clamped, 50, true, &at50);
     REQUIRE(at95 > 8192);
@@ -71,8 +71,8 @@ TEST_CASE("jpeg size: values are kilobytes with their sign, each picture for its
     CHECK(less.components.at("jpeg_kilobytes")[i].item<double>() == static_cast<double>(at95) / 1000);
     CHECK(more.values[i].item<double>() == static_cast<double>(at50) / 1000);
   }
-  CHECK_FALSE(JpegSizeReward().score({pictures.clone().requires_grad_(), {}}).values.requires_grad());
-  CHECK((JpegSizeReward().score({pictures.to(at::kHalf), {}}).values.scalar_type() == at::kFloat));
+  CHECK_FALSE(JpegSizeReward().score({images.clone().requires_grad_(), {}}).values.requires_grad());
+  CHECK((JpegSizeReward().score({images.to(at::kHalf), {}}).values.scalar_type() == at::kFloat));
 }
 
 TEST_CASE("jpeg size: libjpeg's own errors come out as errors, again and again") {
@@ -84,12 +84,12 @@ TEST_CASE("jpeg size: libjpeg's own errors come out as errors, again and again")
 }
 
 TEST_CASE("jpeg size: what is out of range is named") {
-  CHECK_THROWS_WITH_AS(JpegSizeReward({.quality = 101}), doctest::Contains("quality must be in [1, 100], found 101"),
+  CHECK_THROWS_WITH_AS(JpegSizeReward({.quality = 101}), doctest::Contains("quality must be in [1, 100], got 101"),
                        Error);
-  CHECK_THROWS_WITH_AS(jpeg_bytes(random_pictures(1, 8, 8, 1), 0), doctest::Contains("found 0"), Error);
+  CHECK_THROWS_WITH_AS(jpeg_bytes(random_images(1, 8, 8, 1), 0), doctest::Contains("got 0"), Error);
   CHECK_THROWS_WITH_AS(jpeg_bytes(at::full({1, 3, 4, 4}, std::numeric_limits<double>::quiet_NaN())),
                        doctest::Contains("finite"), Error);
-  CHECK_THROWS_WITH_AS(JpegSizeReward().score({random_pictures(1, 4, 4, 1)[0], {}}), doctest::Contains("[B,3,H,W]"),
+  CHECK_THROWS_WITH_AS(JpegSizeReward().score({random_images(1, 4, 4, 1)[0], {}}), doctest::Contains("[B,3,H,W]"),
                        Error);
 }
 

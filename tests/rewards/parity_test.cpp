@@ -1,4 +1,4 @@
-// The distribution reward: Eq. 12's numbers, groups, leave-one-out, and hues of rendered pictures.
+// The distribution reward: Eq. 12's numbers, groups, leave-one-out, and hues of rendered images.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -11,19 +11,20 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
-#include <examples/pretrain/shape_pictures.hpp>
+#include <examples/pretrain/shape_images.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
-#include <reward_tuner/rewards/parity.hpp>
+#include <reward_tuner/shapes/hue_parity.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
 namespace parity_test {
 namespace {
 
 using namespace reward_tuner;
+using namespace reward_tuner::shapes;
 using torch::Tensor;
 
-/// Pictures whose class is written in their first number.
-Tensor labelled(const std::vector<std::int64_t>& classes) {
+/// Images whose class is written in their first number.
+Tensor labeled(const std::vector<std::int64_t>& classes) {
   const Tensor images = at::zeros({static_cast<std::int64_t>(classes.size()), 3, 2, 2}, at::kDouble);
   for (std::size_t i = 0; i < classes.size(); ++i)
     images[static_cast<std::int64_t>(i)].fill_(static_cast<double>(classes[i]));
@@ -34,7 +35,7 @@ Tensor read_label(const Tensor& images) { return images.select(1, 0).select(1, 0
 
 RewardResult score(int num_classes, const std::vector<std::int64_t>& classes,
                    const std::vector<std::int64_t>& groups = {}, bool leave_one_out = false) {
-  RewardInput input{labelled(classes), {}};
+  RewardInput input{labeled(classes), {}};
   if (!groups.empty()) input.group_ids = at::tensor(at::ArrayRef<std::int64_t>(groups), at::kLong);
   return parity(num_classes, read_label, {.leave_one_out = leave_one_out}).score(input);
 }
@@ -51,7 +52,7 @@ TEST_CASE("statistical parity: collapse, even groups, and what uniform sampling 
   CHECK(statistical_parity({4, 4, 4, 4}) == 0);
   CHECK(statistical_parity({1, 1}) == 0);
   CHECK(statistical_parity({8, 8, 0, 0}) == doctest::Approx(0.5));
-  // E over the multinomial of 16 pictures in 4 even classes, every outcome by its probability 16! / (a! b! c! d!) /
+  // E over the multinomial of 16 images in 4 even classes, every outcome by its probability 16! / (a! b! c! d!) /
   // 4^16.
   double expected = 0, mass = 0;
   for (int a = 0; a <= 16; ++a)
@@ -68,9 +69,9 @@ TEST_CASE("statistical parity: collapse, even groups, and what uniform sampling 
   // what belongs to no class counts for the fullest
   CHECK(statistical_parity({3, 1}, 2) == statistical_parity({5, 1}));
   CHECK(statistical_parity({0, 0, 0, 0}, 4) == doctest::Approx(0.8660254));
-  CHECK_THROWS_WITH_AS(statistical_parity({3}), doctest::Contains("at least two classes, found 1"), Error);
-  CHECK_THROWS_WITH_AS(statistical_parity({3, -1}), doctest::Contains("counts >= 0, found -1"), Error);
-  CHECK_THROWS_WITH_AS(statistical_parity({0, 0}), doctest::Contains("at least one picture"), Error);
+  CHECK_THROWS_WITH_AS(statistical_parity({3}), doctest::Contains("at least two classes, got 1"), Error);
+  CHECK_THROWS_WITH_AS(statistical_parity({3, -1}), doctest::Contains("counts >= 0, got -1"), Error);
+  CHECK_THROWS_WITH_AS(statistical_parity({0, 0}), doctest::Contains("at least one image"), Error);
 }
 
 TEST_CASE("parity: every member gets its group's value") {
@@ -88,7 +89,7 @@ TEST_CASE("parity: every member gets its group's value") {
   CHECK(score(2, {0, 1, -1}).values[0].item<double>() == doctest::Approx(-statistical_parity({2, 1})));
 }
 
-TEST_CASE("parity: leave-one-out says which picture helped") {
+TEST_CASE("parity: leave-one-out says which image helped") {
   const std::vector<double> values = numbers(score(2, {0, 0, 0, 1}, {}, true).values);
   const double whole = std::sqrt(2) * 0.25, without_common = std::sqrt(2) * (2.0 / 3 - 0.5),
                without_rare = std::sqrt(0.5);
@@ -105,22 +106,22 @@ TEST_CASE("parity: leave-one-out says which picture helped") {
 
 TEST_CASE("parity: wrong classes, groups and classifiers are named errors") {
   CHECK_THROWS_WITH_AS(score(4, {0, 4}),
-                       doctest::Contains("wanted class ids in 0..3, or -1 for no class, found 4 for picture 1"), Error);
-  CHECK_THROWS_WITH_AS(score(4, {-2, 0}), doctest::Contains("found -2 for picture 0"), Error);
-  CHECK_THROWS_WITH_AS(score(4, {0, 1}, {0, 1, 2}), doctest::Contains("group ids int64 [B] with B = 2, found"), Error);
-  CHECK_THROWS_WITH_AS(score(1, {0}), doctest::Contains("at least two classes, found 1"), Error);
+                       doctest::Contains("expected class ids in 0..3, or -1 for no class, got 4 for image 1"), Error);
+  CHECK_THROWS_WITH_AS(score(4, {-2, 0}), doctest::Contains("got -2 for image 0"), Error);
+  CHECK_THROWS_WITH_AS(score(4, {0, 1}, {0, 1, 2}), doctest::Contains("group ids int64 [B] with B = 2, got"), Error);
+  CHECK_THROWS_WITH_AS(score(1, {0}), doctest::Contains("at least two classes, got 1"), Error);
   const auto floats = parity(2, [](const Tensor& images) { return images.mean({1, 2, 3}); });
-  CHECK_THROWS_WITH_AS(floats.score({labelled({0, 1}), {}}),
-                       doctest::Contains("class ids int64 [B] with B = 2, found double"), Error);
+  CHECK_THROWS_WITH_AS(floats.score({labeled({0, 1}), {}}),
+                       doctest::Contains("class ids int64 [B] with B = 2, got double"), Error);
   const auto short_of = parity(2, [](const Tensor&) { return at::zeros({1}, at::kLong); });
-  CHECK_THROWS_AS(short_of.score({labelled({0, 1}), {}}), Error);
-  CHECK_THROWS_WITH_AS(HueParityReward({.bins = 1}), doctest::Contains("2 to 24 bins, found 1"), Error);
+  CHECK_THROWS_AS(short_of.score({labeled({0, 1}), {}}), Error);
+  CHECK_THROWS_WITH_AS(HueParityReward({.bins = 1}), doctest::Contains("2 to 24 bins, got 1"), Error);
 }
 
 TEST_CASE("parity: a black box of groups, alone, chosen at run time and as a part") {
   const auto reward = parity(2, read_label);
   static_assert(RewardPolicy<decltype(reward)> && decltype(reward)::kPerGroup && !decltype(reward)::kDifferentiable);
-  const RewardInput input{labelled({0, 1, 1, 1}).requires_grad_(), {}};
+  const RewardInput input{labeled({0, 1, 1, 1}).requires_grad_(), {}};
   CHECK_FALSE(reward.score(input).values.requires_grad());
   CHECK(AnyReward(reward).per_group());
   CHECK(AnyReward(HueParityReward()).name() == "hue_parity");
@@ -129,11 +130,11 @@ TEST_CASE("parity: a black box of groups, alone, chosen at run time and as a par
   CHECK(sum.score({input.images.detach(), {}}).values[0].item<double>() == doctest::Approx(-2 * std::sqrt(2) * 0.25));
 }
 
-TEST_CASE("hue bins: colour words lie well inside their bins") {
+TEST_CASE("hue bins: color words lie well inside their bins") {
   const HueBins four;
   const std::array<int, 7> bins = {0, 1, 2, 0, 3, 0, 2};  // red green blue yellow purple orange cyan
   for (std::size_t c = 0; c < bins.size(); ++c) {
-    const double hue = reward_tuner::detail::hue_degrees(kObjectColours[c].rgb);
+    const double hue = reward_tuner::shapes::detail::hue_degrees(kObjectColors[c].rgb);
     for (const double off : {-17.0, 0.0, 17.0}) CHECK(four.bin(hue + off) == bins[c]);
   }
   CHECK(four.edge() == doctest::Approx(-18).epsilon(0.02));
@@ -148,37 +149,38 @@ TEST_CASE("hue bins: colour words lie well inside their bins") {
   }
 }
 
-TEST_CASE("hue bins: the object's colour decides on every background, white and blank pictures have no class") {
+TEST_CASE("hue bins: the object's color decides on every background, white and blank images have no class") {
   Rng rng(3);
   const HueBins four;
   for (int i = 0; i < 240; ++i) {
     pretrain::Scene scene = pretrain::draw_scene(rng, {.two_objects = 0});
-    const int colour = scene.objects[0].colour;
+    const int color = scene.objects[0].color;
     const std::int64_t wanted =
-        colour == 7 ? kNoClass
-                    : four.bin(reward_tuner::detail::hue_degrees(kObjectColours[static_cast<std::size_t>(colour)].rgb));
+        color == 7
+            ? kNoClass
+            : four.bin(reward_tuner::shapes::detail::hue_degrees(kObjectColors[static_cast<std::size_t>(color)].rgb));
     const Tensor image = pretrain::render(scene).image;
     const Tensor noisy = (image + 0.04 * rng.normal(image.sizes())).clamp(0, 1);
     CHECK_MESSAGE(four(image.unsqueeze(0)).item<std::int64_t>() == wanted,
-                  kObjectColours[static_cast<std::size_t>(colour)].name);
+                  kObjectColors[static_cast<std::size_t>(color)].name);
     CHECK_MESSAGE(four(noisy.unsqueeze(0)).item<std::int64_t>() == wanted,
-                  kObjectColours[static_cast<std::size_t>(colour)].name);
+                  kObjectColors[static_cast<std::size_t>(color)].name);
     scene.objects.clear();
     CHECK(four(pretrain::render(scene).image.unsqueeze(0)).item<std::int64_t>() == kNoClass);
   }
   // Of two objects the larger one decides.
   pretrain::Scene scene;
-  scene.objects = {{.shape = 0, .colour = 1, .x = 18, .y = 32, .radius = 9},
-                   {.shape = 0, .colour = 4, .x = 46, .y = 32, .radius = 14}};
+  scene.objects = {{.shape = 0, .color = 1, .x = 18, .y = 32, .radius = 9},
+                   {.shape = 0, .color = 4, .x = 46, .y = 32, .radius = 14}};
   CHECK(four(pretrain::render(scene).image.unsqueeze(0)).item<std::int64_t>() == 3);
 }
 
-TEST_CASE("hue parity: a group of all colours scores above one of a single colour") {
-  const auto group = [](std::initializer_list<int> colours) {
+TEST_CASE("hue parity: a group of all colors scores above one of a single color") {
+  const auto group = [](std::initializer_list<int> colors) {
     std::vector<Tensor> images;
-    for (const int colour : colours) {
+    for (const int color : colors) {
       pretrain::Scene scene;
-      scene.objects = {{.shape = 1, .colour = colour}};
+      scene.objects = {{.shape = 1, .color = color}};
       images.push_back(pretrain::render(scene).image);
     }
     return at::stack(images);

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_checks {
 
@@ -47,8 +47,8 @@ Tensor gradient(F f, const Tensor& x) {
 /// |a - b| / |b| in the Euclidean norm.
 inline double relative_error(const Tensor& a, const Tensor& b) { return ((a - b).norm() / b.norm()).item<double>(); }
 
-/// Random pictures [B,3,H,W] in double, well inside [0,1].
-inline Tensor random_pictures(std::int64_t batch, std::int64_t height, std::int64_t width, std::uint64_t seed) {
+/// Random images [B,3,H,W] in double, well inside [0,1].
+inline Tensor random_images(std::int64_t batch, std::int64_t height, std::int64_t width, std::uint64_t seed) {
   reward_tuner::Rng rng(seed);
   return rng.uniform({batch, 3, height, width}, at::kDouble) * 0.8 + 0.1;
 }

@@ -7,7 +7,7 @@
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
-#include "reward_checks.hpp"
+#include <tests/rewards/reward_checks.hpp>
 
 namespace weighted_sum_test {
 namespace {
@@ -21,7 +21,7 @@ Tensor peak_of(const Tensor& images) { return images.amax({1, 2, 3}); }
 }  // namespace
 
 TEST_CASE("weighted sum: values and every part's own value and components") {
-  const RewardInput input{random_pictures(3, 8, 8, 1), {"a", "b", "c"}};
+  const RewardInput input{random_images(3, 8, 8, 1), {"a", "b", "c"}};
   const auto clip = tiny_clip(4);
   const auto sum =
       weighted_sum(weighted(2.0, SymmetryReward({.text_weight = 0.5}, clip)), weighted(-0.5, ClipScoreReward(clip)),
@@ -40,19 +40,19 @@ TEST_CASE("weighted sum: values and every part's own value and components") {
 }
 
 TEST_CASE("weighted sum: the gradient equals central differences") {
-  const Tensor pictures = random_pictures(2, 6, 6, 2);
+  const Tensor images = random_images(2, 6, 6, 2);
   const auto sum = weighted_sum(
-      weighted(1.5, SymmetryReward()), weighted(0.3, SymmetryReward({.deviation = SymmetryDeviation::literal})),
+      weighted(1.5, SymmetryReward()), weighted(0.3, SymmetryReward({.deviation = SymmetryDeviation::kLiteral})),
       weighted(-2.0, differentiable([](const Tensor& x) { return x.pow(2).mean({1, 2, 3}); })));
   static_assert(decltype(sum)::kDifferentiable);
   const auto f = [&](const Tensor& x) { return sum.score({x, {"", ""}}).values.sum(); };
-  CHECK(relative_error(gradient(f, pictures), central_differences(f, pictures)) < 1e-6);
+  CHECK(relative_error(gradient(f, images), central_differences(f, images)) < 1e-6);
 }
 
 TEST_CASE("weighted sum: one black box makes the whole one") {
   const auto sum = weighted_sum(weighted(1.0, SymmetryReward()), weighted(1.0, black_box(&mean_of)));
   static_assert(!decltype(sum)::kDifferentiable && !decltype(sum)::kPerGroup);
-  CHECK_FALSE(sum.score({random_pictures(2, 6, 6, 3).requires_grad_(), {"", ""}}).values.requires_grad());
+  CHECK_FALSE(sum.score({random_images(2, 6, 6, 3).requires_grad_(), {"", ""}}).values.requires_grad());
 }
 
 TEST_CASE("weighted sum: a CLIP reaches the parts that want one") {
@@ -61,7 +61,7 @@ TEST_CASE("weighted sum: a CLIP reaches the parts that want one") {
   CHECK(sum.needs_clip());
   sum.bind_clip(tiny_clip(5));
   CHECK_FALSE(sum.needs_clip());
-  CHECK(sum.score({random_pictures(2, 8, 8, 4), {"a", "b"}}).values.size(0) == 2);
+  CHECK(sum.score({random_images(2, 8, 8, 4), {"a", "b"}}).values.size(0) == 2);
   static_assert(TakesClip<decltype(sum)> && TakesClip<SymmetryReward> &&
                 !TakesClip<CallableReward<decltype(&mean_of), true>>);
 }

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "tests/reference/small_run.hpp"
-#include "tests/reference/tiny_folder.hpp"
+#include <tests/reference/small_run.hpp>
+#include <tests/reference/tiny_folder.hpp>
 
 namespace damaged_files_test {
 namespace {
@@ -149,7 +149,7 @@ TEST_CASE("if no checkpoint can be used the resume is refused with every reason,
   write(run / "checkpoints" / "update-000002" / "tensors.safetensors", "");
   const std::string metrics = bytes(run / "metrics.jsonl");
   options.resume = true;
-  CHECK_THROWS_WITH_AS(rt::reference::small_run(model, run, options), doctest::Contains("found no usable one"),
+  CHECK_THROWS_WITH_AS(rt::reference::small_run(model, run, options), doctest::Contains("got no usable one"),
                        rt::Error);
   CHECK_THROWS_WITH_AS(rt::reference::small_run(model, run, options), doctest::Contains("update-000001"), rt::Error);
   CHECK_THROWS_WITH_AS(rt::reference::small_run(model, run, options), doctest::Contains("update-000002"), rt::Error);

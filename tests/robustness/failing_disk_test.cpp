@@ -20,12 +20,12 @@
 #include <random>
 #include <string>
 
-#include <reward_tuner/io/curve_plot.hpp>
-#include <reward_tuner/io/metrics_log.hpp>
-#include <reward_tuner/io/png.hpp>
+#include <reward_tuner/report/curve_plot.hpp>
+#include <reward_tuner/report/metrics_log.hpp>
+#include <reward_tuner/report/png.hpp>
 
-#include "tests/reference/small_run.hpp"
-#include "tests/reference/tiny_folder.hpp"
+#include <tests/reference/small_run.hpp>
+#include <tests/reference/tiny_folder.hpp>
 
 namespace failing_disk_test {
 
@@ -162,7 +162,7 @@ TEST_CASE("a disk that is full at any call of a checkpoint's save is a named err
   CHECK(stages >= 20);
 }
 
-TEST_CASE("a disk that is full at any call leaves the old adapter, report, picture and curve") {
+TEST_CASE("a disk that is full at any call leaves the old adapter, report, image and curve") {
   const rt::reference::TemporaryFolder folder;
   rt::reference::write_tiny_model(folder / "model", REWARD_TUNER_TEST_DATA "/tokenizer");
   auto pipeline = rt::StableDiffusion::load(folder / "model");
@@ -260,7 +260,7 @@ TEST_CASE("a full disk under metrics.jsonl is a named error, whole lines stay, a
     try {
       rt::reference::small_run(model, run, options);
     } catch (const rt::Error& error) {
-      ::_exit(std::string(error.what()).find("[MetricsLog] wanted to append a line") == 0 ? 42 : 43);
+      ::_exit(std::string(error.what()).find("[MetricsLog] expected to append a line") == 0 ? 42 : 43);
     } catch (...) {
     }
     ::_exit(44);

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/reference/small_run.hpp"
-#include "tests/reference/tiny_folder.hpp"
+#include <tests/reference/small_run.hpp>
+#include <tests/reference/tiny_folder.hpp>
 
 namespace failing_reward_test {
 
@@ -88,7 +88,7 @@ TEST_CASE(
   runs.run(runs.folder / "whole");
   for (const auto& [kind, sentence] :
        {std::pair{Failure::kThrows, "the reward moody threw: the network of the reward is down"},
-        std::pair{Failure::kWrongShape, "must return [2] values, found [2, 1]"}}) {
+        std::pair{Failure::kWrongShape, "must return [2] values, got [2, 1]"}}) {
     CAPTURE(sentence);
     const auto run = runs.folder / ("run" + std::to_string(static_cast<int>(kind)));
     CHECK_THROWS_WITH_AS(runs.run(run, false, kind, 4, 4), doctest::Contains(sentence), rt::Error);

@@ -17,9 +17,9 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/checkpoint.hpp>
+#include <reward_tuner/files/checkpoint.hpp>
 
-#include "tests/reference/tiny_folder.hpp"
+#include <tests/reference/tiny_folder.hpp>
 
 namespace kill_and_resume_test {
 namespace {

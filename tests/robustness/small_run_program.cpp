@@ -8,7 +8,7 @@
 #include <iostream>
 #include <string>
 
-#include "tests/reference/small_run.hpp"
+#include <tests/reference/small_run.hpp>
 
 namespace {
 

@@ -74,11 +74,11 @@ TEST_CASE("DDIM takes unset options from the model and set ones from the caller"
 
 TEST_CASE("DDIM rejects options out of range") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(Ddim({.num_steps = 0}), "[Ddim] num_steps must be >= 1, found 0", Error);
-  CHECK_THROWS_WITH_AS(Ddim({.eta = 1.5}), "[Ddim] eta must be in [0, 1], found 1.5", Error);
-  CHECK_THROWS_WITH_AS(Ddim({.eta = -0.1}), "[Ddim] eta must be in [0, 1], found -0.1", Error);
+  CHECK_THROWS_WITH_AS(Ddim({.num_steps = 0}), "[Ddim] num_steps must be >= 1, got 0", Error);
+  CHECK_THROWS_WITH_AS(Ddim({.eta = 1.5}), "[Ddim] eta must be in [0, 1], got 1.5", Error);
+  CHECK_THROWS_WITH_AS(Ddim({.eta = -0.1}), "[Ddim] eta must be in [0, 1], got -0.1", Error);
   CHECK_THROWS_WITH_AS(Ddim({.eta = std::nan("")}), doctest::Contains("[Ddim] eta must be in [0, 1]"), Error);
-  CHECK_THROWS_WITH_AS(Ddim({.guidance = -1}), "[Ddim] guidance must be finite and >= 0, found -1", Error);
+  CHECK_THROWS_WITH_AS(Ddim({.guidance = -1}), "[Ddim] guidance must be finite and >= 0, got -1", Error);
   CHECK_THROWS_WITH_AS(Ddim({.num_steps = 1001}).schedule(NoiseSchedule()),
                        doctest::Contains("num_steps must be in 1..1000"), Error);
 }

@@ -44,7 +44,7 @@ TEST_CASE("DDPM's last step is the clean prediction; the posterior adds no noise
 
 TEST_CASE("DDPM rejects options out of range") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(Ddpm({.num_steps = -3}), "[Ddpm] num_steps must be >= 1, found -3", Error);
+  CHECK_THROWS_WITH_AS(Ddpm({.num_steps = -3}), "[Ddpm] num_steps must be >= 1, got -3", Error);
   CHECK_THROWS_WITH_AS(Ddpm({.guidance = std::nan("")}), doctest::Contains("[Ddpm] guidance must be finite and >= 0"),
                        Error);
 }

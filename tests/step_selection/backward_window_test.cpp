@@ -70,10 +70,10 @@ TEST_CASE("BackwardWindow begins with 70 % of the steps, at least one") {
 
 TEST_CASE("BackwardWindow rejects lengths out of 1..T and fewer than one round") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(BackwardWindow({.initial = -1}),
-                       "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, found -1", Error);
-  CHECK_THROWS_WITH_AS(BackwardWindow({.rounds = 0}), "[BackwardWindow] rounds must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(BackwardWindow({.initial = -1}), "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, got -1",
+                       Error);
+  CHECK_THROWS_WITH_AS(BackwardWindow({.rounds = 0}), "[BackwardWindow] rounds must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(BackwardWindow({.initial = 11}).check(10),
-                       "[BackwardWindow] initial must be at most the sampler's 10 steps, found 11", Error);
+                       "[BackwardWindow] initial must be at most the sampler's 10 steps, got 11", Error);
   CHECK_NOTHROW(BackwardWindow({.initial = 10}).check(10));
 }

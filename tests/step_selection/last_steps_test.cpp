@@ -21,7 +21,7 @@ TEST_CASE("LastSteps trains the last K of T, always to the end") {
 
 TEST_CASE("LastSteps rejects K out of 1..T") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(LastSteps({.num_trained = 0}), "[LastSteps] num_trained must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(LastSteps({.num_trained = 0}), "[LastSteps] num_trained must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(LastSteps({.num_trained = 11}).check(10),
-                       "[LastSteps] num_trained must be at most the sampler's 10 steps, found 11", Error);
+                       "[LastSteps] num_trained must be at most the sampler's 10 steps, got 11", Error);
 }

@@ -31,10 +31,9 @@ TEST_CASE("LateJump jumps from a uniform step of the last T1..T2 and trains that
 
 TEST_CASE("LateJump rejects stops out of order or beyond T") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(LateJump({.min_stop = 0}), "[LateJump] wanted 1 <= min_stop <= max_stop, found 0 and 10", Error);
+  CHECK_THROWS_WITH_AS(LateJump({.min_stop = 0}), "[LateJump] expected 1 <= min_stop <= max_stop, got 0 and 10", Error);
   CHECK_THROWS_WITH_AS(LateJump({.min_stop = 5, .max_stop = 4}),
-                       "[LateJump] wanted 1 <= min_stop <= max_stop, found 5 and 4", Error);
-  CHECK_THROWS_WITH_AS(LateJump().check(9), "[LateJump] max_stop must be at most the sampler's 9 steps, found 10",
-                       Error);
+                       "[LateJump] expected 1 <= min_stop <= max_stop, got 5 and 4", Error);
+  CHECK_THROWS_WITH_AS(LateJump().check(9), "[LateJump] max_stop must be at most the sampler's 9 steps, got 10", Error);
   CHECK_NOTHROW(LateJump().check(10));
 }

@@ -17,7 +17,7 @@ TEST_CASE("NoisedTail trains the last step and n replicas of it, with or without
   CHECK(plan({.num_noises = 0}) == StepPlan{.last = 8, .jumps = false, .trained = {8}});
   CHECK(plan({.num_noises = 3, .include_base = false}) ==
         StepPlan{.last = 8, .jumps = false, .trained = {}, .replicas = 3});
-  CHECK_THROWS_WITH_AS(NoisedTail({.num_noises = -1}), "[NoisedTail] num_noises must be >= 0, found -1", Error);
+  CHECK_THROWS_WITH_AS(NoisedTail({.num_noises = -1}), "[NoisedTail] num_noises must be >= 0, got -1", Error);
   CHECK_THROWS_WITH_AS(NoisedTail({.num_noises = 0, .include_base = false}),
-                       "[NoisedTail] without the base at least one noise must be trained, found num_noises 0", Error);
+                       "[NoisedTail] without the base at least one noise must be trained, got num_noises 0", Error);
 }

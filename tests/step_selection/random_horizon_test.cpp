@@ -85,13 +85,13 @@ TEST_CASE("fixed: always the same cut-off, by default the last step") {
 
 TEST_CASE("RandomHorizon's bad options are named errors") {
   CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff_mean = 1.5}),
-                       "[RandomHorizon] cutoff_mean is a share of T in [0, 1], found 1.5", Error);
-  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff_deviation = -1}),
-                       "[RandomHorizon] cutoff_deviation must be >= 0, found -1", Error);
-  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff = 3}), "[RandomHorizon] cutoff belongs to HorizonDraw::kFixed, found 3",
+                       "[RandomHorizon] cutoff_mean is a share of T in [0, 1], got 1.5", Error);
+  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff_deviation = -1}), "[RandomHorizon] cutoff_deviation must be >= 0, got -1",
+                       Error);
+  CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff = 3}), "[RandomHorizon] cutoff belongs to HorizonDraw::kFixed, got 3",
                        Error);
   CHECK_THROWS_WITH_AS(RandomHorizon({.draw = HorizonDraw::kFixed, .cutoff = 5}).check(5),
-                       "[RandomHorizon] cutoff must be below the sampler's 5 steps, found 5", Error);
+                       "[RandomHorizon] cutoff must be below the sampler's 5 steps, got 5", Error);
   CHECK_THROWS_WITH_AS(RandomHorizon({.draw = HorizonDraw::kPerRollout}).check(1),
                        doctest::Contains("hardly ever lies in 1..0"), Error);
   CHECK_THROWS_WITH_AS(

@@ -34,7 +34,7 @@ TEST_CASE("RandomSteps with K = T trains all; K out of 1..T is a named error") {
   using namespace reward_tuner;
   Rng rng(0);
   CHECK(RandomSteps({.num_trained = 4}).plan({.num_steps = 4}, rng).trained == std::vector<int>{0, 1, 2, 3});
-  CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 0}), "[RandomSteps] num_trained must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 0}), "[RandomSteps] num_trained must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 5}).check(4),
-                       "[RandomSteps] num_trained must be at most the sampler's 4 steps, found 5", Error);
+                       "[RandomSteps] num_trained must be at most the sampler's 4 steps, got 5", Error);
 }

@@ -91,11 +91,11 @@ TEST_CASE("equal seeds give equal plans") {
 
 TEST_CASE("SpreadSteps rejects options out of range") {
   using namespace reward_tuner;
-  CHECK_THROWS_WITH_AS(SpreadSteps({.num_trained = 0}), "[SpreadSteps] num_trained must be >= 1, found 0", Error);
+  CHECK_THROWS_WITH_AS(SpreadSteps({.num_trained = 0}), "[SpreadSteps] num_trained must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(SpreadSteps({.max_early_stop = -2}),
-                       doctest::Contains("max_early_stop must be >= 0, or -1 for 0.4*T, found -2"), Error);
+                       doctest::Contains("max_early_stop must be >= 0, or -1 for 0.4*T, got -2"), Error);
   CHECK_THROWS_WITH_AS(SpreadSteps({.num_trained = 21}).check(20),
-                       "[SpreadSteps] num_trained must be at most the sampler's 20 steps, found 21", Error);
+                       "[SpreadSteps] num_trained must be at most the sampler's 20 steps, got 21", Error);
   CHECK_THROWS_WITH_AS(SpreadSteps({.max_early_stop = 21}).check(20),
-                       "[SpreadSteps] max_early_stop must be at most the sampler's 20 steps, found 21", Error);
+                       "[SpreadSteps] max_early_stop must be at most the sampler's 20 steps, got 21", Error);
 }

@@ -1,9 +1,9 @@
-"""Draws one picture with rt-tune and with diffusers from equal latents and compares them.
+"""Draws one image with rt-tune and with diffusers from equal latents and compares them.
 
 usage: python tests/tools/check_diffusers.py RT_TUNE MODEL_FOLDER [--lora FOLDER] [--prompt P] [--steps N] [--guidance W]     (torch 2.13.0, diffusers 0.42.1, transformers, peft)
 
 Loads MODEL_FOLDER by StableDiffusionPipeline.from_pretrained and the LoRA by load_lora_weights, feeds both programs the same start latents, and prints the
-largest differences of the clean latents and of the picture in [0,1]. Exit code 1 if either exceeds 1e-3 (a PNG rounds to 1/255: half a level is added there).
+largest differences of the clean latents and of the image in [0,1]. Exit code 1 if either exceeds 1e-3 (a PNG rounds to 1/255: half a level is added there).
 """
 import argparse
 import pathlib
@@ -35,7 +35,7 @@ def main():
     start = torch.randn(1, pipe.unet.config.in_channels, side, side, generator=torch.Generator().manual_seed(7))
     call = dict(prompt=a.prompt, num_inference_steps=a.steps, guidance_scale=a.guidance, latents=start.clone())
     wanted = pipe(**call, output_type="latent").images
-    picture = torch.from_numpy(pipe(**call, output_type="np").images[0]).permute(2, 0, 1)
+    image = torch.from_numpy(pipe(**call, output_type="np").images[0]).permute(2, 0, 1)
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         save_file({"latents": start}, work / "in.safetensors")
@@ -43,8 +43,8 @@ def main():
                         "--latents", work / "in.safetensors", "--out", work / "out.png", "--save-latents", work / "out.safetensors"], check=True, stdout=subprocess.DEVNULL)
         latents = load_file(work / "out.safetensors")["latents"]
         drawn = torch.from_numpy(np.asarray(Image.open(work / "out.png").convert("RGB")).copy()).permute(2, 0, 1) / 255
-    worst = (latents - wanted).abs().max().item(), (drawn - picture).abs().max().item()
-    print(f"largest difference: latents {worst[0]:.2e}, picture {worst[1]:.2e} (of which the PNG's rounding {0.5 / 255:.2e})")
+    worst = (latents - wanted).abs().max().item(), (drawn - image).abs().max().item()
+    print(f"largest difference: latents {worst[0]:.2e}, image {worst[1]:.2e} (of which the PNG's rounding {0.5 / 255:.2e})")
     sys.exit(worst[0] > 1e-3 or worst[1] > 1e-3 + 0.5 / 255)
 
 

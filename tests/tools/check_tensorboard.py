@@ -27,9 +27,9 @@ def read(folder):
     for tag in tags["images"]:
         found["images"][tag] = []
         for e in events.Images(tag):
-            picture = Image.open(io.BytesIO(e.encoded_image_string)).convert("RGB")
-            assert picture.size == (e.width, e.height), (picture.size, e.width, e.height)
-            found["images"][tag].append([e.step, e.width, e.height, list(picture.getpixel((0, 0)))])
+            image = Image.open(io.BytesIO(e.encoded_image_string)).convert("RGB")
+            assert image.size == (e.width, e.height), (image.size, e.width, e.height)
+            found["images"][tag].append([e.step, e.width, e.height, list(image.getpixel((0, 0)))])
     return found
 
 

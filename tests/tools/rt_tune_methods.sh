@@ -7,7 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 head -n 2 <(grep -v '^#' "$prompts") >"$work/held_out.txt"
-bare=(--model "$model" --eval-prompts "$work/held_out.txt" --steps 4 --guidance 2 --batch 2 --learning-rate 1e-3 --checkpoint-every 1 --keep-checkpoints 3 --pictures 2 --threads 1
+bare=(--model "$model" --eval-prompts "$work/held_out.txt" --steps 4 --guidance 2 --batch 2 --learning-rate 1e-3 --checkpoint-every 1 --keep-checkpoints 3 --images 2 --threads 1
       --quiet --no-tensorboard)
 common=("${bare[@]}" --prompts "$prompts" --reward brightness)
 same() { # same A B: metrics, and the whole state after two updates
@@ -35,7 +35,7 @@ for objective in ddpo pg dpok dpo; do
 done
 resumes raft "${common[@]}" --method raft --samples-per-prompt 2
 resumes reward-weighted "${common[@]}" --method reward-weighted --weighting exponential --temperature 0.1 --noisings 2
-# its pictures are the untuned model's, however far training has come
+# its images are the untuned model's, however far training has come
 for rate in 1e-12 1e-2; do
   "$rt_tune" tune "${common[@]}" --method reward-weighted --updates 2 --learning-rate "$rate" --out "$work/frozen-$rate" >/dev/null || fail "reward-weighted with learning rate $rate"
   grep -o '"reward":[^,]*' "$work/frozen-$rate/metrics.jsonl" >"$work/rewards-$rate"
@@ -43,21 +43,21 @@ done
 [ "$(wc -l <"$work/rewards-1e-2")" = 2 ] && cmp -s "$work"/rewards-1e-12 "$work"/rewards-1e-2 || fail "reward-weighted sampled a tuned model: $(paste "$work"/rewards-*)"
 resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-updates 2 --explore-share 0.5 --ratio-target plain
 resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt --planned-updates 2
-resumes parity "${common[@]}" --method ddpo --reward parity --advantage per-batch --eval-seeds 2 # beside brightness: these captions name their colour, parity alone is the same for all
-grep -q '"pictures":16' "$work/parity/metrics.jsonl" || fail "parity without --samples-per-prompt wanted 8 pictures of each of 2 prompts"
+resumes parity "${common[@]}" --method ddpo --reward parity --advantage per-batch --eval-seeds 2 # beside brightness: these captions name their color, parity alone is the same for all
+grep -q '"images":16' "$work/parity/metrics.jsonl" || fail "parity without --samples-per-prompt expected 8 images of each of 2 prompts"
 resumes composition "${common[@]}" --method ddpo --reward composition
 grep -v '^#' "$prompts" | sed 's/.*/{"prompt": "&"}/' >"$work/prompts.jsonl"
 resumes streamed "${bare[@]}" --reward brightness --prompts "$work/prompts.jsonl" --method ddpo
 resumes streamed-lines "${common[@]}" --stream-prompts --method drtune --trained-steps 2 --early-stop 1
 grep -q '"eta": 1.0' "$work/ddpo/config.json" || fail "config.json of ddpo lacks the eta in force"
 grep -q '"eta": 0.0' "$work/explored-gradient/config.json" || fail "config.json of drtune lacks the eta in force"
-grep -q '"reward_queries": 8' "$work/ddpo-passes/report.json" || fail "reward queries of ddpo with 2 pictures of 2 prompts in 2 updates"
+grep -q '"reward_queries": 8' "$work/ddpo-passes/report.json" || fail "reward queries of ddpo with 2 images of 2 prompts in 2 updates"
 
 # pre-training beside the reward, and several tasks
-mkdir "$work/pictures"
-"$rt_tune" sample --model "$model" --prompt "a red circle" --steps 4 --threads 1 --out "$work/pictures/one.png" >/dev/null
-echo "a red circle" >"$work/pictures/one.txt"
-pretraining=(--regularizer pretraining --pretraining-data "$work/pictures" --pretraining-batch 2)
+mkdir "$work/images"
+"$rt_tune" sample --model "$model" --prompt "a red circle" --steps 4 --threads 1 --out "$work/images/one.png" >/dev/null
+echo "a red circle" >"$work/images/one.txt"
+pretraining=(--regularizer pretraining --pretraining-data "$work/images" --pretraining-batch 2)
 resumes lsrl "${common[@]}" --method lsrl --trained-steps 2 "${pretraining[@]}"
 cat >"$work/tasks.toml" <<END
 [task.light]
@@ -65,7 +65,7 @@ reward = "brightness"
 prompts = "$prompts"
 
 [task.small]
-reward = ["jpeg_size", "colourfulness:0.5"]
+reward = ["jpeg_size", "colorfulness:0.5"]
 prompts = "$work/held_out.txt"
 batch = 1
 samples-per-prompt = 3
@@ -87,8 +87,8 @@ expect() { # expect CODE TEXT FLAGS...
   local code=$1 text=$2 status=0
   shift 2
   "$rt_tune" tune "$@" --out "$work/new" >"$work/out.txt" 2>&1 || status=$?
-  [ "$status" = "$code" ] || fail "wanted exit code $code, found $status: $*: $(cat "$work/out.txt")"
-  grep -q -- "$text" "$work/out.txt" || fail "wanted '$text' in: $(cat "$work/out.txt")"
+  [ "$status" = "$code" ] || fail "expected exit code $code, got $status: $*: $(cat "$work/out.txt")"
+  grep -q -- "$text" "$work/out.txt" || fail "expected '$text' in: $(cat "$work/out.txt")"
 }
 refused() { # refused FLAG VALUE METHODS...: the flag has no meaning with these methods
   local flag=$1 value=$2 method
@@ -116,14 +116,14 @@ expect 1 'guidance-low wants --explore guidance or diffexp' "${common[@]}" --met
 expect 1 'ratio-target wants --explore' "${common[@]}" --method ddpo --ratio-target plain
 expect 1 'branch-threshold wants --branches of 2 or more' "${common[@]}" --method ddpo --branch-threshold 1
 expect 1 'planned-updates wants --explore' "${common[@]}" --method ddpo --planned-updates 3
-expect 1 'branches wanted a number >= 2 with --method dpo, found 1' "${common[@]}" --method dpo --branches 1
-expect 1 'learns from the noise of the sampler.s steps, found --eta 0: leave --eta away' "${common[@]}" --method ddpo --eta 0
-expect 1 'eta must be in \[0, 1\], found -1' "${common[@]}" --method ddpo --eta -1
+expect 1 'branches expected a number >= 2 with --method dpo, got 1' "${common[@]}" --method dpo --branches 1
+expect 1 'learns from the noise of the sampler.s steps, got --eta 0: leave --eta away' "${common[@]}" --method ddpo --eta 0
+expect 1 'eta must be in \[0, 1\], got -1' "${common[@]}" --method ddpo --eta -1
 expect 1 'samples_per_prompt must be >= 0' "${common[@]}" --method ddpo --samples-per-prompt -1
 expect 1 'epochs must be >= 1' "${common[@]}" --method raft --epochs 0
 expect 1 'updates_per_epoch must be >= 1' "${common[@]}" --method ddpo --updates-per-epoch -2
 expect 1 'rows must be >= 0' "${common[@]}" --method ddpo --rows -1
-expect 1 'clip must be > 0, found -0.1' "${common[@]}" --method ddpo --clip-range -0.1
+expect 1 'clip must be > 0, got -0.1' "${common[@]}" --method ddpo --clip-range -0.1
 expect 1 'beta must be > 0' "${common[@]}" --method dpo --beta -1
 expect 1 'initial must be at most' "${common[@]}" --method b2-pg --window-start 5
 expect 1 'best must be >= 1' "${common[@]}" --method raft --best 0
@@ -133,7 +133,7 @@ expect 1 'needs differentiable rewards, but .parity. is a black box' "${common[@
 expect 1 'advantage per-group learns nothing' "${bare[@]}" --prompts "$prompts" --method grpo --reward parity
 expect 1 'so that none is best' "${bare[@]}" --prompts "$prompts" --method b2-ddpo --reward parity
 echo 3 >"$work/not.jsonl"
-expect 1 'not.jsonl:1: wanted an object, found number 3' "${bare[@]}" --method ddpo --prompts "$work/not.jsonl"
+expect 1 'not.jsonl:1: expected an object, got number 3' "${bare[@]}" --method ddpo --prompts "$work/not.jsonl"
 expect 1 'regularizer kl has no meaning with --method raft' "${common[@]}" --method raft --regularizer kl
 expect 2 'prompts is required' "${bare[@]}" --method ddpo
 expect 2 'explore' "${common[@]}" --explore nonsense
@@ -142,16 +142,16 @@ tasks() { # tasks TEXT TABLES: the message, which names file and table
   printf '%b' "$2" >"$work/bad.toml"
   expect 1 "$1" "${bare[@]}" --method lsrl --tasks "$work/bad.toml"
 }
-tasks 'bad.toml, \[task.one\]: reward wanted one of .*, found .nonsense' '[task.one]\nreward = "nonsense"\nprompts = "p"\n'
-tasks 'bad.toml, \[task.one\]: reward wanted a list' '[task.one]\nprompts = "p"\n'
-tasks 'bad.toml, \[task.one\]: prompts wanted a file' '[task.one]\nreward = "brightness"\n'
+tasks 'bad.toml, \[task.one\]: reward expected one of .*, got .nonsense' '[task.one]\nreward = "nonsense"\nprompts = "p"\n'
+tasks 'bad.toml, \[task.one\]: reward expected a list' '[task.one]\nprompts = "p"\n'
+tasks 'bad.toml, \[task.one\]: prompts expected a file' '[task.one]\nreward = "brightness"\n'
 tasks 'bad.toml, \[task.one\]: .*cannot read the prompt file nowhere' '[task.one]\nreward = "brightness"\nprompts = "nowhere"\n'
-tasks 'bad.toml, \[task.one\]: batch wanted a whole number >= 1, found .-3' '[task.one]\nreward = "brightness"\nbatch = -3\n'
-tasks 'bad.toml, \[task.one\]: advantage wanted per-batch' '[task.one]\nreward = "brightness"\nadvantage = "none"\n'
-tasks 'bad.toml, \[task.one\]: wanted reward, prompts' '[task.one]\nsteps = 3\n'
-tasks 'bad.toml wanted tables \[task.NAME\], found task.batch' '[task]\nbatch = 3\n'
-tasks 'updates must be >= 1, found -3' 'updates = -3\ntrained-steps = 2\n[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\n'
-tasks 'wanted at least one table \[task.NAME\] in .*bad.toml' '# nothing\n'
+tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got .-3' '[task.one]\nreward = "brightness"\nbatch = -3\n'
+tasks 'bad.toml, \[task.one\]: advantage expected per-batch' '[task.one]\nreward = "brightness"\nadvantage = "none"\n'
+tasks 'bad.toml, \[task.one\]: expected reward, prompts' '[task.one]\nsteps = 3\n'
+tasks 'bad.toml expected tables \[task.NAME\], got task.batch' '[task]\nbatch = 3\n'
+tasks 'updates must be >= 1, got -3' 'updates = -3\ntrained-steps = 2\n[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\n'
+tasks 'expected at least one table \[task.NAME\] in .*bad.toml' '# nothing\n'
 expect 2 'nowhere.toml' "${bare[@]}" --method lsrl --tasks "$work/nowhere.toml"
 expect 1 'reward has no meaning beside --tasks' "${common[@]}" --method lsrl --tasks "$work/tasks.toml"
 [ ! -e "$work/new" ] || fail "a refused run left a folder"

@@ -6,7 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 common=(--model "$model" --prompts "$prompts" --steps 4 --trained-steps 2 --early-stop 2 --guidance 2 --batch 2 --updates 8 --learning-rate 1e-3
-        --checkpoint-every 2 --pictures 2 --ema 0.9 --threads 1 --quiet --no-tensorboard)
+        --checkpoint-every 2 --images 2 --ema 0.9 --threads 1 --quiet --no-tensorboard)
 tune() { # tune FOLDER FLAGS...
   local out=$1
   shift
@@ -38,28 +38,28 @@ expect() { # expect CODE TEXT COMMAND...
   local code=$1 text=$2 status=0
   shift 2
   "$@" >"$work/out.txt" 2>&1 || status=$?
-  [ "$status" = "$code" ] || fail "wanted exit code $code, found $status: $*: $(cat "$work/out.txt")"
-  grep -q -- "$text" "$work/out.txt" || fail "wanted '$text' in: $(cat "$work/out.txt")"
+  [ "$status" = "$code" ] || fail "expected exit code $code, got $status: $*: $(cat "$work/out.txt")"
+  grep -q -- "$text" "$work/out.txt" || fail "expected '$text' in: $(cat "$work/out.txt")"
 }
 expect 1 'holds a run already' tune "$work/whole"
 expect 1 'options/guidance was 2.0, is now 3.0' "$rt_tune" tune --model "$model" --prompts "$prompts" --out "$work/whole" --steps 4 --trained-steps 2 --early-stop 2 --guidance 3 \
-  --batch 2 --learning-rate 1e-3 --pictures 2 --ema 0.9 --resume
+  --batch 2 --learning-rate 1e-3 --images 2 --ema 0.9 --resume
 expect 2 'no-such-flag' tune "$work/new" --no-such-flag
 expect 2 'method' tune "$work/new" --method nonsense
-expect 1 'updates must be >= 1, found 0' tune "$work/new" --updates 0
-expect 1 'eta must be in \[0, 1\], found 1.5' tune "$work/new" --eta 1.5
+expect 1 'updates must be >= 1, got 0' tune "$work/new" --updates 0
+expect 1 'eta must be in \[0, 1\], got 1.5' tune "$work/new" --eta 1.5
 expect 1 'num_trained must be at most' tune "$work/new" --trained-steps 5
 expect 1 'trained-steps has no meaning with --method refl' tune "$work/new" --method refl
 expect 1 'early-stop has no meaning with --method draft-lv' tune "$work/new" --method draft-lv
 expect 1 'early-stop has no meaning with --method alignprop' tune "$work/new" --method alignprop
 expect 1 'pretraining-data wants --regularizer pretraining' tune "$work/new" --pretraining-data "$work"
 expect 1 'wants --pretraining-data' tune "$work/new" --regularizer pretraining
-expect 1 'holds no PNG pictures' bash -c 'mkdir -p "$1" && shift && exec "$@"' - "$work/no-pictures" "$rt_tune" tune "${common[@]}" --out "$work/new" --regularizer pretraining --pretraining-data "$work/no-pictures"
-expect 1 'replay_batch 2 has no meaning with Memory::retain' tune "$work/new" --memory retain --replay-batch 2
+expect 1 'holds no PNG images' bash -c 'mkdir -p "$1" && shift && exec "$@"' - "$work/no-images" "$rt_tune" tune "${common[@]}" --out "$work/new" --regularizer pretraining --pretraining-data "$work/no-images"
+expect 1 'replay_batch 2 has no meaning with Memory::kRetain' tune "$work/new" --memory retain --replay-batch 2
 expect 1 'target 1 has no meaning with the loss -r' tune "$work/new" --loss-target 1
 expect 2 'rollout-dtype' tune "$work/new" --rollout-dtype int8
 for method in draft-lv refl alignprop; do # each method's own steps, without the flags that are drtune's
-  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 10 --guidance 2 --batch 2 --updates 1 --pictures 2 --threads 1 --quiet --no-tensorboard --method $method --gradient-stop stop --out "$work/$method" >/dev/null ||
+  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 10 --guidance 2 --batch 2 --updates 1 --images 2 --threads 1 --quiet --no-tensorboard --method $method --gradient-stop stop --out "$work/$method" >/dev/null ||
     fail "--method $method"
   grep -q "\"method\": \"$method\"" "$work/$method/report.json" || fail "the report of $method"
 done
@@ -72,7 +72,7 @@ expect 1 'diffusion_pytorch_model.safetensors' "$rt_tune" info --model "$work/br
 expect 1 'at least one prompt' "$rt_tune" tune --model "$model" --prompts "$work/empty.txt" --out "$work/new"
 expect 1 'black box' tune "$work/new" --reward shapes
 expect 1 'black box' tune "$work/new" --reward jpeg_size
-expect 1 'quality must be in \[1, 100\], found 0' tune "$work/new" --reward jpeg_error --jpeg-quality 0
+expect 1 'quality must be in \[1, 100\], got 0' tune "$work/new" --reward jpeg_error --jpeg-quality 0
 expect 1 'give --aesthetic-head FILE' tune "$work/new" --reward aesthetic
 expect 1 'nowhere.safetensors' tune "$work/new" --reward aesthetic --aesthetic-head "$work/nowhere.safetensors"
 expect 1 'found nothing at' "$rt_tune" info --model "$work/nowhere"

@@ -13,12 +13,12 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpok.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 #include <reward_tuner/methods/lsrl.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/tuner/multi_task.hpp>
 
@@ -113,7 +113,7 @@ TEST_CASE("all tasks are sampled from the same weights before any is trained, or
       CHECK(report.reward ==
             doctest::Approx((report.components.at("mean.reward") + report.components.at("spread.reward")) / 2)
                 .epsilon(1e-14));
-      CHECK(report.pictures == 8);
+      CHECK(report.images == 8);
     }
 }
 
@@ -195,7 +195,7 @@ TEST_CASE("the pre-training loss is descended last, by a step of its own") {
       CaptionedToy mine, plain;
       StepRecorder my_steps{mine.parameters()}, plain_steps{plain.parameters()};
       Rng my_rng(seed), plain_rng(seed);
-      const PretrainingLossOptions options{.pictures = captioned_pictures(), .weight = 0.7, .batch = 5, .mode = mode};
+      const PretrainingLossOptions options{.images = captioned_images(), .weight = 0.7, .batch = 5, .mode = mode};
       auto both = multi_task({.pretraining = options, .gradient_clip = 0}, task("one", ddpo()), task("two", b2()));
       const UpdateReport report = both.update(mine, my_steps, kPrompts, my_rng);
       auto one = ddpo();
@@ -219,15 +219,15 @@ TEST_CASE("the pre-training loss is descended last, by a step of its own") {
 }
 
 TEST_CASE(
-    "pre-training in a pipeline that cannot encode pictures is a named error, and its gradient's failure a warning "
+    "pre-training in a pipeline that cannot encode images is a named error, and its gradient's failure a warning "
     "beside the tasks'") {
   using namespace multi_task_test;
   ToyPipeline toy;
   AdamW optimizer(toy.parameters());
   Rng rng(1);
-  auto wants = multi_task({.pretraining = {.pictures = captioned_pictures()}}, task("one", ddpo()));
+  auto wants = multi_task({.pretraining = {.images = captioned_images()}}, task("one", ddpo()));
   CHECK_THROWS_WITH_AS(wants.update(toy, optimizer, kPrompts, rng),
-                       "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), "
+                       "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& images), "
                        "and this one has none",
                        Error);
 
@@ -236,7 +236,7 @@ TEST_CASE(
   // after the task's step
   pipeline.parameters()[4].register_hook(
       [&](const Tensor& g) { return steps.steps.empty() ? g : g * std::numeric_limits<double>::infinity(); });
-  auto one = multi_task({.pretraining = {.pictures = captioned_pictures()}}, task("one", ddpo()));
+  auto one = multi_task({.pretraining = {.images = captioned_images()}}, task("one", ddpo()));
   const auto report = one.update(pipeline, steps, kPrompts, rng);
   CHECK(report.warning == "the gradient of the pre-training loss is not finite; the tasks' steps were made");
   CHECK(report.optimizer_steps == 1);
@@ -327,20 +327,20 @@ TEST_CASE("the state of every task, its prompts' position included, continues a 
 TEST_CASE("tasks and states that do not fit are named errors") {
   using namespace multi_task_test;
   CHECK_THROWS_WITH_AS(multi_task({}, task("", ddpo())),
-                       "[MultiTask] wanted tasks of different names, found '' as number 1", Error);
+                       "[MultiTask] expected tasks of different names, got '' as number 1", Error);
   CHECK_THROWS_WITH_AS(multi_task({}, task("a", ddpo()), task("a", b2())),
-                       "[MultiTask] wanted tasks of different names, found 'a' as number 2", Error);
+                       "[MultiTask] expected tasks of different names, got 'a' as number 2", Error);
   CHECK_THROWS_WITH_AS(multi_task({}, task("a", ddpo(), GivenPrompts(), -1)),
-                       "[MultiTask] batch of the task a must be >= 0 (0: as many as the update is given), found -1",
+                       "[MultiTask] batch of the task a must be >= 0 (0: as many as the update is given), got -1",
                        Error);
   CHECK_THROWS_WITH_AS(multi_task({.gradient_clip = -1}, task("a", ddpo())),
-                       "[MultiTask] gradient_clip must be >= 0 (0: no clipping), found -1", Error);
+                       "[MultiTask] gradient_clip must be >= 0 (0: no clipping), got -1", Error);
   CHECK_THROWS_WITH_AS(multi_task({.pretraining = {.batch = 0}}, task("a", ddpo())),
-                       "[PretrainingLoss] batch must be >= 1, found 0", Error);
+                       "[PretrainingLoss] batch must be >= 1, got 0", Error);
   auto one = multi_task({}, task("a", ddpo(), Counting()));
-  CHECK_THROWS_WITH_AS(one.load_state({}), "[MultiTask] state wanted 1 tasks, found 0", Error);
+  CHECK_THROWS_WITH_AS(one.load_state({}), "[MultiTask] state expected 1 tasks, got 0", Error);
   CHECK_THROWS_WITH_AS(one.load_state({.tasks = {TunerState{}}}),
-                       "[MultiTask] state of the task a wanted the position of its prompt stream, found none", Error);
+                       "[MultiTask] state of the task a expected the position of its prompt stream, got none", Error);
 }
 
 TEST_CASE("what an evaluation reports are the tasks' rewards under their names") {

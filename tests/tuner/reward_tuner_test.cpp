@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/methods/alignprop.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 #include <reward_tuner/methods/refl.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
@@ -159,7 +159,7 @@ TEST_CASE(
     compare(AlignProp<ToyReward>(ToyReward(), {.sampler = {.num_steps = 9, .guidance = 3.0},
                                                .steps = {.draw = HorizonDraw::kPerRollout},
                                                .objective = {.scale = 2.5},
-                                               .engine = {.gradient_clip = 0, .memory = Memory::retain}}),
+                                               .engine = {.gradient_clip = 0, .memory = Memory::kRetain}}),
             {.num_steps = 9}, false, 0, seed);
     compare(RewardTuner<ToyReward, RandomSteps>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0},
                                                               .steps = {.num_trained = 3},
@@ -234,7 +234,7 @@ TEST_CASE("DRaFT-LV's gradient is the mean over the base and its replicas, each 
     return report.forwards;
   };
   for (const std::uint64_t seed : {1, 2, 3})
-    for (const auto memory : {Memory::replay, Memory::retain})
+    for (const auto memory : {Memory::kReplay, Memory::kRetain})
       for (const bool base : {true, false}) {
         const EngineOptions engine{.gradient_clip = 0, .memory = memory};
         const NoisedTailOptions steps{.num_noises = 3, .include_base = base};
@@ -243,7 +243,7 @@ TEST_CASE("DRaFT-LV's gradient is the mean over the base and its replicas, each 
                         ToyReward(),
                         {.sampler = {.num_steps = 5, .guidance = 3.0, .eta = 0.5}, .steps = steps, .engine = engine}),
                     {.eta = 0.5, .num_steps = 5}, 3.0, seed, base, 3);
-        CHECK(forwards == 5 + (memory == Memory::replay ? (base ? 1 : 0) + 6 : 3));
+        CHECK(forwards == 5 + (memory == Memory::kReplay ? (base ? 1 : 0) + 6 : 3));
         compare(DRaFTLV<ToyReward, Ddpm>(
                     ToyReward(), {.sampler = {.num_steps = 4, .guidance = 1.0}, .steps = steps, .engine = engine}),
                 {.ddpm = true, .num_steps = 4}, 1.0, seed, base, 3);
@@ -387,7 +387,7 @@ TEST_CASE("equal seeds give bit-equal updates, and evaluation in between does no
   CHECK(bit_equal(once.parameters, copies(pipeline.parameters())));
 }
 
-TEST_CASE("a reward gets one seed a picture, the sample's own, whatever the micro-batch and the chunk") {
+TEST_CASE("a reward gets one seed an image, the sample's own, whatever the micro-batch and the chunk") {
   using namespace reward_tuner_test;
   const auto seen = [](EngineOptions engine) {
     ToyPipeline pipeline;
@@ -600,7 +600,7 @@ TEST_CASE("a reward that throws or answers wrongly is a named error and touches 
   };
   wrong(ToyFailure::kThrows, "[RewardPolicy] the reward toy threw: the detector is on holiday");
   wrong(ToyFailure::kNoGraph, "says it is differentiable, but its values carry no gradient");
-  wrong(ToyFailure::kWrongShape, "must return [4] values, found [4, 1]");
+  wrong(ToyFailure::kWrongShape, "must return [4] values, got [4, 1]");
 }
 
 TEST_CASE("prompts and optimizers that cannot be trained with are named errors") {
@@ -608,7 +608,7 @@ TEST_CASE("prompts and optimizers that cannot be trained with are named errors")
   Guarded guarded;
   DRTune<ToyReward> tuner(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 2}});
   CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, {}, guarded.rng),
-                       doctest::Contains("wanted at least one prompt, found none"), Error);
+                       doctest::Contains("expected at least one prompt, got none"), Error);
   CHECK_THROWS_WITH_AS(tuner.update(guarded.pipeline, guarded.optimizer, {"a", " \t"}, guarded.rng),
                        doctest::Contains("prompt 2 of 2 is empty"), Error);
   AdamW foreign({at::ones({2}).requires_grad_()});
@@ -623,7 +623,7 @@ TEST_CASE("options that are out of range or do not fit together fail at construc
   CHECK_THROWS_WITH_AS(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 5}}),
                        doctest::Contains("[LastSteps] num_trained must be at most the sampler's 4"), Error);
   CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.sampler = {.eta = 2}}),
-                       doctest::Contains("[Ddim] eta must be in [0, 1], found 2"), Error);
+                       doctest::Contains("[Ddim] eta must be in [0, 1], got 2"), Error);
   CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.objective = {.scale = 0}}),
                        doctest::Contains("[DirectGradient] scale must be > 0"), Error);
   CHECK_THROWS_WITH_AS(DRTune<ToyReward>(ToyReward(), {.engine = {.micro_batch = -1}}),

@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpo.hpp>
@@ -19,6 +18,7 @@
 #include <reward_tuner/methods/grpo.hpp>
 #include <reward_tuner/methods/policy_gradient.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
@@ -43,7 +43,7 @@ auto brightness() {
 auto constant() {
   return black_box([](const Tensor& images) { return at::full({images.size(0)}, 0.3, images.options()); });
 }
-/// The deviation of a prompt's pictures: a reward of groups, 0 for a group of one.
+/// The deviation of a prompt's images: a reward of groups, 0 for a group of one.
 struct Variety {
   using Role = RewardRole;
   static constexpr std::string_view kName = "variety";
@@ -118,7 +118,7 @@ TEST_CASE("nor does that of reward-weighted rounds, whose noise levels are drawn
          .objective = {.frozen = frozen, .noisings = 3, .round = {.epochs = 2, .updates_per_epoch = 2, .rows = rows}},
          .engine = {.micro_batch = micro}});
   };
-  const ToyOptions odd{.side = 3};  // 18 numbers a latent: no multiple of what a vectorised generator fills at once
+  const ToyOptions odd{.side = 3};  // 18 numbers a latent: no multiple of what a vectorized generator fills at once
   for (const bool frozen : {true, false}) {
     const auto whole = tune(tuner(0, 0, frozen), odd, 2);
     for (const auto& [micro, rows] : std::vector<std::pair<int, int>>{{1, 1}, {3, 5}, {0, 1000}}) {
@@ -136,7 +136,7 @@ TEST_CASE("network calls are those on paper, and a window costs n/T of them") {
   const auto ddpo = tune(make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0},
                                                          .objective = {.round = {.epochs = 2}}}))
                         .report;
-  CHECK(ddpo.pictures == B);
+  CHECK(ddpo.images == B);
   CHECK(ddpo.kept == B);
   CHECK(ddpo.forward_samples == B * T + 2 * B * T);  // sampled once, trained in two passes
   CHECK(ddpo.backward_samples == 2 * B * T);
@@ -151,7 +151,7 @@ TEST_CASE("network calls are those on paper, and a window costs n/T of them") {
                                                       .steps = {.initial = n},
                                                       .branching = {.num_branches = branches, .threshold = 0.5}}))
                       .report;
-  CHECK(b2.pictures == B * branches);
+  CHECK(b2.images == B * branches);
   // prefixes once a root, then all branches, then the kept ones
   CHECK(b2.forward_samples == B * (T - n) + B * branches * n + b2.kept * n);
   CHECK(b2.backward_samples == b2.kept * n);
@@ -159,23 +159,22 @@ TEST_CASE("network calls are those on paper, and a window costs n/T of them") {
   CHECK(b2.kept <= 2 * B);
 }
 
-TEST_CASE("where pictures of a prompt are compared there is more than one of each") {
+TEST_CASE("where images of a prompt are compared there is more than one of each") {
   using namespace round_test;
   const int B = 4;
   const auto variety = tune(make<DDPO>(Variety(), {.sampler = {.num_steps = 2}})).report;
-  CHECK(variety.pictures == 8 * B);
+  CHECK(variety.images == 8 * B);
   CHECK(variety.reward > 0);
   CHECK(variety.gradient_norm > 0);
-  CHECK(tune(make<RewardWeightedTraining>(Variety(), {.sampler = {.num_steps = 2}})).report.pictures == 8 * B);
+  CHECK(tune(make<RewardWeightedTraining>(Variety(), {.sampler = {.num_steps = 2}})).report.images == 8 * B);
   CHECK(tune(make<DDPO>(Variety(), {.sampler = {.num_steps = 2}, .objective = {.round = {.samples_per_prompt = 3}}}))
-            .report.pictures == 3 * B);
+            .report.images == 3 * B);
   CHECK(tune(make<B2DiffuRL>(Variety(),
                              {.sampler = {.num_steps = 4}, .steps = {.initial = 2}, .branching = {.num_branches = 3}}))
-            .report.pictures == 3 * B);
-  CHECK(tune(make<GRPO>(brightness(), {.sampler = {.num_steps = 2}})).report.pictures == 8 * B);
-  CHECK(
-      tune(make<DPO>(brightness(), {.sampler = {.num_steps = 2}, .branching = {.num_branches = 2}})).report.pictures ==
-      2 * B);
+            .report.images == 3 * B);
+  CHECK(tune(make<GRPO>(brightness(), {.sampler = {.num_steps = 2}})).report.images == 8 * B);
+  CHECK(tune(make<DPO>(brightness(), {.sampler = {.num_steps = 2}, .branching = {.num_branches = 2}})).report.images ==
+        2 * B);
 }
 
 TEST_CASE("branches of a root share their prefix bit for bit and differ after the fork") {
@@ -211,18 +210,18 @@ TEST_CASE("a sampler without noise is a named error") {
   auto tuner = make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = 5, .eta = 0.0}});
   CHECK_THROWS_WITH_AS(
       tuner.update(pipeline, optimizer, kPrompts, rng),
-      doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise"),
+      doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise"),
       Error);
   CHECK(make<DDPO, Ddim>(brightness()).options().sampler.eta == 1.0);  // unset: noise
 }
 
 TEST_CASE("engine options that only direct gradients have are refused") {
   using namespace round_test;
-  CHECK_THROWS_WITH_AS(make<DDPO>(brightness(), {.engine = {.memory = Memory::retain}}),
-                       doctest::Contains("engine.memory and engine.replay_batch have no meaning with clipped_ratio"),
+  CHECK_THROWS_WITH_AS(make<DDPO>(brightness(), {.engine = {.memory = Memory::kRetain}}),
+                       doctest::Contains("engine.memory and engine.replay_batch cannot be combined with clipped_ratio"),
                        Error);
   CHECK_THROWS_WITH_AS(make<DPO>(brightness(), {.engine = {.replay_batch = 2}}),
-                       doctest::Contains("have no meaning with preference"), Error);
+                       doctest::Contains("cannot be combined with preference"), Error);
 }
 
 TEST_CASE("steps without noise are left out where others have some, and a named error where none has") {
@@ -247,7 +246,7 @@ TEST_CASE("steps without noise are left out where others have some, and a named 
     CHECK_THROWS_WITH_AS(
         tuner.update(pipeline, optimizer, kPrompts, rng),
         doctest::Contains(
-            "needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps"),
+            "needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise in any of the trained steps"),
         Error);
     CHECK(bit_equal(pipeline.parameters(), before));
     CHECK(pipeline.calls == 0);
@@ -369,10 +368,10 @@ TEST_CASE("what a tuner remembers decides its next round: a state put into a fre
   CHECK(tune(make<DPOK>(brightness(), {.sampler = {.num_steps = 4}})).state.tensors.size() == 6 + 18);
 }
 
-TEST_CASE("reward-weighted rounds: the frozen network's pictures, or the best of the present one's") {
+TEST_CASE("reward-weighted rounds: the frozen network's images, or the best of the present one's") {
   using namespace round_test;
   const auto frozen = tune(make<RewardWeightedTraining>(brightness(), {.sampler = {.num_steps = 4}})).report;
-  CHECK(frozen.pictures == 4);
+  CHECK(frozen.images == 4);
   CHECK(frozen.kept == 3);  // the worst weighs 0
   CHECK(frozen.forward_samples == 4 * 4 + 3);
   CHECK(frozen.optimizer_steps == 1);
@@ -382,7 +381,7 @@ TEST_CASE("reward-weighted rounds: the frozen network's pictures, or the best of
                brightness(), {.sampler = {.num_steps = 4},
                               .objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 2}}))
           .report;
-  CHECK(raft.pictures == 4 * 8);
+  CHECK(raft.images == 4 * 8);
   CHECK(raft.kept == 4);
   CHECK(raft.backward_samples == 4 * 2);
 }
@@ -393,7 +392,7 @@ TEST_CASE("preferences come in pairs of one root, the better one first") {
   auto tuner = make<DPO>(brightness(), {.sampler = {.num_steps = 4}, .branching = {.num_branches = 2}});
   Rng rng(2);
   const Round round = tuner.sample(pipeline, kPrompts, rng);
-  CHECK(round.report.pictures == 8);
+  CHECK(round.report.images == 8);
   REQUIRE(round.pairs.size() == 4);
   for (const auto& [better, worse] : round.pairs) {
     const auto value = [&](std::int64_t i) {

@@ -1,4 +1,4 @@
-// B2-DiffuRL's advantage: rewards standardised over their prompt's pictures of this round and of a few rounds before.
+// B2-DiffuRL's advantage: rewards standardized over their prompt's images of this round and of a few rounds before.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -31,7 +31,7 @@ class History {
   static constexpr std::string_view kName = "history";
 
   explicit History(HistoryOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.rounds >= 0, "[History] rounds must be >= 0, found ", options_.rounds);
+    REWARD_TUNER_CHECK(options_.rounds >= 0, "[History] rounds must be >= 0, got ", options_.rounds);
     detail::check_scaling("History", options_.epsilon, options_.clamp);
   }
   const HistoryOptions& options() const { return options_; }
@@ -52,7 +52,7 @@ class History {
     for (std::size_t i = 0; i < input.rewards.size(); ++i) {
       const detail::Moments& m = of_prompt.at(input.prompts[i]);
       a.push_back(
-          detail::standardised_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
+          detail::standardized_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
     }
     return a;
   }

@@ -16,16 +16,16 @@ namespace reward_tuner::detail {
 inline void check_rewards(std::string_view name, const AdvantageInput& input) {
   const std::size_t n = input.rewards.size();
   REWARD_TUNER_CHECK(input.prompts.size() == n && input.groups.size() == n, "[", name,
-                     "] wanted a prompt and a group for each of ", n, " rewards, found ", input.prompts.size(),
+                     "] expected a prompt and a group for each of ", n, " rewards, got ", input.prompts.size(),
                      " prompts and ", input.groups.size(), " groups");
   for (std::size_t i = 0; i < n; ++i)
-    REWARD_TUNER_CHECK(std::isfinite(input.rewards[i]), "[", name, "] wanted finite rewards, found ", input.rewards[i],
-                       " for picture ", i, ", \"", input.prompts[i], '"');
+    REWARD_TUNER_CHECK(std::isfinite(input.rewards[i]), "[", name, "] expected finite rewards, got ", input.rewards[i],
+                       " for image ", i, ", \"", input.prompts[i], '"');
 }
 
 inline void check_scaling(std::string_view name, double epsilon, double clamp) {
-  REWARD_TUNER_CHECK(std::isfinite(epsilon) && epsilon > 0, "[", name, "] epsilon must be > 0, found ", epsilon);
-  REWARD_TUNER_CHECK(std::isfinite(clamp) && clamp >= 0, "[", name, "] clamp must be >= 0 (0: none), found ", clamp);
+  REWARD_TUNER_CHECK(std::isfinite(epsilon) && epsilon > 0, "[", name, "] epsilon must be > 0, got ", epsilon);
+  REWARD_TUNER_CHECK(std::isfinite(clamp) && clamp >= 0, "[", name, "] clamp must be >= 0 (0: none), got ", clamp);
 }
 
 /// long double, whose exponents hold the square of every double: finite rewards give finite advantages.
@@ -50,12 +50,12 @@ inline Moments moments(std::vector<double> values, bool unbiased = false) {
 }
 
 /// (r - mean)/divisor within +-clamp; 0 does not clamp.
-inline double standardised_reward(double r, long double mean, long double divisor, double clamp) {
+inline double standardized_reward(double r, long double mean, long double divisor, double clamp) {
   const double a = static_cast<double>((r - mean) / divisor);
   return clamp > 0 ? std::clamp(a, -clamp, clamp) : a;
 }
 
-/// The rewards of each key, in the order of the pictures.
+/// The rewards of each key, in the order of the images.
 template <class Key>
 std::map<Key, std::vector<double>> rewards_by(const std::vector<Key>& keys, const std::vector<double>& rewards) {
   std::map<Key, std::vector<double>> by;

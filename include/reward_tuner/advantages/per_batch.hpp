@@ -1,4 +1,4 @@
-// Large-scale RL's advantage: rewards standardised over the whole round.
+// Large-scale RL's advantage: rewards standardized over the whole round.
 #pragma once
 #include <cmath>
 #include <string_view>
@@ -37,7 +37,7 @@ class PerBatch {
     std::vector<double> a;
     a.reserve(input.rewards.size());
     for (const double r : input.rewards)
-      a.push_back(detail::standardised_reward(r, batch.mean, divisor, options_.clamp));
+      a.push_back(detail::standardized_reward(r, batch.mean, divisor, options_.clamp));
     return a;
   }
 

@@ -1,4 +1,4 @@
-// GRPO's advantage: rewards compared within the pictures of one prompt of one round.
+// GRPO's advantage: rewards compared within the images of one prompt of one round.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace reward_tuner {
 /// Whose deviation divides.
 enum class GroupScale {
   kGroup,  ///< the group's own (Shao et al. 2024, DeepSeekMath, section 4.1)
-  /// that of all rewards of the round: groups whose pictures hardly differ are not blown up (an option of Flow-GRPO's
+  /// that of all rewards of the round: groups whose images hardly differ are not blown up (an option of Flow-GRPO's
   /// code)
   kBatch,
 };
@@ -34,8 +34,8 @@ class PerGroup {
   using Role = AdvantageRole;
   using Options = PerGroupOptions;
   static constexpr std::string_view kName = "per_group";
-  /// pictures of each prompt if RoundOptions::samples_per_prompt is 0
-  static constexpr int kDefaultGroup = kComparedPictures;
+  /// images of each prompt if RoundOptions::samples_per_prompt is 0
+  static constexpr int kDefaultGroup = kComparedImages;
 
   explicit PerGroup(PerGroupOptions options = {}) : options_(options) {
     detail::check_scaling("PerGroup", options_.epsilon, options_.clamp);
@@ -53,7 +53,7 @@ class PerGroup {
     for (std::size_t i = 0; i < input.rewards.size(); ++i) {
       const detail::Moments& m = of_group.at(input.groups[i]);
       const long double deviation = options_.scale == GroupScale::kBatch ? batch : m.deviation();
-      a.push_back(detail::standardised_reward(input.rewards[i], m.mean, deviation + options_.epsilon, options_.clamp));
+      a.push_back(detail::standardized_reward(input.rewards[i], m.mean, deviation + options_.epsilon, options_.clamp));
     }
     return a;
   }

@@ -1,4 +1,4 @@
-// DDPO's advantage: rewards standardised over the latest rewards of their prompt.
+// DDPO's advantage: rewards standardized over the latest rewards of their prompt.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -21,8 +21,8 @@ struct PerPromptOptions {
 
 /// A_i = (r_i - mean)/(deviation + epsilon) with mean and population deviation of the latest `window` rewards of the
 /// prompt, this round's among them; while they are fewer than min_count, of all rewards of the round (code of Black et
-/// al. 2024, DDPO, stat_tracking.py). A round with more than `window` pictures of a prompt counts all of them, where
-/// DDPO's code takes the last ones: the order of the pictures does not matter.
+/// al. 2024, DDPO, stat_tracking.py). A round with more than `window` images of a prompt counts all of them, where
+/// DDPO's code takes the last ones: the order of the images does not matter.
 /// Memory: the latest `window` rewards of every prompt ever seen.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite; the memory is untouched
 /// then.
@@ -33,9 +33,9 @@ class PerPrompt {
   static constexpr std::string_view kName = "per_prompt";
 
   explicit PerPrompt(PerPromptOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.window >= 1, "[PerPrompt] window must be >= 1, found ", options_.window);
+    REWARD_TUNER_CHECK(options_.window >= 1, "[PerPrompt] window must be >= 1, got ", options_.window);
     REWARD_TUNER_CHECK(options_.min_count >= 1 && options_.min_count <= options_.window,
-                       "[PerPrompt] min_count must be in 1..window, ", options_.window, ", found ", options_.min_count);
+                       "[PerPrompt] min_count must be in 1..window, ", options_.window, ", got ", options_.min_count);
     detail::check_scaling("PerPrompt", options_.epsilon, options_.clamp);
   }
   const PerPromptOptions& options() const { return options_; }
@@ -59,7 +59,7 @@ class PerPrompt {
     for (std::size_t i = 0; i < input.rewards.size(); ++i) {
       const detail::Moments& m = of_prompt.at(input.prompts[i]);
       a.push_back(
-          detail::standardised_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
+          detail::standardized_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
     }
     return a;
   }

@@ -31,14 +31,14 @@ class BestAndWorst {
   static constexpr std::string_view kName = "best_and_worst";
 
   explicit BestAndWorst(BestAndWorstOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_branches >= 2, "[BestAndWorst] num_branches must be >= 2, found ",
+    REWARD_TUNER_CHECK(options_.num_branches >= 2, "[BestAndWorst] num_branches must be >= 2, got ",
                        options_.num_branches);
     REWARD_TUNER_CHECK(std::isfinite(options_.threshold) && options_.threshold >= 0,
-                       "[BestAndWorst] threshold must be >= 0, found ", options_.threshold);
+                       "[BestAndWorst] threshold must be >= 0, got ", options_.threshold);
     REWARD_TUNER_CHECK(std::isfinite(options_.positive_weight) && options_.positive_weight >= 0,
-                       "[BestAndWorst] positive_weight must be >= 0, found ", options_.positive_weight);
+                       "[BestAndWorst] positive_weight must be >= 0, got ", options_.positive_weight);
     REWARD_TUNER_CHECK(std::isfinite(options_.negative_weight) && options_.negative_weight >= 0,
-                       "[BestAndWorst] negative_weight must be >= 0, found ", options_.negative_weight);
+                       "[BestAndWorst] negative_weight must be >= 0, got ", options_.negative_weight);
   }
   const BestAndWorstOptions& options() const { return options_; }
 
@@ -46,10 +46,10 @@ class BestAndWorst {
 
   std::vector<BranchChoice> choose(const std::vector<double>& advantages) const {
     REWARD_TUNER_CHECK(advantages.size() == static_cast<std::size_t>(options_.num_branches),
-                       "[BestAndWorst] wanted the advantages of ", options_.num_branches, " branches, found ",
+                       "[BestAndWorst] expected the advantages of ", options_.num_branches, " branches, got ",
                        advantages.size());
     for (const double a : advantages)
-      REWARD_TUNER_CHECK(std::isfinite(a), "[BestAndWorst] wanted finite advantages, found ", a);
+      REWARD_TUNER_CHECK(std::isfinite(a), "[BestAndWorst] expected finite advantages, got ", a);
     const auto best = std::ranges::max_element(advantages), worst = std::ranges::min_element(advantages);
     const auto choice = [&](auto branch) {
       return BranchChoice{.branch = static_cast<std::size_t>(branch - advantages.begin()),

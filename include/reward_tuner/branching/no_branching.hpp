@@ -1,4 +1,4 @@
-// Rollouts do not fork, and every picture is trained: the default.
+// Rollouts do not fork, and every image is trained: the default.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -20,7 +20,7 @@ class NoBranching {
 
   int branches() const { return 1; }
   std::vector<BranchChoice> choose(const std::vector<double>& advantages) const {
-    REWARD_TUNER_CHECK(advantages.size() == 1, "[NoBranching] wanted the advantage of 1 branch, found ",
+    REWARD_TUNER_CHECK(advantages.size() == 1, "[NoBranching] expected the advantage of 1 branch, got ",
                        advantages.size());
     return {{.branch = 0, .weight = 1}};
   }

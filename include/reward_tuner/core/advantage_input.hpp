@@ -7,11 +7,11 @@
 
 namespace reward_tuner {
 
-/// The rewards of one round, one a picture.
+/// The rewards of one round, one an image.
 struct AdvantageInput {
   std::vector<double> rewards;       ///< [N]
   std::vector<std::string> prompts;  ///< [N]
-  /// [N] equal for pictures of one prompt of this round; branches of a root share its group
+  /// [N] equal for images of one prompt of this round; branches of a root share its group
   std::vector<std::int64_t> groups;
 };
 

@@ -25,7 +25,7 @@ template <class... Parts>
 }  // namespace reward_tuner
 
 /// Throws reward_tuner::Error with the streamed parts as its message unless `condition` holds.
-/// Example: REWARD_TUNER_CHECK(eta <= 1, "[Ddim] eta must be in [0, 1], found ", eta);
+/// Example: REWARD_TUNER_CHECK(eta <= 1, "[Ddim] eta must be in [0, 1], got ", eta);
 #define REWARD_TUNER_CHECK(condition, ...)       \
   do {                                           \
     if (!(condition)) [[unlikely]]               \

@@ -4,10 +4,10 @@
 
 namespace reward_tuner {
 
-/// Scores finished pictures.
+/// Scores finished images.
 ///  1. `static constexpr std::string_view kName` names it in reports.
 ///  2. `RewardResult score(const RewardInput&) const`: [B] values, higher is better.
-///  3. `kDifferentiable`: gradient flows from the values to the pictures. `kPerGroup`: values depend on the whole
+///  3. `kDifferentiable`: gradient flows from the values to the images. `kPerGroup`: values depend on the whole
 ///     group.
 template <class P>
 concept RewardPolicy = require::role<P, RewardRole> && require::name<P> && require::score<P> &&
@@ -59,8 +59,8 @@ template <class P>
 concept ObjectivePolicy =
     require::role<P, ObjectiveRole> && require::name<P> && require::options<P> && require::surrogate_trait<P>;
 
-/// Turns the rewards of a round into advantages: how much better than expected each picture is.
-///  1. `std::vector<double> advantages(const AdvantageInput&, RewardHistory&) const`: one a picture, finite for finite
+/// Turns the rewards of a round into advantages: how much better than expected each image is.
+///  1. `std::vector<double> advantages(const AdvantageInput&, RewardHistory&) const`: one an image, finite for finite
 ///     rewards; 0 where there is nothing to compare with. What it wants to remember it writes into the history, which
 ///     the tuner keeps and checkpoints.
 template <class P>

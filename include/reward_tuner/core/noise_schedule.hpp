@@ -52,19 +52,19 @@ class NoiseSchedule {
  public:
   explicit NoiseSchedule(NoiseScheduleConfig config = {}) : config_(std::move(config)) {
     const auto n = config_.num_train_steps;
-    REWARD_TUNER_CHECK(n > 0, "[NoiseSchedule] num_train_steps must be > 0, found ", n);
+    REWARD_TUNER_CHECK(n > 0, "[NoiseSchedule] num_train_steps must be > 0, got ", n);
     REWARD_TUNER_CHECK(n <= kMaxTrainSteps, "[NoiseSchedule] num_train_steps must be at most ", kMaxTrainSteps,
-                       ", found ", n);
+                       ", got ", n);
     REWARD_TUNER_CHECK(config_.steps_offset >= 0 && config_.steps_offset <= kMaxTrainSteps,
-                       "[NoiseSchedule] steps_offset must be in 0..", kMaxTrainSteps, ", found ", config_.steps_offset);
+                       "[NoiseSchedule] steps_offset must be in 0..", kMaxTrainSteps, ", got ", config_.steps_offset);
     std::vector<double> betas = config_.trained_betas.empty() ? made_betas(config_) : config_.trained_betas;
-    REWARD_TUNER_CHECK(static_cast<std::int64_t>(betas.size()) == n, "[NoiseSchedule] wanted ", n,
-                       " trained betas, found ", betas.size());
+    REWARD_TUNER_CHECK(static_cast<std::int64_t>(betas.size()) == n, "[NoiseSchedule] expected ", n,
+                       " trained betas, got ", betas.size());
     abar_.resize(betas.size());
     double product = 1.0;
     for (std::size_t i = 0; i < betas.size(); ++i) {
-      REWARD_TUNER_CHECK(betas[i] > 0 && betas[i] <= 1, "[NoiseSchedule] every beta must be in (0, 1], found ",
-                         betas[i], " at timestep ", i);
+      REWARD_TUNER_CHECK(betas[i] > 0 && betas[i] <= 1, "[NoiseSchedule] every beta must be in (0, 1], got ", betas[i],
+                         " at timestep ", i);
       abar_[i] = product *= 1.0 - betas[i];
     }
     if (config_.zero_terminal_snr) rescale_to_zero_terminal_snr();
@@ -83,7 +83,7 @@ class NoiseSchedule {
   std::vector<std::int64_t> timesteps(std::int64_t num_steps, TimestepSpacing spacing) const {
     const std::int64_t n = config_.num_train_steps;
     REWARD_TUNER_CHECK(num_steps >= 1 && num_steps <= n, "[Sampler] num_steps must be in 1..", n,
-                       " (the model's training steps), found ", num_steps);
+                       " (the model's training steps), got ", num_steps);
     std::vector<std::int64_t> out(static_cast<std::size_t>(num_steps));
     for (std::int64_t k = 0; k < num_steps; ++k) {
       const std::int64_t from_clean = num_steps - 1 - k;
@@ -147,8 +147,8 @@ class NoiseSchedule {
   void rescale_to_zero_terminal_snr() {
     const double first = std::sqrt(abar_.front()), last = std::sqrt(abar_.back());
     REWARD_TUNER_CHECK(first > last,
-                       "[NoiseSchedule] rescaling to zero terminal signal wanted levels that fall from the first "
-                       "timestep to the last, found ",
+                       "[NoiseSchedule] rescaling to zero terminal signal expected levels that fall from the first "
+                       "timestep to the last, got ",
                        first, " and ", last);
     for (double& abar : abar_) {
       const double root = (std::sqrt(abar) - last) * first / (first - last);

@@ -16,7 +16,7 @@ class Permutation {
  public:
   Permutation(std::uint64_t size, std::uint64_t seed, std::uint64_t stream = 0)
       : size_(size), key_(mix(mix(seed) ^ mix(stream + 0x9E3779B97F4A7C15ULL))) {
-    REWARD_TUNER_CHECK(size >= 1 && size <= (1ULL << 62), "[Permutation] wanted a size in 1..2^62, found ", size);
+    REWARD_TUNER_CHECK(size >= 1 && size <= (1ULL << 62), "[Permutation] expected a size in 1..2^62, got ", size);
     while ((1ULL << (2 * half_bits_)) < size) ++half_bits_;
   }
 
@@ -24,7 +24,7 @@ class Permutation {
 
   /// The number at place `index` of the order. Errors: an index outside 0..size-1.
   std::uint64_t operator()(std::uint64_t index) const {
-    REWARD_TUNER_CHECK(index < size_, "[Permutation] wanted an index in 0..", size_ - 1, ", found ", index);
+    REWARD_TUNER_CHECK(index < size_, "[Permutation] expected an index in 0..", size_ - 1, ", got ", index);
     do {
       index = pass(index);
     } while (index >= size_);  // the walk stays on one cycle of the pass, which holds the index it began with: it ends

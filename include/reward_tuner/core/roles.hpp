@@ -5,7 +5,7 @@
 
 namespace reward_tuner {
 
-struct RewardRole {};         ///< scores finished pictures; the one role without a default
+struct RewardRole {};         ///< scores finished images; the one role without a default
 struct SamplerRole {};        ///< turns noise schedule and step count into the update x' = a*x + b*network(x) + s*noise
 struct GradientStopRole {};   ///< how much of the adjoint enters the network's input
 struct StepSelectionRole {};  ///< which sampler steps are trained, and where the rollout stops

@@ -1,4 +1,4 @@
-// How a round of sampled pictures is turned into optimizer steps: shared by every objective that learns from samples.
+// How a round of sampled images is turned into optimizer steps: shared by every objective that learns from samples.
 #pragma once
 #include <cmath>
 
@@ -20,37 +20,37 @@ enum class RatioTarget {
   kPlain,     ///< the unexplored ones, for old (evaluated once more after sampling) and new alike
 };
 
-/// Pictures of each prompt where a reward, an advantage or an objective compares them and nobody says how many: a group
+/// Images of each prompt where a reward, an advantage or an objective compares them and nobody says how many: a group
 /// of one teaches nothing.
-inline constexpr int kComparedPictures = 8;
+inline constexpr int kComparedImages = 8;
 
 struct RoundOptions {
-  /// pictures of each prompt; 0: one, or kComparedPictures where they are compared (not with branches)
+  /// images of each prompt; 0: one, or kComparedImages where they are compared (not with branches)
   int samples_per_prompt = 0;
-  int epochs = 1;             ///< passes over the round's kept pictures (DDPO's code: 1)
-  int updates_per_epoch = 1;  ///< optimizer steps a pass, each on an equal share of the pictures
-  /// one optimizer step for each trained timestep over all pictures instead (large-scale RL paper, Alg. 1)
+  int epochs = 1;             ///< passes over the round's kept images (DDPO's code: 1)
+  int updates_per_epoch = 1;  ///< optimizer steps a pass, each on an equal share of the images
+  /// one optimizer step for each trained timestep over all images instead (large-scale RL paper, Alg. 1)
   bool step_per_timestep = false;
-  int rows = 0;  ///< (picture, step) pairs in one network call of the training; 0: as many as pictures in a micro-batch
+  int rows = 0;  ///< (image, step) pairs in one network call of the training; 0: as many as images in a micro-batch
   LogProbReduction reduction = LogProbReduction::kMean;  ///< see LogProbReduction
   RatioTarget target = RatioTarget::kExplored;           ///< see RatioTarget
   double ratio_tolerance = 1e-3;  ///< a first ratio further from 1 than this is a warning in the report
 };
 
 inline void check_options(const RoundOptions& o) {
-  REWARD_TUNER_CHECK(
-      o.samples_per_prompt >= 0,
-      "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), found ",
-      o.samples_per_prompt);
-  REWARD_TUNER_CHECK(o.epochs >= 1, "[RewardTuner] round.epochs must be >= 1, found ", o.epochs);
-  REWARD_TUNER_CHECK(o.updates_per_epoch >= 1, "[RewardTuner] round.updates_per_epoch must be >= 1, found ",
+  REWARD_TUNER_CHECK(o.samples_per_prompt >= 0,
+                     "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), got ",
+                     o.samples_per_prompt);
+  REWARD_TUNER_CHECK(o.epochs >= 1, "[RewardTuner] round.epochs must be >= 1, got ", o.epochs);
+  REWARD_TUNER_CHECK(o.updates_per_epoch >= 1, "[RewardTuner] round.updates_per_epoch must be >= 1, got ",
                      o.updates_per_epoch);
   REWARD_TUNER_CHECK(!o.step_per_timestep || o.updates_per_epoch == 1, "[RewardTuner] round.updates_per_epoch ",
-                     o.updates_per_epoch, " has no meaning with round.step_per_timestep, which steps once a timestep");
-  REWARD_TUNER_CHECK(o.rows >= 0, "[RewardTuner] round.rows must be >= 0 (0: the pictures of a micro-batch), found ",
+                     o.updates_per_epoch,
+                     " cannot be combined with round.step_per_timestep, which steps once a timestep");
+  REWARD_TUNER_CHECK(o.rows >= 0, "[RewardTuner] round.rows must be >= 0 (0: the images of a micro-batch), got ",
                      o.rows);
   REWARD_TUNER_CHECK(std::isfinite(o.ratio_tolerance) && o.ratio_tolerance > 0,
-                     "[RewardTuner] round.ratio_tolerance must be > 0, found ", o.ratio_tolerance);
+                     "[RewardTuner] round.ratio_tolerance must be > 0, got ", o.ratio_tolerance);
 }
 
 }  // namespace reward_tuner

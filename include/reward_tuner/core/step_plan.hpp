@@ -48,23 +48,23 @@ inline std::ostream& operator<<(std::ostream& out, const StepPlan& plan) {
 
 /// Throws unless the plan is consistent with T steps.
 inline void check_plan(const StepPlan& plan, int num_steps) {
-  REWARD_TUNER_CHECK(plan.last >= 0 && plan.last < num_steps, "[StepPlan] last must be in 0..", num_steps - 1,
-                     ", found ", plan.last);
+  REWARD_TUNER_CHECK(plan.last >= 0 && plan.last < num_steps, "[StepPlan] last must be in 0..", num_steps - 1, ", got ",
+                     plan.last);
   REWARD_TUNER_CHECK(plan.jumps || plan.last == num_steps - 1, "[StepPlan] a plan that stops early at step ", plan.last,
                      " of ", num_steps, " must jump to the clean sample");
-  REWARD_TUNER_CHECK(plan.replicas >= 0, "[StepPlan] replicas must be >= 0, found ", plan.replicas);
+  REWARD_TUNER_CHECK(plan.replicas >= 0, "[StepPlan] replicas must be >= 0, got ", plan.replicas);
   REWARD_TUNER_CHECK(plan.replicas == 0 || !plan.jumps,
                      "[StepPlan] replicas noise a finished sample again, but this plan stops early at step ",
                      plan.last);
   REWARD_TUNER_CHECK(!plan.trained.empty() || plan.replicas > 0,
-                     "[StepPlan] wanted at least one trained step, found none");
+                     "[StepPlan] expected at least one trained step, got none");
   REWARD_TUNER_CHECK(
       std::adjacent_find(plan.trained.begin(), plan.trained.end(), std::greater_equal<>()) == plan.trained.end(),
-      "[StepPlan] trained steps must ascend without repetition, found ", plan);
+      "[StepPlan] trained steps must ascend without repetition, got ", plan);
   REWARD_TUNER_CHECK(plan.trained.empty() || (plan.trained.front() >= 0 && plan.trained.back() <= plan.last),
-                     "[StepPlan] trained steps must lie in 0..last, found ", plan);
-  REWARD_TUNER_CHECK(plan.weights.empty() || plan.weights.size() == plan.trained.size(), "[StepPlan] wanted ",
-                     plan.trained.size(), " weights or none, found ", plan.weights.size());
+                     "[StepPlan] trained steps must lie in 0..last, got ", plan);
+  REWARD_TUNER_CHECK(plan.weights.empty() || plan.weights.size() == plan.trained.size(), "[StepPlan] expected ",
+                     plan.trained.size(), " weights or none, got ", plan.weights.size());
 }
 
 }  // namespace reward_tuner

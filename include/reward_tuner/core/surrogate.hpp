@@ -8,7 +8,7 @@ enum class Surrogate {
   kReward,  ///< the reward itself, by the chain rule through decoder and sampler; one optimizer step an update
   /// log-probabilities of sampled steps, weighted by advantages: any reward will do, the sampler must be stochastic
   kLogProb,
-  kDenoising,  ///< the denoising loss on sampled pictures, weighted by their rewards: any reward, any sampler
+  kDenoising,  ///< the denoising loss on sampled images, weighted by their rewards: any reward, any sampler
 };
 
 }  // namespace reward_tuner

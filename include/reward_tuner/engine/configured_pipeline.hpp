@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/autocast.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
+#include <reward_tuner/tensor/autocast.hpp>
 
 namespace reward_tuner {
 

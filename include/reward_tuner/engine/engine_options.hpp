@@ -13,8 +13,8 @@ namespace reward_tuner {
 enum class Memory {
   /// trained steps are evaluated once more in the sweep: memory of one network backward whatever T and K, K more
   /// forwards
-  replay,
-  retain,  ///< the rollout keeps the graphs of trained steps: no second forward, memory of K network activations
+  kReplay,
+  kRetain,  ///< the rollout keeps the graphs of trained steps: no second forward, memory of K network activations
 };
 
 struct EngineOptions {
@@ -22,8 +22,8 @@ struct EngineOptions {
   int micro_batch = 0;
   /// largest norm of the whole gradient, scaled down beyond it; 0 switches clipping off (DRTune-paper 4.1: 0.1)
   double gradient_clip = 0.1;
-  int max_skipped_in_a_row = 5;    ///< so many non-finite updates one after another are an error
-  Memory memory = Memory::replay;  ///< see Memory
+  int max_skipped_in_a_row = 5;     ///< so many non-finite updates one after another are an error
+  Memory memory = Memory::kReplay;  ///< see Memory
   /// independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
   int replay_batch = 1;
   int decode_batch = 0;  ///< samples decoded and scored at a time, forward and backward; 0: the micro-batch
@@ -39,31 +39,32 @@ struct EngineOptions {
 };
 
 inline void check_options(const EngineOptions& o) {
-  REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), found ",
+  REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), got ",
                      o.micro_batch);
-  REWARD_TUNER_CHECK(o.gradient_clip >= 0, "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), found ",
+  REWARD_TUNER_CHECK(o.gradient_clip >= 0, "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), got ",
                      o.gradient_clip);
-  REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, found ",
+  REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, got ",
                      o.max_skipped_in_a_row);
-  REWARD_TUNER_CHECK(o.replay_batch >= 1, "[RewardTuner] engine.replay_batch must be >= 1, found ", o.replay_batch);
-  REWARD_TUNER_CHECK(o.replay_batch == 1 || o.memory == Memory::replay, "[RewardTuner] engine.replay_batch ",
-                     o.replay_batch, " has no meaning with Memory::retain, which replays nothing");
-  REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), found ",
+  REWARD_TUNER_CHECK(o.replay_batch >= 1, "[RewardTuner] engine.replay_batch must be >= 1, got ", o.replay_batch);
+  REWARD_TUNER_CHECK(o.replay_batch == 1 || o.memory == Memory::kReplay, "[RewardTuner] engine.replay_batch ",
+                     o.replay_batch, " cannot be combined with Memory::kRetain, which replays nothing");
+  REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), got ",
                      o.decode_batch);
   const auto bfloat16 = [](const std::optional<c10::ScalarType>& t) { return !t || *t == c10::ScalarType::BFloat16; };
   REWARD_TUNER_CHECK(bfloat16(o.rollout_dtype) || *o.rollout_dtype == c10::ScalarType::Half,
-                     "[RewardTuner] engine.rollout_dtype wanted bfloat16 or half, found ",
+                     "[RewardTuner] engine.rollout_dtype expected bfloat16 or half, got ",
                      c10::toString(*o.rollout_dtype));
   REWARD_TUNER_CHECK(bfloat16(o.autocast),
-                     "[RewardTuner] engine.autocast wanted bfloat16 (half rounds small gradients to 0, and nothing "
-                     "here scales them), found ",
+                     "[RewardTuner] engine.autocast expected bfloat16 (half rounds small gradients to 0, and nothing "
+                     "here scales them), got ",
                      c10::toString(*o.autocast));
   REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast || *o.rollout_dtype == *o.autocast,
-                     "[RewardTuner] engine.rollout_dtype and engine.autocast wanted one type if both are set, found ",
+                     "[RewardTuner] engine.rollout_dtype and engine.autocast expected one type if both are set, got ",
                      c10::toString(*o.rollout_dtype), " and ", c10::toString(*o.autocast));
-  REWARD_TUNER_CHECK(o.merge_adapters || !o.rollout_dtype,
-                     "[RewardTuner] engine.merge_adapters = false has no meaning with engine.rollout_dtype, whose copy "
-                     "of the network holds merged weights");
+  REWARD_TUNER_CHECK(
+      o.merge_adapters || !o.rollout_dtype,
+      "[RewardTuner] engine.merge_adapters = false cannot be combined with engine.rollout_dtype, whose copy "
+      "of the network holds merged weights");
 }
 
 }  // namespace reward_tuner

@@ -17,7 +17,7 @@ namespace reward_tuner {
 ///  1. `encode(prompts)`: the condition of a batch, without gradient.
 ///  2. `predict(latents [N,C,h,w], timesteps int64 [N], conditioning)`: the network, [N,C,h,w], differentiable in
 ///     latents and trainable weights.
-///  3. `decode(latents)`: pictures [N,3,H,W], nominally [0,1], differentiable.
+///  3. `decode(latents)`: images [N,3,H,W], nominally [0,1], differentiable.
 ///  4. `latent_shape(N)`, `latent_options()`: shape, dtype and device of latents.
 ///  5. `noise_schedule()`: the levels the network was trained with.
 ///  6. `rollout_scope()`: a scope for no-grad calls, in which adapters may be merged; `reference_scope()`: one in which

@@ -1,5 +1,5 @@
 // The gradient of an objective on log-probabilities: trained transitions are evaluated again, in batches of rows that
-// may mix pictures and steps.
+// may mix images and steps.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
@@ -19,7 +19,7 @@
 
 namespace reward_tuner {
 
-/// A picture at a trained step.
+/// An image at a trained step.
 struct PolicyRow {
   std::int64_t sample = 0;
   int step = 0;

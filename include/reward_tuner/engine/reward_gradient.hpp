@@ -1,4 +1,4 @@
-// From the clean latents to the reward and its gradient: decode, score, and back through both, a few pictures at a
+// From the clean latents to the reward and its gradient: decode, score, and back through both, a few images at a
 // time.
 #pragma once
 #include <ATen/ops/cat.h>
@@ -29,7 +29,7 @@ struct RewardGradient {
 
 namespace detail {
 
-/// The reward's answer to pictures that carry a gradient, checked.
+/// The reward's answer to images that carry a gradient, checked.
 template <RewardPolicy Reward>
 RewardResult scored(const Reward& reward, const RewardInput& input) {
   RewardResult result;
@@ -40,7 +40,7 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
   }
   const auto batch = input.images.size(0);
   REWARD_TUNER_CHECK(result.values.defined() && result.values.dim() == 1 && result.values.size(0) == batch,
-                     "[RewardPolicy] the reward ", Reward::kName, " must return [", batch, "] values, found ",
+                     "[RewardPolicy] the reward ", Reward::kName, " must return [", batch, "] values, got ",
                      result.values.defined() ? result.values.sizes() : at::IntArrayRef());
   REWARD_TUNER_CHECK(result.values.requires_grad(), "[RewardPolicy] the reward ", Reward::kName,
                      " says it is differentiable, but its values carry no gradient");
@@ -49,9 +49,9 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
 
 }  // namespace detail
 
-/// Decodes `clean` [B,C,h,w], scores the pictures and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk`
-/// pictures are decoded at a time, so that the decoder's activations are those of a chunk. A reward of each picture
-/// alone is scored and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all pictures at
+/// Decodes `clean` [B,C,h,w], scores the images and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk`
+/// images are decoded at a time, so that the decoder's activations are those of a chunk. A reward of each image
+/// alone is scored and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all images at
 /// once, and each chunk is decoded a second time for its backward.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward, class Loss>
 RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const Tensor& clean,
@@ -78,7 +78,7 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const T
     }
     const Tensor gradient = gradient_of(losses.sum(), leaf, {});
     REWARD_TUNER_CHECK(gradient.defined(), "[RewardPolicy] the reward ", Reward::kName,
-                       " says it is differentiable, but its values do not depend on the pictures");
+                       " says it is differentiable, but its values do not depend on the images");
     return gradient;
   };
   const auto part = [&](const auto& list, std::int64_t begin, std::int64_t size) {
@@ -86,13 +86,13 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const T
   };
   const torch::AutoGradMode grad(true);
   if (Reward::kPerGroup && chunk < batch) {
-    std::vector<Tensor> pictures;
+    std::vector<Tensor> parts;
     {
       const torch::NoGradGuard no_grad;
       for (std::int64_t begin = 0; begin < batch; begin += chunk)
-        pictures.push_back(pipeline.decode(clean.narrow(0, begin, std::min(chunk, batch - begin))));
+        parts.push_back(pipeline.decode(clean.narrow(0, begin, std::min(chunk, batch - begin))));
     }
-    const Tensor images = at::cat(pictures).requires_grad_();  // [B,3,H,W]
+    const Tensor images = at::cat(parts).requires_grad_();  // [B,3,H,W]
     // [B,3,H,W]
     const Tensor on_images = differentiate(
         detail::scored(reward, {.images = images, .prompts = prompts, .latents = clean, .seeds = seeds}), images);

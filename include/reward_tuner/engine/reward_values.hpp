@@ -1,4 +1,4 @@
-// Rewards of finished pictures without their gradient: decode and score, a few pictures at a time.
+// Rewards of finished images without their gradient: decode and score, a few images at a time.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
@@ -18,7 +18,7 @@
 
 namespace reward_tuner {
 
-/// The rewards of N pictures.
+/// The rewards of N images.
 struct RewardValues {
   std::vector<double> values;                     ///< [N]
   std::map<std::string, double> components = {};  ///< means
@@ -27,8 +27,8 @@ struct RewardValues {
   }
 };
 
-/// Decodes `clean` [N,C,h,w] `chunk` pictures at a time (0: all) and scores them: each chunk alone, or all pictures
-/// together if the reward looks at whole groups (kPerGroup). groups: one number a picture, equal for pictures of one
+/// Decodes `clean` [N,C,h,w] `chunk` images at a time (0: all) and scores them: each chunk alone, or all images
+/// together if the reward looks at whole groups (kPerGroup). groups: one number an image, equal for images of one
 /// prompt of the round.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward>
 RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Tensor& clean,
@@ -59,14 +59,14 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Tenso
     for (const auto& [name, component] : result.components)
       sums[name] += component.to(at::kDouble).sum().template item<double>();
   };
-  std::vector<Tensor> pictures;
+  std::vector<Tensor> decoded;
   for (std::int64_t begin = 0; begin < batch; begin += chunk) {
     const std::int64_t size = std::min(chunk, batch - begin);
     const Tensor images = pipeline.decode(clean.narrow(0, begin, size));  // [b,3,H,W]
-    if (Reward::kPerGroup) pictures.push_back(images);
+    if (Reward::kPerGroup) decoded.push_back(images);
     else score(images, begin, size);
   }
-  if (Reward::kPerGroup) score(at::cat(pictures), 0, batch);
+  if (Reward::kPerGroup) score(at::cat(decoded), 0, batch);
   for (const auto& [name, sum] : sums) out.components[name] = sum / static_cast<double>(batch);
   return out;
 }

@@ -79,8 +79,8 @@ Trajectory rollout(Pipeline& pipeline, SamplerSchedule schedule, StepPlan plan, 
                  {}};
   // [B,C,h,w]
   Tensor latent = options.start.defined() ? options.start : noise.normal(shape, pipeline.latent_options());
-  REWARD_TUNER_CHECK(latent.sizes() == at::IntArrayRef(shape), "[rollout] start latents wanted shape ",
-                     at::IntArrayRef(shape), ", found ", latent.sizes());
+  REWARD_TUNER_CHECK(latent.sizes() == at::IntArrayRef(shape), "[rollout] start latents expected shape ",
+                     at::IntArrayRef(shape), ", got ", latent.sizes());
   if (options.retained) options.retained->calls.assign(steps, {});
   const int first = out.plan.first();
   const int end = options.end >= 0 ? options.end : out.plan.last + 1;

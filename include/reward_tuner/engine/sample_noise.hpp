@@ -1,4 +1,4 @@
-// One random stream a sample, so that what a sample sees depends neither on its neighbours nor on how the batch is cut.
+// One random stream a sample, so that what a sample sees depends neither on its neighbors nor on how the batch is cut.
 #pragma once
 #include <ATen/ops/stack.h>
 #include <torch/types.h>
@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
-/// The noise of B samples. Equal seeds give equal pictures at any batch size, micro-batch size and device.
+/// The noise of B samples. Equal seeds give equal images at any batch size, micro-batch size and device.
 class SampleNoise {
  public:
   /// One stream a seed.
@@ -21,7 +21,7 @@ class SampleNoise {
   /// Gives these blocks [B,...] one after another and draws nothing: another library's noise, to compare with it.
   static SampleNoise recorded(std::vector<Tensor> blocks) {
     REWARD_TUNER_CHECK(!blocks.empty() && blocks[0].dim() >= 1,
-                       "[SampleNoise] wanted at least one recorded block [B,...], found none");
+                       "[SampleNoise] expected at least one recorded block [B,...], got none");
     SampleNoise noise(std::vector<std::uint64_t>(static_cast<std::size_t>(blocks[0].size(0))));
     noise.recorded_ = std::move(blocks);
     return noise;
@@ -48,13 +48,12 @@ class SampleNoise {
 
   /// The next standard normal block of every stream; `shape` begins with B.
   Tensor normal(const std::vector<std::int64_t>& shape, const at::TensorOptions& like) {
-    REWARD_TUNER_CHECK(!shape.empty() && shape[0] == size(), "[SampleNoise] wanted a shape that begins with the ",
+    REWARD_TUNER_CHECK(!shape.empty() && shape[0] == size(), "[SampleNoise] expected a shape that begins with the ",
                        size(), " samples");
     if (!recorded_.empty()) {
       REWARD_TUNER_CHECK(next_ < recorded_.size() && recorded_[next_].sizes() == at::IntArrayRef(shape),
-                         "[SampleNoise] wanted a recorded block number ", next_ + 1, " of shape ",
-                         at::IntArrayRef(shape), ", found ", recorded_.size(), " blocks of shape ",
-                         recorded_[0].sizes());
+                         "[SampleNoise] expected a recorded block number ", next_ + 1, " of shape ",
+                         at::IntArrayRef(shape), ", got ", recorded_.size(), " blocks of shape ", recorded_[0].sizes());
       return recorded_[next_++].to(like.device(), like.dtype().toScalarType());
     }
     const std::vector<std::int64_t> one(shape.begin() + 1, shape.end());

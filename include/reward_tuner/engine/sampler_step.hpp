@@ -4,15 +4,13 @@
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/quantile.h>
-#include <torch/types.h>
 
 #include <vector>
 
 #include <reward_tuner/core/sampler_schedule.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
-
-using torch::Tensor;
 
 /// Applies a schedule's clipping to a predicted clean sample [B,...]. The quantile of dynamic thresholding carries
 /// gradient.

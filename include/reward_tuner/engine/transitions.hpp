@@ -15,7 +15,7 @@
 
 namespace reward_tuner {
 
-/// N sampled pictures with everything needed to evaluate their trained steps again.
+/// N sampled images with everything needed to evaluate their trained steps again.
 struct Transitions {
   SamplerSchedule schedule;
   std::vector<int> steps;        ///< [K] trained steps that have noise, ascending

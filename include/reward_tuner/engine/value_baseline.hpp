@@ -19,10 +19,10 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/adamw.hpp>
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/engine/transitions.hpp>
-#include <reward_tuner/objectives/kl_regularised.hpp>
+#include <reward_tuner/objectives/kl_regularized.hpp>
+#include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 

@@ -33,12 +33,12 @@ class DynamicGuidance {
 
   explicit DynamicGuidance(DynamicGuidanceOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(std::isfinite(options_.low) && options_.low >= 0,
-                       "[DynamicGuidance] low must be finite and >= 0, found ", options_.low);
+                       "[DynamicGuidance] low must be finite and >= 0, got ", options_.low);
     REWARD_TUNER_CHECK(!options_.high || (std::isfinite(*options_.high) && *options_.high >= options_.low),
-                       "[DynamicGuidance] high must be finite and at least low ", options_.low, ", found ",
+                       "[DynamicGuidance] high must be finite and at least low ", options_.low, ", got ",
                        *options_.high);
     REWARD_TUNER_CHECK(options_.threshold >= 0 && options_.threshold <= 1,
-                       "[DynamicGuidance] threshold must be in [0, 1], found ", options_.threshold);
+                       "[DynamicGuidance] threshold must be in [0, 1], got ", options_.threshold);
     check_span("DynamicGuidance", options_.span);
   }
   const DynamicGuidanceOptions& options() const { return options_; }

@@ -23,9 +23,9 @@ struct ExplorationSpan {
 
 /// Throws a named error unless the span is in range; `policy` is the name in front.
 inline void check_span(std::string_view policy, const ExplorationSpan& span) {
-  REWARD_TUNER_CHECK(span.share >= 0 && span.share <= 1, "[", policy, "] span.share must be in [0, 1], found ",
+  REWARD_TUNER_CHECK(span.share >= 0 && span.share <= 1, "[", policy, "] span.share must be in [0, 1], got ",
                      span.share);
-  REWARD_TUNER_CHECK(span.updates >= 1, "[", policy, "] span.updates must be >= 1, found ", span.updates);
+  REWARD_TUNER_CHECK(span.updates >= 1, "[", policy, "] span.updates must be >= 1, got ", span.updates);
 }
 
 }  // namespace reward_tuner

@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/exploration/exploration_span.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -19,7 +19,7 @@ struct PromptWeightingOptions {
   /// smallest weight of the word, >= 0; 1 leaves it as it is, 0 makes it the empty prompt's (the paper's range is not
   /// public)
   double low = 1.0;
-  /// largest weight, >= low; above 1.6 the pictures of Stable Diffusion 1.5 break (compel's documentation)
+  /// largest weight, >= low; above 1.6 the images of Stable Diffusion 1.5 break (compel's documentation)
   double high = 1.5;
   ExplorationSpan span = {};  ///< for how much of the training
 };
@@ -39,9 +39,9 @@ class PromptWeighting {
 
   explicit PromptWeighting(PromptWeightingOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(std::isfinite(options_.low) && options_.low >= 0,
-                       "[PromptWeighting] low must be finite and >= 0, found ", options_.low);
+                       "[PromptWeighting] low must be finite and >= 0, got ", options_.low);
     REWARD_TUNER_CHECK(std::isfinite(options_.high) && options_.high >= options_.low,
-                       "[PromptWeighting] high must be finite and at least low ", options_.low, ", found ",
+                       "[PromptWeighting] high must be finite and at least low ", options_.low, ", got ",
                        options_.high);
     check_span("PromptWeighting", options_.span);
   }
@@ -58,7 +58,7 @@ class PromptWeighting {
     std::vector<std::int64_t> rows, positions;  // of the n tokens that change, in [B*L] and in [L]
     std::vector<double> weights;
     for (std::int64_t b = 0; b < B; ++b) {
-      // two numbers whatever the prompt, so that its neighbours' draws do not depend on it
+      // two numbers whatever the prompt, so that its neighbors' draws do not depend on it
       const double which = rng.uniform(), share = rng.uniform();
       const auto& words = given.words[static_cast<std::size_t>(b)];
       const double omega = std::lerp(options_.low, options_.high, share);
@@ -98,17 +98,17 @@ class PromptWeighting {
     REWARD_TUNER_CHECK(E_null.defined(),
                        "[PromptWeighting] needs a pipeline that gives the encoding of the empty prompt "
                        "(Condition::empty), and this one does not");
-    REWARD_TUNER_CHECK(E.dim() == 3 && E.size(0) == given.size(), "[PromptWeighting] wanted text states [",
-                       given.size(), ",L,D], found ", E.sizes());
+    REWARD_TUNER_CHECK(E.dim() == 3 && E.size(0) == given.size(), "[PromptWeighting] expected text states [",
+                       given.size(), ",L,D], got ", E.sizes());
     REWARD_TUNER_CHECK(
         E_null.dim() == 3 && E_null.size(0) == 1 && E_null.size(1) == E.size(1) && E_null.size(2) == E.size(2),
-        "[PromptWeighting] wanted Condition::empty of [1,", E.size(1), ",", E.size(2), "], found ", E_null.sizes());
-    REWARD_TUNER_CHECK(given.words.size() == given.prompts.size(), "[PromptWeighting] wanted Condition::words of ",
-                       given.size(), " prompts, found ", given.words.size());
+        "[PromptWeighting] expected Condition::empty of [1,", E.size(1), ",", E.size(2), "], got ", E_null.sizes());
+    REWARD_TUNER_CHECK(given.words.size() == given.prompts.size(), "[PromptWeighting] expected Condition::words of ",
+                       given.size(), " prompts, got ", given.words.size());
     for (const auto& words : given.words)
       for (const WordTokens& word : words)
         REWARD_TUNER_CHECK(word.first >= 0 && word.count >= 1 && word.first + word.count <= E.size(1),
-                           "[PromptWeighting] wanted words within 0..", E.size(1) - 1, " of the text states, found ",
+                           "[PromptWeighting] expected words within 0..", E.size(1) - 1, " of the text states, got ",
                            word.count, " tokens from ", word.first);
   }
 

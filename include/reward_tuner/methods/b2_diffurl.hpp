@@ -9,7 +9,7 @@
 namespace reward_tuner {
 
 /// Hu et al. 2025, "Towards Better Alignment: Training Diffusion Models with Reinforcement Learning Against Sparse
-/// Rewards", Alg. 1; name Reinforce, KlRegularised or Preference for the others of its Table 2.
+/// Rewards", Alg. 1; name Reinforce, KlRegularized or Preference for the others of its Table 2.
 template <class Reward, class... More>
 using B2DiffuRL = SampledMethod<Reward, Defaults<ClippedRatio, BackwardWindow, BestAndWorst, History>, More...>;
 

@@ -1,7 +1,7 @@
 // DPOK: policy gradient with a divergence from the untuned network and a learned baseline.
 #pragma once
 #include <reward_tuner/advantages/per_batch.hpp>
-#include <reward_tuner/objectives/kl_regularised.hpp>
+#include <reward_tuner/objectives/kl_regularized.hpp>
 #include <reward_tuner/step_selection/all_steps.hpp>
 #include <reward_tuner/tuner/sampled_method.hpp>
 
@@ -9,6 +9,6 @@ namespace reward_tuner {
 
 /// Fan et al. 2023, "DPOK: Reinforcement Learning for Fine-tuning Text-to-Image Diffusion Models", Alg. 1.
 template <class Reward, class... More>
-using DPOK = SampledMethod<Reward, Defaults<KlRegularised, AllSteps, PerBatch>, More...>;
+using DPOK = SampledMethod<Reward, Defaults<KlRegularized, AllSteps, PerBatch>, More...>;
 
 }  // namespace reward_tuner

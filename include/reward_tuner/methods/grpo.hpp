@@ -1,4 +1,4 @@
-// GRPO: the clipped policy gradient with advantages within the pictures of one prompt.
+// GRPO: the clipped policy gradient with advantages within the images of one prompt.
 #pragma once
 #include <reward_tuner/advantages/per_group.hpp>
 #include <reward_tuner/objectives/clipped_ratio.hpp>

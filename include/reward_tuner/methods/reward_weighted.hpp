@@ -1,4 +1,4 @@
-// Reward-weighted denoising of pictures of the untuned network; with RewardWeighting::kBest and frozen = false it is
+// Reward-weighted denoising of images of the untuned network; with RewardWeighting::kBest and frozen = false it is
 // RAFT.
 #pragma once
 #include <reward_tuner/objectives/reward_weighted.hpp>

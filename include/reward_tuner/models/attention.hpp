@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <memory>
 
-#include <reward_tuner/backend/dot_product_attention.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/layers/dot_product_attention.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 namespace reward_tuner {
@@ -27,7 +27,7 @@ class Attention : public torch::nn::Module {
  public:
   explicit Attention(std::int64_t width, AttentionOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options.heads > 0 && width % options.heads == 0,
-                       "[Attention] the width must be a multiple of the heads, found width ", width, " and ",
+                       "[Attention] the width must be a multiple of the heads, got width ", width, " and ",
                        options.heads, " heads");
     const std::int64_t context = options.context > 0 ? options.context : width;
     to_q_ = register_module("to_q", std::make_shared<Linear>(width, width, options.projection_bias));
@@ -91,7 +91,7 @@ class FeedForward : public torch::nn::Module {
   std::shared_ptr<Linear> contract_;
 };
 
-/// Self-attention, cross-attention and feed-forward, each normalised before and added after.  [B,L,width], context
+/// Self-attention, cross-attention and feed-forward, each normalized before and added after.  [B,L,width], context
 /// [B,S,context] -> [B,L,width]
 class BasicTransformerBlock : public torch::nn::Module {
  public:
@@ -122,7 +122,7 @@ class BasicTransformerBlock : public torch::nn::Module {
 struct Transformer2DOptions {
   AttentionOptions attention = {};  ///< heads, width of the condition, upcast
   std::int64_t layers = 1;          ///< number of transformer blocks
-  std::int64_t groups = 32;         ///< groups of the input normalisation
+  std::int64_t groups = 32;         ///< groups of the input normalization
   /// projections in and out are linear layers (SD 2, SDXL) instead of 1x1 convolutions (SD 1)
   bool linear_projection = false;
 };

@@ -1,4 +1,4 @@
-// The image autoencoder of Stable Diffusion: pictures to latents and back, with diffusers' config and parameter names.
+// The image autoencoder of Stable Diffusion: images to latents and back, with diffusers' config and parameter names.
 #pragma once
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -12,8 +12,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/vae_blocks.hpp>
@@ -22,14 +22,14 @@ namespace reward_tuner {
 
 /// Shape of an AutoencoderKL. The defaults are Stable Diffusion 1.5.
 struct AutoencoderKLConfig {
-  std::int64_t in_channels = 3;      ///< channels of pictures
-  std::int64_t out_channels = 3;     ///< channels of decoded pictures
+  std::int64_t in_channels = 3;      ///< channels of images
+  std::int64_t out_channels = 3;     ///< channels of decoded images
   std::int64_t latent_channels = 4;  ///< channels of latents
   /// width of every level; each level after the first halves the side
   std::vector<std::int64_t> block_out_channels = {128, 256, 512, 512};
   std::int64_t layers_per_block = 2;    ///< residual blocks of an encoder level
-  std::int64_t norm_num_groups = 32;    ///< groups of all group normalisations
-  std::int64_t sample_size = 512;       ///< side of the training pictures; informative
+  std::int64_t norm_num_groups = 32;    ///< groups of all group normalizations
+  std::int64_t sample_size = 512;       ///< side of the training images; informative
   double scaling_factor = 0.18215;      ///< the diffusion model sees (latent - shift_factor) * scaling_factor
   double shift_factor = 0.0;            ///< 0 for all Stable Diffusion models before version 3
   bool use_quant_conv = true;           ///< 1x1 convolution behind the encoder
@@ -57,9 +57,9 @@ struct AutoencoderKLConfig {
     c.force_upcast = reader.optional<bool>("force_upcast", true);
     // two names of one function
     if (const auto act = reader.optional<std::string>("act_fn", "silu"); act != "silu" && act != "swish")
-      detail::fail("[", where, "] unsupported act_fn: wanted \"silu\", found \"", act, "\"");
-    reader.expect("latents_mean", nullptr, "normalisation of latents by channel is not built here");
-    reader.expect("latents_std", nullptr, "normalisation of latents by channel is not built here");
+      detail::fail("[", where, "] unsupported act_fn: expected \"silu\", got \"", act, "\"");
+    reader.expect("latents_mean", nullptr, "normalization of latents by channel is not built here");
+    reader.expect("latents_std", nullptr, "normalization of latents by channel is not built here");
     const std::size_t n = c.block_out_channels.size();
     using Names = std::vector<std::string>;
     check_types(where, "down_block_types", reader.optional<Names>("down_block_types", {"DownEncoderBlock2D"}),
@@ -96,37 +96,37 @@ struct AutoencoderKLConfig {
   /// Throws unless the fields fit each other.
   void check(const std::string& where = "AutoencoderKLConfig") const {
     REWARD_TUNER_CHECK(!block_out_channels.empty(), "[", where,
-                       "] wanted at least one entry in block_out_channels, found none");
+                       "] expected at least one entry in block_out_channels, got none");
     for (const auto value : block_out_channels)
-      REWARD_TUNER_CHECK(value > 0, "[", where, "] wanted positive numbers in block_out_channels, found ", value);
+      REWARD_TUNER_CHECK(value > 0, "[", where, "] expected positive numbers in block_out_channels, got ", value);
     REWARD_TUNER_CHECK(layers_per_block > 0 && in_channels > 0 && out_channels > 0 && latent_channels > 0, "[", where,
-                       "] wanted positive layers_per_block, in_channels, out_channels, latent_channels, found ",
+                       "] expected positive layers_per_block, in_channels, out_channels, latent_channels, got ",
                        layers_per_block, ", ", in_channels, ", ", out_channels, ", ", latent_channels);
-    REWARD_TUNER_CHECK(norm_num_groups > 0, "[", where, "] wanted a positive norm_num_groups, found ", norm_num_groups);
+    REWARD_TUNER_CHECK(norm_num_groups > 0, "[", where, "] expected a positive norm_num_groups, got ", norm_num_groups);
     detail::check_at_most(where, "the levels (entries of block_out_channels)",
                           {static_cast<std::int64_t>(block_out_channels.size())}, ConfigLimits::kLevels);
     detail::check_at_most(where, "block_out_channels", block_out_channels, ConfigLimits::kWidth);
     detail::check_at_most(where, "layers_per_block", {layers_per_block}, ConfigLimits::kLayers);
     detail::check_at_most(where, "in_channels, out_channels, latent_channels and norm_num_groups",
                           {in_channels, out_channels, latent_channels, norm_num_groups}, ConfigLimits::kWidth);
-    REWARD_TUNER_CHECK(scaling_factor > 0, "[", where, "] wanted a positive scaling_factor, found ", scaling_factor);
+    REWARD_TUNER_CHECK(scaling_factor > 0, "[", where, "] expected a positive scaling_factor, got ", scaling_factor);
   }
 
-  /// Pixels of a picture's side per latent pixel.
+  /// Pixels of an image's side per latent pixel.
   std::int64_t reduction() const { return std::int64_t{1} << (block_out_channels.size() - 1); }
 
  private:
   static void check_types(const std::string& where, const char* key, const std::vector<std::string>& found,
                           const char* wanted, std::size_t levels) {
-    REWARD_TUNER_CHECK(found.size() == levels, "[", where, "] wanted ", levels, " entries in ", key,
-                       " as in block_out_channels, found ", found.size());
+    REWARD_TUNER_CHECK(found.size() == levels, "[", where, "] expected ", levels, " entries in ", key,
+                       " as in block_out_channels, got ", found.size());
     for (const auto& type : found)
-      REWARD_TUNER_CHECK(type == wanted, "[", where, "] unsupported ", key, ": wanted ", wanted, ", found ", type);
+      REWARD_TUNER_CHECK(type == wanted, "[", where, "] unsupported ", key, ": expected ", wanted, ", got ", type);
   }
 };
 
 /// Variational autoencoder of latent diffusion (Rombach et al. 2022); names and numbers as diffusers' AutoencoderKL.
-/// All parameters require gradients at first and are uninitialised until weights are loaded or `initialise` is called.
+/// All parameters require gradients at first and are uninitialized until weights are loaded or `initialize` is called.
 class AutoencoderKL : public torch::nn::Module {
  public:
   explicit AutoencoderKL(AutoencoderKLConfig config) : config_(std::move(config)) {
@@ -149,8 +149,8 @@ class AutoencoderKL : public torch::nn::Module {
   /// -> [B,2*latent_channels,h,w] with h and w the sides divided by config().reduction(), rounded down. Clamp the
   /// log-variance to [-30,20] before use, as diffusers does (see `latent_std`).
   Tensor encode_moments(const Tensor& images) const {
-    REWARD_TUNER_CHECK(images.dim() == 4 && images.size(1) == config_.in_channels, "[AutoencoderKL] wanted images [B,",
-                       config_.in_channels, ",H,W], found ", images.sizes());
+    REWARD_TUNER_CHECK(images.dim() == 4 && images.size(1) == config_.in_channels,
+                       "[AutoencoderKL] expected images [B,", config_.in_channels, ",H,W], got ", images.sizes());
     const Tensor moments = encoder_->forward(images);              // [B,2*latent,h,w]
     return quant_conv_ ? quant_conv_->forward(moments) : moments;  // [B,2*latent,h,w]
   }
@@ -160,11 +160,11 @@ class AutoencoderKL : public torch::nn::Module {
   /// Standard deviation exp(logvar / 2) with the log-variance clamped to [-30,20].  [B,2C,h,w] -> [B,C,h,w]
   static Tensor latent_std(const Tensor& moments) { return (0.5 * moments.chunk(2, 1)[1].clamp(-30.0, 20.0)).exp(); }
 
-  /// Pictures from UNSCALED latents, that is from x / scaling_factor + shift_factor. latents [B,latent_channels,h,w] ->
+  /// Images from UNSCALED latents, that is from x / scaling_factor + shift_factor. latents [B,latent_channels,h,w] ->
   /// [B,3,H,W], nominally in [-1,1] but not clamped. Differentiable in the latents.
   Tensor decode(const Tensor& latents) const {
     REWARD_TUNER_CHECK(latents.dim() == 4 && latents.size(1) == config_.latent_channels,
-                       "[AutoencoderKL] wanted latents [B,", config_.latent_channels, ",h,w], found ", latents.sizes());
+                       "[AutoencoderKL] expected latents [B,", config_.latent_channels, ",h,w], got ", latents.sizes());
     return decoder_->forward(post_quant_conv_ ? post_quant_conv_->forward(latents) : latents);  // [B,3,H,W]
   }
 

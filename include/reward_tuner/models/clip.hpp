@@ -14,10 +14,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
-#include <reward_tuner/backend/weights.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/models/clip_image.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
@@ -40,7 +40,7 @@ struct ClipConfig {
     c.text = ClipTextConfig::from_json(part(reader, json, "text_config"), where + ": text_config");
     c.vision = ClipVisionConfig::from_json(part(reader, json, "vision_config"), where + ": vision_config");
     c.projection_dim = reader.optional<std::int64_t>("projection_dim", c.projection_dim);
-    REWARD_TUNER_CHECK(c.projection_dim > 0, "[Clip] ", where, ": projection_dim must be positive, found ",
+    REWARD_TUNER_CHECK(c.projection_dim > 0, "[Clip] ", where, ": projection_dim must be positive, got ",
                        c.projection_dim);
     // the scale is in the weights, the ids in the tokenizer
     reader.ignore({"logit_scale_init_value", "bos_token_id", "eos_token_id", "pad_token_id"});
@@ -68,12 +68,12 @@ class ClipModel : public torch::nn::Module {
       : config_(std::move(config)), tokenizer_(std::move(tokenizer)), preprocessor_(std::move(preprocessor)) {
     const auto side = preprocessor_.options().crop_size;
     REWARD_TUNER_CHECK(side == config_.vision.image_size,
-                       "[Clip] the preprocessing's crop_size must be the vision tower's image_size, found ", side,
+                       "[Clip] the preprocessing's crop_size must be the vision tower's image_size, got ", side,
                        " and ", config_.vision.image_size);
-    REWARD_TUNER_CHECK(config_.vision.num_channels == 3, "[Clip] the vision tower must take 3 channels, found ",
+    REWARD_TUNER_CHECK(config_.vision.num_channels == 3, "[Clip] the vision tower must take 3 channels, got ",
                        config_.vision.num_channels);
     REWARD_TUNER_CHECK(tokenizer_.vocab_size() <= config_.text.vocab_size,
-                       "[Clip] the tokenizer's vocabulary must fit the text tower's, found ", tokenizer_.vocab_size(),
+                       "[Clip] the tokenizer's vocabulary must fit the text tower's, got ", tokenizer_.vocab_size(),
                        " and ", config_.text.vocab_size);
     text_model_ = register_module("text_model", std::make_shared<ClipTextTransformer>(config_.text));
     vision_model_ = register_module("vision_model", std::make_shared<ClipVisionTransformer>(config_.vision));
@@ -107,7 +107,7 @@ class ClipModel : public torch::nn::Module {
 
   /// Unit vectors [B,P] of the prompts, on the model's device. Long prompts lose their end.
   Tensor text_features(const std::vector<std::string>& prompts) const {
-    REWARD_TUNER_CHECK(!prompts.empty(), "[Clip] wanted at least one prompt, found none");
+    REWARD_TUNER_CHECK(!prompts.empty(), "[Clip] expected at least one prompt, got none");
     const Tensor ids = tokenizer_(prompts, config_.text.max_position_embeddings).to(logit_scale_.device());  // [B,L]
     return unit(text_projection_->forward(text_model_->forward(ids).pooler_output));                         // [B,P]
   }

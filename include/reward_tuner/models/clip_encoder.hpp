@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
 
@@ -35,7 +35,7 @@ inline ClipActivation clip_activation(std::string_view name) {
   if (name == "gelu" || name == "gelu_python") return ClipActivation::kGelu;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_python_tanh") return ClipActivation::kGeluTanh;
   detail::fail(
-      "[CLIP] hidden_act must be quick_gelu, gelu, gelu_python, gelu_new, gelu_pytorch_tanh or gelu_python_tanh, found "
+      "[CLIP] hidden_act must be quick_gelu, gelu, gelu_python, gelu_new, gelu_pytorch_tanh or gelu_python_tanh, got "
       "\"",
       name, "\"");
 }
@@ -55,10 +55,10 @@ namespace detail {
 inline void check_clip_encoder(const ClipEncoderOptions& o, std::string_view topic) {
   REWARD_TUNER_CHECK(
       o.hidden_size > 0 && o.intermediate_size > 0 && o.num_hidden_layers > 0 && o.num_attention_heads > 0, "[", topic,
-      "] sizes must be positive, found hidden_size ", o.hidden_size, ", intermediate_size ", o.intermediate_size,
+      "] sizes must be positive, got hidden_size ", o.hidden_size, ", intermediate_size ", o.intermediate_size,
       ", num_hidden_layers ", o.num_hidden_layers, ", num_attention_heads ", o.num_attention_heads);
   REWARD_TUNER_CHECK(o.hidden_size % o.num_attention_heads == 0, "[", topic,
-                     "] hidden_size must be a multiple of num_attention_heads, found ", o.hidden_size, " and ",
+                     "] hidden_size must be a multiple of num_attention_heads, got ", o.hidden_size, " and ",
                      o.num_attention_heads);
   const std::string where(topic);
   check_at_most(where, "hidden_size, intermediate_size and num_attention_heads",
@@ -87,7 +87,7 @@ inline void write_clip_encoder(nlohmann::json& json, const ClipEncoderOptions& o
 }
 
 /// Keys that transformers 4 and 5 write for every model and that cannot change a CLIP forward pass: bookkeeping, text
-/// generation, classification heads, initialisation, and dropout, which evaluation switches off.
+/// generation, classification heads, initialization, and dropout, which evaluation switches off.
 inline void ignore_transformers_keys(ConfigReader& reader) {
   reader.ignore({"architectures", "transformers_version", "dtype", "torch_dtype", "tokenizer_class",
                  "gradient_checkpointing", "torchscript", "use_bfloat16", "use_cache", "return_dict",

@@ -1,8 +1,7 @@
-// CLIP's image preprocessing as differentiable tensor operations: resize, centre crop, normalise.
+// CLIP's image preprocessing as differentiable tensor operations: resize, center crop, normalize.
 #pragma once
 #include <ATen/ops/_upsample_bicubic2d_aa.h>
 #include <ATen/ops/tensor.h>
-#include <torch/types.h>
 
 #include <algorithm>
 #include <array>
@@ -14,17 +13,16 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
-
-using torch::Tensor;
 
 /// Settings of CLIP's image processor; the defaults are OpenAI's.
 struct ClipImageOptions {
   std::int64_t shortest_edge = 224;  ///< length of the shorter side after resizing, in pixels
-  std::int64_t crop_size = 224;      ///< side of the centre crop, in pixels; at most shortest_edge
+  std::int64_t crop_size = 224;      ///< side of the center crop, in pixels; at most shortest_edge
   std::array<double, 3> mean{0.48145466, 0.4578275, 0.40821073};        ///< per channel, of images in [0,1]
   std::array<double, 3> deviation{0.26862954, 0.26130258, 0.27577711};  ///< per channel, of images in [0,1]
 
@@ -40,12 +38,12 @@ struct ClipImageOptions {
       for (const char* part : parts)
         fits = fits && value.contains(part) && value[part].is_number_integer() && value[part] == value[parts.front()];
       REWARD_TUNER_CHECK(fits, "[ClipImage] ", where, ": \"", key, "\" must be a number or an object with the key(s) ",
-                         parts.front(), parts.size() > 1 ? " and width, both equal" : "", ", found ", value.dump());
+                         parts.front(), parts.size() > 1 ? " and width, both equal" : "", ", got ", value.dump());
       return value[parts.front()].get<std::int64_t>();
     };
     const auto channels = [&](const char* key, std::array<double, 3> fallback) {
       const auto values = reader.optional<std::vector<double>>(key, {fallback.begin(), fallback.end()});
-      REWARD_TUNER_CHECK(values.size() == 3, "[ClipImage] ", where, ": \"", key, "\" must hold 3 numbers, found ",
+      REWARD_TUNER_CHECK(values.size() == 3, "[ClipImage] ", where, ": \"", key, "\" must hold 3 numbers, got ",
                          values.size());
       return std::array<double, 3>{values[0], values[1], values[2]};
     };
@@ -58,7 +56,7 @@ struct ClipImageOptions {
     reader.expect("resample", 3, "only bicubic resizing (3) is supported");
     const double rescale = reader.optional<double>("rescale_factor", 1.0 / 255);
     REWARD_TUNER_CHECK(std::abs(rescale * 255 - 1) < 1e-6, "[ClipImage] ", where,
-                       ": \"rescale_factor\" must be 1/255, found ", rescale);
+                       ": \"rescale_factor\" must be 1/255, got ", rescale);
     reader.ignore({"do_convert_rgb", "image_processor_type", "feature_extractor_type", "processor_class", "data_format",
                    "input_data_format", "return_tensors", "default_to_square", "device", "disable_grouping"});
     reader.finish();
@@ -69,10 +67,10 @@ struct ClipImageOptions {
   /// Throws unless the sizes fit together.
   void check() const {
     REWARD_TUNER_CHECK(crop_size > 0 && crop_size <= shortest_edge,
-                       "[ClipImage] crop_size must be in [1, shortest_edge], found crop_size ", crop_size,
+                       "[ClipImage] crop_size must be in [1, shortest_edge], got crop_size ", crop_size,
                        " and shortest_edge ", shortest_edge);
     REWARD_TUNER_CHECK(std::all_of(deviation.begin(), deviation.end(), [](double s) { return s > 0; }),
-                       "[ClipImage] deviations must be positive, found ", deviation[0], ", ", deviation[1], ", ",
+                       "[ClipImage] deviations must be positive, got ", deviation[0], ", ", deviation[1], ", ",
                        deviation[2]);
   }
 };
@@ -88,7 +86,7 @@ class ClipImagePreprocessor {
   Tensor operator()(const Tensor& images) const {
     REWARD_TUNER_CHECK(images.defined() && images.dim() == 4 && images.size(1) == 3 && images.size(2) > 0 &&
                            images.size(3) > 0 && images.is_floating_point(),
-                       "[ClipImage] images must be floating point [B,3,H,W], found ",
+                       "[ClipImage] images must be floating point [B,3,H,W], got ",
                        images.defined() ? images.toString() : std::string("undefined"), " ",
                        images.defined() ? images.sizes() : at::IntArrayRef());
     const std::int64_t h = images.size(2), w = images.size(3), edge = options_.shortest_edge, crop = options_.crop_size;

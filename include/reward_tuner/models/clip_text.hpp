@@ -15,8 +15,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
@@ -63,7 +63,7 @@ struct ClipTextConfig : ClipEncoderOptions {
   void check() const {
     detail::check_clip_encoder(*this, "ClipText");
     REWARD_TUNER_CHECK(vocab_size > 0 && max_position_embeddings > 0 && projection_dim > 0,
-                       "[ClipText] sizes must be positive, found vocab_size ", vocab_size, ", max_position_embeddings ",
+                       "[ClipText] sizes must be positive, got vocab_size ", vocab_size, ", max_position_embeddings ",
                        max_position_embeddings, ", projection_dim ", projection_dim);
     detail::check_at_most("ClipText", "vocab_size and max_position_embeddings", {vocab_size, max_position_embeddings},
                           ConfigLimits::kRows);
@@ -75,7 +75,7 @@ struct ClipTextConfig : ClipEncoderOptions {
 struct ClipTextOutput {
   Tensor last_hidden_state;  ///< [B,L,D] after the final layer norm: the condition of SD 1 and SD 2
   Tensor pooler_output;      ///< [B,D] the row of last_hidden_state at the end-of-text token
-  Tensor text_embeds;        ///< [B,P] its projection; undefined in a model without projection. Not normalised
+  Tensor text_embeds;        ///< [B,P] its projection; undefined in a model without projection. Not normalized
   /// embeddings, then every layer's output BEFORE the final norm: layers + 1 of [B,L,D]. SDXL takes the last but one
   std::vector<Tensor> hidden_states;
 };
@@ -109,12 +109,12 @@ class ClipTextTransformer : public torch::nn::Module {
 
   ClipTextOutput forward(const Tensor& ids) const {
     REWARD_TUNER_CHECK(ids.defined() && ids.dim() == 2 && ids.scalar_type() == at::kLong,
-                       "[ClipText] ids must be int64 [B,L], found ",
+                       "[ClipText] ids must be int64 [B,L], got ",
                        ids.defined() ? ids.toString() : std::string("undefined"), " with ",
                        ids.defined() ? ids.dim() : 0, " dimensions");
     REWARD_TUNER_CHECK(ids.size(1) >= 1 && ids.size(1) <= config_.max_position_embeddings,
                        "[ClipText] sequences must have 1 to ", config_.max_position_embeddings,
-                       " tokens (max_position_embeddings), found ", ids.size(1));
+                       " tokens (max_position_embeddings), got ", ids.size(1));
     ClipTextOutput out;
     const Tensor x = embeddings_->forward(ids);  // [B,L,D]
     // [L,L]

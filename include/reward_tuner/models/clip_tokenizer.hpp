@@ -2,7 +2,6 @@
 // words, byte-pair encoding.
 #pragma once
 #include <ATen/ops/tensor.h>
-#include <torch/types.h>
 
 #include <algorithm>
 #include <array>
@@ -20,10 +19,9 @@
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/models/unicode.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
-
-using torch::Tensor;
 
 /// Text to token ids. Immutable after construction and safe to use from several threads.
 /// Example: `const auto tokenizer = ClipTokenizer::load("model/tokenizer"); Tensor ids = tokenizer({"a cat"}, 77);  //
@@ -102,7 +100,7 @@ class ClipTokenizer {
 
   static void check_length(std::int64_t max_length) {
     REWARD_TUNER_CHECK(max_length >= 2,
-                       "[Tokenizer] max_length must hold the start and the end token, wanted at least 2, found ",
+                       "[Tokenizer] max_length must hold the start and the end token, expected at least 2, got ",
                        max_length);
   }
 

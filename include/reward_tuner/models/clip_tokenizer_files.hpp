@@ -11,8 +11,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/byte_pair_encoding.hpp>
 
 namespace reward_tuner {
@@ -20,7 +20,7 @@ namespace reward_tuner {
 /// A token that is found in the text as it stands, never split.
 struct ClipSpecialToken {
   std::string text = "<|endoftext|>";  ///< the characters it stands for
-  bool normalized = false;  ///< search after normalising, so that "<|ENDOFTEXT|>" is found too, instead of before
+  bool normalized = false;  ///< search after normalizing, so that "<|ENDOFTEXT|>" is found too, instead of before
 };
 
 /// What a tokenizer folder says beside its vocabulary; defaults as in transformers.
@@ -49,13 +49,13 @@ namespace detail {
 
 inline BytePairEncoding::Vocabulary tokenizer_vocabulary(const nlohmann::json& json, const std::string& where) {
   REWARD_TUNER_CHECK(json.is_object(), "[Tokenizer] the vocabulary of ", where,
-                     " must be an object of token to id, found ", json.type_name());
+                     " must be an object of token to id, got ", json.type_name());
   BytePairEncoding::Vocabulary vocabulary;
   for (const auto& [token, id] : json.items()) {
     const bool fits = id.is_number_integer() && id.get<std::int64_t>() >= 0 &&
                       id.get<std::int64_t>() <= std::numeric_limits<std::int32_t>::max();
     REWARD_TUNER_CHECK(fits, "[Tokenizer] the id of \"", token, "\" in ", where,
-                       " must be an integer in [0, 2^31), found ", id.dump());
+                       " must be an integer in [0, 2^31), got ", id.dump());
     vocabulary.emplace(token, id.get<std::int64_t>());
   }
   return vocabulary;
@@ -64,13 +64,13 @@ inline BytePairEncoding::Vocabulary tokenizer_vocabulary(const nlohmann::json& j
 inline std::pair<std::string, std::string> tokenizer_merge(const std::string& line, const std::string& where) {
   const std::size_t space = line.find(' ');
   REWARD_TUNER_CHECK(space != std::string::npos && line.find(' ', space + 1) == std::string::npos,
-                     "[Tokenizer] a merge in ", where, " must be two tokens and one space, found \"", line, "\"");
+                     "[Tokenizer] a merge in ", where, " must be two tokens and one space, got \"", line, "\"");
   return {line.substr(0, space), line.substr(space + 1)};
 }
 
 inline BytePairMerges tokenizer_merges(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  REWARD_TUNER_CHECK(file, "[Tokenizer] wanted to read ", path.string(), ", found no readable file");
+  REWARD_TUNER_CHECK(file, "[Tokenizer] expected to read ", path.string(), ", got no readable file");
   BytePairMerges merges;
   for (std::string line; std::getline(file, line);) {
     if (line.ends_with('\r')) line.pop_back();
@@ -88,10 +88,10 @@ inline ClipSpecialToken tokenizer_special(const nlohmann::json& value, const std
     return {value.get<std::string>(), found != known.end() && found->second};
   }
   REWARD_TUNER_CHECK(value.is_object() && value.contains("content") && value["content"].is_string(), "[Tokenizer] ",
-                     where, " must be a string or an object with a content string, found ", value.dump());
+                     where, " must be a string or an object with a content string, got ", value.dump());
   const auto flag_of = [&](const char* flag) {
     if (!value.contains(flag)) return false;
-    REWARD_TUNER_CHECK(value[flag].is_boolean(), "[Tokenizer] ", flag, " of ", where, " must be true or false, found ",
+    REWARD_TUNER_CHECK(value[flag].is_boolean(), "[Tokenizer] ", flag, " of ", where, " must be true or false, got ",
                        value[flag].dump());
     return value[flag].get<bool>();
   };
@@ -104,7 +104,7 @@ inline ClipSpecialToken tokenizer_special(const nlohmann::json& value, const std
 inline ClipTokenizerOptions tokenizer_options(const std::filesystem::path& folder) {
   const auto optional_json = [&](const char* name) {
     nlohmann::json json = std::filesystem::exists(folder / name) ? read_json(folder / name) : nlohmann::json::object();
-    REWARD_TUNER_CHECK(json.is_object(), "[Tokenizer] ", name, " must be an object, found ", json.type_name());
+    REWARD_TUNER_CHECK(json.is_object(), "[Tokenizer] ", name, " must be an object, got ", json.type_name());
     return json;
   };
   nlohmann::json config = optional_json("tokenizer_config.json");
@@ -133,15 +133,15 @@ inline ClipTokenizerOptions tokenizer_options(const std::filesystem::path& folde
   for (const auto& [text, normalized] : known)
     REWARD_TUNER_CHECK(
         text == options.bos.text || text == options.eos.text || text == options.unk.text || text == options.pad.text,
-        "[Tokenizer] added tokens must be the start, end, unknown or padding token, found \"", text, "\"");
+        "[Tokenizer] added tokens must be the start, end, unknown or padding token, got \"", text, "\"");
   for (const char* name : {"additional_special_tokens", "extra_special_tokens", "sep_token", "cls_token", "mask_token"})
     REWARD_TUNER_CHECK(!config.contains(name) || config[name].is_null() || config[name].empty(), "[Tokenizer] ", name,
-                       " is unsupported: wanted none, found ", config[name].dump());
+                       " is unsupported: expected none, got ", config[name].dump());
   for (const char* name : {"padding_side", "truncation_side"})
     REWARD_TUNER_CHECK(config.value(name, nlohmann::json("right")) == "right", "[Tokenizer] ", name,
-                       " must be \"right\", found ", config[name].dump());
+                       " must be \"right\", got ", config[name].dump());
   for (const char* name : {"add_bos_token", "add_eos_token"})
-    REWARD_TUNER_CHECK(config.value(name, nlohmann::json(true)) == true, "[Tokenizer] ", name, " must be true, found ",
+    REWARD_TUNER_CHECK(config.value(name, nlohmann::json(true)) == true, "[Tokenizer] ", name, " must be true, got ",
                        config[name].dump());
   REWARD_TUNER_CHECK(config.value("split_special_tokens", nlohmann::json(false)) == false,
                      "[Tokenizer] split_special_tokens must be false");
@@ -149,7 +149,7 @@ inline ClipTokenizerOptions tokenizer_options(const std::filesystem::path& folde
   if (const auto length = config.find("model_max_length");
       length != config.end() && length->is_number() && length->get<double>() < 1e9) {
     REWARD_TUNER_CHECK(length->get<double>() >= 2,
-                       "[Tokenizer] model_max_length must hold the start and the end token, wanted at least 2, found ",
+                       "[Tokenizer] model_max_length must hold the start and the end token, expected at least 2, got ",
                        length->dump());
     options.model_max_length = length->get<std::int64_t>();
   }
@@ -166,8 +166,8 @@ inline ClipTokenizerFiles ClipTokenizerFiles::read(const std::filesystem::path& 
     return files;
   }
   REWARD_TUNER_CHECK(std::filesystem::exists(folder / "tokenizer.json"),
-                     "[Tokenizer] wanted vocab.json and merges.txt, or tokenizer.json, in ", folder.string(),
-                     ", found neither");
+                     "[Tokenizer] expected vocab.json and merges.txt, or tokenizer.json, in ", folder.string(),
+                     ", got neither");
   const nlohmann::json json = read_json(folder / "tokenizer.json");
   const nlohmann::json model = json.is_object() ? json.value("model", nlohmann::json()) : nlohmann::json();
   REWARD_TUNER_CHECK(model.is_object() && model.value("type", nlohmann::json("BPE")) == "BPE" &&
@@ -177,7 +177,7 @@ inline ClipTokenizerFiles ClipTokenizerFiles::read(const std::filesystem::path& 
   for (const auto& merge : model["merges"]) {
     REWARD_TUNER_CHECK(
         merge.is_string() || (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()),
-        "[Tokenizer] a merge in tokenizer.json must be a string or two strings, found ", merge.dump());
+        "[Tokenizer] a merge in tokenizer.json must be a string or two strings, got ", merge.dump());
     files.merges.push_back(merge.is_string() ? detail::tokenizer_merge(merge.get<std::string>(), "tokenizer.json")
                                              : merge.get<BytePairMerges::value_type>());
   }

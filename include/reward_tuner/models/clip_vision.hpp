@@ -13,8 +13,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
@@ -63,14 +63,14 @@ struct ClipVisionConfig : ClipEncoderOptions {
   void check() const {
     detail::check_clip_encoder(*this, "ClipVision");
     REWARD_TUNER_CHECK(num_channels > 0 && patch_size > 0 && image_size >= patch_size && projection_dim > 0,
-                       "[ClipVision] wanted positive sizes with image_size >= patch_size, found num_channels ",
+                       "[ClipVision] expected positive sizes with image_size >= patch_size, got num_channels ",
                        num_channels, ", image_size ", image_size, ", patch_size ", patch_size, ", projection_dim ",
                        projection_dim);
     detail::check_at_most("ClipVision", "image_size", {image_size}, ConfigLimits::kSide);
     detail::check_at_most("ClipVision", "num_channels and projection_dim", {num_channels, projection_dim},
                           4 * ConfigLimits::kWidth);
     const std::int64_t grid = image_size / patch_size;
-    detail::check_at_most("ClipVision", "the patches of a picture", {grid * grid}, ConfigLimits::kRows);
+    detail::check_at_most("ClipVision", "the patches of an image", {grid * grid}, ConfigLimits::kRows);
   }
 };
 
@@ -78,7 +78,7 @@ struct ClipVisionConfig : ClipEncoderOptions {
 struct ClipVisionOutput {
   Tensor last_hidden_state;  ///< [B,N,D] output of the last layer; the final norm is applied to the pooled token alone
   Tensor pooler_output;      ///< [B,D] the class token after the final norm
-  Tensor image_embeds;       ///< [B,P] its projection; undefined in a model without projection. Not normalised
+  Tensor image_embeds;       ///< [B,P] its projection; undefined in a model without projection. Not normalized
   std::vector<Tensor> hidden_states;  ///< input of the first layer, then every layer's output: layers + 1 of [B,N,D]
 };
 
@@ -125,7 +125,7 @@ class ClipVisionTransformer : public torch::nn::Module {
         pixel_values.defined() && pixel_values.dim() == 4 && pixel_values.size(1) == config_.num_channels &&
             pixel_values.size(2) == config_.image_size && pixel_values.size(3) == config_.image_size,
         "[ClipVision] pixel_values must be [B,", config_.num_channels, ",", config_.image_size, ",", config_.image_size,
-        "], found ", pixel_values.defined() ? pixel_values.sizes() : at::IntArrayRef());
+        "], got ", pixel_values.defined() ? pixel_values.sizes() : at::IntArrayRef());
     ClipVisionOutput out;
     // (layers + 1) x [B,N,D]
     out.hidden_states = encoder_->forward(pre_layrnorm_->forward(embeddings_->forward(pixel_values)));
@@ -155,7 +155,7 @@ class ClipVisionModel : public torch::nn::Module {
                           std::make_shared<Linear>(this->config().hidden_size, this->config().projection_dim, false));
   }
 
-  /// pixel_values [B,C,S,S] with S = image_size, normalised by the checkpoint's mean and deviation.
+  /// pixel_values [B,C,S,S] with S = image_size, normalized by the checkpoint's mean and deviation.
   ClipVisionOutput forward(const Tensor& pixel_values) const {
     ClipVisionOutput out = vision_model_->forward(pixel_values);
     if (visual_projection_) out.image_embeds = visual_projection_->forward(out.pooler_output);  // [B,P]

@@ -1,17 +1,15 @@
 // What the network is told beside latent and timestep: the prompt's encoding and that of its opposite for guidance.
 #pragma once
 #include <ATen/ops/cat.h>
-#include <torch/types.h>
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
-
-using torch::Tensor;
 
 /// One encoding a sample. Undefined fields are not used by the network at hand.
 struct Conditioning {

@@ -16,7 +16,7 @@ struct ConfigLimits {
   static constexpr std::int64_t kLayers = 256;    ///< layers of one level or of a transformer
   static constexpr std::int64_t kWidth = 16384;   ///< channels, features, heads
   static constexpr std::int64_t kRows = 1 << 20;  ///< tokens of a vocabulary, positions of a sequence
-  static constexpr std::int64_t kSide = 4096;     ///< pixels of a picture's side that a network is built for
+  static constexpr std::int64_t kSide = 4096;     ///< pixels of an image's side that a network is built for
   static constexpr std::int64_t kKernel = 31;     ///< side of a convolution
 };
 
@@ -25,7 +25,7 @@ namespace detail {
 inline void check_at_most(const std::string& where, const char* key, std::initializer_list<std::int64_t> values,
                           std::int64_t most) {
   for (const auto value : values)
-    REWARD_TUNER_CHECK(value <= most, "[", where, "] wanted at most ", most, " in ", key, ", found ", value);
+    REWARD_TUNER_CHECK(value <= most, "[", where, "] expected at most ", most, " in ", key, ", got ", value);
 }
 inline void check_at_most(const std::string& where, const char* key, const std::vector<std::int64_t>& values,
                           std::int64_t most) {

@@ -22,7 +22,7 @@ namespace reward_tuner {
 /// `frequency_shift` its freq_shift.
 inline Tensor timestep_projection(const Tensor& timesteps, std::int64_t width, bool cosine_first,
                                   double frequency_shift) {
-  REWARD_TUNER_CHECK(timesteps.dim() == 1, "[timestep_projection] wanted timesteps of shape [N], found ",
+  REWARD_TUNER_CHECK(timesteps.dim() == 1, "[timestep_projection] expected timesteps of shape [N], got ",
                      timesteps.sizes());
   const std::int64_t half = width / 2;
   const auto options = at::TensorOptions().dtype(at::kFloat).device(timesteps.device());

@@ -1,4 +1,4 @@
-// The layers all networks are made of. Weights stay uninitialised until loaded or `initialise`d, and the linear and
+// The layers all networks are made of. Weights stay uninitialized until loaded or `initialize`d, and the linear and
 // convolution layers carry a slot for a low-rank adapter, because LibTorch has neither forward hooks nor module
 // replacement.
 #pragma once
@@ -17,11 +17,11 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adaptable_layer.hpp>
-#include <reward_tuner/backend/adapted_linear.hpp>
-#include <reward_tuner/backend/frozen_ops.hpp>
-#include <reward_tuner/backend/upsampled_conv.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/layers/adaptable_layer.hpp>
+#include <reward_tuner/layers/adapted_linear.hpp>
+#include <reward_tuner/layers/frozen_ops.hpp>
+#include <reward_tuner/layers/upsampled_conv.hpp>
 
 namespace reward_tuner {
 
@@ -51,7 +51,7 @@ class Conv2d : public AdaptableLayer {
   /// The layer, 3x3 with stride and padding 1, on x with its pixels doubled.  [B,in,H,W] -> [B,out,2H,2W]
   Tensor forward_upsampled(const Tensor& x) const {
     REWARD_TUNER_CHECK(weight.size(2) == 3 && weight.size(3) == 3 && stride_ == 1 && padding_ == 1,
-                       "[Conv2d] forward_upsampled wanted a 3x3 layer with stride 1 and padding 1, found a kernel of ",
+                       "[Conv2d] forward_upsampled expected a 3x3 layer with stride 1 and padding 1, got a kernel of ",
                        weight.size(2), "x", weight.size(3), " with stride ", stride_, " and padding ", padding_);
     return adapted(x, [](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) {
       return upsampled_conv2d(input, w, b);
@@ -72,12 +72,12 @@ class Conv2d : public AdaptableLayer {
   std::int64_t stride_, padding_;
 };
 
-/// Normalises [B,C,...] over groups of channels.
+/// Normalizes [B,C,...] over groups of channels.
 class GroupNorm : public torch::nn::Module {
  public:
   GroupNorm(std::int64_t groups, std::int64_t channels, double eps) : groups_(groups), eps_(eps) {
     REWARD_TUNER_CHECK(groups > 0 && channels % groups == 0,
-                       "[GroupNorm] channels must be a multiple of the groups, found ", channels, " channels and ",
+                       "[GroupNorm] channels must be a multiple of the groups, got ", channels, " channels and ",
                        groups, " groups");
     weight = register_parameter("weight", at::empty({channels}));
     bias = register_parameter("bias", at::empty({channels}));
@@ -90,7 +90,7 @@ class GroupNorm : public torch::nn::Module {
   double eps_;
 };
 
-/// Normalises the last dimension.
+/// Normalizes the last dimension.
 class LayerNorm : public torch::nn::Module {
  public:
   explicit LayerNorm(std::int64_t width, double eps = 1e-5) : width_(width), eps_(eps) {

@@ -17,12 +17,12 @@ namespace reward_tuner {
 /// What the residual blocks of one network have in common.
 struct ResnetOptions {
   std::int64_t time_width = 0;  ///< width of the time embedding, 0 = not conditioned on time (VAE)
-  std::int64_t groups = 32;     ///< groups of both normalisations
-  double eps = 1e-5;            ///< of both normalisations
+  std::int64_t groups = 32;     ///< groups of both normalizations
+  double eps = 1e-5;            ///< of both normalizations
   double output_scale = 1.0;    ///< the sum of both branches is divided by this
 };
 
-/// Two normalised convolutions plus a shortcut, the time embedding added in between.  x [B,in,H,W], time [B,time_width]
+/// Two normalized convolutions plus a shortcut, the time embedding added in between.  x [B,in,H,W], time [B,time_width]
 /// -> [B,out,H,W]
 class ResnetBlock2D : public torch::nn::Module {
  public:

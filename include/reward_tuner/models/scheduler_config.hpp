@@ -5,8 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/files/json_config.hpp>
 
 namespace reward_tuner {
 
@@ -21,7 +21,7 @@ Enum one_of(const ConfigReader& reader, const std::string& key, const std::strin
     if (word == found) return value;
     wanted += (wanted.empty() ? "" : ", ") + word;
   }
-  fail("[Config] ", reader.where(), ": unsupported '", key, "': found \"", found, "\", wanted one of ", wanted);
+  fail("[Config] ", reader.where(), ": unsupported '", key, "': found \"", found, "\", expected one of ", wanted);
 }
 
 }  // namespace detail
@@ -70,9 +70,9 @@ inline NoiseScheduleConfig noise_schedule_config_from_json(
                  "euler_at_final", "lambda_min_clipped"});  // settings of samplers, not of the noise levels
   reader.finish();
   REWARD_TUNER_CHECK(c.clipping.quantile >= 0 && c.clipping.quantile <= 1, "[Config] ", where,
-                     ": wanted a dynamic_thresholding_ratio in [0, 1], found ", c.clipping.quantile);
+                     ": expected a dynamic_thresholding_ratio in [0, 1], got ", c.clipping.quantile);
   REWARD_TUNER_CHECK(c.clipping.range > 0 && c.clipping.max > 0, "[Config] ", where,
-                     ": wanted a positive clip_sample_range and sample_max_value, found ", c.clipping.range, " and ",
+                     ": expected a positive clip_sample_range and sample_max_value, got ", c.clipping.range, " and ",
                      c.clipping.max);
   return c;
 }

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/adaptable_layer.hpp>
-#include <reward_tuner/backend/atomic_file.hpp>
-#include <reward_tuner/backend/safetensors.hpp>
-#include <reward_tuner/backend/weights.hpp>
+#include <reward_tuner/files/atomic_file.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights.hpp>
+#include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
@@ -130,12 +130,12 @@ class StableDiffusion {
   /// and wrong shapes are named errors.
   static StableDiffusion load(const std::filesystem::path& folder, StableDiffusionOptions options = {}) {
     REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
-                       "[StableDiffusion] wanted a model folder in diffusers layout, found nothing at ",
+                       "[StableDiffusion] expected a model folder in diffusers layout, got nothing at ",
                        folder.string());
     const auto index = read_json(folder / "model_index.json");
     const std::string name = index.is_object() ? index.value("_class_name", std::string()) : std::string();
     REWARD_TUNER_CHECK(name == "StableDiffusionPipeline", "[StableDiffusion] ", (folder / "model_index.json").string(),
-                       " wanted _class_name \"StableDiffusionPipeline\", found \"", name, "\"");
+                       " expected _class_name \"StableDiffusionPipeline\", got \"", name, "\"");
     StableDiffusion p;
     p.folder_ = folder;
     p.options_ = std::move(options);
@@ -156,7 +156,7 @@ class StableDiffusion {
               p.options_);
     load_part(*p.text_encoder_, folder / "text_encoder" / "model.safetensors", {.rename = clip_text_key}, p.options_);
     REWARD_TUNER_CHECK(p.unet_->config().sample_size.has_value(), "[StableDiffusion] ", config("unet").string(),
-                       " wanted a sample_size, found none: the side of the latents is not known");
+                       " expected a sample_size, got none: the side of the latents is not known");
     const std::int64_t width = p.text_encoder_->config().hidden_size;
     for (const std::int64_t wanted : p.unet_->config().cross_attention_dim)
       REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted,
@@ -185,7 +185,7 @@ class StableDiffusion {
   const ClipTokenizer& tokenizer() const { return *tokenizer_; }
   const std::filesystem::path& folder() const { return folder_; }
 
-  /// The CLIP of the folder's clip/ part, for rewards that compare picture and prompt. Loaded at the first call; an
+  /// The CLIP of the folder's clip/ part, for rewards that compare image and prompt. Loaded at the first call; an
   /// error if there is none.
   std::shared_ptr<const ClipModel> clip() {
     if (!clip_) {
@@ -248,13 +248,13 @@ class StableDiffusion {
         .to(latents.scalar_type());
   }
 
-  /// latents [N,C,h,w] in sampler units -> pictures [N,3,H,W], nominally [0,1], not clamped.
+  /// latents [N,C,h,w] in sampler units -> images [N,3,H,W], nominally [0,1], not clamped.
   Tensor decode(const Tensor& latents) {
     const auto& c = vae_->config();
     return vae_->decode(latents / c.scaling_factor + c.shift_factor) * 0.5 + 0.5;
   }
 
-  /// pictures [N,3,H,W] in [0,1] -> mean latents [N,C,h,w] in sampler units.
+  /// images [N,3,H,W] in [0,1] -> mean latents [N,C,h,w] in sampler units.
   Tensor encode_images(const Tensor& images) {
     const auto& c = vae_->config();
     return (AutoencoderKL::latent_mean(vae_->encode_moments(images * 2 - 1)) - c.shift_factor) * c.scaling_factor;

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/activation_checkpoint.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/layers/activation_checkpoint.hpp>
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
@@ -28,8 +28,8 @@ struct AddedCondition {
 };
 
 /// eps, v or x0 prediction of a latent diffusion model (Rombach et al. 2022); names and numbers as diffusers'
-/// UNet2DConditionModel. All parameters require gradients at first and are uninitialised until weights are loaded or
-/// `initialise` is called.
+/// UNet2DConditionModel. All parameters require gradients at first and are uninitialized until weights are loaded or
+/// `initialize` is called.
 class UNet2DConditionModel : public torch::nn::Module {
  public:
   explicit UNet2DConditionModel(UNet2DConditionConfig config) : config_(std::move(config)) {
@@ -161,29 +161,29 @@ class UNet2DConditionModel : public torch::nn::Module {
 
   void check_inputs(const Tensor& sample, const Tensor& timestep, const Tensor& context,
                     const AddedCondition& added) const {
-    REWARD_TUNER_CHECK(sample.dim() == 4 && sample.size(1) == config_.in_channels, "[UNet] wanted sample [B,",
-                       config_.in_channels, ",H,W], found ", sample.sizes());
+    REWARD_TUNER_CHECK(sample.dim() == 4 && sample.size(1) == config_.in_channels, "[UNet] expected sample [B,",
+                       config_.in_channels, ",H,W], got ", sample.sizes());
     const std::int64_t batch = sample.size(0);
     REWARD_TUNER_CHECK(timestep.dim() <= 1 && (timestep.numel() == 1 || timestep.numel() == batch),
-                       "[UNet] wanted timestep 0-d, [1] or [", batch, "], found ", timestep.sizes());
+                       "[UNet] expected timestep 0-d, [1] or [", batch, "], got ", timestep.sizes());
     REWARD_TUNER_CHECK(
         context.dim() == 3 && context.size(0) == batch && context.size(2) == config_.cross_attention_dim.front(),
-        "[UNet] wanted encoder_hidden_states [", batch, ",L,", config_.cross_attention_dim.front(), "], found ",
+        "[UNet] expected encoder_hidden_states [", batch, ",L,", config_.cross_attention_dim.front(), "], got ",
         context.sizes());
     REWARD_TUNER_CHECK(
         config_.text_time_embedding == added.text_embeds.defined() &&
             config_.text_time_embedding == added.time_ids.defined(),
         config_.text_time_embedding
-            ? "[UNet] wanted AddedCondition with text_embeds and time_ids (SDXL), found one or both missing"
-            : "[UNet] wanted no AddedCondition for a network without addition_embed_type, found one");
+            ? "[UNet] expected AddedCondition with text_embeds and time_ids (SDXL), got one or both missing"
+            : "[UNet] expected no AddedCondition for a network without addition_embed_type, got one");
     if (!config_.text_time_embedding) return;
     const std::int64_t pooled = added.text_embeds.dim() == 2 ? added.text_embeds.size(1) : -1;
     const std::int64_t ids = added.time_ids.dim() == 2 ? added.time_ids.size(1) : -1;
     REWARD_TUNER_CHECK(
         pooled >= 0 && ids >= 0 && added.text_embeds.size(0) == batch && added.time_ids.size(0) == batch &&
             pooled + ids * config_.addition_time_embed_dim == config_.projection_class_embeddings_input_dim,
-        "[UNet] wanted text_embeds [", batch, ",P] and time_ids [", batch, ",N] with P + N * ",
-        config_.addition_time_embed_dim, " = ", config_.projection_class_embeddings_input_dim, ", found ",
+        "[UNet] expected text_embeds [", batch, ",P] and time_ids [", batch, ",N] with P + N * ",
+        config_.addition_time_embed_dim, " = ", config_.projection_class_embeddings_input_dim, ", got ",
         added.text_embeds.sizes(), " and ", added.time_ids.sizes());
   }
 

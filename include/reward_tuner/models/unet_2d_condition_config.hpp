@@ -8,8 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/backend/json_config.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 
 namespace reward_tuner {
@@ -33,8 +33,8 @@ struct UNet2DConditionConfig {
   std::vector<std::int64_t> layers_per_block = {2, 2, 2, 2};
   std::int64_t downsample_padding = 1;  ///< 0 pads below and right only
   double mid_block_scale_factor = 1;    ///< divides the sums in the middle's residual blocks
-  std::int64_t norm_num_groups = 32;    ///< groups of all group normalisations
-  double norm_eps = 1e-5;               ///< of the residual blocks' and the last normalisation
+  std::int64_t norm_num_groups = 32;    ///< groups of all group normalizations
+  double norm_eps = 1e-5;               ///< of the residual blocks' and the last normalization
   std::vector<std::int64_t> cross_attention_dim = {768, 768, 768, 768};  ///< width of the condition at every level
   /// transformer blocks behind a residual block
   std::vector<std::int64_t> transformer_layers_per_block = {1, 1, 1, 1};
@@ -71,7 +71,7 @@ inline std::vector<std::int64_t> per_level(ConfigReader& reader, const nlohmann:
   bool integers = value.is_array();
   if (integers)
     for (const auto& item : value) integers = integers && item.is_number_integer();
-  REWARD_TUNER_CHECK(integers, "[", where, "] unsupported ", key, ": wanted an integer or a list of integers, found ",
+  REWARD_TUNER_CHECK(integers, "[", where, "] unsupported ", key, ": expected an integer or a list of integers, got ",
                      value.dump());
   return value.get<std::vector<std::int64_t>>();
 }
@@ -83,7 +83,7 @@ inline std::optional<std::int64_t> optional_side(ConfigReader& reader, const nlo
   const nlohmann::json& value = json.at(key);
   if (value.is_number_integer()) return value.get<std::int64_t>();
   REWARD_TUNER_CHECK(value.is_array() && value.size() == 2 && value[0].is_number_integer() && value[0] == value[1], "[",
-                     where, "] unsupported ", key, ": wanted null, an integer or two equal integers, found ",
+                     where, "] unsupported ", key, ": expected null, an integer or two equal integers, got ",
                      value.dump());
   return value[0].get<std::int64_t>();
 }
@@ -113,7 +113,7 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
   c.downsample_padding = reader.optional<std::int64_t>("downsample_padding", 1);
   c.mid_block_scale_factor = reader.optional<double>("mid_block_scale_factor", 1.0);
   REWARD_TUNER_CHECK(!(json.contains("norm_num_groups") && json.at("norm_num_groups").is_null()), "[", where,
-                     "] unsupported norm_num_groups: wanted a number, found null; networks without group normalisation "
+                     "] unsupported norm_num_groups: expected a number, got null; networks without group normalization "
                      "are not built here");
   c.norm_num_groups = reader.optional<std::int64_t>("norm_num_groups", 32);
   c.norm_eps = reader.optional<double>("norm_eps", 1e-5);
@@ -130,7 +130,7 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
 
   // two names of one function
   if (const auto act = reader.optional<std::string>("act_fn", "silu"); act != "silu" && act != "swish")
-    detail::fail("[", where, "] unsupported act_fn: wanted \"silu\", found \"", act, "\"");
+    detail::fail("[", where, "] unsupported act_fn: expected \"silu\", got \"", act, "\"");
   reader.expect("num_attention_heads", nullptr,
                 "diffusers refuses it too; attention_head_dim holds the number of heads");
   reader.expect("only_cross_attention", false, "transformer blocks without self-attention are not built here");
@@ -153,7 +153,7 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
   reader.expect("time_cond_proj_dim", nullptr,
                 "conditions on the guidance weight (latent consistency models) are not built here");
   reader.expect("attention_type", "default", "gated attention (GLIGEN) is not built here");
-  reader.expect("cross_attention_norm", nullptr, "the condition is not normalised here");
+  reader.expect("cross_attention_norm", nullptr, "the condition is not normalized here");
   // diffusers reads it only for addition_embed_type "text", which is refused above
   reader.ignore({"addition_embed_type_num_heads"});
   reader.finish();
@@ -163,11 +163,11 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
 
 inline void UNet2DConditionConfig::check(const std::string& where) const {
   const std::size_t n = levels();
-  REWARD_TUNER_CHECK(n > 0, "[", where, "] wanted at least one entry in block_out_channels, found none");
+  REWARD_TUNER_CHECK(n > 0, "[", where, "] expected at least one entry in block_out_channels, got none");
   detail::check_at_most(where, "the levels (entries of block_out_channels)", {static_cast<std::int64_t>(n)},
                         ConfigLimits::kLevels);
   const auto same_length = [&](const char* key, std::size_t found) {
-    REWARD_TUNER_CHECK(found == n, "[", where, "] wanted ", n, " entries in ", key, " as in block_out_channels, found ",
+    REWARD_TUNER_CHECK(found == n, "[", where, "] expected ", n, " entries in ", key, " as in block_out_channels, got ",
                        found);
   };
   same_length("down_block_types", down_block_types.size());
@@ -178,20 +178,20 @@ inline void UNet2DConditionConfig::check(const std::string& where) const {
   same_length("attention_head_dim", attention_head_dim.size());
   for (const auto& type : down_block_types)
     REWARD_TUNER_CHECK(type == "DownBlock2D" || type == "CrossAttnDownBlock2D", "[", where,
-                       "] unsupported down_block_types: wanted DownBlock2D or CrossAttnDownBlock2D, found ", type);
+                       "] unsupported down_block_types: expected DownBlock2D or CrossAttnDownBlock2D, got ", type);
   for (const auto& type : up_block_types)
     REWARD_TUNER_CHECK(type == "UpBlock2D" || type == "CrossAttnUpBlock2D", "[", where,
-                       "] unsupported up_block_types: wanted UpBlock2D or CrossAttnUpBlock2D, found ", type);
+                       "] unsupported up_block_types: expected UpBlock2D or CrossAttnUpBlock2D, got ", type);
   const auto positive = [&](const char* key, const std::vector<std::int64_t>& values) {
     for (const auto value : values)
-      REWARD_TUNER_CHECK(value > 0, "[", where, "] wanted positive numbers in ", key, ", found ", value);
+      REWARD_TUNER_CHECK(value > 0, "[", where, "] expected positive numbers in ", key, ", got ", value);
   };
   positive("block_out_channels", block_out_channels);
   positive("layers_per_block", layers_per_block);
   positive("cross_attention_dim", cross_attention_dim);
   for (const auto value : cross_attention_dim)
     REWARD_TUNER_CHECK(value == cross_attention_dim.front(), "[", where,
-                       "] unsupported cross_attention_dim: wanted one width for all levels, found ",
+                       "] unsupported cross_attention_dim: expected one width for all levels, got ",
                        cross_attention_dim.front(), " and ", value);
   positive("transformer_layers_per_block", transformer_layers_per_block);
   positive("attention_head_dim", attention_head_dim);
@@ -212,21 +212,21 @@ inline void UNet2DConditionConfig::check(const std::string& where) const {
   detail::check_at_most(where, "conv_in_kernel and conv_out_kernel", {conv_in_kernel, conv_out_kernel},
                         ConfigLimits::kKernel);
   REWARD_TUNER_CHECK(downsample_padding == 0 || downsample_padding == 1, "[", where,
-                     "] unsupported downsample_padding: wanted 0 or 1, found ", downsample_padding);
-  REWARD_TUNER_CHECK(mid_block_scale_factor > 0, "[", where, "] wanted a positive mid_block_scale_factor, found ",
+                     "] unsupported downsample_padding: expected 0 or 1, got ", downsample_padding);
+  REWARD_TUNER_CHECK(mid_block_scale_factor > 0, "[", where, "] expected a positive mid_block_scale_factor, got ",
                      mid_block_scale_factor);
   REWARD_TUNER_CHECK(conv_in_kernel % 2 == 1 && conv_out_kernel % 2 == 1, "[", where,
-                     "] unsupported conv_in_kernel or conv_out_kernel: wanted odd numbers, found ", conv_in_kernel,
+                     "] unsupported conv_in_kernel or conv_out_kernel: expected odd numbers, got ", conv_in_kernel,
                      " and ", conv_out_kernel);
   REWARD_TUNER_CHECK(!text_time_embedding || (addition_time_embed_dim > 0 && projection_class_embeddings_input_dim > 0),
                      "[", where,
-                     "] addition_embed_type \"text_time\" wanted positive addition_time_embed_dim and "
-                     "projection_class_embeddings_input_dim, found ",
+                     "] addition_embed_type \"text_time\" expected positive addition_time_embed_dim and "
+                     "projection_class_embeddings_input_dim, got ",
                      addition_time_embed_dim, " and ", projection_class_embeddings_input_dim);
   REWARD_TUNER_CHECK(
       text_time_embedding || (addition_time_embed_dim == 0 && projection_class_embeddings_input_dim == 0), "[", where,
       "] unsupported addition_time_embed_dim or projection_class_embeddings_input_dim without addition_embed_type "
-      "\"text_time\": wanted null, found ",
+      "\"text_time\": expected null, got ",
       addition_time_embed_dim, " and ", projection_class_embeddings_input_dim);
 }
 

@@ -101,9 +101,8 @@ class UNetUpBlock : public torch::nn::Module {
   /// Takes one skip per layer from the end of `skips`.  x [B,in,H,W] -> [B,out,H',W'], where H', W' is the size of the
   /// next skip: so inputs whose sides are no multiple of the whole reduction come back to their own size.
   Tensor forward(const Tensor& x, const Tensor& time, const Tensor& context, std::vector<Tensor>& skips) const {
-    REWARD_TUNER_CHECK(skips.size() >= resnets_->size() + upsamplers_->size(), "[UNet] wanted ",
-                       resnets_->size() + upsamplers_->size(), " skips for a block on the way up, found ",
-                       skips.size());
+    REWARD_TUNER_CHECK(skips.size() >= resnets_->size() + upsamplers_->size(), "[UNet] expected ",
+                       resnets_->size() + upsamplers_->size(), " skips for a block on the way up, got ", skips.size());
     Tensor h = x;
     for (std::size_t i = 0; i < resnets_->size(); ++i) {
       h = (*resnets_)[i].forward(at::cat({h, skips.back()}, 1), time);  // [B,out,H,W]

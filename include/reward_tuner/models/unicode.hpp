@@ -23,7 +23,7 @@ inline std::u32string decode(std::string_view text) {
   for (utf8proc_ssize_t at = 0; at < end;) {
     utf8proc_int32_t code = -1;
     const utf8proc_ssize_t used = utf8proc_iterate(bytes + at, end - at, &code);
-    REWARD_TUNER_CHECK(used > 0, "[Unicode] the text must be valid UTF-8, found a malformed byte at position ", at);
+    REWARD_TUNER_CHECK(used > 0, "[Unicode] the text must be valid UTF-8, got a malformed byte at position ", at);
     out.push_back(static_cast<char32_t>(code));
     at += used;
   }
@@ -45,7 +45,7 @@ inline std::string encode(std::u32string_view text) {
   return out;
 }
 
-/// Normalisation form C; throws on malformed UTF-8.
+/// Normalization form C; throws on malformed UTF-8.
 inline std::string nfc(std::string_view text) {
   if (text.empty()) return {};
   utf8proc_uint8_t* raw = nullptr;
@@ -53,7 +53,7 @@ inline std::string nfc(std::string_view text) {
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
                    &raw, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(raw, &std::free);
-  REWARD_TUNER_CHECK(length >= 0, "[Unicode] the text must be valid UTF-8, found: ", utf8proc_errmsg(length));
+  REWARD_TUNER_CHECK(length >= 0, "[Unicode] the text must be valid UTF-8, got: ", utf8proc_errmsg(length));
   return std::string(reinterpret_cast<const char*>(raw), static_cast<std::size_t>(length));
 }
 

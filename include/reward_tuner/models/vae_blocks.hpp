@@ -16,7 +16,7 @@
 
 namespace reward_tuner {
 
-/// One-head self-attention over normalised pixels, added to the input.  [B,C,H,W] -> [B,C,H,W]
+/// One-head self-attention over normalized pixels, added to the input.  [B,C,H,W] -> [B,C,H,W]
 class SpatialAttention : public Attention {
  public:
   SpatialAttention(std::int64_t channels, std::int64_t groups, double eps)
@@ -37,13 +37,13 @@ class SpatialAttention : public Attention {
 struct VaeStackOptions {
   std::vector<std::int64_t> widths = {128, 256, 512, 512};  ///< from the highest resolution to the lowest
   std::int64_t layers = 2;                                  ///< residual blocks of a level; one more in the decoder
-  std::int64_t groups = 32;                                 ///< groups of all normalisations
+  std::int64_t groups = 32;                                 ///< groups of all normalizations
   bool mid_attention = true;                                ///< attention between the two residual blocks of the middle
 };
 
 namespace detail {
 
-inline constexpr double kVaeEps = 1e-6;  // of every normalisation in the autoencoder; diffusers fixes it too
+inline constexpr double kVaeEps = 1e-6;  // of every normalization in the autoencoder; diffusers fixes it too
 
 inline ResnetOptions vae_resnet(const VaeStackOptions& options) { return {.groups = options.groups, .eps = kVaeEps}; }
 
@@ -115,7 +115,7 @@ class UpDecoderBlock : public torch::nn::Module {
   std::shared_ptr<ModuleListOf<Upsample2D>> upsamplers_;
 };
 
-/// Pictures to moments.  [B,in,H,W] -> [B,out,H/f,W/f] with f = 2^(levels-1)
+/// Images to moments.  [B,in,H,W] -> [B,out,H/f,W/f] with f = 2^(levels-1)
 class VaeEncoder : public torch::nn::Module {
  public:
   VaeEncoder(std::int64_t in, std::int64_t out, const VaeStackOptions& options) {
@@ -142,7 +142,7 @@ class VaeEncoder : public torch::nn::Module {
   std::shared_ptr<GroupNorm> conv_norm_out_;
 };
 
-/// Latents to pictures.  [B,in,h,w] -> [B,out,f*h,f*w]
+/// Latents to images.  [B,in,h,w] -> [B,out,f*h,f*w]
 class VaeDecoder : public torch::nn::Module {
  public:
   VaeDecoder(std::int64_t in, std::int64_t out, const VaeStackOptions& options) {

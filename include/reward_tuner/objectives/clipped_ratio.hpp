@@ -1,4 +1,4 @@
-// The clipped surrogate of proximal policy optimisation, per sampler step: DDPO.
+// The clipped surrogate of proximal policy optimization, per sampler step: DDPO.
 #pragma once
 #include <ATen/ops/maximum.h>
 
@@ -31,7 +31,7 @@ class ClippedRatio {
   static constexpr bool kPairs = false;
 
   explicit ClippedRatio(ClippedRatioOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.clip > 0 && std::isfinite(options_.clip), "[ClippedRatio] clip must be > 0, found ",
+    REWARD_TUNER_CHECK(options_.clip > 0 && std::isfinite(options_.clip), "[ClippedRatio] clip must be > 0, got ",
                        options_.clip);
     check_options(options_.round);
   }

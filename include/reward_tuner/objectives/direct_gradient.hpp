@@ -2,16 +2,14 @@
 #pragma once
 #include <ATen/ops/abs.h>
 #include <ATen/ops/relu.h>
-#include <torch/types.h>
 
 #include <cmath>
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
-
-using torch::Tensor;
 
 /// The loss phi(r) of a reward r.
 enum class RewardLoss {
@@ -41,12 +39,11 @@ class DirectGradient {
   static constexpr Surrogate kSurrogate = Surrogate::kReward;
 
   explicit DirectGradient(DirectGradientOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.scale > 0 && std::isfinite(options_.scale),
-                       "[DirectGradient] scale must be > 0, found ", options_.scale);
-    REWARD_TUNER_CHECK(std::isfinite(options_.target), "[DirectGradient] target must be finite, found ",
-                       options_.target);
+    REWARD_TUNER_CHECK(options_.scale > 0 && std::isfinite(options_.scale), "[DirectGradient] scale must be > 0, got ",
+                       options_.scale);
+    REWARD_TUNER_CHECK(std::isfinite(options_.target), "[DirectGradient] target must be finite, got ", options_.target);
     REWARD_TUNER_CHECK(options_.loss != RewardLoss::kNegative || options_.target == 0, "[DirectGradient] target ",
-                       options_.target, " has no meaning with the loss -r; name kHinge or kDistance");
+                       options_.target, " cannot be combined with the loss -r; name kHinge or kDistance");
   }
   const DirectGradientOptions& options() const { return options_; }
 

@@ -1,17 +1,15 @@
-// What an objective on log-probabilities sees: rows, each one picture at one sampler step.
+// What an objective on log-probabilities sees: rows, each one image at one sampler step.
 #pragma once
-#include <torch/types.h>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
-
-using torch::Tensor;
 
 /// n rows in double. For objectives on pairs n is even: the first half are the preferred ones, the second half their
 /// partners at the same steps.
 struct PolicyRows {
   Tensor log_probs;      ///< [n] of the stored transitions under the present weights, with their graph
   Tensor old_log_probs;  ///< [n] under the weights that sampled them
-  Tensor advantages;     ///< [n] of the row's picture
+  Tensor advantages;     ///< [n] of the row's image
   /// [n] under the untuned network; undefined unless the objective asks for the reference
   Tensor reference_log_probs = {};
   /// [n] mean over elements of (guided output - the untuned network's)^2, with its graph; undefined likewise

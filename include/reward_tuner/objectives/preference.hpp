@@ -1,4 +1,4 @@
-// Direct preference optimisation on pairs of sampled pictures, step by step.
+// Direct preference optimization on pairs of sampled images, step by step.
 #pragma once
 #include <ATen/ops/log_sigmoid.h>
 
@@ -25,7 +25,7 @@ struct PreferenceOptions {
   RoundOptions round = {};                                         ///< how a round is sampled and trained
 };
 
-/// L = -log sigmoid( beta * [ (lp+ - lpref+) - (lp- - lpref-) ] ) of each trained step of a pair: + is the picture of
+/// L = -log sigmoid( beta * [ (lp+ - lpref+) - (lp- - lpref-) ] ) of each trained step of a pair: + is the image of
 /// higher reward, - its partner from the same root (B2-DiffuRL paper Eq. 8, with D3PO's sum over steps: Yang et al.
 /// 2024, Eq. 13). Gradient: to both log-probabilities; bounded, needs no advantage scale.
 class Preference {
@@ -37,7 +37,7 @@ class Preference {
   static constexpr bool kPairs = true;
 
   explicit Preference(PreferenceOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.beta > 0 && std::isfinite(options_.beta), "[Preference] beta must be > 0, found ",
+    REWARD_TUNER_CHECK(options_.beta > 0 && std::isfinite(options_.beta), "[Preference] beta must be > 0, got ",
                        options_.beta);
     check_options(options_.round);
   }

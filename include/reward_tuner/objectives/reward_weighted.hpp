@@ -1,4 +1,4 @@
-// Denoise what was rewarded: the ordinary training loss on sampled pictures, weighted by their rewards or on the best
+// Denoise what was rewarded: the ordinary training loss on sampled images, weighted by their rewards or on the best
 // of them.
 #pragma once
 #include <algorithm>
@@ -18,15 +18,15 @@ namespace reward_tuner {
 enum class RewardWeighting {
   kMinMax,       ///< (r - min) / (max - min) over the round (large-scale RL paper, appendix A: reward-weighted)
   kExponential,  ///< exp((r - max) / temperature) (Lee et al. 2023; Black et al. 2024, RWR)
-  kBest,         ///< 1 for the `best` pictures of each prompt, 0 for the others (RAFT: Dong et al. 2023)
+  kBest,         ///< 1 for the `best` images of each prompt, 0 for the others (RAFT: Dong et al. 2023)
 };
 
 struct RewardWeightedOptions {
   RewardWeighting weighting = RewardWeighting::kMinMax;  ///< see RewardWeighting
   double temperature = 0.2;  ///< of kExponential, in the reward's units, > 0 (ddpo's RWR: 1/5)
-  int best = 1;              ///< of kBest, pictures kept of each prompt, >= 1 (RAFT: 1 of 24)
+  int best = 1;              ///< of kBest, images kept of each prompt, >= 1 (RAFT: 1 of 24)
   bool frozen = true;  ///< sample from the untuned network (reward-weighted); false: from the present one (RAFT online)
-  int noisings = 1;    ///< random noise levels at which each kept picture is denoised, a pass, >= 1
+  int noisings = 1;    ///< random noise levels at which each kept image is denoised, a pass, >= 1
   RoundOptions round = {};  ///< how a round is sampled and trained
 };
 
@@ -42,18 +42,18 @@ class RewardWeighted {
 
   explicit RewardWeighted(RewardWeightedOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.temperature > 0 && std::isfinite(options_.temperature),
-                       "[RewardWeighted] temperature must be > 0, found ", options_.temperature);
-    REWARD_TUNER_CHECK(options_.best >= 1, "[RewardWeighted] best must be >= 1, found ", options_.best);
-    REWARD_TUNER_CHECK(options_.noisings >= 1, "[RewardWeighted] noisings must be >= 1, found ", options_.noisings);
+                       "[RewardWeighted] temperature must be > 0, got ", options_.temperature);
+    REWARD_TUNER_CHECK(options_.best >= 1, "[RewardWeighted] best must be >= 1, got ", options_.best);
+    REWARD_TUNER_CHECK(options_.noisings >= 1, "[RewardWeighted] noisings must be >= 1, got ", options_.noisings);
     REWARD_TUNER_CHECK(
         !options_.round.step_per_timestep,
         "[RewardWeighted] round.step_per_timestep has no meaning here: noise levels are drawn at random");
     check_options(options_.round);
   }
   const RewardWeightedOptions& options() const { return options_; }
-  int default_group() const { return options_.weighting == RewardWeighting::kBest ? kComparedPictures : 1; }
+  int default_group() const { return options_.weighting == RewardWeighting::kBest ? kComparedImages : 1; }
 
-  /// One weight >= 0 a picture. Equal rewards weigh alike: 1 with kExponential and kMinMax; kBest keeps the first.
+  /// One weight >= 0 an image. Equal rewards weigh alike: 1 with kExponential and kMinMax; kBest keeps the first.
   std::vector<double> weights(const std::vector<double>& rewards, const std::vector<std::int64_t>& groups) const {
     std::vector<double> out(rewards.size());
     if (rewards.empty()) return out;

@@ -23,7 +23,7 @@ class KlToReference {
 
   explicit KlToReference(KlToReferenceOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(std::isfinite(options_.weight) && options_.weight >= 0,
-                       "[KlToReference] weight must be finite and >= 0, found ", options_.weight);
+                       "[KlToReference] weight must be finite and >= 0, got ", options_.weight);
   }
   double weight() const { return options_.weight; }
 

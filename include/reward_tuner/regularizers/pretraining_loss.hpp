@@ -1,4 +1,4 @@
-// Go on with what the model was trained for: the denoising loss on captioned pictures, beside the reward.
+// Go on with what the model was trained for: the denoising loss on captioned images, beside the reward.
 #pragma once
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
-#include <reward_tuner/io/captioned_pictures.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
+#include <reward_tuner/regularizers/captioned_image_source.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -28,18 +28,18 @@ enum class PretrainingMode {
 };
 
 struct PretrainingLossOptions {
-  std::shared_ptr<const CaptionedPictures> pictures = nullptr;  ///< the data; nullptr switches the loss off
+  std::shared_ptr<const CaptionedImageSource> images = nullptr;  ///< the data; nullptr switches the loss off
   double weight = 1.0;                             ///< beta, factor beside the reward's loss, >= 0; 0 switches it off
-  int batch = 8;                                   ///< pictures an update, >= 1
+  int batch = 8;                                   ///< images an update, >= 1
   PretrainingMode mode = PretrainingMode::kJoint;  ///< see PretrainingMode
 };
 
-/// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of a picture, e ~
+/// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of an image, e ~
 /// N(0,I), t uniform over the training timesteps; target e, v or z as the network predicts (Ho et al. 2020, Eq. 14;
 /// Salimans & Ho 2022, appendix D). A mean over elements. No guidance.
 /// Costs one network forward and backward of `batch` rows an update and one encoder pass. Gradient: to the network's
 /// trainable weights.
-/// Errors: options out of range; a pipeline without encode_images; pictures whose latents are not of the pipeline's
+/// Errors: options out of range; a pipeline without encode_images; images whose latents are not of the pipeline's
 /// size.
 class PretrainingLoss {
  public:
@@ -50,39 +50,39 @@ class PretrainingLoss {
 
   explicit PretrainingLoss(PretrainingLossOptions options = {}) : options_(std::move(options)) {
     REWARD_TUNER_CHECK(std::isfinite(options_.weight) && options_.weight >= 0,
-                       "[PretrainingLoss] weight must be finite and >= 0, found ", options_.weight);
-    REWARD_TUNER_CHECK(options_.batch >= 1, "[PretrainingLoss] batch must be >= 1, found ", options_.batch);
+                       "[PretrainingLoss] weight must be finite and >= 0, got ", options_.weight);
+    REWARD_TUNER_CHECK(options_.batch >= 1, "[PretrainingLoss] batch must be >= 1, got ", options_.batch);
   }
   double weight() const { return options_.weight; }
   const PretrainingLossOptions& options() const { return options_; }
   /// Whether the loss gets an optimizer step of its own.
   bool alternates() const { return options_.mode == PretrainingMode::kAlternating; }
 
-  /// Pictures in a network call of `own_loss`.
+  /// Images in a network call of `own_loss`.
   std::int64_t own_rows() const { return options_.batch; }
 
   /// The weighted loss of one random batch, a scalar with its graph; undefined if it is switched off.
   template <class Pipeline>
   Tensor own_loss(Pipeline& pipeline, Rng& rng) const {
-    if (!options_.pictures || options_.weight == 0) return {};
+    if (!options_.images || options_.weight == 0) return {};
     std::vector<std::int64_t> rows, times;
     std::vector<std::string> captions;
     const NoiseSchedule& noise = pipeline.noise_schedule();
     const auto batch = static_cast<std::int64_t>(options_.batch);
     for (std::int64_t i = 0; i < batch; ++i) {
-      rows.push_back(rng.integer(0, options_.pictures->size() - 1));
+      rows.push_back(rng.integer(0, options_.images->size() - 1));
       times.push_back(rng.integer(0, noise.config().num_train_steps - 1));
-      captions.push_back(options_.pictures->captions()[static_cast<std::size_t>(rows.back())]);
+      captions.push_back(options_.images->captions()[static_cast<std::size_t>(rows.back())]);
     }
     const at::TensorOptions like = pipeline.latent_options();
     Tensor latents;  // [B,C,h,w]
     {
       const torch::NoGradGuard no_grad;
-      latents = encode(pipeline, options_.pictures->pictures(at::tensor(rows)).to(like));
+      latents = encode(pipeline, options_.images->images(at::tensor(rows)).to(like));
     }
     REWARD_TUNER_CHECK(latents.sizes() == at::IntArrayRef(pipeline.latent_shape(batch)),
-                       "[PretrainingLoss] wanted pictures whose latents are ",
-                       at::IntArrayRef(pipeline.latent_shape(batch)), ", found pictures whose latents are ",
+                       "[PretrainingLoss] expected images whose latents are ",
+                       at::IntArrayRef(pipeline.latent_shape(batch)), ", got images whose latents are ",
                        latents.sizes());
     const Tensor e = rng.normal(latents.sizes(), like);  // [B,C,h,w]
     return options_.weight * denoising_errors(pipeline, latents, times, e, pipeline.encode(captions).positive).mean();
@@ -90,10 +90,10 @@ class PretrainingLoss {
 
  private:
   template <class Pipeline>
-  static Tensor encode(Pipeline& pipeline, const Tensor& pictures) {
-    constexpr bool kEncodes = requires { pipeline.encode_images(pictures); };
-    static_assert(kEncodes, "[PretrainingLoss] needs a pipeline with Tensor encode_images(const Tensor& pictures)");
-    if constexpr (kEncodes) return pipeline.encode_images(pictures);  // [B,C,h,w]
+  static Tensor encode(Pipeline& pipeline, const Tensor& images) {
+    constexpr bool kEncodes = requires { pipeline.encode_images(images); };
+    static_assert(kEncodes, "[PretrainingLoss] needs a pipeline with Tensor encode_images(const Tensor& images)");
+    if constexpr (kEncodes) return pipeline.encode_images(images);  // [B,C,h,w]
     else return {};
   }
 

@@ -1,4 +1,4 @@
-// The aesthetic score: an affine head on a picture's CLIP vector, as LAION's predictors are.
+// The aesthetic score: an affine head on an image's CLIP vector, as LAION's predictors are.
 #pragma once
 #include <ATen/ops/matmul.h>
 #include <torch/types.h>
@@ -16,10 +16,10 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/safetensors.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
@@ -41,17 +41,17 @@ class AestheticHead {
   /// (...)).
   /// Errors: no layers, shapes that do not chain, a last layer of more than one number, values that are not finite.
   explicit AestheticHead(const std::vector<Layer>& layers) {
-    REWARD_TUNER_CHECK(!layers.empty(), "[AestheticHead] wanted at least one layer, found none");
+    REWARD_TUNER_CHECK(!layers.empty(), "[AestheticHead] expected at least one layer, got none");
     for (std::size_t i = layers.size(); i-- > 0;) {
       const Tensor &w = layers[i].weight, &b = layers[i].bias;
       const bool fits = w.defined() && b.defined() && w.dim() == 2 && b.dim() == 1 && b.size(0) == w.size(0) &&
                         w.is_floating_point() && b.is_floating_point();
       REWARD_TUNER_CHECK(fits, "[AestheticHead] layer ", i + 1, " of ", layers.size(),
-                         " wanted a floating point weight [out,in] and bias [out], found ", shape(w), " and ",
+                         " expected a floating point weight [out,in] and bias [out], got ", shape(w), " and ",
                          shape(b));
       const std::int64_t wanted = weight_.defined() ? weight_.size(0) : 1;
       REWARD_TUNER_CHECK(w.size(0) == wanted, "[AestheticHead] layer ", i + 1, " of ", layers.size(), " gives ",
-                         w.size(0), " numbers, wanted ", wanted,
+                         w.size(0), " numbers, expected ", wanted,
                          weight_.defined() ? " as the next layer takes" : ", the score");
       // [out,in], [out]
       const Tensor matrix = w.detach().to(at::kCPU, at::kDouble), offset = b.detach().to(at::kCPU, at::kDouble);
@@ -59,7 +59,7 @@ class AestheticHead {
       weight_ = weight_.defined() ? at::matmul(weight_, matrix) : matrix[0].clone();  // [in]
     }
     REWARD_TUNER_CHECK(weight_.numel() > 0 && weight_.isfinite().all().item<bool>() && std::isfinite(bias_),
-                       "[AestheticHead] wanted finite weights, found others");
+                       "[AestheticHead] expected finite weights, got others");
   }
 
   /// Reads "layers.<n>.weight" and "layers.<n>.bias" (the names of a torch.nn.Sequential called `layers`; numbers may
@@ -71,7 +71,7 @@ class AestheticHead {
     for (const std::string& name : file.names()) {
       const auto [number, kind] = parsed(name);
       REWARD_TUNER_CHECK(number >= 0, "[AestheticHead] '", path.string(),
-                         "' wanted tensors called layers.<number>.weight and layers.<number>.bias, found ", name);
+                         "' expected tensors called layers.<number>.weight and layers.<number>.bias, got ", name);
       (kind == "weight" ? layers[number].weight : layers[number].bias) = file.tensor(name);
     }
     std::vector<Layer> stack;
@@ -126,13 +126,13 @@ class AestheticHead {
 
 /// Options of AestheticReward.
 struct AestheticOptions {
-  double leak = 0.05;  ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
+  double leak = 0.05;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
-/// values = head(CLIP(image)) on the unit vector of the picture; also reported as "aesthetic". About 1 to 10 with
+/// values = head(CLIP(image)) on the unit vector of the image; also reported as "aesthetic". About 1 to 10 with
 /// LAION's heads, which want the projected vector of CLIP ViT-L/14 (christophschuhmann/improved-aesthetic-predictor;
-/// 768-1024-128-64-16-1). Pictures are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and
-/// normalisation, all differentiable. The CLIP may be bound later by bind_clip, as a tuner does. Errors: a leak out of
+/// 768-1024-128-64-16-1). Images are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and
+/// normalization, all differentiable. The CLIP may be bound later by bind_clip, as a tuner does. Errors: a leak out of
 /// range; a CLIP of another width; score() without a CLIP.
 /// Example: `AestheticReward(AestheticHead::load("aesthetic.safetensors"), ClipModel::load(folder))`.
 class AestheticReward {
@@ -146,7 +146,7 @@ class AestheticReward {
   explicit AestheticReward(AestheticHead head, std::shared_ptr<const ClipModel> clip = nullptr,
                            AestheticOptions options = {})
       : head_(std::move(head)), options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[AestheticReward] leak must be in [0, 1], found ",
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[AestheticReward] leak must be in [0, 1], got ",
                        options_.leak);
     if (clip != nullptr) bind_clip(std::move(clip));
   }
@@ -167,7 +167,7 @@ class AestheticReward {
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
     REWARD_TUNER_CHECK(clip_ != nullptr,
-                       "[AestheticReward] wanted a CLIP, found none: pass one to the constructor, call bind_clip, or "
+                       "[AestheticReward] expected a CLIP, got none: pass one to the constructor, call bind_clip, or "
                        "use a pipeline folder "
                        "that has one");
     check_reward_images(input.images, "AestheticReward");

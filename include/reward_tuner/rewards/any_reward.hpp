@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -17,7 +18,7 @@ namespace reward_tuner {
 
 /// Any reward by value, for programs that pick the reward by name. Copies share the held reward; bind_clip replaces it,
 /// copies keep theirs. kDifferentiable is true so that it fits every method at compile time; whether the held reward
-/// has a gradient is `differentiable()`, and asking one without for a gradient (scoring pictures that require grad) is
+/// has a gradient is `differentiable()`, and asking one without for a gradient (scoring images that require grad) is
 /// an error at run time.
 class AnyReward {
  public:
@@ -33,21 +34,21 @@ class AnyReward {
 
   /// kName of the held reward.
   std::string_view name() const { return held_->name(); }
-  /// Whether the held reward has a gradient with respect to the pictures.
+  /// Whether the held reward has a gradient with respect to the images.
   bool differentiable() const { return held_->differentiable(); }
-  /// Whether the held reward scores groups of pictures.
+  /// Whether the held reward scores groups of images.
   bool per_group() const { return held_->per_group(); }
   /// True while the held reward wants a CLIP and has none.
   bool needs_clip() const { return held_->needs_clip(); }
   /// Gives the held reward a CLIP if it wants one.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) { held_ = held_->with_clip(clip); }
 
-  /// The held reward's result, checked. Errors: pictures that require grad with a reward that has none.
+  /// The held reward's result, checked. Errors: images that require grad with a reward that has none.
   RewardResult score(const RewardInput& input) const {
     REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1,
-                       "[AnyReward] wanted pictures [B,3,H,W], found none");
+                       "[AnyReward] expected images [B,3,H,W], got none");
     REWARD_TUNER_CHECK(differentiable() || !at::GradMode::is_enabled() || !input.images.requires_grad(),
-                       "[AnyReward] wanted a reward with a gradient, found ", name(),
+                       "[AnyReward] expected a reward with a gradient, got ", name(),
                        ", which has none: use it with a policy gradient method");
     RewardResult result = held_->score(input);
     check_reward_result(result, input.images.size(0), name());
@@ -82,6 +83,20 @@ class AnyReward {
   };
 
   std::shared_ptr<const Concept> held_;
+};
+
+/// Any reward behind one type.
+template <class Reward>
+AnyReward as_any_reward(const Reward& reward) {
+  if constexpr (std::same_as<Reward, AnyReward>) return reward;
+  else return AnyReward(reward);
+}
+
+/// A reward in an evaluation. Its mean is reported under `name`, or not at all if that is empty; its components always
+/// are, under their own names.
+struct EvaluationReward {
+  std::string name;
+  AnyReward reward;
 };
 
 }  // namespace reward_tuner

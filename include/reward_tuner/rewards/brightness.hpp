@@ -15,18 +15,18 @@ namespace reward_tuner {
 
 /// Options of BrightnessReward.
 struct BrightnessOptions {
-  bool darker = false;  ///< true rewards dark pictures instead of bright ones
-  double leak = 0.05;   ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
+  bool darker = false;  ///< true rewards dark images instead of bright ones
+  double leak = 0.05;   ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
-/// mean_hw (0.299 R + 0.587 G + 0.114 B) per picture (luma of ITU-R BT.601). images [B,3,H,W], taken as they are;
+/// mean_hw (0.299 R + 0.587 G + 0.114 B) per image (luma of ITU-R BT.601). images [B,3,H,W], taken as they are;
 /// returns [B], 0 black, 1 white.
 inline Tensor brightness(const Tensor& images) {
   const Tensor mean = images.mean({2, 3});                                                   // [B,3]
   return 0.299 * mean.select(1, 0) + 0.587 * mean.select(1, 1) + 0.114 * mean.select(1, 2);  // [B]
 }
 
-/// values = brightness, or minus it if options.darker, on pictures clamped to [0,1].
+/// values = brightness, or minus it if options.darker, on images clamped to [0,1].
 /// The brightness itself is always reported as component "brightness", in [0,1].
 /// Gradient: differentiable in input.images, with options.leak outside [0,1]. Errors: a leak out of range.
 /// Example: `make<DRTune>(BrightnessReward({.darker = true}))`.
@@ -39,7 +39,7 @@ class BrightnessReward {
   static constexpr std::string_view kName = "brightness";
 
   explicit BrightnessReward(BrightnessOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[BrightnessReward] leak must be in [0, 1], found ",
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[BrightnessReward] leak must be in [0, 1], got ",
                        options_.leak);
   }
 

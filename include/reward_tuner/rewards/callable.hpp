@@ -16,7 +16,7 @@ namespace reward_tuner {
 
 namespace detail {
 
-// Pictures are tried first, so that a lambda over `const auto& images` is read as one over pictures.
+// Images are tried first, so that a lambda over `const auto& images` is read as one over images.
 template <class F>
 inline constexpr bool takes_images = std::is_invocable_v<const F&, const Tensor&>;
 
@@ -41,9 +41,9 @@ concept RewardAnswer = requires(const F& f, const RewardInput& input) {
 template <class F>
 consteval bool explain_reward_callable() {
   static_assert(RewardCallable<F>,
-                "[CallableReward] wanted a const callable over (const Tensor& images) or (const RewardInput&)");
+                "[CallableReward] expected a const callable over (const Tensor& images) or (const RewardInput&)");
   if constexpr (RewardCallable<F>)
-    static_assert(RewardAnswer<F>, "[CallableReward] wanted a callable that returns Tensor [B] or RewardResult");
+    static_assert(RewardAnswer<F>, "[CallableReward] expected a callable that returns Tensor [B] or RewardResult");
   return true;
 }
 
@@ -52,7 +52,7 @@ consteval bool explain_reward_callable() {
 /// A reward made of a callable: `(const Tensor& images [B,3,H,W]) -> Tensor [B]`, or the same over `const
 /// RewardInput&`, or one that returns a RewardResult. Higher is better. Make one by `differentiable(f)` or
 /// `black_box(f)`.
-/// Gradient: with Differentiable the graph of `f` is kept, and a result that does not depend on the pictures is an
+/// Gradient: with Differentiable the graph of `f` is kept, and a result that does not depend on the images is an
 /// error (its gradient would silently be zero); without it `f` runs without grad and the values are detached.
 /// Errors: values that are not floating point [B].
 template <class F, bool Differentiable>
@@ -70,14 +70,14 @@ class CallableReward {
   /// The callable's values, checked.
   RewardResult score(const RewardInput& input) const {
     REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1,
-                       "[CallableReward] wanted pictures [B,3,H,W], found none");
+                       "[CallableReward] expected images [B,3,H,W], got none");
     const at::AutoGradMode grad(Differentiable && at::GradMode::is_enabled());
     RewardResult result = as_result(detail::call_reward(f_, input));
     check_reward_result(result, input.images.size(0), kName);
     if constexpr (Differentiable) {
       REWARD_TUNER_CHECK(!at::GradMode::is_enabled() || !input.images.requires_grad() || result.values.requires_grad(),
-                         "[CallableReward] differentiable(f) wanted values that depend on the pictures by autograd, "
-                         "found values without a graph; "
+                         "[CallableReward] differentiable(f) expected values that depend on the images by autograd, "
+                         "got values without a graph; "
                          "use black_box(f) for them");
     } else {
       result.values = result.values.detach();  // [B]
@@ -91,7 +91,7 @@ class CallableReward {
   F f_;
 };
 
-/// A reward whose gradient with respect to the pictures may be used.
+/// A reward whose gradient with respect to the images may be used.
 /// Example: `differentiable([](const Tensor& images) { return images.mean({1, 2, 3}); })`.
 template <class F>
 CallableReward<F, true> differentiable(F f) {

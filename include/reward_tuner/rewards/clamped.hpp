@@ -16,7 +16,7 @@
 
 namespace reward_tuner {
 
-/// values = min(max(reward, low), high). Stops tuning on pictures that are good enough (high) or hopeless (low).
+/// values = min(max(reward, low), high). Stops tuning on images that are good enough (high) or hopeless (low).
 /// Gradient: the reward's own within [low, high], 0 outside; none if the reward has none.
 /// Components: the reward's own value before clamping under its kName (unless it reports that name itself), and every
 /// component of it.
@@ -32,7 +32,7 @@ class Clamped {
   static constexpr std::string_view kName = "clamped";
 
   Clamped(Reward reward, double low, double high) : reward_(std::move(reward)), low_(low), high_(high) {
-    REWARD_TUNER_CHECK(low <= high, "[Clamped] wanted low <= high, found ", low, " and ", high);
+    REWARD_TUNER_CHECK(low <= high, "[Clamped] expected low <= high, got ", low, " and ", high);
   }
 
   /// True while the reward wants a CLIP and has none.

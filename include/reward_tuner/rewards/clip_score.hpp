@@ -1,4 +1,4 @@
-// CLIPScore: the cosine between a picture's and its prompt's CLIP vectors.
+// CLIPScore: the cosine between an image's and its prompt's CLIP vectors.
 #pragma once
 #include <torch/types.h>
 
@@ -17,15 +17,15 @@ namespace reward_tuner {
 
 /// Options of ClipScoreReward.
 struct ClipScoreOptions {
-  double leak = 0.05;  ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
+  double leak = 0.05;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
 /// values = cos(CLIP(image), CLIP(prompt)), raw, in [-1,1]; also reported as "clip_score".
-/// Pictures are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and normalisation, all
+/// Images are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and normalization, all
 /// differentiable; prompts carry no gradient.
-/// The CLIP (`ClipModel::load(folder)`) should be frozen and on the pictures' device. It may be bound later by
+/// The CLIP (`ClipModel::load(folder)`) should be frozen and on the images' device. It may be bound later by
 /// bind_clip, as a tuner does.
-/// Errors: a leak outside [0,1]; score() without a CLIP; not one prompt a picture.
+/// Errors: a leak outside [0,1]; score() without a CLIP; not one prompt an image.
 class ClipScoreReward {
  public:
   using Role = RewardRole;
@@ -36,7 +36,7 @@ class ClipScoreReward {
 
   explicit ClipScoreReward(std::shared_ptr<const ClipModel> clip = nullptr, ClipScoreOptions options = {})
       : clip_(std::move(clip)), options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ClipScoreReward] leak must be in [0, 1], found ",
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ClipScoreReward] leak must be in [0, 1], got ",
                        options_.leak);
   }
 
@@ -50,7 +50,7 @@ class ClipScoreReward {
   RewardResult score(const RewardInput& input) const {
     REWARD_TUNER_CHECK(
         clip_ != nullptr,
-        "[ClipScoreReward] wanted a CLIP, found none: pass one to the constructor, call bind_clip, or use a "
+        "[ClipScoreReward] expected a CLIP, got none: pass one to the constructor, call bind_clip, or use a "
         "pipeline folder that has one");
     check_reward_images(input.images, "ClipScoreReward");
     check_reward_prompts(input, "ClipScoreReward");

@@ -1,4 +1,4 @@
-// The compression error reward: how much a picture changes when it is stored as JPEG.
+// The compression error reward: how much an image changes when it is stored as JPEG.
 #pragma once
 #include <torch/types.h>
 
@@ -16,25 +16,26 @@ namespace reward_tuner {
 
 /// Options of JpegErrorReward.
 struct JpegErrorOptions {
-  int quality = 50;                             ///< of the JPEG, 1..100 as libjpeg counts (DRTune: not given)
-  bool incompressible = false;                  ///< true rewards a large error instead of a small one
-  JpegRounding rounding = JpegRounding::exact;  ///< gradient of the rounding (docs/decisions/0010); no effect on values
-  double leak = 0.05;  ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
+  int quality = 50;             ///< of the JPEG, 1..100 as libjpeg counts (DRTune: not given)
+  bool incompressible = false;  ///< true rewards a large error instead of a small one
+  /// gradient of the rounding (docs/decisions/0010); no effect on values
+  JpegRounding rounding = JpegRounding::kExact;
+  double leak = 0.05;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
-/// mean (I - d(c(I)))^2 per picture over pixels and channels (DRTune paper Eq. 7), c and d by jpeg_round_trip. images
-/// [B,3,H,W], taken as they are (clamp before); returns [B], 0 for a picture that JPEG keeps. Pictures of photographs
+/// mean (I - d(c(I)))^2 per image over pixels and channels (DRTune paper Eq. 7), c and d by jpeg_round_trip. images
+/// [B,3,H,W], taken as they are (clamp before); returns [B], 0 for an image that JPEG keeps. Images of photographs
 /// and drawings have about 0.0005 to 0.01 at quality 50.
-inline Tensor jpeg_error(const Tensor& images, int quality = 50, JpegRounding rounding = JpegRounding::exact) {
+inline Tensor jpeg_error(const Tensor& images, int quality = 50, JpegRounding rounding = JpegRounding::kExact) {
   const Tensor stored = jpeg_round_trip(images, quality, rounding);    // [B,3,H,W]
   return (images.to(stored.dtype()) - stored).pow(2).mean({1, 2, 3});  // [B]
 }
 
-/// values = -jpeg_error, or +jpeg_error if options.incompressible, on pictures clamped to [0,1].
+/// values = -jpeg_error, or +jpeg_error if options.incompressible, on images clamped to [0,1].
 /// Eq. 7 of the DRTune paper is a loss, so it is negated; the error itself is always reported as component "jpeg_error"
 /// (lower is better).
 /// Gradient: differentiable in input.images, with options.leak outside [0,1]. By default 2 (I - d(c(I))) / N, the true
-/// derivative almost everywhere, which draws a picture to its stored form. Straight-through rounding makes the
+/// derivative almost everywhere, which draws an image to its stored form. Straight-through rounding makes the
 /// derivative of d(c(I)) the identity on luminance, so that the gradient of the error along luminance cancels exactly
 /// and only the loss of chroma by 2x2 averaging is trained.
 /// Cost: four 8x8 matrix products a block. Errors: options out of range.
@@ -49,8 +50,8 @@ class JpegErrorReward {
 
   explicit JpegErrorReward(JpegErrorOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.quality >= 1 && options_.quality <= 100,
-                       "[JpegErrorReward] quality must be in [1, 100], found ", options_.quality);
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[JpegErrorReward] leak must be in [0, 1], found ",
+                       "[JpegErrorReward] quality must be in [1, 100], got ", options_.quality);
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[JpegErrorReward] leak must be in [0, 1], got ",
                        options_.leak);
   }
 

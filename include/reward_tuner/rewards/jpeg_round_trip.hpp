@@ -1,4 +1,4 @@
-// JPEG compression and decompression as tensor operations: what a picture looks like after being stored.
+// JPEG compression and decompression as tensor operations: what an image looks like after being stored.
 #pragma once
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/empty.h>
@@ -21,9 +21,9 @@ namespace reward_tuner {
 
 /// What the rounding of DCT coefficients passes to the gradient. The value is always rounded.
 enum class JpegRounding {
-  exact,             ///< the true derivative of rounding almost everywhere, 0: the stored picture is a constant
-  straight_through,  ///< 1, as if nothing were rounded
-  cubic              ///< 3 (x - round x)^2, the derivative of round x + (x - round x)^3
+  kExact,            ///< the true derivative of rounding almost everywhere, 0: the stored image is a constant
+  kStraightThrough,  ///< 1, as if nothing were rounded
+  kCubic             ///< 3 (x - round x)^2, the derivative of round x + (x - round x)^3
 };
 
 namespace detail {
@@ -52,13 +52,13 @@ inline Tensor jpeg_dct() {
 
 inline Tensor jpeg_round(const Tensor& x, JpegRounding rounding) {
   const Tensor whole = x.detach().round();
-  if (rounding == JpegRounding::exact) return whole;
+  if (rounding == JpegRounding::kExact) return whole;
   const Tensor rest = x - whole;
-  const Tensor slope = rounding == JpegRounding::cubic ? rest * rest * rest : rest;
+  const Tensor slope = rounding == JpegRounding::kCubic ? rest * rest * rest : rest;
   return whole + (slope - slope.detach());  // adds exactly zero to the value
 }
 
-/// Transforms, rounds and restores planes [B,C,h,w] (h, w multiples of 8, centred on 0) with one table [8,8].
+/// Transforms, rounds and restores planes [B,C,h,w] (h, w multiples of 8, centered on 0) with one table [8,8].
 inline Tensor jpeg_planes(const Tensor& planes, const Tensor& table, const Tensor& dct, JpegRounding rounding) {
   const auto batch = planes.size(0), channels = planes.size(1), height = planes.size(2), width = planes.size(3);
   // [B,C,h/8,w/8,8,8]
@@ -71,11 +71,11 @@ inline Tensor jpeg_planes(const Tensor& planes, const Tensor& table, const Tenso
 
 }  // namespace detail
 
-/// The quantisation table of luminance or chrominance at `quality` as libjpeg makes it: the table of T.81 Annex K times
+/// The quantization table of luminance or chrominance at `quality` as libjpeg makes it: the table of T.81 Annex K times
 /// 50/quality (below 50) or (200 - 2 quality)/100 in whole percent, rounded, within 1..255. Returns double [8,8], row =
 /// vertical frequency.
 inline Tensor jpeg_table(bool chrominance, int quality) {
-  REWARD_TUNER_CHECK(quality >= 1 && quality <= 100, "[Jpeg] quality must be in [1, 100], found ", quality);
+  REWARD_TUNER_CHECK(quality >= 1 && quality <= 100, "[Jpeg] quality must be in [1, 100], got ", quality);
   const int percent = quality < 50 ? 5000 / quality : 200 - 2 * quality;
   const auto& base = chrominance ? detail::kJpegChrominance : detail::kJpegLuminance;
   const Tensor table = at::empty({8, 8}, at::kDouble);
@@ -84,25 +84,25 @@ inline Tensor jpeg_table(bool chrominance, int quality) {
   return table;  // [8,8]
 }
 
-/// d(c(I)): the pictures after baseline JPEG with 4:2:0 chroma. x255, JFIF YCbCr, chroma averaged over 2x2 pixels, 8x8
+/// d(c(I)): the images after baseline JPEG with 4:2:0 chroma. x255, JFIF YCbCr, chroma averaged over 2x2 pixels, 8x8
 /// blocks minus 128, DCT-II, division by jpeg_table, rounding, and back; chroma repeats over 2x2 pixels; clamped to
 /// [0,1]. Sides that are no multiple of 16 are padded by their last pixels. Unlike a JPEG file's, samples are not
-/// rounded to bytes between the stages. pictures [B,3,H,W] in [0,1], float or double (half precision is widened);
+/// rounded to bytes between the stages. images [B,3,H,W] in [0,1], float or double (half precision is widened);
 /// returns [B,3,H,W].
-/// Gradient: as `rounding` says; none at all with `exact`. Errors: pictures of another shape, quality outside 1..100.
-/// Example: `const Tensor stored = jpeg_round_trip(pictures, 50);`
-inline Tensor jpeg_round_trip(const Tensor& pictures, int quality, JpegRounding rounding = JpegRounding::exact) {
-  check_reward_images(pictures, "Jpeg");
-  const at::AutoGradMode grad(rounding != JpegRounding::exact && at::GradMode::is_enabled());
-  const auto options = pictures.options().dtype(pictures.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+/// Gradient: as `rounding` says; none at all with `exact`. Errors: images of another shape, quality outside 1..100.
+/// Example: `const Tensor stored = jpeg_round_trip(images, 50);`
+inline Tensor jpeg_round_trip(const Tensor& images, int quality, JpegRounding rounding = JpegRounding::kExact) {
+  check_reward_images(images, "Jpeg");
+  const at::AutoGradMode grad(rounding != JpegRounding::kExact && at::GradMode::is_enabled());
+  const auto options = images.options().dtype(images.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   const auto constant = [&](const Tensor& x) {
-    return x.to(options.device(), pictures.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+    return x.to(options.device(), images.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
   };
-  const auto height = pictures.size(2), width = pictures.size(3), right = (16 - width % 16) % 16,
+  const auto height = images.size(2), width = images.size(3), right = (16 - width % 16) % 16,
              below = (16 - height % 16) % 16;
-  const Tensor x = at::replication_pad2d(constant(pictures) * 255, {0, right, 0, below});  // [B,3,H',W']
-  const Tensor red = x.select(1, 0), green = x.select(1, 1), blue = x.select(1, 2);        // [B,H',W']
-  const Tensor luma = 0.299 * red + 0.587 * green + 0.114 * blue;                          // [B,H',W']
+  const Tensor x = at::replication_pad2d(constant(images) * 255, {0, right, 0, below});  // [B,3,H',W']
+  const Tensor red = x.select(1, 0), green = x.select(1, 1), blue = x.select(1, 2);      // [B,H',W']
+  const Tensor luma = 0.299 * red + 0.587 * green + 0.114 * blue;                        // [B,H',W']
   // [B,2,H'/2,W'/2], Cb and Cr less 128
   const Tensor chroma = at::avg_pool2d(at::stack({(blue - luma) / 1.772, (red - luma) / 1.402}, 1), {2, 2});
 

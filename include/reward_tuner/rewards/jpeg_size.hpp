@@ -1,4 +1,4 @@
-// The file size reward: bytes of the picture as a real JPEG file by libjpeg. A black box.
+// The file size reward: bytes of the image as a real JPEG file by libjpeg. A black box.
 #pragma once
 #include <ATen/ops/empty.h>
 #include <torch/types.h>
@@ -8,6 +8,9 @@
 #include <cstdio>  // jpeglib.h wants FILE and size_t to be there
 #include <string_view>
 
+#if !__has_include(<jpeglib.h>)
+#error "[RewardTuner] jpeg_size.hpp needs libjpeg (Debian: libjpeg-dev); find_package(RewardTuner) links it if present"
+#endif
 #include <jpeglib.h>
 
 #include <reward_tuner/core/check.hpp>
@@ -97,16 +100,16 @@ inline std::int64_t jpeg_count(const unsigned char* pixels, unsigned height, uns
 
 }  // namespace detail
 
-/// Bytes that each picture takes as a baseline JPEG file: libjpeg, JFIF, 4:2:0, default Huffman tables, pixels
+/// Bytes that each image takes as a baseline JPEG file: libjpeg, JFIF, 4:2:0, default Huffman tables, pixels
 /// round(255 clamp(I, 0, 1)). images [B,3,H,W]; returns int64 [B] on the CPU. No gradient.
-/// Errors: pictures that are not finite; quality outside 1..100; what libjpeg refuses (a side above 65500), in
+/// Errors: images that are not finite; quality outside 1..100; what libjpeg refuses (a side above 65500), in
 /// libjpeg's words.
 inline Tensor jpeg_bytes(const Tensor& images, int quality = 95) {
   check_reward_images(images, "Jpeg");
-  REWARD_TUNER_CHECK(quality >= 1 && quality <= 100, "[Jpeg] quality must be in [1, 100], found ", quality);
+  REWARD_TUNER_CHECK(quality >= 1 && quality <= 100, "[Jpeg] quality must be in [1, 100], got ", quality);
   const Tensor x = images.detach();
   REWARD_TUNER_CHECK(x.isfinite().all().item<bool>(),
-                     "[Jpeg] wanted finite pictures, found infinite numbers or numbers that are none");
+                     "[Jpeg] expected finite images, got infinite numbers or numbers that are none");
   const Tensor real = x.to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);  // [B,3,H,W]
   // [B,H,W,3]
   const Tensor pixels = (real.clamp(0, 1) * 255).round().to(at::kCPU, at::kByte).permute({0, 2, 3, 1}).contiguous();
@@ -116,7 +119,7 @@ inline Tensor jpeg_bytes(const Tensor& images, int quality = 95) {
     const auto count = detail::jpeg_count(pixels.const_data_ptr<std::uint8_t>() + i * pixels.stride(0),
                                           static_cast<unsigned>(pixels.size(1)), static_cast<unsigned>(pixels.size(2)),
                                           quality, failure);
-    REWARD_TUNER_CHECK(count >= 0, "[Jpeg] libjpeg wanted another picture than ", pixels.size(2), "x", pixels.size(1),
+    REWARD_TUNER_CHECK(count >= 0, "[Jpeg] libjpeg expected another image than ", pixels.size(2), "x", pixels.size(1),
                        ": ", failure.message);
     bytes.data_ptr<std::int64_t>()[i] = count;
   }
@@ -131,7 +134,7 @@ struct JpegSizeOptions {
 
 /// values = -jpeg_bytes / 1000, or the positive number if options.incompressible (DDPO paper, 5.1: compressibility and
 /// incompressibility). The size is always reported as component "jpeg_kilobytes" (of 1000 bytes).
-/// Gradient: none. Cost: one JPEG compression a picture on the CPU. Errors: quality out of range; those of jpeg_bytes.
+/// Gradient: none. Cost: one JPEG compression an image on the CPU. Errors: quality out of range; those of jpeg_bytes.
 /// Example: `const RewardResult result = JpegSizeReward().score(input);`; JpegErrorReward is the differentiable
 /// relative.
 class JpegSizeReward {
@@ -144,7 +147,7 @@ class JpegSizeReward {
 
   explicit JpegSizeReward(JpegSizeOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.quality >= 1 && options_.quality <= 100,
-                       "[JpegSizeReward] quality must be in [1, 100], found ", options_.quality);
+                       "[JpegSizeReward] quality must be in [1, 100], got ", options_.quality);
   }
 
   const JpegSizeOptions& options() const { return options_; }

@@ -1,11 +1,10 @@
-// Clamps pictures to [0,1] without losing all gradient of saturated pixels.
+// Clamps images to [0,1] without losing all gradient of saturated pixels.
 #pragma once
 #include <ATen/ops/clamp.h>
-#include <torch/types.h>
+
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
-
-using torch::Tensor;
 
 /// min(max(x, 0), 1) whose gradient is 1 inside [0,1] and `leak` outside, so that saturated pixels can come back. Any
 /// shape.

@@ -1,4 +1,4 @@
-// A reward on pictures that are moved a little at random: `randomly_shifted(reward, max_shift)`.
+// A reward on images that are moved a little at random: `randomly_shifted(reward, max_shift)`.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <torch/types.h>
@@ -10,16 +10,16 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
-/// The picture moved left by dx and up by dy pixels; what enters repeats the last column and row: out(y,x) =
+/// The image moved left by dx and up by dy pixels; what enters repeats the last column and row: out(y,x) =
 /// in(min(y+dy, H-1), min(x+dx, W-1)). That is padding by repetition and a crop to the old size. image [..,H,W], dx <
 /// W, dy < H, both at least 0. Differentiable.
 inline Tensor shifted(const Tensor& image, std::int64_t dx, std::int64_t dy) {
@@ -27,7 +27,7 @@ inline Tensor shifted(const Tensor& image, std::int64_t dx, std::int64_t dy) {
     if (by == 0) return x;
     const std::int64_t size = x.size(dim);
     REWARD_TUNER_CHECK(by > 0 && by < size,
-                       "[RandomlyShifted] wanted a shift of at least 0 and below the picture's side ", size, ", found ",
+                       "[RandomlyShifted] expected a shift of at least 0 and below the image's side ", size, ", got ",
                        by);
     std::vector<std::int64_t> shape = x.sizes().vec();
     shape[static_cast<std::size_t>(x.dim() + dim)] = by;
@@ -36,14 +36,14 @@ inline Tensor shifted(const Tensor& image, std::int64_t dx, std::int64_t dy) {
   return along(along(image, -1, dx), -2, dy);  // [..,H,W]
 }
 
-/// values = reward on pictures shifted by dx, dy uniform in {0..max_shift} pixels, an own pair for each picture (DRTune
+/// values = reward on images shifted by dx, dy uniform in {0..max_shift} pixels, an own pair for each image (DRTune
 /// paper, 4.3, before a reward's resize: max_shift = ceil(r_out / r_in) of its two sizes). Keeps a tuned model from
 /// learning patterns that work at one alignment only. The draw comes from input.seeds[i] alone, so that it does not
 /// depend on the batch; without seeds, as in evaluations, nothing is shifted.
 /// Gradient: the reward's own, carried back to the pixels that were read; none if the reward has none.
 /// Components: the reward's own value under its kName (unless it reports that name itself), and every component of it,
-/// all of the shifted pictures.
-/// Errors: max_shift below 0, or not below the pictures' sides; seeds that are not one a picture; values that are not
+/// all of the shifted images.
+/// Errors: max_shift below 0, or not below the images' sides; seeds that are not one an image; values that are not
 /// floating point [B].
 template <class Reward>
 class RandomlyShifted {
@@ -56,7 +56,7 @@ class RandomlyShifted {
   static constexpr std::string_view kName = "randomly_shifted";
 
   RandomlyShifted(Reward reward, std::int64_t max_shift) : reward_(std::move(reward)), max_shift_(max_shift) {
-    REWARD_TUNER_CHECK(max_shift >= 0, "[RandomlyShifted] max_shift must be at least 0, found ", max_shift);
+    REWARD_TUNER_CHECK(max_shift >= 0, "[RandomlyShifted] max_shift must be at least 0, got ", max_shift);
   }
 
   /// True while the reward wants a CLIP and has none.
@@ -68,7 +68,7 @@ class RandomlyShifted {
   const Reward& reward() const { return reward_; }
   std::int64_t max_shift() const { return max_shift_; }
 
-  /// {dx, dy} of a picture with this seed.
+  /// {dx, dy} of an image with this seed.
   std::pair<std::int64_t, std::int64_t> shift(std::uint64_t seed) const {
     constexpr std::uint64_t kStream = 0x5348494654ULL;  // "SHIFT": apart from every other use of the seed
     Rng rng = Rng::derive(seed, kStream);
@@ -81,7 +81,7 @@ class RandomlyShifted {
     check_reward_images(input.images, "RandomlyShifted");
     const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
     RewardInput moved = input;
-    if (!input.seeds.empty()) moved.images = moved_pictures(input);  // [B,3,H,W]
+    if (!input.seeds.empty()) moved.images = moved_images(input);  // [B,3,H,W]
     RewardResult result = reward_.score(moved);
     check_reward_result(result, input.images.size(0), reward_.kName);
     result.components.emplace(reward_.kName, result.values.detach());
@@ -89,26 +89,26 @@ class RandomlyShifted {
   }
 
  private:
-  Tensor moved_pictures(const RewardInput& input) const {
+  Tensor moved_images(const RewardInput& input) const {
     const Tensor& x = input.images;
     REWARD_TUNER_CHECK(static_cast<std::int64_t>(input.seeds.size()) == x.size(0),
-                       "[RandomlyShifted] wanted one seed a picture (", x.size(0), "), found ", input.seeds.size());
+                       "[RandomlyShifted] expected one seed an image (", x.size(0), "), got ", input.seeds.size());
     REWARD_TUNER_CHECK(max_shift_ < x.size(2) && max_shift_ < x.size(3),
-                       "[RandomlyShifted] max_shift must be below the pictures' sides, found ", max_shift_, " for ",
+                       "[RandomlyShifted] max_shift must be below the images' sides, got ", max_shift_, " for ",
                        x.size(3), "x", x.size(2));
-    std::vector<Tensor> pictures;
+    std::vector<Tensor> images;
     for (std::int64_t i = 0; i < x.size(0); ++i) {
       const auto [dx, dy] = shift(input.seeds[static_cast<std::size_t>(i)]);
-      pictures.push_back(shifted(x.narrow(0, i, 1), dx, dy));  // [1,3,H,W]
+      images.push_back(shifted(x.narrow(0, i, 1), dx, dy));  // [1,3,H,W]
     }
-    return at::cat(pictures);  // [B,3,H,W]
+    return at::cat(images);  // [B,3,H,W]
   }
 
   Reward reward_;
   std::int64_t max_shift_;
 };
 
-/// Example: `randomly_shifted(ClipScoreReward(clip), 3)` for pictures of 512 pixels and a CLIP of 224.
+/// Example: `randomly_shifted(ClipScoreReward(clip), 3)` for images of 512 pixels and a CLIP of 224.
 template <class Reward>
 RandomlyShifted<Reward> randomly_shifted(Reward reward, std::int64_t max_shift) {
   return RandomlyShifted<Reward>(std::move(reward), max_shift);

@@ -1,4 +1,4 @@
-// The symmetry reward: how much a picture differs from its mirror image, relative to its own contrast.
+// The symmetry reward: how much an image differs from its mirror image, relative to its own contrast.
 #pragma once
 #include <torch/types.h>
 
@@ -20,31 +20,31 @@ namespace reward_tuner {
 enum class SymmetryDeviation {
   /// root of the channel mean of each channel's spatial variance: fading an object gains nothing until it has almost
   /// vanished
-  spatial,
-  /// Eq. 6 as printed: standard deviation over pixels and channels together; a saturated flat colour has a large one
-  literal
+  kSpatial,
+  /// Eq. 6 as printed: standard deviation over pixels and channels together; a saturated flat color has a large one
+  kLiteral
 };
 
 /// Options of SymmetryReward.
 struct SymmetryOptions {
   /// denominator of the trained error; the reported one is always literal
-  SymmetryDeviation deviation = SymmetryDeviation::spatial;
+  SymmetryDeviation deviation = SymmetryDeviation::kSpatial;
   double text_weight = 0;  ///< weight of the CLIPScore term, at least 0; above 0 needs a CLIP (DRTune: not given)
-  double leak = 0.05;      ///< share of the gradient that passes where a picture leaves [0,1], in [0,1]
-  /// least spatial variance under the root, above 0; keeps near-blank pictures from dominating a batch's gradient (1e-4
+  double leak = 0.05;      ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
+  /// least spatial variance under the root, above 0; keeps near-blank images from dominating a batch's gradient (1e-4
   /// is a deviation of 2.5 grey levels of 255)
   double floor = 1e-4;
 };
 
-/// mean|I - flip_W(I)| / (std(I) + 1e-6) per picture (DRTune paper Eq. 6), std over all pixels and channels, unbiased
+/// mean|I - flip_W(I)| / (std(I) + 1e-6) per image (DRTune paper Eq. 6), std over all pixels and channels, unbiased
 /// as torch.std. images [B,3,H,W], taken as they are (clamp before); returns [B]:
-/// 0 for a mirror-symmetric picture, about 2/sqrt(pi) for iid Gaussian noise, unchanged under I -> a*I + b.
+/// 0 for a mirror-symmetric image, about 2/sqrt(pi) for iid Gaussian noise, unchanged under I -> a*I + b.
 inline Tensor literal_symmetry_error(const Tensor& images) {
   const Tensor difference = (images - images.flip({3})).abs().mean({1, 2, 3});  // [B]
   return difference / (images.flatten(1).std(1) + 1e-6);                        // [B]
 }
 
-/// mean|I - flip_W(I)| / sqrt(max(mean_c var_hw(I), floor)) per picture. images [B,3,H,W], taken as they are; returns
+/// mean|I - flip_W(I)| / sqrt(max(mean_c var_hw(I), floor)) per image. images [B,3,H,W], taken as they are; returns
 /// [B].
 inline Tensor spatial_symmetry_error(const Tensor& images, double floor) {
   const Tensor difference = (images - images.flip({3})).abs().mean({1, 2, 3});  // [B]
@@ -54,8 +54,8 @@ inline Tensor spatial_symmetry_error(const Tensor& images, double floor) {
 
 /// values = -symmetry error + text_weight * CLIPScore.
 /// Eq. 6 of the DRTune paper is a loss, so it is negated; its literal value is always reported as component
-/// "symmetry_error" (lower is better) on pictures clamped to [0,1]. The trained error divides by the spatial deviation
-/// unless options.deviation says otherwise: the literal one does not forbid a flat colour. With text_weight > 0 the
+/// "symmetry_error" (lower is better) on images clamped to [0,1]. The trained error divides by the spatial deviation
+/// unless options.deviation says otherwise: the literal one does not forbid a flat color. With text_weight > 0 the
 /// cosine is reported as "clip_score".
 /// Gradient: differentiable in input.images, with options.leak outside [0,1]. Errors: options out of range; score()
 /// with text_weight > 0 and no CLIP (give one as second argument or by bind_clip; a tuner binds the pipeline's own).
@@ -71,11 +71,11 @@ class SymmetryReward {
   explicit SymmetryReward(SymmetryOptions options = {}, std::shared_ptr<const ClipModel> clip = nullptr)
       : options_(options), clip_(std::move(clip)) {
     REWARD_TUNER_CHECK(std::isfinite(options_.text_weight) && options_.text_weight >= 0,
-                       "[SymmetryReward] text_weight must be finite and at least 0, found ", options_.text_weight);
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[SymmetryReward] leak must be in [0, 1], found ",
+                       "[SymmetryReward] text_weight must be finite and at least 0, got ", options_.text_weight);
+    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[SymmetryReward] leak must be in [0, 1], got ",
                        options_.leak);
     REWARD_TUNER_CHECK(options_.floor > 0 && std::isfinite(options_.floor),
-                       "[SymmetryReward] floor must be above 0, found ", options_.floor);
+                       "[SymmetryReward] floor must be above 0, got ", options_.floor);
   }
 
   /// True while the text term is on and no CLIP is bound.
@@ -89,16 +89,16 @@ class SymmetryReward {
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
     REWARD_TUNER_CHECK(!needs_clip(), "[SymmetryReward] text_weight ", options_.text_weight,
-                       " wanted a CLIP, found none: pass one as second argument, call bind_clip, or use a pipeline "
+                       " expected a CLIP, got none: pass one as second argument, call bind_clip, or use a pipeline "
                        "folder that has one");
     check_reward_images(input.images, "SymmetryReward");
-    const Tensor pictures = leaky_clamp(input.images, options_.leak);  // [B,3,H,W]
+    const Tensor images = leaky_clamp(input.images, options_.leak);  // [B,3,H,W]
     // [B]
     const Tensor literal =
-        literal_symmetry_error(options_.deviation == SymmetryDeviation::literal ? pictures : pictures.detach());
+        literal_symmetry_error(options_.deviation == SymmetryDeviation::kLiteral ? images : images.detach());
     // [B]
     const Tensor error =
-        options_.deviation == SymmetryDeviation::literal ? literal : spatial_symmetry_error(pictures, options_.floor);
+        options_.deviation == SymmetryDeviation::kLiteral ? literal : spatial_symmetry_error(images, options_.floor);
     RewardResult result{-error, {{"symmetry_error", literal.detach()}}};
     if (options_.text_weight > 0) {
       const RewardResult text = ClipScoreReward(clip_, {.leak = options_.leak}).score(input);

@@ -54,7 +54,7 @@ class WeightedSum {
     std::apply(
         [](const auto&... part) {
           (..., [](double weight) {
-            REWARD_TUNER_CHECK(std::isfinite(weight), "[WeightedSum] weights must be finite, found ", weight);
+            REWARD_TUNER_CHECK(std::isfinite(weight), "[WeightedSum] weights must be finite, got ", weight);
           }(part.weight));
         },
         parts_);

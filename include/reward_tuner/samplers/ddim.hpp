@@ -31,10 +31,10 @@ class Ddim {
   static constexpr bool kStochastic = true;  ///< with eta > 0
 
   explicit Ddim(DdimOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddim] num_steps must be >= 1, found ", options_.num_steps);
-    REWARD_TUNER_CHECK(eta() >= 0 && eta() <= 1, "[Ddim] eta must be in [0, 1], found ", eta());
+    REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddim] num_steps must be >= 1, got ", options_.num_steps);
+    REWARD_TUNER_CHECK(eta() >= 0 && eta() <= 1, "[Ddim] eta must be in [0, 1], got ", eta());
     REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0,
-                       "[Ddim] guidance must be finite and >= 0, found ", options_.guidance);
+                       "[Ddim] guidance must be finite and >= 0, got ", options_.guidance);
   }
 
   double guidance() const { return options_.guidance; }

@@ -31,9 +31,9 @@ class Ddpm {
   static constexpr bool kStochastic = true;
 
   explicit Ddpm(DdpmOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddpm] num_steps must be >= 1, found ", options_.num_steps);
+    REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddpm] num_steps must be >= 1, got ", options_.num_steps);
     REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0,
-                       "[Ddpm] guidance must be finite and >= 0, found ", options_.guidance);
+                       "[Ddpm] guidance must be finite and >= 0, got ", options_.guidance);
   }
 
   double guidance() const { return options_.guidance; }

@@ -3,8 +3,8 @@
 #include <numeric>
 #include <string_view>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -29,15 +29,15 @@ class BackwardWindow {
   static constexpr std::string_view kName = "backward_window";
 
   explicit BackwardWindow(BackwardWindowOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.initial >= 0, "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, found ",
+    REWARD_TUNER_CHECK(options_.initial >= 0, "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, got ",
                        options_.initial);
-    REWARD_TUNER_CHECK(options_.rounds >= 1, "[BackwardWindow] rounds must be >= 1, found ", options_.rounds);
+    REWARD_TUNER_CHECK(options_.rounds >= 1, "[BackwardWindow] rounds must be >= 1, got ", options_.rounds);
   }
   const BackwardWindowOptions& options() const { return options_; }
 
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.initial <= num_steps, "[BackwardWindow] initial must be at most the sampler's ",
-                       num_steps, " steps, found ", options_.initial);
+                       num_steps, " steps, got ", options_.initial);
   }
 
   StepPlan plan(const PlanContext& context, Rng&) const {

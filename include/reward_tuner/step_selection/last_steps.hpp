@@ -3,8 +3,8 @@
 #include <numeric>
 #include <string_view>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -21,13 +21,13 @@ class LastSteps {
   static constexpr std::string_view kName = "last_steps";
 
   explicit LastSteps(LastStepsOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[LastSteps] num_trained must be >= 1, found ", options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[LastSteps] num_trained must be >= 1, got ", options_.num_trained);
   }
   const LastStepsOptions& options() const { return options_; }
 
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[LastSteps] num_trained must be at most the sampler's ",
-                       num_steps, " steps, found ", options_.num_trained);
+                       num_steps, " steps, got ", options_.num_trained);
   }
 
   StepPlan plan(const PlanContext& context, Rng&) const {

@@ -2,8 +2,8 @@
 #pragma once
 #include <string_view>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -23,14 +23,14 @@ class LateJump {
 
   explicit LateJump(LateJumpOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.min_stop >= 1 && options_.min_stop <= options_.max_stop,
-                       "[LateJump] wanted 1 <= min_stop <= max_stop, found ", options_.min_stop, " and ",
+                       "[LateJump] expected 1 <= min_stop <= max_stop, got ", options_.min_stop, " and ",
                        options_.max_stop);
   }
   const LateJumpOptions& options() const { return options_; }
 
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.max_stop <= num_steps, "[LateJump] max_stop must be at most the sampler's ", num_steps,
-                       " steps, found ", options_.max_stop);
+                       " steps, got ", options_.max_stop);
   }
 
   StepPlan plan(const PlanContext& context, Rng& rng) const {

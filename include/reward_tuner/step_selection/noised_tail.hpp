@@ -2,8 +2,8 @@
 #pragma once
 #include <string_view>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -24,9 +24,9 @@ class NoisedTail {
   static constexpr std::string_view kName = "noised_tail";
 
   explicit NoisedTail(NoisedTailOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_noises >= 0, "[NoisedTail] num_noises must be >= 0, found ", options_.num_noises);
+    REWARD_TUNER_CHECK(options_.num_noises >= 0, "[NoisedTail] num_noises must be >= 0, got ", options_.num_noises);
     REWARD_TUNER_CHECK(options_.include_base || options_.num_noises > 0,
-                       "[NoisedTail] without the base at least one noise must be trained, found num_noises ",
+                       "[NoisedTail] without the base at least one noise must be trained, got num_noises ",
                        options_.num_noises);
   }
   const NoisedTailOptions& options() const { return options_; }

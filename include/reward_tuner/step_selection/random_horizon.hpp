@@ -5,8 +5,8 @@
 #include <numbers>
 #include <string_view>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -42,19 +42,19 @@ class RandomHorizon {
 
   explicit RandomHorizon(RandomHorizonOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.cutoff_mean >= 0 && options_.cutoff_mean <= 1,
-                       "[RandomHorizon] cutoff_mean is a share of T in [0, 1], found ", options_.cutoff_mean);
+                       "[RandomHorizon] cutoff_mean is a share of T in [0, 1], got ", options_.cutoff_mean);
     REWARD_TUNER_CHECK(options_.cutoff_deviation >= 0 && std::isfinite(options_.cutoff_deviation),
-                       "[RandomHorizon] cutoff_deviation must be >= 0, found ", options_.cutoff_deviation);
-    REWARD_TUNER_CHECK(options_.cutoff >= -1, "[RandomHorizon] cutoff must be >= 0, or -1 for the last step, found ",
+                       "[RandomHorizon] cutoff_deviation must be >= 0, got ", options_.cutoff_deviation);
+    REWARD_TUNER_CHECK(options_.cutoff >= -1, "[RandomHorizon] cutoff must be >= 0, or -1 for the last step, got ",
                        options_.cutoff);
     REWARD_TUNER_CHECK(options_.cutoff == -1 || options_.draw == HorizonDraw::kFixed,
-                       "[RandomHorizon] cutoff belongs to HorizonDraw::kFixed, found ", options_.cutoff);
+                       "[RandomHorizon] cutoff belongs to HorizonDraw::kFixed, got ", options_.cutoff);
   }
   const RandomHorizonOptions& options() const { return options_; }
 
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.cutoff < num_steps, "[RandomHorizon] cutoff must be below the sampler's ", num_steps,
-                       " steps, found ", options_.cutoff);
+                       " steps, got ", options_.cutoff);
     const double mean = options_.cutoff_mean * num_steps, deviation = options_.cutoff_deviation * num_steps;
     const bool reachable =
         num_steps > 1 && mean + 3 * deviation >= 1 && (deviation > 0 ? mean - 3 * deviation : mean) < num_steps;

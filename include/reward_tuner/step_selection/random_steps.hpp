@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -20,14 +20,13 @@ class RandomSteps {
   static constexpr std::string_view kName = "random_steps";
 
   explicit RandomSteps(RandomStepsOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[RandomSteps] num_trained must be >= 1, found ",
-                       options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[RandomSteps] num_trained must be >= 1, got ", options_.num_trained);
   }
   const RandomStepsOptions& options() const { return options_; }
 
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[RandomSteps] num_trained must be at most the sampler's ",
-                       num_steps, " steps, found ", options_.num_trained);
+                       num_steps, " steps, got ", options_.num_trained);
   }
 
   StepPlan plan(const PlanContext& context, Rng& rng) const {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <string_view>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
@@ -33,18 +33,17 @@ class SpreadSteps {
   static constexpr std::string_view kName = "spread_steps";
 
   explicit SpreadSteps(SpreadStepsOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[SpreadSteps] num_trained must be >= 1, found ",
-                       options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[SpreadSteps] num_trained must be >= 1, got ", options_.num_trained);
     REWARD_TUNER_CHECK(options_.max_early_stop >= -1,
-                       "[SpreadSteps] max_early_stop must be >= 0, or -1 for 0.4*T, found ", options_.max_early_stop);
+                       "[SpreadSteps] max_early_stop must be >= 0, or -1 for 0.4*T, got ", options_.max_early_stop);
   }
   const SpreadStepsOptions& options() const { return options_; }
 
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[SpreadSteps] num_trained must be at most the sampler's ",
-                       num_steps, " steps, found ", options_.num_trained);
+                       num_steps, " steps, got ", options_.num_trained);
     REWARD_TUNER_CHECK(options_.max_early_stop <= num_steps,
-                       "[SpreadSteps] max_early_stop must be at most the sampler's ", num_steps, " steps, found ",
+                       "[SpreadSteps] max_early_stop must be at most the sampler's ", num_steps, " steps, got ",
                        options_.max_early_stop);
   }
 

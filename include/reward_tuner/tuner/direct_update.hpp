@@ -28,19 +28,19 @@ class DirectUpdate {
                   const std::vector<double>& guidance, SampleNoise noise, double share, NetworkCounts& counts,
                   UpdateReport& report) const {
     const StepPlan& plan = report.plan;
-    // pictures of each sample that the loss is averaged over
+    // images of each sample that the loss is averaged over
     const int scored = (plan.trained.empty() ? 0 : 1) + plan.replicas;
     const double part = share / scored;
     Trajectory trajectory;
     {
       RetainedCalls retained = retention(plan);
-      RetainedCalls* const kept = engine_.memory == Memory::retain ? &retained : nullptr;
+      RetainedCalls* const kept = engine_.memory == Memory::kRetain ? &retained : nullptr;
       trajectory = rollout(pipeline, schedule, plan, std::move(condition), guidance, noise, counts, {.retained = kept});
       if (!plan.trained.empty()) differentiate(pipeline, trajectory, noise, part, kept, counts, report);
     }
     for (int i = 0; i < plan.replicas && report.skip_reason.empty(); ++i) {
       RetainedCalls retained = retention(replica_plan(schedule.num_steps()));
-      RetainedCalls* const kept = engine_.memory == Memory::retain ? &retained : nullptr;
+      RetainedCalls* const kept = engine_.memory == Memory::kRetain ? &retained : nullptr;
       const Trajectory replica =
           renoised(pipeline, schedule, trajectory.clean, trajectory.condition, guidance, noise, counts, kept);
       differentiate(pipeline, replica, noise, part, kept, counts, report);
@@ -60,7 +60,7 @@ class DirectUpdate {
     const RewardGradient scored = reward_gradient(
         pipeline, reward_, trajectory.clean, trajectory.condition.prompts, noise.seeds(),
         [this](const Tensor& rewards) { return objective_.losses(rewards); }, engine_.decode_batch);
-    report.pictures += trajectory.clean.size(0);
+    report.images += trajectory.clean.size(0);
     report.reward += each * scored.reward;
     report.loss += each * scored.loss;
     for (const auto& [name, sum] : scored.components) report.components[name] += each * sum;

@@ -14,8 +14,7 @@
 #include <vector>
 
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
-#include <reward_tuner/tuner/evaluation_rewards.hpp>
-#include <reward_tuner/tuner/prompt_set.hpp>
+#include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
 
 namespace reward_tuner {
@@ -42,7 +41,7 @@ struct MultiTaskOptions {
   /// sample every task from the same weights before any is trained (large-scale RL paper, section 3.3); false: task by
   /// task (its Alg. 1)
   bool sample_all_first = true;
-  /// after the tasks, with an optimizer step of its own whatever its mode says; off without pictures
+  /// after the tasks, with an optimizer step of its own whatever its mode says; off without images
   PretrainingLossOptions pretraining = {};
   double gradient_clip = 0.1;  ///< of that step; 0: no clipping
 };
@@ -84,15 +83,15 @@ class JointTasks {
     std::vector<std::string> names;
     each([&](const auto& t) {
       REWARD_TUNER_CHECK(!t.name.empty() && std::find(names.begin(), names.end(), t.name) == names.end(),
-                         "[MultiTask] wanted tasks of different names, found '", t.name, "' as number ",
+                         "[MultiTask] expected tasks of different names, got '", t.name, "' as number ",
                          names.size() + 1);
       REWARD_TUNER_CHECK(t.batch >= 0, "[MultiTask] batch of the task ", t.name,
-                         " must be >= 0 (0: as many as the update is given), found ", t.batch);
+                         " must be >= 0 (0: as many as the update is given), got ", t.batch);
       names.push_back(t.name);
     });
     count_ = names.size();
-    REWARD_TUNER_CHECK(count_ > 0, "[MultiTask] wanted at least one task, found none");
-    REWARD_TUNER_CHECK(options_.gradient_clip >= 0, "[MultiTask] gradient_clip must be >= 0 (0: no clipping), found ",
+    REWARD_TUNER_CHECK(count_ > 0, "[MultiTask] expected at least one task, got none");
+    REWARD_TUNER_CHECK(options_.gradient_clip >= 0, "[MultiTask] gradient_clip must be >= 0 (0: no clipping), got ",
                        options_.gradient_clip);
   }
 
@@ -135,7 +134,7 @@ class JointTasks {
     return out;
   }
   void load_state(const TunerState& state) {
-    REWARD_TUNER_CHECK(state.tasks.size() == count_, "[MultiTask] state wanted ", count_, " tasks, found ",
+    REWARD_TUNER_CHECK(state.tasks.size() == count_, "[MultiTask] state expected ", count_, " tasks, got ",
                        state.tasks.size());
     updates_ = state.updates;
     std::size_t i = 0;
@@ -144,7 +143,7 @@ class JointTasks {
       t.tuner.load_state(own);
       if constexpr (requires { t.prompts.state(); }) {
         REWARD_TUNER_CHECK(own.prompt_position.size() == 2, "[MultiTask] state of the task ", t.name,
-                           " wanted the position of its prompt stream, found none");
+                           " expected the position of its prompt stream, got none");
         t.prompts.load_state({own.prompt_position[0], own.prompt_position[1]});
       }
     });
@@ -205,8 +204,8 @@ class JointTasks {
       report.forward_samples += counts.forward_samples;
       report.backward_samples += counts.backward_samples;
     } else {
-      REWARD_TUNER_CHECK(!options_.pretraining.pictures,
-                         "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& pictures), "
+      REWARD_TUNER_CHECK(!options_.pretraining.images,
+                         "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& images), "
                          "and this one has none");
     }
   }
@@ -226,7 +225,7 @@ class JointTasks {
     if (whole.plan == StepPlan()) whole.plan = own.plan;
     whole.forwards += own.forwards, whole.backwards += own.backwards, whole.forward_samples += own.forward_samples,
         whole.backward_samples += own.backward_samples;
-    whole.pictures += own.pictures, whole.kept += own.kept, whole.optimizer_steps += own.optimizer_steps;
+    whole.images += own.images, whole.kept += own.kept, whole.optimizer_steps += own.optimizer_steps;
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
     whole.clip_fraction += share * own.clip_fraction, whole.policy_change += share * own.policy_change;
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
@@ -247,7 +246,7 @@ class JointTasks {
 
 /// Joint training (large-scale RL paper, Alg. 1 and section 3.3): an update samples a round of every task, trains them
 /// one after another, each with the log-probabilities of its sampling, and then descends the pre-training loss. Rewards
-/// have no weights: each task's advantage is normalised within the task. Stands wherever a RewardTuner stands. Reports:
+/// have no weights: each task's advantage is normalized within the task. Stands wherever a RewardTuner stands. Reports:
 /// reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are sums.
 /// Errors: no task, names empty or equal, a batch below 0.
 template <class... Tasks>

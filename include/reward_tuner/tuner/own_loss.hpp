@@ -6,8 +6,8 @@
 #include <concepts>
 #include <cstdint>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 namespace reward_tuner {

@@ -26,7 +26,7 @@ namespace reward_tuner {
 
 /// Tunes the trainable tensors of a pipeline on a reward. Policies may stand in any order; every role but the reward
 /// has a default: Ddim, StopInput, SpreadSteps, NoExploration, DirectGradient, NoRegularizer. `RewardTuner<Reward>`
-/// alone is DRTune. With an objective that learns from samples (ClippedRatio, Reinforce, KlRegularised, Preference) the
+/// alone is DRTune. With an objective that learns from samples (ClippedRatio, Reinforce, KlRegularized, Preference) the
 /// steps default to AllSteps, the advantage to PerBatch, the branching to NoBranching, and Ddim's eta to 1. Options,
 /// state and the policies' types: see TunerCore.
 /// Example: RewardTuner<SymmetryReward, Ddpm> tuner(SymmetryReward(), {.sampler = {.num_steps = 20}});
@@ -52,7 +52,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     else return direct_update(pipeline, optimizer, prompts, rng);
   }
 
-  /// First half of a round: samples pictures of every prompt without gradient, scores them, computes advantages and
+  /// First half of a round: samples images of every prompt without gradient, scores them, computes advantages and
   /// chooses what is trained. Changes nothing in the model.
   template <DiffusionPipeline Pipeline>
   Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) requires kSamples {
@@ -85,7 +85,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     for (std::int64_t i = 0; i < all.size(); ++i) groups.push_back(i / (copies * plan.branches));
     const RewardValues rewards = reward_values(configured, reward_, all.clean, all.condition.prompts, groups, all.seeds,
                                                options_.engine.decode_batch);
-    report.pictures = all.size();
+    report.images = all.size();
     for (const double value : rewards.values) report.reward += value / static_cast<double>(rewards.values.size());
     report.components = rewards.components;
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
@@ -201,13 +201,13 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
     return report;
   }
 
-  /// As the options say; else one, or a group where the reward, the advantage or the objective compares the pictures of
+  /// As the options say; else one, or a group where the reward, the advantage or the objective compares the images of
   /// a prompt. Branches of a root are such a group already.
   std::int64_t samples_per_prompt() const {
     if (const int wanted = objective_.options().round.samples_per_prompt; wanted > 0) return wanted;
     if constexpr (requires { branching_.branches(); })
       if (branching_.branches() > 1) return 1;
-    int group = Reward::kPerGroup ? kComparedPictures : 1;
+    int group = Reward::kPerGroup ? kComparedImages : 1;
     if constexpr (requires { objective_.default_group(); }) group = std::max(group, objective_.default_group());
     if constexpr (requires { Advantage::kDefaultGroup; }) group = std::max(group, Advantage::kDefaultGroup);
     return group;

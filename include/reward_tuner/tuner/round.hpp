@@ -12,9 +12,9 @@ namespace reward_tuner {
 /// Made by RewardTuner::sample and consumed by RewardTuner::train. The model may change in between: log-probabilities
 /// are those of the sampling.
 struct Round {
-  Transitions transitions;      ///< of the kept pictures
+  Transitions transitions;      ///< of the kept images
   std::vector<double> weights;  ///< [kept] advantage times the branch's weight; for a denoising objective its weight
-  /// for objectives on pairs: better and worse picture of a root
+  /// for objectives on pairs: better and worse image of a root
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs;
   UpdateReport report;  ///< of the sampling
   /// set by who trained the model in between: the first ratio need not be 1 then, and is no warning

@@ -1,4 +1,4 @@
-// Which pictures of a round are trained, and with what weight.
+// Which images of a round are trained, and with what weight.
 #pragma once
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
@@ -45,7 +45,7 @@ Tensor select_branches(Round& round, const std::vector<double>& advantages, cons
   return at::tensor(kept, at::kLong);
 }
 
-/// Keeps the pictures whose weight is not 0. -> int64 [kept]
+/// Keeps the images whose weight is not 0. -> int64 [kept]
 inline Tensor select_weighted(Round& round, const std::vector<double>& weights) {
   std::vector<std::int64_t> kept;
   for (std::size_t i = 0; i < weights.size(); ++i) {

@@ -1,4 +1,4 @@
-// The optimizer steps of a round: passes over the kept pictures, cut into steps and network calls.
+// The optimizer steps of a round: passes over the kept images, cut into steps and network calls.
 #pragma once
 #include <torch/autograd.h>
 #include <torch/types.h>
@@ -11,18 +11,18 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/engine/policy_gradient.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/objectives/reward_weighted.hpp>
-#include <reward_tuner/tuner/optimizer_step.hpp>
+#include <reward_tuner/optim/optimizer_step.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tuner/round.hpp>
 
 namespace reward_tuner {
 
 /// What the training of a round is told beside its objective.
 struct RoundTrainingOptions {
-  std::int64_t rows = 0;     ///< (picture, step) pairs in one network call, >= 1
+  std::int64_t rows = 0;     ///< (image, step) pairs in one network call, >= 1
   double gradient_clip = 0;  ///< as EngineOptions::gradient_clip
 };
 
@@ -131,7 +131,7 @@ void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round
                      ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)";
 }
 
-/// Trains on the denoising loss of the kept pictures, weighted. Loss: the mean over pictures and noisings of an
+/// Trains on the denoising loss of the kept images, weighted. Loss: the mean over images and noisings of an
 /// optimizer step; `before_step` as above.
 template <DiffusionPipeline Pipeline, Optimizer Optim, class BeforeStep>
 void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round,

@@ -1,4 +1,4 @@
-// The advantage of each row of a round: the picture's, less a learned baseline where the objective has one.
+// The advantage of each row of a round: the image's, less a learned baseline where the objective has one.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/backend/rng.hpp>
 #include <reward_tuner/engine/value_baseline.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tuner/round.hpp>
 
 namespace reward_tuner {
@@ -20,7 +20,7 @@ namespace reward_tuner {
 template <class Objective>
 concept HasValueBaseline = requires(const Objective objective) { objective.value_baseline(); };
 
-/// By step and kept picture: [T][kept], empty at steps that are not trained. `learned`: the baseline's tensors.
+/// By step and kept image: [T][kept], empty at steps that are not trained. `learned`: the baseline's tensors.
 template <class Objective>
 std::vector<std::vector<double>> row_advantages(const Round& round, [[maybe_unused]] const Objective& objective,
                                                 [[maybe_unused]] const ValueBaseline::State& learned) {

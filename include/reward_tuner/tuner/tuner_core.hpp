@@ -12,15 +12,15 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/backend/memory_meter.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/engine/rollout.hpp>
+#include <reward_tuner/optim/optimizer_concept.hpp>
+#include <reward_tuner/optim/optimizer_step.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
-#include <reward_tuner/tuner/optimizer_concept.hpp>
-#include <reward_tuner/tuner/optimizer_step.hpp>
+#include <reward_tuner/tensor/memory_meter.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
@@ -44,7 +44,7 @@ class TunerCore {
       std::conditional_t<Roles::kSurrogate == Surrogate::kLogProb, typename Roles::Branching, detail::Unused>;
   using Regularizer = typename Roles::Regularizer;
   static constexpr Surrogate kSurrogate = Roles::kSurrogate;
-  static constexpr bool kSamples = Roles::kSamples;  ///< learns from sampled pictures and their rewards, by rounds
+  static constexpr bool kSamples = Roles::kSamples;  ///< learns from sampled images and their rewards, by rounds
 
   /// Options nest as the roles are named.
   struct Options {
@@ -72,8 +72,8 @@ class TunerCore {
         branching_(options_.branching),
         regularizer_(options_.regularizer) {
     check_options(options_.engine);
-    REWARD_TUNER_CHECK(!kSamples || (options_.engine.memory == Memory::replay && options_.engine.replay_batch == 1),
-                       "[RewardTuner] engine.memory and engine.replay_batch have no meaning with ", Objective::kName,
+    REWARD_TUNER_CHECK(!kSamples || (options_.engine.memory == Memory::kReplay && options_.engine.replay_batch == 1),
+                       "[RewardTuner] engine.memory and engine.replay_batch cannot be combined with ", Objective::kName,
                        ", whose transitions are always replayed, objective.round.rows at a time");
     steps_.check(options_.sampler.num_steps);
   }
@@ -122,7 +122,7 @@ class TunerCore {
   }
 
   static void check_prompts(const std::vector<std::string>& prompts) {
-    REWARD_TUNER_CHECK(!prompts.empty(), "[RewardTuner] update wanted at least one prompt, found none");
+    REWARD_TUNER_CHECK(!prompts.empty(), "[RewardTuner] update expected at least one prompt, got none");
     for (std::size_t i = 0; i < prompts.size(); ++i)
       REWARD_TUNER_CHECK(prompts[i].find_first_not_of(" \t\r\n") != std::string::npos, "[RewardTuner] prompt ", i + 1,
                          " of ", prompts.size(), " is empty");
@@ -154,12 +154,11 @@ class TunerCore {
     check_plan(plan, schedule.num_steps());
     REWARD_TUNER_CHECK(!kSamples || (!plan.jumps && plan.replicas == 0 && plan.weights.empty()), "[RewardTuner] ",
                        Objective::kName,
-                       " wants rollouts that run to the end, with steps of equal weight; found the plan ", plan);
+                       " wants rollouts that run to the end, with steps of equal weight; got the plan ", plan);
     REWARD_TUNER_CHECK(
         kSurrogate != Surrogate::kLogProb || !stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ",
         Objective::kName,
-        " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; found no noise in any of the trained steps ",
-        plan);
+        " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise in any of the trained steps ", plan);
     return plan;
   }
 

@@ -20,7 +20,7 @@ template <class Given>
 using usable_objective =
     std::conditional_t<require::options<Given> && require::surrogate_trait<Given>, Given, DirectGradient>;
 
-/// Whether an objective is one on pairs of pictures.
+/// Whether an objective is one on pairs of images.
 template <class Objective>
 inline constexpr bool wants_pairs = requires { requires Objective::kPairs; };
 
@@ -72,26 +72,26 @@ struct TunerPolicies {
   static_assert(
       kSamples || !requires { requires !Reward::kDifferentiable; },
       "[DirectGradient] needs a differentiable reward; this one is a black box");
-  static_assert(
-      kSamples || count<AdvantageRole> == 0,
-      "[RewardTuner] an AdvantagePolicy has no meaning with DirectGradient, which differentiates the reward itself");
+  static_assert(kSamples || count<AdvantageRole> == 0,
+                "[RewardTuner] an AdvantagePolicy cannot be combined with DirectGradient, which differentiates the "
+                "reward itself");
   static_assert(
       kSamples || count<BranchingRole> == 0,
-      "[RewardTuner] a BranchingPolicy has no meaning with DirectGradient, which differentiates the reward itself");
+      "[RewardTuner] a BranchingPolicy cannot be combined with DirectGradient, which differentiates the reward itself");
   static_assert(!kSamples || count<GradientStopRole> == 0,
-                "[RewardTuner] a GradientStopPolicy has no meaning with ClippedRatio, Reinforce, KlRegularised, "
+                "[RewardTuner] a GradientStopPolicy cannot be combined with ClippedRatio, Reinforce, KlRegularized, "
                 "Preference or RewardWeighted, which do not differentiate the reward");
   static_assert(
       kSurrogate != Surrogate::kLogProb || requires { requires Sampler::kStochastic; },
       "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
   static_assert(kSurrogate != Surrogate::kDenoising ||
                     (count<AdvantageRole> == 0 && count<BranchingRole> == 0 && count<StepSelectionRole> == 0),
-                "[RewardTuner] RewardWeighted weighs pictures by their rewards: an AdvantagePolicy, a BranchingPolicy "
-                "or a StepSelectionPolicy has no meaning with it");
+                "[RewardTuner] RewardWeighted weighs images by their rewards: an AdvantagePolicy, a BranchingPolicy "
+                "or a StepSelectionPolicy cannot be combined with it");
   static_assert(
       kSurrogate != Surrogate::kDenoising || !requires { requires Regularizer::kNeedsReference; },
       "[RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned "
-      "network's, has no meaning with it");
+      "network's, cannot be combined with it");
   static_assert(!wants_pairs<Objective> || count<BranchingRole> == 1,
                 "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
 };

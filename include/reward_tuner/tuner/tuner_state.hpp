@@ -1,7 +1,6 @@
 // What a tuner remembers between updates: counters, the rewards that advantages look back on, and the tensors of what
 // it learns beside the model.
 #pragma once
-#include <torch/types.h>
 
 #include <cstdint>
 #include <map>
@@ -9,10 +8,9 @@
 #include <vector>
 
 #include <reward_tuner/core/advantage_input.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
-
-using torch::Tensor;
 
 /// What a tuner remembers between updates; a checkpoint holds it.
 struct TunerState {

@@ -15,15 +15,15 @@ struct UpdateReport {
   std::int64_t update = 0;                        ///< 1 for the first
   double reward = 0;                              ///< mean reward, higher is better
   std::map<std::string, double> components = {};  ///< means of the reward's parts under their own names
-  double loss = 0;           ///< what was minimised, the regularizer included; a mean over the update's optimizer steps
+  double loss = 0;           ///< what was minimized, the regularizer included; a mean over the update's optimizer steps
   double regularizer = 0;    ///< the regularizer's share of the loss
   double gradient_norm = 0;  ///< Euclidean norm over all trained tensors, before clipping
   StepPlan plan = {};        ///< trained steps and early stop
   std::int64_t forwards = 0, backwards = 0;  ///< network calls of this update
   /// the same counted a sample at a step, however it was batched
   std::int64_t forward_samples = 0, backward_samples = 0;
-  std::int64_t pictures = 0;         ///< pictures that were scored: the update's reward queries
-  std::int64_t kept = 0;             ///< pictures that were trained on
+  std::int64_t images = 0;           ///< images that were scored: the update's reward queries
+  std::int64_t kept = 0;             ///< images that were trained on
   std::int64_t optimizer_steps = 0;  ///< steps made
   /// objectives on log-probabilities: largest |p_theta/p_old - 1| of the first optimizer step, where the weights are
   /// still the sampling ones; what is not 0 is numerical disagreement between rollout and replay. Of a MultiTask the

@@ -1,0 +1,38 @@
+// What a tuner asks of an optimizer, and the clipping of its gradients.
+#pragma once
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+
+#include <cmath>
+#include <concepts>
+#include <vector>
+
+#include <reward_tuner/tensor/tensor.hpp>
+
+namespace reward_tuner {
+
+/// An optimizer over a fixed list of tensors: AdamW or anything with these three verbs.
+template <class O>
+concept Optimizer = requires(O o) {
+  o.step();
+  o.zero_grad();
+  { o.parameters() } -> std::convertible_to<std::vector<Tensor>>;
+};
+
+/// Scales the gradients of the optimizer's parameters down to a whole norm of `largest` (0: no limit) and returns the
+/// norm they had. A norm that is not finite leaves them as they are; -1 says that no parameter has a gradient.
+template <Optimizer Optim>
+double clip_gradients(Optim& optimizer, double largest) {
+  const torch::NoGradGuard no_grad;
+  std::vector<Tensor> gradients;
+  for (const Tensor& p : optimizer.parameters())
+    if (p.grad().defined()) gradients.push_back(p.grad());
+  if (gradients.empty()) return -1;
+  const double norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).template item<double>();
+  if (largest > 0 && std::isfinite(norm) && norm > largest) at::_foreach_mul_(gradients, largest / norm);
+  return norm;
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,131 @@
+// What a model can do, measured on fixed (prompt, seed) pairs: metrics, sentinels and the images themselves.
+#pragma once
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/engine/rollout.hpp>
+#include <reward_tuner/metrics/sentinels.hpp>
+#include <reward_tuner/rewards/any_reward.hpp>
+#include <reward_tuner/run/evaluation_rewards.hpp>
+
+namespace reward_tuner {
+
+/// One image to make. All of its noise comes from `seed`, never from the stream of the training.
+struct EvaluationPair {
+  std::string prompt;      ///< what to draw
+  std::uint64_t seed = 0;  ///< of the start latent and of every stochastic step
+  bool operator==(const EvaluationPair&) const = default;
+};
+
+/// Every prompt with the seeds first_seed .. first_seed + count - 1. All prompts come once before any comes again.
+inline std::vector<EvaluationPair> evaluation_pairs(const std::vector<std::string>& prompts, int count,
+                                                    std::uint64_t first_seed = 0) {
+  REWARD_TUNER_CHECK(!prompts.empty() && count >= 1,
+                     "[Evaluation] expected prompts and at least one seed a prompt, got ", prompts.size(),
+                     " prompts and ", count, " seeds");
+  std::vector<EvaluationPair> pairs;
+  for (int i = 0; i < count; ++i)
+    for (const auto& prompt : prompts) pairs.push_back({prompt, first_seed + static_cast<std::uint64_t>(i)});
+  return pairs;
+}
+
+/// How an evaluation is run.
+struct EvaluationOptions {
+  int batch = 16;                          ///< images at a time; the numbers do not depend on it beyond rounding
+  std::function<bool()> interrupted = {};  ///< asked between batches; true gives the evaluation up
+};
+
+/// The outcome.
+struct Evaluation {
+  std::map<std::string, double> metrics;  ///< name -> mean over the pairs
+  /// statistics that betray a reward being cheated, see metrics/sentinels.hpp
+  std::map<std::string, double> sentinels;
+  Tensor images;          ///< float [N,3,H,W] on the CPU, clamped to [0,1]
+  NetworkCounts network;  ///< network calls
+  double seconds = 0;     ///< wall time
+};
+
+namespace detail {
+
+/// Rewards of whole groups see all images at once; a group is the images of one prompt.
+template <class Measure>
+void measure_groups(const std::vector<EvaluationReward>& rewards, const std::vector<EvaluationPair>& pairs,
+                    Evaluation& out, Measure measure) {
+  std::map<std::string, std::int64_t> number;
+  std::vector<std::int64_t> groups;
+  RewardInput input{.images = out.images, .prompts = {}};
+  for (const auto& pair : pairs) {
+    groups.push_back(number.emplace(pair.prompt, static_cast<std::int64_t>(number.size())).first->second);
+    input.prompts.push_back(pair.prompt);
+  }
+  input.group_ids = at::tensor(groups, at::kLong);
+  for (const auto& entry : rewards)
+    if (entry.reward.per_group()) measure(entry, input, out.metrics);
+}
+
+}  // namespace detail
+
+/// Makes every pair's image by ordinary sampling with `sampler` and scores it with `rewards`. Changes nothing in the
+/// pipeline and draws from no stream but the pairs' own. Returns nothing if it was interrupted.
+template <DiffusionPipeline Pipeline, SamplerPolicy Sampler>
+std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, const std::vector<EvaluationPair>& pairs,
+                                   const std::vector<EvaluationReward>& rewards,
+                                   const EvaluationOptions& options = {}) {
+  REWARD_TUNER_CHECK(!pairs.empty(), "[Evaluation] expected at least one (prompt, seed) pair, got none");
+  REWARD_TUNER_CHECK(options.batch >= 1, "[Evaluation] batch must be >= 1, got ", options.batch);
+  const torch::NoGradGuard no_grad;
+  const auto begin = std::chrono::steady_clock::now();
+  const SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
+  Evaluation out;
+  std::vector<Tensor> images;
+  // the first reward to report a name has it
+  const auto measure = [&](const EvaluationReward& entry, const RewardInput& input,
+                           std::map<std::string, double>& means) {
+    const RewardResult result = entry.reward.score(input);
+    const auto add = [&](const std::string& key, const Tensor& values) {
+      means.emplace(key, values.to(at::kDouble).mean().template item<double>());
+    };
+    if (!entry.name.empty()) add(entry.name, result.values);
+    for (const auto& [key, values] : result.components) add(metric_name(key), values);
+  };
+  for (std::size_t start = 0; start < pairs.size(); start += static_cast<std::size_t>(options.batch)) {
+    if (options.interrupted && options.interrupted()) return std::nullopt;
+    const std::size_t end = std::min(pairs.size(), start + static_cast<std::size_t>(options.batch));
+    std::vector<std::string> prompts;
+    std::vector<std::uint64_t> seeds;
+    for (std::size_t i = start; i < end; ++i) prompts.push_back(pairs[i].prompt), seeds.push_back(pairs[i].seed);
+    SampleNoise noise(seeds);
+    const std::vector<double> guidance(static_cast<std::size_t>(schedule.num_steps()), sampler.guidance());
+    // [B,C,h,w]
+    const Tensor clean = rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(prompts),
+                                 guidance, noise, out.network)
+                             .clean;
+    const RewardInput input{.images = pipeline.decode(clean), .prompts = prompts, .latents = clean};
+    const double share = static_cast<double>(end - start) / static_cast<double>(pairs.size());
+    std::map<std::string, double> means;
+    for (const auto& entry : rewards)
+      if (!entry.reward.per_group()) measure(entry, input, means);
+    for (const auto& [key, mean] : means) out.metrics[key] += share * mean;
+    images.push_back(input.images.to(at::kCPU, at::kFloat).clamp(0, 1));
+  }
+  out.images = at::cat(images);  // [N,3,H,W]
+  detail::measure_groups(rewards, pairs, out, measure);
+  out.sentinels = sentinels(out.images);
+  out.metrics.emplace("blank_share", out.sentinels.at("blank_share"));  // unless a reward knows better
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return out;
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,41 @@
+// The rewards that every evaluation reports beside the tuned one: symmetry, JPEG error and CLIPScore.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/rewards/any_reward.hpp>
+#include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/rewards/jpeg_error.hpp>
+#include <reward_tuner/rewards/symmetry.hpp>
+
+namespace reward_tuner {
+
+/// The name under which a component's mean is reported: the mean of a yes or no is a share.
+inline std::string metric_name(const std::string& component) {
+  return component == "blank" ? "blank_share" : component;
+}
+
+/// Gives the pipeline's own CLIP to a reward that wants one.
+template <class Pipeline>
+AnyReward with_clip(AnyReward reward, Pipeline& pipeline) {
+  if constexpr (requires { pipeline.clip(); })
+    if (reward.needs_clip()) reward.bind_clip(pipeline.clip());
+  return reward;
+}
+
+/// "symmetry_error" (literal, lower is better); "jpeg_error" (quality 50, lower is better); "clip_score" if the model
+/// folder has a clip/ part. A program adds its own by TrainerOptions::evaluation_rewards.
+template <class Pipeline>
+std::vector<EvaluationReward> standard_evaluation_rewards(Pipeline& pipeline) {
+  std::vector<EvaluationReward> rewards{{"", AnyReward(SymmetryReward())}, {"", AnyReward(JpegErrorReward())}};
+  if constexpr (requires {
+                  pipeline.clip();
+                  pipeline.folder();
+                })
+    if (std::filesystem::is_directory(pipeline.folder() / "clip"))
+      rewards.push_back({"", AnyReward(ClipScoreReward(pipeline.clip()))});
+  return rewards;
+}
+
+}  // namespace reward_tuner

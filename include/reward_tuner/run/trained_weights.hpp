@@ -1,0 +1,44 @@
+// What a run trains, by name, and how the result is saved: a LoRA or a whole UNet.
+#pragma once
+#include <torch/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/files/weights.hpp>
+#include <reward_tuner/lora/lora.hpp>
+
+namespace reward_tuner {
+
+/// The trained tensors of a run. They are shared with the network, not copied.
+struct TrainedWeights {
+  std::vector<std::pair<std::string, Tensor>> named;  ///< the optimizer's tensors with their names in a checkpoint
+  /// writes the result below the run's folder; empty saves nothing
+  std::function<void(const std::filesystem::path& run)> save = {};
+
+  std::vector<Tensor> tensors() const {
+    std::vector<Tensor> all;
+    for (const auto& item : named) all.push_back(item.second);
+    return all;
+  }
+};
+
+/// A LoRA, which must outlive the result. Saved as lora/pytorch_lora_weights.safetensors.
+inline TrainedWeights trained_weights(const Lora& lora) {
+  return {lora.named_parameters(), [&lora](const std::filesystem::path& run) { lora.save(run / "lora"); }};
+}
+
+/// All weights of the pipeline's UNet; call it after `train_unet()`. The pipeline must outlive the result. Saved as a
+/// whole model folder, model/.
+template <class Pipeline>
+TrainedWeights trained_unet(Pipeline& pipeline) {
+  TrainedWeights weights;
+  for (const auto& item : pipeline.unet().named_parameters()) weights.named.emplace_back(item.key(), item.value());
+  weights.save = [&pipeline](const std::filesystem::path& run) { pipeline.save(run / "model"); };
+  return weights;
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,314 @@
+// The loop around a tuner: prompts, updates, evaluation, logs, checkpoints, resume and orderly ends.
+#pragma once
+#include <torch/types.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/optim/ema.hpp>
+#include <reward_tuner/report/progress_bar.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/run/run_fingerprint.hpp>
+#include <reward_tuner/run/run_record.hpp>
+#include <reward_tuner/run/trained_weights.hpp>
+#include <reward_tuner/run/tuner_state_json.hpp>
+#include <reward_tuner/tuner/reward_tuner.hpp>
+
+namespace reward_tuner {
+
+/// How a run went.
+struct TrainingOutcome {
+  RunEnd end = RunEnd::kCompleted;
+  RunProgress progress;
+};
+
+/// Runs a tuner in a folder. On the CPU with an equal number of threads a run that was killed and resumed equals an
+/// uninterrupted one bit for bit: parameters, moments, averages, random stream, metrics.jsonl and evaluations.jsonl.
+/// Example: Trainer trainer("runs/mine", tuner, pipeline, optimizer, trained_weights(lora), prompts,
+/// evaluation_pairs(held_out, 4), description, {.updates = 100});
+///          trainer.run();
+template <class Tuner, DiffusionPipeline Pipeline, Optimizer Optim, class Prompts = PromptSet>
+class Trainer {
+ public:
+  /// Everything given by reference must outlive the trainer. Opens the folder: a new or empty one, or with
+  /// options.resume one that holds a checkpoint.
+  /// Errors: options out of range, folder not empty or not writable, nothing to resume, a resume with other options
+  /// (which are listed).
+  Trainer(const std::filesystem::path& folder, Tuner& tuner, Pipeline& pipeline, Optim& optimizer,
+          TrainedWeights weights, Prompts prompts, std::vector<EvaluationPair> held_out, RunDescription description,
+          TrainerOptions options = {})
+      : tuner_(tuner),
+        pipeline_(pipeline),
+        optimizer_(optimizer),
+        weights_(std::move(weights)),
+        prompts_(std::move(prompts)),
+        held_out_(std::move(held_out)),
+        description_(std::move(description)),
+        options_(checked(std::move(options))),
+        folder_(options_.resume ? RunFolder::reopen(folder) : RunFolder::create(folder)),
+        checkpoints_(folder_ / "checkpoints", options_.keep_checkpoints),
+        rng_(options_.seed) {
+    REWARD_TUNER_CHECK(!held_out_.empty(), "[Trainer] expected at least one held-out (prompt, seed) pair, got none");
+    if constexpr (requires {
+                    optimizer_.options().learning_rate;
+                    optimizer_.set_learning_rate(1.0);
+                  })
+      learning_rate_ = optimizer_.options().learning_rate;
+    REWARD_TUNER_CHECK(learning_rate_ > 0 || options_.warm_up_updates == 0,
+                       "[Trainer] warm_up_updates wants an optimizer with set_learning_rate, this one has none");
+    if (options_.ema_decay > 0)
+      ema_ = std::make_unique<Ema>(weights_.tensors(), EmaOptions{.decay = options_.ema_decay});
+    fingerprint_ =
+        run_fingerprint(description_, options_, learning_rate_, prompt_identity(prompts_), held_out_, weights_);
+    if (options_.resume) resume();
+    rewards_ = standard_evaluation_rewards(pipeline_);
+    for (const auto& further : options_.evaluation_rewards)
+      rewards_.push_back({further.name, with_clip(further.reward, pipeline_)});
+    for (auto& tuned : tuned_rewards()) rewards_.push_back({tuned.name, with_clip(tuned.reward, pipeline_)});
+    // from here on the folder is not empty
+    record_ = std::make_unique<RunRecord>(folder_, progress_, options_.tensorboard);
+    write_json(folder_ / "config.json", run_config(description_, options_, fingerprint_));
+  }
+
+  /// Trains until the updates are done, a limit is reached or options.interrupted says so. An interrupted run has a
+  /// checkpoint and can be resumed; any other end evaluates once more and writes the report and the weights.
+  TrainingOutcome run() {
+    std::optional<ProgressBar> bar;
+    if (options_.progress != nullptr && progress_.done() <= options_.updates)
+      bar.emplace(*options_.progress, options_.updates, ProgressOptions{.already_done = progress_.done()});
+    const RunEnd end = loop(bar);
+    if (bar) bar->finish();
+    const bool evaluated = end != RunEnd::kInterrupted && evaluate_now();
+    if (checkpoints_.latest() != progress_.done()) save();
+    save_weights();
+    record_->write_curve(progress_, description_.reward);
+    if (!evaluated) return {RunEnd::kInterrupted, progress_};
+    record_->write_before_after(before_, latest_, shown_prompts());
+    record_->write_report(progress_, description_, options_.seed);
+    return {end, progress_};
+  }
+
+  const RunProgress& progress() const { return progress_; }
+  /// What a user should know about the resume: a sentence for each checkpoint that could not be used. Also written to
+  /// options.progress.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  /// The rewards the run is about: the tuner's, or each task's under its name.
+  std::vector<EvaluationReward> tuned_rewards() const {
+    if constexpr (requires { tuner_.evaluation_rewards(); }) return tuner_.evaluation_rewards();
+    else return {{"reward", as_any_reward(tuner_.reward())}};
+  }
+  static TrainerOptions checked(TrainerOptions options) {
+    check_options(options);
+    return options;
+  }
+  /// Whether the prompts have a position that checkpoints must hold; a type that is list or stream as the program runs
+  /// says so by streamed().
+  bool have_position() const {
+    if constexpr (requires { prompts_.streamed(); }) return prompts_.streamed();
+    else return true;
+  }
+  bool interrupted() const { return options_.interrupted && options_.interrupted(); }
+  std::int64_t shown() const {
+    return std::min<std::int64_t>(options_.images, static_cast<std::int64_t>(held_out_.size()));
+  }
+  std::vector<std::string> shown_prompts() const {
+    std::vector<std::string> prompts;
+    for (std::int64_t i = 0; i < shown(); ++i) prompts.push_back(held_out_[static_cast<std::size_t>(i)].prompt);
+    return prompts;
+  }
+
+  RunEnd loop(std::optional<ProgressBar>& bar) {
+    for (;;) {
+      const std::int64_t done = progress_.done();
+      const bool evaluation_due = done == 0 || (options_.evaluate_every > 0 && done % options_.evaluate_every == 0);
+      if (evaluation_due && !progress_.evaluated(done) && !evaluate_now()) return RunEnd::kInterrupted;
+      if (options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0 && checkpoints_.latest() != done)
+        save();
+      if (done >= options_.updates) return RunEnd::kCompleted;
+      if (on_plateau(progress_.rewards, options_.plateau_updates)) return RunEnd::kPlateau;
+      if (has_diverged(progress_.rewards, options_.divergence_drop)) return RunEnd::kDiverged;
+      if (options_.minutes > 0 && progress_.tune_seconds >= 60 * options_.minutes) return RunEnd::kTimeUp;
+      if (options_.cpu_minutes > 0 && progress_.tune_cpu_seconds >= 60 * options_.cpu_minutes) return RunEnd::kTimeUp;
+      if (interrupted()) return RunEnd::kInterrupted;
+      update(bar);
+    }
+  }
+
+  void update(std::optional<ProgressBar>& bar) {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t cpu_begin = std::clock();  // all threads of the process
+    double rate = learning_rate_;
+    if constexpr (requires { optimizer_.set_learning_rate(rate); }) {
+      if (progress_.done() < options_.warm_up_updates)
+        rate *= static_cast<double>(progress_.done() + 1) / static_cast<double>(options_.warm_up_updates);
+      optimizer_.set_learning_rate(rate);
+    }
+    const UpdateReport report = tuner_.update(pipeline_, optimizer_, prompts_.draw(options_.batch, rng_), rng_);
+    if (ema_ && !report.skipped) ema_->update();
+    progress_.add(report);
+    record_->add_update(report, rate);
+    progress_.tune_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    progress_.tune_cpu_seconds += static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;
+    if (bar)
+      bar->update(progress_.done(),
+                  {{"reward", text("%.4f", report.reward)}, {"grad", text("%.2e", report.gradient_norm)}});
+    if (bar && !report.warning.empty()) bar->note("update " + std::to_string(report.update) + ": " + report.warning);
+    if (bar && report.skipped) bar->note("update " + std::to_string(report.update) + " skipped: " + report.skip_reason);
+    if (options_.on_update) options_.on_update(report);
+  }
+
+  static std::string text(const char* format, double value) {
+    char buffer[40];
+    std::snprintf(buffer, sizeof buffer, format, value);
+    return buffer;
+  }
+
+  /// Calls `f` while the averaged weights stand in for the trained ones, if an average is kept.
+  template <class F>
+  auto averaged(F f) {
+    if (!ema_ || ema_->updates() == 0) return f();
+    const auto scope = ema_->swap_in();
+    return f();
+  }
+
+  /// Evaluates the present weights (their average, if there is one) unless that is done already. False if interrupted.
+  bool evaluate_now() {
+    const std::int64_t done = progress_.done();
+    if (progress_.evaluated(done) && latest_.defined()) return true;
+    const auto result = averaged([&] {
+      return evaluate(pipeline_, tuner_.sampler(), held_out_, rewards_,
+                      {.batch = options_.evaluation_batch, .interrupted = options_.interrupted});
+    });
+    if (!result) return false;
+    latest_ = result->images.narrow(0, 0, shown()).clone();  // [P,3,H,W]
+    if (done == 0) before_ = latest_;
+    if (progress_.evaluated(done)) return true;  // a resumed run only needed the images again
+    progress_.evaluate_seconds += result->seconds;
+    progress_.evaluations.push_back({done, result->metrics, result->sentinels});
+    record_->add_evaluation(progress_.evaluations.back(), latest_, shown_prompts());
+    return true;
+  }
+
+  void save_weights() {
+    if (!weights_.save) return;
+    averaged([&] { weights_.save(folder_.path()); });
+  }
+
+  void save() {
+    Checkpoint checkpoint;
+    for (const auto& [name, value] : weights_.named) checkpoint.tensors.emplace("parameter." + name, value.detach());
+    for (const auto& [name, value] : optimizer_.state()) checkpoint.tensors.emplace("optimizer." + name, value);
+    if (ema_)
+      for (const auto& [name, value] : ema_->state()) checkpoint.tensors.emplace("ema." + name, value);
+    checkpoint.tensors.emplace("rng", rng_.state());
+    if (before_.defined()) checkpoint.tensors.emplace("images.before", before_);
+    const TunerState& state = tuner_.state();
+    add_tensors(state, checkpoint.tensors);
+    checkpoint.state = {{"tuner", to_json(state)},
+                        {"progress", to_json(progress_)},
+                        {"fingerprint", fingerprint_},
+                        {"versions", run_versions()}};
+    if constexpr (requires { prompts_.state(); })
+      if (have_position())
+        checkpoint.state["prompts"] = {{"epoch", prompts_.state().epoch}, {"position", prompts_.state().position}};
+    checkpoints_.save(progress_.done(), checkpoint, options_.on_save);
+  }
+
+  void resume() {
+    TunerState remembered;
+    std::pair<std::int64_t, std::int64_t> prompt_position;  // of a prompt stream
+    RunProgress progress;
+    // everything is understood before anything is touched
+    const auto saved = checkpoints_.load_newest([&](const Checkpoint& checkpoint) {
+      remembered = tuner_state_from_json(checkpoint.state.at("tuner"), checkpoint.tensors);
+      if constexpr (requires { prompts_.state(); })
+        if (have_position())
+          prompt_position = {checkpoint.state.at("prompts").at("epoch").template get<std::int64_t>(),
+                             checkpoint.state.at("prompts").at("position").template get<std::int64_t>()};
+      progress = run_progress_from_json(checkpoint.state.at("progress"));
+      REWARD_TUNER_CHECK(checkpoint.state.at("fingerprint").is_object(),
+                         "[Trainer] expected an object as fingerprint, got ",
+                         checkpoint.state.at("fingerprint").type_name());
+    });
+    std::string reasons;
+    for (const auto& note : saved.notes) reasons += "; " + note;
+    REWARD_TUNER_CHECK(saved.update.has_value(),
+                       "[Trainer] expected a checkpoint to resume from, got no usable one in '",
+                       checkpoints_.folder().string(), "'", reasons);
+    const auto newest = saved.update;
+    const Checkpoint& checkpoint = saved.checkpoint;
+    check_fingerprint(checkpoint.state.at("fingerprint"), fingerprint_, checkpoints_.path(*newest));
+    std::map<std::string, Tensor> moments, averages;
+    const auto part = [&](const std::string& prefix, std::map<std::string, Tensor>& into) {
+      for (const auto& [name, value] : checkpoint.tensors)
+        if (name.starts_with(prefix)) into.emplace(name.substr(prefix.size()), value);
+    };
+    part("optimizer.", moments);
+    part("ema.", averages);
+    const auto tensor = [&](const std::string& name) -> const Tensor& {
+      const auto found = checkpoint.tensors.find(name);
+      REWARD_TUNER_CHECK(found != checkpoint.tensors.end(), "[Trainer] the checkpoint '",
+                         checkpoints_.path(*newest).string(), "' lacks the tensor ", name);
+      return found->second;
+    };
+    for (const auto& [name, value] : weights_.named)
+      REWARD_TUNER_CHECK(tensor("parameter." + name).sizes() == value.sizes(), "[Trainer] the checkpoint's ", name,
+                         " expected shape ", value.sizes(), ", got ", tensor("parameter." + name).sizes());
+    const Tensor& random = tensor("rng");
+    REWARD_TUNER_CHECK(random.sizes() == rng_.state().sizes() && random.scalar_type() == at::kByte,
+                       "[Trainer] the checkpoint's rng expected uint8 ", rng_.state().sizes(), ", got ",
+                       c10::toString(random.scalar_type()), " ", random.sizes());
+    for (const auto update : saved.broken) checkpoints_.set_aside(update);
+    notes_ = saved.notes;
+    if (options_.progress != nullptr)
+      for (const auto& note : notes_) *options_.progress << "note: " << note << '\n';
+    const torch::NoGradGuard no_grad;
+    optimizer_.load_state(moments);
+    if (ema_) ema_->load_state(averages);
+    for (auto& [name, value] : weights_.named) value.copy_(tensor("parameter." + name));
+    rng_.set_state(random.clone());
+    // absent if the first evaluation was interrupted
+    if (checkpoint.tensors.contains("images.before")) before_ = tensor("images.before").clone();
+    if constexpr (requires { prompts_.state(); }) prompts_.load_state({prompt_position.first, prompt_position.second});
+    tuner_.load_state(remembered);
+    progress_ = std::move(progress);
+  }
+
+  Tuner& tuner_;
+  Pipeline& pipeline_;
+  Optim& optimizer_;
+  TrainedWeights weights_;
+  Prompts prompts_;
+  std::vector<EvaluationPair> held_out_;
+  RunDescription description_;
+  TrainerOptions options_;
+  RunFolder folder_;
+  CheckpointFolder checkpoints_;
+  Rng rng_;
+  double learning_rate_ = 0;
+  std::unique_ptr<Ema> ema_;
+  nlohmann::json fingerprint_;
+  RunProgress progress_;
+  std::vector<std::string> notes_;
+  std::unique_ptr<RunRecord> record_;
+  std::vector<EvaluationReward> rewards_;
+  Tensor before_, latest_;  // [P,3,H,W] images of the first pairs
+};
+
+}  // namespace reward_tuner

@@ -1,0 +1,93 @@
+// Options of the Trainer, and what a run is called in its reports.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/run/evaluation_rewards.hpp>
+#include <reward_tuner/tuner/update_report.hpp>
+
+namespace reward_tuner {
+
+struct TrainerOptions {
+  std::int64_t updates = 100;        ///< updates of the run in all, those before a resume included
+  int batch = 8;                     ///< prompts an update
+  std::uint64_t seed = 0;            ///< of prompts, noise and step selection
+  std::int64_t warm_up_updates = 0;  ///< the learning rate rises linearly over so many updates
+  double ema_decay = 0;  ///< evaluate and save an exponential moving average of the weights; 0 switches it off
+  std::int64_t evaluate_every = 0;  ///< updates between evaluations; 0: before the first and after the last only
+  /// measured in every evaluation beside the standard ones and the tuned reward
+  std::vector<EvaluationReward> evaluation_rewards = {};
+  int evaluation_batch = 16;           ///< images at a time in an evaluation
+  int images = 8;                      ///< evaluation pairs shown in images/ and before_after.png
+  std::int64_t checkpoint_every = 25;  ///< updates between checkpoints; 0: at the end and at an interruption only
+  int keep_checkpoints = 2;            ///< how many of them stay
+  /// stop after so many minutes of tuning (evaluation not counted, earlier parts of the run are); 0: no limit
+  double minutes = 0;
+  /// as minutes, but of the process's CPU time: equal work however busy the machine is; 0: no limit
+  double cpu_minutes = 0;
+  /// stop when the mean reward of so many latest updates is no better than that of as many before; 0: never
+  std::int64_t plateau_updates = 0;
+  double divergence_drop = 0;  ///< stop when the mean reward of the last 10 updates is so much below its best; 0: never
+  bool tensorboard = true;     ///< write TensorBoard event files into the run's folder
+  bool resume = false;         ///< go on from the newest checkpoint of the folder
+  std::ostream* progress = nullptr;        ///< where the progress bar goes; nullptr: nowhere
+  std::function<bool()> interrupted = {};  ///< asked after every update; true saves a checkpoint and ends the run
+  std::function<void(const UpdateReport&)> on_update = {};  ///< called after every update
+  std::function<void(SaveStage)> on_save = {};  ///< called at the stages of every checkpoint (tests die here)
+};
+
+inline void check_options(const TrainerOptions& o) {
+  REWARD_TUNER_CHECK(o.updates >= 1, "[Trainer] updates must be >= 1, got ", o.updates);
+  REWARD_TUNER_CHECK(o.batch >= 1, "[Trainer] batch must be >= 1, got ", o.batch);
+  REWARD_TUNER_CHECK(o.warm_up_updates >= 0, "[Trainer] warm_up_updates must be >= 0, got ", o.warm_up_updates);
+  REWARD_TUNER_CHECK(o.ema_decay >= 0 && o.ema_decay < 1, "[Trainer] ema_decay must be in [0, 1), got ", o.ema_decay);
+  REWARD_TUNER_CHECK(o.evaluate_every >= 0, "[Trainer] evaluate_every must be >= 0, got ", o.evaluate_every);
+  REWARD_TUNER_CHECK(o.evaluation_batch >= 1, "[Trainer] evaluation_batch must be >= 1, got ", o.evaluation_batch);
+  REWARD_TUNER_CHECK(o.images >= 1, "[Trainer] images must be >= 1, got ", o.images);
+  REWARD_TUNER_CHECK(o.checkpoint_every >= 0, "[Trainer] checkpoint_every must be >= 0, got ", o.checkpoint_every);
+  REWARD_TUNER_CHECK(o.keep_checkpoints >= 1, "[Trainer] keep_checkpoints must be >= 1, got ", o.keep_checkpoints);
+  REWARD_TUNER_CHECK(o.minutes >= 0, "[Trainer] minutes must be >= 0 (0: no limit), got ", o.minutes);
+  REWARD_TUNER_CHECK(o.cpu_minutes >= 0, "[Trainer] cpu_minutes must be >= 0 (0: no limit), got ", o.cpu_minutes);
+  REWARD_TUNER_CHECK(o.plateau_updates >= 0, "[Trainer] plateau_updates must be >= 0 (0: never), got ",
+                     o.plateau_updates);
+  REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), got ",
+                     o.divergence_drop);
+}
+
+/// What the reports say about a run beyond the Trainer's own options.
+struct RunDescription {
+  std::string method;  ///< "drtune"
+  std::string reward;  ///< "symmetry"
+  std::string model;   ///< the model's folder
+  /// every option that decides the numbers: a resume with other values is refused
+  nlohmann::json options = nlohmann::json::object();
+  nlohmann::json notes = nlohmann::json::object();  ///< options that do not (threads, ...): written to config.json only
+};
+
+/// Why a run ended.
+enum class RunEnd { kCompleted, kTimeUp, kPlateau, kDiverged, kInterrupted };
+
+inline const char* to_string(RunEnd end) {
+  switch (end) {
+    case RunEnd::kCompleted:
+      return "completed";
+    case RunEnd::kTimeUp:
+      return "time is up";
+    case RunEnd::kPlateau:
+      return "the reward rises no more";
+    case RunEnd::kDiverged:
+      return "the reward fell";
+    case RunEnd::kInterrupted:
+      return "interrupted";
+  }
+  return "";
+}
+
+}  // namespace reward_tuner

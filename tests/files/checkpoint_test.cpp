@@ -1,0 +1,161 @@
+// Checkpoints survive kills, torn files and full disks.
+#include <reward_tuner/files/checkpoint.hpp>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <fstream>
+
+#include <tests/reference/tiny_folder.hpp>
+
+namespace checkpoint_test {
+namespace {
+
+namespace rt = reward_tuner;
+
+rt::Checkpoint numbered(std::int64_t update, std::int64_t size = 64) {
+  rt::Checkpoint checkpoint;
+  checkpoint.tensors = {{"weights", at::full({size}, static_cast<double>(update), at::kFloat)},
+                        {"rng", at::arange(32, at::kByte)},
+                        {"step", at::full({}, 0.1 * static_cast<double>(update), at::kFloat)}};
+  checkpoint.state = {{"update", update}, {"reward", 0.1}};
+  return checkpoint;
+}
+
+bool holds(const rt::CheckpointFolder& folder, std::int64_t update) {
+  const auto found = folder.load(update), wanted = numbered(update);
+  if (found.state != wanted.state || found.tensors.size() != wanted.tensors.size()) return false;
+  for (const auto& [name, tensor] : wanted.tensors)
+    if (found.tensors.at(name).scalar_type() != tensor.scalar_type() || !at::equal(found.tensors.at(name), tensor))
+      return false;
+  return true;
+}
+
+/// Runs `work` in a child process; returns how it ended as waitpid tells.
+template <class Work>
+int in_child(Work work) {
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      work();
+    } catch (...) {
+      ::_exit(7);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+std::size_t entries(const std::filesystem::path& folder) {
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint comes back bit for bit and the newest stay") {
+  const rt::reference::TemporaryFolder folder;
+  const rt::CheckpointFolder checkpoints(folder / "checkpoints", 2);
+  CHECK_FALSE(checkpoints.latest().has_value());
+  for (const std::int64_t update : {0, 50, 100}) checkpoints.save(update, numbered(update));
+  CHECK(checkpoints.updates() == std::vector<std::int64_t>{50, 100});
+  CHECK(checkpoints.latest() == 100);
+  CHECK(holds(checkpoints, 50));
+  CHECK(holds(checkpoints, 100));
+  CHECK(entries(folder / "checkpoints") == 2);
+  CHECK(checkpoints.path(50).filename() == "update-000050");
+  CHECK_THROWS_WITH_AS(checkpoints.save(100, numbered(100)), doctest::Contains("already"), rt::Error);
+  CHECK_THROWS_WITH_AS(checkpoints.load(7), doctest::Contains("update-000007"), rt::Error);
+}
+
+TEST_CASE("a kill at any stage of a save leaves a usable checkpoint") {
+  for (const auto stage : {rt::SaveStage::kBegun, rt::SaveStage::kTensors, rt::SaveStage::kState,
+                           rt::SaveStage::kInPlace, rt::SaveStage::kPruned}) {
+    CAPTURE(static_cast<int>(stage));
+    const rt::reference::TemporaryFolder folder;
+    const rt::CheckpointFolder checkpoints(folder / "checkpoints", 1);
+    checkpoints.save(10, numbered(10));
+    const int status = in_child([&] {
+      checkpoints.save(20, numbered(20), [&](rt::SaveStage at) {
+        if (at == stage) ::kill(::getpid(), SIGKILL);
+      });
+    });
+    REQUIRE(WIFSIGNALED(status));
+    const std::int64_t wanted = stage < rt::SaveStage::kInPlace ? 10 : 20;
+    CHECK(checkpoints.latest() == wanted);
+    CHECK(holds(checkpoints, wanted));
+    checkpoints.save(30, numbered(30));  // clears what the dead process left
+    CHECK(checkpoints.latest() == 30);
+    CHECK(entries(folder / "checkpoints") == 1);
+  }
+}
+
+TEST_CASE("torn and foreign checkpoints are not seen and are replaced") {
+  const rt::reference::TemporaryFolder folder;
+  const rt::CheckpointFolder checkpoints(folder.path(), 3);
+  for (const std::int64_t update : {1, 2, 3, 4}) {
+    const rt::CheckpointFolder all(folder.path(), 9);
+    all.save(update, numbered(update));
+  }
+  std::filesystem::resize_file(checkpoints.path(4) / "tensors.safetensors", 100);
+  std::filesystem::remove(checkpoints.path(3) / "tensors.safetensors");
+  std::ofstream(checkpoints.path(2) / "state.json") << "{\"format\": 1, \"upd";
+  std::filesystem::create_directory(folder / "update-abc");
+  CHECK(checkpoints.updates() == std::vector<std::int64_t>{1});
+  CHECK_THROWS_WITH_AS(checkpoints.load(4), doctest::Contains("incomplete"), rt::Error);
+  checkpoints.save(4, numbered(4));
+  CHECK(holds(checkpoints, 4));
+}
+
+TEST_CASE("the newest checkpoint that can be read is found past damaged ones, which can be set aside") {
+  const rt::reference::TemporaryFolder folder;
+  const rt::CheckpointFolder checkpoints(folder.path(), 9);
+  CHECK_FALSE(checkpoints.load_newest().update.has_value());
+  for (const std::int64_t update : {1, 2, 3, 4}) checkpoints.save(update, numbered(update));
+  std::filesystem::resize_file(checkpoints.path(4) / "tensors.safetensors", 9);
+  const auto newest = checkpoints.load_newest([](const rt::Checkpoint& checkpoint) {
+    REWARD_TUNER_CHECK(checkpoint.state.at("update") != 3, "three is not expected");
+  });
+  CHECK(newest.update == 2);
+  CHECK(newest.checkpoint.state.at("update") == 2);
+  CHECK(newest.broken == std::vector<std::int64_t>{4, 3});
+  REQUIRE(newest.notes.size() == 2);
+  CHECK(newest.notes[0].find("update-000004' cannot be used and is passed over: [Checkpoint]") != std::string::npos);
+  CHECK(newest.notes[1].find("three is not expected") != std::string::npos);
+  checkpoints.set_aside(3);
+  CHECK(checkpoints.updates() == std::vector<std::int64_t>{1, 2});
+  CHECK(entries(folder.path()) == 4);
+  checkpoints.save(3, numbered(3));
+  CHECK(holds(checkpoints, 3));
+  CHECK_THROWS_WITH_AS(checkpoints.set_aside(7), doctest::Contains("set aside"), rt::Error);
+}
+
+TEST_CASE("a full disk is a named error and the older checkpoint stays") {
+  const rt::reference::TemporaryFolder folder;
+  const rt::CheckpointFolder checkpoints(folder / "checkpoints", 1);
+  checkpoints.save(1, numbered(1));
+  const int status = in_child([&] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const ::rlimit limit{1 << 16, 1 << 16};  // a file above 64 KiB fails as on a full disk
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      checkpoints.save(2, numbered(2, 1 << 18));
+    } catch (const rt::Error& error) {
+      ::_exit(std::string(error.what()).find("[File]") != std::string::npos ? 42 : 43);
+    }
+  });
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 42);
+  CHECK(checkpoints.latest() == 1);
+  CHECK(holds(checkpoints, 1));
+  CHECK(entries(folder / "checkpoints") == 1);
+}
+
+}  // namespace checkpoint_test

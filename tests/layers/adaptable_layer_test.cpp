@@ -1,0 +1,141 @@
+// The adapter slot of a layer: one formula in three modes, gradients, and scopes that restore what they found.
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <doctest/doctest.h>
+#include <torch/autograd.h>
+
+#include <memory>
+
+#include <reward_tuner/models/layers.hpp>
+
+using namespace reward_tuner;
+
+namespace adaptable_layer_test {
+namespace {
+
+struct Pair : torch::nn::Module {
+  std::shared_ptr<Linear> linear;
+  std::shared_ptr<Conv2d> conv;
+  Pair() {
+    linear = register_module("linear", std::make_shared<Linear>(5, 4));
+    conv = register_module("conv", std::make_shared<Conv2d>(3, 6, 3, 2, 1));
+    const torch::NoGradGuard no_grad;
+    for (auto& p : parameters()) p.copy_(at::randn(p.sizes()));
+  }
+  void attach() {
+    linear->attach(std::make_shared<LowRank>(LowRank{at::randn({2, 5}), at::randn({4, 2}), 0.7}));
+    conv->attach(std::make_shared<LowRank>(LowRank{at::randn({2, 3, 3, 3}), at::randn({6, 2, 1, 1}), -0.3}));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("adaptable_layer: apart and merged equal the layer with W + scale * B A") {
+  const torch::NoGradGuard no_grad;
+  auto net = std::make_shared<Pair>();
+  net->attach();
+  const Tensor x = at::randn({7, 5}), image = at::randn({2, 3, 8, 6});
+  const auto& low = *net->linear->adapter();
+  const Tensor want = at::linear(x, net->linear->weight + 0.7 * low.up.matmul(low.down), net->linear->bias);
+  const auto& conv = *net->conv->adapter();
+  const Tensor kernel = net->conv->weight - 0.3 * conv.up.flatten(1).matmul(conv.down.flatten(1)).view({6, 3, 3, 3});
+  const Tensor want_image = at::conv2d(image, kernel, net->conv->bias, 2, 1);
+  CHECK(want_image.sizes() == at::IntArrayRef({2, 6, 4, 3}));
+  for (const auto mode : {AdapterMode::kApart, AdapterMode::kMerged}) {
+    const AdapterScope scope(*net, mode);
+    CHECK(scope.size() == 2);
+    CHECK(at::allclose(net->linear->forward(x), want, 1e-5, 1e-5));
+    CHECK(at::allclose(net->conv->forward(image), want_image, 1e-4, 1e-4));
+  }
+  const AdapterScope off(*net, AdapterMode::kOff);
+  CHECK(net->linear->forward(x).equal(at::linear(x, net->linear->weight, net->linear->bias)));
+}
+
+TEST_CASE(
+    "adaptable_layer: a convolution on doubled pixels is the convolution of the doubled image, adapter apart or "
+    "merged; other kernels are refused") {
+  const torch::NoGradGuard no_grad;
+  Conv2d conv(3, 6, 3, 1, 1);
+  conv.weight.copy_(at::randn({6, 3, 3, 3}));
+  conv.bias.copy_(at::randn({6}));
+  conv.attach(std::make_shared<LowRank>(LowRank{at::randn({2, 3, 3, 3}), at::randn({6, 2, 1, 1}), -0.3}));
+  const Tensor x = at::randn({2, 3, 4, 5}), doubled = x.repeat_interleave(2, 2).repeat_interleave(2, 3);
+  for (const auto mode : {AdapterMode::kApart, AdapterMode::kMerged, AdapterMode::kOff}) {
+    conv.set_mode(mode);
+    CHECK(at::allclose(conv.forward_upsampled(x), conv.forward(doubled), 1e-4, 1e-4));
+  }
+  CHECK_THROWS_WITH_AS(Conv2d(3, 6, 3, 2, 1).forward_upsampled(x),
+                       doctest::Contains("expected a 3x3 layer with stride 1 and padding 1"), Error);
+}
+
+TEST_CASE("adaptable_layer: gradients reach the adapter when it is apart or merged, and none when it is off") {
+  auto net = std::make_shared<Pair>();
+  for (auto& p : net->parameters()) p.requires_grad_(false);
+  const Tensor down = at::randn({2, 5}).requires_grad_(), up = at::randn({4, 2}).requires_grad_();
+  net->linear->attach(std::make_shared<LowRank>(LowRank{down, up, 2.0}));
+  const Tensor x = at::randn({3, 5}), v = at::randn({3, 4});
+  const auto grads = torch::autograd::grad({net->linear->forward(x)}, {down, up}, {v});
+  CHECK(at::allclose(grads[0], 2.0 * up.t().matmul(v.t()).matmul(x), 1e-5, 1e-5));
+  CHECK(at::allclose(grads[1], 2.0 * v.t().matmul(x).matmul(down.t()), 1e-5, 1e-5));
+  {
+    const AdapterScope off(*net, AdapterMode::kOff);
+    CHECK_FALSE(net->linear->forward(x).requires_grad());
+  }
+  {
+    const AdapterScope merged(*net, AdapterMode::kMerged);  // calls with gradient run apart
+    const auto same = torch::autograd::grad({net->linear->forward(x)}, {down, up}, {v});
+    CHECK(same[0].equal(grads[0]));
+    CHECK(same[1].equal(grads[1]));
+  }
+  CHECK(net->linear->forward(x).requires_grad());
+}
+
+TEST_CASE("adaptable_layer: scopes nest and restore the modes; merging sees new values each time") {
+  const torch::NoGradGuard no_grad;
+  auto net = std::make_shared<Pair>();
+  net->attach();
+  const Tensor x = at::randn({2, 5});
+  {
+    const AdapterScope outer(*net, AdapterMode::kMerged);
+    {
+      const AdapterScope inner(*net, AdapterMode::kOff);
+      CHECK(net->conv->mode() == AdapterMode::kOff);
+    }
+    CHECK(net->conv->mode() == AdapterMode::kMerged);
+  }
+  CHECK(net->conv->mode() == AdapterMode::kApart);
+  net->linear->adapter()->up.add_(1);
+  const Tensor apart = net->linear->forward(x);
+  const AdapterScope merged(*net, AdapterMode::kMerged);
+  CHECK(at::allclose(net->linear->forward(x), apart, 1e-5, 1e-5));
+}
+
+TEST_CASE("adaptable_layer: float32 adapters work on half-precision and double layers") {
+  const torch::NoGradGuard no_grad;
+  for (const auto type : {at::kBFloat16, at::kDouble}) {
+    auto net = std::make_shared<Pair>();
+    net->to(type);
+    net->attach();
+    const Tensor x = at::randn({3, 5}).to(type);
+    const Tensor apart = net->linear->forward(x);
+    CHECK((apart.scalar_type() == type));
+    const AdapterScope merged(*net, AdapterMode::kMerged);
+    CHECK((net->linear->forward(x).scalar_type() == type));
+    CHECK(at::allclose(net->linear->forward(x).to(at::kFloat), apart.to(at::kFloat), 0.05,
+                       type == at::kDouble ? 1e-5 : 0.1));
+  }
+}
+
+TEST_CASE("adaptable_layer: a second adapter is an error, nullptr empties the slot") {
+  auto net = std::make_shared<Pair>();
+  net->attach();
+  CHECK_THROWS_WITH_AS(net->attach(), doctest::Contains("already carries an adapter"), Error);
+  net->linear->attach(nullptr);
+  net->conv->attach(nullptr);
+  CHECK(AdapterScope(*net, AdapterMode::kOff).size() == 0);
+  net->attach();
+}
+
+}  // namespace adaptable_layer_test

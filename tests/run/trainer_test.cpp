@@ -1,0 +1,305 @@
+// The trainer's promises: bit-exact resume after any kill, refusals by name, complete run folders.
+#include <reward_tuner/run/trainer.hpp>
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <reward_tuner/methods/b2_diffurl.hpp>
+#include <reward_tuner/methods/ddpo.hpp>
+#include <reward_tuner/methods/dpok.hpp>
+#include <reward_tuner/rewards/callable.hpp>
+
+#include <tests/reference/same_run.hpp>
+#include <tests/reference/small_run.hpp>
+#include <tests/reference/tiny_folder.hpp>
+
+namespace trainer_test {
+namespace {
+
+namespace rt = reward_tuner;
+
+using Model = rt::reference::TinyModel;
+using rt::reference::bytes;
+using rt::reference::check_same_run;
+using rt::reference::killed;
+
+rt::TrainerOptions six_updates() { return rt::reference::small_run_options(6, 3, 2); }
+
+rt::TrainingOutcome run(const Model& model, const std::filesystem::path& folder, const rt::TrainerOptions& options,
+                        double guidance = 2.0) {
+  return rt::reference::small_run(model.path(), folder, options, guidance);
+}
+
+}  // namespace
+
+TEST_CASE("a run folder is complete and its report says what happened") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto folder = runs / "a";
+  const auto outcome = run(model, folder, six_updates());
+  CHECK(outcome.end == rt::RunEnd::kCompleted);
+  CHECK(outcome.progress.done() == 6);
+  for (const char* file :
+       {"config.json", "metrics.jsonl", "evaluations.jsonl", "timings.jsonl", "before_after.png", "reward.svg",
+        "report.json", "images/update-000000.png", "images/update-000003.png", "images/update-000006.png",
+        "lora/pytorch_lora_weights.safetensors", "checkpoints/update-000006/state.json"})
+    CHECK_MESSAGE(std::filesystem::is_regular_file(folder / file), file);
+  const auto report = rt::read_json(folder / "report.json");
+  for (const char* key : {"method", "reward", "model", "updates", "seed", "seconds", "before", "after", "sentinels",
+                          "network", "peak_tensor_bytes", "skipped_updates", "versions"})
+    CHECK_MESSAGE(report.contains(key), key);
+  CHECK(report.size() == 14);
+  CHECK(report.at("reward_queries") > 0);
+  for (const char* key :
+       {"symmetry_error", "jpeg_error", "color_accuracy", "shape_accuracy", "blank_share", "reward"}) {
+    CHECK_MESSAGE(report.at("before").contains(key), key);
+    CHECK_MESSAGE(report.at("after").contains(key), key);
+  }
+  CHECK(report.at("before") != report.at("after"));
+  CHECK(report.at("updates") == 6);
+  CHECK(report.at("network").at("forwards").get<int>() > 6 * 3);
+
+  std::ifstream lines(folder / "metrics.jsonl");
+  std::vector<double> rates;
+  for (std::string line; std::getline(lines, line);) {
+    const auto record = nlohmann::json::parse(line);
+    rates.push_back(record.at("learning_rate").get<double>());
+    CHECK_FALSE(record.contains("seconds"));
+  }
+  CHECK(rates == std::vector<double>{0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01});
+}
+
+TEST_CASE("a killed and resumed run equals an uninterrupted one bit for bit") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  run(model, runs / "whole", six_updates());
+
+  SUBCASE("killed between two updates") {
+    for (const std::int64_t last : {1, 4, 5}) {
+      CAPTURE(last);
+      const auto folder = runs / ("after" + std::to_string(last));
+      auto options = six_updates();
+      options.on_update = [last](const rt::UpdateReport& report) {
+        if (report.update == last) ::kill(::getpid(), SIGKILL);
+      };
+      killed([&] { run(model, folder, options); });
+      CHECK_FALSE(std::filesystem::exists(folder / "report.json"));
+      auto again = six_updates();
+      again.resume = true;
+      CHECK(run(model, folder, again).end == rt::RunEnd::kCompleted);
+      check_same_run(runs / "whole", folder, 6);
+    }
+  }
+  SUBCASE("killed while the third checkpoint is written") {
+    for (const auto stage :
+         {rt::SaveStage::kBegun, rt::SaveStage::kTensors, rt::SaveStage::kState, rt::SaveStage::kInPlace}) {
+      CAPTURE(static_cast<int>(stage));
+      const auto folder = runs / ("stage" + std::to_string(static_cast<int>(stage)));
+      auto options = six_updates();
+      int saves = 0;
+      options.on_save = [&](rt::SaveStage at) {
+        if (at == rt::SaveStage::kBegun) ++saves;
+        if (saves == 3 && at == stage) ::kill(::getpid(), SIGKILL);
+      };
+      killed([&] { run(model, folder, options); });
+      auto again = six_updates();
+      again.resume = true;
+      run(model, folder, again);
+      check_same_run(runs / "whole", folder, 6);
+    }
+  }
+  SUBCASE("interrupted politely, also inside an evaluation") {
+    for (const int questions : {1, 2, 5}) {
+      CAPTURE(questions);
+      const auto folder = runs / ("polite" + std::to_string(questions));
+      auto options = six_updates();
+      int asked = 0;
+      options.interrupted = [&] { return ++asked >= questions; };
+      CHECK(run(model, folder, options).end == rt::RunEnd::kInterrupted);
+      CHECK_FALSE(std::filesystem::exists(folder / "report.json"));
+      auto again = six_updates();
+      again.resume = true;
+      run(model, folder, again);
+      check_same_run(runs / "whole", folder, 6);
+    }
+  }
+  SUBCASE("resumed after its end: the last evaluation, which no checkpoint holds, is not logged twice") {
+    auto last = six_updates();
+    last.evaluate_every = 0;
+    run(model, runs / "ended", last);
+    const std::string evaluations = bytes(runs / "ended" / "evaluations.jsonl");
+    last.resume = true;
+    run(model, runs / "ended", last);
+    CHECK(bytes(runs / "ended" / "evaluations.jsonl") == evaluations);
+  }
+  SUBCASE("continued beyond its first end") {
+    auto half = six_updates();
+    half.updates = 3;
+    run(model, runs / "half", half);
+    auto rest = six_updates();
+    rest.resume = true;
+    run(model, runs / "half", rest);
+    check_same_run(runs / "whole", runs / "half", 6);
+  }
+}
+
+TEST_CASE("runs of methods that remember rewards or learn a baseline resume byte for byte") {
+  const Model model;
+  const auto brightness = [] { return rt::black_box([](const rt::Tensor& images) { return images.mean({1, 2, 3}); }); };
+  SUBCASE("DDPO: rewards by prompt") {
+    rt::reference::check_resumes(model.path(), [&] {
+      return rt::make<rt::DDPO>(brightness(),
+                                {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                 .objective = {.clip = 1e-2, .round = {.epochs = 2, .updates_per_epoch = 2}},
+                                 .advantage = {.window = 4, .min_count = 2}});
+    });
+  }
+  SUBCASE("B2-DiffuRL: rewards of earlier rounds, and a growing window") {
+    rt::reference::check_resumes(model.path(), [&] {
+      return rt::make<rt::B2DiffuRL>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                                    .steps = {.initial = 2, .rounds = 5},
+                                                    .objective = {.clip = 1e-2},
+                                                    .advantage = {.rounds = 2},
+                                                    .branching = {.threshold = 0.2}});
+    });
+  }
+  SUBCASE("DPOK: a baseline with its optimizer") {
+    rt::reference::check_resumes(model.path(), [&] {
+      return rt::make<rt::DPOK>(brightness(), {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                               .objective = {.clip = 1e-2, .value = {.learning_rate = 1e-2}}});
+    });
+  }
+}
+
+TEST_CASE("a rollout in bfloat16 disagrees with the replay in float, and the report says so") {
+  const Model model;
+  const auto update = [&](std::optional<at::ScalarType> dtype) {
+    auto pipeline = rt::StableDiffusion::load(model.path());
+    const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
+    rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2});
+    rt::Rng rng(1);
+    auto tuner =
+        rt::make<rt::DDPO>(rt::SymmetryReward(), {.sampler = {.num_steps = 6, .guidance = 5.0},
+                                                  .objective = {.round = {.reduction = rt::LogProbReduction::kSum}},
+                                                  .engine = {.rollout_dtype = dtype}});
+    return tuner.update(pipeline, optimizer, {"a red circle", "a blue square"}, rng);
+  };
+  const auto whole = update({}), low = update(at::kBFloat16);
+  MESSAGE("first ratio off by ", whole.ratio_deviation, " in float, ", low.ratio_deviation,
+          " with rollouts in bfloat16");
+  CHECK(whole.warning.empty());
+  CHECK(low.ratio_deviation > 1e-3);
+  CHECK(low.warning == "the first ratio of new to old probability should be 1 and is off by " +
+                           std::to_string(low.ratio_deviation) +
+                           ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)");
+  std::ostringstream line;
+  line << low;
+  CHECK(line.str().ends_with("  WARNING: " + low.warning));
+}
+
+TEST_CASE("folders and options that do not fit are refused by name") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto folder = runs / "a";
+  auto two = six_updates();
+  two.updates = 2;
+  run(model, folder, two);
+  const std::string report = bytes(folder / "report.json");
+  CHECK_THROWS_WITH_AS(run(model, folder, two), doctest::Contains("holds a run already"), rt::Error);
+
+  auto other = two;
+  other.resume = true;
+  other.updates = 4;
+  other.batch = 3;
+  CHECK_THROWS_WITH_AS(run(model, folder, other, 5.0),
+                       doctest::Contains("batch was 2, is now 3; options/guidance was 2.0, is now 5.0"), rt::Error);
+  CHECK(bytes(folder / "report.json") == report);
+
+  auto resume = two;
+  resume.resume = true;
+  CHECK_THROWS_WITH_AS(run(model, runs / "nowhere", resume), doctest::Contains("got no folder"), rt::Error);
+  std::filesystem::create_directory(runs / "empty");
+  CHECK_THROWS_WITH_AS(run(model, runs / "empty", resume), doctest::Contains("no usable one"), rt::Error);
+  std::ofstream(runs / "file") << "x";
+  CHECK_THROWS_WITH_AS(run(model, runs / "file" / "run", two), doctest::Contains("run folder"), rt::Error);
+  two.batch = 0;
+  CHECK_THROWS_WITH_AS(run(model, runs / "b", two), doctest::Contains("batch"), rt::Error);
+  CHECK_FALSE(std::filesystem::exists(runs / "b"));
+}
+
+TEST_CASE("a limit of CPU time ends a run, is kept over a resume and does not depend on waiting") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  auto options = six_updates();
+  options.updates = 100000;
+  options.cpu_minutes = 1e-6;
+  // waiting is no work
+  options.on_update = [](const rt::UpdateReport&) { std::this_thread::sleep_for(std::chrono::milliseconds(300)); };
+  const auto one = run(model, runs / "a", options);
+  CHECK(one.end == rt::RunEnd::kTimeUp);
+  CHECK(one.progress.done() == 1);
+  const auto seconds = rt::read_json(runs / "a" / "report.json").at("seconds");
+  CHECK(seconds.at("tune_cpu").get<double>() > 0);
+  CHECK(seconds.at("tune_cpu").get<double>() == one.progress.tune_cpu_seconds);
+  CHECK(rt::read_json(runs / "a" / "config.json").at("run").at("cpu_minutes") == 1e-6);
+
+  options.resume = true;
+  CHECK(run(model, runs / "a", options).progress.done() == 1);  // the time of the first part counts
+  options.cpu_minutes = (one.progress.tune_cpu_seconds + 1e-4) / 60;
+  const auto two = run(model, runs / "a", options);
+  CHECK(two.progress.done() == 2);
+  CHECK(two.progress.tune_cpu_seconds > one.progress.tune_cpu_seconds);
+
+  auto old = rt::to_json(two.progress);
+  old.erase("tune_cpu_seconds");
+  CHECK(rt::run_progress_from_json(old).tune_cpu_seconds == 0);
+
+  options.resume = false;
+  options.cpu_minutes = -1;
+  CHECK_THROWS_WITH_AS(run(model, runs / "b", options), doctest::Contains("cpu_minutes"), rt::Error);
+}
+
+TEST_CASE("one folder takes one run at a time") {
+  const rt::reference::TemporaryFolder runs;
+  const auto first = rt::RunFolder::create(runs / "a");
+  CHECK_THROWS_WITH_AS(rt::RunFolder::reopen(runs / "a"), doctest::Contains("in use"), rt::Error);
+}
+
+TEST_CASE("the stop rules look at running means") {
+  CHECK_FALSE(rt::on_plateau({1, 2, 3}, 2));
+  CHECK_FALSE(rt::on_plateau({1, 2, 3, 4}, 2));
+  CHECK(rt::on_plateau({1, 4, 3, 2}, 2));
+  CHECK_FALSE(rt::on_plateau({1, 4, 3, 2}, 0));
+  std::vector<double> rewards(20, 1.0);
+  CHECK_FALSE(rt::has_diverged(rewards, 0.5));
+  rewards.insert(rewards.end(), 10, 0.0);
+  CHECK(rt::has_diverged(rewards, 0.5));
+  CHECK_FALSE(rt::has_diverged(rewards, 1.5));
+  CHECK_FALSE(rt::has_diverged(rewards, 0));
+}
+
+TEST_CASE("evaluation does not depend on the batch and leaves no trace") {
+  const Model model;
+  auto pipeline = rt::StableDiffusion::load(model.path());
+  const std::vector<std::string> prompts = {"a red circle", "a blue square", "a green ring"};
+  const auto pairs = rt::evaluation_pairs(prompts, 2, 7);
+  const rt::AnySampler sampler({.name = "ddpm", .num_steps = 3, .guidance = 2.0});
+  const auto rewards = rt::standard_evaluation_rewards(pipeline);
+  const auto one = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 1}),
+             all = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 6});
+  CHECK((one->images - all->images).abs().max().item<double>() < 1e-4);
+  CHECK(one->metrics.at("symmetry_error") == doctest::Approx(all->metrics.at("symmetry_error")).epsilon(1e-4));
+  CHECK(one->network.forwards == 18);
+  CHECK_FALSE(
+      rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = 2, .interrupted = [] { return true; }}).has_value());
+}
+
+}  // namespace trainer_test
