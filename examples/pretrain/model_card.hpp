@@ -87,7 +87,7 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
       ", one fixed seed an image, none chosen.\n\n"
       "## What it knows\n\n"
       "64 x 64 images (latents 4 x 16 x 16) of one or two objects, prompts of up to 14 words:\n"
-      "`[a picture of] object [relation object] [on a BACKGROUND background]`, an object being `a [small|large] COLOUR "
+      "`[a picture of] object [relation object] [on a BACKGROUND background]`, an object being `a [small|large] COLOR "
       "SHAPE`.\n\n"
       "- shapes: " +
       detail::word_list(kShapeNames) + "\n- colors: " + detail::word_list(kObjectColors) +
