@@ -1,4 +1,4 @@
-// The library in twenty lines: tune a model with DRTune on mirror symmetry and save a LoRA.
+// The library in twenty lines: tunes a model with DRTune on mirror symmetry and saves a LoRA.
 // Usage: 01_hello_drtune [UPDATES [MODEL_FOLDER [OUT_FOLDER]]]
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 8});  // frozen base, trainable A and B
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
 
-  // the options nest as the policies' roles are named
+  // options are nested by the role of the policy they belong to
   auto tuner = rt::make<rt::DRTune>(
       rt::SymmetryReward({.text_weight = 1.0}),
       {.sampler = {.num_steps = 20, .guidance = 5.0}, .steps = {.num_trained = 2, .max_early_stop = 8}});

@@ -1,4 +1,4 @@
-// A reward of your own: any function of the images that autograd can follow.
+// Your own reward: any function of the images that autograd can differentiate.
 // Usage: 02_own_reward [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>

@@ -1,5 +1,5 @@
-// A policy of your own: which sampler steps are trained. It takes part like the shipped ones, and mistakes are one
-// sentence at compile time.
+// Your own policy: a step selection, which decides the sampler steps that are trained. It is used like the shipped
+// ones, and a mistake in it is a compile error of one sentence.
 // Usage: 03_own_policy [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
@@ -14,7 +14,7 @@ struct FirstStepsOptions {
   int num_trained = 2;  ///< K, how many of the noisiest steps are trained
 };
 
-/// Trains the K noisiest steps, where an image's layout is decided.
+/// Trains the K noisiest steps, which decide an image's layout.
 class FirstSteps {
  public:
   using Role = rt::StepSelectionRole;
@@ -45,7 +45,7 @@ int main(int argc, char** argv) {
   auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 4, .targets = {"all"}});
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
 
-  // Policies may stand in any order; roles that are not named have their defaults (here Ddim and StopInput).
+  // Policies may be named in any order; the other roles have defaults (here Ddim and StopInput).
   rt::RewardTuner<FirstSteps, rt::SymmetryReward> tuner(
       rt::SymmetryReward(), {.sampler = {.num_steps = 10, .guidance = 3.0}, .steps = {.num_trained = 3}});
   rt::PromptSet prompts({"a red circle", "a green square", "a yellow star", "a white ring"});

@@ -1,5 +1,5 @@
-// A reward that nothing can differentiate: DDPO makes images that take few bytes as JPEG files. Any program that
-// scores images can be such a reward.
+// A black-box reward: DDPO tunes for images that are small as JPEG files. Any program that scores images can be the
+// reward.
 // Usage: 04_ddpo [ROUNDS [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 8, .targets = {"all"}});
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
 
-  // DDIM has eta 1 here unless it says otherwise; 1.64 nats of the true ratio for latents of 4 x 16 x 16
+  // DDIM defaults to eta 1 here; the clip range allows 1.64 nats of the true ratio for latents of 4 x 16 x 16
   auto tuner = rt::make<rt::DDPO>(rt::JpegSizeReward(), {.sampler = {.num_steps = 8, .guidance = 2.0},
                                                          .objective = {.clip = 1.64 / (4 * 16 * 16)},
                                                          .engine = {.gradient_clip = 1.0}});

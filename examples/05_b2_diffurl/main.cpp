@@ -1,5 +1,4 @@
-// B2-DiffuRL around two objectives: the last steps are trained first, and branches of one root are compared with each
-// other.
+// B2-DiffuRL around two objectives: the last steps are trained first, and branches of one root are compared.
 // Usage: 05_b2_diffurl [ROUNDS [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
@@ -27,7 +26,7 @@ void run(Tuner tuner, const char* name, int rounds, const char* folder) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 10;
   const char* folder = argc > 2 ? argv[2] : "examples/models/tiny-shapes";
-  const rt::shapes::ShapeReward reward;  // does the image show what the prompt says? A detector, not a function
+  const rt::shapes::ShapeReward reward;  // a detector without gradient: does the image show what the prompt says?
   run(rt::make<rt::B2DiffuRL>(
           reward,
           {.sampler = {.num_steps = 8, .guidance = 2.0}, .steps = {.rounds = rounds}, .objective = {.clip = 1.6e-3}}),

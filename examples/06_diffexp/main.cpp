@@ -1,5 +1,5 @@
-// DiffExp beside any method: training rollouts begin with little guidance and stress a random word of each prompt. One
-// more policy in the list.
+// DiffExp with two methods: training rollouts start with low guidance and emphasize a random word of each prompt. It is
+// one more policy in the list.
 // Usage: 06_diffexp [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>

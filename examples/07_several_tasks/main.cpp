@@ -1,5 +1,4 @@
-// Several rewards, each with prompts and advantages of its own, on one model: all tasks are sampled before any is
-// trained.
+// Several rewards on one model, each with its own prompts and advantages: all tasks are sampled before any is trained.
 // Usage: 07_several_tasks [UPDATES [MODEL_FOLDER]]
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
