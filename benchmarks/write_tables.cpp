@@ -53,7 +53,7 @@ std::string where(const json& context, bool update) {
   std::string line = get("date") + ", " + get("device") + ", " + get("compiler") + ", LibTorch " + get("torch") +
                      ", commit " + get("commit");
   if (update)
-    line += "; model " + get("model") + ", T " + get("steps") + ", batch " + get("batch") + ", guidance " +
+    line += ";\nmodel " + get("model") + ", T " + get("steps") + ", batch " + get("batch") + ", guidance " +
             get("guidance") + ", LoRA rank " + get("rank") + ", " + get("dtype") + ", " + get("threads") + " thread";
   return line + ".\n";
 }
