@@ -1,4 +1,5 @@
-# Every package the headers need, with its version floor, in one place. Used by the build and by the installed package alike.
+# Every package the headers need, with its version floor, in one place.
+# Used by the build and by the installed package alike.
 set(REWARDTUNER_TORCH_FLOOR 2.11)
 
 # A host project that adds us by add_subdirectory links these targets from its own folder: they must be visible there.
@@ -15,7 +16,8 @@ endif()
 
 find_package(nlohmann_json 3.11 QUIET)
 if(NOT nlohmann_json_FOUND)
-  message(FATAL_ERROR "[RewardTuner] nlohmann-json 3.11 or newer was not found; on Debian: apt-get install nlohmann-json3-dev")
+  message(FATAL_ERROR
+          "[RewardTuner] nlohmann-json 3.11 or newer was not found; on Debian: apt-get install nlohmann-json3-dev")
 endif()
 
 find_package(utf8proc QUIET)

@@ -6,12 +6,14 @@ file(GENERATE OUTPUT "${REWARDTUNER_PCH_SOURCE}" CONTENT "// Gives the shared pr
 
 add_library(reward_tuner_pch OBJECT "${REWARDTUNER_PCH_SOURCE}")
 target_link_libraries(reward_tuner_pch PRIVATE RewardTuner::reward_tuner reward_tuner_warnings)
-target_precompile_headers(reward_tuner_pch PRIVATE <torch/nn/module.h> <torch/autograd.h> <torch/types.h> <ATen/ATen.h> <nlohmann/json.hpp>)
+target_precompile_headers(reward_tuner_pch PRIVATE <torch/nn/module.h> <torch/autograd.h> <torch/types.h>
+                           <ATen/ATen.h> <nlohmann/json.hpp>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(reward_tuner_pch PRIVATE -fpch-preprocess)  # lets ccache see through the precompiled header
 endif()
 
-# reward_tuner_program(NAME SOURCES...): an executable with our warnings, the precompiled header and, if asked for, the sanitizers.
+# reward_tuner_program(NAME SOURCES...): an executable with our warnings, the precompiled header and,
+# if asked for, the sanitizers.
 function(reward_tuner_program name)
   add_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE RewardTuner::reward_tuner reward_tuner_warnings)

@@ -2,7 +2,8 @@
 add_library(reward_tuner_warnings INTERFACE)
 target_compile_options(reward_tuner_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-unknown-pragmas)
 if(REWARDTUNER_SANITIZE)
-  target_compile_options(reward_tuner_warnings INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-                         -Wno-maybe-uninitialized)  # the checks woven in make gcc see paths that are none
+  target_compile_options(reward_tuner_warnings INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
+                         -fno-omit-frame-pointer
+                         -Wno-maybe-uninitialized)  # the instrumentation makes gcc warn about impossible paths
   target_link_options(reward_tuner_warnings INTERFACE -fsanitize=address,undefined)
 endif()

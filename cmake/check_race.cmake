@@ -1,7 +1,10 @@
 # cmake -DPROGRAM=bench_race -DMODEL=... -DOUT=file.json -P check_race.cmake
-# One small update of each memory setting: the numbers a race is reported with must be there and must be what the method costs.
+# One small update of each memory setting: the numbers a race is reported with must be there and must be
+# what the method costs.
 foreach(memory retain replay)
-  execute_process(COMMAND "${PROGRAM}" --model "${MODEL}" --steps 4 --trained-steps 2 --batch 2 --updates 1 --memory ${memory} --json "${OUT}" RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE errors)
+  execute_process(COMMAND "${PROGRAM}" --model "${MODEL}" --steps 4 --trained-steps 2 --batch 2 --updates 1
+                          --memory ${memory} --json "${OUT}"
+                  RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE errors)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "bench_race --memory ${memory} failed: ${errors}")
   endif()
@@ -18,8 +21,11 @@ foreach(memory retain replay)
   if(memory STREQUAL replay)
     set(expected 6)
   endif()
-  if(NOT (updates EQUAL 1 AND losses EQUAL 3 AND cpu GREATER 0 AND wall GREATER 0 AND forwards EQUAL expected AND backwards EQUAL 2 AND said STREQUAL memory))
-    message(FATAL_ERROR "bench_race --memory ${memory}: expected 1 timed update of 3, ${expected} forwards and 2 backwards, found\n${race}")
+  if(NOT (updates EQUAL 1 AND losses EQUAL 3 AND cpu GREATER 0 AND wall GREATER 0
+         AND forwards EQUAL expected AND backwards EQUAL 2 AND said STREQUAL memory))
+    message(FATAL_ERROR
+            "bench_race --memory ${memory}: expected 1 timed update of 3, "
+            "${expected} forwards and 2 backwards, got\n${race}")
   endif()
 endforeach()
 if(NOT replay_peak LESS retain_peak)

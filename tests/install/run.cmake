@@ -11,6 +11,7 @@ if(KIND STREQUAL "find_package")
   must("${CMAKE_COMMAND}" --install "${PROJECT_BUILD}" --prefix "${BUILD}/prefix")
   set(prefix "-DCMAKE_PREFIX_PATH=${BUILD}/prefix")
 endif()
-must("${CMAKE_COMMAND}" -S "${SOURCE}/${KIND}" -B "${BUILD}/build" -G Ninja ${prefix} "-DTorch_DIR=${TORCH}" "-DCMAKE_CXX_COMPILER=${COMPILER}" -DCMAKE_CXX_FLAGS=-O0)
+must("${CMAKE_COMMAND}" -S "${SOURCE}/${KIND}" -B "${BUILD}/build" -G Ninja
+     ${prefix} "-DTorch_DIR=${TORCH}" "-DCMAKE_CXX_COMPILER=${COMPILER}" -DCMAKE_CXX_FLAGS=-O0)
 must("${CMAKE_COMMAND}" --build "${BUILD}/build")
 must("${BUILD}/build/consumer")
