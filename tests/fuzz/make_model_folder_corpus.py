@@ -1,4 +1,6 @@
-"""Writes the seed files of fuzz_config, fuzz_tokenizer and fuzz_toml: small valid inputs and ones with a single flaw each.
+"""Writes the seed files of fuzz_config, fuzz_tokenizer and fuzz_toml.
+
+Small valid inputs, and ones with a single flaw each.
 
 usage: make_model_folder_corpus.py FOLDER (gets the folders config, tokenizer and toml)
 """
@@ -6,16 +8,22 @@ import json
 import os
 import sys
 
-UNET = {"_class_name": "UNet2DConditionModel", "sample_size": 8, "in_channels": 4, "out_channels": 4, "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
-        "mid_block_type": "UNetMidBlock2DCrossAttn", "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"], "block_out_channels": [4, 8], "layers_per_block": 1,
+UNET = {"_class_name": "UNet2DConditionModel", "sample_size": 8, "in_channels": 4, "out_channels": 4,
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+        "mid_block_type": "UNetMidBlock2DCrossAttn", "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+        "block_out_channels": [4, 8], "layers_per_block": 1,
         "norm_num_groups": 2, "cross_attention_dim": 6, "attention_head_dim": 2}
-VAE = {"_class_name": "AutoencoderKL", "block_out_channels": [4, 8], "down_block_types": ["DownEncoderBlock2D"] * 2, "up_block_types": ["UpDecoderBlock2D"] * 2,
+VAE = {"_class_name": "AutoencoderKL", "block_out_channels": [4, 8], "down_block_types": ["DownEncoderBlock2D"] * 2,
+       "up_block_types": ["UpDecoderBlock2D"] * 2,
        "layers_per_block": 1, "norm_num_groups": 2, "sample_size": 16}
-TEXT = {"model_type": "clip_text_model", "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 20,
+TEXT = {"model_type": "clip_text_model", "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "vocab_size": 20,
         "max_position_embeddings": 7, "projection_dim": 4, "eos_token_id": 19}
-IMAGE = {"model_type": "clip_vision_model", "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 8,
+IMAGE = {"model_type": "clip_vision_model", "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1,
+         "num_attention_heads": 2, "image_size": 8,
          "patch_size": 4, "projection_dim": 4}
-SCHEDULER = {"_class_name": "DDIMScheduler", "num_train_timesteps": 10, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+SCHEDULER = {"_class_name": "DDIMScheduler", "num_train_timesteps": 10, "beta_start": 0.00085, "beta_end": 0.012,
+             "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 
 def config(kind, value, **changes):
@@ -24,13 +32,15 @@ def config(kind, value, **changes):
 
 CONFIG = {
     "unet": config("u", UNET),
-    "unet_sdxl": config("u", UNET, addition_embed_type="text_time", addition_time_embed_dim=4, projection_class_embeddings_input_dim=32, use_linear_projection=True,
+    "unet_sdxl": config("u", UNET, addition_embed_type="text_time", addition_time_embed_dim=4,
+                        projection_class_embeddings_input_dim=32, use_linear_projection=True,
                         transformer_layers_per_block=[1, 2], attention_head_dim=[1, 2]),
     "unet_huge": config("u", UNET, block_out_channels=[4, 1 << 62]),
     "unet_lists": config("u", UNET, layers_per_block=[1]),
     "unet_layers": config("u", UNET, layers_per_block=1000000000),
     "vae": config("v", VAE),
-    "vae_levels": config("v", VAE, block_out_channels=[4] * 70, down_block_types=["DownEncoderBlock2D"] * 70, up_block_types=["UpDecoderBlock2D"] * 70),
+    "vae_levels": config("v", VAE, block_out_channels=[4] * 70, down_block_types=["DownEncoderBlock2D"] * 70,
+                         up_block_types=["UpDecoderBlock2D"] * 70),
     "vae_groups": config("v", VAE, norm_num_groups=0),
     "text": config("t", TEXT),
     "text_huge": config("t", TEXT, vocab_size=1 << 60),
@@ -42,18 +52,23 @@ CONFIG = {
     "scheduler_steps": config("s", SCHEDULER, num_train_timesteps=1 << 50),
     "scheduler_offset": config("s", SCHEDULER, steps_offset=(1 << 63) - 1),
     "scheduler_snr": config("s", SCHEDULER, num_train_timesteps=1, rescale_betas_zero_snr=True),
-    "scheduler_trained": config("s", SCHEDULER, num_train_timesteps=3, trained_betas=[0.1, 0.2, 0.3], timestep_spacing="linspace"),
-    "scheduler_infinity": b's{"lambda_min_clipped": -Infinity, "beta_schedule": "squaredcos_cap_v2", "num_train_timesteps": 20}',
+    "scheduler_trained": config("s", SCHEDULER, num_train_timesteps=3, trained_betas=[0.1, 0.2, 0.3],
+                                timestep_spacing="linspace"),
+    "scheduler_infinity": b's{"lambda_min_clipped": -Infinity, "beta_schedule": "squaredcos_cap_v2", '
+                          b'"num_train_timesteps": 20}',
     "deep": b"u" + b'{"a":' + b"[" * 200,
     "twice": b's{"beta_start":0.1,"beta_start":0.2}',
     "not_an_object": b"t[1,2]",
 }
 
-WORDS = {"<|startoftext|>": 0, "<|endoftext|>": 1, "a": 2, "a</w>": 3, "b": 4, "b</w>": 5, "ab": 6, "ab</w>": 7, "aab</w>": 8, "!": 9, "!</w>": 10, "1</w>": 11}
+WORDS = {"<|startoftext|>": 0, "<|endoftext|>": 1, "a": 2, "a</w>": 3, "b": 4, "b</w>": 5, "ab": 6, "ab</w>": 7,
+         "aab</w>": 8, "!": 9, "!</w>": 10, "1</w>": 11}
 VOCABULARY = json.dumps(WORDS)
 MERGES = "#version: 0.2\na b\na b</w>\na ab</w>\n"
-SETTINGS = json.dumps({"bos_token": "<|startoftext|>", "pad_token": "!", "model_max_length": 77, "unk_token": {"content": "<|endoftext|>", "normalized": True}})
-SERIALIZED = json.dumps({"added_tokens": [{"content": "<|endoftext|>", "normalized": False}], "model": {"type": "BPE", "vocab": WORDS, "merges": ["a b", ["a", "b</w>"]]}})
+SETTINGS = json.dumps({"bos_token": "<|startoftext|>", "pad_token": "!", "model_max_length": 77,
+                       "unk_token": {"content": "<|endoftext|>", "normalized": True}})
+SERIALIZED = json.dumps({"added_tokens": [{"content": "<|endoftext|>", "normalized": False}],
+                         "model": {"type": "BPE", "vocab": WORDS, "merges": ["a b", ["a", "b</w>"]]}})
 
 
 def folder(vocabulary="", merges="", settings="", serialized="", text=""):

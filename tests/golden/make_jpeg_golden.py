@@ -1,10 +1,11 @@
 """Write jpeg/sizes.json: bytes of JPEG files that Pillow (libjpeg-turbo) makes of pictures given by formulas.
 
-usage: make_jpeg_golden.py [OUT_DIR]     (default: the folder of this script)
+usage: make_jpeg_golden.py [OUT_DIR] (default: the folder of this script)
 
-Every picture is made again by the test (tests/rewards/jpeg_size_test.cpp) from the same whole-number formulas, so no picture is kept.
-Files are Pillow's defaults: JFIF, baseline, 4:2:0, default Huffman tables.
+Every picture is made again by the test (tests/rewards/jpeg_size_test.cpp) from the same whole-number formulas, so no
+picture is kept. Files are Pillow's defaults: JFIF, baseline, 4:2:0, default Huffman tables.
 """
+
 import io
 import json
 import pathlib
@@ -39,8 +40,18 @@ def size(kind, width, height, quality):
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent) / "jpeg"
     folder.mkdir(parents=True, exist_ok=True)
-    cases = [{"kind": kind, "width": width, "height": height, "quality": quality, "bytes": size(kind, width, height, quality)}
-             for kind in ("flat", "ramp", "product", "blocks", "noise") for width, height in ((64, 64), (33, 47), (16, 16)) for quality in (10, 50, 95, 100)]
+    cases = [
+        {
+            "kind": kind,
+            "width": width,
+            "height": height,
+            "quality": quality,
+            "bytes": size(kind, width, height, quality),
+        }
+        for kind in ("flat", "ramp", "product", "blocks", "noise")
+        for width, height in ((64, 64), (33, 47), (16, 16))
+        for quality in (10, 50, 95, 100)
+    ]
     made_by = f"Pillow {PIL.__version__}, libjpeg-turbo {features.version_feature('libjpeg_turbo')}"
     lines = ",\n    ".join(json.dumps(case) for case in cases)
     (folder / "sizes.json").write_text(f'{{\n  "made_by": "{made_by}",\n  "cases": [\n    {lines}\n  ]\n}}\n')

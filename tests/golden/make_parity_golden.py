@@ -1,10 +1,12 @@
 """Makes tests/golden/parity: small cases with the answers of diffusers, transformers and peft, for parity_check.
 
-usage: python tests/golden/make_parity_golden.py     (torch 2.13.0, diffusers 0.42.1, transformers 5, peft)
+usage: python tests/golden/make_parity_golden.py (torch 2.13.0, diffusers 0.42.1, transformers 5, peft)
 
-A case is a folder with case.json (component, tolerances, names of the outputs), config.json, weights.safetensors, inputs.safetensors and
-expected.safetensors. Answers are computed in float64 and stored as float32. The seed below fixes everything.
+A case is a folder with case.json (component, tolerances, names of the outputs), config.json, weights.safetensors,
+inputs.safetensors and expected.safetensors. Answers are computed in float64 and stored as float32. The seed below
+fixes everything.
 """
+
 import json
 import pathlib
 import shutil
@@ -18,13 +20,22 @@ from safetensors.torch import save_file
 
 SEED = 20261123
 ROOT = pathlib.Path(__file__).parent / "parity"
-SD_BETAS = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, clip_sample=False)
+SD_BETAS = dict(
+    num_train_timesteps=1000,
+    beta_start=0.00085,
+    beta_end=0.012,
+    beta_schedule="scaled_linear",
+    steps_offset=1,
+    clip_sample=False,
+)
 
 
 def write(name, component, config, inputs, expected, weights=None, optional=(), **settings):
     folder = ROOT / name
     folder.mkdir(parents=True)
-    single = lambda d: {k: (v.float() if v.is_floating_point() else v).detach().contiguous().clone() for k, v in d.items()}
+    single = lambda d: {
+        k: (v.float() if v.is_floating_point() else v).detach().contiguous().clone() for k, v in d.items()
+    }
     save_file(single(inputs), folder / "inputs.safetensors")
     save_file(single(expected), folder / "expected.safetensors")
     if weights is not None:
@@ -46,69 +57,141 @@ def moved(network):
 
 
 def unet_inputs(network):
-    return dict(sample=torch.randn(2, 4, 8, 4), timestep=torch.tensor([3.0, 871.0]),
-                encoder_hidden_states=torch.randn(2, 5, network.config.cross_attention_dim), cotangent=torch.randn(2, 4, 8, 4))
+    return dict(
+        sample=torch.randn(2, 4, 8, 4),
+        timestep=torch.tensor([3.0, 871.0]),
+        encoder_hidden_states=torch.randn(2, 5, network.config.cross_attention_dim),
+        cotangent=torch.randn(2, 4, 8, 4),
+    )
 
 
 def small_unet(**more):
-    return moved(diffusers.UNet2DConditionModel(
-        sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, cross_attention_dim=12,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), **more))
+    return moved(
+        diffusers.UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            norm_num_groups=4,
+            cross_attention_dim=12,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            **more,
+        )
+    )
 
 
 def unets():
-    for name, more in (("unet_sd1", dict(attention_head_dim=2)), ("unet_sd2", dict(attention_head_dim=[2, 4], use_linear_projection=True))):
+    for name, more in (
+        ("unet_sd1", dict(attention_head_dim=2)),
+        ("unet_sd2", dict(attention_head_dim=[2, 4], use_linear_projection=True)),
+    ):
         network = small_unet(**more)
         weights, inputs = {k: v.clone() for k, v in network.state_dict().items()}, unet_inputs(network)
         network.double().requires_grad_(False)
         x, c = inputs["sample"].double().requires_grad_(), inputs["encoder_hidden_states"].double().requires_grad_()
         y = network(x, inputs["timestep"], encoder_hidden_states=c).sample
         g = torch.autograd.grad(y, [x, c], inputs["cotangent"].double())
-        write(name, "unet", json.loads(network.to_json_string()), inputs, {"sample": y, "grad.sample": g[0], "grad.encoder_hidden_states": g[1]}, weights)
+        write(
+            name,
+            "unet",
+            json.loads(network.to_json_string()),
+            inputs,
+            {"sample": y, "grad.sample": g[0], "grad.encoder_hidden_states": g[1]},
+            weights,
+        )
 
 
 def vaes():
-    network = moved(diffusers.AutoencoderKL(
-        block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, sample_size=16, latent_channels=4,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2))
+    network = moved(
+        diffusers.AutoencoderKL(
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            norm_num_groups=4,
+            sample_size=16,
+            latent_channels=4,
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+        )
+    )
     weights = {k: v.clone() for k, v in network.state_dict().items()}
-    inputs = dict(image=torch.rand(1, 3, 10, 6) * 2 - 1, latent=torch.randn(1, 4, 5, 3), cotangent=torch.randn(1, 3, 10, 6))
+    inputs = dict(
+        image=torch.rand(1, 3, 10, 6) * 2 - 1, latent=torch.randn(1, 4, 5, 3), cotangent=torch.randn(1, 3, 10, 6)
+    )
     network.double().requires_grad_(False)
     posterior = network.encode(inputs["image"].double()).latent_dist
     z = inputs["latent"].double().requires_grad_()
     image = network.decode(z).sample
     gradient = torch.autograd.grad(image, z, inputs["cotangent"].double())[0]
-    write("vae", "vae", json.loads(network.to_json_string()), inputs,
-          {"moments": posterior.parameters, "mean": posterior.mean, "std": posterior.std, "image": image, "grad.latent": gradient}, weights)
+    write(
+        "vae",
+        "vae",
+        json.loads(network.to_json_string()),
+        inputs,
+        {
+            "moments": posterior.parameters,
+            "mean": posterior.mean,
+            "std": posterior.std,
+            "image": image,
+            "grad.latent": gradient,
+        },
+        weights,
+    )
 
 
 def texts():
-    for name, cls, act, eos in (("text", transformers.CLIPTextModel, "quick_gelu", 2), ("text_projection", transformers.CLIPTextModelWithProjection, "gelu", 49)):
-        config = transformers.CLIPTextConfig(vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=8,
-                                             projection_dim=12, hidden_act=act, bos_token_id=48, eos_token_id=eos, pad_token_id=1)
+    for name, cls, act, eos in (
+        ("text", transformers.CLIPTextModel, "quick_gelu", 2),
+        ("text_projection", transformers.CLIPTextModelWithProjection, "gelu", 49),
+    ):
+        config = transformers.CLIPTextConfig(
+            vocab_size=50,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=8,
+            projection_dim=12,
+            hidden_act=act,
+            bos_token_id=48,
+            eos_token_id=eos,
+            pad_token_id=1,
+        )
         network = moved(cls(config))
         weights = {k: v.clone() for k, v in network.state_dict().items()}
         ids = torch.randint(3, 48, (2, 8))
         ids[:, 0], ids[0, 5:], ids[1, 7] = 48, 49, 49
         out = network.double()(ids, output_hidden_states=True)
         expected = {"last_hidden_state": out.last_hidden_state}
-        expected.update({"text_embeds": out.text_embeds} if "text_embeds" in out else {"pooler_output": out.pooler_output})
-        write(name, "text", dict(config.to_dict(), architectures=[cls.__name__]), dict(input_ids=ids), expected, weights)
+        expected.update(
+            {"text_embeds": out.text_embeds} if "text_embeds" in out else {"pooler_output": out.pooler_output}
+        )
+        write(
+            name, "text", dict(config.to_dict(), architectures=[cls.__name__]), dict(input_ids=ids), expected, weights
+        )
 
 
 def schedulers():
     ddim, ddpm = diffusers.DDIMScheduler, diffusers.DDPMScheduler
-    cases = (("ddim", ddim, dict(SD_BETAS, set_alpha_to_one=False), 10, 0.0), ("ddim_eta1_v", ddim, dict(SD_BETAS, prediction_type="v_prediction"), 7, 1.0),
-             ("ddim_half_trailing", ddim, dict(SD_BETAS, timestep_spacing="trailing"), 7, 0.5), ("ddim_clip", ddim, dict(SD_BETAS, clip_sample=True), 6, 0.3),
-             ("ddim_linspace_sample", ddim, dict(SD_BETAS, timestep_spacing="linspace", prediction_type="sample"), 6, 0.0),
-             ("ddim_threshold", ddim, dict(SD_BETAS, thresholding=True, sample_max_value=1.5), 5, 0.0),
-             ("ddpm", ddpm, dict(SD_BETAS), 10, None), ("ddpm_large_v", ddpm, dict(SD_BETAS, variance_type="fixed_large", prediction_type="v_prediction"), 6, None),
-             ("ddpm_clip_trailing", ddpm, dict(SD_BETAS, clip_sample=True, timestep_spacing="trailing"), 7, None))
+    cases = (
+        ("ddim", ddim, dict(SD_BETAS, set_alpha_to_one=False), 10, 0.0),
+        ("ddim_eta1_v", ddim, dict(SD_BETAS, prediction_type="v_prediction"), 7, 1.0),
+        ("ddim_half_trailing", ddim, dict(SD_BETAS, timestep_spacing="trailing"), 7, 0.5),
+        ("ddim_clip", ddim, dict(SD_BETAS, clip_sample=True), 6, 0.3),
+        ("ddim_linspace_sample", ddim, dict(SD_BETAS, timestep_spacing="linspace", prediction_type="sample"), 6, 0.0),
+        ("ddim_threshold", ddim, dict(SD_BETAS, thresholding=True, sample_max_value=1.5), 5, 0.0),
+        ("ddpm", ddpm, dict(SD_BETAS), 10, None),
+        ("ddpm_large_v", ddpm, dict(SD_BETAS, variance_type="fixed_large", prediction_type="v_prediction"), 6, None),
+        ("ddpm_clip_trailing", ddpm, dict(SD_BETAS, clip_sample=True, timestep_spacing="trailing"), 7, None),
+    )
     for name, cls, config, steps, eta in cases:
         scheduler = cls.from_config(config)
         scheduler.set_timesteps(steps)
         # unit-scale latents: a network output of the size that keeps x near its level
-        inputs = dict(noise_start=torch.randn(2, 4, 3, 3), model_output=torch.randn(steps, 2, 4, 3, 3), noise=torch.randn(steps, 2, 4, 3, 3))
+        inputs = dict(
+            noise_start=torch.randn(2, 4, 3, 3),
+            model_output=torch.randn(steps, 2, 4, 3, 3),
+            noise=torch.randn(steps, 2, 4, 3, 3),
+        )
         module = __import__(cls.__module__, fromlist=["randn_tensor"])
         saved, queue = module.randn_tensor, []
         module.randn_tensor = lambda shape, **kw: queue.pop()
@@ -121,19 +204,36 @@ def schedulers():
             x = scheduler.step(inputs["model_output"][k].double(), t, x, **more).prev_sample.double()
             trajectory.append(x)
         module.randn_tensor = saved
-        write("scheduler_" + name, "scheduler", json.loads(scheduler.to_json_string()), inputs,
-              {"timesteps": scheduler.timesteps.double(), "trajectory": torch.stack(trajectory)}, steps=steps, step={} if eta is None else dict(eta=eta))
+        write(
+            "scheduler_" + name,
+            "scheduler",
+            json.loads(scheduler.to_json_string()),
+            inputs,
+            {"timesteps": scheduler.timesteps.double(), "trajectory": torch.stack(trajectory)},
+            steps=steps,
+            step={} if eta is None else dict(eta=eta),
+        )
 
 
 def loras():
     for name, kohya in (("lora_peft", False), ("lora_kohya", True)):
         network = small_unet(attention_head_dim=2)
-        weights, config, inputs = {k: v.clone() for k, v in network.state_dict().items()}, json.loads(network.to_json_string()), unet_inputs(network)
-        call = lambda: network(inputs["sample"].double(), inputs["timestep"], encoder_hidden_states=inputs["encoder_hidden_states"].double()).sample
+        weights, config, inputs = (
+            {k: v.clone() for k, v in network.state_dict().items()},
+            json.loads(network.to_json_string()),
+            unet_inputs(network),
+        )
+        call = lambda: network(
+            inputs["sample"].double(),
+            inputs["timestep"],
+            encoder_hidden_states=inputs["encoder_hidden_states"].double(),
+        ).sample
         with torch.no_grad():
             base = network.double() and call()
         targets = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "proj_in", "ff.net.0.proj"]
-        network.float().add_adapter(LoraConfig(r=3, lora_alpha=6 if kohya else 3, init_lora_weights="gaussian", target_modules=targets))
+        network.float().add_adapter(
+            LoraConfig(r=3, lora_alpha=6 if kohya else 3, init_lora_weights="gaussian", target_modules=targets)
+        )
         for key, parameter in network.named_parameters():
             if "lora_B" in key:
                 torch.nn.init.normal_(parameter.data, std=0.1)
@@ -149,11 +249,15 @@ def loras():
             for key, value in state.items():
                 path, kind = key.rsplit(".lora_", 1)
                 stem = "lora_unet_" + path.replace(".", "_")
-                out[stem + (".lora_down.weight" if kind.startswith("A") else ".lora_up.weight")] = value.float().contiguous()
+                out[stem + (".lora_down.weight" if kind.startswith("A") else ".lora_up.weight")] = (
+                    value.float().contiguous()
+                )
                 out[stem + ".alpha"] = torch.tensor(6.0)
             save_file(out, folder / "pytorch_lora_weights.safetensors")
         else:
-            diffusers.StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers={k: v.float() for k, v in state.items()})
+            diffusers.StableDiffusionPipeline.save_lora_weights(
+                folder, unet_lora_layers={k: v.float() for k, v in state.items()}
+            )
 
 
 def main():
@@ -162,7 +266,9 @@ def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for part in (unets, vaes, texts, schedulers, loras):
         part()
-    print(f"{len(list(ROOT.iterdir()))} cases, {sum(f.stat().st_size for f in ROOT.rglob('*') if f.is_file()) / 1e6:.2f} MB")
+    print(
+        f"{len(list(ROOT.iterdir()))} cases, {sum(f.stat().st_size for f in ROOT.rglob('*') if f.is_file()) / 1e6:.2f} MB"
+    )
 
 
 if __name__ == "__main__":

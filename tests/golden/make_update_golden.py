@@ -1,10 +1,14 @@
-"""First updates of direct methods by diffusers, peft and autograd on examples/models/tiny-shapes: what bench_race --check-dump is compared with.
+"""First updates of direct methods by diffusers, peft and autograd on examples/models/tiny-shapes: what bench_race
+--check-dump is compared with.
 
-usage: python tests/golden/make_update_golden.py     (needs torch, diffusers, transformers, peft, safetensors; rewrites tests/golden/updates/)
+usage: python tests/golden/make_update_golden.py (needs torch, diffusers, transformers, peft, safetensors; rewrites
+tests/golden/updates/)
 
-Each folder holds the start of the LoRA (lora.safetensors), the noises in the order they are drawn and the embeddings (inputs.safetensors), the gradients of
-autograd through the whole retained graph (grads.safetensors), and dump.json with settings, trained steps (counted from the clean end) and loss.
+Each folder holds the start of the LoRA (lora.safetensors), the noises in the order they are drawn and the embeddings
+(inputs.safetensors), the gradients of autograd through the whole retained graph (grads.safetensors), and dump.json
+with settings, trained steps (counted from the clean end) and loss.
 """
+
 import json
 import pathlib
 
@@ -39,14 +43,22 @@ def make(name, case):
     text = CLIPTextModel.from_pretrained(MODEL / "text_encoder").requires_grad_(False)
     tokenizer = CLIPTokenizer.from_pretrained(MODEL / "tokenizer")
     scheduler = DDIMScheduler.from_pretrained(MODEL / "scheduler")
-    unet.add_adapter(LoraConfig(r=1, lora_alpha=1, init_lora_weights="gaussian", target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
+    unet.add_adapter(
+        LoraConfig(r=1, lora_alpha=1, init_lora_weights="gaussian", target_modules=["to_q", "to_k", "to_v", "to_out.0"])
+    )
     lora = {key: p for key, p in unet.named_parameters() if p.requires_grad}
     for key, p in lora.items():
         if "lora_B" in key:
             p.data.normal_(std=0.05)  # a zero B would hide the gradient of A
 
     batch, guidance, total = case["batch"], case["guidance"], case["steps"]
-    tokens = tokenizer([""] * batch + PROMPTS[:batch], padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt").input_ids
+    tokens = tokenizer(
+        [""] * batch + PROMPTS[:batch],
+        padding="max_length",
+        truncation=True,
+        max_length=tokenizer.model_max_length,
+        return_tensors="pt",
+    ).input_ids
     with torch.no_grad():
         states = text(tokens)[0]
     states = states if guidance != 1 else states[batch:]
@@ -85,7 +97,9 @@ def make(name, case):
         level = scheduler.alphas_cumprod[scheduler.timesteps[-1]]
         for _ in range(2):
             again = level.sqrt() * x.detach() + (1 - level).sqrt() * noise()
-            losses.append(loss_of((again - (1 - level).sqrt() * network(again, scheduler.timesteps[-1])) / level.sqrt()))
+            losses.append(
+                loss_of((again - (1 - level).sqrt() * network(again, scheduler.timesteps[-1])) / level.sqrt())
+            )
     loss = torch.stack(losses).mean()
     loss.backward()
 
@@ -95,7 +109,9 @@ def make(name, case):
     save_file({key: p.grad.clone().contiguous() for key, p in lora.items()}, folder / "grads.safetensors")
     save_file({f"z{i}": z for i, z in enumerate(noises)} | {"embeds": states}, folder / "inputs.safetensors")
     executed = [t for t in case["trained"] if t >= max(case["t_min"], 1)]
-    (folder / "dump.json").write_text(json.dumps(dict(case, trained=executed, rank=1, eta=1.0, loss=loss.item()), indent=1) + "\n")
+    (folder / "dump.json").write_text(
+        json.dumps(dict(case, trained=executed, rank=1, eta=1.0, loss=loss.item()), indent=1) + "\n"
+    )
     print(f"{name}: loss {loss.item():.6f}, {sum(p.numel() for p in lora.values())} numbers trained")
 
 

@@ -1,9 +1,12 @@
 """Draws one image with rt-tune and with diffusers from equal latents and compares them.
 
-usage: python tests/tools/check_diffusers.py RT_TUNE MODEL_FOLDER [--lora FOLDER] [--prompt P] [--steps N] [--guidance W]     (torch 2.13.0, diffusers 0.42.1, transformers, peft)
+usage: python tests/tools/check_diffusers.py RT_TUNE MODEL_FOLDER [--lora FOLDER] [--prompt P] [--steps N]
+       [--guidance W]
+(torch 2.13.0, diffusers 0.42.1, transformers, peft)
 
-Loads MODEL_FOLDER by StableDiffusionPipeline.from_pretrained and the LoRA by load_lora_weights, feeds both programs the same start latents, and prints the
-largest differences of the clean latents and of the image in [0,1]. Exit code 1 if either exceeds 1e-3 (a PNG rounds to 1/255: half a level is added there).
+Loads MODEL_FOLDER by StableDiffusionPipeline.from_pretrained and the LoRA by load_lora_weights, feeds both programs
+the same start latents, and prints the largest differences of the clean latents and of the image in [0,1].
+Exit code 1 if either exceeds 1e-3 (a PNG rounds to 1/255: half a level is added there).
 """
 import argparse
 import pathlib
@@ -39,12 +42,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         save_file({"latents": start}, work / "in.safetensors")
-        subprocess.run([a.rt_tune, "sample", "--model", a.model, *(["--lora", a.lora] if a.lora else []), "--prompt", a.prompt, "--steps", str(a.steps), "--guidance", str(a.guidance),
-                        "--latents", work / "in.safetensors", "--out", work / "out.png", "--save-latents", work / "out.safetensors"], check=True, stdout=subprocess.DEVNULL)
+        command = [a.rt_tune, "sample", "--model", a.model, *(["--lora", a.lora] if a.lora else []),
+                   "--prompt", a.prompt, "--steps", str(a.steps), "--guidance", str(a.guidance),
+                   "--latents", work / "in.safetensors", "--out", work / "out.png",
+                   "--save-latents", work / "out.safetensors"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         latents = load_file(work / "out.safetensors")["latents"]
         drawn = torch.from_numpy(np.asarray(Image.open(work / "out.png").convert("RGB")).copy()).permute(2, 0, 1) / 255
     worst = (latents - wanted).abs().max().item(), (drawn - image).abs().max().item()
-    print(f"largest difference: latents {worst[0]:.2e}, image {worst[1]:.2e} (of which the PNG's rounding {0.5 / 255:.2e})")
+    print(f"largest difference: latents {worst[0]:.2e}, image {worst[1]:.2e} "
+          f"(of which the PNG's rounding {0.5 / 255:.2e})")
     sys.exit(worst[0] > 1e-3 or worst[1] > 1e-3 + 0.5 / 255)
 
 

@@ -4,7 +4,8 @@
 usage: check_tensorboard.py FOLDER
 
 {"scalars": {tag: [[step, value], ...]}, "images": {tag: [[step, width, height, [r, g, b] of the top left pixel], ...]}}
-A value that is not finite is printed as the text "nan", "inf" or "-inf". Needs the Python packages tensorboard and pillow.
+A value that is not finite is printed as the text "nan", "inf" or "-inf".
+Needs the Python packages tensorboard and pillow.
 """
 
 import io
@@ -23,7 +24,8 @@ def read(folder):
     tags = events.Tags()
     found = {"scalars": {}, "images": {}}
     for tag in tags["scalars"]:
-        found["scalars"][tag] = [[e.step, e.value if math.isfinite(e.value) else str(e.value)] for e in events.Scalars(tag)]
+        found["scalars"][tag] = [[e.step, e.value if math.isfinite(e.value) else str(e.value)]
+                                 for e in events.Scalars(tag)]
     for tag in tags["images"]:
         found["images"][tag] = []
         for e in events.Images(tag):

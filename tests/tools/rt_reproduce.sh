@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# rt_reproduce.sh RT_REPRODUCE MODEL_FOLDER PROMPTS: a few cells on a tiny budget, interrupted, killed and resumed; then the page.
+# rt_reproduce.sh RT_REPRODUCE MODEL_FOLDER PROMPTS: a few cells on a tiny budget, interrupted, killed and resumed;
+# then the page.
 set -euo pipefail
 program=$1 model=$2 prompts=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 study=(--quick --out "$work/study" --model "$model" --prompts "$prompts" --eval-prompts "$prompts" --cpu-seconds 2
-       --only table1/symmetry-drtune --only table1/symmetry-refl --only table1/jpeg_error-drtune --only fig6/draft-T-stop-0)
+       --only table1/symmetry-drtune --only table1/symmetry-refl --only table1/jpeg_error-drtune
+       --only fig6/draft-T-stop-0)
 wait_for() { for _ in $(seq 6000); do [ -e "$1" ] && return 0; sleep 0.05; done; fail "$1 did not appear"; }
 cells=(table1/symmetry-drtune-0 table1/symmetry-refl-10-0 table1/jpeg_error-drtune-0 fig6/draft-T-stop-0)
 
@@ -18,7 +20,8 @@ for signal in TERM KILL; do
   wait_for "$cell/checkpoints/update-000000"
   kill -s "$signal" "$child"
   status=0; wait "$child" || status=$?
-  [ "$status" = $([ "$signal" = TERM ] && echo 130 || echo 137) ] || fail "SIG$signal ended with $status: $(cat "$work/$signal.txt")"
+  [ "$status" = $([ "$signal" = TERM ] && echo 130 || echo 137) ] ||
+    fail "SIG$signal ended with $status: $(cat "$work/$signal.txt")"
   [ ! -e "$cell/report.json" ] || fail "the interrupted cell has a report"
   number=$((number + 1))
   [ "$signal" = KILL ] || "$program" run-cell "${cells[0]}" "${study[@]}"  # resumes
@@ -27,7 +30,8 @@ grep -q '"resumed": true' "$work/study/${cells[0]}/config.json" || fail "the fir
 
 # partial results give a page that says what is missing
 "$program" report "${study[@]}" >/dev/null
-grep -q '1 of 4 cells are done. Missing: `table1/symmetry-refl-10-0` `table1/jpeg_error-drtune-0` `fig6/draft-T-stop-0`' "$work/study/reproduction.md" || fail "the page does not name the missing cells"
+missing='1 of 4 cells are done. Missing: `table1/symmetry-refl-10-0` `table1/jpeg_error-drtune-0` `fig6/draft-T-stop-0`'
+grep -q "$missing" "$work/study/reproduction.md" || fail "the page does not name the missing cells"
 
 "$program" drtune "${study[@]}" --jobs 2 2>"$work/rest.txt" || fail "$(cat "$work/rest.txt")"
 grep -q '4/4' "$work/rest.txt" || fail "no progress is shown: $(cat "$work/rest.txt")"
@@ -37,20 +41,23 @@ grep -q '4 of 4 cells are done' "$work/again.txt" || fail "finished cells were r
 
 page=$work/study/reproduction.md
 "$program" report "${study[@]}" >/dev/null
-for text in '4 of 4 cells are done.' '### Symmetry (lower is better)' '| DRTune | 0' '| 0.0551 |' '| ReFL-10 | 0' '### Compression error' 'DRTune is the best method in' '## Fig. 6' '## Fig. 7' '## Fig. 8' '## Fig. 9' \
+for text in '4 of 4 cells are done.' '### Symmetry (lower is better)' '| DRTune | 0' '| 0.0551 |' '| ReFL-10 | 0' \
+  '### Compression error' 'DRTune is the best method in' '## Fig. 6' '## Fig. 7' '## Fig. 8' '## Fig. 9' \
             'samples-symmetry.png' 'fig6-updates.svg' 'here\*\*'; do
   grep -q -- "$text" "$page" || fail "the page lacks '$text'"
 done
 [ -s "$work/study/reproduction/samples-symmetry.png" ] || fail "no grid of samples"
 
 status=0; "$program" drtune "${study[@]}" --kl-weight 1 2>"$work/other.txt" || status=$?
-[ "$status" = 1 ] && grep -q 'cells of other settings' "$work/other.txt" || fail "other settings were let into the folder"
+[ "$status" = 1 ] && grep -q 'cells of other settings' "$work/other.txt" ||
+  fail "other settings were let into the folder"
 
 # the other studies: one cell of each kind, killed after its first checkpoint and resumed, and the page
 other() {  # STUDY TEXT_OF_THE_PAGE CELL...
   local name=$1 text=$2 out=$work/$1 cells=("${@:3}") options=() cell status=0
   for cell in "${cells[@]}"; do options+=(--only "$cell-0"); done
-  options+=(--quick --out "$out" --model "$model" --prompts "$prompts" --eval-prompts "$prompts" --task-prompts "$(dirname "$model")/../tune" --cpu-seconds 2)
+  options+=(--quick --out "$out" --model "$model" --prompts "$prompts" --eval-prompts "$prompts"
+            --task-prompts "$(dirname "$model")/../tune" --cpu-seconds 2)
   "$program" "$name" "${options[@]}" --jobs 1 2>"$work/$name.txt" & child=$!
   wait_for "$out/${cells[0]}-0/checkpoints/update-000000"
   kill -s KILL "$child"
@@ -58,14 +65,17 @@ other() {  # STUDY TEXT_OF_THE_PAGE CELL...
   [ "$status" = 137 ] || fail "$name: SIGKILL ended with $status: $(cat "$work/$name.txt")"
   "$program" "$name" "${options[@]}" --jobs 2 2>"$work/$name.txt" || fail "$name: $(cat "$work/$name.txt")"
   grep -q '"resumed": true' "$out/${cells[0]}-0/config.json" || fail "$name: the killed cell was not resumed"
-  [ "$("$program" list --study "$name" "${options[@]}" | grep -c '  done')" = ${#cells[@]} ] || fail "$name: cells are not done"
+  [ "$("$program" list --study "$name" "${options[@]}" | grep -c '  done')" = ${#cells[@]} ] ||
+    fail "$name: cells are not done"
   "$program" report --study "$name" "${options[@]}" >/dev/null
   grep -q -- "$text" "$out/reproduction_$name.md" || fail "the page of $name lacks '$text'"
-  grep -q -- "${#cells[@]} of ${#cells[@]} cells are done." "$out/reproduction_$name.md" || fail "the page of $name does not count its cells"
+  grep -q -- "${#cells[@]} of ${#cells[@]} cells are done." "$out/reproduction_$name.md" ||
+    fail "the page of $name does not count its cells"
   grep -q -- "## Not run" "$out/reproduction_$name.md" || fail "the page of $name does not say what was not run"
   ls "$out/reproduction_$name"/*.png >/dev/null || fail "$name: no grid of samples"
 }
-other b2 'CLIPScore of DDPO + BPT + BS (B2-DiffuRL) above that of DDPO (paper: 0.3748 to 0.3698): true in' ddpo/b2 ddpo/ddpo dpo/dpo-b2
+other b2 'CLIPScore of DDPO + BPT + BS (B2-DiffuRL) above that of DDPO (paper: 0.3748 to 0.3698): true in' ddpo/b2 \
+  ddpo/ddpo dpo/dpo-b2
 [ -s "$work/b2/reproduction_b2/ddpo-inception_score.svg" ] || fail "b2: no curve of the inception score"
 other diffexp '| both (DiffExp) |' ddpo/both ddpo/plain alignprop/both
 other lsrl 'statistical parity (lower is better)' tasks/parity-loo tasks/joint tasks/untuned

@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# rt_tune_methods.sh RT_TUNE MODEL_FOLDER PROMPTS: every method that learns from samples, explored rollouts and several tasks: a run that was stopped and resumed
-# equals an uninterrupted one byte for byte; flags without meaning are refused.
+# rt_tune_methods.sh RT_TUNE MODEL_FOLDER PROMPTS: every method that learns from samples, explored rollouts and several
+# tasks: a run that was stopped and resumed equals an uninterrupted one byte for byte; flags without meaning are
+# refused.
 set -euo pipefail
 rt_tune=$1 model=$2 prompts=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 head -n 2 <(grep -v '^#' "$prompts") >"$work/held_out.txt"
-bare=(--model "$model" --eval-prompts "$work/held_out.txt" --steps 4 --guidance 2 --batch 2 --learning-rate 1e-3 --checkpoint-every 1 --keep-checkpoints 3 --images 2 --threads 1
+bare=(--model "$model" --eval-prompts "$work/held_out.txt" --steps 4 --guidance 2 --batch 2 --learning-rate 1e-3
+       --checkpoint-every 1 --keep-checkpoints 3 --images 2 --threads 1
       --quiet --no-tensorboard)
 common=("${bare[@]}" --prompts "$prompts" --reward brightness)
 same() { # same A B: metrics, and the whole state after two updates
-  cmp -s "$1/metrics.jsonl" "$2/metrics.jsonl" || fail "$2: metrics.jsonl differs from an uninterrupted run: $(diff "$1/metrics.jsonl" "$2/metrics.jsonl")"
-  cmp -s "$1/checkpoints/update-000002/tensors.safetensors" "$2/checkpoints/update-000002/tensors.safetensors" || fail "$2: weights, moments or the random stream differ from an uninterrupted run"
+  cmp -s "$1/metrics.jsonl" "$2/metrics.jsonl" ||
+    fail "$2: metrics.jsonl differs from an uninterrupted run: $(diff "$1/metrics.jsonl" "$2/metrics.jsonl")"
+  cmp -s "$1/checkpoints/update-000002/tensors.safetensors" "$2/checkpoints/update-000002/tensors.safetensors" ||
+    fail "$2: weights, moments or the random stream differ from an uninterrupted run"
 }
 resumes() { # resumes NAME FLAGS...: two updates in one go, and one and one
   local name=$1
@@ -21,37 +25,47 @@ resumes() { # resumes NAME FLAGS...: two updates in one go, and one and one
   "$rt_tune" tune "$@" --updates 1 --out "$work/$name.parts" >/dev/null || fail "$name stopped after one update"
   "$rt_tune" tune "$@" --updates 2 --out "$work/$name.parts" --resume >/dev/null || fail "$name resumed"
   same "$work/$name" "$work/$name.parts"
-  grep -q '"kept":[1-9]' "$work/$name/metrics.jsonl" || fail "$name trained on nothing: $(cat "$work/$name/metrics.jsonl")"
+  grep -q '"kept":[1-9]' "$work/$name/metrics.jsonl" ||
+    fail "$name trained on nothing: $(cat "$work/$name/metrics.jsonl")"
 }
 
 resumes ddpo "${common[@]}" --method ddpo
-resumes ddpo-passes "${common[@]}" --method ddpo --samples-per-prompt 2 --epochs 2 --updates-per-epoch 2 --rows 3 --log-prob sum --reward jpeg_size --micro-batch 2
+resumes ddpo-passes "${common[@]}" --method ddpo --samples-per-prompt 2 --epochs 2 --updates-per-epoch 2 --rows 3 \
+  --log-prob sum --reward jpeg_size --micro-batch 2
 resumes grpo "${common[@]}" --method grpo --samples-per-prompt 3 --step-per-timestep
 resumes pg "${common[@]}" --method pg --advantage per-batch --sampler ddpm
 resumes dpok "${common[@]}" --method dpok
 resumes dpo "${common[@]}" --method dpo --beta 0.5 --preference-reference untuned
 for objective in ddpo pg dpok dpo; do
-  resumes "b2-$objective" "${common[@]}" --method "b2-$objective" --planned-updates 2 --window-start 2 --branch-threshold 0.1
+  resumes "b2-$objective" "${common[@]}" --method "b2-$objective" --planned-updates 2 --window-start 2 \
+    --branch-threshold 0.1
 done
 resumes raft "${common[@]}" --method raft --samples-per-prompt 2
 resumes reward-weighted "${common[@]}" --method reward-weighted --weighting exponential --temperature 0.1 --noisings 2
 # its images are the untuned model's, however far training has come
 for rate in 1e-12 1e-2; do
-  "$rt_tune" tune "${common[@]}" --method reward-weighted --updates 2 --learning-rate "$rate" --out "$work/frozen-$rate" >/dev/null || fail "reward-weighted with learning rate $rate"
+  "$rt_tune" tune "${common[@]}" --method reward-weighted --updates 2 --learning-rate "$rate" \
+    --out "$work/frozen-$rate" >/dev/null || fail "reward-weighted with learning rate $rate"
   grep -o '"reward":[^,]*' "$work/frozen-$rate/metrics.jsonl" >"$work/rewards-$rate"
 done
-[ "$(wc -l <"$work/rewards-1e-2")" = 2 ] && cmp -s "$work"/rewards-1e-12 "$work"/rewards-1e-2 || fail "reward-weighted sampled a tuned model: $(paste "$work"/rewards-*)"
-resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-updates 2 --explore-share 0.5 --ratio-target plain
-resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt --planned-updates 2
-resumes parity "${common[@]}" --method ddpo --reward parity --advantage per-batch --eval-seeds 2 # beside brightness: these captions name their color, parity alone is the same for all
-grep -q '"images":16' "$work/parity/metrics.jsonl" || fail "parity without --samples-per-prompt expected 8 images of each of 2 prompts"
+[ "$(wc -l <"$work/rewards-1e-2")" = 2 ] && cmp -s "$work"/rewards-1e-12 "$work"/rewards-1e-2 ||
+  fail "reward-weighted sampled a tuned model: $(paste "$work"/rewards-*)"
+resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-updates 2 --explore-share 0.5 \
+  --ratio-target plain
+resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt \
+  --planned-updates 2
+# beside brightness: these captions name their color, parity alone is the same for all
+resumes parity "${common[@]}" --method ddpo --reward parity --advantage per-batch --eval-seeds 2
+grep -q '"images":16' "$work/parity/metrics.jsonl" ||
+  fail "parity without --samples-per-prompt expected 8 images of each of 2 prompts"
 resumes composition "${common[@]}" --method ddpo --reward composition
 grep -v '^#' "$prompts" | sed 's/.*/{"prompt": "&"}/' >"$work/prompts.jsonl"
 resumes streamed "${bare[@]}" --reward brightness --prompts "$work/prompts.jsonl" --method ddpo
 resumes streamed-lines "${common[@]}" --stream-prompts --method drtune --trained-steps 2 --early-stop 1
 grep -q '"eta": 1.0' "$work/ddpo/config.json" || fail "config.json of ddpo lacks the eta in force"
 grep -q '"eta": 0.0' "$work/explored-gradient/config.json" || fail "config.json of drtune lacks the eta in force"
-grep -q '"reward_queries": 8' "$work/ddpo-passes/report.json" || fail "reward queries of ddpo with 2 images of 2 prompts in 2 updates"
+grep -q '"reward_queries": 8' "$work/ddpo-passes/report.json" ||
+  fail "reward queries of ddpo with 2 images of 2 prompts in 2 updates"
 
 # pre-training beside the reward, and several tasks
 mkdir "$work/images"
@@ -79,7 +93,8 @@ grep -q '"small.reward"' "$work/tasks/metrics.jsonl" || fail "metrics of the tas
 for _ in $(seq 600); do [ -e "$work/killed/checkpoints/update-000001" ] && break; sleep 0.1; done
 kill -s KILL "$child" && wait "$child" 2>/dev/null || true
 rm -rf "$work"/killed/checkpoints/update-00000[2-9] "$work"/killed/checkpoints/update-0000[1-9]?
-"$rt_tune" tune "${common[@]}" --method b2-dpok --updates 2 --out "$work/killed" --resume >/dev/null || fail "b2-dpok resumed with other --updates"
+"$rt_tune" tune "${common[@]}" --method b2-dpok --updates 2 --out "$work/killed" --resume >/dev/null ||
+  fail "b2-dpok resumed with other --updates"
 "$rt_tune" tune "${common[@]}" --method b2-dpok --updates 2 --planned-updates 40 --out "$work/whole" >/dev/null
 same "$work/whole" "$work/killed"
 
@@ -93,7 +108,10 @@ expect() { # expect CODE TEXT FLAGS...
 refused() { # refused FLAG VALUE METHODS...: the flag has no meaning with these methods
   local flag=$1 value=$2 method
   shift 2
-  for method in "$@"; do expect 1 "$flag has no meaning with --method $method; it belongs to" "${common[@]}" --method "$method" "$flag=$value"; done
+  for method in "$@"; do
+    expect 1 "$flag has no meaning with --method $method; it belongs to" "${common[@]}" --method "$method" \
+      "$flag=$value"
+  done
 }
 refused --memory retain ddpo raft
 refused --replay-batch 2 b2-dpo
@@ -112,12 +130,14 @@ refused --weighting best raft ddpo
 refused --tasks "$work/tasks.toml" ddpo
 refused --trained-steps 2 ddpo
 expect 1 'temperature wants --weighting exponential' "${common[@]}" --method reward-weighted --temperature 1
-expect 1 'guidance-low wants --explore guidance or diffexp' "${common[@]}" --method ddpo --explore prompt --guidance-low 1
+expect 1 'guidance-low wants --explore guidance or diffexp' "${common[@]}" --method ddpo --explore prompt \
+  --guidance-low 1
 expect 1 'ratio-target wants --explore' "${common[@]}" --method ddpo --ratio-target plain
 expect 1 'branch-threshold wants --branches of 2 or more' "${common[@]}" --method ddpo --branch-threshold 1
 expect 1 'planned-updates wants --explore' "${common[@]}" --method ddpo --planned-updates 3
 expect 1 'branches expected a number >= 2 with --method dpo, got 1' "${common[@]}" --method dpo --branches 1
-expect 1 'learns from the noise of the sampler.s steps, got --eta 0: leave --eta away' "${common[@]}" --method ddpo --eta 0
+expect 1 'learns from the noise of the sampler.s steps, got --eta 0: leave --eta away' "${common[@]}" --method ddpo \
+  --eta 0
 expect 1 'eta must be in \[0, 1\], got -1' "${common[@]}" --method ddpo --eta -1
 expect 1 'samples_per_prompt must be >= 0' "${common[@]}" --method ddpo --samples-per-prompt -1
 expect 1 'epochs must be >= 1' "${common[@]}" --method raft --epochs 0
@@ -142,15 +162,19 @@ tasks() { # tasks TEXT TABLES: the message, which names file and table
   printf '%b' "$2" >"$work/bad.toml"
   expect 1 "$1" "${bare[@]}" --method lsrl --tasks "$work/bad.toml"
 }
-tasks 'bad.toml, \[task.one\]: reward expected one of .*, got .nonsense' '[task.one]\nreward = "nonsense"\nprompts = "p"\n'
+tasks 'bad.toml, \[task.one\]: reward expected one of .*, got .nonsense' \
+  '[task.one]\nreward = "nonsense"\nprompts = "p"\n'
 tasks 'bad.toml, \[task.one\]: reward expected a list' '[task.one]\nprompts = "p"\n'
 tasks 'bad.toml, \[task.one\]: prompts expected a file' '[task.one]\nreward = "brightness"\n'
-tasks 'bad.toml, \[task.one\]: .*cannot read the prompt file nowhere' '[task.one]\nreward = "brightness"\nprompts = "nowhere"\n'
-tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got .-3' '[task.one]\nreward = "brightness"\nbatch = -3\n'
+tasks 'bad.toml, \[task.one\]: .*cannot read the prompt file nowhere' \
+  '[task.one]\nreward = "brightness"\nprompts = "nowhere"\n'
+tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got .-3' \
+  '[task.one]\nreward = "brightness"\nbatch = -3\n'
 tasks 'bad.toml, \[task.one\]: advantage expected per-batch' '[task.one]\nreward = "brightness"\nadvantage = "none"\n'
 tasks 'bad.toml, \[task.one\]: expected reward, prompts' '[task.one]\nsteps = 3\n'
 tasks 'bad.toml expected tables \[task.NAME\], got task.batch' '[task]\nbatch = 3\n'
-tasks 'updates must be >= 1, got -3' 'updates = -3\ntrained-steps = 2\n[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\n'
+tasks 'updates must be >= 1, got -3' \
+  'updates = -3\ntrained-steps = 2\n[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\n'
 tasks 'expected at least one table \[task.NAME\] in .*bad.toml' '# nothing\n'
 expect 2 'nowhere.toml' "${bare[@]}" --method lsrl --tasks "$work/nowhere.toml"
 expect 1 'reward has no meaning beside --tasks' "${common[@]}" --method lsrl --tasks "$work/tasks.toml"

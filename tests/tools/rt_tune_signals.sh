@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# rt_tune_signals.sh RT_TUNE MODEL_FOLDER PROMPTS: interrupts and kills real runs of rt-tune, resumes them, and compares with an uninterrupted one.
+# rt_tune_signals.sh RT_TUNE MODEL_FOLDER PROMPTS: interrupts and kills real runs of rt-tune, resumes them, and
+# compares with an uninterrupted one.
 set -euo pipefail
 rt_tune=$1 model=$2 prompts=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
-common=(--model "$model" --prompts "$prompts" --steps 4 --trained-steps 2 --early-stop 2 --guidance 2 --batch 2 --updates 8 --learning-rate 1e-3
+common=(--model "$model" --prompts "$prompts" --steps 4 --trained-steps 2 --early-stop 2 --guidance 2 --batch 2
+       --updates 8 --learning-rate 1e-3
         --checkpoint-every 2 --images 2 --ema 0.9 --threads 1 --quiet --no-tensorboard)
 tune() { # tune FOLDER FLAGS...
   local out=$1
@@ -18,7 +20,8 @@ wait_for() { for _ in $(seq 600); do [ -e "$1" ] && return 0; sleep 0.1; done; f
 
 tune "$work/whole" >/dev/null
 for signal in INT TERM KILL; do
-  "$rt_tune" tune "${common[@]}" --out "$work/$signal" >/dev/null 2>"$work/$signal.txt" & child=$!  # no function: the signal is for the program itself
+  # no function: the signal is for the program itself
+  "$rt_tune" tune "${common[@]}" --out "$work/$signal" >/dev/null 2>"$work/$signal.txt" & child=$!
   wait_for "$work/$signal/checkpoints/update-000002"
   kill -s "$signal" "$child"
   status=0; wait "$child" || status=$?
@@ -42,7 +45,8 @@ expect() { # expect CODE TEXT COMMAND...
   grep -q -- "$text" "$work/out.txt" || fail "expected '$text' in: $(cat "$work/out.txt")"
 }
 expect 1 'holds a run already' tune "$work/whole"
-expect 1 'options/guidance was 2.0, is now 3.0' "$rt_tune" tune --model "$model" --prompts "$prompts" --out "$work/whole" --steps 4 --trained-steps 2 --early-stop 2 --guidance 3 \
+expect 1 'options/guidance was 2.0, is now 3.0' "$rt_tune" tune --model "$model" --prompts "$prompts" \
+  --out "$work/whole" --steps 4 --trained-steps 2 --early-stop 2 --guidance 3 \
   --batch 2 --learning-rate 1e-3 --images 2 --ema 0.9 --resume
 expect 2 'no-such-flag' tune "$work/new" --no-such-flag
 expect 2 'method' tune "$work/new" --method nonsense
@@ -54,12 +58,14 @@ expect 1 'early-stop has no meaning with --method draft-lv' tune "$work/new" --m
 expect 1 'early-stop has no meaning with --method alignprop' tune "$work/new" --method alignprop
 expect 1 'pretraining-data wants --regularizer pretraining' tune "$work/new" --pretraining-data "$work"
 expect 1 'wants --pretraining-data' tune "$work/new" --regularizer pretraining
-expect 1 'holds no PNG images' bash -c 'mkdir -p "$1" && shift && exec "$@"' - "$work/no-images" "$rt_tune" tune "${common[@]}" --out "$work/new" --regularizer pretraining --pretraining-data "$work/no-images"
+expect 1 'holds no PNG images' bash -c 'mkdir -p "$1" && shift && exec "$@"' - "$work/no-images" "$rt_tune" tune \
+  "${common[@]}" --out "$work/new" --regularizer pretraining --pretraining-data "$work/no-images"
 expect 1 'replay_batch 2 has no meaning with Memory::kRetain' tune "$work/new" --memory retain --replay-batch 2
 expect 1 'target 1 has no meaning with the loss -r' tune "$work/new" --loss-target 1
 expect 2 'rollout-dtype' tune "$work/new" --rollout-dtype int8
 for method in draft-lv refl alignprop; do # each method's own steps, without the flags that are drtune's
-  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 10 --guidance 2 --batch 2 --updates 1 --images 2 --threads 1 --quiet --no-tensorboard --method $method --gradient-stop stop --out "$work/$method" >/dev/null ||
+  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 10 --guidance 2 --batch 2 --updates 1 --images 2 \
+    --threads 1 --quiet --no-tensorboard --method $method --gradient-stop stop --out "$work/$method" >/dev/null ||
     fail "--method $method"
   grep -q "\"method\": \"$method\"" "$work/$method/report.json" || fail "the report of $method"
 done
