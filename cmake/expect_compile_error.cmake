@@ -1,7 +1,8 @@
-# reward_tuner_expect_compile_error(file): registers two tests of one file.
-#   compile_fail.<name>       the file must not compile, must print the sentence of its first comment "// expect: ...", and exactly one error
+# reward_tuner_expect_compile_error(FILE [PRECOMPILED]): registers two tests of one file.
+#   compile_fail.<name>       the file must not compile, must print the sentence of its first comment "// expect: ...",
+#                             and exactly one error
 #   compile_fail.<name>.good  the same file with REWARD_TUNER_GOOD_TWIN defined must compile
-# Only the front end runs (-fsyntax-only), with the usage requirements of RewardTuner::reward_tuner.
+# Only the front end runs (-fsyntax-only). PRECOMPILED is a header of reward_tuner_precompiled that the file includes.
 # The same file, run by `cmake -P`, is the test itself.
 
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
@@ -12,12 +13,16 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
     message(FATAL_ERROR "${SOURCE}: the first line must read // expect: <sentence>")
   endif()
   string(REPLACE "\n// " " " _sentence "${CMAKE_MATCH_1}")
-  string(REPLACE "|" ";" _flags "${FLAGS}")
+  set(_flags "@${FLAGS}")
+  if(PRECOMPILED)
+    list(APPEND _flags -include "${PRECOMPILED}")
+  endif()
   if(GOOD_TWIN)
     list(APPEND _flags -DREWARD_TUNER_GOOD_TWIN)
   endif()
   set(ENV{LC_ALL} C)
-  execute_process(COMMAND "${COMPILER}" ${_flags} -fsyntax-only "${SOURCE}" RESULT_VARIABLE _result OUTPUT_VARIABLE _text ERROR_VARIABLE _text)
+  execute_process(COMMAND "${COMPILER}" ${_flags} -fsyntax-only "${SOURCE}"
+                  RESULT_VARIABLE _result OUTPUT_VARIABLE _text ERROR_VARIABLE _text)
   if(GOOD_TWIN)
     if(NOT _result EQUAL 0)
       message(FATAL_ERROR "the good twin does not compile:\n${_text}")
@@ -29,7 +34,7 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   endif()
   string(FIND "${_text}" "${_sentence}" _found)
   if(_found EQUAL -1)
-    message(FATAL_ERROR "expected the sentence: ${_sentence}\nfound:\n${_text}")
+    message(FATAL_ERROR "expected the sentence: ${_sentence}\ngot:\n${_text}")
   endif()
   string(REPLACE ";" "," _text_without_lists "${_text}")
   string(REPLACE "[" "(" _text_without_lists "${_text_without_lists}")
@@ -44,26 +49,15 @@ endif()
 function(reward_tuner_expect_compile_error file)
   cmake_path(GET file STEM name)
   get_filename_component(source "${file}" ABSOLUTE)
-  set(library RewardTuner::reward_tuner)
-  set(root "${PROJECT_SOURCE_DIR}")
-  # Generator expressions, because the library's requirements may be added after this call. Arguments are joined by | to survive add_test.
-  set(includes "$<TARGET_PROPERTY:${library},INTERFACE_INCLUDE_DIRECTORIES>")
-  set(systems "$<TARGET_PROPERTY:${library},INTERFACE_SYSTEM_INCLUDE_DIRECTORIES>")
-  set(defines "$<TARGET_PROPERTY:${library},INTERFACE_COMPILE_DEFINITIONS>")
-  set(flags "-std=c++20|-I${root}|-I${root}/include")
-  string(APPEND flags "$<$<BOOL:${includes}>:|-I$<JOIN:$<REMOVE_DUPLICATES:${includes}>,|-I>>")
-  string(APPEND flags "$<$<BOOL:${systems}>:|-isystem|$<JOIN:$<REMOVE_DUPLICATES:${systems}>,|-isystem|>>")
-  string(APPEND flags "$<$<BOOL:${defines}>:|-D$<JOIN:${defines},|-D>>")
-  foreach(directory IN LISTS TORCH_INCLUDE_DIRS)  # LibTorch's headers come with the imported target torch, not with our own target
-    string(APPEND flags "|-isystem|${directory}")
-  endforeach()
   foreach(twin IN ITEMS OFF ON)
     set(test compile_fail.${name})
     if(twin)
       string(APPEND test .good)
     endif()
-    add_test(NAME ${test} COMMAND ${CMAKE_COMMAND} -DCOMPILER=${CMAKE_CXX_COMPILER} "-DFLAGS=${flags}" -DSOURCE=${source} -DGOOD_TWIN=${twin}
-                                  -P ${CMAKE_CURRENT_FUNCTION_LIST_FILE})
+    add_test(NAME ${test}
+             COMMAND "${CMAKE_COMMAND}" "-DCOMPILER=${CMAKE_CXX_COMPILER}" "-DFLAGS=${REWARDTUNER_FRONT_END_FLAGS}"
+                     "-DPRECOMPILED=${ARGV1}" "-DSOURCE=${source}" -DGOOD_TWIN=${twin}
+                     -P "${CMAKE_CURRENT_FUNCTION_LIST_FILE}")
     set_tests_properties(${test} PROPERTIES LABELS compile_fail)
   endforeach()
 endfunction()

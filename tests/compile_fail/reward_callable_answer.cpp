@@ -1,4 +1,4 @@
-// expect: [CallableReward] wanted a callable that returns Tensor [B] or RewardResult
+// expect: [CallableReward] expected a callable that returns Tensor [B] or RewardResult
 #include <reward_tuner/rewards/callable.hpp>
 
 #ifdef REWARD_TUNER_GOOD_TWIN

@@ -1,4 +1,4 @@
-// expect: [CallableReward] wanted a const callable over (const Tensor& images) or (const RewardInput&)
+// expect: [CallableReward] expected a const callable over (const Tensor& images) or (const RewardInput&)
 #include <reward_tuner/rewards/callable.hpp>
 
 #ifdef REWARD_TUNER_GOOD_TWIN

@@ -266,9 +266,8 @@ def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for part in (unets, vaes, texts, schedulers, loras):
         part()
-    print(
-        f"{len(list(ROOT.iterdir()))} cases, {sum(f.stat().st_size for f in ROOT.rglob('*') if f.is_file()) / 1e6:.2f} MB"
-    )
+    size = sum(f.stat().st_size for f in ROOT.rglob("*") if f.is_file())
+    print(f"{len(list(ROOT.iterdir()))} cases, {size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+# What the checks that run the compiler's front end alone share: its flags in a file, and headers precompiled for it.
+
+# REWARDTUNER_FRONT_END_FLAGS: a response file with the usage requirements of RewardTuner::reward_tuner and the source
+# folder, so that <tests/...> is found. LibTorch's headers come with the imported target torch, not with our own target.
+set(REWARDTUNER_FRONT_END_FLAGS "${PROJECT_BINARY_DIR}/front_end.flags")
+set(systems "$<TARGET_PROPERTY:torch,INTERFACE_INCLUDE_DIRECTORIES>")
+set(systems "$<JOIN:$<REMOVE_DUPLICATES:${systems}>,\n-isystem>")
+file(GENERATE OUTPUT "${REWARDTUNER_FRONT_END_FLAGS}"
+     CONTENT "-std=c++20\n-I${PROJECT_SOURCE_DIR}\n-I${PROJECT_SOURCE_DIR}/include\n-isystem${systems}\n")
+
+# reward_tuner_precompiled(HEADER RESULT): precompiles #include <HEADER> in the ordinary build; RESULT is the file that
+# `-include` turns into the precompiled form. Exact only for a unit that includes HEADER anyway: nothing is lent to it.
+function(reward_tuner_precompiled header result)
+  string(MAKE_C_IDENTIFIER "${header}" name)
+  set(file "${PROJECT_BINARY_DIR}/precompiled/${name}.hpp")
+  file(GENERATE OUTPUT "${file}" CONTENT "#include <${header}>\n")
+  set(output "${file}.gch")
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    set(output "${file}.pch")
+  endif()
+  set(depends "precompiled/${name}.d")
+  add_custom_command(OUTPUT "${output}"
+                     COMMAND "${CMAKE_CXX_COMPILER}" "@${REWARDTUNER_FRONT_END_FLAGS}" -x c++-header "${file}"
+                             -o "${output}" -MD -MF "${PROJECT_BINARY_DIR}/${depends}" -MT "${output}"
+                     DEPENDS "${file}" DEPFILE "${PROJECT_BINARY_DIR}/${depends}" VERBATIM
+                     COMMENT "Precompiling <${header}> for the checks of headers and of compile errors")
+  add_custom_target(precompiled_${name} ALL DEPENDS "${output}")
+  set(${result} "${file}" PARENT_SCOPE)
+endfunction()
