@@ -8,6 +8,7 @@
 #include <reward_tuner/core/explain.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/permutation.hpp>
+#include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/require.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/core/round_options.hpp>

@@ -1,4 +1,4 @@
-// expect: [ObjectivePolicy] missing: a nested type Options and a constructor from it
+// expect: [ObjectivePolicy] missing: a nested type Options with defaults and a constructor from it
 #include <tests/compile_fail/policies.hpp>
 
 struct Mine {

@@ -1,4 +1,4 @@
-// expect: [SamplerPolicy] missing: a nested type Options and a constructor from it
+// expect: [SamplerPolicy] missing: a nested type Options with defaults and a constructor from it
 #include <tests/compile_fail/rewards.hpp>
 
 using namespace reward_tuner;

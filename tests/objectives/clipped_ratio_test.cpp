@@ -59,7 +59,7 @@ TEST_CASE("at ratio 1 the clipped surrogate has the policy gradient's slope, not
 
 TEST_CASE("ClippedRatio's bad options are named errors") {
   using namespace reward_tuner;
-  CHECK_FALSE(ClippedRatio().needs_reference());
+  CHECK_FALSE(ObjectiveTraits<ClippedRatio>::needs_reference(ClippedRatio()));
   CHECK(ClippedRatio().clip() == 1e-4);
   CHECK_THROWS_WITH_AS(ClippedRatio({.clip = 0}), "[ClippedRatio] clip must be > 0, got 0", Error);
   CHECK_THROWS_WITH_AS(ClippedRatio({.clip = -0.1}), "[ClippedRatio] clip must be > 0, got -0.1", Error);

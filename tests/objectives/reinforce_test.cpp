@@ -41,7 +41,7 @@ TEST_CASE("where new and old weights are the same, both forms have the same slop
 
 TEST_CASE("Reinforce needs no reference and refuses bad rounds by name") {
   using namespace reward_tuner;
-  CHECK_FALSE(Reinforce().needs_reference());
+  CHECK_FALSE(ObjectiveTraits<Reinforce>::needs_reference(Reinforce()));
   CHECK_THROWS_WITH_AS(
       Reinforce({.round = {.samples_per_prompt = -1}}),
       "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), got -1", Error);

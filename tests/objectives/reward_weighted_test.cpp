@@ -59,9 +59,9 @@ TEST_CASE("RewardWeighted's bad options are named errors") {
                        "[RewardWeighted] temperature must be > 0, got inf", Error);
   CHECK_THROWS_WITH_AS(RewardWeighted({.best = 0}), "[RewardWeighted] best must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(RewardWeighted({.noisings = 0}), "[RewardWeighted] noisings must be >= 1, got 0", Error);
-  CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.step_per_timestep = true}}),
-                       "[RewardWeighted] round.step_per_timestep has no meaning here: noise levels are drawn at random",
-                       Error);
+  CHECK_THROWS_WITH_AS(
+      RewardWeighted({.round = {.step_per_timestep = true}}),
+      "[RewardWeighted] round.step_per_timestep cannot be combined with noise levels that are drawn at random", Error);
   CHECK_THROWS_WITH_AS(RewardWeighted({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, got 0",
                        Error);
 }

@@ -150,7 +150,7 @@ TEST_CASE("aesthetic: the head on the CLIP's unit vectors, bound early or late, 
   const Tensor images = random_images(2, 8, 8, 7);
   AestheticReward late(head);
   CHECK(late.needs_clip());
-  static_assert(TakesClip<AestheticReward>);
+  static_assert(RewardTraits<AestheticReward>::kTakesClip);
   CHECK_THROWS_WITH_AS(late.score({images, {}}), doctest::Contains("expected a CLIP, got none"), Error);
   reward_bind_clip(late, clip);
   const RewardResult result = late.score({images, {}});

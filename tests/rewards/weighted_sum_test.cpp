@@ -62,8 +62,8 @@ TEST_CASE("weighted sum: a CLIP reaches the parts that want one") {
   sum.bind_clip(tiny_clip(5));
   CHECK_FALSE(sum.needs_clip());
   CHECK(sum.score({random_images(2, 8, 8, 4), {"a", "b"}}).values.size(0) == 2);
-  static_assert(TakesClip<decltype(sum)> && TakesClip<SymmetryReward> &&
-                !TakesClip<CallableReward<decltype(&mean_of), true>>);
+  static_assert(RewardTraits<decltype(sum)>::kTakesClip && RewardTraits<SymmetryReward>::kTakesClip &&
+                !RewardTraits<CallableReward<decltype(&mean_of), true>>::kTakesClip);
 }
 
 TEST_CASE("weighted sum: a weight that is not finite is named") {

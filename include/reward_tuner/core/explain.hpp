@@ -1,6 +1,7 @@
-// One sentence for each thing a policy lacks: the atoms of concepts.hpp asserted one by one at class scope, so that the
-// first missing one is the only error a compiler prints.
+// One sentence for each thing a policy lacks or has with another signature: the atoms of concepts.hpp asserted one by
+// one at class scope, so that the first one that fails is the only error a compiler prints.
 #pragma once
+#include <initializer_list>
 #include <string_view>
 #include <type_traits>
 
@@ -8,108 +9,194 @@
 
 namespace reward_tuner::detail {
 
-/// Passes the value through if `earlier` holds; otherwise true, so that one mistake gives one sentence.
-template <bool Earlier, bool Here>
-inline constexpr bool only_if = !Earlier || Here;
+/// Index of the first atom that does not hold; -1 if all do.
+constexpr int first_missing(std::initializer_list<bool> atoms) {
+  int index = 0;
+  for (const bool holds : atoms) {
+    if (!holds) return index;
+    ++index;
+  }
+  return -1;
+}
 
-// Each explanation is a class template: its static_asserts fire once, where a RewardTuner names it as a member.
+// Each explanation is a class template: its static_asserts fire once, where a RewardTuner names it as a member. The
+// sentences stand in the order of the atoms.
 template <class P>
 struct ExplainReward {
-  static constexpr bool n = require::name<P>, d = require::differentiable_trait<P>, g = require::per_group_trait<P>,
-                        s = require::score<P>;
-  static_assert(n, "[RewardPolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, d>, "[RewardPolicy] missing: static constexpr bool kDifferentiable");
-  static_assert(only_if < n && d, g >, "[RewardPolicy] missing: static constexpr bool kPerGroup");
-  static_assert(only_if < n && d && g, s >, "[RewardPolicy] missing: RewardResult score(const RewardInput&) const");
+  static constexpr int missing = first_missing({require::name<P>, require::differentiable_trait<P>,
+                                                require::per_group_trait<P>, require::score<P>, may::take_clip<P>});
+  static_assert(missing != 0, "[RewardPolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1, "[RewardPolicy] missing: static constexpr bool kDifferentiable");
+  static_assert(missing != 2, "[RewardPolicy] missing: static constexpr bool kPerGroup");
+  static_assert(missing != 3, "[RewardPolicy] missing: RewardResult score(const RewardInput&) const");
+  static_assert(missing != 4,
+                "[RewardPolicy] optional members with another signature, expected: bool needs_clip() const and "
+                "void bind_clip(std::shared_ptr<const ClipModel>)");
   static constexpr bool value = true;
 };
 
 template <class P>
 struct ExplainSampler {
-  static constexpr bool n = require::name<P>, o = require::options<P>, t = require::num_steps<P>,
-                        s = require::schedule<P>, g = require::guidance_scale<P>;
-  static_assert(n, "[SamplerPolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, o>, "[SamplerPolicy] missing: a nested type Options and a constructor from it");
-  static_assert(only_if < n && o, t >, "[SamplerPolicy] missing: int num_steps in its Options");
-  static_assert(only_if < n && o && t, s >,
-                "[SamplerPolicy] missing: SamplerSchedule schedule(const NoiseSchedule&) const");
-  static_assert(only_if < n && o && t && s, g >, "[SamplerPolicy] missing: double guidance() const");
+  static constexpr int missing =
+      first_missing({require::name<P>, require::options<P>, require::num_steps<P>, require::schedule<P>,
+                     require::guidance_scale<P>, may::kStochastic<P>, may::stochastic<P>});
+  static_assert(missing != 0, "[SamplerPolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1, "[SamplerPolicy] missing: a nested type Options with defaults and a constructor from it");
+  static_assert(missing != 2, "[SamplerPolicy] missing: int num_steps in its Options");
+  static_assert(missing != 3, "[SamplerPolicy] missing: SamplerSchedule schedule(const NoiseSchedule&) const");
+  static_assert(missing != 4, "[SamplerPolicy] missing: double guidance() const");
+  static_assert(missing != 5,
+                "[SamplerPolicy] optional member with another signature, expected: static constexpr bool kStochastic");
+  static_assert(missing != 6,
+                "[SamplerPolicy] optional member with another signature, expected: static Options stochastic(Options)");
   static constexpr bool value = true;
 };
 
 template <class P>
 struct ExplainGradientStop {
-  static constexpr bool n = require::name<P>, o = require::options<P>, i = require::input_gain<P>,
-                        a = require::always_stops_trait<P>;
-  static_assert(n, "[GradientStopPolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, o>, "[GradientStopPolicy] missing: a nested type Options and a constructor from it");
-  static_assert(only_if < n && o, i >, "[GradientStopPolicy] missing: double input_gain(int k) const");
-  static_assert(only_if < n && o && i, a >, "[GradientStopPolicy] missing: static constexpr bool kAlwaysStops");
+  static constexpr int missing =
+      first_missing({require::name<P>, require::options<P>, require::input_gain<P>, require::always_stops_trait<P>});
+  static_assert(missing != 0, "[GradientStopPolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1,
+                "[GradientStopPolicy] missing: a nested type Options with defaults and a constructor from it");
+  static_assert(missing != 2, "[GradientStopPolicy] missing: double input_gain(int k) const");
+  static_assert(missing != 3, "[GradientStopPolicy] missing: static constexpr bool kAlwaysStops");
   static constexpr bool value = true;
 };
 
 template <class P>
 struct ExplainStepSelection {
-  static constexpr bool n = require::name<P>, o = require::options<P>, p = require::plan<P>, c = require::check<P>;
-  static_assert(n, "[StepSelectionPolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, o>, "[StepSelectionPolicy] missing: a nested type Options and a constructor from it");
-  static_assert(only_if < n && o, p >, "[StepSelectionPolicy] missing: StepPlan plan(const PlanContext&, Rng&) const");
-  static_assert(only_if < n && o && p, c >, "[StepSelectionPolicy] missing: void check(int num_steps) const");
+  static constexpr int missing =
+      first_missing({require::name<P>, require::options<P>, require::plan<P>, require::check<P>});
+  static_assert(missing != 0, "[StepSelectionPolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1,
+                "[StepSelectionPolicy] missing: a nested type Options with defaults and a constructor from it");
+  static_assert(missing != 2, "[StepSelectionPolicy] missing: StepPlan plan(const PlanContext&, Rng&) const");
+  static_assert(missing != 3, "[StepSelectionPolicy] missing: void check(int num_steps) const");
   static constexpr bool value = true;
 };
 
 template <class P>
 struct ExplainExploration {
-  static constexpr bool n = require::name<P>, o = require::options<P>, c = require::explore_condition<P>,
-                        g = require::explore_guidance<P>;
-  static_assert(n, "[ExplorationPolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, o>, "[ExplorationPolicy] missing: a nested type Options and a constructor from it");
-  static_assert(only_if < n && o, c >,
-                "[ExplorationPolicy] missing: Condition condition(const Condition&, Rng&) const");
-  static_assert(only_if < n && o && c, g >,
-                "[ExplorationPolicy] missing: double guidance(double scale, int k, int num_steps) const");
+  static constexpr int missing = first_missing({require::name<P>, require::options<P>, require::explore_condition<P>,
+                                                require::explore_guidance<P>, may::active<P>});
+  static_assert(missing != 0, "[ExplorationPolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1,
+                "[ExplorationPolicy] missing: a nested type Options with defaults and a constructor from it");
+  static_assert(missing != 2, "[ExplorationPolicy] missing: Condition condition(const Condition&, Rng&) const");
+  static_assert(missing != 3, "[ExplorationPolicy] missing: double guidance(double scale, int k, int num_steps) const");
+  static_assert(
+      missing != 4,
+      "[ExplorationPolicy] optional member with another signature, expected: bool active(const PlanContext&) const");
+  static constexpr bool value = true;
+};
+
+/// What an objective of one surrogate must and may have beyond every objective.
+template <class P, Surrogate S>
+struct ExplainSurrogate;
+
+template <class P>
+struct ExplainSurrogate<P, Surrogate::kReward> {
+  static_assert(require::reward_losses<P>, "[RewardObjective] missing: Tensor losses(const Tensor& rewards) const");
+  static constexpr bool value = true;
+};
+
+template <class P>
+struct ExplainSurrogate<P, Surrogate::kLogProb> {
+  static constexpr int missing =
+      first_missing({require::row_losses<P>, require::round_options<P>, may::kPairs<P>, may::needs_reference<P>,
+                     may::clip<P>, may::value_baseline<P>, may::default_group<P>});
+  static_assert(missing != 0, "[LogProbObjective] missing: Tensor losses(const PolicyRows&) const");
+  static_assert(missing != 1,
+                "[LogProbObjective] missing: const Options& options() const, with RoundOptions round in its Options");
+  static_assert(missing != 2,
+                "[LogProbObjective] optional member with another signature, expected: static constexpr bool kPairs");
+  static_assert(missing != 3,
+                "[LogProbObjective] optional member with another signature, expected: bool needs_reference() const");
+  static_assert(missing != 4,
+                "[LogProbObjective] optional member with another signature, expected: double clip() const");
+  static_assert(missing != 5,
+                "[LogProbObjective] optional member with another signature, expected: "
+                "const ValueBaselineOptions& value_baseline() const");
+  static_assert(missing != 6,
+                "[LogProbObjective] optional member with another signature, expected: int default_group() const");
+  static constexpr bool value = true;
+};
+
+template <class P>
+struct ExplainSurrogate<P, Surrogate::kDenoising> {
+  static constexpr int missing = first_missing({require::weights<P>, require::round_options<P>, may::noisings<P>,
+                                                may::samples_reference<P>, may::default_group<P>});
+  static_assert(missing != 0,
+                "[DenoisingObjective] missing: std::vector<double> weights(const std::vector<double>& rewards, "
+                "const std::vector<std::int64_t>& groups) const");
+  static_assert(missing != 1,
+                "[DenoisingObjective] missing: const Options& options() const, with RoundOptions round in its Options");
+  static_assert(missing != 2,
+                "[DenoisingObjective] optional member with another signature, expected: int noisings() const");
+  static_assert(
+      missing != 3,
+      "[DenoisingObjective] optional member with another signature, expected: bool samples_reference() const");
+  static_assert(missing != 4,
+                "[DenoisingObjective] optional member with another signature, expected: int default_group() const");
   static constexpr bool value = true;
 };
 
 template <class P>
 struct ExplainObjective {
-  static constexpr bool n = require::name<P>, o = require::options<P>, s = require::surrogate_trait<P>;
-  static_assert(n, "[ObjectivePolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, o>, "[ObjectivePolicy] missing: a nested type Options and a constructor from it");
-  static_assert(only_if < n && o, s >, "[ObjectivePolicy] missing: static constexpr Surrogate kSurrogate");
-  static constexpr bool value = true;
+  static constexpr int missing = first_missing({require::name<P>, require::options<P>, require::surrogate_trait<P>});
+  static_assert(missing != 0, "[ObjectivePolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1,
+                "[ObjectivePolicy] missing: a nested type Options with defaults and a constructor from it");
+  static_assert(missing != 2, "[ObjectivePolicy] missing: static constexpr Surrogate kSurrogate");
+  static constexpr bool value = [] {
+    if constexpr (missing < 0) return ExplainSurrogate<P, P::kSurrogate>::value;
+    else return true;
+  }();
 };
 
 template <class P>
 struct ExplainAdvantage {
-  static constexpr bool n = require::name<P>, o = require::options<P>, a = require::advantages<P>;
-  static_assert(n, "[AdvantagePolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, o>, "[AdvantagePolicy] missing: a nested type Options and a constructor from it");
+  static constexpr int missing =
+      first_missing({require::name<P>, require::options<P>, require::advantages<P>, may::kDefaultGroup<P>});
+  static_assert(missing != 0, "[AdvantagePolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1,
+                "[AdvantagePolicy] missing: a nested type Options with defaults and a constructor from it");
   static_assert(
-      only_if < n && o, a >,
+      missing != 2,
       "[AdvantagePolicy] missing: std::vector<double> advantages(const AdvantageInput&, RewardHistory&) const");
+  static_assert(
+      missing != 3,
+      "[AdvantagePolicy] optional member with another signature, expected: static constexpr int kDefaultGroup");
   static constexpr bool value = true;
 };
 
 template <class P>
 struct ExplainBranching {
-  static constexpr bool n = require::name<P>, o = require::options<P>, b = require::branches<P>, c = require::choose<P>;
-  static_assert(n, "[BranchingPolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, o>, "[BranchingPolicy] missing: a nested type Options and a constructor from it");
-  static_assert(only_if < n && o, b >, "[BranchingPolicy] missing: int branches() const");
-  static_assert(only_if < n && o && b, c >,
+  static constexpr int missing =
+      first_missing({require::name<P>, require::options<P>, require::branches<P>, require::choose<P>});
+  static_assert(missing != 0, "[BranchingPolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1,
+                "[BranchingPolicy] missing: a nested type Options with defaults and a constructor from it");
+  static_assert(missing != 2, "[BranchingPolicy] missing: int branches() const");
+  static_assert(missing != 3,
                 "[BranchingPolicy] missing: std::vector<BranchChoice> choose(const std::vector<double>&) const");
   static constexpr bool value = true;
 };
 
 template <class P>
 struct ExplainRegularizer {
-  static constexpr bool n = require::name<P>, o = require::options<P>, r = require::needs_reference_trait<P>,
-                        w = require::regularizer_weight<P>;
-  static_assert(n, "[RegularizerPolicy] missing: static constexpr std::string_view kName");
-  static_assert(only_if<n, o>, "[RegularizerPolicy] missing: a nested type Options and a constructor from it");
-  static_assert(only_if < n && o, r >, "[RegularizerPolicy] missing: static constexpr bool kNeedsReference");
-  static_assert(only_if < n && o && r, w >, "[RegularizerPolicy] missing: double weight() const");
+  static constexpr int missing =
+      first_missing({require::name<P>, require::options<P>, require::needs_reference_trait<P>,
+                     require::regularizer_weight<P>, may::own_loss<P>});
+  static_assert(missing != 0, "[RegularizerPolicy] missing: static constexpr std::string_view kName");
+  static_assert(missing != 1,
+                "[RegularizerPolicy] missing: a nested type Options with defaults and a constructor from it");
+  static_assert(missing != 2, "[RegularizerPolicy] missing: static constexpr bool kNeedsReference");
+  static_assert(missing != 3, "[RegularizerPolicy] missing: double weight() const");
+  static_assert(missing != 4,
+                "[RegularizerPolicy] own_loss, own_rows and alternates come together, expected: "
+                "Tensor own_loss(Pipeline&, Rng&) const, std::int64_t own_rows() const and bool alternates() const");
   static constexpr bool value = true;
 };
 

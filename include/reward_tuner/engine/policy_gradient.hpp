@@ -101,7 +101,8 @@ PolicyRowsResult policy_backward(Pipeline& pipeline, const Transitions& t, const
   const LogProbReduction reduction = objective.options().round.reduction;
   RowOutputs reference;  // of the untuned network
   const bool regularized = Regularizer::kNeedsReference && regularizer.weight() > 0;
-  if (regularized || objective.needs_reference()) {
+  const bool compared = ObjectiveTraits<Objective>::needs_reference(objective);
+  if (regularized || compared) {
     const torch::NoGradGuard no_grad;
     const auto scope = pipeline.reference_scope();
     reference = row_call(pipeline, inputs, counts);
@@ -121,7 +122,7 @@ PolicyRowsResult policy_backward(Pipeline& pipeline, const Transitions& t, const
   PolicyRows view{.log_probs = detail::log_probs_of_rows(t, rows, inputs.latents, guided, reduction),
                   .old_log_probs = at::stack(old),
                   .advantages = at::tensor(advantages, at::kDouble).to(guided.device())};
-  if (objective.needs_reference()) {
+  if (compared) {
     view.reference_log_probs = detail::log_probs_of_rows(t, rows, inputs.latents, reference.guided, reduction);
     view.drift = (guided - reference.guided).to(at::kDouble).square().flatten(1).mean(1);  // [n]
   }
@@ -134,14 +135,15 @@ PolicyRowsResult policy_backward(Pipeline& pipeline, const Transitions& t, const
   {
     const torch::NoGradGuard no_grad;
     if (regularized)
-      result.regularizer = detail::add_regularizer(cotangent, call.raw, reference.raw, inputs,
-                                                   (Objective::kPairs ? 0.5 : 1.0) * share * regularizer.weight());
+      result.regularizer =
+          detail::add_regularizer(cotangent, call.raw, reference.raw, inputs,
+                                  (ObjectiveTraits<Objective>::kPairs ? 0.5 : 1.0) * share * regularizer.weight());
     const Tensor change = (view.log_probs - view.old_log_probs).detach();  // [n]
     const Tensor deviation = (change.exp() - 1).abs();                     // [n]
     result.ratio_deviation = deviation.max().template item<double>();
     result.squared_change = 0.5 * change.square().sum().template item<double>();
-    if constexpr (requires { objective.clip(); })
-      result.clipped = (deviation > objective.clip()).sum().template item<double>();
+    if (const auto clip = ObjectiveTraits<Objective>::clip(objective))
+      result.clipped = (deviation > *clip).sum().template item<double>();
   }
   ++counts.backwards;
   counts.backward_samples += static_cast<std::int64_t>(rows.size());

@@ -28,7 +28,6 @@ class ClippedRatio {
   using Options = ClippedRatioOptions;
   static constexpr std::string_view kName = "clipped_ratio";
   static constexpr Surrogate kSurrogate = Surrogate::kLogProb;
-  static constexpr bool kPairs = false;
 
   explicit ClippedRatio(ClippedRatioOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.clip > 0 && std::isfinite(options_.clip), "[ClippedRatio] clip must be > 0, got ",
@@ -36,7 +35,6 @@ class ClippedRatio {
     check_options(options_.round);
   }
   const ClippedRatioOptions& options() const { return options_; }
-  bool needs_reference() const { return false; }
   double clip() const { return options_.clip; }
 
   /// Rows [n] -> losses [n].
@@ -48,6 +46,6 @@ class ClippedRatio {
  private:
   ClippedRatioOptions options_;
 };
-static_assert(ObjectivePolicy<ClippedRatio>);
+static_assert(LogProbObjective<ClippedRatio>);
 
 }  // namespace reward_tuner

@@ -63,6 +63,6 @@ class DirectGradient {
  private:
   DirectGradientOptions options_;
 };
-static_assert(ObjectivePolicy<DirectGradient>);
+static_assert(RewardObjective<DirectGradient>);
 
 }  // namespace reward_tuner

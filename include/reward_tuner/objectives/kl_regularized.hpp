@@ -19,7 +19,7 @@ struct ValueBaselineOptions {
   int batch = 256;              ///< rows in each of them, drawn from the round, >= 1 (DPOK's code: 256)
 };
 
-struct KlRegularisedOptions {
+struct KlRegularizedOptions {
   double reward_weight = 100;  ///< factor on the policy loss, > 0 (DPOK's code: 100)
   /// factor on the divergence, >= 0; 0 switches it off and saves the reference's network calls (DPOK's code: 0.01)
   double kl_weight = 0.01;
@@ -37,12 +37,11 @@ struct KlRegularisedOptions {
 class KlRegularized {
  public:
   using Role = ObjectiveRole;
-  using Options = KlRegularisedOptions;
+  using Options = KlRegularizedOptions;
   static constexpr std::string_view kName = "kl_regularized";
   static constexpr Surrogate kSurrogate = Surrogate::kLogProb;
-  static constexpr bool kPairs = false;
 
-  explicit KlRegularized(KlRegularisedOptions options = {}) : options_(options) {
+  explicit KlRegularized(KlRegularizedOptions options = {}) : options_(options) {
     const auto& o = options_;
     REWARD_TUNER_CHECK(o.reward_weight > 0 && std::isfinite(o.reward_weight),
                        "[KlRegularized] reward_weight must be > 0, got ", o.reward_weight);
@@ -55,7 +54,7 @@ class KlRegularized {
     REWARD_TUNER_CHECK(o.value.batch >= 1, "[KlRegularized] value.batch must be >= 1, got ", o.value.batch);
     check_options(o.round);
   }
-  const KlRegularisedOptions& options() const { return options_; }
+  const KlRegularizedOptions& options() const { return options_; }
   bool needs_reference() const { return options_.kl_weight > 0; }
   double clip() const { return options_.clip; }
   const ValueBaselineOptions& value_baseline() const { return options_.value; }
@@ -70,8 +69,8 @@ class KlRegularized {
   }
 
  private:
-  KlRegularisedOptions options_;
+  KlRegularizedOptions options_;
 };
-static_assert(ObjectivePolicy<KlRegularized>);
+static_assert(LogProbObjective<KlRegularized>);
 
 }  // namespace reward_tuner

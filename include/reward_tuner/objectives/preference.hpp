@@ -54,6 +54,6 @@ class Preference {
  private:
   PreferenceOptions options_;
 };
-static_assert(ObjectivePolicy<Preference>);
+static_assert(LogProbObjective<Preference>);
 
 }  // namespace reward_tuner

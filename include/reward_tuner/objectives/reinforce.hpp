@@ -23,11 +23,9 @@ class Reinforce {
   using Options = ReinforceOptions;
   static constexpr std::string_view kName = "reinforce";
   static constexpr Surrogate kSurrogate = Surrogate::kLogProb;
-  static constexpr bool kPairs = false;
 
   explicit Reinforce(ReinforceOptions options = {}) : options_(options) { check_options(options_.round); }
   const ReinforceOptions& options() const { return options_; }
-  bool needs_reference() const { return false; }
 
   /// Rows [n] -> losses [n].
   Tensor losses(const PolicyRows& rows) const {
@@ -37,6 +35,6 @@ class Reinforce {
  private:
   ReinforceOptions options_;
 };
-static_assert(ObjectivePolicy<Reinforce>);
+static_assert(LogProbObjective<Reinforce>);
 
 }  // namespace reward_tuner

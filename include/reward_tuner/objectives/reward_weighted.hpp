@@ -47,10 +47,12 @@ class RewardWeighted {
     REWARD_TUNER_CHECK(options_.noisings >= 1, "[RewardWeighted] noisings must be >= 1, got ", options_.noisings);
     REWARD_TUNER_CHECK(
         !options_.round.step_per_timestep,
-        "[RewardWeighted] round.step_per_timestep has no meaning here: noise levels are drawn at random");
+        "[RewardWeighted] round.step_per_timestep cannot be combined with noise levels that are drawn at random");
     check_options(options_.round);
   }
   const RewardWeightedOptions& options() const { return options_; }
+  int noisings() const { return options_.noisings; }
+  bool samples_reference() const { return options_.frozen; }
   int default_group() const { return options_.weighting == RewardWeighting::kBest ? kComparedImages : 1; }
 
   /// One weight >= 0 an image. Equal rewards weigh alike: 1 with kExponential and kMinMax; kBest keeps the first.
@@ -83,6 +85,6 @@ class RewardWeighted {
  private:
   RewardWeightedOptions options_;
 };
-static_assert(ObjectivePolicy<RewardWeighted>);
+static_assert(DenoisingObjective<RewardWeighted>);
 
 }  // namespace reward_tuner

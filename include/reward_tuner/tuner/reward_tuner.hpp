@@ -40,6 +40,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   using Core::kSurrogate;
   using typename Core::Advantage;
   using typename Core::Objective;
+  using typename Core::Regularizer;
   using typename Core::Reward;
 
   /// One update, which trains what `optimizer` holds. With DirectGradient: rollout, reward, adjoint sweep, clipping,
@@ -125,7 +126,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
                                            .gradient_clip = options_.engine.gradient_clip};
         UpdateReport own;  // the regularizer's own loss, added up over the optimizer steps
         const auto joint = [&] {
-          if (!regularizer_alternates(regularizer_, configured))
+          if (!RegularizerTraits<Regularizer>::alternates(regularizer_))
             accumulate_own_loss(regularizer_, configured, rng, counts, own);
         };
         if constexpr (kSurrogate == Surrogate::kLogProb) {
@@ -134,7 +135,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
                              counts, report);
           fit_baseline(round, objective_, state_.tensors, rng);
         } else {
-          train_on_denoising(configured, optimizer, round, objective_.options(), joint, options, rng, counts, report);
+          train_on_denoising(configured, optimizer, round, objective_, joint, options, rng, counts, report);
         }
         const auto steps = static_cast<double>(std::max<std::int64_t>(1, report.optimizer_steps));
         report.regularizer += own.regularizer / steps;
@@ -183,7 +184,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
         direct.accumulate(configured, schedule, condition.narrow(start, size), guidance, noise.narrow(start, size),
                           static_cast<double>(size) / static_cast<double>(batch), counts, report);
       }
-      if (!regularizer_alternates(regularizer_, configured) && report.skip_reason.empty())
+      if (!RegularizerTraits<Regularizer>::alternates(regularizer_) && report.skip_reason.empty())
         accumulate_own_loss(regularizer_, configured, rng, counts, report);
       if (report.skip_reason.empty()) {
         report.gradient_norm = guarded_step(optimizer, options_.engine.gradient_clip);
@@ -205,12 +206,10 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
   /// a prompt. Branches of a root are such a group already.
   std::int64_t samples_per_prompt() const {
     if (const int wanted = objective_.options().round.samples_per_prompt; wanted > 0) return wanted;
-    if constexpr (requires { branching_.branches(); })
+    if constexpr (kSurrogate == Surrogate::kLogProb)
       if (branching_.branches() > 1) return 1;
-    int group = Reward::kPerGroup ? kComparedImages : 1;
-    if constexpr (requires { objective_.default_group(); }) group = std::max(group, objective_.default_group());
-    if constexpr (requires { Advantage::kDefaultGroup; }) group = std::max(group, Advantage::kDefaultGroup);
-    return group;
+    return std::max({Reward::kPerGroup ? kComparedImages : 1, ObjectiveTraits<Objective>::default_group(objective_),
+                     AdvantageTraits<Advantage>::kDefaultGroup});
   }
   std::int64_t rows_at_once(std::int64_t kept) const {
     if (const int rows = objective_.options().round.rows; rows > 0) return rows;
@@ -223,7 +222,7 @@ class RewardTuner : public TunerCore<detail::TunerPolicies<Policies...>> {
                            NetworkCounts& counts) const {
     if constexpr (kSurrogate == Surrogate::kDenoising) {
       plan.steps.trained = {};  // nothing of the path is needed
-      if (objective_.options().frozen) {
+      if (ObjectiveTraits<Objective>::samples_reference(objective_)) {
         const auto scope = pipeline.reference_scope();
         return sample_transitions(pipeline, schedule, plan, condition, guidance, noise, counts);
       }

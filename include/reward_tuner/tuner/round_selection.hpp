@@ -11,7 +11,6 @@
 
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/tuner/round.hpp>
-#include <reward_tuner/tuner/tuner_policies.hpp>
 
 namespace reward_tuner {
 
@@ -30,7 +29,7 @@ Tensor select_branches(Round& round, const std::vector<double>& advantages, cons
   for (std::size_t root = 0; root < advantages.size(); root += branches) {
     const auto own = branching.choose({advantages.begin() + static_cast<std::ptrdiff_t>(root),
                                        advantages.begin() + static_cast<std::ptrdiff_t>(root + branches)});
-    if constexpr (detail::wants_pairs<Objective>) {
+    if constexpr (ObjectiveTraits<Objective>::kPairs) {
       if (own.size() != 2) continue;
       const std::int64_t first = add(root + own[0].branch, own[0].weight),
                          second = add(root + own[1].branch, own[1].weight);

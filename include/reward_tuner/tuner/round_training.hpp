@@ -13,7 +13,6 @@
 
 #include <reward_tuner/engine/policy_gradient.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
-#include <reward_tuner/objectives/reward_weighted.hpp>
 #include <reward_tuner/optim/optimizer_step.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tuner/round.hpp>
@@ -73,15 +72,16 @@ void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round
                         UpdateReport& report) {
   const RoundOptions& o = objective.options().round;
   const Transitions& t = round.transitions;
-  const std::int64_t units = Objective::kPairs ? static_cast<std::int64_t>(round.pairs.size()) : t.size();
-  constexpr std::int64_t kRowsOfUnit = Objective::kPairs ? 2 : 1;
+  constexpr bool kPairs = ObjectiveTraits<Objective>::kPairs;
+  const std::int64_t units = kPairs ? static_cast<std::int64_t>(round.pairs.size()) : t.size();
+  constexpr std::int64_t kRowsOfUnit = kPairs ? 2 : 1;
   // (unit, step) -> rows; of pairs the better ones first
   const auto rows_of = [&](const std::vector<std::pair<std::int64_t, int>>& terms) {
     std::vector<PolicyRow> rows;
     for (int half = 0; half < kRowsOfUnit; ++half)
       for (const auto& [unit, step] : terms) {
         std::int64_t sample = unit;
-        if constexpr (Objective::kPairs)
+        if constexpr (kPairs)
           sample = half == 0 ? round.pairs[static_cast<std::size_t>(unit)].first
                              : round.pairs[static_cast<std::size_t>(unit)].second;
         rows.push_back({sample, step, advantages[static_cast<std::size_t>(step)][static_cast<std::size_t>(sample)]});
@@ -133,20 +133,22 @@ void train_on_log_probs(Pipeline& pipeline, Optim& optimizer, const Round& round
 
 /// Trains on the denoising loss of the kept images, weighted. Loss: the mean over images and noisings of an
 /// optimizer step; `before_step` as above.
-template <DiffusionPipeline Pipeline, Optimizer Optim, class BeforeStep>
-void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round,
-                        const RewardWeightedOptions& objective, BeforeStep before_step,
-                        const RoundTrainingOptions& options, Rng& rng, NetworkCounts& counts, UpdateReport& report) {
+template <DiffusionPipeline Pipeline, Optimizer Optim, DenoisingObjective Objective, class BeforeStep>
+void train_on_denoising(Pipeline& pipeline, Optim& optimizer, const Round& round, const Objective& objective,
+                        BeforeStep before_step, const RoundTrainingOptions& options, Rng& rng, NetworkCounts& counts,
+                        UpdateReport& report) {
+  const RoundOptions& o = objective.options().round;
+  const int noisings = ObjectiveTraits<Objective>::noisings(objective);
   const Transitions& t = round.transitions;
   const torch::AutoGradMode grad(true);
   double total = 0;
   bool sound = true;
   std::int64_t steps_wanted = 0;
-  for (int epoch = 0; epoch < objective.round.epochs && sound; ++epoch)
-    for (const auto& part : detail::shares(t.size(), objective.round.updates_per_epoch, rng)) {
+  for (int epoch = 0; epoch < o.epochs && sound; ++epoch)
+    for (const auto& part : detail::shares(t.size(), o.updates_per_epoch, rng)) {
       if (!sound) break;
       std::vector<std::int64_t> rows, times;
-      for (int i = 0; i < objective.noisings; ++i)
+      for (int i = 0; i < noisings; ++i)
         for (const std::int64_t sample : part)
           rows.push_back(sample),
               times.push_back(rng.integer(0, pipeline.noise_schedule().config().num_train_steps - 1));

@@ -10,15 +10,12 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/engine/value_baseline.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tuner/round.hpp>
 
 namespace reward_tuner {
-
-/// `objective.value_baseline()` gives ValueBaselineOptions.
-template <class Objective>
-concept HasValueBaseline = requires(const Objective objective) { objective.value_baseline(); };
 
 /// By step and kept image: [T][kept], empty at steps that are not trained. `learned`: the baseline's tensors.
 template <class Objective>
@@ -27,7 +24,7 @@ std::vector<std::vector<double>> row_advantages(const Round& round, [[maybe_unus
   std::vector<std::vector<double>> rows(static_cast<std::size_t>(round.transitions.schedule.num_steps()));
   for (const int k : round.transitions.steps) {
     auto& row = rows[static_cast<std::size_t>(k)] = round.weights;
-    if constexpr (HasValueBaseline<Objective>) {
+    if constexpr (ObjectiveTraits<Objective>::kValueBaseline) {
       if (!objective.value_baseline().enabled) continue;
       // [kept]
       const Tensor values = ValueBaseline::values(learned, ValueBaseline::features(round.transitions, k)).cpu();
@@ -41,7 +38,7 @@ std::vector<std::vector<double>> row_advantages(const Round& round, [[maybe_unus
 template <class Objective>
 void fit_baseline([[maybe_unused]] const Round& round, [[maybe_unused]] const Objective& objective,
                   [[maybe_unused]] ValueBaseline::State& learned, [[maybe_unused]] Rng& rng) {
-  if constexpr (HasValueBaseline<Objective>) {
+  if constexpr (ObjectiveTraits<Objective>::kValueBaseline) {
     if (!objective.value_baseline().enabled) return;
     std::vector<Tensor> features;
     for (const int k : round.transitions.steps) features.push_back(ValueBaseline::features(round.transitions, k));

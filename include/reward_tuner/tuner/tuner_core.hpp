@@ -13,13 +13,13 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/optim/optimizer_step.hpp>
-#include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
@@ -110,7 +110,7 @@ class TunerCore {
   /// Gives the pipeline's CLIP to a reward that wants one and has none.
   template <DiffusionPipeline Pipeline>
   void bind_clip([[maybe_unused]] Pipeline& pipeline) {
-    if constexpr (TakesClip<Reward>) {
+    if constexpr (RewardTraits<Reward>::kTakesClip) {
       if (!reward_.needs_clip()) return;
       if constexpr (requires { pipeline.clip(); }) {
         reward_.bind_clip(pipeline.clip());
@@ -129,10 +129,7 @@ class TunerCore {
   }
 
   PlanContext context() const { return {.num_steps = options_.sampler.num_steps, .update = state_.updates}; }
-  bool exploring() const {
-    if constexpr (requires { exploration_.active(context()); }) return exploration_.active(context());
-    else return true;
-  }
+  bool exploring() const { return ExplorationTraits<Exploration>::active(exploration_, context()); }
   /// The condition of a training rollout. Exploration has a stream of its own, so that one which changes nothing leaves
   /// every other draw as it was.
   Condition explore(const Condition& plain, const SampleNoise& noise) const {
@@ -184,7 +181,7 @@ class TunerCore {
   /// The alternating regularizer's own step, left out if its gradient is not finite.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   void own_step(Pipeline& pipeline, Optim& optimizer, Rng& rng, NetworkCounts& counts, UpdateReport& report) {
-    if (report.skipped || !regularizer_alternates(regularizer_, pipeline)) return;
+    if (report.skipped || !RegularizerTraits<Regularizer>::alternates(regularizer_)) return;
     optimizer.zero_grad();
     if (accumulate_own_loss(regularizer_, pipeline, rng, counts, report) &&
         !std::isfinite(guarded_step(optimizer, options_.engine.gradient_clip)))
@@ -205,8 +202,8 @@ class TunerCore {
 
  private:
   static Options completed(Options options) {
-    if constexpr (kSurrogate == Surrogate::kLogProb && requires { Sampler::stochastic(options.sampler); })
-      options.sampler = Sampler::stochastic(options.sampler);
+    if constexpr (kSurrogate == Surrogate::kLogProb)
+      options.sampler = SamplerTraits<Sampler>::stochastic(options.sampler);
     return options;
   }
 };

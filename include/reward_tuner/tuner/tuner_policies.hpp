@@ -20,10 +20,6 @@ template <class Given>
 using usable_objective =
     std::conditional_t<require::options<Given> && require::surrogate_trait<Given>, Given, DirectGradient>;
 
-/// Whether an objective is one on pairs of images.
-template <class Objective>
-inline constexpr bool wants_pairs = requires { requires Objective::kPairs; };
-
 /// The policies by role. Defaults: Ddim, StopInput, NoExploration, DirectGradient, NoRegularizer, PerBatch,
 /// NoBranching; SpreadSteps with DirectGradient, else AllSteps.
 template <Policy... Policies>
@@ -69,9 +65,8 @@ struct TunerPolicies {
                 ExplainAdvantage<policy_for<AdvantageRole, PerBatch, Policies...>>::value &&
                 ExplainBranching<policy_for<BranchingRole, NoBranching, Policies...>>::value &&
                 ExplainRegularizer<policy_for<RegularizerRole, NoRegularizer, Policies...>>::value);
-  static_assert(
-      kSamples || !requires { requires !Reward::kDifferentiable; },
-      "[DirectGradient] needs a differentiable reward; this one is a black box");
+  static_assert(kSamples || !RewardTraits<Reward>::kBlackBox,
+                "[DirectGradient] needs a differentiable reward; this one is a black box");
   static_assert(kSamples || count<AdvantageRole> == 0,
                 "[RewardTuner] an AdvantagePolicy cannot be combined with DirectGradient, which differentiates the "
                 "reward itself");
@@ -82,17 +77,17 @@ struct TunerPolicies {
                 "[RewardTuner] a GradientStopPolicy cannot be combined with ClippedRatio, Reinforce, KlRegularized, "
                 "Preference or RewardWeighted, which do not differentiate the reward");
   static_assert(
-      kSurrogate != Surrogate::kLogProb || requires { requires Sampler::kStochastic; },
+      kSurrogate != Surrogate::kLogProb || SamplerTraits<Sampler>::kStochastic,
       "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
   static_assert(kSurrogate != Surrogate::kDenoising ||
                     (count<AdvantageRole> == 0 && count<BranchingRole> == 0 && count<StepSelectionRole> == 0),
                 "[RewardTuner] RewardWeighted weighs images by their rewards: an AdvantagePolicy, a BranchingPolicy "
                 "or a StepSelectionPolicy cannot be combined with it");
   static_assert(
-      kSurrogate != Surrogate::kDenoising || !requires { requires Regularizer::kNeedsReference; },
+      kSurrogate != Surrogate::kDenoising || !RegularizerTraits<Regularizer>::kNeedsReference,
       "[RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned "
       "network's, cannot be combined with it");
-  static_assert(!wants_pairs<Objective> || count<BranchingRole> == 1,
+  static_assert(!ObjectiveTraits<Objective>::kPairs || count<BranchingRole> == 1,
                 "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
 };
 
