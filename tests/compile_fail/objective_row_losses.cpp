@@ -1,0 +1,22 @@
+// expect: [LogProbObjective] missing: Tensor losses(const PolicyRows&) const
+#include <tests/compile_fail/policies.hpp>
+
+struct Mine {
+  using Role = ObjectiveRole;
+  static constexpr std::string_view kName = "mine";
+  struct Options {
+    RoundOptions round = {};
+  };
+  explicit Mine(Options) {}
+  static constexpr Surrogate kSurrogate = Surrogate::kLogProb;
+  Options given = {};
+  const Options& options() const { return given; }
+#ifdef REWARD_TUNER_GOOD_TWIN
+  Tensor losses(const PolicyRows&) const { return {}; }
+#endif
+};
+
+static_assert(detail::ExplainObjective<Mine>::value);
+#ifdef REWARD_TUNER_GOOD_TWIN
+static_assert(LogProbObjective<Mine>);
+#endif

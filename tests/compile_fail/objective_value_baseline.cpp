@@ -1,0 +1,27 @@
+// expect: [LogProbObjective] optional member with another signature, expected: const ValueBaselineOptions&
+// value_baseline() const
+#include <tests/compile_fail/policies.hpp>
+
+struct Mine {
+  using Role = ObjectiveRole;
+  static constexpr std::string_view kName = "mine";
+  struct Options {
+    RoundOptions round = {};
+  };
+  explicit Mine(Options) {}
+  static constexpr Surrogate kSurrogate = Surrogate::kLogProb;
+  Options given = {};
+  const Options& options() const { return given; }
+  Tensor losses(const PolicyRows&) const { return {}; }
+  ValueBaselineOptions baseline = {};
+#ifdef REWARD_TUNER_GOOD_TWIN
+  const ValueBaselineOptions& value_baseline() const { return baseline; }
+#else
+  ValueBaselineOptions value_baseline() const { return {}; }
+#endif
+};
+
+static_assert(detail::ExplainObjective<Mine>::value);
+#ifdef REWARD_TUNER_GOOD_TWIN
+static_assert(LogProbObjective<Mine>);
+#endif

@@ -1,0 +1,23 @@
+// expect: [DenoisingObjective] missing: std::vector<double> weights(const std::vector<double>& rewards, const
+// std::vector<std::int64_t>& groups) const
+#include <tests/compile_fail/policies.hpp>
+
+struct Mine {
+  using Role = ObjectiveRole;
+  static constexpr std::string_view kName = "mine";
+  struct Options {
+    RoundOptions round = {};
+  };
+  explicit Mine(Options) {}
+  static constexpr Surrogate kSurrogate = Surrogate::kDenoising;
+  Options given = {};
+  const Options& options() const { return given; }
+#ifdef REWARD_TUNER_GOOD_TWIN
+  std::vector<double> weights(const std::vector<double>&, const std::vector<std::int64_t>&) const { return {}; }
+#endif
+};
+
+static_assert(detail::ExplainObjective<Mine>::value);
+#ifdef REWARD_TUNER_GOOD_TWIN
+static_assert(DenoisingObjective<Mine>);
+#endif
