@@ -42,18 +42,18 @@ class ToyDenoiser {
   at::TensorOptions latent_options() const { return at::TensorOptions().dtype(at::kFloat); }
   const rt::NoiseSchedule& noise_schedule() const { return schedule_; }
 
-  struct Scope {
-    explicit Scope(bool* flag) : flag(flag) {
-      if (flag != nullptr) *flag = true;
-    }
+  /// Sets a flag until it is destroyed.
+  class Scope {
+   public:
+    explicit Scope(bool& flag) : flag_(flag) { flag_ = true; }
     Scope(const Scope&) = delete;
-    ~Scope() {
-      if (flag != nullptr) *flag = false;
-    }
-    bool* flag;
+    ~Scope() { flag_ = false; }
+
+   private:
+    bool& flag_;
   };
-  Scope rollout_scope() { return Scope(nullptr); }  // nothing to switch
-  Scope reference_scope() { return Scope(&in_reference_); }
+  int rollout_scope() { return 0; }  // nothing to switch
+  Scope reference_scope() { return Scope(in_reference_); }
 
  private:
   static constexpr std::int64_t kSide = 8, kPixels = 3 * kSide * kSide, kText = 4, kHidden = 64;

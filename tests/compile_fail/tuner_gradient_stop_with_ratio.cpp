@@ -1,4 +1,4 @@
-// expect: [RewardTuner] a GradientStopPolicy has no meaning with ClippedRatio
+// expect: [RewardTuner] a GradientStopPolicy cannot be combined with ClippedRatio
 #include <reward_tuner/methods/ddpo.hpp>
 
 #include <tests/compile_fail/rewards.hpp>

@@ -1,5 +1,5 @@
 // expect: [RewardTuner] RewardWeighted weighs images by their rewards: an AdvantagePolicy, a BranchingPolicy or a
-// StepSelectionPolicy has no meaning with it
+// StepSelectionPolicy cannot be combined with it
 #include <reward_tuner/advantages/per_prompt.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>
 

@@ -1,5 +1,5 @@
 // expect: [RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned
-// network's, has no meaning with it
+// network's, cannot be combined with it
 #include <reward_tuner/methods/reward_weighted.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 

@@ -22,7 +22,7 @@ struct FinalPlain final {};
 /// The names, each with another signature.
 struct Wrong {
   double clip(int) const;
-  double clip() const;  // overloaded, so its address alone would not find it
+  int clip() const;  // overloaded, so its address alone would not find it
   template <class T>
   int own_loss(T&) const;
   static constexpr int kPairs = 1;

@@ -91,7 +91,7 @@ struct TunerPolicies {
                 "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
 };
 
-/// Options of a role that has no meaning: nothing can be set.
+/// Options of a role that the objective does not use: nothing can be set.
 struct NoOptions {};
 /// Stands for such a role.
 struct Unused {
