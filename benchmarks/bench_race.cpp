@@ -190,7 +190,7 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
                                 prompts(static_cast<int>(batch))};
   const auto schedule = rt::Ddim({.num_steps = T, .guidance = guidance, .eta = dump.at("eta").get<double>()})
                             .schedule(pipeline.noise_schedule());
-  const std::vector<double> scales(static_cast<std::size_t>(T), guidance);
+  const rt::RolloutSetup setup = rt::sampling_setup(schedule, condition, guidance).with(plan);
 
   const auto options = engine_options(s);
   rt::ConfiguredPipeline<rt::StableDiffusion> configured(pipeline, options);
@@ -200,11 +200,11 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
   const double part = 1.0 / (1 + plan.replicas);
   const auto differentiate = [&](const rt::Trajectory& trajectory, rt::RetainedCalls* kept) {
     const auto scored = rt::reward_gradient(
-        configured, reward, trajectory.clean, condition.prompts, noise.seeds(), [](const Tensor& r) { return -r; },
+        configured, reward, {trajectory.clean, condition.prompts, noise.seeds()}, [](const Tensor& r) { return -r; },
         options.decode_batch);
     const double each = part / static_cast<double>(batch);
     loss += each * scored.loss;
-    rt::adjoint_sweep(configured, trajectory, each * scored.gradient, stop, rt::NoRegularizer(), counts,
+    rt::adjoint_sweep(configured, trajectory, each * scored.gradient, stop, counts,
                       {.replay_batch = options.replay_batch, .retained = kept});
   };
   const auto retention = [&](const rt::StepPlan& p) {
@@ -212,14 +212,11 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
   };
   const bool keep = options.memory == rt::Memory::kRetain;
   rt::RetainedCalls retained = retention(plan);
-  const auto trajectory = rt::rollout(configured, schedule, plan, condition, scales, noise, counts,
-                                      {.retained = keep ? &retained : nullptr});
+  const auto trajectory = rt::rollout(configured, setup, noise, counts, {.retained = keep ? &retained : nullptr});
   differentiate(trajectory, keep ? &retained : nullptr);
   for (int i = 0; i < plan.replicas; ++i) {
     rt::RetainedCalls own = retention(rt::replica_plan(T));
-    differentiate(
-        rt::renoised(configured, schedule, trajectory.clean, condition, scales, noise, counts, keep ? &own : nullptr),
-        keep ? &own : nullptr);
+    differentiate(rt::renoised(configured, trajectory, noise, counts, keep ? &own : nullptr), keep ? &own : nullptr);
   }
 
   double difference = 0, size = 0, product = 0, ours = 0;

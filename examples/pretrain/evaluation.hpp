@@ -45,9 +45,8 @@ inline Tensor sample_images(StableDiffusion& pipeline, const std::vector<std::st
     const auto first = prompts.begin();
     const Condition condition =
         pipeline.encode({first + static_cast<std::ptrdiff_t>(begin), first + static_cast<std::ptrdiff_t>(end)});
-    const std::vector<double> guidance(kSampleSteps, kSampleGuidance);
-    const Trajectory made =
-        rollout(pipeline, schedule, sampling_plan(kSampleSteps), condition, guidance, noise, counts);
+    const RolloutSetup setup = sampling_setup(schedule, condition, kSampleGuidance);
+    const Trajectory made = rollout(pipeline, setup, noise, counts);
     parts.push_back(pipeline.decode(made.clean).clamp(0, 1));  // [n,3,64,64]
   }
   return at::cat(parts);

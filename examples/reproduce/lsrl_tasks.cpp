@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/shapes/composition.hpp>
 #include <reward_tuner/shapes/hue_parity.hpp>
 

@@ -82,12 +82,9 @@ int sample(const SampleSettings& s) {
   for (std::size_t i = 0; i < s.prompts.size(); ++i) seeds.push_back(s.seed + i);
   rt::SampleNoise noise(seeds);
   rt::NetworkCounts counts;
-  const std::vector<double> guidance(static_cast<std::size_t>(schedule.num_steps()), sampler.guidance());
-  // [B,C,h,w]
-  const rt::Tensor clean = rt::rollout(pipeline, schedule, rt::sampling_plan(schedule.num_steps()),
-                                       pipeline.encode(s.prompts), guidance, noise, counts, {.start = start})
-                               .clean;
-  const rt::Tensor images = pipeline.decode(clean);  // [B,3,H,W]
+  const rt::RolloutSetup setup = rt::sampling_setup(schedule, pipeline.encode(s.prompts), sampler.guidance());
+  const rt::Tensor clean = rt::rollout(pipeline, setup, noise, counts, {.start = start}).clean;  // [B,C,h,w]
+  const rt::Tensor images = pipeline.decode(clean);                                              // [B,3,H,W]
   if (!s.save_latents.empty()) rt::save_safetensors(s.save_latents, {{"latents", clean}});
   rt::write_png(s.out,
                 s.prompts.size() == 1 ? images[0] : rt::image_grid({images}, {.scale = 1, .column_labels = s.prompts}));

@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include <reward_tuner/tuner/sampled_method.hpp>
+#include <reward_tuner/tuner/method.hpp>
 
 #include "method_run.hpp"
 

@@ -71,17 +71,18 @@ Swept sweep(ToyPipeline& pipeline, const UnrolledSetup& setup, const Condition& 
   const auto schedule = library_schedule(setup.sampler);
   RetainedCalls retained{[&](int k) { return enters_input(stop, setup.plan, k); }};
   RetainedCalls* const kept = how.retain ? &retained : nullptr;
-  const auto trajectory = rollout(pipeline, schedule, setup.plan, condition,
-                                  std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), setup.guidance),
-                                  noise, out.counts, {.retained = kept});
+  const auto trajectory = rollout(pipeline, sampling_setup(schedule, condition, setup.guidance).with(setup.plan), noise,
+                                  out.counts, {.retained = kept});
   out.clean = trajectory.clean;
   const Tensor clean = trajectory.clean.detach().requires_grad_();
   const Tensor loss = -setup.scale * how.share *
                       ToyReward().score({.images = pipeline.decode(clean), .prompts = condition.prompts}).values.mean();
   const Tensor gradient = torch::autograd::grad({loss}, {clean})[0];
   for (Tensor& p : pipeline.parameters()) p.mutable_grad() = at::zeros_like(p);
-  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, regularizer, out.counts,
-                             {.replay_batch = how.replay_batch, .retained = kept, .batch_share = how.share});
+  out.result = adjoint_sweep(pipeline, trajectory, gradient, stop, out.counts,
+                             {.replay_batch = how.replay_batch,
+                              .retained = kept,
+                              .reference_weight = how.share * reference_weight(regularizer)});
   for (Tensor& p : pipeline.parameters()) {
     out.gradients.push_back(p.grad().clone());
     p.mutable_grad().reset();
@@ -356,9 +357,8 @@ TEST_CASE("DRaFT over all steps is full back-propagation: plain finite differenc
   const auto loss = [&] {  // nothing recorded: an ordinary rollout of the library
     NetworkCounts counts;
     auto streams = noise();
-    const Tensor clean = rollout(pipeline, library_schedule(setup.sampler), sampling_plan(8), condition,
-                                 std::vector<double>(8, 3.0), streams, counts)
-                             .clean;
+    const RolloutSetup sampling = sampling_setup(library_schedule(setup.sampler), condition, 3.0);
+    const Tensor clean = rollout(pipeline, sampling, streams, counts).clean;
     return -latent_reward(pipeline)(clean).mean().item<double>();
   };
   const double error = difference_error(pipeline, swept.gradients, 5e-5, loss);
@@ -374,17 +374,17 @@ TEST_CASE("closed-form cotangents equal kappa - sigma, the general sweep, and ad
       sampler.num_steps = 12;
       const auto schedule = library_schedule(sampler);
       const StepPlan plan{.last = jumps ? 8 : 11, .jumps = jumps, .trained = {1, 4, 8}};
-      const auto factors = closed_form_cotangents(schedule, plan);
+      const auto factor = closed_form_cotangents(schedule, plan);
       const auto levels = plain_levels(sampler);
-      for (std::size_t i = 0; i < factors.size(); ++i) {
-        const auto& level = levels[static_cast<std::size_t>(plan.trained[i])];
+      for (const int k : plan.trained) {
+        const auto& level = levels[static_cast<std::size_t>(k)];
         const double sigma = std::sqrt((1 - level.abar) / level.abar),
                      next = std::sqrt((1 - level.abar_next) / level.abar_next);
         const double u = sampler.eta * next * std::sqrt(sigma * sigma - next * next) / sigma;
         const double kappa = sampler.ddpm ? next * next / sigma : std::sqrt(next * next - u * u);
         const double alpha_end = jumps ? 1.0 : std::sqrt(levels.back().abar_next);
-        const double expected = jumps && plan.trained[i] == 8 ? -sigma : (kappa - sigma) * alpha_end;
-        worst_form = std::max(worst_form, std::abs(factors[i] / expected - 1));
+        const double expected = jumps && k == 8 ? -sigma : (kappa - sigma) * alpha_end;
+        worst_form = std::max(worst_form, std::abs(factor(k) / expected - 1));
       }
       ToyPipeline pipeline({.schedule = config_of(sampler)});
       const Condition condition = pipeline.encode(kPrompts);

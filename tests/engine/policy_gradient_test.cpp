@@ -19,7 +19,6 @@
 #include <reward_tuner/objectives/preference.hpp>
 #include <reward_tuner/objectives/reinforce.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
-#include <reward_tuner/regularizers/no_regularizer.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 
@@ -63,13 +62,13 @@ Sampled sampled(const Setting& s, double drift) {
   NetworkCounts counts;
   StepPlan plan{.last = s.sampler.num_steps - 1, .jumps = false, .trained = {}};
   for (int k = 0; k < s.sampler.num_steps; k += k == 0 ? 1 : 2) plan.trained.push_back(k);
-  Transitions t = sample_transitions(
-      pipeline, schedule_of(s.sampler, pipeline.noise_schedule()), {.steps = plan, .reduction = s.reduction},
-      pipeline.encode({"a star", "two moons", "a ring", "a box"}), s.guidance, SampleNoise({1, 2, 3, 4}), counts);
+  const RolloutSetup setup{schedule_of(s.sampler, pipeline.noise_schedule()), plan,
+                           pipeline.encode({"a star", "two moons", "a ring", "a box"}), s.guidance};
+  Transitions t = sample_transitions(pipeline, setup, SampleNoise({1, 2, 3, 4}), {.reduction = s.reduction}, counts);
   pipeline.disturb(9, drift);  // the weights that are trained differ from those that sampled
   Sampled out{std::move(pipeline), std::move(t), {}};
   const double advantages[] = {1.3, -0.7, 0.2, -2.1};
-  for (const int k : out.transitions.steps)
+  for (const int k : out.transitions.steps())
     for (std::int64_t i = 0; i < 4; ++i) out.rows.push_back({i, k, advantages[i]});
   return out;
 }
@@ -80,9 +79,8 @@ struct PlainRow {
 };
 PlainRow plain_row(ToyPipeline& pipeline, const Setting& s, const Transitions& t, std::int64_t sample, int k) {
   const auto level = plain_levels(s.sampler)[static_cast<std::size_t>(k)];
-  const Tensor x = t.latents[static_cast<std::size_t>(k)].narrow(0, sample, 1),
-               next = t.latents[static_cast<std::size_t>(k) + 1].narrow(0, sample, 1);
-  const auto [u, c] = plain_outputs(pipeline, x, level.timestep, t.condition.narrow(sample, 1),
+  const Tensor x = t.latent(k).narrow(0, sample, 1), next = t.latent(k + 1).narrow(0, sample, 1);
+  const auto [u, c] = plain_outputs(pipeline, x, level.timestep, t.setup.condition.narrow(sample, 1),
                                     s.guidance[static_cast<std::size_t>(k)]);
   const Tensor h = u + s.guidance[static_cast<std::size_t>(k)] * (c - u);
   const double noise = plain_noise(s.sampler, level);
@@ -136,15 +134,14 @@ double worst_distance(const Objective& make_objective, double drift,
     Sampled s = sampled(setting, drift);
     const auto objective = make_objective(setting);
     NetworkCounts counts;
-    const auto result = policy_backward(s.pipeline, s.transitions, s.rows, objective, NoRegularizer(), 0.5, counts);
+    const auto result = policy_backward(s.pipeline, s.transitions, s.rows, objective, {.share = 0.5}, counts);
     const auto mine = gradients_of(s.pipeline);
     Tensor loss = at::zeros({}, at::kDouble);
     for (const PolicyRow& row : s.rows) {
       const PlainRow plain = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step);
-      loss = loss +
-             0.5 * plain_loss(plain.log_prob,
-                              s.transitions.log_probs[static_cast<std::size_t>(row.step)][row.sample].item<double>(),
-                              row.advantage, plain, s, setting, row);
+      loss =
+          loss + 0.5 * plain_loss(plain.log_prob, s.transitions.log_prob(row.step)[row.sample].template item<double>(),
+                                  row.advantage, plain, s, setting, row);
     }
     torch::autograd::backward({loss}, {});
     const auto truth = gradients_of(s.pipeline);
@@ -164,7 +161,7 @@ TEST_CASE("stored log-probabilities are those of the papers' formulas") {
   for (const Setting& setting : settings()) {
     Sampled s = sampled(setting, 0);
     for (const PolicyRow& row : s.rows)
-      CHECK(s.transitions.log_probs[static_cast<std::size_t>(row.step)][row.sample].item<double>() ==
+      CHECK(s.transitions.log_prob(row.step)[row.sample].item<double>() ==
             doctest::Approx(plain_row(s.pipeline, setting, s.transitions, row.sample, row.step).log_prob.item<double>())
                 .epsilon(1e-9));
   }
@@ -226,11 +223,11 @@ TEST_CASE("preferences equal autograd over -log sigmoid of the two gains, agains
       rows.insert(rows.end(), worse.begin(), worse.end());
       NetworkCounts counts;
       const Preference objective({.beta = 0.8, .reference = reference, .round = round_of(setting)});
-      const auto result = policy_backward(s.pipeline, s.transitions, rows, objective, NoRegularizer(), 0.25, counts);
+      const auto result = policy_backward(s.pipeline, s.transitions, rows, objective, {.share = 0.25}, counts);
       const auto mine = gradients_of(s.pipeline);
       Tensor loss = at::zeros({}, at::kDouble);
       const auto gain = [&](const PolicyRow& row) {
-        double against = s.transitions.log_probs[static_cast<std::size_t>(row.step)][row.sample].item<double>();
+        double against = s.transitions.log_prob(row.step)[row.sample].item<double>();
         if (reference == PreferenceReference::kUntuned) {
           const auto scope = s.pipeline.reference_scope();
           against = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step).log_prob.item<double>();
@@ -254,9 +251,9 @@ TEST_CASE("the regularizer is a mean over rows and elements, half of a guided ro
     Sampled s = sampled(setting, 1e-2);
     NetworkCounts counts;
     const double share = 1.0 / static_cast<double>(s.rows.size());
-    const auto result = policy_backward(s.pipeline, s.transitions, s.rows,
-                                        Reinforce({.importance_weighted = false, .round = round_of(setting)}),
-                                        KlToReference({.weight = 1.7}), share, counts);
+    const auto result = policy_backward(
+        s.pipeline, s.transitions, s.rows, Reinforce({.importance_weighted = false, .round = round_of(setting)}),
+        {.share = share, .reference_weight = reference_weight(KlToReference({.weight = 1.7}))}, counts);
     const auto mine = gradients_of(s.pipeline);
     Tensor loss = at::zeros({}, at::kDouble);
     double regularizer = 0;
@@ -287,7 +284,7 @@ TEST_CASE("gradients equal central finite differences of the objective on stored
       Sampled s = sampled(setting, drift);
       const auto objective = objective_of(setting);
       NetworkCounts counts;
-      policy_backward(s.pipeline, s.transitions, s.rows, objective, NoRegularizer(), 1.0, counts);
+      policy_backward(s.pipeline, s.transitions, s.rows, objective, {}, counts);
       const auto gradients = gradients_of(s.pipeline);
       Rng rng(4);
       for (int direction = 0; direction < 3; ++direction) {
@@ -303,8 +300,7 @@ TEST_CASE("gradients equal central finite differences of the objective on stored
             for (std::size_t i = 0; i < d.size(); ++i) s.pipeline.parameters()[i].add_(d[i], by);
           };
           move(step);
-          const double out =
-              policy_backward(s.pipeline, s.transitions, s.rows, objective, NoRegularizer(), 1.0, counts).loss;
+          const double out = policy_backward(s.pipeline, s.transitions, s.rows, objective, {}, counts).loss;
           gradients_of(s.pipeline);
           move(-step);
           return out;
@@ -330,13 +326,13 @@ TEST_CASE("rows of one sample, in any order and cut, add up to the same gradient
   Sampled s = sampled(setting, 1e-4);
   NetworkCounts counts;
   const ClippedRatio objective({.clip = 1e-2, .round = round_of(setting)});
-  policy_backward(s.pipeline, s.transitions, s.rows, objective, NoRegularizer(), 1.0, counts);
+  policy_backward(s.pipeline, s.transitions, s.rows, objective, {}, counts);
   const auto whole = gradients_of(s.pipeline);
   std::reverse(s.rows.begin(), s.rows.end());
   for (std::size_t begin = 0; begin < s.rows.size(); begin += 5)
     policy_backward(s.pipeline, s.transitions,
                     {s.rows.begin() + static_cast<std::ptrdiff_t>(begin),
                      s.rows.begin() + static_cast<std::ptrdiff_t>(std::min(begin + 5, s.rows.size()))},
-                    objective, NoRegularizer(), 1.0, counts);
+                    objective, {}, counts);
   CHECK(distance(gradients_of(s.pipeline), whole) < 1e-12);
 }

@@ -39,7 +39,7 @@ RewardGradient scored(ToyPipeline& pipeline, const Reward& reward, std::int64_t 
   Rng rng(3);
   const Tensor clean = rng.normal({5, 2, 4, 4}, at::kDouble);
   return reward_gradient(
-      pipeline, reward, clean, {"a", "b", "c", "d", "e"}, {1, 2, 3, 4, 5},
+      pipeline, reward, {clean, {"a", "b", "c", "d", "e"}, {1, 2, 3, 4, 5}},
       [](const Tensor& r) { return (1.5 - r).square(); }, chunk);
 }
 

@@ -39,14 +39,14 @@ struct Watching {
 
 struct Round {
   ToyPipeline pipeline;
-  Tensor clean;  // [7,C,h,w]
-  std::vector<std::string> prompts = {"a", "a", "a", "b", "b", "b", "c"};
-  std::vector<std::int64_t> groups = {0, 0, 0, 1, 1, 1, 2};
-  std::vector<std::uint64_t> seeds = {11, 12, 13, 14, 15, 16, 17};
+  CleanSamples samples{.clean = {},  // [7,C,h,w]
+                       .prompts = {"a", "a", "a", "b", "b", "b", "c"},
+                       .seeds = {11, 12, 13, 14, 15, 16, 17},
+                       .groups = {0, 0, 0, 1, 1, 1, 2}};
 };
 Round round_of(std::uint64_t seed) {
   Round r;
-  r.clean = Rng(seed).normal(r.pipeline.latent_shape(7), at::kDouble);
+  r.samples.clean = Rng(seed).normal(r.pipeline.latent_shape(7), at::kDouble);
   return r;
 }
 
@@ -57,15 +57,14 @@ TEST_CASE("values and components do not depend on the chunk") {
   using namespace reward_values_test;
   for (const std::uint64_t seed : {1, 2, 3}) {
     Round r = round_of(seed);
-    const auto values = [&](std::int64_t chunk) {
-      return reward_values(r.pipeline, ToyReward(), r.clean, r.prompts, r.groups, r.seeds, chunk);
-    };
+    const auto values = [&](std::int64_t chunk) { return reward_values(r.pipeline, ToyReward(), r.samples, chunk); };
     const auto whole = values(0);
     REQUIRE(whole.values.size() == 7);
     CHECK(whole.finite());
     double mean_square = 0;
     for (std::int64_t i = 0; i < 7; ++i) {
-      const auto alone = ToyReward().score({.images = r.pipeline.decode(r.clean.narrow(0, i, 1)), .prompts = {"x"}});
+      const auto alone =
+          ToyReward().score({.images = r.pipeline.decode(r.samples.clean.narrow(0, i, 1)), .prompts = {"x"}});
       CHECK(whole.values[static_cast<std::size_t>(i)] == doctest::Approx(alone.values.item<double>()).epsilon(1e-13));
       mean_square += alone.components.at("square").item<double>() / 7;
     }
@@ -85,22 +84,22 @@ TEST_CASE(
   using namespace reward_values_test;
   Round r = round_of(4);
   std::vector<RewardInput> seen;
-  reward_values(r.pipeline, Watching<true>{&seen}, r.clean, r.prompts, r.groups, r.seeds, 2);
+  reward_values(r.pipeline, Watching<true>{&seen}, r.samples, 2);
   REQUIRE(seen.size() == 1);
   CHECK(seen[0].images.size(0) == 7);
-  CHECK((seen[0].images - r.pipeline.decode(r.clean)).abs().max().item<double>() < 1e-14);
-  CHECK(seen[0].group_ids.equal(at::tensor(r.groups, at::kLong)));
-  CHECK(seen[0].prompts == r.prompts);
-  CHECK(seen[0].seeds == r.seeds);
-  CHECK(seen[0].latents.equal(r.clean));
+  CHECK((seen[0].images - r.pipeline.decode(r.samples.clean)).abs().max().item<double>() < 1e-14);
+  CHECK(seen[0].group_ids.equal(at::tensor(r.samples.groups, at::kLong)));
+  CHECK(seen[0].prompts == r.samples.prompts);
+  CHECK(seen[0].seeds == r.samples.seeds);
+  CHECK(seen[0].latents.equal(r.samples.clean));
 
   seen.clear();
-  const auto out = reward_values(r.pipeline, Watching<false>{&seen}, r.clean, r.prompts, r.groups, r.seeds, 3);
+  const auto out = reward_values(r.pipeline, Watching<false>{&seen}, r.samples, 3);
   REQUIRE(seen.size() == 3);
   CHECK(seen[1].prompts == std::vector<std::string>{"b", "b", "b"});
   CHECK(seen[1].group_ids.equal(at::tensor({1, 1, 1}, at::kLong)));
   CHECK(seen[2].seeds == std::vector<std::uint64_t>{17});
-  CHECK(seen[2].latents.equal(r.clean.narrow(0, 6, 1)));
+  CHECK(seen[2].latents.equal(r.samples.clean.narrow(0, 6, 1)));
   CHECK(out.components.at("place") == doctest::Approx(5.0 / 7));
 }
 
@@ -108,18 +107,16 @@ TEST_CASE("no gradient is recorded, whatever the mode outside") {
   using namespace reward_values_test;
   Round r = round_of(5);
   std::vector<RewardInput> seen;
-  r.clean.requires_grad_();
+  r.samples.clean.requires_grad_();
   const torch::AutoGradMode grad(true);
-  reward_values(r.pipeline, Watching<false>{&seen}, r.clean, r.prompts, r.groups, r.seeds, 0);
+  reward_values(r.pipeline, Watching<false>{&seen}, r.samples, 0);
   CHECK_FALSE(seen[0].images.requires_grad());
 }
 
 TEST_CASE("rewards that fail are named; a value that is not finite is told, not thrown") {
   using namespace reward_values_test;
   Round r = round_of(6);
-  const auto values = [&](const auto& reward) {
-    return reward_values(r.pipeline, reward, r.clean, r.prompts, r.groups, r.seeds, 3);
-  };
+  const auto values = [&](const auto& reward) { return reward_values(r.pipeline, reward, r.samples, 3); };
   CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kThrows}),
                        "[RewardPolicy] the reward toy threw: the detector is on holiday", Error);
   CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kWrongShape}),

@@ -26,10 +26,8 @@ std::vector<Tensor> path(reference::GaussianPipeline& pipeline, const SamplerSch
   SampleNoise noise(seeds);
   NetworkCounts counts;
   std::vector<Tensor> out;
-  rollout(pipeline, schedule, sampling_plan(schedule.num_steps()),
-          pipeline.encode(std::vector<std::string>(seeds.size(), "x")),
-          std::vector<double>(static_cast<std::size_t>(schedule.num_steps()), guidance), noise, counts,
-          {.observer = [&](const RolloutStep& step) { out.push_back(step.next.clone()); }});
+  rollout(pipeline, sampling_setup(schedule, pipeline.encode(std::vector<std::string>(seeds.size(), "x")), guidance),
+          noise, counts, {.observer = [&](const RolloutStep& step) { out.push_back(step.next.clone()); }});
   return out;
 }
 
@@ -91,19 +89,19 @@ TEST_CASE("a rollout keeps the latents of trained steps only, and outputs only w
   const auto run = [&](const CleanClipping& clipping, StepPlan plan) {
     SampleNoise noise({1, 2});
     NetworkCounts counts;
-    auto out = rollout(pipeline, Ddim({.num_steps = 6, .clipping = clipping}).schedule(pipeline.noise_schedule()),
-                       std::move(plan), pipeline.encode({"a", "b"}), std::vector<double>(6, 3.0), noise, counts);
-    CHECK(counts.forwards == out.plan.last + 1);
+    const auto schedule = Ddim({.num_steps = 6, .clipping = clipping}).schedule(pipeline.noise_schedule());
+    auto out = rollout(pipeline, sampling_setup(schedule, pipeline.encode({"a", "b"}), 3.0).with(std::move(plan)),
+                       noise, counts);
+    CHECK(counts.forwards == out.setup.plan.last + 1);
     return out;
   };
   const auto linear = run({}, {.last = 4, .jumps = true, .trained = {1, 3}});
   const auto clipped = run({.kind = CleanClipping::Kind::kRange}, {.last = 4, .jumps = true, .trained = {1, 3}});
   for (int k = 0; k < 6; ++k) {
-    const auto i = static_cast<std::size_t>(k);
-    CHECK(linear.latents[i].defined() == (k == 1 || k == 3));
-    CHECK_FALSE(linear.outputs[i].defined());
-    CHECK(clipped.latents[i].defined() == (k >= 1 && k <= 4));
-    CHECK(clipped.outputs[i].defined() == (k >= 1 && k <= 4));
+    CHECK(linear.latent(k).defined() == (k == 1 || k == 3));
+    CHECK_FALSE(linear.output(k).defined());
+    CHECK(clipped.latent(k).defined() == (k >= 1 && k <= 4));
+    CHECK(clipped.output(k).defined() == (k >= 1 && k <= 4));
   }
   CHECK_FALSE(linear.clean.requires_grad());
 }
@@ -116,8 +114,8 @@ TEST_CASE("an early stop decodes the one-shot prediction of its step") {
   Tensor before;
   const auto schedule = Ddim({.num_steps = 6}).schedule(pipeline.noise_schedule());
   const auto condition = pipeline.encode({"a"});
-  const auto out = rollout(pipeline, schedule, {.last = 3, .jumps = true, .trained = {3}}, condition,
-                           std::vector<double>(6, 1.0), noise, counts, {.observer = [&](const RolloutStep& step) {
+  const RolloutSetup setup = sampling_setup(schedule, condition, 1.0).with({.last = 3, .jumps = true, .trained = {3}});
+  const auto out = rollout(pipeline, setup, noise, counts, {.observer = [&](const RolloutStep& step) {
                              if (step.k == 2) before = step.next;
                            }});
   const Tensor output = pipeline.predict(before, at::full({1}, schedule.timestep(3), at::kLong), condition.positive);
@@ -132,9 +130,8 @@ TEST_CASE("start latents replace the first noise; a wrong shape is a named error
   const auto run = [&](const Tensor& start) {
     SampleNoise noise({1});
     NetworkCounts counts;
-    return rollout(pipeline, schedule, sampling_plan(2), pipeline.encode({"a"}), {1.0, 1.0}, noise, counts,
-                   {.start = start})
-        .clean;
+    const RolloutSetup setup = sampling_setup(schedule, pipeline.encode({"a"}), 1.0);
+    return rollout(pipeline, setup, noise, counts, {.start = start}).clean;
   };
   SampleNoise noise({1});
   CHECK(run({}).equal(run(noise.normal({1, 2, 4, 4}, at::kDouble))));

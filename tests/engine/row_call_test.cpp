@@ -2,6 +2,7 @@
 // counted on paper.
 #include <doctest/doctest.h>
 
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
 #include <torch/autograd.h>
 
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include <reward_tuner/engine/row_call.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 
@@ -41,10 +43,12 @@ struct Elementwise : ToyPipeline {
 
 RowInputs inputs_of(ToyPipeline& pipeline, const std::vector<double>& guidance, std::uint64_t seed) {
   Rng rng(seed);
+  const Condition condition = pipeline.encode(kPrompts);
   return {rng.normal(pipeline.latent_shape(5), pipeline.latent_options()),
           {901, 1, 301, 301, 640},
           guidance,
-          pipeline.encode(kPrompts)};
+          condition.positive,
+          condition.negative};
 }
 
 template <class Pipeline>
@@ -53,9 +57,12 @@ Tensor one_by_one(Pipeline& pipeline, const RowInputs& rows) {
   NetworkCounts counts;
   for (std::int64_t i = 0; i < rows.latents.size(0); ++i) {
     const auto at_i = static_cast<std::size_t>(i);
-    guided.push_back(guided_call(pipeline, rows.latents.narrow(0, i, 1), rows.timesteps[at_i],
-                                 rows.condition.narrow(i, 1), rows.guidance[at_i], counts)
-                         .guided);
+    const RowInputs own{rows.latents.narrow(0, i, 1),
+                        {rows.timesteps[at_i]},
+                        {rows.guidance[at_i]},
+                        rows.positive.narrow(i, 1),
+                        rows.negative.narrow(i, 1)};
+    guided.push_back(row_call(pipeline, own, counts).guided);
   }
   return at::cat(guided);
 }
@@ -97,7 +104,7 @@ TEST_CASE("guidance exactly 1 evaluates the condition alone, exactly 0 gives the
   NetworkCounts counts;
   const RowInputs rows = inputs_of(pipeline, {1.0, 4.0, 0.0, 1.0, 2.5}, 4);
   CHECK(rows.guided_rows().equal(at::tensor({1, 2, 4}, at::kLong)));
-  const RowOutputs out = row_call(pipeline, rows, counts);
+  const RowCall out = row_call(pipeline, rows, counts);
   REQUIRE(out.raw.size(0) == 3 + 5);
   const Tensor u = out.raw.narrow(0, 0, 3), c = out.raw.narrow(0, 3, 5);
   CHECK(out.guided[0].equal(c[0]));
@@ -113,7 +120,7 @@ TEST_CASE("split rows are autograd's gradient through the guidance") {
       Elementwise pipeline;
       const RowInputs rows = inputs_of(pipeline, guidance, seed);
       NetworkCounts counts;
-      const RowOutputs out = row_call(pipeline, rows, counts);
+      const RowCall out = row_call(pipeline, rows, counts);
       const Tensor cotangent = Rng(seed + 7).normal(out.guided.sizes(), at::kDouble);  // [n,C,h,w]
       const Tensor truth = torch::autograd::grad({(out.guided * cotangent).sum()}, {out.raw})[0],
                    mine = split_rows(cotangent, rows);
@@ -136,4 +143,45 @@ TEST_CASE("a call is one forward of as many samples as rows, and evaluates a gui
     CHECK(pipeline.calls == 1);
     CHECK(pipeline.rows == 5 + std::count_if(guidance.begin(), guidance.end(), [](double w) { return w != 1.0; }));
   }
+}
+
+TEST_CASE("a rollout's step is a doubled batch that equals two calls; scale 1 is one call of the condition alone") {
+  using namespace row_call_test;
+  ToyPipeline pipeline;
+  const auto schedule = Ddim({.num_steps = 3}).schedule(pipeline.noise_schedule());
+  const RolloutSetup setup{schedule, sampling_plan(3), pipeline.encode({"one", "two"}), std::vector{3.0, 1.0, 0.0}};
+  const Tensor x = Rng(3).normal({2, 2, 4, 4}, at::kDouble);
+  const auto alone = [&](int k, const Conditioning& conditioning) {
+    return pipeline.predict(x, at::full({2}, schedule.timestep(k), at::kLong), conditioning);
+  };
+  const Tensor u = alone(0, setup.condition.negative), c = alone(0, setup.condition.positive);
+  const Tensor only = alone(1, setup.condition.positive), none = alone(2, setup.condition.negative);
+  pipeline.calls = pipeline.rows = 0;
+  NetworkCounts counts;
+  const RowCall three = row_call(pipeline, step_rows(setup, 0, x), counts);
+  CHECK(three.raw.size(0) == 4);
+  CHECK(at::allclose(three.raw, at::cat({u, c}), 1e-13, 1e-13));
+  CHECK(at::allclose(three.guided, u + 3.0 * (c - u), 1e-13, 1e-13));
+  CHECK(pipeline.calls == 1);
+  CHECK(pipeline.rows == 4);
+  CHECK(at::allclose(row_call(pipeline, step_rows(setup, 1, x), counts).guided, only, 1e-13, 1e-13));
+  CHECK(pipeline.rows == 6);
+  CHECK(at::allclose(row_call(pipeline, step_rows(setup, 2, x), counts).guided, none, 1e-13, 1e-13));
+  CHECK(counts.forwards == 3);
+  CHECK(counts.backwards == 0);
+}
+
+TEST_CASE("several steps in one call are their own calls' rows, and count as such") {
+  using namespace row_call_test;
+  Elementwise pipeline;
+  const auto schedule = Ddim({.num_steps = 3}).schedule(pipeline.noise_schedule());
+  const RolloutSetup setup{schedule, sampling_plan(3), pipeline.encode({"one", "two"}), std::vector{3.0, 1.0, 0.5}};
+  const Tensor x = Rng(3).normal({2, 2, 4, 4}, at::kDouble), y = Rng(4).normal({2, 2, 4, 4}, at::kDouble);
+  NetworkCounts together, apart;
+  const RowCall call = row_call(pipeline, concatenate({step_rows(setup, 2, x), step_rows(setup, 1, y)}), together);
+  CHECK(pipeline.calls == 1);
+  CHECK(call.guided.equal(at::cat({row_call(pipeline, step_rows(setup, 2, x), apart).guided,
+                                   row_call(pipeline, step_rows(setup, 1, y), apart).guided})));
+  CHECK(together.forwards == apart.forwards);
+  CHECK(together.forward_samples == apart.forward_samples);
 }

@@ -65,9 +65,9 @@ TEST_CASE("V sees the latent, the prompt and the time") {
   NetworkCounts counts;
   StepPlan plan{.last = 3, .jumps = false, .trained = {0, 2}};
   const auto schedule = Ddim({.num_steps = 4, .eta = 1.0}).schedule(pipeline.noise_schedule());
-  const auto t =
-      sample_transitions(pipeline, schedule, {.steps = plan}, pipeline.encode({"a star", "a moon", "a star"}),
-                         std::vector<double>(4, 1.0), SampleNoise({1, 2, 1}), counts);
+  const auto t = sample_transitions(
+      pipeline, sampling_setup(schedule, pipeline.encode({"a star", "a moon", "a star"}), 1.0).with(plan),
+      SampleNoise({1, 2, 1}), {}, counts);
   const Tensor first = ValueBaseline::features(t, 0), later = ValueBaseline::features(t, 2);
   REQUIRE(first.sizes() == at::IntArrayRef({3, 16 * 2 + 3 + 4}));
   CHECK((first.scalar_type() == at::kFloat));
@@ -76,7 +76,7 @@ TEST_CASE("V sees the latent, the prompt and the time") {
   CHECK_FALSE(first[0].narrow(0, 32, 3).equal(first[1].narrow(0, 32, 3)));  // the text
   CHECK(first[0].narrow(0, 35, 4).equal(first[1].narrow(0, 35, 4)));        // the time
   CHECK_FALSE(first[0].narrow(0, 35, 4).equal(later[0].narrow(0, 35, 4)));
-  const Tensor pooled = t.latents[0].view({3, 2, 4, 2, 4, 2}).mean({3, 5}).flatten(1).to(at::kFloat);  // [3,32]
+  const Tensor pooled = t.latent(0).view({3, 2, 4, 2, 4, 2}).mean({3, 5}).flatten(1).to(at::kFloat);  // [3,32]
   CHECK(at::allclose(first.narrow(1, 0, 32), pooled, 1e-5, 1e-6));
 }
 

@@ -135,7 +135,7 @@ TEST_CASE("explored or plain, old and new log-probabilities are of one condition
       brightness(), {.sampler = kSampler,
                      .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}}});
   Round round = tuner.sample(pipeline, kPrompts, rng);
-  round.transitions.condition = pipeline.encode(kPrompts).select(at::arange(round.transitions.size()));
+  round.transitions.setup.condition = pipeline.encode(kPrompts).select(at::arange(round.transitions.size()));
   AdamW optimizer(pipeline.parameters());
   const UpdateReport mixed = tuner.train(pipeline, optimizer, round, rng);
   CHECK(mixed.ratio_deviation > 1e-3);
@@ -166,11 +166,12 @@ TEST_CASE("direct gradients flow through explored guidance and embeddings: equal
     Rng stream = Rng::derive(noise.seeds().front(), 0xE0);
     const Condition explored = DiffExp(tuner.options().exploration).condition(pipeline.encode(kPrompts), stream);
     CHECK_FALSE(explored.positive.embeddings.equal(pipeline.encode(kPrompts).positive.embeddings));
+    const auto scales = tuner.guidance_scales(5);
     const UnrolledSetup setup{.sampler = sampler,
                               .plan = report.plan,
                               .stop_input = stop,
                               .guidance = 4.0,
-                              .explored_guidance = tuner.guidance_scales(5)};
+                              .explored_guidance = {scales.begin(), scales.end()}};
     const auto truth = unrolled_update(pipeline, setup, explored, noise, [&](const Tensor& clean) {
       return ToyReward().score({.images = pipeline.decode(clean), .prompts = kPrompts}).values;
     });

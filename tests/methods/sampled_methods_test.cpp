@@ -19,6 +19,7 @@
 #include <reward_tuner/methods/policy_gradient.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>
 #include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>

@@ -23,8 +23,8 @@ inline double mean_target_value(GaussianPipeline& pipeline) {
   SampleNoise noise(seeds);
   NetworkCounts counts;
   const auto schedule = Ddim({.num_steps = 10}).schedule(pipeline.noise_schedule());
-  const auto out = rollout(pipeline, schedule, sampling_plan(10), pipeline.encode(std::vector<std::string>(16, "x")),
-                           std::vector<double>(10, 1.0), noise, counts);
+  const auto out = rollout(pipeline, sampling_setup(schedule, pipeline.encode(std::vector<std::string>(16, "x")), 1.0),
+                           noise, counts);
   const torch::NoGradGuard no_grad;
   return target_values(pipeline.decode(out.clean)).mean().item<double>();
 }

@@ -298,18 +298,17 @@ TEST_CASE("one noising alone, with the noise the rollout itself predicts, is ReF
   ToyPipeline pipeline;
   const Condition condition = pipeline.encode(kPrompts);
   const auto schedule = Ddim({.num_steps = 5, .guidance = 3.0}).schedule(pipeline.noise_schedule());
-  const std::vector<double> guidance(5, 3.0);
   NetworkCounts counts;
   SampleNoise noise({1, 2, 3, 4});
-  const auto jumped = rollout(pipeline, schedule, replica_plan(5), condition, guidance, noise, counts);
-  const Tensor x1 = jumped.latents[4];
+  const auto jumped = rollout(pipeline, sampling_setup(schedule, condition, 3.0).with(replica_plan(5)), noise, counts);
+  const Tensor x1 = jumped.latent(4);
   const SamplerStep& last = schedule.steps[4];
   const Tensor predicted = (x1 - last.alpha * jumped.clean) / last.sigma;
   SampleNoise recorded = SampleNoise::recorded({predicted});
-  const auto replica = renoised(pipeline, schedule, jumped.clean, condition, guidance, recorded, counts);
-  CHECK(at::allclose(replica.latents[4], x1, 1e-12, 1e-12));
+  const auto replica = renoised(pipeline, jumped, recorded, counts);
+  CHECK(at::allclose(replica.latent(4), x1, 1e-12, 1e-12));
   CHECK(at::allclose(replica.clean, jumped.clean, 1e-10, 1e-12));
-  CHECK(closed_form_cotangents(replica.schedule, replica.plan) == closed_form_cotangents(jumped.schedule, jumped.plan));
+  CHECK(closed_form_cotangents(schedule, replica.setup.plan) == closed_form_cotangents(schedule, jumped.setup.plan));
 }
 
 TEST_CASE("the variance of DRaFT-LV's gradient falls with the number of noises") {
@@ -320,20 +319,19 @@ TEST_CASE("the variance of DRaFT-LV's gradient falls with the number of noises")
     ToyPipeline pipeline;
     const Condition condition = pipeline.encode(kPrompts);
     const auto schedule = Ddim({.num_steps = 4, .guidance = 1.0}).schedule(pipeline.noise_schedule());
-    const std::vector<double> guidance(4, 1.0);
     NetworkCounts counts;
     SampleNoise start({1, 2, 3, 4});
-    const Tensor clean = rollout(pipeline, schedule, sampling_plan(4), condition, guidance, start, counts).clean;
+    const auto finished = rollout(pipeline, sampling_setup(schedule, condition, 1.0), start, counts);
     std::vector<Tensor> gradients;
     for (std::uint64_t trial = 0; trial < 120; ++trial) {
       Rng rng(1000 + trial);
       SampleNoise noise = SampleNoise::draw(4, rng);
       for (Tensor& p : pipeline.parameters()) p.mutable_grad().reset();
       for (int i = 0; i < noises; ++i) {
-        const auto replica = renoised(pipeline, schedule, clean, condition, guidance, noise, counts);
+        const auto replica = renoised(pipeline, finished, noise, counts);
         const auto scored = reward_gradient(
-            pipeline, ToyReward(), replica.clean, kPrompts, noise.seeds(), [](const Tensor& r) { return -r; }, 0);
-        adjoint_sweep(pipeline, replica, scored.gradient / (4.0 * noises), PassInput(), NoRegularizer(), counts);
+            pipeline, ToyReward(), {replica.clean, kPrompts, noise.seeds()}, [](const Tensor& r) { return -r; }, 0);
+        adjoint_sweep(pipeline, replica, scored.gradient / (4.0 * noises), PassInput(), counts);
       }
       std::vector<Tensor> flat;
       for (const Tensor& p : pipeline.parameters()) flat.push_back(p.grad().flatten());
@@ -380,8 +378,8 @@ TEST_CASE("equal seeds give bit-equal updates, and evaluation in between does no
   for (int i = 0; i < 4; ++i) {
     SampleNoise noise({100, 101});  // evaluation has seeds of its own
     NetworkCounts counts;
-    rollout(pipeline, evaluated.sampler().schedule(pipeline.noise_schedule()), sampling_plan(6),
-            pipeline.encode({"a", "b"}), std::vector<double>(6, 2.0), noise, counts);
+    const auto schedule = evaluated.sampler().schedule(pipeline.noise_schedule());
+    rollout(pipeline, sampling_setup(schedule, pipeline.encode({"a", "b"}), 2.0), noise, counts);
     evaluated.update(pipeline, optimizer, kPrompts, rng);
   }
   CHECK(bit_equal(once.parameters, copies(pipeline.parameters())));

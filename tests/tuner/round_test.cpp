@@ -186,20 +186,20 @@ TEST_CASE("branches of a root share their prefix bit for bit and differ after th
   Rng rng(1);
   const Round round = tuner.sample(pipeline, {"a star"}, rng);
   REQUIRE(round.transitions.size() >= 1);
-  REQUIRE(round.transitions.steps == std::vector<int>{4, 5});
+  REQUIRE(round.transitions.steps() == std::vector<int>{4, 5});
   const SamplerSchedule schedule = tuner.sampler().schedule(pipeline.noise_schedule());
   NetworkCounts counts;
-  const auto all = sample_transitions(pipeline, schedule, {.steps = round.report.plan, .branches = 4},
-                                      pipeline.encode({"a star", "a moon"}), std::vector<double>(6, 7.5),
-                                      SampleNoise({11, 12}), counts);
+  const RolloutSetup setup =
+      sampling_setup(schedule, pipeline.encode({"a star", "a moon"}), 7.5).with(round.report.plan);
+  const auto all = sample_transitions(pipeline, setup, SampleNoise({11, 12}), {.branches = 4}, counts);
   REQUIRE(all.size() == 8);
   for (const std::int64_t root : {0, 4})
     for (std::int64_t branch = 1; branch < 4; ++branch) {
-      CHECK(all.latents[4][root].equal(all.latents[4][root + branch]));
-      CHECK_FALSE(all.latents[5][root].equal(all.latents[5][root + branch]));
+      CHECK(all.latent(4)[root].equal(all.latent(4)[root + branch]));
+      CHECK_FALSE(all.latent(5)[root].equal(all.latent(5)[root + branch]));
       CHECK_FALSE(all.clean[root].equal(all.clean[root + branch]));
     }
-  CHECK_FALSE(all.latents[4][0].equal(all.latents[4][4]));
+  CHECK_FALSE(all.latent(4)[0].equal(all.latent(4)[4]));
 }
 
 TEST_CASE("a sampler without noise is a named error") {
@@ -399,8 +399,8 @@ TEST_CASE("preferences come in pairs of one root, the better one first") {
       return pipeline.decode(round.transitions.clean.narrow(0, i, 1)).mean().item<double>();
     };
     CHECK(value(better) > value(worse));
-    CHECK(round.transitions.condition.prompts[static_cast<std::size_t>(better)] ==
-          round.transitions.condition.prompts[static_cast<std::size_t>(worse)]);
-    CHECK(round.transitions.latents[0][better].equal(round.transitions.latents[0][worse]));
+    CHECK(round.transitions.setup.condition.prompts[static_cast<std::size_t>(better)] ==
+          round.transitions.setup.condition.prompts[static_cast<std::size_t>(worse)]);
+    CHECK(round.transitions.latent(0)[better].equal(round.transitions.latent(0)[worse]));
   }
 }

@@ -39,8 +39,9 @@ struct SamplerSchedule {
   bool rederive_epsilon = false;  ///< recompute eps from the clipped x0 (DDPM always; DDIM's use_clipped_model_output)
 
   int num_steps() const { return static_cast<int>(steps.size()); }
-  std::int64_t timestep(int k) const { return steps.at(static_cast<std::size_t>(k)).timestep; }
-  StepCoefficients coefficients(int k) const { return steps.at(static_cast<std::size_t>(k)).coefficients(); }
+  const SamplerStep& step(int k) const { return steps.at(static_cast<std::size_t>(k)); }
+  std::int64_t timestep(int k) const { return step(k).timestep; }
+  StepCoefficients coefficients(int k) const { return step(k).coefficients(); }
   /// Whether every step is linear in latent and output, so that `coefficients` tells all.
   bool linear() const { return clipping.kind == CleanClipping::Kind::kNone; }
 };

@@ -22,7 +22,7 @@ inline Tensor transition_log_probs(const SamplerSchedule& schedule, const std::v
                                    LogProbReduction reduction) {
   const auto column = [&](auto field) {
     std::vector<double> values;
-    for (const int k : steps) values.push_back(field(schedule.steps[static_cast<std::size_t>(k)]));
+    for (const int k : steps) values.push_back(field(schedule.step(k)));
     return at::tensor(values, at::kDouble).view({-1, 1, 1, 1}).to(latents.device());  // [n,1,1,1]
   };
   const Tensor x = latents.to(at::kDouble), h = outputs.to(at::kDouble);  // [n,C,h,w]
@@ -52,7 +52,7 @@ inline Tensor transition_log_probs(const SamplerSchedule& schedule, const std::v
 inline std::vector<int> stochastic_steps(const SamplerSchedule& schedule, const std::vector<int>& trained) {
   std::vector<int> out;
   for (const int k : trained)
-    if (schedule.steps[static_cast<std::size_t>(k)].noise > 0) out.push_back(k);
+    if (schedule.step(k).noise > 0) out.push_back(k);
   return out;
 }
 

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
-#include <reward_tuner/rewards/reward_result.hpp>
 
 namespace reward_tuner {
 
@@ -49,16 +49,15 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
 
 }  // namespace detail
 
-/// Decodes `clean` [B,C,h,w], scores the images and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk`
-/// images are decoded at a time, so that the decoder's activations are those of a chunk. A reward of each image
+/// Decodes B samples, scores the images and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk` images are decoded at a time, so that the decoder's activations are those of a chunk. A reward of each image
 /// alone is scored and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all images at
 /// once, and each chunk is decoded a second time for its backward.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward, class Loss>
-RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const Tensor& clean,
-                               const std::vector<std::string>& prompts, const std::vector<std::uint64_t>& seeds,
-                               Loss loss, std::int64_t chunk) {
+RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const CleanSamples& samples, Loss loss,
+                               std::int64_t chunk) {
   RewardGradient out;
-  const std::int64_t batch = clean.size(0);
+  const Tensor& clean = samples.clean;  // [B,C,h,w]
+  const std::int64_t batch = samples.size();
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;
   std::vector<Tensor> gradients;
   const auto gradient_of = [](const Tensor& y, const Tensor& x, const Tensor& cotangent) {
@@ -81,9 +80,6 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const T
                        " says it is differentiable, but its values do not depend on the images");
     return gradient;
   };
-  const auto part = [&](const auto& list, std::int64_t begin, std::int64_t size) {
-    return list.empty() ? list : std::decay_t<decltype(list)>(list.begin() + begin, list.begin() + begin + size);
-  };
   const torch::AutoGradMode grad(true);
   if (Reward::kPerGroup && chunk < batch) {
     std::vector<Tensor> parts;
@@ -94,8 +90,7 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const T
     }
     const Tensor images = at::cat(parts).requires_grad_();  // [B,3,H,W]
     // [B,3,H,W]
-    const Tensor on_images = differentiate(
-        detail::scored(reward, {.images = images, .prompts = prompts, .latents = clean, .seeds = seeds}), images);
+    const Tensor on_images = differentiate(detail::scored(reward, samples.input(images, clean, 0)), images);
     if (!on_images.defined()) return out;
     for (std::int64_t begin = 0; begin < batch; begin += chunk) {
       const std::int64_t size = std::min(chunk, batch - begin);
@@ -106,11 +101,8 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const T
     for (std::int64_t begin = 0; begin < batch; begin += chunk) {
       const std::int64_t size = std::min(chunk, batch - begin);
       const Tensor latents = clean.narrow(0, begin, size).detach().requires_grad_();  // [b,C,h,w]
-      gradients.push_back(differentiate(detail::scored(reward, {.images = pipeline.decode(latents),
-                                                                .prompts = part(prompts, begin, size),
-                                                                .latents = latents,
-                                                                .seeds = part(seeds, begin, size)}),
-                                        latents));
+      const Tensor images = pipeline.decode(latents);                                 // [b,3,H,W]
+      gradients.push_back(differentiate(detail::scored(reward, samples.input(images, latents, begin)), latents));
       if (!gradients.back().defined()) return out;
     }
   }

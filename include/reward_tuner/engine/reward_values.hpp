@@ -1,7 +1,6 @@
 // Rewards of finished images without their gradient: decode and score, a few images at a time.
 #pragma once
 #include <ATen/ops/cat.h>
-#include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 
@@ -27,29 +27,19 @@ struct RewardValues {
   }
 };
 
-/// Decodes `clean` [N,C,h,w] `chunk` images at a time (0: all) and scores them: each chunk alone, or all images
-/// together if the reward looks at whole groups (kPerGroup). groups: one number an image, equal for images of one
-/// prompt of the round.
+/// Decodes N samples `chunk` images at a time (0: all) and scores them: each chunk alone, or all images together if the
+/// reward looks at whole groups (kPerGroup).
 template <DiffusionPipeline Pipeline, RewardPolicy Reward>
-RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Tensor& clean,
-                           const std::vector<std::string>& prompts, const std::vector<std::int64_t>& groups,
-                           const std::vector<std::uint64_t>& seeds, std::int64_t chunk) {
+RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const CleanSamples& samples, std::int64_t chunk) {
   const torch::NoGradGuard no_grad;
-  const std::int64_t batch = clean.size(0);
+  const std::int64_t batch = samples.size();
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;
   RewardValues out;
   std::map<std::string, double> sums;
   const auto score = [&](const Tensor& images, std::int64_t begin, std::int64_t size) {
-    const auto part = [&](const auto& list) {
-      return std::decay_t<decltype(list)>(list.begin() + begin, list.begin() + begin + size);
-    };
     RewardResult result;
     try {
-      result = reward.score({.images = images,
-                             .prompts = part(prompts),
-                             .group_ids = at::tensor(part(groups), at::kLong),
-                             .latents = clean.narrow(0, begin, size),
-                             .seeds = part(seeds)});
+      result = reward.score(samples.input(images, samples.clean.narrow(0, begin, size), begin));
     } catch (const std::exception& e) {
       detail::fail("[RewardPolicy] the reward ", Reward::kName, " threw: ", e.what());
     }
@@ -62,7 +52,7 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Tenso
   std::vector<Tensor> decoded;
   for (std::int64_t begin = 0; begin < batch; begin += chunk) {
     const std::int64_t size = std::min(chunk, batch - begin);
-    const Tensor images = pipeline.decode(clean.narrow(0, begin, size));  // [b,3,H,W]
+    const Tensor images = pipeline.decode(samples.clean.narrow(0, begin, size));  // [b,3,H,W]
     if (Reward::kPerGroup) decoded.push_back(images);
     else score(images, begin, size);
   }

@@ -1,13 +1,16 @@
-// One network call for rows that have nothing in common: each a sample with its own timestep, guidance and condition.
+// One guided network call for rows that need nothing in common: each a sample with its own timestep, guidance and
+// condition. A rollout's step is the special case in which all rows share timestep and guidance.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/engine/rollout_setup.hpp>
 
 namespace reward_tuner {
 
@@ -15,62 +18,95 @@ namespace reward_tuner {
 struct RowInputs {
   Tensor latents;                       // [n,C,h,w]
   std::vector<std::int64_t> timesteps;  // [n]
-  std::vector<double> guidance;         // [n]
-  Condition condition;                  // n samples
+  std::vector<double> guidance;         // [n] scale w of classifier-free guidance
+  Conditioning positive, negative;      // n samples each
+  std::int64_t batches = 1;  // how many calls they count as: a batch at one step each, where they are several
 
-  /// Rows that need both halves of the guidance; the others (guidance exactly 1) the condition alone. int64 [d] on the
-  /// CPU.
+  std::int64_t size() const { return latents.size(0); }
+  /// Rows that need both halves of the guidance; the others (w exactly 1) the condition alone. int64 [d] on the CPU
   Tensor guided_rows() const {
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i < guidance.size(); ++i)
       if (guidance[i] != 1.0) rows.push_back(static_cast<std::int64_t>(i));
     return at::tensor(rows, at::kLong);
   }
-  /// The scales of all rows, or of some, as a column in the latents' dtype. [n,1,1,1]
-  Tensor scales() const {
-    return at::tensor(guidance, at::kDouble).view({-1, 1, 1, 1}).to(latents.options().requires_grad(false));
+  /// `factor(w)` of every row as a column in the latents' dtype. [n,1,1,1]
+  template <class F>
+  Tensor column(F factor) const {
+    std::vector<double> values;
+    for (const double w : guidance) values.push_back(factor(w));
+    return at::tensor(values, at::kDouble).view({-1, 1, 1, 1}).to(latents.options().requires_grad(false));
   }
 };
 
-/// What the rows' call returned. The raw rows are the unconditional halves of the guided rows, then the conditional
-/// halves of all.
-struct RowOutputs {
+/// The rows of a rollout's samples at step k.  latents [B,C,h,w]
+inline RowInputs step_rows(const RolloutSetup& setup, int k, const Tensor& latents) {
+  const auto rows = static_cast<std::size_t>(latents.size(0));
+  return {latents, std::vector<std::int64_t>(rows, setup.schedule.timestep(k)),
+          std::vector<double>(rows, setup.guidance(k)), setup.condition.positive, setup.condition.negative};
+}
+
+/// The rows of all parts, one part after another.
+inline RowInputs concatenate(const std::vector<RowInputs>& parts) {
+  if (parts.size() == 1) return parts[0];
+  RowInputs all;
+  all.batches = 0;
+  std::vector<Tensor> latents;
+  std::vector<Conditioning> positive, negative;
+  for (const RowInputs& part : parts) {
+    latents.push_back(part.latents);
+    all.timesteps.insert(all.timesteps.end(), part.timesteps.begin(), part.timesteps.end());
+    all.guidance.insert(all.guidance.end(), part.guidance.begin(), part.guidance.end());
+    positive.push_back(part.positive);
+    negative.push_back(part.negative);
+    all.batches += part.batches;
+  }
+  all.latents = at::cat(latents);
+  all.positive = concatenate(positive);
+  all.negative = concatenate(negative);
+  return all;
+}
+
+/// Rows with what the network returned for them. The raw rows are the unconditional halves of the guided rows, then
+/// the conditional halves of all: [uncond; cond] where every row is guided, the condition alone where none is.
+struct RowCall {
+  RowInputs rows;
   Tensor raw;     // [d+n,C,h,w]
-  Tensor guided;  // [n,C,h,w] u + w*(c - u)
+  Tensor guided;  // [n,C,h,w] u + w*(c - u)   (Ho & Salimans 2022, Eq. 6)
 };
 
-/// Evaluates all rows in one call; counts it as one. Equal arithmetic to `guided_call`, so that a replayed row equals
-/// its rollout up to the batch's rounding.
+/// Evaluates all rows in one network call.
 template <DiffusionPipeline Pipeline>
-RowOutputs row_call(Pipeline& pipeline, const RowInputs& rows, NetworkCounts& counts) {
-  ++counts.forwards;
-  counts.forward_samples += rows.latents.size(0);
+RowCall row_call(Pipeline& pipeline, RowInputs rows, NetworkCounts& counts) {
+  counts.forwards += rows.batches;
+  counts.forward_samples += rows.size();
   const Tensor times = at::tensor(rows.timesteps, at::kLong).to(rows.latents.device());  // [n]
   const Tensor both = rows.guided_rows();                                                // [d]
   if (both.numel() == 0) {
-    const Tensor raw = pipeline.predict(rows.latents, times, rows.condition.positive);
-    return {raw, raw};
+    const Tensor raw = pipeline.predict(rows.latents, times, rows.positive);  // [n,C,h,w]
+    return {std::move(rows), raw, raw};
   }
   const Tensor index = both.to(rows.latents.device());  // [d]
-  const bool all = both.numel() == rows.latents.size(0);
-  const Tensor raw = pipeline.predict(
-      at::cat({all ? rows.latents : rows.latents.index_select(0, index), rows.latents}),
-      at::cat({times.index_select(0, index), times}),
-      // [d+n,C,h,w]
-      concatenate({all ? rows.condition.negative : rows.condition.negative.select(both), rows.condition.positive}));
-  const Tensor u = raw.narrow(0, 0, both.numel()), c = raw.narrow(0, both.numel(), rows.latents.size(0));
-  if (all) return {raw, u + rows.scales() * (c - u)};
-  const Tensor of_both = c.index_select(0, index);  // [d,C,h,w]
-  return {raw, c.index_copy(0, index, u + rows.scales().index_select(0, index) * (of_both - u))};
+  const bool all = both.numel() == rows.size();
+  const Tensor raw =
+      pipeline.predict(at::cat({all ? rows.latents : rows.latents.index_select(0, index), rows.latents}),
+                       at::cat({times.index_select(0, index), times}),
+                       concatenate({all ? rows.negative : rows.negative.select(both), rows.positive}));  // [d+n,C,h,w]
+  const Tensor u = raw.narrow(0, 0, both.numel()), c = raw.narrow(0, both.numel(), rows.size());
+  const Tensor w = rows.column([](double scale) { return scale; });  // [n,1,1,1]
+  if (all) return {std::move(rows), raw, u + w * (c - u)};
+  const Tensor guided = u + w.index_select(0, index) * (c.index_select(0, index) - u);  // [d,C,h,w]
+  return {std::move(rows), raw, c.index_copy(0, index, guided)};
 }
 
-/// dL/draw from dL/dguided = Q [n,C,h,w]: (1-w)*Q for the unconditional halves, w*Q for the conditional ones. ->
-/// [d+n,C,h,w]
+/// dL/draw from dL/dguided = Q [n,C,h,w]: (1-w)*Q for the unconditional halves, w*Q for the conditional ones, which is
+/// Q where w is 1.  -> [d+n,C,h,w]
 inline Tensor split_rows(const Tensor& cotangent, const RowInputs& rows) {
   const Tensor both = rows.guided_rows().to(cotangent.device());  // [d]
   if (both.numel() == 0) return cotangent;
-  const Tensor weighted = rows.scales() * cotangent;  // [n,C,h,w] with w = 1 for single rows
-  return at::cat({(cotangent - weighted).index_select(0, both), weighted});
+  const Tensor unconditional = rows.column([](double w) { return 1.0 - w; }) * cotangent;  // [n,C,h,w]
+  return at::cat({both.numel() == rows.size() ? unconditional : unconditional.index_select(0, both),
+                  rows.column([](double w) { return w; }) * cotangent});
 }
 
 }  // namespace reward_tuner

@@ -34,7 +34,7 @@ inline Tensor clip_clean(const Tensor& clean, const CleanClipping& clipping) {
 
 /// The one-shot prediction of the clean sample at step k.  latent, output [B,C,h,w] -> [B,C,h,w]
 inline Tensor predict_clean(const SamplerSchedule& schedule, int k, const Tensor& latent, const Tensor& output) {
-  const SamplerStep& s = schedule.steps[static_cast<std::size_t>(k)];
+  const SamplerStep& s = schedule.step(k);
   return clip_clean(s.clean_latent * latent + s.clean_network * output, schedule.clipping);
 }
 
@@ -44,7 +44,7 @@ inline Tensor step_mean(const SamplerSchedule& schedule, int k, const Tensor& la
     const auto [a, b, c] = schedule.coefficients(k);
     return (a * latent).add(output, b);
   }
-  const SamplerStep& s = schedule.steps[static_cast<std::size_t>(k)];
+  const SamplerStep& s = schedule.step(k);
   const Tensor clean = predict_clean(schedule, k, latent, output);
   const Tensor epsilon = schedule.rederive_epsilon ? (latent - s.alpha * clean) / s.sigma
                                                    : s.epsilon_latent * latent + s.epsilon_network * output;

@@ -36,11 +36,9 @@ class ValueBaseline {
 
   /// What V sees of all N samples at step k. -> float [N,F]
   static Tensor features(const Transitions& t, int k) {
-    // [N,16C]
-    const Tensor latent =
-        at::adaptive_avg_pool2d(t.latents[static_cast<std::size_t>(k)].to(at::kFloat), {4, 4}).flatten(1);
-    const Tensor text = t.condition.positive.embeddings.to(at::kFloat).mean(1);  // [N,D]
-    const double time = static_cast<double>(k) / static_cast<double>(t.schedule.num_steps());
+    const Tensor latent = at::adaptive_avg_pool2d(t.latent(k).to(at::kFloat), {4, 4}).flatten(1);  // [N,16C]
+    const Tensor text = t.setup.condition.positive.embeddings.to(at::kFloat).mean(1);              // [N,D]
+    const double time = static_cast<double>(k) / static_cast<double>(t.setup.schedule.num_steps());
     const Tensor phase = at::full({latent.size(0), 1}, time, latent.options());  // [N,1]
     return at::cat({latent, text, phase, (3.0 * phase).sin(), (7.0 * phase).cos(), (20.0 * phase).sin()}, 1);
   }

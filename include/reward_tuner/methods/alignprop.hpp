@@ -2,12 +2,12 @@
 #pragma once
 #include <reward_tuner/gradient_stop/pass_input.hpp>
 #include <reward_tuner/step_selection/random_horizon.hpp>
-#include <reward_tuner/tuner/direct_method.hpp>
+#include <reward_tuner/tuner/method.hpp>
 
 namespace reward_tuner {
 
 /// Prabhudesai et al. 2023, "Aligning Text-to-Image Diffusion Models with Reward Backpropagation".
 template <class Reward, class... More>
-using AlignProp = DirectMethod<Reward, PassInput, RandomHorizon, More...>;
+using AlignProp = Method<Reward, Defaults<PassInput>, RandomHorizon, More...>;
 
 }  // namespace reward_tuner

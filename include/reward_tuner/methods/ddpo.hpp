@@ -3,12 +3,12 @@
 #include <reward_tuner/advantages/per_prompt.hpp>
 #include <reward_tuner/objectives/clipped_ratio.hpp>
 #include <reward_tuner/step_selection/all_steps.hpp>
-#include <reward_tuner/tuner/sampled_method.hpp>
+#include <reward_tuner/tuner/method.hpp>
 
 namespace reward_tuner {
 
 /// Black et al. 2024, "Training Diffusion Models with Reinforcement Learning", DDPO-IS.
 template <class Reward, class... More>
-using DDPO = SampledMethod<Reward, Defaults<ClippedRatio, AllSteps, PerPrompt>, More...>;
+using DDPO = Method<Reward, Defaults<ClippedRatio, AllSteps, PerPrompt>, More...>;
 
 }  // namespace reward_tuner

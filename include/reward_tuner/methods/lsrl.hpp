@@ -5,13 +5,13 @@
 #include <reward_tuner/objectives/clipped_ratio.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
-#include <reward_tuner/tuner/sampled_method.hpp>
+#include <reward_tuner/tuner/method.hpp>
 
 namespace reward_tuner {
 
 /// Zhang et al. 2024, "Large-scale Reinforcement Learning for Diffusion Models", Alg. 1; several tasks are joined by
 /// MultiTask.
 template <class Reward, class... More>
-using LSRL = SampledMethod<Reward, Defaults<ClippedRatio, RandomSteps, PerBatch, PretrainingLoss>, More...>;
+using LSRL = Method<Reward, Defaults<ClippedRatio, RandomSteps, PerBatch, PretrainingLoss>, More...>;
 
 }  // namespace reward_tuner

@@ -3,13 +3,13 @@
 #include <reward_tuner/advantages/per_prompt.hpp>
 #include <reward_tuner/objectives/reinforce.hpp>
 #include <reward_tuner/step_selection/all_steps.hpp>
-#include <reward_tuner/tuner/sampled_method.hpp>
+#include <reward_tuner/tuner/method.hpp>
 
 namespace reward_tuner {
 
 /// Fan & Lee 2023, "Optimizing DDPM Sampling with Shortcut Fine-Tuning" (SFT-PG); the PG of the B2-DiffuRL paper, Table
 /// 2.
 template <class Reward, class... More>
-using PolicyGradient = SampledMethod<Reward, Defaults<Reinforce, AllSteps, PerPrompt>, More...>;
+using PolicyGradient = Method<Reward, Defaults<Reinforce, AllSteps, PerPrompt>, More...>;
 
 }  // namespace reward_tuner

@@ -2,13 +2,13 @@
 // RAFT.
 #pragma once
 #include <reward_tuner/objectives/reward_weighted.hpp>
-#include <reward_tuner/tuner/sampled_method.hpp>
+#include <reward_tuner/tuner/method.hpp>
 
 namespace reward_tuner {
 
 /// Lee et al. 2023, "Aligning Text-to-Image Models using Human Feedback"; Dong et al. 2023, "RAFT"; large-scale RL
 /// paper, appendix A.
 template <class Reward, class... More>
-using RewardWeightedTraining = SampledMethod<Reward, Defaults<RewardWeighted>, More...>;
+using RewardWeightedTraining = Method<Reward, Defaults<RewardWeighted>, More...>;
 
 }  // namespace reward_tuner

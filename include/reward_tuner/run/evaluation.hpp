@@ -107,11 +107,8 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
     std::vector<std::uint64_t> seeds;
     for (std::size_t i = start; i < end; ++i) prompts.push_back(pairs[i].prompt), seeds.push_back(pairs[i].seed);
     SampleNoise noise(seeds);
-    const std::vector<double> guidance(static_cast<std::size_t>(schedule.num_steps()), sampler.guidance());
-    // [B,C,h,w]
-    const Tensor clean = rollout(pipeline, schedule, sampling_plan(schedule.num_steps()), pipeline.encode(prompts),
-                                 guidance, noise, out.network)
-                             .clean;
+    const RolloutSetup setup = sampling_setup(schedule, pipeline.encode(prompts), sampler.guidance());
+    const Tensor clean = rollout(pipeline, setup, noise, out.network).clean;  // [B,C,h,w]
     const RewardInput input{.images = pipeline.decode(clean), .prompts = prompts, .latents = clean};
     const double share = static_cast<double>(end - start) / static_cast<double>(pairs.size());
     std::map<std::string, double> means;

@@ -1,66 +1,85 @@
-// The gradients of an update that differentiates the reward itself, a micro-batch at a time.
+// The update that differentiates the reward itself: rollout, reward, adjoint sweep, one optimizer step.
 #pragma once
 #include <torch/types.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/reward_gradient.hpp>
-#include <reward_tuner/tuner/update_report.hpp>
+#include <reward_tuner/step_selection/spread_steps.hpp>
+#include <reward_tuner/tuner/running_update.hpp>
+#include <reward_tuner/tuner/surrogate_rules.hpp>
 
 namespace reward_tuner {
 
-/// Policies of a tuner by reference, and what an update does with them.
-template <class Reward, class Stop, class Objective, class Regularizer>
+/// Surrogate::kReward: the gradient of the objective's loss of each reward, back through decoder and sampler.
+template <class Parts>
 class DirectUpdate {
  public:
-  DirectUpdate(const Reward& reward, const Stop& stop, const Objective& objective, const Regularizer& regularizer,
-               const EngineOptions& engine)
-      : reward_(reward), stop_(stop), objective_(objective), regularizer_(regularizer), engine_(engine) {}
+  explicit DirectUpdate(const Parts& parts) : parts_(parts), engine_(parts.options.engine) {}
 
-  /// Rolls out one micro-batch and adds its gradients. Sets report.skip_reason instead of touching anything when a
-  /// number is not finite.
-  template <DiffusionPipeline Pipeline>
-  void accumulate(Pipeline& pipeline, const SamplerSchedule& schedule, Condition condition,
-                  const std::vector<double>& guidance, SampleNoise noise, double share, NetworkCounts& counts,
-                  UpdateReport& report) const {
-    const StepPlan& plan = report.plan;
+  /// Rolls the prompts out, a micro-batch at a time, adds up their gradients and makes one optimizer step. A number
+  /// that is not finite ends the update before it.
+  template <class Update>
+  void train(Update& update, const std::vector<std::string>& prompts) const {
+    const auto drawn = parts_.draw(update.pipeline, prompts, 1, update.rng);
+    UpdateReport& report = update.report;
+    report.plan = drawn.explored.plan;
+    const std::int64_t batch = drawn.explored.size();
+    const std::int64_t micro = engine_.micro_batch > 0 ? std::min<std::int64_t>(engine_.micro_batch, batch) : batch;
+    for (std::int64_t start = 0; start < batch && report.skip_reason.empty(); start += micro) {
+      const std::int64_t size = std::min(micro, batch - start);
+      accumulate(update, drawn.explored.narrow(start, size), drawn.noise.narrow(start, size),
+                 static_cast<double>(size) / static_cast<double>(batch));
+    }
+    if (!report.skip_reason.empty()) return;
+    add_own_loss(parts_.regularizer, update);
+    optimizer_step(update, engine_.gradient_clip);
+  }
+
+ private:
+  /// Rolls out one micro-batch, `share` of the batch, and adds its gradients.
+  template <class Update>
+  void accumulate(Update& update, RolloutSetup setup, SampleNoise noise, double share) const {
+    const StepPlan plan = setup.plan;
     // images of each sample that the loss is averaged over
-    const int scored = (plan.trained.empty() ? 0 : 1) + plan.replicas;
-    const double part = share / scored;
+    const double part = share / ((plan.trained.empty() ? 0 : 1) + plan.replicas);
     Trajectory trajectory;
     {
       RetainedCalls retained = retention(plan);
       RetainedCalls* const kept = engine_.memory == Memory::kRetain ? &retained : nullptr;
-      trajectory = rollout(pipeline, schedule, plan, std::move(condition), guidance, noise, counts, {.retained = kept});
-      if (!plan.trained.empty()) differentiate(pipeline, trajectory, noise, part, kept, counts, report);
+      trajectory = rollout(update.pipeline, std::move(setup), noise, update.counts, {.retained = kept});
+      if (!plan.trained.empty()) differentiate(update, trajectory, noise.seeds(), part, kept);
     }
-    for (int i = 0; i < plan.replicas && report.skip_reason.empty(); ++i) {
-      RetainedCalls retained = retention(replica_plan(schedule.num_steps()));
+    for (int i = 0; i < plan.replicas && update.report.skip_reason.empty(); ++i) {
+      RetainedCalls retained = retention(replica_plan(trajectory.setup.schedule.num_steps()));
       RetainedCalls* const kept = engine_.memory == Memory::kRetain ? &retained : nullptr;
-      const Trajectory replica =
-          renoised(pipeline, schedule, trajectory.clean, trajectory.condition, guidance, noise, counts, kept);
-      differentiate(pipeline, replica, noise, part, kept, counts, report);
+      const Trajectory replica = renoised(update.pipeline, trajectory, noise, update.counts, kept);
+      differentiate(update, replica, noise.seeds(), part, kept);
     }
   }
 
- private:
   RetainedCalls retention(const StepPlan& plan) const {
-    return {[this, plan](int k) { return enters_input(stop_, plan, k); }};
+    return {[this, plan](int k) { return enters_input(parts_.gradient_stop, plan, k); }};
   }
 
   /// Scores one trajectory and adds its gradients; its losses weigh `share` of the update's.
-  template <DiffusionPipeline Pipeline>
-  void differentiate(Pipeline& pipeline, const Trajectory& trajectory, const SampleNoise& noise, double share,
-                     RetainedCalls* retained, NetworkCounts& counts, UpdateReport& report) const {
-    const double each = share / static_cast<double>(trajectory.clean.size(0));
+  template <class Update>
+  void differentiate(Update& update, const Trajectory& trajectory, const std::vector<std::uint64_t>& seeds,
+                     double share, RetainedCalls* retained) const {
+    UpdateReport& report = update.report;
+    const std::int64_t images = trajectory.setup.size();
+    const double each = share / static_cast<double>(images);
     const RewardGradient scored = reward_gradient(
-        pipeline, reward_, trajectory.clean, trajectory.condition.prompts, noise.seeds(),
-        [this](const Tensor& rewards) { return objective_.losses(rewards); }, engine_.decode_batch);
-    report.images += trajectory.clean.size(0);
+        update.pipeline, parts_.reward, {trajectory.clean, trajectory.setup.condition.prompts, seeds},
+        [this](const Tensor& rewards) { return parts_.objective.losses(rewards); }, engine_.decode_batch);
+    report.images += images;
     report.reward += each * scored.reward;
     report.loss += each * scored.loss;
     for (const auto& [name, sum] : scored.components) report.components[name] += each * sum;
@@ -69,18 +88,46 @@ class DirectUpdate {
       return;
     }
     const SweepResult sweep =
-        adjoint_sweep(pipeline, trajectory, each * scored.gradient, stop_, regularizer_, counts,
-                      {.replay_batch = engine_.replay_batch, .retained = retained, .batch_share = share});
-    report.kept += trajectory.clean.size(0);
+        adjoint_sweep(update.pipeline, trajectory, each * scored.gradient, parts_.gradient_stop, update.counts,
+                      {.replay_batch = engine_.replay_batch,
+                       .retained = retained,
+                       .reference_weight = reference_weight(parts_.regularizer) * share});
+    report.kept += images;
     report.regularizer += sweep.regularizer;
     report.loss += sweep.regularizer;
   }
 
-  const Reward& reward_;
-  const Stop& stop_;
-  const Objective& objective_;
-  const Regularizer& regularizer_;
+  const Parts& parts_;
   const EngineOptions& engine_;
+};
+
+template <>
+struct SurrogateRules<Surrogate::kReward> {
+  template <class Parts>
+  using Update = DirectUpdate<Parts>;
+  using DefaultSteps = SpreadSteps;
+  static constexpr bool kSamples = false, kAdvantages = false;
+  static constexpr std::string_view kKept = "; parameters are as before the first of them";
+
+  template <class Reward, class Sampler, class Objective, class Regularizer, class... Given>
+  struct Allows {
+    static_assert(!RewardTraits<Reward>::kBlackBox,
+                  "[DirectGradient] needs a differentiable reward; this one is a black box");
+    static_assert(detail::count_role<AdvantageRole, Given...> == 0,
+                  "[RewardTuner] an AdvantagePolicy cannot be combined with DirectGradient, which differentiates the "
+                  "reward itself");
+    static_assert(detail::count_role<BranchingRole, Given...> == 0,
+                  "[RewardTuner] a BranchingPolicy cannot be combined with DirectGradient, which differentiates the "
+                  "reward itself");
+    static constexpr bool value = true;
+  };
+
+  template <class Sampler>
+  static typename Sampler::Options completed(typename Sampler::Options options) {
+    return options;
+  }
+  static void check(const EngineOptions&, std::string_view) {}
+  static void check(const StepPlan&, const SamplerSchedule&, std::string_view) {}
 };
 
 }  // namespace reward_tuner

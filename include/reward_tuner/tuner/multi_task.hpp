@@ -199,10 +199,7 @@ class JointTasks {
       if (std::isfinite(guarded_step(optimizer, options_.gradient_clip))) ++report.optimizer_steps;
       else append(report.warning, "the gradient of the pre-training loss is not finite; the tasks' steps were made");
       optimizer.zero_grad();
-      report.forwards += counts.forwards;
-      report.backwards += counts.backwards;
-      report.forward_samples += counts.forward_samples;
-      report.backward_samples += counts.backward_samples;
+      add_counts(report, counts);
     } else {
       REWARD_TUNER_CHECK(!options_.pretraining.images,
                          "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& images), "
@@ -220,14 +217,17 @@ class JointTasks {
     whole.reward += share * own.reward;
     whole.components[name + ".reward"] = own.reward;
     for (const auto& [key, value] : own.components) whole.components[name + "." + key] = value;
-    whole.loss += own.loss, whole.regularizer += own.regularizer;
+    whole.loss += own.loss;
+    whole.regularizer += own.regularizer;
     whole.gradient_norm += share * own.gradient_norm;
     if (whole.plan == StepPlan()) whole.plan = own.plan;
-    whole.forwards += own.forwards, whole.backwards += own.backwards, whole.forward_samples += own.forward_samples,
-        whole.backward_samples += own.backward_samples;
-    whole.images += own.images, whole.kept += own.kept, whole.optimizer_steps += own.optimizer_steps;
+    add_counts(whole, {own.forwards, own.backwards, own.forward_samples, own.backward_samples});
+    whole.images += own.images;
+    whole.kept += own.kept;
+    whole.optimizer_steps += own.optimizer_steps;
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
-    whole.clip_fraction += share * own.clip_fraction, whole.policy_change += share * own.policy_change;
+    whole.clip_fraction += share * own.clip_fraction;
+    whole.policy_change += share * own.policy_change;
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
     whole.seconds += own.seconds;
     whole.skipped_updates += own.skipped_updates;

@@ -39,8 +39,11 @@ Tensor select_branches(Round& round, const std::vector<double>& advantages, cons
       for (const BranchChoice& choice : own) add(root + choice.branch, choice.weight);
     }
   }
-  if (std::all_of(round.weights.begin(), round.weights.end(), [](double w) { return w == 0; }))
-    kept.clear(), round.weights.clear(), round.pairs.clear();
+  if (std::all_of(round.weights.begin(), round.weights.end(), [](double w) { return w == 0; })) {
+    kept.clear();
+    round.weights.clear();
+    round.pairs.clear();
+  }
   return at::tensor(kept, at::kLong);
 }
 

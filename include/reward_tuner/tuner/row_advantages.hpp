@@ -17,13 +17,13 @@
 
 namespace reward_tuner {
 
-/// By step and kept image: [T][kept], empty at steps that are not trained. `learned`: the baseline's tensors.
+/// At every trained step [kept], empty elsewhere. `learned`: the baseline's tensors.
 template <class Objective>
-std::vector<std::vector<double>> row_advantages(const Round& round, [[maybe_unused]] const Objective& objective,
-                                                [[maybe_unused]] const ValueBaseline::State& learned) {
-  std::vector<std::vector<double>> rows(static_cast<std::size_t>(round.transitions.schedule.num_steps()));
-  for (const int k : round.transitions.steps) {
-    auto& row = rows[static_cast<std::size_t>(k)] = round.weights;
+PerStep<std::vector<double>> row_advantages(const Round& round, [[maybe_unused]] const Objective& objective,
+                                            [[maybe_unused]] const ValueBaseline::State& learned) {
+  PerStep<std::vector<double>> rows(round.transitions.setup.schedule.num_steps());
+  for (const int k : round.transitions.steps()) {
+    auto& row = rows(k) = round.weights;
     if constexpr (ObjectiveTraits<Objective>::kValueBaseline) {
       if (!objective.value_baseline().enabled) continue;
       // [kept]
@@ -41,7 +41,7 @@ void fit_baseline([[maybe_unused]] const Round& round, [[maybe_unused]] const Ob
   if constexpr (ObjectiveTraits<Objective>::kValueBaseline) {
     if (!objective.value_baseline().enabled) return;
     std::vector<Tensor> features;
-    for (const int k : round.transitions.steps) features.push_back(ValueBaseline::features(round.transitions, k));
+    for (const int k : round.transitions.steps()) features.push_back(ValueBaseline::features(round.transitions, k));
     // [K*kept]
     const Tensor targets = at::tensor(round.weights, at::kDouble)
                                .to(features[0].device())

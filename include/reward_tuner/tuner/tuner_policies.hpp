@@ -10,8 +10,9 @@
 #include <reward_tuner/objectives/direct_gradient.hpp>
 #include <reward_tuner/regularizers/no_regularizer.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
-#include <reward_tuner/step_selection/all_steps.hpp>
-#include <reward_tuner/step_selection/spread_steps.hpp>
+#include <reward_tuner/tuner/denoising_round.hpp>
+#include <reward_tuner/tuner/direct_update.hpp>
+#include <reward_tuner/tuner/log_prob_round.hpp>
 
 namespace reward_tuner::detail {
 
@@ -20,8 +21,16 @@ template <class Given>
 using usable_objective =
     std::conditional_t<require::options<Given> && require::surrogate_trait<Given>, Given, DirectGradient>;
 
+/// Options of a role that has no meaning: nothing can be set.
+struct NoOptions {};
+/// Stands for such a role.
+struct Unused {
+  using Options = NoOptions;
+  explicit Unused(NoOptions = {}) {}
+};
+
 /// The policies by role. Defaults: Ddim, StopInput, NoExploration, DirectGradient, NoRegularizer, PerBatch,
-/// NoBranching; SpreadSteps with DirectGradient, else AllSteps.
+/// NoBranching; SpreadSteps with DirectGradient, else AllSteps. What a surrogate allows is said beside its class.
 template <Policy... Policies>
 struct TunerPolicies {
   template <class Role>
@@ -44,16 +53,19 @@ struct TunerPolicies {
   using GivenObjective = policy_for<ObjectiveRole, DirectGradient, Policies...>;
   using Objective = usable_objective<GivenObjective>;
   static constexpr Surrogate kSurrogate = Objective::kSurrogate;
-  static constexpr bool kSamples = kSurrogate != Surrogate::kReward;  // learns from samples and their rewards
-  using DefaultSteps = std::conditional_t<kSamples, AllSteps, SpreadSteps>;
+  using Rules = SurrogateRules<kSurrogate>;
+  using DefaultSteps = typename Rules::DefaultSteps;
 
   using Reward = policy_for<RewardRole, NoReward, Policies...>;
   using Sampler = usable<policy_for<SamplerRole, Ddim, Policies...>, Ddim>;
   using GradientStop = usable<policy_for<GradientStopRole, StopInput, Policies...>, StopInput>;
   using StepSelection = usable<policy_for<StepSelectionRole, DefaultSteps, Policies...>, DefaultSteps>;
   using Exploration = usable<policy_for<ExplorationRole, NoExploration, Policies...>, NoExploration>;
-  using Advantage = usable<policy_for<AdvantageRole, PerBatch, Policies...>, PerBatch>;
-  using Branching = usable<policy_for<BranchingRole, NoBranching, Policies...>, NoBranching>;
+  using Advantage = std::conditional_t<Rules::kAdvantages,
+                                       usable<policy_for<AdvantageRole, PerBatch, Policies...>, PerBatch>, Unused>;
+  using Branching =
+      std::conditional_t<Rules::kAdvantages, usable<policy_for<BranchingRole, NoBranching, Policies...>, NoBranching>,
+                         Unused>;
   using Regularizer = usable<policy_for<RegularizerRole, NoRegularizer, Policies...>, NoRegularizer>;
 
   // At class scope, so that a mistake prints its sentence and nothing else.
@@ -65,38 +77,7 @@ struct TunerPolicies {
                 ExplainAdvantage<policy_for<AdvantageRole, PerBatch, Policies...>>::value &&
                 ExplainBranching<policy_for<BranchingRole, NoBranching, Policies...>>::value &&
                 ExplainRegularizer<policy_for<RegularizerRole, NoRegularizer, Policies...>>::value);
-  static_assert(kSamples || !RewardTraits<Reward>::kBlackBox,
-                "[DirectGradient] needs a differentiable reward; this one is a black box");
-  static_assert(kSamples || count<AdvantageRole> == 0,
-                "[RewardTuner] an AdvantagePolicy cannot be combined with DirectGradient, which differentiates the "
-                "reward itself");
-  static_assert(
-      kSamples || count<BranchingRole> == 0,
-      "[RewardTuner] a BranchingPolicy cannot be combined with DirectGradient, which differentiates the reward itself");
-  static_assert(!kSamples || count<GradientStopRole> == 0,
-                "[RewardTuner] a GradientStopPolicy cannot be combined with ClippedRatio, Reinforce, KlRegularized, "
-                "Preference or RewardWeighted, which do not differentiate the reward");
-  static_assert(
-      kSurrogate != Surrogate::kLogProb || SamplerTraits<Sampler>::kStochastic,
-      "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
-  static_assert(kSurrogate != Surrogate::kDenoising ||
-                    (count<AdvantageRole> == 0 && count<BranchingRole> == 0 && count<StepSelectionRole> == 0),
-                "[RewardTuner] RewardWeighted weighs images by their rewards: an AdvantagePolicy, a BranchingPolicy "
-                "or a StepSelectionPolicy cannot be combined with it");
-  static_assert(
-      kSurrogate != Surrogate::kDenoising || !RegularizerTraits<Regularizer>::kNeedsReference,
-      "[RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned "
-      "network's, cannot be combined with it");
-  static_assert(!ObjectiveTraits<Objective>::kPairs || count<BranchingRole> == 1,
-                "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
-};
-
-/// Options of a role that the objective does not use: nothing can be set.
-struct NoOptions {};
-/// Stands for such a role.
-struct Unused {
-  using Options = NoOptions;
-  explicit Unused(NoOptions = {}) {}
+  static_assert(Rules::template Allows<Reward, Sampler, Objective, Regularizer, Policies...>::value);
 };
 
 }  // namespace reward_tuner::detail

@@ -1,0 +1,153 @@
+// The update that learns from the denoising loss of sampled images, weighted by their rewards: a round of images, and
+// optimizer steps of ordinary denoiser training on them.
+#pragma once
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/models/denoising_errors.hpp>
+#include <reward_tuner/tuner/round.hpp>
+#include <reward_tuner/tuner/round_rules.hpp>
+#include <reward_tuner/tuner/round_sampling.hpp>
+#include <reward_tuner/tuner/round_selection.hpp>
+#include <reward_tuner/tuner/round_training.hpp>
+#include <reward_tuner/tuner/surrogate_rules.hpp>
+
+namespace reward_tuner {
+
+/// Surrogate::kDenoising: the mean over kept images and noisings of weight * denoising error.
+template <class Parts>
+class DenoisingRound {
+  using Objective = typename Parts::Objective;
+
+ public:
+  explicit DenoisingRound(const Parts& parts) : parts_(parts) {}
+
+  /// Images of the untuned network, or of the present one, scored; those whose weight is not 0 are kept, under their
+  /// prompts as they are: what is learned is the prompt, not the exploration.
+  template <DiffusionPipeline Pipeline>
+  Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) const {
+    Round round;
+    UpdateReport& report = round.report;
+    NetworkCounts counts;
+    const std::int64_t copies = samples_per_prompt(parts_);
+    auto drawn = parts_.draw(pipeline, prompts, copies, rng);
+    report.plan = drawn.explored.plan;
+    drawn.explored.plan.trained = {};  // nothing of the path is needed
+    const Transitions all = images(pipeline, drawn.explored, drawn.noise, counts);
+    const RoundRewards scored = score_round(pipeline, parts_, all, copies, report);
+    Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
+    if (report.skip_reason.empty())
+      kept = select_weighted(round, parts_.objective.weights(scored.rewards.values, scored.groups));
+    report.kept = kept.numel();
+    round.transitions = all.select(kept);
+    round.transitions.setup.condition = drawn.plain.select(kept);
+    add_counts(report, counts);
+    return round;
+  }
+
+  /// Passes over the kept images, cut into optimizer steps.
+  template <class Update>
+  void train(Update& update, const Round& round) const {
+    const RoundOptions& options = parts_.objective.options().round;
+    const torch::AutoGradMode grad(true);
+    double total = 0;
+    bool sound = true;
+    std::int64_t steps_wanted = 0;
+    for (int epoch = 0; epoch < options.epochs && sound; ++epoch) {
+      const auto parts = shares(round.transitions.size(), options.updates_per_epoch, update.rng);
+      for (std::size_t i = 0; i < parts.size() && sound; ++i, ++steps_wanted) {
+        total += accumulate(update, round, parts[i]);
+        sound = end_round_step(parts_, update);
+      }
+    }
+    update.report.loss += total / static_cast<double>(std::max<std::int64_t>(1, steps_wanted));
+  }
+
+ private:
+  template <DiffusionPipeline Pipeline>
+  Transitions images(Pipeline& pipeline, const RolloutSetup& setup, const SampleNoise& noise,
+                     NetworkCounts& counts) const {
+    const SamplingOptions options{.micro_batch = parts_.options.engine.micro_batch};
+    if (!ObjectiveTraits<Objective>::samples_reference(parts_.objective))
+      return sample_transitions(pipeline, setup, noise, options, counts);
+    const auto scope = pipeline.reference_scope();
+    return sample_transitions(pipeline, setup, noise, options, counts);
+  }
+
+  /// Adds the gradients of an optimizer step on some samples, each at random noise levels; returns the step's loss.
+  template <class Update>
+  double accumulate(Update& update, const Round& round, const std::vector<std::int64_t>& samples) const {
+    const Transitions& t = round.transitions;
+    const std::int64_t levels = update.pipeline.noise_schedule().config().num_train_steps;
+    std::vector<std::int64_t> rows, times;
+    const int noisings = ObjectiveTraits<Objective>::noisings(parts_.objective);
+    for (int i = 0; i < noisings; ++i)
+      for (const std::int64_t sample : samples) {
+        rows.push_back(sample);
+        times.push_back(update.rng.integer(0, levels - 1));
+      }
+    const auto count = static_cast<std::int64_t>(rows.size());
+    std::vector<std::int64_t> shape = t.clean.sizes().vec();
+    shape[0] = count;
+    // [rows,C,h,w] at once: pieces of a stream depend on where it is cut
+    const Tensor noise = update.rng.normal(shape, t.clean.options());
+    const std::int64_t at_once = rows_at_once(parts_, update.report.kept);
+    double total = 0;
+    for (std::int64_t begin = 0; begin < count; begin += at_once) {
+      const std::int64_t end = std::min(count, begin + at_once);
+      const std::vector<std::int64_t> own(rows.begin() + begin, rows.begin() + end);
+      const Tensor index = at::tensor(own, at::kLong);                             // [n]
+      const Tensor latents = t.clean.index_select(0, index.to(t.clean.device()));  // [n,C,h,w]
+      std::vector<double> weights;
+      for (const std::int64_t sample : own) weights.push_back(round.weights[static_cast<std::size_t>(sample)]);
+      const Tensor errors = denoising_errors(update.pipeline, latents, {times.begin() + begin, times.begin() + end},
+                                             noise.narrow(0, begin, end - begin),
+                                             t.setup.condition.positive.select(index));  // [n]
+      const Tensor loss = (at::tensor(weights, at::kDouble).to(errors.device()) * errors.to(at::kDouble)).sum() /
+                          static_cast<double>(count);
+      ++update.counts.forwards;
+      ++update.counts.backwards;
+      update.counts.forward_samples += end - begin;
+      update.counts.backward_samples += end - begin;
+      total += loss.template item<double>();
+      torch::autograd::backward({loss}, {});
+    }
+    return total;
+  }
+
+  const Parts& parts_;
+};
+
+template <>
+struct SurrogateRules<Surrogate::kDenoising> : RoundRules {
+  template <class Parts>
+  using Update = DenoisingRound<Parts>;
+  static constexpr bool kAdvantages = false;
+
+  template <class Reward, class Sampler, class Objective, class Regularizer, class... Given>
+  struct Allows : AllowsRounds<Given...> {
+    static_assert(detail::count_role<AdvantageRole, Given...> + detail::count_role<BranchingRole, Given...> +
+                          detail::count_role<StepSelectionRole, Given...> ==
+                      0,
+                  "[RewardTuner] RewardWeighted weighs images by their rewards: an AdvantagePolicy, a BranchingPolicy "
+                  "or a StepSelectionPolicy cannot be combined with it");
+    static_assert(
+        !RegularizerTraits<Regularizer>::kNeedsReference,
+        "[RewardTuner] RewardWeighted trains no sampler steps: KlToReference, which compares them with the untuned "
+        "network's, cannot be combined with it");
+    static constexpr bool value = true;
+  };
+};
+
+}  // namespace reward_tuner

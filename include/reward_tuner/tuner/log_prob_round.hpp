@@ -1,0 +1,193 @@
+// The update that learns from log-probabilities of sampled steps, weighted by advantages: a round of rollouts, and
+// optimizer steps on their transitions.
+#pragma once
+#include <ATen/ops/div.h>
+#include <ATen/ops/zeros.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/engine/policy_gradient.hpp>
+#include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/tuner/round.hpp>
+#include <reward_tuner/tuner/round_rules.hpp>
+#include <reward_tuner/tuner/round_sampling.hpp>
+#include <reward_tuner/tuner/round_selection.hpp>
+#include <reward_tuner/tuner/round_training.hpp>
+#include <reward_tuner/tuner/row_advantages.hpp>
+#include <reward_tuner/tuner/surrogate_rules.hpp>
+
+namespace reward_tuner {
+
+/// Surrogate::kLogProb: the objective's loss over rows, each one kept image at one trained step.
+template <class Parts>
+class LogProbRound {
+  using Objective = typename Parts::Objective;
+  static constexpr bool kPairs = ObjectiveTraits<Objective>::kPairs;
+  static constexpr std::int64_t kRowsOfUnit = kPairs ? 2 : 1;
+
+ public:
+  explicit LogProbRound(Parts& parts) : parts_(parts), options_(parts.objective.options().round) {}
+
+  /// Rollouts that keep their trained transitions, scored; the advantages decide which branches are kept.
+  template <DiffusionPipeline Pipeline>
+  Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) {
+    Round round;
+    UpdateReport& report = round.report;
+    NetworkCounts counts;
+    const std::int64_t copies = samples_per_prompt(parts_), branches = parts_.branching.branches();
+    const auto drawn = parts_.draw(pipeline, prompts, copies, rng);
+    report.plan = drawn.explored.plan;
+    const Transitions all = sample_transitions(pipeline, drawn.explored, drawn.noise,
+                                               {.branches = static_cast<int>(branches),
+                                                .micro_batch = parts_.options.engine.micro_batch,
+                                                .reduction = options_.reduction},
+                                               counts);
+    const RoundRewards scored = score_round(pipeline, parts_, all, copies * branches, report);
+    Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
+    if (report.skip_reason.empty()) {
+      const AdvantageInput input{scored.rewards.values, all.setup.condition.prompts, scored.groups};
+      kept =
+          select_branches<Objective>(round, parts_.advantage.advantages(input, parts_.state.history), parts_.branching);
+    }
+    report.kept = kept.numel();
+    round.transitions = all.select(kept);
+    if (options_.target == RatioTarget::kPlain && parts_.exploring() && report.kept > 0) {
+      const RolloutSetup& explored = round.transitions.setup;
+      RolloutSetup plain{explored.schedule, explored.plan, drawn.plain.select(at::div(kept, branches, "floor")),
+                         parts_.plain_guidance(explored.schedule.num_steps())};
+      retarget(pipeline, round.transitions, std::move(plain), rows_at_once(parts_, report.kept), options_.reduction,
+               counts);
+    }
+    add_counts(report, counts);
+    return round;
+  }
+
+  /// Passes over the kept images, cut into optimizer steps. Loss: the mean over the rows (or pairs) of a step. Fits the
+  /// objective's learned baseline afterwards.
+  template <class Update>
+  void train(Update& update, const Round& round) {
+    const Transitions& t = round.transitions;
+    advantages_ = row_advantages(round, parts_.objective, parts_.state.tensors);
+    const std::int64_t units = kPairs ? static_cast<std::int64_t>(round.pairs.size()) : t.size();
+    bool sound = true;
+    std::int64_t steps_wanted = 0;
+    for (int epoch = 0; epoch < options_.epochs && sound; ++epoch) {
+      if (options_.step_per_timestep) {
+        std::vector<std::int64_t> everyone(static_cast<std::size_t>(units));
+        std::iota(everyone.begin(), everyone.end(), 0);
+        for (std::size_t i = 0; i < t.steps().size() && sound; ++i, ++steps_wanted)
+          sound = step(update, round, everyone, {t.steps()[i]});
+      } else {
+        const auto parts = shares(units, options_.updates_per_epoch, update.rng);
+        for (std::size_t i = 0; i < parts.size() && sound; ++i, ++steps_wanted)
+          sound = step(update, round, parts[i], t.steps());
+      }
+    }
+    write(update.report, steps_wanted, round.weights_moved);
+    fit_baseline(round, parts_.objective, parts_.state.tensors, update.rng);
+  }
+
+ private:
+  /// A unit (an image, or a pair) at a trained step.
+  struct Term {
+    std::int64_t unit = 0;
+    int step = 0;
+  };
+
+  /// The rows of terms begin .. end-1; of pairs the better ones first.
+  std::vector<PolicyRow> rows(const Round& round, const std::vector<Term>& terms, std::size_t begin,
+                              std::size_t end) const {
+    std::vector<PolicyRow> out;
+    for (int half = 0; half < kRowsOfUnit; ++half)
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto& [unit, step] = terms[i];
+        std::int64_t sample = unit;
+        if constexpr (kPairs) {
+          const auto& [better, worse] = round.pairs[static_cast<std::size_t>(unit)];
+          sample = half == 0 ? better : worse;
+        }
+        out.push_back({sample, step, advantages_(step)[static_cast<std::size_t>(sample)]});
+      }
+    return out;
+  }
+
+  /// One optimizer step on the chosen units at some steps. False if its gradient is not finite.
+  template <class Update>
+  bool step(Update& update, const Round& round, const std::vector<std::int64_t>& chosen,
+            const std::vector<int>& steps) {
+    std::vector<Term> terms;
+    for (const int k : steps)
+      for (const std::int64_t unit : chosen) terms.push_back({unit, k});
+    const PolicyBackwardOptions weights{.share = 1.0 / static_cast<double>(terms.size()),
+                                        .reference_weight = reference_weight(parts_.regularizer)};
+    const std::int64_t at_once = rows_at_once(parts_, update.report.kept) / kRowsOfUnit;
+    PolicyRowsResult result;
+    for (std::size_t begin = 0, end = 0; begin < terms.size(); begin = end) {
+      end = std::min(terms.size(), begin + static_cast<std::size_t>(std::max<std::int64_t>(1, at_once)));
+      result.add(policy_backward(update.pipeline, round.transitions, rows(round, terms, begin, end), parts_.objective,
+                                 weights, update.counts));
+    }
+    if (update.report.optimizer_steps == 0) first_ = result;
+    all_.add(result);
+    return end_round_step(parts_, update);
+  }
+
+  void write(UpdateReport& report, std::int64_t steps_wanted, bool weights_moved) const {
+    const auto steps = static_cast<double>(std::max<std::int64_t>(1, steps_wanted));
+    report.regularizer += all_.regularizer / steps;
+    report.loss += (all_.loss + all_.regularizer) / steps;
+    report.ratio_deviation = first_.ratio_deviation;
+    report.clip_fraction = all_.clipped / static_cast<double>(all_.rows);
+    report.policy_change = all_.squared_change / static_cast<double>(all_.rows);
+    if (!weights_moved && first_.ratio_deviation > options_.ratio_tolerance)
+      report.warning = "the first ratio of new to old probability should be 1 and is off by " +
+                       std::to_string(first_.ratio_deviation) +
+                       ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)";
+  }
+
+  Parts& parts_;
+  const RoundOptions& options_;
+  PerStep<std::vector<double>> advantages_;  // at trained steps [kept]
+  PolicyRowsResult all_, first_;             // of all optimizer steps, and of the first
+};
+
+template <>
+struct SurrogateRules<Surrogate::kLogProb> : RoundRules {
+  template <class Parts>
+  using Update = LogProbRound<Parts>;
+  static constexpr bool kAdvantages = true;
+
+  template <class Reward, class Sampler, class Objective, class Regularizer, class... Given>
+  struct Allows : AllowsRounds<Given...> {
+    static_assert(
+        SamplerTraits<Sampler>::kStochastic,
+        "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
+    static_assert(
+        detail::count_role<BranchingRole, Given...> == 1 || !ObjectiveTraits<Objective>::kPairs,
+        "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
+    static constexpr bool value = true;
+  };
+
+  template <class Sampler>
+  static typename Sampler::Options completed(typename Sampler::Options options) {
+    return SamplerTraits<Sampler>::stochastic(options);
+  }
+  using RoundRules::check;
+  static void check(const StepPlan& plan, const SamplerSchedule& schedule, std::string_view name) {
+    RoundRules::check(plan, schedule, name);
+    REWARD_TUNER_CHECK(
+        !stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ", name,
+        " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise in any of the trained steps ", plan);
+  }
+};
+
+}  // namespace reward_tuner

@@ -1,0 +1,35 @@
+// What every method is: RewardTuner with policies that are the method, and defaults that give way.
+#pragma once
+#include <type_traits>
+
+#include <reward_tuner/tuner/reward_tuner.hpp>
+
+namespace reward_tuner {
+
+/// Default policies of a method.
+template <class... Policies>
+struct Defaults {};
+
+namespace detail {
+
+template <class Tuner, class Rest>
+struct with_defaults;
+template <class... Policies>
+struct with_defaults<RewardTuner<Policies...>, Defaults<>> {
+  using type = RewardTuner<Policies...>;
+};
+template <class... Policies, class First, class... Rest>
+struct with_defaults<RewardTuner<Policies...>, Defaults<First, Rest...>>
+    : with_defaults<std::conditional_t<count_role<typename First::Role, Policies...> == 0,
+                                       RewardTuner<Policies..., First>, RewardTuner<Policies...>>,
+                    Defaults<Rest...>> {};
+
+}  // namespace detail
+
+/// RewardTuner<Reward, Policies..., and the defaults whose role nobody of them plays>.
+/// Example: with `using DRaFT = Method<Reward, Defaults<PassInput>, LastSteps, More...>` DRaFT<Reward> back-propagates
+/// through the network's inputs, DRaFT<Reward, StopInput> does not, and its step selection cannot be replaced.
+template <class Reward, class Defaults, class... Policies>
+using Method = typename detail::with_defaults<RewardTuner<Reward, Policies...>, Defaults>::type;
+
+}  // namespace reward_tuner

@@ -1,0 +1,50 @@
+// What sampling a round is, whatever is learned from it: how many images, their rewards, and which are kept.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/core/policy_traits.hpp>
+#include <reward_tuner/core/round_options.hpp>
+#include <reward_tuner/engine/clean_samples.hpp>
+#include <reward_tuner/engine/reward_values.hpp>
+#include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/tuner/update_report.hpp>
+
+namespace reward_tuner {
+
+/// Images of every prompt: as the options say; else one, or a group where the reward, the advantage or the objective
+/// compares the images of a prompt. Branches of a root are such a group already.
+template <class Parts>
+std::int64_t samples_per_prompt(const Parts& parts) {
+  if (const int wanted = parts.objective.options().round.samples_per_prompt; wanted > 0) return wanted;
+  if constexpr (Parts::Rules::kAdvantages)
+    if (parts.branching.branches() > 1) return 1;
+  return std::max({Parts::Roles::Reward::kPerGroup ? kComparedImages : 1,
+                   ObjectiveTraits<typename Parts::Objective>::default_group(parts.objective),
+                   AdvantageTraits<typename Parts::Roles::Advantage>::kDefaultGroup});
+}
+
+/// The rewards of a round, whose every `per_prompt` images are of one prompt.
+struct RoundRewards {
+  RewardValues rewards;
+  std::vector<std::int64_t> groups;  ///< [N]
+};
+
+/// Scores all images and writes what they got into the report, with a skip_reason if a reward is not finite.
+template <DiffusionPipeline Pipeline, class Parts>
+RoundRewards score_round(Pipeline& pipeline, const Parts& parts, const Transitions& all, std::int64_t per_prompt,
+                         UpdateReport& report) {
+  std::vector<std::int64_t> groups;
+  for (std::int64_t i = 0; i < all.size(); ++i) groups.push_back(i / per_prompt);
+  const CleanSamples samples{all.clean, all.setup.condition.prompts, all.seeds, groups};
+  RewardValues rewards = reward_values(pipeline, parts.reward, samples, parts.options.engine.decode_batch);
+  report.images = all.size();
+  for (const double value : rewards.values) report.reward += value / static_cast<double>(rewards.values.size());
+  report.components = rewards.components;
+  if (!rewards.finite()) report.skip_reason = "the reward is not finite";
+  return {std::move(rewards), std::move(groups)};
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,76 @@
+// An update under way: what it works with, what it measured so far, and the optimizer steps it makes.
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/optim/optimizer_concept.hpp>
+#include <reward_tuner/optim/optimizer_step.hpp>
+#include <reward_tuner/tensor/memory_meter.hpp>
+#include <reward_tuner/tensor/rng.hpp>
+#include <reward_tuner/tuner/own_loss.hpp>
+#include <reward_tuner/tuner/update_report.hpp>
+
+namespace reward_tuner {
+
+/// Time and memory of an update, or of a part of it.
+class UpdateMeter {
+ public:
+  void write(UpdateReport& report) const {
+    report.peak_tensor_bytes = std::max(report.peak_tensor_bytes, memory_.peak_bytes());
+    report.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  MemoryMeter memory_;
+};
+
+/// Adds network calls to a report.
+inline void add_counts(UpdateReport& report, const NetworkCounts& counts) {
+  report.forwards += counts.forwards;
+  report.backwards += counts.backwards;
+  report.forward_samples += counts.forward_samples;
+  report.backward_samples += counts.backward_samples;
+}
+
+/// What the class of a surrogate is handed to train with.
+template <DiffusionPipeline Pipeline, Optimizer Optim>
+struct RunningUpdate {
+  Pipeline& pipeline;
+  Optim& optimizer;
+  Rng& rng;
+  UpdateReport report;        ///< a skip_reason ends the update
+  NetworkCounts counts = {};  ///< calls that are not in the report yet
+  UpdateReport own = {};      ///< the regularizer's own loss, added up over the optimizer steps
+};
+
+/// Adds the gradients of the regularizer's own loss, unless it alternates.
+template <class Regularizer, DiffusionPipeline Pipeline, Optimizer Optim>
+void add_own_loss(const Regularizer& regularizer, RunningUpdate<Pipeline, Optim>& update) {
+  if (!RegularizerTraits<Regularizer>::alternates(regularizer))
+    accumulate_own_loss(regularizer, update.pipeline, update.rng, update.counts, update.own);
+}
+
+/// One optimizer step. False, with the reason in the report, if the gradient is not finite: the update ends there.
+template <DiffusionPipeline Pipeline, Optimizer Optim>
+bool optimizer_step(RunningUpdate<Pipeline, Optim>& update, double gradient_clip) {
+  UpdateReport& report = update.report;
+  const double norm = guarded_step(update.optimizer, gradient_clip);
+  if (!std::isfinite(norm)) {
+    report.gradient_norm = norm;
+    report.skip_reason = "the gradient of the parameters is not finite";
+    if (report.optimizer_steps > 0)
+      report.skip_reason += " at optimizer step " + std::to_string(report.optimizer_steps + 1) +
+                            " of the round; the ones before were made";
+    return false;
+  }
+  // a running mean
+  report.gradient_norm += (norm - report.gradient_norm) / static_cast<double>(++report.optimizer_steps);
+  return true;
+}
+
+}  // namespace reward_tuner

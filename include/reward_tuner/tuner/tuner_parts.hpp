@@ -1,0 +1,128 @@
+// What a tuner is made of: the policies with their options, and what it remembers; and what every update draws from them.
+#pragma once
+#include <ATen/ops/arange.h>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/policy_traits.hpp>
+#include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/engine/rollout_setup.hpp>
+#include <reward_tuner/engine/sample_noise.hpp>
+#include <reward_tuner/tuner/tuner_policies.hpp>
+#include <reward_tuner/tuner/tuner_state.hpp>
+
+namespace reward_tuner {
+
+/// What the rollouts of an update begin with: one sample for each copy of each prompt, prompt by prompt.
+struct Drawn {
+  RolloutSetup explored;  ///< as training rollouts see it
+  Condition plain;        ///< without exploration
+  SampleNoise noise;
+};
+
+/// The options of a tuner; they nest as the roles are named.
+template <class Roles>
+struct TunerOptions {
+  typename Roles::Sampler::Options sampler = {};
+  typename Roles::GradientStop::Options gradient_stop = {};
+  typename Roles::StepSelection::Options steps = {};
+  typename Roles::Exploration::Options exploration = {};
+  typename Roles::Objective::Options objective = {};
+  typename Roles::Advantage::Options advantage = {};
+  typename Roles::Branching::Options branching = {};
+  typename Roles::Regularizer::Options regularizer = {};
+  EngineOptions engine = {};
+};
+
+/// The policies of RewardTuner with what it remembers. `Policies` is detail::TunerPolicies<...>.
+template <class Policies>
+struct TunerParts {
+  using Roles = Policies;
+  using Objective = typename Roles::Objective;
+  using Rules = typename Roles::Rules;
+
+  /// Errors: an option out of range, options that do not fit together.
+  TunerParts(typename Roles::Reward given, TunerOptions<Roles> wanted)
+      : options(completed(std::move(wanted))), reward(std::move(given)) {
+    check_options(options.engine);
+    Rules::check(options.engine, Objective::kName);
+    steps.check(options.sampler.num_steps);
+  }
+
+  TunerOptions<Roles> options;
+  typename Roles::Reward reward;
+  typename Roles::Sampler sampler{options.sampler};
+  typename Roles::GradientStop gradient_stop{options.gradient_stop};
+  typename Roles::StepSelection steps{options.steps};
+  typename Roles::Exploration exploration{options.exploration};
+  Objective objective{options.objective};
+  typename Roles::Advantage advantage{options.advantage};
+  typename Roles::Branching branching{options.branching};
+  typename Roles::Regularizer regularizer{options.regularizer};
+  TunerState state = {};
+
+  /// Gives the pipeline's CLIP to a reward that wants one and has none.
+  template <DiffusionPipeline Pipeline>
+  void bind_clip([[maybe_unused]] Pipeline& pipeline) {
+    using Reward = typename Roles::Reward;
+    if constexpr (RewardTraits<Reward>::kTakesClip) {
+      if (!reward.needs_clip()) return;
+      if constexpr (requires { pipeline.clip(); }) {
+        reward.bind_clip(pipeline.clip());
+      } else {
+        detail::fail("[RewardTuner] the reward ", Reward::kName,
+                     " needs a CLIP, and this pipeline has none: give one to the reward");
+      }
+    }
+  }
+
+  /// Whether the next update explores.
+  bool exploring() const {
+    const PlanContext context{.num_steps = options.sampler.num_steps, .update = state.updates};
+    return ExplorationTraits<typename Roles::Exploration>::active(exploration, context);
+  }
+  /// Guidance scale of every step without exploration.
+  PerStep<double> plain_guidance(int num_steps) const { return PerStep<double>(num_steps, sampler.guidance()); }
+  /// Guidance scale of every step of the next training rollout.
+  PerStep<double> guidance(int num_steps) const {
+    PerStep<double> scales = plain_guidance(num_steps);
+    if (exploring())
+      for (int k = 0; k < num_steps; ++k) scales(k) = exploration.guidance(sampler.guidance(), k, num_steps);
+    return scales;
+  }
+
+  /// Plan, condition and noise of the next update, with `copies` samples of every prompt.
+  template <DiffusionPipeline Pipeline>
+  Drawn draw(Pipeline& pipeline, const std::vector<std::string>& prompts, std::int64_t copies, Rng& rng) const {
+    const SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
+    const StepPlan plan = steps.plan({schedule.num_steps(), state.updates}, rng);
+    check_plan(plan, schedule.num_steps());
+    Rules::check(plan, schedule, Objective::kName);
+    Condition plain = pipeline.encode(prompts);
+    if (copies > 1) plain = plain.select(at::arange(plain.size(), at::kLong).repeat_interleave(copies));
+    SampleNoise noise = SampleNoise::draw(plain.size(), rng);
+    return {{schedule, plan, explore(plain, noise), guidance(schedule.num_steps())}, plain, std::move(noise)};
+  }
+
+ private:
+  /// Exploration has a stream of its own, so that one which changes nothing leaves every other draw as it was.
+  Condition explore(const Condition& plain, const SampleNoise& noise) const {
+    if (!exploring()) return plain;
+    constexpr std::uint64_t kExplorationStream = 0xE0;
+    Rng own = Rng::derive(noise.seeds().front(), kExplorationStream);
+    return exploration.condition(plain, own);
+  }
+  static TunerOptions<Roles> completed(TunerOptions<Roles> wanted) {
+    wanted.sampler = Rules::template completed<typename Roles::Sampler>(std::move(wanted.sampler));
+    return wanted;
+  }
+};
+
+}  // namespace reward_tuner
