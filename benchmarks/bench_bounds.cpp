@@ -4,7 +4,6 @@
 // 0 whatever the times are, 2 when the tuner and the hand-written loop do not compute the same gradient.
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -15,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <benchmarks/guarded.hpp>
 #include <benchmarks/hand_written.hpp>
 #include <benchmarks/setting.hpp>
 #include <reward_tuner/files/json_file.hpp>
@@ -357,11 +357,4 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& problem) {
-    std::cerr << "error: " << problem.what() << '\n';
-  }
-  return 1;
-}
+int main(int argc, char** argv) { return bench::guarded(run, argc, argv); }

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -18,6 +17,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <benchmarks/guarded.hpp>
 #include <benchmarks/machine.hpp>
 
 namespace {
@@ -119,11 +119,4 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& problem) {
-    std::cerr << "error: " << problem.what() << '\n';
-  }
-  return 1;
-}
+int main(int argc, char** argv) { return bench::guarded(run, argc, argv); }

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <ctime>
-#include <exception>
 #include <filesystem>
 #include <initializer_list>
 #include <iostream>
@@ -21,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include <benchmarks/guarded.hpp>
 #include <benchmarks/setting.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/methods/drtune.hpp>
@@ -155,11 +155,4 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& problem) {
-    std::cerr << "error: " << problem.what() << '\n';
-  }
-  return 1;
-}
+int main(int argc, char** argv) { return bench::guarded(run, argc, argv); }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <optional>
@@ -15,6 +14,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <benchmarks/guarded.hpp>
 #include <benchmarks/process.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/safetensors.hpp>
@@ -299,11 +299,4 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& problem) {
-    std::cerr << "error: " << problem.what() << '\n';
-  }
-  return 1;
-}
+int main(int argc, char** argv) { return bench::guarded(run, argc, argv); }

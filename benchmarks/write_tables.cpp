@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -16,6 +15,8 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include <benchmarks/guarded.hpp>
 
 namespace {
 
@@ -185,11 +186,4 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& problem) {
-    std::cerr << "error: " << problem.what() << '\n';
-  }
-  return 1;
-}
+int main(int argc, char** argv) { return bench::guarded(run, argc, argv); }

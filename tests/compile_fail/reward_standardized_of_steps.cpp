@@ -6,10 +6,7 @@
 #ifdef REWARD_TUNER_GOOD_TWIN
 using Part = Reward;
 #else
-/// Has everything of a reward but the role.
-struct Part : Reward {
-  using Role = reward_tuner::StepSelectionRole;
-};
+using Part = NotAReward;
 #endif
 
 inline constexpr auto size = sizeof(reward_tuner::Standardized<Part>);

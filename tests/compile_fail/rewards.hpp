@@ -19,3 +19,8 @@ struct StandInReward {
 };
 using Reward = StandInReward<true>;
 using BlackBox = StandInReward<false>;
+
+/// Has everything of a reward but the role.
+struct NotAReward : Reward {
+  using Role = reward_tuner::StepSelectionRole;
+};

@@ -57,9 +57,6 @@ bool equal(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
     if (!a[i].equal(b[i])) return false;
   return true;
 }
-auto brightness() {
-  return black_box([](const Tensor& images) { return images.mean({1, 2, 3}); });
-}
 
 const DdimOptions kSampler{.num_steps = 6, .guidance = 3.0};
 const DiffExpOptions kIdle{.guidance = {.low = 3.0, .threshold = 0.5}, .words = {.low = 1.0, .high = 1.0}};
@@ -69,10 +66,10 @@ const DiffExpOptions kIdle{.guidance = {.low = 3.0, .threshold = 0.5}, .words = 
 
 TEST_CASE("weight 1 and equal scales change no bit over several updates, for direct and sampled methods") {
   using namespace whole_updates_test;
-  CHECK(equal(trained(make<DDPO, DiffExp>(brightness(), {.sampler = kSampler, .exploration = kIdle}), 4),
-              trained(make<DDPO>(brightness(), {.sampler = kSampler}), 4)));
-  CHECK(equal(trained(make<B2DiffuRL, DiffExp>(brightness(), {.sampler = kSampler, .exploration = kIdle}), 4),
-              trained(make<B2DiffuRL>(brightness(), {.sampler = kSampler}), 4)));
+  CHECK(equal(trained(make<DDPO, DiffExp>(black_box_brightness(), {.sampler = kSampler, .exploration = kIdle}), 4),
+              trained(make<DDPO>(black_box_brightness(), {.sampler = kSampler}), 4)));
+  CHECK(equal(trained(make<B2DiffuRL, DiffExp>(black_box_brightness(), {.sampler = kSampler, .exploration = kIdle}), 4),
+              trained(make<B2DiffuRL>(black_box_brightness(), {.sampler = kSampler}), 4)));
   CHECK(equal(trained(make<AlignProp, DiffExp>(ToyReward(), {.sampler = kSampler, .exploration = kIdle}), 4),
               trained(make<AlignProp>(ToyReward(), {.sampler = kSampler}), 4)));
   CHECK(equal(trained(make<DRTune, DiffExp>(ToyReward(),
@@ -88,7 +85,7 @@ TEST_CASE("exploration ends after its share of the planned updates: from then on
     WordyPipeline pipeline;
     AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
     Rng rng(4);
-    auto plain = make<DDPO>(brightness(), {.sampler = kSampler});
+    auto plain = make<DDPO>(black_box_brightness(), {.sampler = kSampler});
     for (int i = 0; i < 6; ++i) {
       if (i < plain_from) {
         explored.update(pipeline, optimizer, kPrompts, rng);
@@ -102,10 +99,10 @@ TEST_CASE("exploration ends after its share of the planned updates: from then on
     return out;
   };
   const auto explored = [] {
-    return make<DDPO, DiffExp>(brightness(), {.sampler = kSampler,
-                                              .exploration = {.guidance = {.low = 0.5, .threshold = 0.5},
-                                                              .words = {.low = 1.5, .high = 2.0},
-                                                              .span = {.share = 0.5, .updates = 6}}});
+    return make<DDPO, DiffExp>(black_box_brightness(), {.sampler = kSampler,
+                                                        .exploration = {.guidance = {.low = 0.5, .threshold = 0.5},
+                                                                        .words = {.low = 1.5, .high = 2.0},
+                                                                        .span = {.share = 0.5, .updates = 6}}});
   };
   CHECK(equal(run(6, explored()), run(3, explored())));
   CHECK_FALSE(equal(run(6, explored()), run(2, explored())));
@@ -119,9 +116,10 @@ TEST_CASE("explored or plain, old and new log-probabilities are of one condition
     AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
     Rng rng(4);
     auto tuner = make<DDPO, DiffExp>(
-        brightness(), {.sampler = kSampler,
-                       .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}},
-                       .objective = {.round = {.target = target}}});
+        black_box_brightness(),
+        {.sampler = kSampler,
+         .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}},
+         .objective = {.round = {.target = target}}});
     const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
     CHECK(report.ratio_deviation <= 1e-6);
     const std::int64_t once = 3 * 6;
@@ -131,9 +129,9 @@ TEST_CASE("explored or plain, old and new log-probabilities are of one condition
   // A round that stored one condition's log-probabilities and trained under another would show it.
   WordyPipeline pipeline;
   Rng rng(4);
-  auto tuner = make<DDPO, DiffExp>(
-      brightness(), {.sampler = kSampler,
-                     .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}}});
+  auto tuner = make<DDPO, DiffExp>(black_box_brightness(), {.sampler = kSampler,
+                                                            .exploration = {.guidance = {.low = 0.5, .threshold = 0.5},
+                                                                            .words = {.low = 1.5, .high = 2.0}}});
   Round round = tuner.sample(pipeline, kPrompts, rng);
   round.transitions.setup.condition = pipeline.encode(kPrompts).select(at::arange(round.transitions.size()));
   AdamW optimizer(pipeline.parameters());
@@ -203,9 +201,10 @@ TEST_CASE("evaluation never explores") {
   using namespace whole_updates_test;
   WordyPipeline pipeline;
   const auto tuner = make<DDPO, DiffExp>(
-      brightness(), {.sampler = kSampler,
-                     .exploration = {.guidance = {.low = 0.0, .threshold = 0.0}, .words = {.low = 2.0, .high = 2.0}}});
-  const auto plain = make<DDPO>(brightness(), {.sampler = kSampler});
+      black_box_brightness(),
+      {.sampler = kSampler,
+       .exploration = {.guidance = {.low = 0.0, .threshold = 0.0}, .words = {.low = 2.0, .high = 2.0}}});
+  const auto plain = make<DDPO>(black_box_brightness(), {.sampler = kSampler});
   const auto images = [&](const auto& of) {
     return evaluate(pipeline, of.sampler(), {{"a star", 1}, {"a moon", 2}}, {})->images;
   };

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -25,23 +24,13 @@ namespace methods_test {
 namespace {
 
 using namespace reward_tuner;
+using TargetReward = reference::TargetReward<true>;
 
-/// The target's values; `shuffle` gives every sample of every batch a random sign instead.
-struct TargetReward {
-  using Role = RewardRole;
-  static constexpr bool kDifferentiable = true;
-  static constexpr bool kPerGroup = false;
-  static constexpr std::string_view kName = "target";
-  Rng* shuffle = nullptr;
-
-  RewardResult score(const RewardInput& input) const {
-    const Tensor values = reference::target_values(input.images);  // [B]
-    if (!shuffle) return {values};
-    return {values * (2.0 * (shuffle->uniform(values.sizes(), values.options().requires_grad(false)) > 0.5)
-                                .to(values.scalar_type()) -
-                      1.0)};
-  }
-};
+/// A random sign for every sample of every batch.  values [B] -> [B]
+Tensor signed_at_random(Rng& rng, const Tensor& values) {
+  const Tensor draws = rng.uniform(values.sizes(), values.options().requires_grad(false));  // [B]
+  return values * (2.0 * (draws > 0.5).to(values.scalar_type()) - 1.0);                     // [B]
+}
 
 /// How much of the reward's distance to 0 thirty updates close: 1 is all of it.
 template <class Tuner>
@@ -50,7 +39,7 @@ double gain(std::uint64_t seed, PredictionType prediction, typename Tuner::Optio
   AdamW optimizer(pipeline.parameters(), {.learning_rate = 0.05});
   Rng rng(seed), signs(seed + 77);
   TargetReward reward;
-  if (shuffled) reward.shuffle = &signs;
+  if (shuffled) reward.shuffle = [&signs](const Tensor& values) { return signed_at_random(signs, values); };
   options.sampler.num_steps = 10;
   options.sampler.guidance = 1.0;
   Tuner tuner(reward, options);

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -29,22 +28,7 @@ namespace sampled_methods_test {
 namespace {
 
 using namespace reward_tuner;
-
-/// The target's values from a black box; `shuffle` deals the values of a round to its images at random. (Random signs
-/// would be no control: all rewards are below 0, so the best image of a round would be a bad one.)
-struct TargetReward {
-  using Role = RewardRole;
-  static constexpr bool kDifferentiable = false;
-  static constexpr bool kPerGroup = false;
-  static constexpr std::string_view kName = "target";
-  Rng* shuffle = nullptr;
-
-  RewardResult score(const RewardInput& input) const {
-    const Tensor values = reference::target_values(input.images);  // [B]
-    if (!shuffle) return {values};
-    return {values.index_select(0, shuffle->permutation(values.size(0)))};
-  }
-};
+using TargetReward = reference::TargetReward<false>;
 
 constexpr int kUpdates = 40;
 
@@ -62,7 +46,11 @@ double gain(std::uint64_t seed, const Run& run, typename Tuner::Options options,
   AdamW optimizer(pipeline.parameters(), {.learning_rate = run.learning_rate});
   Rng rng(seed), dealer(seed + 77);
   TargetReward reward;
-  if (shuffled) reward.shuffle = &dealer;
+  // Random signs would be no control: all rewards are below 0, so the best image of a round would be a bad one.
+  if (shuffled)
+    reward.shuffle = [&dealer](const Tensor& values) {
+      return values.index_select(0, dealer.permutation(values.size(0)));
+    };
   options.sampler.num_steps = 10;
   options.sampler.guidance = 1.0;
   Tuner tuner(reward, options);

@@ -9,10 +9,9 @@
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
+#include <tests/reference/file_bytes.hpp>
 #include <tests/reference/small_run.hpp>
 #include <tests/reference/tiny_folder.hpp>
 
@@ -28,18 +27,13 @@ struct TinyModel {
   TemporaryFolder folder;
 };
 
-inline std::string bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE_MESSAGE(file.good(), path.string());
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 /// What must not depend on interruptions.
 inline void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b, std::int64_t update) {
   const auto first = CheckpointFolder(a / "checkpoints").load(update),
              second = CheckpointFolder(b / "checkpoints").load(update);
   REQUIRE(first.tensors.size() == second.tensors.size());
-  for (const auto& [name, tensor] : first.tensors) CHECK_MESSAGE(at::equal(tensor, second.tensors.at(name)), name);
+  for (const auto& entry : first.tensors)
+    CHECK_MESSAGE(at::equal(entry.second, second.tensors.at(entry.first)), entry.first);
   CHECK(first.state.at("tuner") == second.state.at("tuner"));
   CHECK(first.state.at("progress").at("rewards") == second.state.at("progress").at("rewards"));
   for (const char* file :

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 
 namespace reward_tuner::reference {
@@ -45,5 +46,10 @@ struct ToyReward {
   }
 };
 static_assert(RewardPolicy<ToyReward>);
+
+/// Brightness as a black box.
+inline auto black_box_brightness() {
+  return black_box([](const Tensor& images) { return images.mean({1, 2, 3}); });
+}
 
 }  // namespace reward_tuner::reference

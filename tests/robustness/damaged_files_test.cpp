@@ -7,12 +7,12 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <tests/reference/file_bytes.hpp>
 #include <tests/reference/small_run.hpp>
 #include <tests/reference/tiny_folder.hpp>
 
@@ -21,11 +21,7 @@ namespace {
 
 namespace rt = reward_tuner;
 
-std::string bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE_MESSAGE(file.good(), path.string());
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+using reward_tuner::reference::bytes;
 
 void write(const std::filesystem::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
@@ -182,7 +178,7 @@ TEST_CASE("an adapter that is cut short, emptied or missing is a named error and
                        rt::Error);
   const auto after = rt::state_dict(pipeline.unet());
   REQUIRE(after.size() == before.size());
-  for (const auto& [name, value] : before) CHECK_MESSAGE(at::equal(value, after.at(name)), name);
+  for (const auto& entry : before) CHECK_MESSAGE(at::equal(entry.second, after.at(entry.first)), entry.first);
   write(file, whole);
   CHECK_NOTHROW(rt::Lora::load(pipeline.unet(), file));
 }

@@ -24,6 +24,7 @@
 #include <reward_tuner/report/metrics_log.hpp>
 #include <reward_tuner/report/png.hpp>
 
+#include <tests/reference/file_bytes.hpp>
 #include <tests/reference/small_run.hpp>
 #include <tests/reference/tiny_folder.hpp>
 
@@ -89,11 +90,7 @@ namespace {
 
 namespace rt = reward_tuner;
 
-std::string bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE_MESSAGE(file.good(), path.string());
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+using reward_tuner::reference::bytes;
 
 std::ptrdiff_t entries(const std::filesystem::path& folder) {
   return std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator());

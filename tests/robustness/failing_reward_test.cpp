@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <memory>
 #include <stdexcept>
@@ -13,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include <tests/reference/file_bytes.hpp>
 #include <tests/reference/small_run.hpp>
 #include <tests/reference/tiny_folder.hpp>
 
@@ -53,11 +53,7 @@ namespace {
 
 namespace rt = reward_tuner;
 
-std::string bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE_MESSAGE(file.good(), path.string());
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+using reward_tuner::reference::bytes;
 
 struct Runs {
   rt::reference::TemporaryFolder folder;

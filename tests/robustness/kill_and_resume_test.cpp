@@ -11,14 +11,13 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <reward_tuner/files/checkpoint.hpp>
 
+#include <tests/reference/file_bytes.hpp>
 #include <tests/reference/tiny_folder.hpp>
 
 namespace kill_and_resume_test {
@@ -96,11 +95,7 @@ Life live(const std::filesystem::path& model, const std::filesystem::path& run, 
   return life;
 }
 
-std::string bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE_MESSAGE(file.good(), path.string());
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+using reward_tuner::reference::bytes;
 
 }  // namespace
 

@@ -38,9 +38,6 @@ using namespace reward_tuner::reference;
 
 const std::vector<std::string> kPrompts = {"a red circle", "two blue squares", "a star", "a green moon"};
 
-auto brightness() {
-  return black_box([](const Tensor& images) { return images.mean({1, 2, 3}); });
-}
 auto contrast() {
   return black_box([](const Tensor& images) { return images.flatten(1).std(1); });
 }
@@ -69,7 +66,8 @@ struct Counting {
 
 /// Two tasks of the kind that learns from samples.
 auto ddpo() {
-  return make<DDPO>(brightness(), {.sampler = {.num_steps = 5, .guidance = 3.0}, .advantage = {.min_count = 2}});
+  return make<DDPO>(black_box_brightness(),
+                    {.sampler = {.num_steps = 5, .guidance = 3.0}, .advantage = {.min_count = 2}});
 }
 auto b2() {
   return make<B2DiffuRL>(contrast(), {.sampler = {.num_steps = 5, .guidance = 3.0},
@@ -291,8 +289,9 @@ TEST_CASE("the state of every task, its prompts' position included, continues a 
   using namespace multi_task_test;
   for (const bool first : {true, false}) {
     const auto fresh = [&] {
-      return multi_task({.sample_all_first = first}, task("history", ddpo()), task("window", b2(), Counting(), 2),
-                        task("baseline", make<DPOK>(brightness(), {.sampler = {.num_steps = 4}}), Counting(), 3));
+      return multi_task(
+          {.sample_all_first = first}, task("history", ddpo()), task("window", b2(), Counting(), 2),
+          task("baseline", make<DPOK>(black_box_brightness(), {.sampler = {.num_steps = 4}}), Counting(), 3));
     };
     const auto run = [&](bool interrupted) {
       ToyPipeline pipeline;
@@ -365,7 +364,7 @@ TEST_CASE("a run of several tasks that was killed and resumed equals an uninterr
     return multi_task({},
                       task("symmetry", make<DDPO>(SymmetryReward(), {.sampler = {.num_steps = 4, .guidance = 2.0},
                                                                      .objective = {.clip = 1e-2}})),
-                      task("mean", make<DPOK>(brightness(), {.sampler = {.num_steps = 4, .guidance = 1.0}}),
+                      task("mean", make<DPOK>(black_box_brightness(), {.sampler = {.num_steps = 4, .guidance = 1.0}}),
                            PromptSet({"a red ring", "a blue star"}), 3));
   };
   check_resumes(model.path(), tasks);

@@ -27,6 +27,7 @@
 
 #include <tests/reference/tensor_lists.hpp>
 #include <tests/reference/toy_pipeline.hpp>
+#include <tests/reference/toy_reward.hpp>
 
 namespace round_test {
 namespace {
@@ -36,10 +37,6 @@ using namespace reward_tuner::reference;
 
 const std::vector<std::string> kPrompts = {"a red circle", "two blue squares", "a star", "a green moon"};
 
-/// Brightness as a black box.
-auto brightness() {
-  return black_box([](const Tensor& images) { return images.mean({1, 2, 3}); });
-}
 auto constant() {
   return black_box([](const Tensor& images) { return at::full({images.size(0)}, 0.3, images.options()); });
 }
@@ -80,9 +77,9 @@ TEST_CASE("the first ratio is 1 within 1e-6 in float for every cut of batch and 
   for (const int micro : {0, 1, 3})
     for (const int rows : {0, 1, 5, 64})
       for (const double guidance : {1.0, 5.0}) {
-        const auto tuned = tune(make<DDPO>(brightness(), {.sampler = {.num_steps = 10, .guidance = guidance},
-                                                          .objective = {.round = {.rows = rows}},
-                                                          .engine = {.micro_batch = micro}}),
+        const auto tuned = tune(make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 10, .guidance = guidance},
+                                                                    .objective = {.round = {.rows = rows}},
+                                                                    .engine = {.micro_batch = micro}}),
                                 {.side = 16, .width = 16, .dtype = at::kFloat});
         CHECK(tuned.report.ratio_deviation <= 1e-6);
         CHECK(tuned.report.warning.empty());
@@ -95,10 +92,11 @@ TEST_CASE("a round's result does not depend on how it is cut into network calls"
   using namespace round_test;
   const auto tuner = [](int micro, int rows) {
     return make<DDPO, KlToReference>(
-        brightness(), {.sampler = {.num_steps = 6, .guidance = 3.0},
-                       .objective = {.round = {.samples_per_prompt = 2, .updates_per_epoch = 2, .rows = rows}},
-                       .regularizer = {.weight = 0.3},
-                       .engine = {.micro_batch = micro, .decode_batch = micro}});
+        black_box_brightness(),
+        {.sampler = {.num_steps = 6, .guidance = 3.0},
+         .objective = {.round = {.samples_per_prompt = 2, .updates_per_epoch = 2, .rows = rows}},
+         .regularizer = {.weight = 0.3},
+         .engine = {.micro_batch = micro, .decode_batch = micro}});
   };
   const auto whole = tune(tuner(0, 0), {}, 2);
   for (const auto& [micro, rows] : std::vector<std::pair<int, int>>{{1, 1}, {3, 7}, {0, 1000}}) {
@@ -113,7 +111,7 @@ TEST_CASE("nor does that of reward-weighted rounds, whose noise levels are drawn
   using namespace round_test;
   const auto tuner = [](int micro, int rows, bool frozen) {
     return make<RewardWeightedTraining>(
-        brightness(),
+        black_box_brightness(),
         {.sampler = {.num_steps = 4, .guidance = 3.0},
          .objective = {.frozen = frozen, .noisings = 3, .round = {.epochs = 2, .updates_per_epoch = 2, .rows = rows}},
          .engine = {.micro_batch = micro}});
@@ -133,24 +131,27 @@ TEST_CASE("nor does that of reward-weighted rounds, whose noise levels are drawn
 TEST_CASE("network calls are those on paper, and a window costs n/T of them") {
   using namespace round_test;
   const int T = 8, B = 4;
-  const auto ddpo = tune(make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0},
-                                                         .objective = {.round = {.epochs = 2}}}))
+  const auto ddpo = tune(make<DDPO, Ddim>(black_box_brightness(), {.sampler = {.num_steps = T, .guidance = 3.0},
+                                                                   .objective = {.round = {.epochs = 2}}}))
                         .report;
   CHECK(ddpo.images == B);
   CHECK(ddpo.kept == B);
   CHECK(ddpo.forward_samples == B * T + 2 * B * T);  // sampled once, trained in two passes
   CHECK(ddpo.backward_samples == 2 * B * T);
-  const auto ddpm = tune(make<DDPO, Ddpm>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0}})).report;
+  const auto ddpm =
+      tune(make<DDPO, Ddpm>(black_box_brightness(), {.sampler = {.num_steps = T, .guidance = 3.0}})).report;
   CHECK(ddpm.backward_samples == B * (T - 1));  // the last step of DDPM has no noise, hence no density
   const auto some =
-      tune(make<DDPO, RandomSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 3}})).report;
+      tune(make<DDPO, RandomSteps>(black_box_brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 3}}))
+          .report;
   CHECK(some.backward_samples == B * 3);
 
   const int branches = 3, n = 3;
-  const auto b2 = tune(make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = T, .guidance = 3.0},
-                                                      .steps = {.initial = n},
-                                                      .branching = {.num_branches = branches, .threshold = 0.5}}))
-                      .report;
+  const auto b2 =
+      tune(make<B2DiffuRL>(black_box_brightness(), {.sampler = {.num_steps = T, .guidance = 3.0},
+                                                    .steps = {.initial = n},
+                                                    .branching = {.num_branches = branches, .threshold = 0.5}}))
+          .report;
   CHECK(b2.images == B * branches);
   // prefixes once a root, then all branches, then the kept ones
   CHECK(b2.forward_samples == B * (T - n) + B * branches * n + b2.kept * n);
@@ -172,16 +173,16 @@ TEST_CASE("where images of a prompt are compared there is more than one of each"
   CHECK(tune(make<B2DiffuRL>(Variety(),
                              {.sampler = {.num_steps = 4}, .steps = {.initial = 2}, .branching = {.num_branches = 3}}))
             .report.images == 3 * B);
-  CHECK(tune(make<GRPO>(brightness(), {.sampler = {.num_steps = 2}})).report.images == 8 * B);
-  CHECK(tune(make<DPO>(brightness(), {.sampler = {.num_steps = 2}, .branching = {.num_branches = 2}})).report.images ==
-        2 * B);
+  CHECK(tune(make<GRPO>(black_box_brightness(), {.sampler = {.num_steps = 2}})).report.images == 8 * B);
+  CHECK(tune(make<DPO>(black_box_brightness(), {.sampler = {.num_steps = 2}, .branching = {.num_branches = 2}}))
+            .report.images == 2 * B);
 }
 
 TEST_CASE("branches of a root share their prefix bit for bit and differ after the fork") {
   using namespace round_test;
   ToyPipeline pipeline({.dtype = at::kFloat});
   auto tuner = make<B2DiffuRL>(
-      brightness(),
+      black_box_brightness(),
       {.sampler = {.num_steps = 6}, .steps = {.initial = 2}, .branching = {.num_branches = 4, .threshold = 0}});
   Rng rng(1);
   const Round round = tuner.sample(pipeline, {"a star"}, rng);
@@ -207,20 +208,20 @@ TEST_CASE("a sampler without noise is a named error") {
   ToyPipeline pipeline;
   AdamW optimizer(pipeline.parameters());
   Rng rng(1);
-  auto tuner = make<DDPO, Ddim>(brightness(), {.sampler = {.num_steps = 5, .eta = 0.0}});
+  auto tuner = make<DDPO, Ddim>(black_box_brightness(), {.sampler = {.num_steps = 5, .eta = 0.0}});
   CHECK_THROWS_WITH_AS(
       tuner.update(pipeline, optimizer, kPrompts, rng),
       doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise"),
       Error);
-  CHECK(make<DDPO, Ddim>(brightness()).options().sampler.eta == 1.0);  // unset: noise
+  CHECK(make<DDPO, Ddim>(black_box_brightness()).options().sampler.eta == 1.0);  // unset: noise
 }
 
 TEST_CASE("engine options that only direct gradients have are refused") {
   using namespace round_test;
-  CHECK_THROWS_WITH_AS(make<DDPO>(brightness(), {.engine = {.memory = Memory::kRetain}}),
+  CHECK_THROWS_WITH_AS(make<DDPO>(black_box_brightness(), {.engine = {.memory = Memory::kRetain}}),
                        doctest::Contains("engine.memory and engine.replay_batch cannot be combined with clipped_ratio"),
                        Error);
-  CHECK_THROWS_WITH_AS(make<DPO>(brightness(), {.engine = {.replay_batch = 2}}),
+  CHECK_THROWS_WITH_AS(make<DPO>(black_box_brightness(), {.engine = {.replay_batch = 2}}),
                        doctest::Contains("cannot be combined with preference"), Error);
 }
 
@@ -229,14 +230,15 @@ TEST_CASE("steps without noise are left out where others have some, and a named 
   const int T = 5, B = 4;
   // DDIM to the very end: the level after the last step is clean, so that step has no noise whatever eta is
   const auto clean =
-      tune(make<DDPO>(brightness(), {.sampler = {.num_steps = T}}), {.schedule = {.final_alpha_one = true}}).report;
+      tune(make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = T}}), {.schedule = {.final_alpha_one = true}})
+          .report;
   CHECK(clean.backward_samples == B * (T - 1));
   CHECK(clean.plan.trained.size() == T);
   CHECK(std::isfinite(clean.loss));
   CHECK(clean.ratio_deviation < 1e-10);
-  const auto last =
-      tune(make<DDPO, Ddpm, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 2}}))
-          .report;
+  const auto last = tune(make<DDPO, Ddpm, LastSteps>(black_box_brightness(),
+                                                     {.sampler = {.num_steps = T}, .steps = {.num_trained = 2}}))
+                        .report;
   CHECK(last.backward_samples == B);
   const auto check = [&](auto tuner, const NoiseScheduleConfig& schedule) {
     ToyPipeline pipeline({.schedule = schedule});
@@ -251,11 +253,12 @@ TEST_CASE("steps without noise are left out where others have some, and a named 
     CHECK(bit_equal(pipeline.parameters(), before));
     CHECK(pipeline.calls == 0);
   };
-  check(make<DDPO, Ddpm, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}), {});
-  check(make<B2DiffuRL, Ddpm>(brightness(), {.sampler = {.num_steps = T}, .steps = {.initial = 1}}), {});
-  check(make<DDPO, LastSteps>(brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}),
+  check(make<DDPO, Ddpm, LastSteps>(black_box_brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}),
+        {});
+  check(make<B2DiffuRL, Ddpm>(black_box_brightness(), {.sampler = {.num_steps = T}, .steps = {.initial = 1}}), {});
+  check(make<DDPO, LastSteps>(black_box_brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}),
         {.final_alpha_one = true});
-  check(make<DPO, Ddim>(brightness(), {.sampler = {.num_steps = T, .eta = 0.0}}), {});
+  check(make<DPO, Ddim>(black_box_brightness(), {.sampler = {.num_steps = T, .eta = 0.0}}), {});
 }
 
 TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {
@@ -289,9 +292,9 @@ TEST_CASE(
   int backward = 0;
   pipeline.parameters()[4].register_hook(
       [&](const Tensor& g) { return ++backward > 6 ? g * std::numeric_limits<double>::infinity() : g; });
-  auto tuner = make<DDPO>(brightness(), {.sampler = {.num_steps = 6},
-                                         .objective = {.round = {.updates_per_epoch = 2, .rows = 2}},
-                                         .engine = {.max_skipped_in_a_row = 2}});
+  auto tuner = make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 6},
+                                                   .objective = {.round = {.updates_per_epoch = 2, .rows = 2}},
+                                                   .engine = {.max_skipped_in_a_row = 2}});
   Rng rng(1);
   const auto report = tuner.update(pipeline, optimizer, kPrompts, rng);
   CHECK(report.skipped);
@@ -322,18 +325,19 @@ TEST_CASE("a reward that is not finite skips the update, and nothing moves") {
 
 TEST_CASE("several passes and steps move the ratio, and the clip range counts") {
   using namespace round_test;
-  const auto report =
-      tune(make<DDPO>(brightness(), {.sampler = {.num_steps = 6},
-                                     .objective = {.clip = 1e-6, .round = {.epochs = 3, .updates_per_epoch = 2}}}))
-          .report;
+  const auto report = tune(make<DDPO>(black_box_brightness(),
+                                      {.sampler = {.num_steps = 6},
+                                       .objective = {.clip = 1e-6, .round = {.epochs = 3, .updates_per_epoch = 2}}}))
+                          .report;
   CHECK(report.optimizer_steps == 6);
   CHECK(report.ratio_deviation < 1e-10);  // of the first step alone
   CHECK(report.clip_fraction > 0.3);
   CHECK(report.policy_change > 0);
-  const auto steps = tune(make<DDPO, RandomSteps>(brightness(), {.sampler = {.num_steps = 6},
-                                                                 .steps = {.num_trained = 3},
-                                                                 .objective = {.round = {.step_per_timestep = true}}}))
-                         .report;
+  const auto steps =
+      tune(make<DDPO, RandomSteps>(black_box_brightness(), {.sampler = {.num_steps = 6},
+                                                            .steps = {.num_trained = 3},
+                                                            .objective = {.round = {.step_per_timestep = true}}}))
+          .report;
   CHECK(steps.optimizer_steps == 3);
 }
 
@@ -360,27 +364,28 @@ TEST_CASE("what a tuner remembers decides its next round: a state put into a fre
     CHECK(bit_equal(whole.first, resumed.first));
     CHECK(whole.second == resumed.second);
   };
-  check([] { return make<DDPO>(brightness(), {.sampler = {.num_steps = 4}, .advantage = {.min_count = 2}}); });
+  check(
+      [] { return make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 4}, .advantage = {.min_count = 2}}); });
   check([] {
-    return make<B2DiffuRL>(brightness(), {.sampler = {.num_steps = 6}, .steps = {.initial = 2, .rounds = 4}});
+    return make<B2DiffuRL>(black_box_brightness(), {.sampler = {.num_steps = 6}, .steps = {.initial = 2, .rounds = 4}});
   });
-  check([] { return make<DPOK>(brightness(), {.sampler = {.num_steps = 4}}); });
-  CHECK(tune(make<DPOK>(brightness(), {.sampler = {.num_steps = 4}})).state.tensors.size() == 6 + 18);
+  check([] { return make<DPOK>(black_box_brightness(), {.sampler = {.num_steps = 4}}); });
+  CHECK(tune(make<DPOK>(black_box_brightness(), {.sampler = {.num_steps = 4}})).state.tensors.size() == 6 + 18);
 }
 
 TEST_CASE("reward-weighted rounds: the frozen network's images, or the best of the present one's") {
   using namespace round_test;
-  const auto frozen = tune(make<RewardWeightedTraining>(brightness(), {.sampler = {.num_steps = 4}})).report;
+  const auto frozen = tune(make<RewardWeightedTraining>(black_box_brightness(), {.sampler = {.num_steps = 4}})).report;
   CHECK(frozen.images == 4);
   CHECK(frozen.kept == 3);  // the worst weighs 0
   CHECK(frozen.forward_samples == 4 * 4 + 3);
   CHECK(frozen.optimizer_steps == 1);
   CHECK(frozen.loss > 0);
-  const auto raft =
-      tune(make<RewardWeightedTraining>(
-               brightness(), {.sampler = {.num_steps = 4},
+  const auto raft = tune(make<RewardWeightedTraining>(
+                             black_box_brightness(),
+                             {.sampler = {.num_steps = 4},
                               .objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 2}}))
-          .report;
+                        .report;
   CHECK(raft.images == 4 * 8);
   CHECK(raft.kept == 4);
   CHECK(raft.backward_samples == 4 * 2);
@@ -389,7 +394,7 @@ TEST_CASE("reward-weighted rounds: the frozen network's images, or the best of t
 TEST_CASE("preferences come in pairs of one root, the better one first") {
   using namespace round_test;
   ToyPipeline pipeline;
-  auto tuner = make<DPO>(brightness(), {.sampler = {.num_steps = 4}, .branching = {.num_branches = 2}});
+  auto tuner = make<DPO>(black_box_brightness(), {.sampler = {.num_steps = 4}, .branching = {.num_branches = 2}});
   Rng rng(2);
   const Round round = tuner.sample(pipeline, kPrompts, rng);
   CHECK(round.report.images == 8);
