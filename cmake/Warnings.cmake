@@ -4,6 +4,7 @@ target_compile_options(reward_tuner_warnings INTERFACE -Wall -Wextra -Wpedantic 
 if(REWARDTUNER_SANITIZE)
   target_compile_options(reward_tuner_warnings INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
                          -fno-omit-frame-pointer
-                         -Wno-maybe-uninitialized)  # the instrumentation makes gcc warn about impossible paths
+                         # the instrumentation makes gcc warn about impossible paths
+                         $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(reward_tuner_warnings INTERFACE -fsanitize=address,undefined)
 endif()
