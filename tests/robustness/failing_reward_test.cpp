@@ -82,9 +82,10 @@ TEST_CASE(
     "good run") {
   Runs runs;
   runs.run(runs.folder / "whole");
-  for (const auto& [kind, sentence] :
-       {std::pair{Failure::kThrows, "the reward moody threw: the network of the reward is down"},
-        std::pair{Failure::kWrongShape, "must return [2] values, got [2, 1]"}}) {
+  for (const auto& failure : {std::pair{Failure::kThrows, "the reward moody threw: the network of the reward is down"},
+                              std::pair{Failure::kWrongShape, "must return [2] values, got [2, 1]"}}) {
+    const Failure kind = failure.first;
+    const std::string sentence = failure.second;
     CAPTURE(sentence);
     const auto run = runs.folder / ("run" + std::to_string(static_cast<int>(kind)));
     CHECK_THROWS_WITH_AS(runs.run(run, false, kind, 4, 4), doctest::Contains(sentence), rt::Error);
@@ -120,9 +121,9 @@ TEST_CASE(
     const rt::CheckpointFolder checkpoints(run / "checkpoints");
     const auto before = checkpoints.load(4), after = checkpoints.load(6);
     REQUIRE(before.tensors.size() == after.tensors.size());
-    for (const auto& [name, tensor] : before.tensors)
+    for (const auto& entry : before.tensors)
       // the random stream has gone on
-      if (name != "rng") CHECK_MESSAGE(at::equal(tensor, after.tensors.at(name)), name);
+      if (entry.first != "rng") CHECK_MESSAGE(at::equal(entry.second, after.tensors.at(entry.first)), entry.first);
   }
 }
 
