@@ -83,7 +83,8 @@ TEST_CASE("a row's guided output is its own guided call's, bit for bit in double
 
 TEST_CASE("through convolutions a row's guided output is its own guided call's up to the batch's rounding") {
   using namespace row_call_test;
-  for (const auto& [dtype, bound] : {std::pair(at::kDouble, 1e-14), std::pair(at::kFloat, 1e-6)}) {
+  for (const auto& limit : {std::pair(at::kDouble, 1e-14), std::pair(at::kFloat, 1e-6)}) {
+    const at::ScalarType dtype = limit.first;
     double worst = 0;
     for (const auto& guidance : kGuidance)
       for (const std::uint64_t seed : {1, 2, 3}) {
@@ -94,7 +95,7 @@ TEST_CASE("through convolutions a row's guided output is its own guided call's u
         worst = std::max(worst, ((together - apart).abs().max() / apart.abs().max()).item<double>());
       }
     MESSAGE(std::string(c10::toString(dtype)), ": worst relative error ", worst);
-    CHECK(worst <= bound);
+    CHECK(worst <= limit.second);
   }
 }
 

@@ -76,7 +76,9 @@ TEST_CASE("safetensors: every dtype, layout and size comes back as it was") {
   const auto file = SafetensorsFile::open(path);
   CHECK(file.names().size() == saved.size());
   CHECK(file.metadata().at("note") == "caf\xC3\xA9 \"1\"");
-  for (const auto& [name, want] : saved) {
+  for (const auto& entry : saved) {
+    const auto& name = entry.first;
+    const Tensor& want = entry.second;
     CAPTURE(name);
     const Tensor got = file.tensor(name);
     REQUIRE((got.scalar_type() == want.scalar_type()));

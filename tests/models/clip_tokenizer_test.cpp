@@ -155,9 +155,9 @@ TEST_CASE("the CLIP tokenizer knows which tokens are a word") {
       {"cat<|endoftext|>dog", {"cat", "dog"}},
       {"cat<|ENDOFTEXT|>s", {"cat", "endoftext", "s"}},
   };
-  for (const auto& [text, words] : cases) {
-    CAPTURE(text);
-    CHECK(word_ids(tokenizer, text) == alone(tokenizer, words));
+  for (const auto& entry : cases) {
+    CAPTURE(entry.first);
+    CHECK(word_ids(tokenizer, entry.first) == alone(tokenizer, entry.second));
   }
   CHECK((tokenizer.words("a zebrafish!", 77) ==
          std::vector<WordTokens>{{1, 1}, {2, static_cast<std::int64_t>(alone(tokenizer, {"zebrafish"})[0].size())}}));

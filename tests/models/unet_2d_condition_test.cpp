@@ -124,7 +124,8 @@ TEST_CASE("UNet config: unknown keys and unsupported values are named errors") {
 TEST_CASE("UNet: sizes that the reduction does not divide come back unchanged, gradients reach sample and condition") {
   const auto unet = tiny_unet(tiny_config());
   Rng rng(1);
-  for (const auto& [height, width] : {std::pair{8, 4}, {7, 5}, {1, 3}}) {
+  for (const auto& size : {std::pair{8, 4}, {7, 5}, {1, 3}}) {
+    const auto height = size.first, width = size.second;
     CAPTURE(height);
     const Tensor sample = rng.normal({2, 4, height, width}, at::kDouble).requires_grad_();
     const Tensor context = rng.normal({2, 3, 6}, at::kDouble).requires_grad_();

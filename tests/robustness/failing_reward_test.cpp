@@ -85,7 +85,7 @@ TEST_CASE(
   for (const auto& failure : {std::pair{Failure::kThrows, "the reward moody threw: the network of the reward is down"},
                               std::pair{Failure::kWrongShape, "must return [2] values, got [2, 1]"}}) {
     const Failure kind = failure.first;
-    const std::string sentence = failure.second;
+    const char* const sentence = failure.second;
     CAPTURE(sentence);
     const auto run = runs.folder / ("run" + std::to_string(static_cast<int>(kind)));
     CHECK_THROWS_WITH_AS(runs.run(run, false, kind, 4, 4), doctest::Contains(sentence), rt::Error);
