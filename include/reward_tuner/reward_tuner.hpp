@@ -106,6 +106,7 @@
 #include <reward_tuner/rewards/jpeg_round_trip.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/parity.hpp>
+#include <reward_tuner/rewards/per_image.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/standardized.hpp>

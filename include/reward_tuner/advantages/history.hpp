@@ -11,6 +11,7 @@
 
 namespace reward_tuner {
 
+/// How far History looks back, and how it scales.
 struct HistoryOptions {
   int rounds = 8;         ///< earlier rounds whose rewards count too, >= 0 (B2-DiffuRL's code: 8)
   double epsilon = 1e-8;  ///< added to the deviation, in reward units, > 0 (B2-DiffuRL's code: 1e-8)
@@ -47,14 +48,9 @@ class History {
       of_prompt[prompt] = detail::moments(all, true);
     }
     remember(of_round, history);
-    std::vector<double> a;
-    a.reserve(input.rewards.size());
-    for (std::size_t i = 0; i < input.rewards.size(); ++i) {
-      const detail::Moments& m = of_prompt.at(input.prompts[i]);
-      a.push_back(
-          detail::standardized_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
-    }
-    return a;
+    return detail::standardize(
+        input.rewards, [&](std::size_t i) -> const detail::Moments& { return of_prompt.at(input.prompts[i]); },
+        [&](const detail::Moments& m) { return m.deviation() + options_.epsilon; }, options_.clamp);
   }
 
  private:

@@ -49,10 +49,19 @@ inline Moments moments(std::vector<double> values, bool unbiased = false) {
   return {mean, unbiased ? squares / std::max(n - 1, 1.0L) : squares / n};
 }
 
-/// (r - mean)/divisor within +-clamp; 0 does not clamp.
-inline double standardized_reward(double r, long double mean, long double divisor, double clamp) {
-  const double a = static_cast<double>((r - mean) / divisor);
-  return clamp > 0 ? std::clamp(a, -clamp, clamp) : a;
+/// (r_i - mean)/divisor of every reward within +-clamp; 0 does not clamp. `moments_of(i)` gives the moments that reward
+/// i is compared with, `divisor_of(moments)` what divides.
+template <class MomentsOf, class DivisorOf>
+std::vector<double> standardize(const std::vector<double>& rewards, MomentsOf moments_of, DivisorOf divisor_of,
+                                double clamp) {
+  std::vector<double> a;
+  a.reserve(rewards.size());
+  for (std::size_t i = 0; i < rewards.size(); ++i) {
+    const Moments& m = moments_of(i);
+    const auto own = static_cast<double>((rewards[i] - m.mean) / divisor_of(m));
+    a.push_back(clamp > 0 ? std::clamp(own, -clamp, clamp) : own);
+  }
+  return a;
 }
 
 /// The rewards of each key, in the order of the images.

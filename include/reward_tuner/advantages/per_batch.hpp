@@ -1,6 +1,7 @@
 // Large-scale RL's advantage: rewards standardized over the whole round.
 #pragma once
 #include <cmath>
+#include <cstddef>
 #include <string_view>
 #include <vector>
 
@@ -9,6 +10,7 @@
 
 namespace reward_tuner {
 
+/// How PerBatch scales.
 struct PerBatchOptions {
   /// added to the variance, in squared reward units, > 0 (large-scale RL paper, Eq. 10; no value given: ours)
   double epsilon = 1e-8;
@@ -33,12 +35,9 @@ class PerBatch {
   std::vector<double> advantages(const AdvantageInput& input, RewardHistory&) const {
     detail::check_rewards("PerBatch", input);
     const detail::Moments batch = detail::moments(input.rewards);
-    const long double divisor = std::sqrt(batch.variance + options_.epsilon);
-    std::vector<double> a;
-    a.reserve(input.rewards.size());
-    for (const double r : input.rewards)
-      a.push_back(detail::standardized_reward(r, batch.mean, divisor, options_.clamp));
-    return a;
+    return detail::standardize(
+        input.rewards, [&](std::size_t) -> const detail::Moments& { return batch; },
+        [&](const detail::Moments& m) { return std::sqrt(m.variance + options_.epsilon); }, options_.clamp);
   }
 
  private:

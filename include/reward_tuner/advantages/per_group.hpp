@@ -20,6 +20,7 @@ enum class GroupScale {
   kBatch,
 };
 
+/// How PerGroup scales.
 struct PerGroupOptions {
   GroupScale scale = GroupScale::kGroup;  ///< whose deviation divides
   double epsilon = 1e-4;                  ///< added to the deviation, in reward units, > 0 (Flow-GRPO's code: 1e-4)
@@ -48,14 +49,12 @@ class PerGroup {
     std::map<std::int64_t, detail::Moments> of_group;
     for (const auto& [group, rewards] : detail::rewards_by(input.groups, input.rewards))
       of_group[group] = detail::moments(rewards);
-    std::vector<double> a;
-    a.reserve(input.rewards.size());
-    for (std::size_t i = 0; i < input.rewards.size(); ++i) {
-      const detail::Moments& m = of_group.at(input.groups[i]);
-      const long double deviation = options_.scale == GroupScale::kBatch ? batch : m.deviation();
-      a.push_back(detail::standardized_reward(input.rewards[i], m.mean, deviation + options_.epsilon, options_.clamp));
-    }
-    return a;
+    return detail::standardize(
+        input.rewards, [&](std::size_t i) -> const detail::Moments& { return of_group.at(input.groups[i]); },
+        [&](const detail::Moments& m) {
+          return (options_.scale == GroupScale::kBatch ? batch : m.deviation()) + options_.epsilon;
+        },
+        options_.clamp);
   }
 
  private:

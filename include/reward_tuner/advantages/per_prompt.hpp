@@ -12,6 +12,7 @@
 
 namespace reward_tuner {
 
+/// What PerPrompt remembers of a prompt, and how it scales.
 struct PerPromptOptions {
   int window = 32;        ///< rewards remembered of each prompt, >= 1 (DDPO's code: 16, for aesthetic scores 32)
   int min_count = 16;     ///< rewards of a prompt from which on its own moments are used, 1..window (DDPO's code: 16)
@@ -54,14 +55,9 @@ class PerPrompt {
           latest.size() < static_cast<std::size_t>(options_.min_count) ? batch : detail::moments(latest);
       forget(rounds, window);
     }
-    std::vector<double> a;
-    a.reserve(input.rewards.size());
-    for (std::size_t i = 0; i < input.rewards.size(); ++i) {
-      const detail::Moments& m = of_prompt.at(input.prompts[i]);
-      a.push_back(
-          detail::standardized_reward(input.rewards[i], m.mean, m.deviation() + options_.epsilon, options_.clamp));
-    }
-    return a;
+    return detail::standardize(
+        input.rewards, [&](std::size_t i) -> const detail::Moments& { return of_prompt.at(input.prompts[i]); },
+        [&](const detail::Moments& m) { return m.deviation() + options_.epsilon; }, options_.clamp);
   }
 
  private:

@@ -12,6 +12,7 @@
 
 namespace reward_tuner {
 
+/// How many branches a root of BestAndWorst has, and which of them are good or bad enough.
 struct BestAndWorstOptions {
   int num_branches = 3;  ///< Br, copies of a rollout at the fork, >= 2 (B2-paper, Table 6: 3; its code's script: 5)
   /// advantage from which on a branch is trained, in deviations, >= 0 (B2-paper, Table 6: 0.5)

@@ -8,6 +8,7 @@
 
 namespace reward_tuner {
 
+/// NoBranching has nothing to set.
 struct NoBranchingOptions {};
 
 class NoBranching {

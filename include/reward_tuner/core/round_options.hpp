@@ -24,6 +24,7 @@ enum class RatioTarget {
 /// of one teaches nothing.
 inline constexpr int kComparedImages = 8;
 
+/// How a round of sampled images is trained; the `round` of every objective that learns from samples.
 struct RoundOptions {
   /// images of each prompt; 0: one, or kComparedImages where they are compared (not with branches)
   int samples_per_prompt = 0;

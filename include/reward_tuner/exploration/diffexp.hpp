@@ -25,6 +25,7 @@ struct DiffExpWords {
   double high = PromptWeightingOptions{}.high;  ///< largest weight, >= low
 };
 
+/// Both halves of DiffExp, over one span.
 struct DiffExpOptions {
   DiffExpGuidance guidance = {};  ///< see DynamicGuidance
   DiffExpWords words = {};        ///< see PromptWeighting

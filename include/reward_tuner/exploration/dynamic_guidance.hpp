@@ -11,6 +11,7 @@
 
 namespace reward_tuner {
 
+/// The two scales of DynamicGuidance, and when the low one holds.
 struct DynamicGuidanceOptions {
   /// w_low, >= 0; 1 is the condition alone, which saves half of the network's rows (DiffExp-paper: "extremely low")
   double low = 1.0;

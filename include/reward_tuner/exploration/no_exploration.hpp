@@ -7,6 +7,7 @@
 
 namespace reward_tuner {
 
+/// NoExploration has nothing to set.
 struct NoExplorationOptions {};
 
 class NoExploration {

@@ -15,6 +15,7 @@
 
 namespace reward_tuner {
 
+/// The range of PromptWeighting's word weights, and when they act.
 struct PromptWeightingOptions {
   /// smallest weight of the word, >= 0; 1 leaves it as it is, 0 makes it the empty prompt's (the paper's range is not
   /// public)

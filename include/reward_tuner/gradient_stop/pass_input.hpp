@@ -6,6 +6,7 @@
 
 namespace reward_tuner {
 
+/// PassInput has nothing to set.
 struct PassInputOptions {};
 
 /// Full chain rule through every trained step, Jacobians of the network included (DRaFT, AlignProp).

@@ -6,6 +6,7 @@
 
 namespace reward_tuner {
 
+/// StopInput has nothing to set.
 struct StopInputOptions {};
 
 /// latent(k+1) = a*latent(k) + b*network(sg(latent(k))) + s*z   (DRTune-paper Eq. 3). Trained steps become independent

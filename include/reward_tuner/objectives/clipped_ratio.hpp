@@ -11,6 +11,7 @@
 
 namespace reward_tuner {
 
+/// The clip range of ClippedRatio, and how its rounds are sampled and trained.
 struct ClippedRatioOptions {
   /// epsilon > 0. It bounds the ratio of *reduced* log-probabilities: with the mean over D = 4*64*64 numbers 1e-4 is
   /// 1.64 nats of the true ratio (ddpo-pytorch: 1e-4); for other D an equal bound is 1.64 / D; with round.reduction =

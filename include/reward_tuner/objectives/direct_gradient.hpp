@@ -21,6 +21,7 @@ enum class RewardLoss {
   kDistance,
 };
 
+/// The loss that DirectGradient makes of a reward.
 struct DirectGradientOptions {
   /// factor on the loss, > 0; matters beside a regularizer and gradient clipping only (ReFL: 1e-3, AlignProp's code:
   /// 1e-2)

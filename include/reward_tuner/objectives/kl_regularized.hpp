@@ -19,6 +19,7 @@ struct ValueBaselineOptions {
   int batch = 256;              ///< rows in each of them, drawn from the round, >= 1 (DPOK's code: 256)
 };
 
+/// The two weights, the clip range and the baseline of KlRegularized, and how its rounds are sampled and trained.
 struct KlRegularizedOptions {
   double reward_weight = 100;  ///< factor on the policy loss, > 0 (DPOK's code: 100)
   /// factor on the divergence, >= 0; 0 switches it off and saves the reference's network calls (DPOK's code: 0.01)

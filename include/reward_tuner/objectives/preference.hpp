@@ -17,6 +17,7 @@ enum class PreferenceReference {
   kUntuned,   ///< the untuned network: one more no-grad call a row
 };
 
+/// The strength and the reference of Preference, and how its rounds are sampled and trained.
 struct PreferenceOptions {
   /// how strongly the reference holds, > 0 (D3PO's code: 0.1); acts on reduced log-probabilities, so with
   /// round.reduction = kMean the pull of one step is beta times a mean over D numbers

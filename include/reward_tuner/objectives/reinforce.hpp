@@ -8,6 +8,7 @@
 
 namespace reward_tuner {
 
+/// The form of the policy gradient, and how its rounds are sampled and trained.
 struct ReinforceOptions {
   /// weigh by the ratio, so that several optimizer steps on one round stay unbiased; at the first step both are equal
   bool importance_weighted = true;

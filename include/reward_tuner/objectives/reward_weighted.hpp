@@ -21,6 +21,7 @@ enum class RewardWeighting {
   kBest,         ///< 1 for the `best` images of each prompt, 0 for the others (RAFT: Dong et al. 2023)
 };
 
+/// How RewardWeighted weighs and denoises images, and how its rounds are sampled and trained.
 struct RewardWeightedOptions {
   RewardWeighting weighting = RewardWeighting::kMinMax;  ///< see RewardWeighting
   double temperature = 0.2;  ///< of kExponential, in the reward's units, > 0 (ddpo's RWR: 1/5)

@@ -7,6 +7,7 @@
 
 namespace reward_tuner {
 
+/// How strongly KlToReference pulls.
 struct KlToReferenceOptions {
   double weight = 1.0;  ///< factor beside the reward, >= 0; one more no-grad network call a trained step unless 0
 };

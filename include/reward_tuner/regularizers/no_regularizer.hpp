@@ -6,6 +6,7 @@
 
 namespace reward_tuner {
 
+/// NoRegularizer has nothing to set.
 struct NoRegularizerOptions {};
 
 class NoRegularizer {

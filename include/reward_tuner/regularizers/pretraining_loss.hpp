@@ -27,6 +27,7 @@ enum class PretrainingMode {
   kAlternating,
 };
 
+/// The images of PretrainingLoss, its weight, and when it is descended.
 struct PretrainingLossOptions {
   std::shared_ptr<const CaptionedImageSource> images = nullptr;  ///< the data; nullptr switches the loss off
   double weight = 1.0;                             ///< beta, factor beside the reward's loss, >= 0; 0 switches it off

@@ -24,6 +24,7 @@
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/takes_clip.hpp>
 
 namespace reward_tuner {
 
@@ -126,7 +127,7 @@ class AestheticHead {
 
 /// Options of AestheticReward.
 struct AestheticOptions {
-  double leak = 0.05;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
+  double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
 /// values = head(CLIP(image)) on the unit vector of the image; also reported as "aesthetic". About 1 to 10 with
@@ -145,40 +146,36 @@ class AestheticReward {
 
   explicit AestheticReward(AestheticHead head, std::shared_ptr<const ClipModel> clip = nullptr,
                            AestheticOptions options = {})
-      : head_(std::move(head)), options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[AestheticReward] leak must be in [0, 1], got ",
-                       options_.leak);
+      : head_(std::move(head)), options_(options), clip_(nullptr) {
+    check_leak("AestheticReward", options_.leak);
     if (clip != nullptr) bind_clip(std::move(clip));
   }
 
   /// True while no CLIP is bound.
-  bool needs_clip() const { return clip_ == nullptr; }
+  bool needs_clip() const { return clip_.missing(); }
 
   /// Gives the CLIP. Errors: one whose vectors are of another width than the head takes.
   void bind_clip(std::shared_ptr<const ClipModel> clip) {
     REWARD_TUNER_CHECK(clip == nullptr || clip->config().projection_dim == head_.width(),
                        "[AestheticReward] the head takes vectors of ", head_.width(), " numbers, the CLIP gives ",
                        clip->config().projection_dim);
-    clip_ = std::move(clip);
+    clip_.bind(std::move(clip));
   }
 
   const AestheticHead& head() const { return head_; }
 
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
-    REWARD_TUNER_CHECK(clip_ != nullptr,
-                       "[AestheticReward] expected a CLIP, got none: pass one to the constructor, call bind_clip, or "
-                       "use a pipeline folder "
-                       "that has one");
     check_reward_images(input.images, "AestheticReward");
-    const Tensor values = head_(clip_->image_features(leaky_clamp(input.images, options_.leak)));  // [B]
+    const Tensor values =
+        head_(clip_.get("AestheticReward")->image_features(leaky_clamp(input.images, options_.leak)));  // [B]
     return {values, {{"aesthetic", values.detach()}}};
   }
 
  private:
   AestheticHead head_;
   AestheticOptions options_;
-  std::shared_ptr<const ClipModel> clip_;
+  BoundClip clip_;
 };
 
 static_assert(RewardPolicy<AestheticReward>);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -84,6 +85,7 @@ class AnyReward {
 
   std::shared_ptr<const Concept> held_;
 };
+static_assert(RewardPolicy<AnyReward>);
 
 /// Any reward behind one type.
 template <class Reward>

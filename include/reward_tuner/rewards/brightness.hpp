@@ -15,8 +15,8 @@ namespace reward_tuner {
 
 /// Options of BrightnessReward.
 struct BrightnessOptions {
-  bool darker = false;  ///< true rewards dark images instead of bright ones
-  double leak = 0.05;   ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
+  bool darker = false;         ///< true rewards dark images instead of bright ones
+  double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
 /// mean_hw (0.299 R + 0.587 G + 0.114 B) per image (luma of ITU-R BT.601). images [B,3,H,W], taken as they are;
@@ -39,8 +39,7 @@ class BrightnessReward {
   static constexpr std::string_view kName = "brightness";
 
   explicit BrightnessReward(BrightnessOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[BrightnessReward] leak must be in [0, 1], got ",
-                       options_.leak);
+    check_leak("BrightnessReward", options_.leak);
   }
 
   const BrightnessOptions& options() const { return options_; }

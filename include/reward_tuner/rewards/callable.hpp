@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -90,6 +91,7 @@ class CallableReward {
   static RewardResult as_result(RewardResult result) { return result; }
   F f_;
 };
+static_assert(RewardPolicy<CallableReward<Tensor (*)(const Tensor&), true>>);
 
 /// A reward whose gradient with respect to the images may be used.
 /// Example: `differentiable([](const Tensor& images) { return images.mean({1, 2, 3}); })`.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -57,6 +58,7 @@ class Clamped {
   Reward reward_;
   double low_, high_;
 };
+static_assert(RewardPolicy<Clamped<detail::NoReward>>);
 
 /// Example: `clamped(ClipScoreReward(clip), 0.0, 0.3)`.
 template <class Reward>

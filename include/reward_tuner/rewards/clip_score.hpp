@@ -7,17 +7,19 @@
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/takes_clip.hpp>
 
 namespace reward_tuner {
 
 /// Options of ClipScoreReward.
 struct ClipScoreOptions {
-  double leak = 0.05;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
+  double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
 /// values = cos(CLIP(image), CLIP(prompt)), raw, in [-1,1]; also reported as "clip_score".
@@ -36,38 +38,35 @@ class ClipScoreReward {
 
   explicit ClipScoreReward(std::shared_ptr<const ClipModel> clip = nullptr, ClipScoreOptions options = {})
       : clip_(std::move(clip)), options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ClipScoreReward] leak must be in [0, 1], got ",
-                       options_.leak);
+    check_leak("ClipScoreReward", options_.leak);
   }
 
   /// True while no CLIP is bound.
-  bool needs_clip() const { return clip_ == nullptr; }
+  bool needs_clip() const { return clip_.missing(); }
 
   /// Gives the CLIP.
-  void bind_clip(std::shared_ptr<const ClipModel> clip) { clip_ = std::move(clip); }
+  void bind_clip(std::shared_ptr<const ClipModel> clip) { clip_.bind(std::move(clip)); }
 
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
-    REWARD_TUNER_CHECK(
-        clip_ != nullptr,
-        "[ClipScoreReward] expected a CLIP, got none: pass one to the constructor, call bind_clip, or use a "
-        "pipeline folder that has one");
     check_reward_images(input.images, "ClipScoreReward");
     check_reward_prompts(input, "ClipScoreReward");
-    const Tensor image = clip_->image_features(leaky_clamp(input.images, options_.leak));  // [B,P]
-    const Tensor text = prompt_features(input);                                            // [B,P]
-    const Tensor cosine = (image * text).sum(-1);                                          // [B]
+    const Tensor image =
+        clip_.get("ClipScoreReward")->image_features(leaky_clamp(input.images, options_.leak));  // [B,P]
+    const Tensor text = prompt_features(input);                                                  // [B,P]
+    const Tensor cosine = (image * text).sum(-1);                                                // [B]
     return {cosine, {{"clip_score", cosine.detach()}}};
   }
 
  private:
   Tensor prompt_features(const RewardInput& input) const {
     const at::NoGradGuard no_grad;
-    return clip_->text_features(input.prompts);  // [B,P]
+    return clip_.get("ClipScoreReward")->text_features(input.prompts);  // [B,P]
   }
 
-  std::shared_ptr<const ClipModel> clip_;
+  BoundClip clip_;
   ClipScoreOptions options_;
 };
+static_assert(RewardPolicy<ClipScoreReward>);
 
 }  // namespace reward_tuner

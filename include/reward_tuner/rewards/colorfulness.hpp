@@ -16,7 +16,7 @@ namespace reward_tuner {
 
 /// Options of ColorfulnessReward.
 struct ColorfulnessOptions {
-  double leak = 0.05;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
+  double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
   /// added under both roots of the trained value, above 0: keeps the gradient finite on grey images (1e-8 is a
   /// fortieth of a grey level of 255)
   double floor = 1e-8;
@@ -50,8 +50,7 @@ class ColorfulnessReward {
   static constexpr std::string_view kName = "colorfulness";
 
   explicit ColorfulnessReward(ColorfulnessOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[ColorfulnessReward] leak must be in [0, 1], got ",
-                       options_.leak);
+    check_leak("ColorfulnessReward", options_.leak);
     REWARD_TUNER_CHECK(options_.floor > 0 && std::isfinite(options_.floor),
                        "[ColorfulnessReward] floor must be above 0, got ", options_.floor);
   }

@@ -20,7 +20,7 @@ struct JpegErrorOptions {
   bool incompressible = false;  ///< true rewards a large error instead of a small one
   /// gradient of the rounding (docs/decisions/0010); no effect on values
   JpegRounding rounding = JpegRounding::kExact;
-  double leak = 0.05;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
+  double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
 /// mean (I - d(c(I)))^2 per image over pixels and channels (DRTune paper Eq. 7), c and d by jpeg_round_trip. images
@@ -51,8 +51,7 @@ class JpegErrorReward {
   explicit JpegErrorReward(JpegErrorOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.quality >= 1 && options_.quality <= 100,
                        "[JpegErrorReward] quality must be in [1, 100], got ", options_.quality);
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[JpegErrorReward] leak must be in [0, 1], got ",
-                       options_.leak);
+    check_leak("JpegErrorReward", options_.leak);
   }
 
   const JpegErrorOptions& options() const { return options_; }

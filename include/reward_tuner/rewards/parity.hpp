@@ -1,6 +1,5 @@
 // The distribution reward: images of a group should fall evenly into classes. Scores groups, not images.
 #pragma once
-#include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/per_image.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 
 namespace reward_tuner {
@@ -118,9 +118,7 @@ class ParityReward {
       distances.push_back(whole);
       outside.push_back(classes[i] == kNoClass);
     }
-    const auto out = [&](const std::vector<double>& list) {
-      return at::tensor(at::ArrayRef<double>(list), at::kDouble).to(images.options());  // [B]
-    };
+    const auto out = [&](const std::vector<double>& numbers) { return per_image(numbers, images); };  // [B]
     return {out(values), {{"statistical_parity", out(distances)}, {"unclassified", out(outside)}}};
   }
 
@@ -144,6 +142,7 @@ class ParityReward {
   Classifier classifier_;
   ParityOptions options_;
 };
+static_assert(RewardPolicy<ParityReward<Tensor (*)(const Tensor&)>>);
 
 /// Distribution reward over the classes 0..num_classes-1 that `classifier` tells apart.
 /// Example: `parity(2, [](const Tensor& images) { return (images.mean({1, 2, 3}) > 0.5).to(at::kLong); })`.

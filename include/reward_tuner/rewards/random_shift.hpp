@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -107,6 +108,7 @@ class RandomlyShifted {
   Reward reward_;
   std::int64_t max_shift_;
 };
+static_assert(RewardPolicy<RandomlyShifted<detail::NoReward>>);
 
 /// Example: `randomly_shifted(ClipScoreReward(clip), 3)` for images of 512 pixels and a CLIP of 224.
 template <class Reward>

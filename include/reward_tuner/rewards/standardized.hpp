@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -85,6 +86,7 @@ class Standardized {
   Reward reward_;
   RewardMoments moments_;
 };
+static_assert(RewardPolicy<Standardized<detail::NoReward>>);
 
 /// Example: `standardized(JpegErrorReward(), -0.003, 0.001)`.
 template <class Reward>

@@ -8,11 +8,13 @@
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/takes_clip.hpp>
 
 namespace reward_tuner {
 
@@ -29,8 +31,8 @@ enum class SymmetryDeviation {
 struct SymmetryOptions {
   /// denominator of the trained error; the reported one is always literal
   SymmetryDeviation deviation = SymmetryDeviation::kSpatial;
-  double text_weight = 0;  ///< weight of the CLIPScore term, at least 0; above 0 needs a CLIP (DRTune: not given)
-  double leak = 0.05;      ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
+  double text_weight = 0;      ///< weight of the CLIPScore term, at least 0; above 0 needs a CLIP (DRTune: not given)
+  double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
   /// least spatial variance under the root, above 0; keeps near-blank images from dominating a batch's gradient (1e-4
   /// is a deviation of 2.5 grey levels of 255)
   double floor = 1e-4;
@@ -72,25 +74,21 @@ class SymmetryReward {
       : options_(options), clip_(std::move(clip)) {
     REWARD_TUNER_CHECK(std::isfinite(options_.text_weight) && options_.text_weight >= 0,
                        "[SymmetryReward] text_weight must be finite and at least 0, got ", options_.text_weight);
-    REWARD_TUNER_CHECK(options_.leak >= 0 && options_.leak <= 1, "[SymmetryReward] leak must be in [0, 1], got ",
-                       options_.leak);
+    check_leak("SymmetryReward", options_.leak);
     REWARD_TUNER_CHECK(options_.floor > 0 && std::isfinite(options_.floor),
                        "[SymmetryReward] floor must be above 0, got ", options_.floor);
   }
 
   /// True while the text term is on and no CLIP is bound.
-  bool needs_clip() const { return options_.text_weight > 0 && clip_ == nullptr; }
+  bool needs_clip() const { return options_.text_weight > 0 && clip_.missing(); }
 
   /// Gives the CLIP of the text term.
-  void bind_clip(std::shared_ptr<const ClipModel> clip) { clip_ = std::move(clip); }
+  void bind_clip(std::shared_ptr<const ClipModel> clip) { clip_.bind(std::move(clip)); }
 
   const SymmetryOptions& options() const { return options_; }
 
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
-    REWARD_TUNER_CHECK(!needs_clip(), "[SymmetryReward] text_weight ", options_.text_weight,
-                       " expected a CLIP, got none: pass one as second argument, call bind_clip, or use a pipeline "
-                       "folder that has one");
     check_reward_images(input.images, "SymmetryReward");
     const Tensor images = leaky_clamp(input.images, options_.leak);  // [B,3,H,W]
     // [B]
@@ -101,7 +99,7 @@ class SymmetryReward {
         options_.deviation == SymmetryDeviation::kLiteral ? literal : spatial_symmetry_error(images, options_.floor);
     RewardResult result{-error, {{"symmetry_error", literal.detach()}}};
     if (options_.text_weight > 0) {
-      const RewardResult text = ClipScoreReward(clip_, {.leak = options_.leak}).score(input);
+      const RewardResult text = ClipScoreReward(clip_.get("SymmetryReward"), {.leak = options_.leak}).score(input);
       result.values = result.values + options_.text_weight * text.values;  // [B]
       result.components.emplace("clip_score", text.values.detach());
     }
@@ -110,7 +108,8 @@ class SymmetryReward {
 
  private:
   SymmetryOptions options_;
-  std::shared_ptr<const ClipModel> clip_;
+  BoundClip clip_;
 };
+static_assert(RewardPolicy<SymmetryReward>);
 
 }  // namespace reward_tuner

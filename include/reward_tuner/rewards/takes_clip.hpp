@@ -1,10 +1,33 @@
 // Rewards that can be given a CLIP after construction: the tuner binds the pipeline's own to them.
 #pragma once
 #include <memory>
+#include <string_view>
+#include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/explain.hpp>
 
 namespace reward_tuner {
+
+/// The CLIP of a reward, given at construction or bound later.
+class BoundClip {
+ public:
+  explicit BoundClip(std::shared_ptr<const ClipModel> clip) : clip_(std::move(clip)) {}
+
+  bool missing() const { return clip_ == nullptr; }
+  void bind(std::shared_ptr<const ClipModel> clip) { clip_ = std::move(clip); }
+
+  /// The CLIP. Errors: none is bound; `reward` heads the message.
+  const std::shared_ptr<const ClipModel>& get(std::string_view reward) const {
+    REWARD_TUNER_CHECK(!missing(), "[", reward,
+                       "] expected a CLIP, got none: pass one to the constructor, call bind_clip, or use a pipeline "
+                       "folder that has one");
+    return clip_;
+  }
+
+ private:
+  std::shared_ptr<const ClipModel> clip_;
+};
 
 /// True while `reward` wants a CLIP and has none; false for rewards that never want one.
 template <class Reward>

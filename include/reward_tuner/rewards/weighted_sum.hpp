@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -103,6 +104,7 @@ class WeightedSum {
  private:
   std::tuple<Weighted<Rewards>...> parts_;
 };
+static_assert(RewardPolicy<WeightedSum<detail::NoReward, detail::NoReward>>);
 
 /// Example: `weighted_sum(weighted(1.0, SymmetryReward()), weighted(0.5, ClipScoreReward(clip)))`.
 template <class... Rewards>

@@ -11,6 +11,7 @@
 
 namespace reward_tuner {
 
+/// Options of AnySampler: those that Ddim and Ddpm share, and which of the two.
 struct AnySamplerOptions {
   std::string name = "ddim";  ///< "ddim" or "ddpm"
   int num_steps = 50;         ///< T, steps of a rollout

@@ -8,6 +8,7 @@
 
 namespace reward_tuner {
 
+/// Steps, guidance and noise of Ddim; what is unset is the model's own.
 struct DdimOptions {
   int num_steps = 50;     ///< T, steps of a rollout (DRTune-paper 4.1: 50)
   double guidance = 7.5;  ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)

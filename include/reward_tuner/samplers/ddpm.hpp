@@ -12,6 +12,7 @@ namespace reward_tuner {
 /// Variance of a DDPM step: the posterior's (fixed_small) or beta itself (fixed_large), Ho et al. 2020, section 3.2.
 enum class DdpmVariance { kFixedSmall, kFixedLarge };
 
+/// Steps, guidance and variance of Ddpm; what is unset is the model's own.
 struct DdpmOptions {
   int num_steps = 50;     ///< T, steps of a rollout (DRTune-paper 4.1: 50)
   double guidance = 7.5;  ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)

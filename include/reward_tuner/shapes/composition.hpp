@@ -1,6 +1,5 @@
 // The composition reward: how surely a detector sees each object that the caption names.
 #pragma once
-#include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/per_image.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/shapes/image_loop.hpp>
 #include <reward_tuner/shapes/shape_detector.hpp>
@@ -87,9 +87,7 @@ class CompositionReward {
       found.push_back(judged.found);
       all.push_back(judged.found > 1 - 1e-9);
     });
-    const auto out = [&](const std::vector<double>& numbers) {
-      return at::tensor(at::ArrayRef<double>(numbers), at::kDouble).to(input.images.options());  // [B]
-    };
+    const auto out = [&](const std::vector<double>& numbers) { return per_image(numbers, input.images); };  // [B]
     return {out(mean),
             {{"object_confidence", out(mean)},
              {"least_confidence", out(least)},

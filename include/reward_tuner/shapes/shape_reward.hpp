@@ -1,6 +1,5 @@
 // The shape reward: are the objects that the caption names in the image, in their colors and places?
 #pragma once
-#include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -11,10 +10,13 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/metrics/sentinels.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/per_image.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/shapes/image_loop.hpp>
 #include <reward_tuner/shapes/shape_detector.hpp>
 #include <reward_tuner/shapes/shape_vocabulary.hpp>
 
@@ -133,20 +135,19 @@ class ShapeReward {
     const Tensor images = input.images.detach().to(at::kCPU, at::kFloat).contiguous();  // [B,3,H,W]
     const Tensor flat = (spatial_deviation(images) < 0.02).to(at::kDouble);             // [B]
     const auto batch = static_cast<std::size_t>(images.size(0));
-    const auto height = static_cast<int>(images.size(2)), width = static_cast<int>(images.size(3));
     std::vector<double> values(batch), color(batch), shape(batch), relation(batch), blank(batch), coverage(batch);
-    for (std::size_t i = 0; i < batch; ++i) {
-      const float* image = images.const_data_ptr<float>() + i * 3 * static_cast<std::size_t>(height * width);
-      const std::vector<DetectedObject> found = detect_shapes(image, height, width);
+    detail::for_each_image(images, [&](std::int64_t image, const float* rgb, int height, int width) {
+      const auto i = static_cast<std::size_t>(image);
+      const std::vector<DetectedObject> found = detect_shapes(rgb, height, width);
       const ShapeJudgment judged = judge_shapes(parse_caption(input.prompts[i]), found);
-      values[i] = judged.value, color[i] = judged.color_accuracy, shape[i] = judged.shape_accuracy,
+      values[i] = judged.value;
+      color[i] = judged.color_accuracy;
+      shape[i] = judged.shape_accuracy;
       relation[i] = judged.relation_accuracy;
-      blank[i] = found.empty() ? 1 : flat[static_cast<std::int64_t>(i)].item<double>();
+      blank[i] = found.empty() ? 1 : flat[image].item<double>();
       for (const DetectedObject& object : found) coverage[i] += object.area / (height * width);
-    }
-    const auto out = [&](const std::vector<double>& numbers) {
-      return at::tensor(at::ArrayRef<double>(numbers), at::kDouble).to(input.images.options());  // [B]
-    };
+    });
+    const auto out = [&](const std::vector<double>& numbers) { return per_image(numbers, input.images); };  // [B]
     return {out(values),
             {{"color_accuracy", out(color)},
              {"shape_accuracy", out(shape)},
@@ -155,5 +156,6 @@ class ShapeReward {
              {"coverage", out(coverage)}}};
   }
 };
+static_assert(RewardPolicy<ShapeReward>);
 
 }  // namespace reward_tuner::shapes

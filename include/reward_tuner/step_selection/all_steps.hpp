@@ -8,6 +8,7 @@
 
 namespace reward_tuner {
 
+/// AllSteps has nothing to set.
 struct AllStepsOptions {};
 
 /// S = {1, .., T}: DRaFT without truncation, and the policy gradients (Black et al. 2024, DDPO).

@@ -13,6 +13,7 @@
 
 namespace reward_tuner {
 
+/// Where BackwardWindow begins, and how fast it grows.
 struct BackwardWindowOptions {
   /// n_init, last steps trained in the first round, 1..T; 0: round(0.7*T), the share in B2-DiffuRL's code (14 of 20)
   int initial = 0;

@@ -8,6 +8,7 @@
 
 namespace reward_tuner {
 
+/// How many last steps are trained.
 struct LastStepsOptions {
   /// K, the number of last steps trained, 1..T; T is DRaFT without truncation (Clark et al. 2024, section 4.2: 1)
   int num_trained = 1;

@@ -7,6 +7,7 @@
 
 namespace reward_tuner {
 
+/// The range from which LateJump's step is drawn.
 struct LateJumpOptions {
   /// T1, the jump starts at the latest so many steps before the end, 1..max_stop (ReFL, ImageReward paper 4.1: 1)
   int min_stop = 1;

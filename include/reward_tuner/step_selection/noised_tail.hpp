@@ -7,6 +7,7 @@
 
 namespace reward_tuner {
 
+/// What of the last step NoisedTail trains.
 struct NoisedTailOptions {
   /// n, fresh noisings of the result whose last step is trained, >= 0; 0 is DRaFT-1 (Clark et al. 2024, section 4.2: 2)
   int num_noises = 2;

@@ -22,6 +22,7 @@ enum class HorizonDraw {
   kFixed,       ///< steps i >= cutoff; a cutoff of T-1 is DRaFT-1
 };
 
+/// Which truncation RandomHorizon draws, and its numbers.
 struct RandomHorizonOptions {
   HorizonDraw draw = HorizonDraw::kPerStep;  ///< which truncation
   /// kPerRollout: mean of the cut-off as a share of T (AlignProp's code since 2024-10: 42 of 50)

@@ -8,6 +8,7 @@
 
 namespace reward_tuner {
 
+/// How many steps are drawn.
 struct RandomStepsOptions {
   int num_trained = 5;  ///< K, trained steps, 1..T (large-scale RL paper, appendix A: 5 of 50)
 };

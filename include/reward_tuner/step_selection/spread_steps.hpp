@@ -16,6 +16,7 @@ enum class SpreadSubset {
   kPrefix,  ///< the executed steps only: min(K, executed) are trained always (as FlowBP's DRTune does)
 };
 
+/// How many steps SpreadSteps trains, over what they are spread, and how early it stops.
 struct SpreadStepsOptions {
   int num_trained = 5;  ///< K, trained steps, 1..T (DRTune-paper 4.1: 5 of 50)
   /// m, the stop is drawn from the last 1..m steps; 0 never stops early; -1: round(0.4*T) (DRTune-paper 4.2)
