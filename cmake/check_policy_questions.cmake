@@ -44,7 +44,7 @@ if(questions LESS 3)
   message(FATAL_ERROR "only ${questions} questions were found below ${INCLUDE_DIR}: the check does not see the headers")
 endif()
 if(wrong)
-  message(FATAL_ERROR "questions to a policy outside core/policy_traits.hpp (an optional member has one default, there):\n"
+  message(FATAL_ERROR "questions to a policy outside core/policy_traits.hpp, where an optional member has its default:\n"
                       "${wrong}")
 endif()
 
@@ -63,7 +63,7 @@ foreach(line IN LISTS lines)
 endforeach()
 list(LENGTH optional count)
 if(count LESS 10)
-  message(FATAL_ERROR "only ${count} optional members were found in core/policy_traits.hpp: the check does not see them")
+  message(FATAL_ERROR "only ${count} optional members were found in core/policy_traits.hpp: the check is blind")
 endif()
 if(wrong)
   message(FATAL_ERROR "optional members that core/concepts.hpp or docs/policies.md leaves out:\n${wrong}")

@@ -1,4 +1,5 @@
-// expect: [RewardTuner] an AdvantagePolicy cannot be combined with DirectGradient, which differentiates the reward itself
+// expect: [RewardTuner] an AdvantagePolicy cannot be combined with DirectGradient, which differentiates the
+// reward itself
 #include <reward_tuner/advantages/per_prompt.hpp>
 
 #include <tests/compile_fail/rewards.hpp>

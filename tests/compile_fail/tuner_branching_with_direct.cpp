@@ -1,4 +1,5 @@
-// expect: [RewardTuner] a BranchingPolicy cannot be combined with DirectGradient, which differentiates the reward itself
+// expect: [RewardTuner] a BranchingPolicy cannot be combined with DirectGradient, which differentiates the
+// reward itself
 #include <reward_tuner/branching/best_and_worst.hpp>
 
 #include <tests/compile_fail/rewards.hpp>
