@@ -44,7 +44,7 @@ if(questions LESS 3)
   message(FATAL_ERROR "only ${questions} questions were found below ${INCLUDE_DIR}: the check does not see the headers")
 endif()
 if(wrong)
-  message(FATAL_ERROR "questions to a policy outside core/policy_traits.hpp, where an optional member has its default:\n"
+  message(FATAL_ERROR "questions to policies outside core/policy_traits.hpp, which has the defaults:\n"
                       "${wrong}")
 endif()
 
