@@ -52,13 +52,13 @@ class ToyDenoiser {
    private:
     bool& flag_;
   };
-  int rollout_scope() { return 0; }  // nothing to switch
+  Scope rollout_scope() { return Scope(in_rollout_); }  // nothing else to switch
   Scope reference_scope() { return Scope(in_reference_); }
 
  private:
   static constexpr std::int64_t kSide = 8, kPixels = 3 * kSide * kSide, kText = 4, kHidden = 64;
   rt::NoiseSchedule schedule_{rt::NoiseScheduleConfig{}};
   std::vector<rt::Tensor> reference_, parameters_;
-  bool in_reference_ = false;
+  bool in_reference_ = false, in_rollout_ = false;
 };
 static_assert(rt::DiffusionPipeline<ToyDenoiser>);
