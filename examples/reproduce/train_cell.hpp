@@ -8,8 +8,8 @@ namespace rt_reproduce {
 
 template <class Tuner>
 reward_tuner::RunEnd train_cell(Tuner tuner, CellSession& s) {
-  reward_tuner::Trainer trainer(s.folder, tuner, s.pipeline, s.optimizer, s.weights, s.prompts, s.held_out,
-                                s.description, s.trainer);
+  reward_tuner::Trainer trainer(tuner, s.pipeline, s.optimizer, s.prompts,
+                                {s.folder, s.weights, s.held_out, s.description}, s.trainer);
   return trainer.run().end;
 }
 

@@ -62,7 +62,7 @@ inline rt::EngineOptions engine_options(const TuneSettings& s) {
 /// Runs a tuner, a RewardTuner or several tasks, in the session's folder.
 template <class Tuner>
 TuneResult train(Tuner tuner, TuneSession& s) {
-  rt::Trainer trainer(s.settings.out, tuner, s.pipeline, s.optimizer, s.weights, s.prompts, s.held_out, s.description,
+  rt::Trainer trainer(tuner, s.pipeline, s.optimizer, s.prompts, {s.settings.out, s.weights, s.held_out, s.description},
                       s.trainer);
   if (s.settings.quiet)  // otherwise the trainer has said it above its progress bar
     for (const auto& note : trainer.notes()) std::cerr << "note: " << note << '\n';

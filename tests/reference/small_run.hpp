@@ -44,9 +44,10 @@ TrainingOutcome small_run(const std::filesystem::path& model, const std::filesys
                                                         .steps = {.num_trained = 2, .max_early_stop = 2},
                                                         .regularizer = {.weight = 0.1}});
   const std::vector<std::string> prompts = {"a red circle", "a blue square", "a green ring"};
-  Trainer trainer(
-      folder, tuner, pipeline, optimizer, trained_weights(lora), PromptSet(prompts), evaluation_pairs(prompts, 1, 100),
-      {.method = "drtune", .reward = "symmetry", .model = "tiny", .options = {{"guidance", guidance}}}, options);
+  const RunDescription description{
+      .method = "drtune", .reward = "symmetry", .model = "tiny", .options = {{"guidance", guidance}}};
+  Trainer trainer(tuner, pipeline, optimizer, PromptSet(prompts),
+                  {folder, trained_weights(lora), evaluation_pairs(prompts, 1, 100), description}, options);
   seen(trainer);
   return trainer.run();
 }
@@ -64,8 +65,9 @@ TrainingOutcome small_run_of(Tuner tuner, const std::filesystem::path& model, co
   const auto lora = Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
   AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2});
   const std::vector<std::string> prompts = {"a red circle", "a blue square", "a green ring"};
-  Trainer trainer(folder, tuner, pipeline, optimizer, trained_weights(lora), PromptSet(prompts),
-                  evaluation_pairs(prompts, 1, 100), {.method = "any", .reward = "any", .model = "tiny"}, options);
+  const RunDescription description{.method = "any", .reward = "any", .model = "tiny"};
+  Trainer trainer(tuner, pipeline, optimizer, PromptSet(prompts),
+                  {folder, trained_weights(lora), evaluation_pairs(prompts, 1, 100), description}, options);
   return trainer.run();
 }
 

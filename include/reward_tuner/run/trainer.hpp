@@ -36,30 +36,37 @@ struct TrainingOutcome {
   RunProgress progress;
 };
 
+/// What a run trains and reports on, and where.
+struct TrainingRun {
+  std::filesystem::path folder;          ///< new or empty, or with options.resume one that holds a checkpoint
+  TrainedWeights weights;                ///< what the optimizer holds, by name
+  std::vector<EvaluationPair> held_out;  ///< at least one
+  RunDescription description = {};       ///< what the reports say beyond the options
+};
+
 /// Runs a tuner in a folder. On the CPU with an equal number of threads a run that was killed and resumed equals an
 /// uninterrupted one bit for bit: parameters, moments, averages, random stream, metrics.jsonl and evaluations.jsonl.
-/// Example: Trainer trainer("runs/mine", tuner, pipeline, optimizer, trained_weights(lora), prompts,
-/// evaluation_pairs(held_out, 4), description, {.updates = 100});
+/// Example: Trainer trainer(tuner, pipeline, optimizer, prompts,
+///                          {.folder = "runs/mine", .weights = trained_weights(lora),
+///                           .held_out = evaluation_pairs(held_out, 4)}, {.updates = 100});
 ///          trainer.run();
 template <class Tuner, DiffusionPipeline Pipeline, Optimizer Optim, class Prompts = PromptSet>
 class Trainer {
  public:
-  /// Everything given by reference must outlive the trainer. Opens the folder: a new or empty one, or with
-  /// options.resume one that holds a checkpoint.
+  /// Everything given by reference must outlive the trainer. Opens the run's folder.
   /// Errors: options out of range, folder not empty or not writable, nothing to resume, a resume with other options
   /// (which are listed).
-  Trainer(const std::filesystem::path& folder, Tuner& tuner, Pipeline& pipeline, Optim& optimizer,
-          TrainedWeights weights, Prompts prompts, std::vector<EvaluationPair> held_out, RunDescription description,
+  Trainer(Tuner& tuner, Pipeline& pipeline, Optim& optimizer, Prompts prompts, TrainingRun run,
           TrainerOptions options = {})
       : tuner_(tuner),
         pipeline_(pipeline),
         optimizer_(optimizer),
-        weights_(std::move(weights)),
+        weights_(std::move(run.weights)),
         prompts_(std::move(prompts)),
-        held_out_(std::move(held_out)),
-        description_(std::move(description)),
+        held_out_(std::move(run.held_out)),
+        description_(std::move(run.description)),
         options_(checked(std::move(options))),
-        folder_(options_.resume ? RunFolder::reopen(folder) : RunFolder::create(folder)),
+        folder_(options_.resume ? RunFolder::reopen(run.folder) : RunFolder::create(run.folder)),
         checkpoints_(folder_ / "checkpoints", options_.keep_checkpoints),
         rng_(options_.seed) {
     REWARD_TUNER_CHECK(!held_out_.empty(), "[Trainer] expected at least one held-out (prompt, seed) pair, got none");
