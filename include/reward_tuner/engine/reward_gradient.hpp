@@ -49,9 +49,10 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
 
 }  // namespace detail
 
-/// Decodes B samples, scores the images and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk` images are decoded at a time, so that the decoder's activations are those of a chunk. A reward of each image
-/// alone is scored and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all images at
-/// once, and each chunk is decoded a second time for its backward.
+/// Decodes B samples, scores the images and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk` images are
+/// decoded at a time, so that the decoder's activations are those of a chunk. A reward of each image alone is scored
+/// and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all images at once, and each
+/// chunk is decoded a second time for its backward.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward, class Loss>
 RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const CleanSamples& samples, Loss loss,
                                std::int64_t chunk) {

@@ -1,4 +1,4 @@
-// What a tuner is made of: the policies with their options, and what it remembers; and what every update draws from them.
+// What a tuner is made of: the policies with their options, what it remembers, and what every update draws from them.
 #pragma once
 #include <ATen/ops/arange.h>
 #include <torch/types.h>
