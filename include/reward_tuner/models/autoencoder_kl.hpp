@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,6 +37,9 @@ struct AutoencoderKLConfig {
   bool use_post_quant_conv = true;      ///< 1x1 convolution before the decoder
   bool mid_block_add_attention = true;  ///< attention at the lowest resolution
   bool force_upcast = true;             ///< kept for the file only: the caller chooses the dtype by module.to(...)
+
+  /// `from_json` of a file, which errors name.
+  static AutoencoderKLConfig load(const std::filesystem::path& file) { return from_json(read_json(file), file.string()); }
 
   /// Reads a config.json. Absent keys have diffusers' defaults. Throws for unknown keys and for values that this
   /// library cannot build.

@@ -32,6 +32,9 @@ struct ClipConfig {
   ClipVisionConfig vision{};          ///< the vision tower
   std::int64_t projection_dim = 512;  ///< width P of the joint space
 
+  /// `from_json` of a file, which errors name.
+  static ClipConfig load(const std::filesystem::path& file) { return from_json(read_json(file), file.string()); }
+
   /// Reads transformers' config.json of a CLIPModel, with nested text_config and vision_config.
   static ClipConfig from_json(const nlohmann::json& json, const std::string& where = "config.json") {
     ClipConfig c;
@@ -88,11 +91,10 @@ class ClipModel : public torch::nn::Module {
   /// absent), and the tokenizer's files in `folder` or `folder`/tokenizer. Anything missing or unsupported throws. The
   /// parameters do not require gradients.
   static std::shared_ptr<ClipModel> load(const std::filesystem::path& folder) {
-    const auto config_path = folder / "config.json", image_path = folder / "preprocessor_config.json";
-    ClipConfig config = ClipConfig::from_json(read_json(config_path), config_path.string());
+    ClipConfig config = ClipConfig::load(folder / "config.json");
     ClipImageOptions image{.shortest_edge = config.vision.image_size, .crop_size = config.vision.image_size};
-    if (std::filesystem::exists(image_path))
-      image = ClipImageOptions::from_json(read_json(image_path), image_path.string());
+    if (const auto file = folder / "preprocessor_config.json"; std::filesystem::exists(file))
+      image = ClipImageOptions::load(file);
     const bool nested =
         !std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "tokenizer");
     auto model = std::make_shared<ClipModel>(

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,9 @@ struct ClipImageOptions {
   std::int64_t crop_size = 224;      ///< side of the center crop, in pixels; at most shortest_edge
   std::array<double, 3> mean{0.48145466, 0.4578275, 0.40821073};        ///< per channel, of images in [0,1]
   std::array<double, 3> deviation{0.26862954, 0.26130258, 0.27577711};  ///< per channel, of images in [0,1]
+
+  /// `from_json` of a file, which errors name.
+  static ClipImageOptions load(const std::filesystem::path& file) { return from_json(read_json(file), file.string()); }
 
   /// Reads transformers' preprocessor_config.json; unknown keys and unsupported values throw.
   static ClipImageOptions from_json(const nlohmann::json& json, std::string where = "preprocessor_config.json") {

@@ -7,6 +7,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <string>
@@ -30,6 +31,9 @@ struct ClipTextConfig : ClipEncoderOptions {
   std::int64_t projection_dim = 512;          ///< width P of the joint space, used with a projection
   /// where the sequence is pooled; 2 means "at the largest id", as in checkpoints from before 2023
   std::int64_t eos_token_id = 49407;
+
+  /// `from_json` of a file, which errors name.
+  static ClipTextConfig load(const std::filesystem::path& file) { return from_json(read_json(file), file.string()); }
 
   /// Reads transformers' config.json; unknown keys and unsupported values throw. Both transformers 4 and 5 files are
   /// understood.

@@ -1,5 +1,6 @@
 // Reads and writes diffusers' scheduler_config.json: the noise levels and conventions a model was trained with.
 #pragma once
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -75,6 +76,11 @@ inline NoiseScheduleConfig noise_schedule_config_from_json(
                      ": expected a positive clip_sample_range and sample_max_value, got ", c.clipping.range, " and ",
                      c.clipping.max);
   return c;
+}
+
+/// The same of a file, which errors name.
+inline NoiseScheduleConfig load_noise_schedule_config(const std::filesystem::path& file) {
+  return noise_schedule_config_from_json(read_json(file), file.string());
 }
 
 /// The same as a DDIMScheduler's configuration, for a model folder.

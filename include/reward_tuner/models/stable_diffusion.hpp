@@ -17,108 +17,18 @@
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 
 namespace reward_tuner {
 
+/// Where a pipeline lives and what it is told beside the prompts.
 struct StableDiffusionOptions {
   at::Device device = at::kCPU;       ///< where all parts live
   at::ScalarType dtype = at::kFloat;  ///< of the frozen weights and latents; float for training on CPU
   std::string negative_prompt = "";   ///< what guidance pushes away from
-};
-
-/// The untuned network for the length of a scope: adapters off, kept base weights swapped in, and an outer rollout's
-/// copy of the tuned weights set aside.
-class ReferenceScope {
- public:
-  ReferenceScope(UNet2DConditionModel& network, const std::map<std::string, Tensor>& kept,
-                 UNet2DConditionModel*& copy_in_use)
-      : adapters_(network, AdapterMode::kOff), copy_in_use_(copy_in_use), before_(copy_in_use) {
-    REWARD_TUNER_CHECK(adapters_.size() > 0 || !kept.empty(),
-                       "[StableDiffusion] a reference network was asked for, but no LoRA is attached and no weights "
-                       "were kept; attach a LoRA or call keep_reference() before full fine-tuning");
-    copy_in_use_ = nullptr;
-    if (kept.empty()) return;
-    for (auto& item : network.named_parameters()) {
-      tuned_.emplace_back(item.value(), item.value().detach());
-      item.value().set_data(kept.at(item.key()));
-    }
-  }
-  ~ReferenceScope() {
-    copy_in_use_ = before_;
-    for (auto& [parameter, value] : tuned_) parameter.set_data(value);
-  }
-  ReferenceScope(const ReferenceScope&) = delete;
-  ReferenceScope& operator=(const ReferenceScope&) = delete;
-
- private:
-  AdapterScope adapters_;
-  UNet2DConditionModel*& copy_in_use_;
-  UNet2DConditionModel* before_;
-  std::vector<std::pair<Tensor, Tensor>> tuned_;
-};
-
-/// Activation checkpointing in a UNet for the length of a scope.
-class ActivationCheckpointScope {
- public:
-  explicit ActivationCheckpointScope(UNet2DConditionModel& unet)
-      : unet_(unet), before_(unet.activation_checkpointing()) {
-    unet_.set_activation_checkpointing(true);
-  }
-  ~ActivationCheckpointScope() { unet_.set_activation_checkpointing(before_); }
-  ActivationCheckpointScope(const ActivationCheckpointScope&) = delete;
-  ActivationCheckpointScope& operator=(const ActivationCheckpointScope&) = delete;
-
- private:
-  UNet2DConditionModel& unet_;
-  bool before_;
-};
-
-/// How calls without gradient are made for the length of a scope: adapters merged into the weights or apart, in the
-/// network's dtype or by a copy of lower precision. Calls with gradient are as ever.
-class RolloutScope {
- public:
-  RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode, std::shared_ptr<UNet2DConditionModel>& copy,
-               UNet2DConditionModel*& in_use)
-      : in_use_(in_use), before_(in_use) {
-    if (!mode.dtype) {
-      adapters_.emplace(unet, mode.merge_adapters ? AdapterMode::kMerged : AdapterMode::kApart);
-      return;
-    }
-    if (!copy) {
-      copy = std::make_shared<UNet2DConditionModel>(unet.config());
-      copy->eval();
-      for (Tensor& p : copy->parameters()) p.requires_grad_(false);
-    }
-    refresh(unet, *copy, *mode.dtype);
-    in_use_ = copy.get();
-  }
-  ~RolloutScope() { in_use_ = before_; }
-  RolloutScope(const RolloutScope&) = delete;
-  RolloutScope& operator=(const RolloutScope&) = delete;
-
- private:
-  /// Rounds the present weights, adapters merged, into the copy.
-  static void refresh(UNet2DConditionModel& unet, UNet2DConditionModel& copy, at::ScalarType dtype) {
-    const torch::NoGradGuard no_grad;
-    const auto to_modules = copy.modules();
-    std::size_t at = 0;
-    for (const auto& module : unet.modules()) {
-      const auto& twin = to_modules[at++];
-      const auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module);
-      for (auto& item : module->named_parameters(/*recurse=*/false)) {
-        const Tensor value =
-            layer && item.key() == "weight" ? layer->merged_weight(dtype) : item.value().detach().to(dtype);
-        twin->named_parameters(/*recurse=*/false)[item.key()].set_data(value);
-      }
-    }
-  }
-
-  std::optional<AdapterScope> adapters_;
-  UNet2DConditionModel*& in_use_;
-  UNet2DConditionModel* before_;
 };
 
 /// A Stable Diffusion 1.x or 2.x pipeline. Copies share the networks. All weights are loaded frozen: attach a LoRA, or
@@ -132,31 +42,24 @@ class StableDiffusion {
     REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
                        "[StableDiffusion] expected a model folder in diffusers layout, got nothing at ",
                        folder.string());
-    const auto index = read_json(folder / "model_index.json");
+    const auto index_file = folder / "model_index.json";
+    const auto index = read_json(index_file);
     const std::string name = index.is_object() ? index.value("_class_name", std::string()) : std::string();
-    REWARD_TUNER_CHECK(name == "StableDiffusionPipeline", "[StableDiffusion] ", (folder / "model_index.json").string(),
-                       " expected _class_name \"StableDiffusionPipeline\", got \"", name, "\"");
+    REWARD_TUNER_CHECK(name == "StableDiffusionPipeline", "[StableDiffusion] ", index_file.string(), " expected _class_name \"StableDiffusionPipeline\", got \"", name, "\"");
     StableDiffusion p;
     p.folder_ = folder;
     p.options_ = std::move(options);
-    p.schedule_ =
-        NoiseSchedule(noise_schedule_config_from_json(read_json(folder / "scheduler" / "scheduler_config.json"),
-                                                      (folder / "scheduler" / "scheduler_config.json").string()));
+    p.schedule_ = NoiseSchedule(load_noise_schedule_config(folder / "scheduler" / "scheduler_config.json"));
     p.tokenizer_ = std::make_shared<ClipTokenizer>(ClipTokenizer::load(folder / "tokenizer"));
-    const auto config = [&](const char* part) { return folder / part / "config.json"; };
-    p.unet_ = std::make_shared<UNet2DConditionModel>(
-        UNet2DConditionConfig::from_json(read_json(config("unet")), config("unet").string()));
-    p.vae_ = std::make_shared<AutoencoderKL>(
-        AutoencoderKLConfig::from_json(read_json(config("vae")), config("vae").string()));
-    p.text_encoder_ = std::make_shared<ClipTextModel>(
-        ClipTextConfig::from_json(read_json(config("text_encoder")), config("text_encoder").string()),
-        /*with_projection=*/false);
+    p.unet_ = std::make_shared<UNet2DConditionModel>(UNet2DConditionConfig::load(folder / "unet" / "config.json"));
+    p.vae_ = std::make_shared<AutoencoderKL>(AutoencoderKLConfig::load(folder / "vae" / "config.json"));
+    p.text_encoder_ = std::make_shared<ClipTextModel>(ClipTextConfig::load(folder / "text_encoder" / "config.json"));
     load_part(*p.unet_, folder / "unet" / "diffusion_pytorch_model.safetensors", {}, p.options_);
     load_part(*p.vae_, folder / "vae" / "diffusion_pytorch_model.safetensors", {.rename = rename_legacy_vae_key},
               p.options_);
     load_part(*p.text_encoder_, folder / "text_encoder" / "model.safetensors", {.rename = clip_text_key}, p.options_);
-    REWARD_TUNER_CHECK(p.unet_->config().sample_size.has_value(), "[StableDiffusion] ", config("unet").string(),
-                       " expected a sample_size, got none: the side of the latents is not known");
+    REWARD_TUNER_CHECK(p.unet_->config().sample_size.has_value(), "[StableDiffusion] ", folder.string(),
+                       "/unet/config.json expected a sample_size, got none: the side of the latents is not known");
     const std::int64_t width = p.text_encoder_->config().hidden_size;
     for (const std::int64_t wanted : p.unet_->config().cross_attention_dim)
       REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted,

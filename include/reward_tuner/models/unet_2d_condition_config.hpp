@@ -2,6 +2,7 @@
 // back to JSON.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +50,9 @@ struct UNet2DConditionConfig {
   bool text_time_embedding = false;          ///< addition_embed_type "text_time" (SDXL): see AddedCondition
   std::int64_t addition_time_embed_dim = 0;  ///< width of each projected number of time_ids; with text_time only
   std::int64_t projection_class_embeddings_input_dim = 0;  ///< P + 6 * addition_time_embed_dim; with text_time only
+
+  /// `from_json` of a file, which errors name.
+  static UNet2DConditionConfig load(const std::filesystem::path& file) { return from_json(read_json(file), file.string()); }
 
   /// Reads a config.json. Absent keys have diffusers' defaults. Throws for unknown keys, values that this library
   /// cannot build ("unsupported") and lists of the wrong length; `where` names the file in the messages.
