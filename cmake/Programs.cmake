@@ -7,18 +7,32 @@ file(GENERATE OUTPUT "${REWARDTUNER_PCH_SOURCE}" CONTENT "// Gives the shared pr
 add_library(reward_tuner_pch OBJECT "${REWARDTUNER_PCH_SOURCE}")
 target_link_libraries(reward_tuner_pch PRIVATE RewardTuner::reward_tuner reward_tuner_warnings)
 target_precompile_headers(reward_tuner_pch PRIVATE <torch/nn/module.h> <torch/autograd.h> <torch/types.h>
-                           <ATen/ATen.h> <nlohmann/json.hpp>)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(reward_tuner_pch PRIVATE -fpch-preprocess)  # lets ccache see through the precompiled header
-endif()
+                                                   <ATen/ATen.h> <nlohmann/json.hpp>)
 
-# reward_tuner_program(NAME SOURCES...): an executable with our warnings, the precompiled header and,
-# if asked for, the sanitizers.
-function(reward_tuner_program name)
-  add_executable(${name} ${ARGN})
-  target_link_libraries(${name} PRIVATE RewardTuner::reward_tuner reward_tuner_warnings)
+# reward_tuner_own(NAME): our warnings, the precompiled header and, if asked for, the sanitizers.
+function(reward_tuner_own name)
+  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:reward_tuner_warnings>)
   target_precompile_headers(${name} REUSE_FROM reward_tuner_pch)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${name} PRIVATE -fpch-preprocess)
+    target_compile_options(${name} PRIVATE -fpch-preprocess)  # lets ccache see through the precompiled header
   endif()
+endfunction()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(reward_tuner_pch PRIVATE -fpch-preprocess)
+endif()
+if(TARGET reward_tuner_compiled)
+  reward_tuner_own(reward_tuner_compiled)
+endif()
+
+# reward_tuner_program(NAME [HEADER_ONLY] SOURCES...): an executable of ours over the compiled library where it is
+# built, over the headers alone where it is not or where HEADER_ONLY asks for that.
+function(reward_tuner_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 program "HEADER_ONLY" "" "")
+  add_executable(${name} ${program_UNPARSED_ARGUMENTS})
+  if(TARGET reward_tuner_compiled AND NOT program_HEADER_ONLY)
+    target_link_libraries(${name} PRIVATE RewardTuner::compiled)
+  else()
+    target_link_libraries(${name} PRIVATE RewardTuner::reward_tuner)
+  endif()
+  reward_tuner_own(${name})
 endfunction()

@@ -23,7 +23,7 @@ foreach(folder methods run)
   set(floor_${folder} 8)
 endforeach()
 
-file(GLOB_RECURSE headers RELATIVE "${INCLUDE_DIR}" "${INCLUDE_DIR}/*.hpp")
+file(GLOB_RECURSE headers RELATIVE "${INCLUDE_DIR}" "${INCLUDE_DIR}/*.hpp" "${INCLUDE_DIR}/*.ipp")
 set(wrong "")
 set(arrows 0)
 foreach(header IN LISTS headers)

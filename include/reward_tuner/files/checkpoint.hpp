@@ -1,29 +1,17 @@
 // Checkpoints of a run: whole folders that appear by one rename, so that a kill at any point leaves the one before
 // usable.
 #pragma once
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
-#include <system_error>
-#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/core/check.hpp>
-#include <reward_tuner/files/atomic_file.hpp>
-#include <reward_tuner/files/json_config.hpp>
-#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
 
@@ -58,116 +46,33 @@ enum class SaveStage {
 class CheckpointFolder {
  public:
   /// Keeps the `keep` newest checkpoints (>= 1). The folder is made at the first save.
-  explicit CheckpointFolder(std::filesystem::path folder, int keep = 2) : folder_(std::move(folder)), keep_(keep) {
-    REWARD_TUNER_CHECK(keep_ >= 1, "[Checkpoint] keep must be >= 1, got ", keep_);
-  }
+  explicit CheckpointFolder(std::filesystem::path folder, int keep = 2);
 
   /// Writes the checkpoint of `update` and removes those beyond `keep`. If anything throws (full disk, read-only
   /// folder), the older ones are untouched.
   /// Errors: a usable checkpoint of this update is there already.
-  void save(std::int64_t update, const Checkpoint& checkpoint, const std::function<void(SaveStage)>& hook = {}) const {
-    REWARD_TUNER_CHECK(update >= 0, "[Checkpoint] expected an update >= 0, got ", update);
-    const auto target = path(update);
-    REWARD_TUNER_CHECK(!usable(target), "[Checkpoint] there is one at '", target.string(), "' already");
-    const auto at = [&](SaveStage stage) {
-      if (hook) hook(stage);
-    };
-    std::error_code code;
-    std::filesystem::create_directories(folder_, code);
-    if (code) detail::file_failure(folder_, "create the folder", code.value());
-    remove_leftovers();
-    Unfinished part{folder_ / (".writing-" + target.filename().string())};
-    std::filesystem::create_directory(part.path, code);
-    if (code) detail::file_failure(part.path, "create the folder", code.value());
-    at(SaveStage::kBegun);
-    save_safetensors(part.path / kTensors, checkpoint.tensors);
-    at(SaveStage::kTensors);
-    // The size lets `usable` see a tensor file that some copy cut short.
-    const nlohmann::json file{{"format", kFormat},
-                              {"update", update},
-                              {"tensor_bytes", std::filesystem::file_size(part.path / kTensors)},
-                              {"state", checkpoint.state}};
-    write_file_atomically(part.path / kState, dump(file));
-    at(SaveStage::kState);
-    if (std::filesystem::exists(target, code)) discard(target);  // a broken one
-    if (::rename(part.path.c_str(), target.c_str()) != 0)
-      detail::file_failure(target, "rename the finished checkpoint to", errno);
-    part.finished = true;
-    flush_folder();
-    at(SaveStage::kInPlace);
-    const auto all = updates();
-    for (std::size_t i = 0; i + static_cast<std::size_t>(keep_) < all.size(); ++i)
-      if (all[i] != update) discard(path(all[i]));
-    at(SaveStage::kPruned);
-  }
+  void save(std::int64_t update, const Checkpoint& checkpoint, const std::function<void(SaveStage)>& hook = {}) const;
 
   /// Updates of the usable checkpoints, ascending.
-  std::vector<std::int64_t> updates() const {
-    auto found = numbered();
-    std::erase_if(found, [this](std::int64_t update) { return !usable(path(update)); });
-    return found;
-  }
+  std::vector<std::int64_t> updates() const;
 
   /// The newest usable one, or nothing.
-  std::optional<std::int64_t> latest() const {
-    const auto all = updates();
-    return all.empty() ? std::nullopt : std::optional(all.back());
-  }
+  std::optional<std::int64_t> latest() const;
 
   /// Reads the checkpoint of `update`. Errors: none there, another format, files that do not belong together.
-  Checkpoint load(std::int64_t update) const {
-    const auto from = path(update);
-    const auto json = read_json(from / kState);
-    REWARD_TUNER_CHECK(json.is_object() && json.value("format", nlohmann::json()) == kFormat, "[Checkpoint] '",
-                       (from / kState).string(), "' expected format ", kFormat, ", got ",
-                       json.is_object() ? json.value("format", nlohmann::json()).dump() : std::string("no object"));
-    REWARD_TUNER_CHECK(usable(from), "[Checkpoint] '", from.string(),
-                       "' is incomplete: its tensor file is missing or has another size than ", kState, " says");
-    const auto file = SafetensorsFile::open(from / kTensors);
-    Checkpoint checkpoint;
-    for (const auto& name : file.names()) checkpoint.tensors.emplace(name, file.tensor(name));
-    checkpoint.state = json.at("state");
-    return checkpoint;
-  }
+  Checkpoint load(std::int64_t update) const;
 
   /// Reads the newest checkpoint that can be read: one that is cut short, incomplete or damaged is passed over, with a
   /// sentence that says so. `check` may throw for contents that its caller cannot use; that checkpoint is passed over,
   /// too. Nothing on the disk changes.
-  NewestCheckpoint load_newest(const std::function<void(const Checkpoint&)>& check = {}) const {
-    NewestCheckpoint newest;
-    auto all = numbered();
-    for (; !all.empty(); all.pop_back()) {
-      try {
-        newest.checkpoint = load(all.back());
-        if (check) check(newest.checkpoint);
-        newest.update = all.back();
-        return newest;
-      } catch (const std::exception& problem) {
-        newest.checkpoint = {};
-        newest.broken.push_back(all.back());
-        newest.notes.push_back("the checkpoint '" + path(all.back()).string() +
-                               "' cannot be used and is passed over: " + problem.what());
-      }
-    }
-    return newest;
-  }
+  NewestCheckpoint load_newest(const std::function<void(const Checkpoint&)>& check = {}) const;
 
   /// Renames the checkpoint of `update` to broken-..., so that one of this update can be saved anew and the old one can
   /// be looked at.
-  void set_aside(std::int64_t update) const {
-    const auto aside = folder_ / ("broken-" + path(update).filename().string());
-    std::error_code code;
-    std::filesystem::remove_all(aside, code);
-    std::filesystem::rename(path(update), aside, code);
-    if (code) detail::file_failure(path(update), "set aside", code.value());
-  }
+  void set_aside(std::int64_t update) const;
 
   /// Where the checkpoint of `update` lies.
-  std::filesystem::path path(std::int64_t update) const {
-    std::string digits = std::to_string(update);
-    digits.insert(0, digits.size() < 6 ? 6 - digits.size() : 0, '0');
-    return folder_ / (std::string(kPrefix) + digits);
-  }
+  std::filesystem::path path(std::int64_t update) const;
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
@@ -177,83 +82,31 @@ class CheckpointFolder {
   static constexpr int kFormat = 1;
 
   /// Updates of all folders with a checkpoint's name, usable or not, ascending.
-  std::vector<std::int64_t> numbered() const {
-    std::vector<std::int64_t> found;
-    std::error_code code;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
-      const std::string name = entry.path().filename().string();
-      if (!name.starts_with(kPrefix) || name.size() == kPrefix.size() || name.size() > kPrefix.size() + 18) continue;
-      if (name.find_first_not_of("0123456789", kPrefix.size()) != std::string::npos) continue;
-      const auto update = std::stoll(name.substr(kPrefix.size()));
-      if (path(update) == entry.path()) found.push_back(update);  // update-7 is not ours
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-  }
+  std::vector<std::int64_t> numbered() const;
 
   struct Unfinished {
     std::filesystem::path path;
     bool finished = false;
-    ~Unfinished() {
-      std::error_code ignored;
-      if (!finished) std::filesystem::remove_all(path, ignored);
-    }
+    ~Unfinished();
   };
 
-  static std::string dump(const nlohmann::json& value) {
-    try {
-      return value.dump(2) + "\n";
-    } catch (const nlohmann::json::exception& problem) {
-      detail::fail("[Checkpoint] the state must be UTF-8 text, got: ", problem.what());
-    }
-  }
+  static std::string dump(const nlohmann::json& value);
 
-  static bool usable(const std::filesystem::path& folder) {
-    std::error_code code;
-    if (!std::filesystem::is_regular_file(folder / kState, code) ||
-        !std::filesystem::is_regular_file(folder / kTensors, code))
-      return false;
-    try {
-      const auto json = read_json(folder / kState);
-      return json.is_object() && json.contains("state") &&
-             json.at("tensor_bytes") == std::filesystem::file_size(folder / kTensors);
-    } catch (const std::exception&) {
-      return false;  // a torn or foreign file is no checkpoint
-    }
-  }
+  static bool usable(const std::filesystem::path& folder);
 
   /// Takes a checkpoint out of sight by one rename before its files go one by one.
-  void discard(const std::filesystem::path& checkpoint) const {
-    const auto hidden = folder_ / (".removing-" + checkpoint.filename().string());
-    std::error_code code;
-    std::filesystem::remove_all(hidden, code);
-    std::filesystem::rename(checkpoint, hidden, code);
-    if (code) detail::file_failure(checkpoint, "remove", code.value());
-    std::filesystem::remove_all(hidden, code);
-    if (code) detail::file_failure(hidden, "remove", code.value());
-  }
+  void discard(const std::filesystem::path& checkpoint) const;
 
-  void remove_leftovers() const {
-    std::vector<std::filesystem::path> leftovers;
-    std::error_code code;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with(".writing-") || name.starts_with(".removing-")) leftovers.push_back(entry.path());
-    }
-    for (const auto& leftover : leftovers) {
-      std::filesystem::remove_all(leftover, code);
-      if (code) detail::file_failure(leftover, "remove", code.value());
-    }
-  }
+  void remove_leftovers() const;
 
-  void flush_folder() const {
-    const detail::FileDescriptor directory(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory.is_open() && ::fsync(directory.get()) != 0 && errno != EINVAL)
-      detail::file_failure(folder_, "flush the folder", errno);
-  }
+  void flush_folder() const;
 
   std::filesystem::path folder_;
   int keep_;
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/files/checkpoint.ipp>
+#endif

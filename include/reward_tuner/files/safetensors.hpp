@@ -1,28 +1,16 @@
 // Reads safetensors files by memory mapping and writes them atomically: the one file format for weights, adapters and
 // checkpoints.
 #pragma once
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <sys/mman.h>
-
-#include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include <reward_tuner/core/check.hpp>
-#include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
@@ -58,23 +46,8 @@ inline constexpr std::pair<std::string_view, at::ScalarType> kSafetensorsTypes[]
 /// crash.
 class FileMapping {
  public:
-  explicit FileMapping(const std::filesystem::path& path) {
-    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    REWARD_TUNER_CHECK(file.is_open(), "[Safetensors] could not open '", path.string(),
-                       "': ", std::generic_category().message(errno));
-    struct ::stat status {};
-    REWARD_TUNER_CHECK(::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode),
-                       "[Safetensors] expected a regular file, got '", path.string(), "'");
-    size_ = static_cast<std::size_t>(status.st_size);
-    if (size_ == 0) return;  // mmap refuses empty files; the header check then reports the size
-    void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
-    REWARD_TUNER_CHECK(data != MAP_FAILED, "[Safetensors] could not map '", path.string(),
-                       "': ", std::generic_category().message(errno));
-    data_ = static_cast<char*>(data);
-  }
-  ~FileMapping() {
-    if (data_ != nullptr) ::munmap(data_, size_);
-  }
+  explicit FileMapping(const std::filesystem::path& path);
+  ~FileMapping();
   FileMapping(const FileMapping&) = delete;
   FileMapping& operator=(const FileMapping&) = delete;
   std::string_view bytes() const { return {data_, size_}; }
@@ -92,67 +65,28 @@ class FileMapping {
 class SafetensorsFile {
  public:
   /// Maps the file and checks its whole header. Errors: anything the format forbids, by name.
-  static SafetensorsFile open(const std::filesystem::path& path) {
-    SafetensorsFile file;
-    file.path_ = path.string();
-    file.mapping_ = std::make_shared<detail::FileMapping>(path);
-    auto header = SafetensorsHeader::parse(file.mapping_->bytes(), "'" + file.path_ + "'");
-    file.data_begin_ = header.data_begin;
-    file.metadata_ = std::move(header.metadata);
-    for (auto& entry : header.entries) {
-      std::string name = entry.name;
-      file.entries_.emplace(std::move(name), std::move(entry));
-    }
-    return file;
-  }
+  static SafetensorsFile open(const std::filesystem::path& path);
 
   bool contains(const std::string& name) const { return entries_.count(name) != 0; }
 
   /// The tensor called `name` on the CPU, a view of the mapped file (a copy where the file misaligns it, or for
   /// booleans). Views of one file share their bytes: clone before writing in place.
-  Tensor tensor(const std::string& name) const {
-    const SafetensorsEntry& entry = find(name);
-    const at::ScalarType type = scalar_type(entry);
-    const auto bytes = static_cast<std::size_t>(entry.end - entry.begin);
-    if (bytes == 0) return at::empty(entry.shape, type);
-    char* data = mapping_->at(data_begin_ + entry.begin);
-    // a byte of 2 is no valid bool in C++
-    if (type == at::kBool) return at::from_blob(data, entry.shape, at::kByte).ne(0);
-    if (reinterpret_cast<std::uintptr_t>(data) % c10::elementSize(type) != 0) {
-      Tensor copy = at::empty(entry.shape, type);
-      std::memcpy(copy.data_ptr(), data, bytes);
-      return copy;
-    }
-    return at::from_blob(data, entry.shape, [keep = mapping_](void*) {}, type);
-  }
+  Tensor tensor(const std::string& name) const;
 
   /// Shape and dtype without touching the data.
   const std::vector<std::int64_t>& shape(const std::string& name) const { return find(name).shape; }
   at::ScalarType dtype(const std::string& name) const { return scalar_type(find(name)); }
 
   /// All names, sorted.
-  std::vector<std::string> names() const {
-    std::vector<std::string> all;
-    for (const auto& [name, entry] : entries_) all.push_back(name);
-    return all;
-  }
+  std::vector<std::string> names() const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// The path it was opened with, for messages.
   const std::string& path() const { return path_; }
 
  private:
   SafetensorsFile() = default;
-  const SafetensorsEntry& find(const std::string& name) const {
-    const auto found = entries_.find(name);
-    REWARD_TUNER_CHECK(found != entries_.end(), "[Safetensors] '", path_, "' has no tensor ", detail::shortened(name),
-                       " among its ", entries_.size());
-    return found->second;
-  }
-  static at::ScalarType scalar_type(const SafetensorsEntry& entry) {
-    for (const auto& [name, type] : detail::kSafetensorsTypes)
-      if (name == entry.dtype) return type;
-    detail::fail("[Safetensors] unknown dtype ", entry.dtype);
-  }
+  const SafetensorsEntry& find(const std::string& name) const;
+  static at::ScalarType scalar_type(const SafetensorsEntry& entry);
 
   std::string path_;
   std::shared_ptr<detail::FileMapping> mapping_;
@@ -166,58 +100,11 @@ class SafetensorsFile {
 /// keeps every tensor aligned, then by name.
 /// Errors: undefined or sparse tensors, dtypes the format lacks, names that are not UTF-8, full disk; the old file then
 /// stays.
-inline void save_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
-                             const std::map<std::string, std::string>& metadata = {{"format", "pt"}}) {
-  struct Item {
-    const std::string* name;
-    const Tensor* tensor;
-    const SafetensorsDtype* dtype;
-  };
-  std::vector<Item> items;
-  for (const auto& [name, tensor] : tensors) {
-    REWARD_TUNER_CHECK(name != "__metadata__", "[Safetensors] a tensor cannot be called __metadata__");
-    REWARD_TUNER_CHECK(tensor.defined() && tensor.layout() == at::kStrided, "[Safetensors] tensor ",
-                       detail::shortened(name), " is undefined or not strided");
-    const SafetensorsDtype* dtype = nullptr;
-    for (const auto& [dtype_name, type] : detail::kSafetensorsTypes)
-      if (type == tensor.scalar_type()) dtype = find_safetensors_dtype(dtype_name);
-    REWARD_TUNER_CHECK(dtype != nullptr, "[Safetensors] tensor ", detail::shortened(name), " has the dtype ",
-                       c10::toString(tensor.scalar_type()), ", which the format lacks");
-    items.push_back({&name, &tensor, dtype});
-  }
-  std::stable_sort(items.begin(), items.end(),
-                   [](const Item& a, const Item& b) { return a.dtype->rank > b.dtype->rank; });
-
-  std::string header = "{";
-  try {
-    if (!metadata.empty()) header += "\"__metadata__\":" + nlohmann::json(metadata).dump();
-    std::uint64_t offset = 0;
-    for (const auto& item : items) {
-      const std::uint64_t end = offset + static_cast<std::uint64_t>(item.tensor->numel()) * item.dtype->bytes;
-      if (header.size() > 1) header += ',';
-      header += nlohmann::json(*item.name).dump() + ":{\"dtype\":\"" + std::string(item.dtype->name) +
-                "\",\"shape\":" + nlohmann::json(item.tensor->sizes().vec()).dump() + ",\"data_offsets\":[" +
-                std::to_string(offset) + "," + std::to_string(end) + "]}";
-      offset = end;
-    }
-  } catch (const nlohmann::json::exception&) {
-    detail::fail("[Safetensors] could not write '", path.string(), "': names and metadata must be valid UTF-8");
-  }
-  header += '}';
-  header.append((8 - header.size() % 8) % 8, ' ');
-  REWARD_TUNER_CHECK(header.size() <= SafetensorsHeader::kMaxHeaderBytes, "[Safetensors] the header of '",
-                     path.string(), "' would take ", header.size(), " bytes, the format allows ",
-                     SafetensorsHeader::kMaxHeaderBytes);
-
-  write_file_atomically(path, [&](FileSink& sink) {
-    const std::uint64_t length = header.size();
-    sink.write(&length, sizeof length);
-    sink.write(header);
-    for (const auto& item : items) {
-      const Tensor plain = item.tensor->detach().resolve_conj().resolve_neg().to(at::kCPU).contiguous();
-      sink.write(plain.const_data_ptr(), plain.nbytes());
-    }
-  });
-}
+void save_safetensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
+                      const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/files/safetensors.ipp>
+#endif

@@ -2,14 +2,11 @@
 #pragma once
 #include <torch/nn/module.h>
 
-#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
@@ -21,30 +18,14 @@ struct LoadOptions {
 };
 
 /// Parameters and buffers by their dotted names, detached views of the module's own storage.
-inline std::map<std::string, Tensor> state_dict(const torch::nn::Module& module) {
-  std::map<std::string, Tensor> state;
-  for (const auto& item : module.named_parameters(/*recurse=*/true))
-    if (item.value().defined()) state.emplace(item.key(), item.value().detach());
-  for (const auto& item : module.named_buffers(/*recurse=*/true))
-    if (item.value().defined()) state.emplace(item.key(), item.value().detach());
-  return state;
-}
+std::map<std::string, Tensor> state_dict(const torch::nn::Module& module);
 
 namespace detail {
 
-inline std::string shape_text(at::IntArrayRef shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ",") + std::to_string(shape[i]);
-  return text + "]";
-}
+std::string shape_text(at::IntArrayRef shape);
 
 /// "; 7 missing: a, b, c, d, e, ..." or nothing.
-inline std::string problem_list(const char* what, const std::vector<std::string>& names) {
-  if (names.empty()) return "";
-  std::string text = "; " + std::to_string(names.size()) + " " + what + ": ";
-  for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 5); ++i) text += (i == 0 ? "" : ", ") + names[i];
-  return text + (names.size() > 5 ? ", ..." : "");
-}
+std::string problem_list(const char* what, const std::vector<std::string>& names);
 
 }  // namespace detail
 
@@ -52,41 +33,10 @@ inline std::string problem_list(const char* what, const std::vector<std::string>
 /// to the module's own dtype and device. All names are checked before the first value is copied.
 /// Errors: names that are missing or unexpected, wrong shapes, integers where floating point is wanted and vice versa,
 /// two keys with one name.
-inline void load_weights(torch::nn::Module& module, const SafetensorsFile& file, const LoadOptions& options = {}) {
-  auto wanted = state_dict(module);
-  std::map<std::string, std::string> sources;  // module name -> file key
-  std::vector<std::string> missing, unexpected, shapes, types;
-  for (const auto& key : file.names()) {
-    const std::string name = options.rename ? options.rename(key) : key;
-    if (options.rename && name.empty()) continue;
-    const auto target = wanted.find(name);
-    if (target == wanted.end()) {
-      unexpected.push_back(detail::shortened(key));
-      continue;
-    }
-    const auto [previous, is_new] = sources.emplace(name, key);
-    REWARD_TUNER_CHECK(is_new, "[Weights] '", file.path(), "': the keys ", detail::shortened(previous->second), " and ",
-                       detail::shortened(key), " both mean ", detail::shortened(name));
-    const auto& shape = file.shape(key);
-    if (target->second.sizes() != at::IntArrayRef(shape))
-      shapes.push_back(detail::shortened(key) + " (found " + detail::shape_text(shape) + ", expected " +
-                       detail::shape_text(target->second.sizes()) + ")");
-    const at::ScalarType type = file.dtype(key), own = target->second.scalar_type();
-    if (type != own && !(c10::isFloatingType(type) && c10::isFloatingType(own)))
-      types.push_back(detail::shortened(key) + " (found " + c10::toString(type) + ", expected " + c10::toString(own) +
-                      ")");
-  }
-  for (const auto& [name, tensor] : wanted)
-    if (sources.count(name) == 0) missing.push_back(detail::shortened(name));
-
-  const std::string problems =
-      detail::problem_list("missing", missing) + detail::problem_list("unexpected", unexpected) +
-      detail::problem_list("of the wrong shape", shapes) + detail::problem_list("of the wrong type", types);
-  REWARD_TUNER_CHECK(problems.empty(), "[Weights] '", file.path(), "' does not fit the network of ", wanted.size(),
-                     " tensors", problems);
-
-  const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : wanted) tensor.copy_(file.tensor(sources.at(name)));
-}
+void load_weights(torch::nn::Module& module, const SafetensorsFile& file, const LoadOptions& options = {});
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/files/weights.ipp>
+#endif

@@ -1,6 +1,5 @@
 // A layer with one weight, an optional bias and a slot for a low-rank adapter (LoRA): the base of Linear and Conv2d.
 #pragma once
-#include <ATen/ops/empty.h>
 #include <torch/nn/module.h>
 
 #include <cstdint>
@@ -9,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -21,12 +19,7 @@ struct LowRank {
   double scale = 1.0;
 
   /// dW in the shape of the layer's weight.
-  Tensor delta() const {
-    const auto rank = down.size(0);
-    auto shape = down.sizes().vec();
-    shape[0] = up.size(0);
-    return scale * up.reshape({-1, rank}).matmul(down.reshape({rank, -1})).reshape(shape);
-  }
+  Tensor delta() const;
 };
 
 /// How an attached adapter takes part in `forward`.
@@ -42,44 +35,24 @@ enum class AdapterMode {
 /// owns them.
 class AdaptableLayer : public torch::nn::Module {
  public:
-  AdaptableLayer(std::vector<std::int64_t> weight_shape, bool with_bias) {
-    weight = register_parameter("weight", at::empty(weight_shape));
-    if (with_bias) bias = register_parameter("bias", at::empty({weight_shape[0]}));
-  }
+  AdaptableLayer(std::vector<std::int64_t> weight_shape, bool with_bias);
 
   /// Puts an adapter into the empty slot, or empties the slot with nullptr. The mode becomes kApart.
-  void attach(std::shared_ptr<const LowRank> adapter) {
-    REWARD_TUNER_CHECK(!adapter || !adapter_, "[LoRA] the layer already carries an adapter; merge or detach it first");
-    adapter_ = std::move(adapter);
-    set_mode(AdapterMode::kApart);
-  }
+  void attach(std::shared_ptr<const LowRank> adapter);
   const std::shared_ptr<const LowRank>& adapter() const { return adapter_; }
 
   AdapterMode mode() const { return mode_; }
   /// Entering kMerged computes W + dW (no gradient); leaving it frees that tensor. Entering it again computes it anew.
-  void set_mode(AdapterMode mode) {
-    mode_ = mode;
-    merged_ = Tensor();
-    if (adapter_ && mode == AdapterMode::kMerged) merged_ = merged_weight(weight.scalar_type());
-  }
+  void set_mode(AdapterMode mode);
   /// W + dW, rounded once to `dtype`; W without an adapter or with one that is off. No gradient.
-  Tensor merged_weight(at::ScalarType dtype) const {
-    const torch::NoGradGuard no_grad;
-    if (!adapter_ || mode_ == AdapterMode::kOff) return weight.to(dtype);
-    const Tensor delta = adapter_->delta();
-    return (weight.to(delta.scalar_type()) + delta).to(dtype);
-  }
+  Tensor merged_weight(at::ScalarType dtype) const;
 
   Tensor weight;  // Linear [out,in], Conv2d [out,in,kh,kw]
   Tensor bias;    // [out], undefined without
 
  protected:
   /// The one weight that the layer has in this call; undefined if the adapter takes part apart from it.
-  const Tensor& whole_weight() const {
-    static const Tensor none;
-    if (!adapter_ || mode_ == AdapterMode::kOff) return weight;
-    return mode_ == AdapterMode::kMerged && !torch::GradMode::is_enabled() ? merged_ : none;
-  }
+  const Tensor& whole_weight() const;
   std::optional<Tensor> bias_or_none() const { return bias.defined() ? std::optional<Tensor>(bias) : std::nullopt; }
 
  private:
@@ -92,17 +65,8 @@ class AdaptableLayer : public torch::nn::Module {
 /// what an outer scope switched off stays off, so that a rollout of the reference model is one.
 class AdapterScope {
  public:
-  AdapterScope(torch::nn::Module& root, AdapterMode mode) {
-    for (const auto& module : root.modules())
-      if (auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module); layer && layer->adapter()) {
-        const AdapterMode before = layer->mode();
-        if (before != AdapterMode::kOff) layer->set_mode(mode);
-        layers_.emplace_back(std::move(layer), before);
-      }
-  }
-  ~AdapterScope() {
-    for (const auto& [layer, before] : layers_) layer->set_mode(before);
-  }
+  AdapterScope(torch::nn::Module& root, AdapterMode mode);
+  ~AdapterScope();
   AdapterScope(const AdapterScope&) = delete;
   AdapterScope& operator=(const AdapterScope&) = delete;
   /// How many adapted layers the scope holds; 0 means that nothing is attached.
@@ -113,3 +77,7 @@ class AdapterScope {
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/layers/adaptable_layer.ipp>
+#endif

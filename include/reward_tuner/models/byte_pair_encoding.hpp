@@ -3,17 +3,13 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <optional>
-#include <queue>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/unicode.hpp>
 
 namespace reward_tuner {
@@ -28,68 +24,14 @@ class BytePairEncoding {
 
   /// `merges` in order of rank. Every part and every merged token must be in the vocabulary. `unknown` stands for bytes
   /// the vocabulary lacks.
-  BytePairEncoding(Vocabulary vocabulary, const BytePairMerges& merges, const std::string& unknown)
-      : vocabulary_(std::move(vocabulary)) {
-    const auto unknown_id = id(unknown);
-    REWARD_TUNER_CHECK(unknown_id, "[Tokenizer] the vocabulary must hold the unknown token \"", unknown, "\"");
-    for (std::size_t rank = 0; rank < merges.size(); ++rank) {
-      const auto& [left, right] = merges[rank];
-      merges_.insert_or_assign(pair_key(required(left, rank), required(right, rank)),
-                               Merge{static_cast<std::int64_t>(rank), required(left + right, rank)});
-    }
-    const auto characters = byte_characters();
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-      inside_[byte] = id(characters[byte]).value_or(*unknown_id);
-      at_end_[byte] = id(characters[byte] + "</w>").value_or(*unknown_id);
-    }
-  }
+  BytePairEncoding(Vocabulary vocabulary, const BytePairMerges& merges, const std::string& unknown);
 
-  std::optional<std::int64_t> id(const std::string& token) const {
-    const auto found = vocabulary_.find(token);
-    return found == vocabulary_.end() ? std::nullopt : std::optional<std::int64_t>(found->second);
-  }
+  std::optional<std::int64_t> id(const std::string& token) const;
   std::size_t size() const { return vocabulary_.size(); }
 
   /// Appends the ids of one word (UTF-8 bytes, no white space) to `out`: the lowest-ranked merge first, the leftmost of
   /// equals first.
-  void encode(std::string_view word, std::vector<std::int64_t>& out) const {
-    if (word.empty()) return;
-    const auto length = static_cast<std::int64_t>(word.size());
-    std::vector<Symbol> symbols;  // a linked list: merged symbols leave it
-    symbols.reserve(word.size());
-    for (std::int64_t i = 0; i < length; ++i) {
-      const auto byte = static_cast<unsigned char>(word[static_cast<std::size_t>(i)]);
-      symbols.push_back({i + 1 == length ? at_end_[byte] : inside_[byte], i - 1, i + 1 == length ? -1 : i + 1, true});
-    }
-    using Candidate = std::tuple<std::int64_t, std::int64_t, std::int64_t>;  // rank, position, merged id
-    std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
-    const auto merge_at = [&](std::int64_t left) -> const Merge* {
-      const std::int64_t right = symbols[left].next;
-      if (right < 0) return nullptr;
-      const auto found = merges_.find(pair_key(symbols[left].id, symbols[right].id));
-      return found == merges_.end() ? nullptr : &found->second;
-    };
-    const auto offer = [&](std::int64_t left) {
-      if (left < 0) return;
-      if (const Merge* merge = merge_at(left)) queue.emplace(merge->rank, left, merge->id);
-    };
-    for (std::int64_t i = 0; i < length; ++i) offer(i);
-    while (!queue.empty()) {
-      const auto [rank, left, merged] = queue.top();
-      queue.pop();
-      if (!symbols[left].alive) continue;
-      const Merge* merge = merge_at(left);
-      if (!merge || merge->id != merged) continue;  // an earlier merge has changed this pair
-      Symbol& symbol = symbols[left];
-      symbols[symbol.next].alive = false;
-      symbol.id = merged;
-      symbol.next = symbols[symbol.next].next;
-      if (symbol.next >= 0) symbols[symbol.next].previous = left;
-      offer(symbol.previous);
-      offer(left);
-    }
-    for (std::int64_t i = 0; i >= 0; i = symbols[i].next) out.push_back(symbols[i].id);
-  }
+  void encode(std::string_view word, std::vector<std::int64_t>& out) const;
 
  private:
   struct Merge {
@@ -102,24 +44,9 @@ class BytePairEncoding {
 
   /// Each byte as a printable character: visible Latin-1 stands for itself, the others take U+0100 upwards (the GPT-2
   /// table).
-  static std::array<std::string, 256> byte_characters() {
-    std::array<std::string, 256> table;
-    char32_t next = 256;
-    for (char32_t byte = 0; byte < 256; ++byte) {
-      const bool visible = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-      unicode::append(table[byte], visible ? byte : next++);
-    }
-    return table;
-  }
-  static std::uint64_t pair_key(std::int64_t left, std::int64_t right) {
-    return (static_cast<std::uint64_t>(left) << 32) | static_cast<std::uint64_t>(right);
-  }
-  std::int64_t required(const std::string& token, std::size_t rank) const {
-    const auto found = id(token);
-    REWARD_TUNER_CHECK(found, "[Tokenizer] merge ", rank + 1, " needs the token \"", token,
-                       "\", which the vocabulary lacks");
-    return *found;
-  }
+  static std::array<std::string, 256> byte_characters();
+  static std::uint64_t pair_key(std::int64_t left, std::int64_t right);
+  std::int64_t required(const std::string& token, std::size_t rank) const;
 
   Vocabulary vocabulary_;
   std::unordered_map<std::uint64_t, Merge> merges_;
@@ -127,3 +54,7 @@ class BytePairEncoding {
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/models/byte_pair_encoding.ipp>
+#endif

@@ -1,23 +1,16 @@
 // The transformer encoder that CLIP's text and vision towers share (Radford et al. 2021). Names follow transformers'
 // CLIP modules.
 #pragma once
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/sigmoid.h>
-#include <ATen/ops/softmax.h>
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
-#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
-#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 namespace reward_tuner {
@@ -30,15 +23,7 @@ enum class ClipActivation {
 };
 
 /// The activation that a config's `hidden_act` names; throws for any other name.
-inline ClipActivation clip_activation(std::string_view name) {
-  if (name == "quick_gelu") return ClipActivation::kQuickGelu;
-  if (name == "gelu" || name == "gelu_python") return ClipActivation::kGelu;
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_python_tanh") return ClipActivation::kGeluTanh;
-  detail::fail(
-      "[CLIP] hidden_act must be quick_gelu, gelu, gelu_python, gelu_new, gelu_pytorch_tanh or gelu_python_tanh, got "
-      "\"",
-      name, "\"");
-}
+ClipActivation clip_activation(std::string_view name);
 
 /// Shape of an encoder.
 struct ClipEncoderOptions {
@@ -52,81 +37,16 @@ struct ClipEncoderOptions {
 
 namespace detail {
 
-inline void check_clip_encoder(const ClipEncoderOptions& o, std::string_view topic) {
-  REWARD_TUNER_CHECK(
-      o.hidden_size > 0 && o.intermediate_size > 0 && o.num_hidden_layers > 0 && o.num_attention_heads > 0, "[", topic,
-      "] sizes must be positive, got hidden_size ", o.hidden_size, ", intermediate_size ", o.intermediate_size,
-      ", num_hidden_layers ", o.num_hidden_layers, ", num_attention_heads ", o.num_attention_heads);
-  REWARD_TUNER_CHECK(o.hidden_size % o.num_attention_heads == 0, "[", topic,
-                     "] hidden_size must be a multiple of num_attention_heads, got ", o.hidden_size, " and ",
-                     o.num_attention_heads);
-  const std::string where(topic);
-  check_at_most(where, "hidden_size, intermediate_size and num_attention_heads",
-                {o.hidden_size, o.intermediate_size, o.num_attention_heads}, 4 * ConfigLimits::kWidth);
-  check_at_most(where, "num_hidden_layers", {o.num_hidden_layers}, ConfigLimits::kLayers);
-  clip_activation(o.hidden_act);
-}
+void check_clip_encoder(const ClipEncoderOptions& o, std::string_view topic);
 
 /// The keys both towers read in the same way.
-inline void read_clip_encoder(ConfigReader& reader, ClipEncoderOptions& o) {
-  o.hidden_size = reader.optional<std::int64_t>("hidden_size", o.hidden_size);
-  o.intermediate_size = reader.optional<std::int64_t>("intermediate_size", o.intermediate_size);
-  o.num_hidden_layers = reader.optional<std::int64_t>("num_hidden_layers", o.num_hidden_layers);
-  o.num_attention_heads = reader.optional<std::int64_t>("num_attention_heads", o.num_attention_heads);
-  o.hidden_act = reader.optional<std::string>("hidden_act", o.hidden_act);
-  o.layer_norm_eps = reader.optional<double>("layer_norm_eps", o.layer_norm_eps);
-}
+void read_clip_encoder(ConfigReader& reader, ClipEncoderOptions& o);
 
-inline void write_clip_encoder(nlohmann::json& json, const ClipEncoderOptions& o) {
-  json["hidden_size"] = o.hidden_size;
-  json["intermediate_size"] = o.intermediate_size;
-  json["num_hidden_layers"] = o.num_hidden_layers;
-  json["num_attention_heads"] = o.num_attention_heads;
-  json["hidden_act"] = o.hidden_act;
-  json["layer_norm_eps"] = o.layer_norm_eps;
-}
+void write_clip_encoder(nlohmann::json& json, const ClipEncoderOptions& o);
 
 /// Keys that transformers 4 and 5 write for every model and that cannot change a CLIP forward pass: bookkeeping, text
 /// generation, classification heads, initialization, and dropout, which evaluation switches off.
-inline void ignore_transformers_keys(ConfigReader& reader) {
-  reader.ignore({"architectures", "transformers_version", "dtype", "torch_dtype", "tokenizer_class",
-                 "gradient_checkpointing", "torchscript", "use_bfloat16", "use_cache", "return_dict",
-                 "output_attentions", "output_hidden_states", "attn_implementation"});
-  reader.ignore({"attention_dropout", "dropout", "initializer_range", "initializer_factor"});
-  reader.ignore({"id2label", "label2id", "num_labels", "problem_type", "finetuning_task", "task_specific_params",
-                 "tf_legacy_loss"});
-  reader.ignore({"is_decoder", "is_encoder_decoder", "add_cross_attention", "cross_attention_hidden_size",
-                 "tie_encoder_decoder", "tie_word_embeddings", "tie_last_hidden_states", "chunk_size_feed_forward",
-                 "pruned_heads"});
-  reader.ignore({"bad_words_ids",
-                 "begin_suppress_tokens",
-                 "decoder_start_token_id",
-                 "diversity_penalty",
-                 "do_sample",
-                 "early_stopping",
-                 "encoder_no_repeat_ngram_size",
-                 "exponential_decay_length_penalty",
-                 "forced_bos_token_id",
-                 "forced_eos_token_id",
-                 "length_penalty",
-                 "max_length",
-                 "min_length",
-                 "no_repeat_ngram_size",
-                 "num_beam_groups",
-                 "num_beams",
-                 "num_return_sequences",
-                 "output_scores",
-                 "prefix",
-                 "remove_invalid_values",
-                 "repetition_penalty",
-                 "return_dict_in_generate",
-                 "sep_token_id",
-                 "suppress_tokens",
-                 "temperature",
-                 "top_k",
-                 "top_p",
-                 "typical_p"});
-}
+void ignore_transformers_keys(ConfigReader& reader);
 
 inline bool ends_with_position_ids(std::string_view key) { return key.ends_with("position_ids"); }
 
@@ -135,25 +55,10 @@ inline bool ends_with_position_ids(std::string_view key) { return key.ends_with(
 /// Multi-head self-attention.  x [B,L,D] -> [B,L,D]
 class ClipAttention : public torch::nn::Module {
  public:
-  explicit ClipAttention(const ClipEncoderOptions& o)
-      : heads_(o.num_attention_heads), width_(o.hidden_size / o.num_attention_heads) {
-    k_proj_ = register_module("k_proj", std::make_shared<Linear>(o.hidden_size, o.hidden_size));
-    v_proj_ = register_module("v_proj", std::make_shared<Linear>(o.hidden_size, o.hidden_size));
-    q_proj_ = register_module("q_proj", std::make_shared<Linear>(o.hidden_size, o.hidden_size));
-    out_proj_ = register_module("out_proj", std::make_shared<Linear>(o.hidden_size, o.hidden_size));
-  }
+  explicit ClipAttention(const ClipEncoderOptions& o);
 
   /// `mask` [L,L] is added to the scores: 0 keeps a pair, -inf removes it; undefined keeps all.
-  Tensor forward(const Tensor& x, const Tensor& mask) const {
-    const auto split = [&](const Tensor& y) { return y.view({x.size(0), x.size(1), heads_, width_}).transpose(1, 2); };
-    const Tensor q = split(q_proj_->forward(x)) / std::sqrt(static_cast<double>(width_));  // [B,heads,L,D/heads]
-    const Tensor k = split(k_proj_->forward(x));                                           // [B,heads,L,D/heads]
-    const Tensor v = split(v_proj_->forward(x));                                           // [B,heads,L,D/heads]
-    Tensor scores = at::matmul(q, k.transpose(-1, -2));                                    // [B,heads,L,L]
-    if (mask.defined()) scores = scores + mask;                                            // [B,heads,L,L]
-    const Tensor mixed = at::matmul(at::softmax(scores, -1), v);                           // [B,heads,L,D/heads]
-    return out_proj_->forward(mixed.transpose(1, 2).reshape(x.sizes()));                   // [B,L,D]
-  }
+  Tensor forward(const Tensor& x, const Tensor& mask) const;
 
  private:
   std::int64_t heads_, width_;
@@ -163,24 +68,11 @@ class ClipAttention : public torch::nn::Module {
 /// Two linear layers with an activation between.  x [B,L,D] -> [B,L,D]
 class ClipMlp : public torch::nn::Module {
  public:
-  explicit ClipMlp(const ClipEncoderOptions& o) : activation_(clip_activation(o.hidden_act)) {
-    fc1_ = register_module("fc1", std::make_shared<Linear>(o.hidden_size, o.intermediate_size));
-    fc2_ = register_module("fc2", std::make_shared<Linear>(o.intermediate_size, o.hidden_size));
-  }
+  explicit ClipMlp(const ClipEncoderOptions& o);
   Tensor forward(const Tensor& x) const { return fc2_->forward(activate(fc1_->forward(x))); }
 
  private:
-  Tensor activate(const Tensor& x) const {
-    switch (activation_) {
-      case ClipActivation::kQuickGelu:
-        return x * at::sigmoid(1.702 * x);
-      case ClipActivation::kGelu:
-        return at::gelu(x);
-      case ClipActivation::kGeluTanh:
-        break;
-    }
-    return at::gelu(x, "tanh");
-  }
+  Tensor activate(const Tensor& x) const;
   ClipActivation activation_;
   std::shared_ptr<Linear> fc1_, fc2_;
 };
@@ -188,16 +80,8 @@ class ClipMlp : public torch::nn::Module {
 /// Attention and MLP, each behind a layer norm and added to the residual stream.  x [B,L,D] -> [B,L,D]
 class ClipEncoderLayer : public torch::nn::Module {
  public:
-  explicit ClipEncoderLayer(const ClipEncoderOptions& o) {
-    self_attn_ = register_module("self_attn", std::make_shared<ClipAttention>(o));
-    layer_norm1_ = register_module("layer_norm1", std::make_shared<LayerNorm>(o.hidden_size, o.layer_norm_eps));
-    mlp_ = register_module("mlp", std::make_shared<ClipMlp>(o));
-    layer_norm2_ = register_module("layer_norm2", std::make_shared<LayerNorm>(o.hidden_size, o.layer_norm_eps));
-  }
-  Tensor forward(const Tensor& x, const Tensor& mask) const {
-    const Tensor attended = x + self_attn_->forward(layer_norm1_->forward(x), mask);  // [B,L,D]
-    return attended + mlp_->forward(layer_norm2_->forward(attended));                 // [B,L,D]
-  }
+  explicit ClipEncoderLayer(const ClipEncoderOptions& o);
+  Tensor forward(const Tensor& x, const Tensor& mask) const;
 
  private:
   std::shared_ptr<ClipAttention> self_attn_;
@@ -208,19 +92,15 @@ class ClipEncoderLayer : public torch::nn::Module {
 /// The stack of layers.  Returns the input followed by every layer's output: num_hidden_layers + 1 tensors [B,L,D].
 class ClipEncoder : public torch::nn::Module {
  public:
-  explicit ClipEncoder(const ClipEncoderOptions& o) {
-    layers_ = register_module("layers", std::make_shared<ModuleListOf<ClipEncoderLayer>>());
-    for (std::int64_t i = 0; i < o.num_hidden_layers; ++i) layers_->emplace_back(o);
-  }
-  std::vector<Tensor> forward(const Tensor& x, const Tensor& mask = {}) const {
-    std::vector<Tensor> states{x};
-    states.reserve(layers_->size() + 1);
-    for (const auto& layer : *layers_) states.push_back(layer->forward(states.back(), mask));
-    return states;
-  }
+  explicit ClipEncoder(const ClipEncoderOptions& o);
+  std::vector<Tensor> forward(const Tensor& x, const Tensor& mask = {}) const;
 
  private:
   std::shared_ptr<ModuleListOf<ClipEncoderLayer>> layers_;
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/models/clip_encoder.ipp>
+#endif

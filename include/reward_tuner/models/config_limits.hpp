@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// Several times what any published Stable Diffusion, VAE or CLIP model has.
@@ -22,15 +20,14 @@ struct ConfigLimits {
 
 namespace detail {
 
-inline void check_at_most(const std::string& where, const char* key, std::initializer_list<std::int64_t> values,
-                          std::int64_t most) {
-  for (const auto value : values)
-    REWARD_TUNER_CHECK(value <= most, "[", where, "] expected at most ", most, " in ", key, ", got ", value);
-}
-inline void check_at_most(const std::string& where, const char* key, const std::vector<std::int64_t>& values,
-                          std::int64_t most) {
-  for (const auto value : values) check_at_most(where, key, {value}, most);
-}
+void check_at_most(const std::string& where, const char* key, std::initializer_list<std::int64_t> values,
+                   std::int64_t most);
+void check_at_most(const std::string& where, const char* key, const std::vector<std::int64_t>& values,
+                   std::int64_t most);
 
 }  // namespace detail
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/models/config_limits.ipp>
+#endif

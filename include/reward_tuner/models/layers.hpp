@@ -17,11 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
-#include <reward_tuner/layers/adapted_linear.hpp>
-#include <reward_tuner/layers/frozen_ops.hpp>
-#include <reward_tuner/layers/upsampled_conv.hpp>
 
 namespace reward_tuner {
 
@@ -30,10 +26,7 @@ class Linear : public AdaptableLayer {
  public:
   Linear(std::int64_t in, std::int64_t out, bool with_bias = true) : AdaptableLayer({out, in}, with_bias) {}
 
-  Tensor forward(const Tensor& x) const {
-    if (const Tensor& w = whole_weight(); w.defined()) return apply_linear(x, w, bias_or_none());
-    return adapted_linear(x, weight, bias_or_none(), adapter()->down, adapter()->up, adapter()->scale);
-  }
+  Tensor forward(const Tensor& x) const;
 };
 
 /// y = W * x + b.  x [B,in,H,W] -> [B,out,H',W']
@@ -43,20 +36,9 @@ class Conv2d : public AdaptableLayer {
          bool with_bias = true)
       : AdaptableLayer({out, in, kernel, kernel}, with_bias), stride_(stride), padding_(padding) {}
 
-  Tensor forward(const Tensor& x) const {
-    return adapted(x, [this](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) {
-      return apply_conv2d(input, w, b, stride_, padding_);
-    });
-  }
+  Tensor forward(const Tensor& x) const;
   /// The layer, 3x3 with stride and padding 1, on x with its pixels doubled.  [B,in,H,W] -> [B,out,2H,2W]
-  Tensor forward_upsampled(const Tensor& x) const {
-    REWARD_TUNER_CHECK(weight.size(2) == 3 && weight.size(3) == 3 && stride_ == 1 && padding_ == 1,
-                       "[Conv2d] forward_upsampled expected a 3x3 layer with stride 1 and padding 1, got a kernel of ",
-                       weight.size(2), "x", weight.size(3), " with stride ", stride_, " and padding ", padding_);
-    return adapted(x, [](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) {
-      return upsampled_conv2d(input, w, b);
-    });
-  }
+  Tensor forward_upsampled(const Tensor& x) const;
 
  private:
   /// `apply(w, x, b)` with the layer's weight, plus the adapter where it is apart.
@@ -75,13 +57,7 @@ class Conv2d : public AdaptableLayer {
 /// Normalizes [B,C,...] over groups of channels.
 class GroupNorm : public torch::nn::Module {
  public:
-  GroupNorm(std::int64_t groups, std::int64_t channels, double eps) : groups_(groups), eps_(eps) {
-    REWARD_TUNER_CHECK(groups > 0 && channels % groups == 0,
-                       "[GroupNorm] channels must be a multiple of the groups, got ", channels, " channels and ",
-                       groups, " groups");
-    weight = register_parameter("weight", at::empty({channels}));
-    bias = register_parameter("bias", at::empty({channels}));
-  }
+  GroupNorm(std::int64_t groups, std::int64_t channels, double eps);
   Tensor forward(const Tensor& x) const { return at::group_norm(x, groups_, weight, bias, eps_); }
   Tensor weight, bias;
 
@@ -93,10 +69,7 @@ class GroupNorm : public torch::nn::Module {
 /// Normalizes the last dimension.
 class LayerNorm : public torch::nn::Module {
  public:
-  explicit LayerNorm(std::int64_t width, double eps = 1e-5) : width_(width), eps_(eps) {
-    weight = register_parameter("weight", at::empty({width}));
-    bias = register_parameter("bias", at::empty({width}));
-  }
+  explicit LayerNorm(std::int64_t width, double eps = 1e-5);
   Tensor forward(const Tensor& x) const { return at::layer_norm(x, {width_}, weight, bias, eps_); }
   Tensor weight, bias;
 
@@ -133,3 +106,7 @@ class ModuleListOf : public torch::nn::Module {
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/models/layers.ipp>
+#endif

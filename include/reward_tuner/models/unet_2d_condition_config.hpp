@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
@@ -52,7 +52,7 @@ struct UNet2DConditionConfig {
   std::int64_t projection_class_embeddings_input_dim = 0;  ///< P + 6 * addition_time_embed_dim; with text_time only
 
   /// `from_json` of a file, which errors name.
-  static UNet2DConditionConfig load(const std::filesystem::path& file) { return from_json(read_json(file), file.string()); }
+  static UNet2DConditionConfig load(const std::filesystem::path& file);
 
   /// Reads a config.json. Absent keys have diffusers' defaults. Throws for unknown keys, values that this library
   /// cannot build ("unsupported") and lists of the wrong length; `where` names the file in the messages.
@@ -67,30 +67,12 @@ struct UNet2DConditionConfig {
 namespace detail {
 
 /// One number for all levels or a list with one per level.
-inline std::vector<std::int64_t> per_level(ConfigReader& reader, const nlohmann::json& json, const std::string& key,
-                                           std::int64_t fallback, std::size_t levels, const std::string& where) {
-  if (!reader.has_value(key)) return std::vector<std::int64_t>(levels, fallback);
-  const nlohmann::json& value = json.at(key);
-  if (value.is_number_integer()) return std::vector<std::int64_t>(levels, value.get<std::int64_t>());
-  bool integers = value.is_array();
-  if (integers)
-    for (const auto& item : value) integers = integers && item.is_number_integer();
-  REWARD_TUNER_CHECK(integers, "[", where, "] unsupported ", key, ": expected an integer or a list of integers, got ",
-                     value.dump());
-  return value.get<std::vector<std::int64_t>>();
-}
+std::vector<std::int64_t> per_level(ConfigReader& reader, const nlohmann::json& json, const std::string& key,
+                                    std::int64_t fallback, std::size_t levels, const std::string& where);
 
 /// A square's side given as null, one number or two equal ones.
-inline std::optional<std::int64_t> optional_side(ConfigReader& reader, const nlohmann::json& json,
-                                                 const std::string& key, const std::string& where) {
-  if (!reader.has_value(key)) return std::nullopt;
-  const nlohmann::json& value = json.at(key);
-  if (value.is_number_integer()) return value.get<std::int64_t>();
-  REWARD_TUNER_CHECK(value.is_array() && value.size() == 2 && value[0].is_number_integer() && value[0] == value[1], "[",
-                     where, "] unsupported ", key, ": expected null, an integer or two equal integers, got ",
-                     value.dump());
-  return value[0].get<std::int64_t>();
-}
+std::optional<std::int64_t> optional_side(ConfigReader& reader, const nlohmann::json& json, const std::string& key,
+                                          const std::string& where);
 
 }  // namespace detail
 
@@ -276,3 +258,7 @@ inline nlohmann::json UNet2DConditionConfig::to_json() const {
 }
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/models/unet_2d_condition_config.ipp>
+#endif

@@ -2,96 +2,41 @@
 // number, mark and white space. Characters younger than the installed utf8proc's Unicode version (15.0 in utf8proc 2.8)
 // count as unassigned.
 #pragma once
-#include <utf8proc.h>
-
-#include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <string_view>
-
-#include <reward_tuner/core/check.hpp>
 
 namespace reward_tuner::unicode {
 
 /// UTF-8 to code points; throws on malformed UTF-8.
-inline std::u32string decode(std::string_view text) {
-  std::u32string out;
-  out.reserve(text.size());
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  const auto end = static_cast<utf8proc_ssize_t>(text.size());
-  for (utf8proc_ssize_t at = 0; at < end;) {
-    utf8proc_int32_t code = -1;
-    const utf8proc_ssize_t used = utf8proc_iterate(bytes + at, end - at, &code);
-    REWARD_TUNER_CHECK(used > 0, "[Unicode] the text must be valid UTF-8, got a malformed byte at position ", at);
-    out.push_back(static_cast<char32_t>(code));
-    at += used;
-  }
-  return out;
-}
+std::u32string decode(std::string_view text);
 
 /// Appends one code point as UTF-8.
-inline void append(std::string& out, char32_t code) {
-  utf8proc_uint8_t bytes[4];
-  const utf8proc_ssize_t length = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code), bytes);
-  out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(length));
-}
+void append(std::string& out, char32_t code);
 
 /// Code points to UTF-8.
-inline std::string encode(std::u32string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char32_t code : text) append(out, code);
-  return out;
-}
+std::string encode(std::u32string_view text);
 
 /// Normalization form C; throws on malformed UTF-8.
-inline std::string nfc(std::string_view text) {
-  if (text.empty()) return {};
-  utf8proc_uint8_t* raw = nullptr;
-  const utf8proc_ssize_t length =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
-                   &raw, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(raw, &std::free);
-  REWARD_TUNER_CHECK(length >= 0, "[Unicode] the text must be valid UTF-8, got: ", utf8proc_errmsg(length));
-  return std::string(reinterpret_cast<const char*>(raw), static_cast<std::size_t>(length));
-}
+std::string nfc(std::string_view text);
 
 /// Lower case without regard to context or language. U+0130 is the only character whose lower case is longer: i and a
 /// combining dot.
-inline std::u32string lower(std::u32string_view text) {
-  std::u32string out;
-  out.reserve(text.size());
-  for (const char32_t code : text) {
-    if (code == U'\u0130') out += U"i\u0307";
-    else out.push_back(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
-  }
-  return out;
-}
+std::u32string lower(std::u32string_view text);
 
 /// General category L*.
-inline bool is_letter(char32_t code) {
-  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
-}
+bool is_letter(char32_t code);
 
 /// General category N*: digits, letter-like numbers, fractions and superscripts.
-inline bool is_number(char32_t code) {
-  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
-}
+bool is_number(char32_t code);
 
 /// General category M*: accents, vowel signs and enclosing marks, which belong to the letter before them.
-inline bool is_mark(char32_t code) {
-  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
-}
+bool is_mark(char32_t code);
 
 /// The White_Space property. It is no general category: some control characters have it.
-inline bool is_space(char32_t code) {
-  return (code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
-         (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
-         code == 0x3000;
-}
+bool is_space(char32_t code);
 
 }  // namespace reward_tuner::unicode
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/models/unicode.ipp>
+#endif

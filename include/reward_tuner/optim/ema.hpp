@@ -1,18 +1,10 @@
 // An exponential moving average of trained tensors, with a scope that evaluates the averaged values.
 #pragma once
-#include <ATen/ops/_foreach_copy.h>
-#include <ATen/ops/_foreach_lerp.h>
-#include <ATen/ops/scalar_tensor.h>
-
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -29,61 +21,26 @@ struct EmaOptions {
 class Ema {
  public:
   /// Starts at the present values. The tensors are shared, not copied: they are the ones that the optimizer updates.
-  explicit Ema(std::vector<Tensor> tracked, EmaOptions options = {}) : tracked_(std::move(tracked)), options_(options) {
-    REWARD_TUNER_CHECK(options_.decay >= 0 && options_.decay < 1, "[Ema] decay must be in [0, 1), got ",
-                       options_.decay);
-    REWARD_TUNER_CHECK(!tracked_.empty(), "[Ema] expected at least one tensor, got none");
-    for (const Tensor& value : tracked_) {
-      REWARD_TUNER_CHECK(value.defined() && value.is_floating_point(),
-                         "[Ema] expected floating-point tensors, got another kind");
-      averages_.push_back(value.detach().to(average_type(value), /*non_blocking=*/false, /*copy=*/true));
-    }
-  }
+  explicit Ema(std::vector<Tensor> tracked, EmaOptions options = {});
 
   /// Takes in the present values. Call it once after each optimizer step.
-  void update() {
-    REWARD_TUNER_CHECK(!swapped_, "[Ema] update() inside a swap_in() scope would average the average with itself");
-    const torch::NoGradGuard no_grad;
-    ++updates_;
-    const double decay = decay_at(updates_);
-    // one kernel takes one kind
-    std::map<std::pair<at::ScalarType, c10::DeviceIndex>, std::pair<std::vector<Tensor>, std::vector<Tensor>>> groups;
-    for (std::size_t i = 0; i < tracked_.size(); ++i) {
-      auto& [averages, values] = groups[{averages_[i].scalar_type(), averages_[i].device().index()}];
-      averages.push_back(averages_[i]);
-      values.push_back(tracked_[i].detach().to(averages_[i].scalar_type()));
-    }
-    for (auto& [kind, group] : groups) at::_foreach_lerp_(group.first, group.second, 1.0 - decay);
-  }
+  void update();
 
   /// The decay of the t-th update, t >= 1.
-  double decay_at(std::int64_t t) const {
-    const auto count = static_cast<double>(t);
-    return options_.warm_up ? std::min(options_.decay, (1 + count) / (10 + count)) : options_.decay;
-  }
+  double decay_at(std::int64_t t) const;
 
   /// While it lives the tracked tensors hold the averages; then the trained values return bit for bit.
   /// Open it between updates only: it writes in place, so a graph recorded before must not be differentiated inside or
   /// after.
   class [[nodiscard]] Scope {
    public:
-    ~Scope() {
-      const torch::NoGradGuard no_grad;
-      at::_foreach_copy_(ema_.tracked_, kept_);
-      ema_.swapped_ = false;
-    }
+    ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
 
    private:
     friend class Ema;
-    explicit Scope(Ema& ema) : ema_(ema) {
-      REWARD_TUNER_CHECK(!ema.swapped_, "[Ema] the averages are swapped in already; scopes do not nest");
-      const torch::NoGradGuard no_grad;
-      for (const Tensor& value : ema.tracked_) kept_.push_back(value.detach().clone());
-      at::_foreach_copy_(ema.tracked_, ema.averages_);
-      ema.swapped_ = true;
-    }
+    explicit Scope(Ema& ema);
     Ema& ema_;
     std::vector<Tensor> kept_;
   };
@@ -99,35 +56,12 @@ class Ema {
 
   /// Averages under "<index>.average" and the count under "updates", for a checkpoint. The averages share memory with
   /// this object.
-  std::map<std::string, Tensor> state() const {
-    std::map<std::string, Tensor> state{{"updates", at::scalar_tensor(updates_, at::kLong)}};
-    for (std::size_t i = 0; i < averages_.size(); ++i) state[std::to_string(i) + ".average"] = averages_[i];
-    return state;
-  }
+  std::map<std::string, Tensor> state() const;
   /// Continues from such a state; anything that does not fit is an error and changes nothing.
-  void load_state(const std::map<std::string, Tensor>& state) {
-    auto mine = this->state();
-    REWARD_TUNER_CHECK(state.size() == mine.size(), "[Ema] state expected ", mine.size(), " tensors, got ",
-                       state.size());
-    for (const auto& [name, tensor] : mine) {
-      const auto found = state.find(name);
-      REWARD_TUNER_CHECK(found != state.end(), "[Ema] state lacks the tensor ", name);
-      REWARD_TUNER_CHECK(found->second.sizes() == tensor.sizes() && found->second.scalar_type() == tensor.scalar_type(),
-                         "[Ema] state tensor ", name, " expected ", tensor.sizes(), " ",
-                         c10::toString(tensor.scalar_type()), ", got ", found->second.sizes(), " ",
-                         c10::toString(found->second.scalar_type()));
-    }
-    const auto updates = state.at("updates").item<std::int64_t>();
-    REWARD_TUNER_CHECK(updates >= 0, "[Ema] state has a negative count of updates: ", updates);
-    const torch::NoGradGuard no_grad;
-    for (auto& [name, tensor] : mine) tensor.copy_(state.at(name));
-    updates_ = updates;
-  }
+  void load_state(const std::map<std::string, Tensor>& state);
 
  private:
-  static at::ScalarType average_type(const Tensor& value) {
-    return value.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  }
+  static at::ScalarType average_type(const Tensor& value);
   std::vector<Tensor> tracked_, averages_;
   EmaOptions options_;
   std::int64_t updates_ = 0;
@@ -135,3 +69,7 @@ class Ema {
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/optim/ema.ipp>
+#endif

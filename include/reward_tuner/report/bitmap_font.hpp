@@ -1,15 +1,12 @@
 // A small pixel font for image captions: 95 ASCII glyphs, 5 dots wide, 7 dots above the baseline and 2 below, with
 // word wrapping.
 #pragma once
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <reward_tuner/core/check.hpp>
 
 namespace reward_tuner {
 
@@ -143,63 +140,20 @@ constexpr bool glyph_dot(char character, int column, int row) {
 }
 
 /// Text as the font can show it: control characters become blanks, every UTF-8 character beyond ASCII becomes one '?'.
-inline std::string printable_ascii(std::string_view text) {
-  std::string shown;
-  for (const char character : text) {
-    const auto byte = static_cast<unsigned char>(character);
-    if (byte >= 0x80 && byte < 0xC0) continue;  // continuation byte of a character that was already shown as '?'
-    if (byte >= 0xC0) shown += '?';
-    else shown += byte < 32 || byte == 127 ? ' ' : character;
-  }
-  return shown;
-}
+std::string printable_ascii(std::string_view text);
 
 /// Breaks text into at most `max_lines` lines of at most `max_columns` characters, at blanks where possible. What does
 /// not fit is cut, and the last line then ends in "..". Errors: max_columns < 3 or max_lines < 1.
-inline std::vector<std::string> wrap_text(std::string_view text, int max_columns, int max_lines) {
-  REWARD_TUNER_CHECK(max_columns >= 3 && max_lines >= 1, "[wrap_text] expected at least 3 columns and 1 line, got ",
-                     max_columns, " and ", max_lines);
-  const auto limit = static_cast<std::size_t>(max_columns);
-  const std::string shown = printable_ascii(text);
-  std::vector<std::string> lines;
-  std::string line;
-  const auto place = [&](std::string word) {
-    if (!line.empty() && line.size() + 1 + word.size() > limit) {
-      lines.push_back(line);
-      line.clear();
-    }
-    while (word.size() > limit) {  // one word wider than a line: cut it hard (the line is empty here)
-      lines.push_back(word.substr(0, limit));
-      word.erase(0, limit);
-    }
-    if (!word.empty()) line += (line.empty() ? "" : " ") + word;
-  };
-  for (std::size_t begin = 0; begin < shown.size();) {
-    const std::size_t first = shown.find_first_not_of(' ', begin);
-    if (first == std::string::npos) break;
-    const std::size_t last = std::min(shown.find(' ', first), shown.size());
-    place(shown.substr(first, last - first));
-    begin = last;
-  }
-  if (!line.empty()) lines.push_back(line);
-  if (lines.size() > static_cast<std::size_t>(max_lines)) {
-    lines.resize(static_cast<std::size_t>(max_lines));
-    std::string& cut = lines.back();
-    if (cut.size() + 2 > limit) cut.resize(limit - 2);
-    while (!cut.empty() && cut.back() == ' ') cut.pop_back();
-    cut += "..";
-  }
-  return lines;
-}
+std::vector<std::string> wrap_text(std::string_view text, int max_columns, int max_lines);
 
 /// Width in dots of the longest of `lines`, without the blank column after the last glyph.
-inline int text_width(const std::vector<std::string>& lines) {
-  std::size_t longest = 0;
-  for (const std::string& line : lines) longest = std::max(longest, line.size());
-  return longest == 0 ? 0 : static_cast<int>(longest) * kGlyphAdvance - (kGlyphAdvance - kGlyphWidth);
-}
+int text_width(const std::vector<std::string>& lines);
 
 /// Height in dots of `lines` lines.
 constexpr int text_height(int lines) { return lines == 0 ? 0 : (lines - 1) * kLineAdvance + kGlyphHeight; }
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/report/bitmap_font.ipp>
+#endif

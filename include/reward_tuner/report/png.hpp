@@ -1,20 +1,9 @@
 // PNG images to and from tensors.
 #pragma once
-#include <ATen/ops/empty.h>
-
-#include <climits>
-#include <cstdint>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <memory>
 #include <string>
 #include <string_view>
 
-#include <reward_tuner/core/check.hpp>
-#include <reward_tuner/files/atomic_file.hpp>
-#include <reward_tuner/report/stb_codec.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -23,75 +12,22 @@ namespace reward_tuner {
 /// nominally in [0,1]: values are clamped, then rounded to the nearest of 256 levels; what is not a number becomes 0.
 /// Any device and dtype; no gradient.
 /// Errors: other shapes, whole-number dtypes (whose scale would be a guess), empty images.
-inline std::string encode_png(const Tensor& image) {
-  REWARD_TUNER_CHECK(image.defined(), "[Png] expected an image, got an undefined tensor");
-  const bool grey = image.dim() == 2 || (image.dim() == 3 && image.size(0) == 1);
-  REWARD_TUNER_CHECK(grey || (image.dim() == 3 && image.size(0) == 3),
-                     "[Png] expected an image [3,H,W], [1,H,W] or [H,W], got shape ", image.sizes());
-  REWARD_TUNER_CHECK(image.is_floating_point(), "[Png] expected floating-point values in [0,1], got dtype ",
-                     image.dtype().name());
-  constexpr std::int64_t kMostPixels = INT_MAX / 4;  // stb counts bytes in int
-  const std::int64_t channels = grey ? 1 : 3, height = image.size(-2), width = image.size(-1);
-  REWARD_TUNER_CHECK(height > 0 && width > 0 && height * width <= kMostPixels, "[Png] expected 1 to ", kMostPixels,
-                     " pixels, got shape ", image.sizes());
-  // [3,H,W] or [H,W]
-  const Tensor bytes = image.detach()
-                           .to(at::kCPU, at::kFloat)
-                           .nan_to_num(0, 1, 0)
-                           .clamp(0, 1)
-                           .mul(255)
-                           .round()
-                           // [H,W,3] or [H,W,1]
-                           .to(at::kByte)
-                           .reshape({channels, height, width})
-                           .permute({1, 2, 0})
-                           .contiguous();
-  std::string file;
-  const auto append = [](void* target, void* data, int size) {
-    static_cast<std::string*>(target)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
-  };
-  const int written = detail::stb::stbi_write_png_to_func(
-      append, &file, static_cast<int>(width), static_cast<int>(height), static_cast<int>(channels),
-      bytes.const_data_ptr<std::uint8_t>(), static_cast<int>(width * channels));
-  REWARD_TUNER_CHECK(written != 0, "[Png] could not encode an image of shape ", image.sizes(), " (out of memory?)");
-  return file;
-}
+std::string encode_png(const Tensor& image);
 
 /// A PNG file's image, float [3,H,W] in [0,1] on the CPU. Grey is repeated to three channels, transparency is
 /// dropped, 16 bits are cut to 8.
 /// Errors: bytes that are not a whole PNG file; `where` names them.
-inline Tensor decode_png(std::string_view bytes, const std::string& where = "memory") {
-  constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
-  REWARD_TUNER_CHECK(bytes.starts_with(kSignature), "[Png] expected a PNG file in ", where, ", got ", bytes.size(),
-                     " bytes without its signature");
-  REWARD_TUNER_CHECK(bytes.size() <= INT_MAX, "[Png] expected at most ", INT_MAX, " bytes in ", where, ", got ",
-                     bytes.size());
-  int width = 0, height = 0, channels = 0;
-  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
-  const std::unique_ptr<unsigned char, void (*)(void*)> pixels(
-      detail::stb::reward_tuner_stbi_load_from_memory(data, static_cast<int>(bytes.size()), &width, &height, &channels,
-                                                      /*desired_channels=*/3),
-      [](void* memory) { detail::stb::reward_tuner_stbi_image_free(memory); });
-  REWARD_TUNER_CHECK(pixels != nullptr, "[Png] expected a whole PNG file in ", where,
-                     ", got: ", detail::stb::reward_tuner_stbi_failure_reason());
-  Tensor image = at::empty({height, width, 3}, at::kByte);  // [H,W,3]
-  std::memcpy(image.mutable_data_ptr<std::uint8_t>(), pixels.get(), static_cast<std::size_t>(image.numel()));
-  return image.permute({2, 0, 1}).to(at::kFloat).div(255).contiguous();  // [3,H,W]
-}
+Tensor decode_png(std::string_view bytes, const std::string& where = "memory");
 
 /// Writes `image` (see encode_png) as a PNG file, atomically. Errors: those of encode_png, a missing or read-only
 /// folder, a full disk.
-inline void write_png(const std::filesystem::path& path, const Tensor& image) {
-  write_file_atomically(path, encode_png(image));
-}
+void write_png(const std::filesystem::path& path, const Tensor& image);
 
 /// Reads a PNG file, float [3,H,W] in [0,1] (see decode_png). Errors: a file that cannot be read, or is not a PNG file.
-inline Tensor read_png(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REWARD_TUNER_CHECK(file.is_open() && !std::filesystem::is_directory(path),
-                     "[Png] expected a readable file, got none at ", path);
-  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  return decode_png(bytes, path.string());
-}
+Tensor read_png(const std::filesystem::path& path);
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/report/png.ipp>
+#endif

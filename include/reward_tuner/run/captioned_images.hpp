@@ -1,22 +1,12 @@
 // Images with captions from a folder, in memory or read when they are drawn: the data of a pre-training loss.
 #pragma once
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/stack.h>
-
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/regularizers/captioned_image_source.hpp>
-#include <reward_tuner/report/png.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -31,104 +21,30 @@ enum class ImageLoading {
 class CaptionedImages : public CaptionedImageSource {
  public:
   /// images float [N,3,H,W] in [0,1] (rounded to bytes) or uint8; N captions.
-  CaptionedImages(const Tensor& images, std::vector<std::string> captions) : captions_(std::move(captions)) {
-    REWARD_TUNER_CHECK(images.dim() == 4 && images.size(1) == 3 && images.size(0) >= 1,
-                       "[CaptionedImages] expected images [N,3,H,W], got ", images.sizes());
-    REWARD_TUNER_CHECK(static_cast<std::int64_t>(captions_.size()) == images.size(0),
-                       "[CaptionedImages] expected one caption an image (", images.size(0), "), got ",
-                       captions_.size());
-    pixels_ = images.scalar_type() == at::kByte
-                  ? images.contiguous()
-                  : (images.detach().clamp(0, 1) * 255).round().to(at::kCPU, at::kByte).contiguous();
-  }
+  CaptionedImages(const Tensor& images, std::vector<std::string> captions);
 
   /// Reads a folder of PNG images of one size: with a metadata.jsonl of lines {"file_name": "x.png", "text": "a
   /// caption"}, or with x.txt beside every x.png.
   /// Errors: no folder, no images, an image without a caption, a line that is not such an object, images of
   /// different sizes. Streamed images are checked when they are drawn, the first one at once.
   static CaptionedImages from_folder(const std::filesystem::path& folder,
-                                     ImageLoading loading = ImageLoading::kInMemory) {
-    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
-                       "[CaptionedImages] expected a folder of captioned images, got nothing at ", folder.string());
-    const auto list =
-        std::filesystem::exists(folder / "metadata.jsonl") ? from_metadata(folder) : from_neighbors(folder);
-    REWARD_TUNER_CHECK(!list.empty(), "[CaptionedImages] ", folder.string(), " holds no PNG images");
-    CaptionedImages out;
-    for (const auto& [file, caption] : list) {
-      out.files_.push_back(file);
-      out.captions_.push_back(caption);
-    }
-    out.shape_ = read_png(out.files_[0]).sizes().vec();
-    if (loading == ImageLoading::kStreamed) return out;
-    std::vector<Tensor> images;
-    for (const auto& file : out.files_) images.push_back((out.read(file) * 255).round().to(at::kByte));  // [3,H,W]
-    return CaptionedImages(at::stack(images), std::move(out.captions_));
-  }
+                                     ImageLoading loading = ImageLoading::kInMemory);
 
   std::int64_t size() const override { return static_cast<std::int64_t>(captions_.size()); }
   const std::vector<std::string>& captions() const override { return captions_; }
   /// Images by index, float in [0,1].  rows int64 [B] -> [B,3,H,W]
-  Tensor images(const Tensor& rows) const override {
-    if (pixels_.defined()) return pixels_.index_select(0, rows).to(at::kFloat) / 255;
-    std::vector<Tensor> drawn;
-    for (std::int64_t i = 0; i < rows.numel(); ++i)
-      drawn.push_back(read(files_.at(static_cast<std::size_t>(rows.const_data_ptr<std::int64_t>()[i]))));
-    return at::stack(drawn);
-  }
+  Tensor images(const Tensor& rows) const override;
 
  private:
   CaptionedImages() = default;
   /// An image of the folder's size.  -> float [3,H,W] in [0,1]
-  Tensor read(const std::filesystem::path& file) const {
-    Tensor image = read_png(file);
-    REWARD_TUNER_CHECK(image.sizes() == at::IntArrayRef(shape_), "[CaptionedImages] expected images of one size, got ",
-                       at::IntArrayRef(shape_), " and ", image.sizes(), " at ", file.string());
-    return image;
-  }
+  Tensor read(const std::filesystem::path& file) const;
 
   using List = std::vector<std::pair<std::filesystem::path, std::string>>;
 
-  static List from_metadata(const std::filesystem::path& folder) {
-    const auto file = folder / "metadata.jsonl";
-    std::ifstream in(file);
-    REWARD_TUNER_CHECK(in.good(), "[CaptionedImages] cannot read ", file.string());
-    List list;
-    std::size_t number = 0;
-    for (std::string line; std::getline(in, line);) {
-      ++number;
-      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-      const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-      const auto text = [&](const char* key) {
-        return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
-                                                                               : std::string();
-      };
-      REWARD_TUNER_CHECK(!text("file_name").empty() && json.contains("text"), "[CaptionedImages] line ", number, " of ",
-                         file.string(), " expected an object with \"file_name\" and \"text\", got ",
-                         line.substr(0, 80));
-      list.emplace_back(folder / text("file_name"), text("text"));
-    }
-    return list;
-  }
+  static List from_metadata(const std::filesystem::path& folder);
 
-  static List from_neighbors(const std::filesystem::path& folder) {
-    List list;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-      if (entry.path().extension() != ".png") continue;
-      auto beside = entry.path();
-      beside.replace_extension(".txt");
-      std::ifstream in(beside);
-      REWARD_TUNER_CHECK(in.good(), "[CaptionedImages] expected a caption for ", entry.path().string(), " in ",
-                         beside.string(), " or a metadata.jsonl, got neither");
-      std::ostringstream text;
-      text << in.rdbuf();
-      std::string caption = text.str();
-      caption.erase(std::find_if(caption.rbegin(), caption.rend(), [](unsigned char c) { return c > ' '; }).base(),
-                    caption.end());
-      list.emplace_back(entry.path(), std::move(caption));
-    }
-    std::sort(list.begin(), list.end());
-    return list;
-  }
+  static List from_neighbors(const std::filesystem::path& folder);
 
   Tensor pixels_;  // uint8 [N,3,H,W]; undefined if streamed
   std::vector<std::string> captions_;
@@ -137,3 +53,7 @@ class CaptionedImages : public CaptionedImageSource {
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/run/captioned_images.ipp>
+#endif

@@ -1,10 +1,8 @@
 // The prompts of a run: read once, drawn at random.
 #pragma once
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <reward_tuner/tensor/rng.hpp>
@@ -15,43 +13,20 @@ namespace detail {
 
 /// The prompt on a line of a prompt file: trimmed; empty for lines that hold none (blank ones and those that begin with
 /// #).
-inline std::string_view prompt_of_line(std::string_view line) {
-  const auto begin = line.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos || line[begin] == '#') return {};
-  return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
-}
+std::string_view prompt_of_line(std::string_view line);
 
 }  // namespace detail
 
 /// A list of prompts. Drawing is with replacement between batches and without inside a batch as long as the list lasts.
 class PromptSet {
  public:
-  explicit PromptSet(std::vector<std::string> prompts, const std::string& where = "the list")
-      : prompts_(std::move(prompts)) {
-    REWARD_TUNER_CHECK(!prompts_.empty(), "[PromptSet] expected at least one prompt, got none in ", where);
-  }
+  explicit PromptSet(std::vector<std::string> prompts, const std::string& where = "the list");
 
   /// One prompt a line, UTF-8; blank lines and lines that begin with # are skipped.
-  static PromptSet from_file(const std::filesystem::path& file) {
-    std::ifstream in(file);
-    REWARD_TUNER_CHECK(in.good(), "[PromptSet] cannot read the prompt file ", file.string());
-    std::vector<std::string> prompts;
-    for (std::string line; std::getline(in, line);)
-      if (const std::string_view prompt = detail::prompt_of_line(line); !prompt.empty()) prompts.emplace_back(prompt);
-    return PromptSet(std::move(prompts), file.string());
-  }
+  static PromptSet from_file(const std::filesystem::path& file);
 
   /// `count` prompts in random order.
-  std::vector<std::string> draw(int count, Rng& rng) const {
-    REWARD_TUNER_CHECK(count >= 1, "[PromptSet] draw expected a count >= 1, got ", count);
-    std::vector<std::string> out;
-    while (static_cast<int>(out.size()) < count) {
-      const Tensor order = rng.permutation(static_cast<std::int64_t>(prompts_.size()));
-      for (std::int64_t i = 0; i < order.numel() && static_cast<int>(out.size()) < count; ++i)
-        out.push_back(prompts_[static_cast<std::size_t>(order.data_ptr<std::int64_t>()[i])]);
-    }
-    return out;
-  }
+  std::vector<std::string> draw(int count, Rng& rng) const;
 
   std::size_t size() const { return prompts_.size(); }
   const std::vector<std::string>& prompts() const { return prompts_; }
@@ -61,3 +36,7 @@ class PromptSet {
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/run/prompt_set.ipp>
+#endif

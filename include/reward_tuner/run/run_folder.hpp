@@ -1,15 +1,7 @@
 // The folder of a run: made or reopened, and locked, so that two programs never write into one.
 #pragma once
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <filesystem>
-#include <system_error>
-#include <utility>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 
 namespace reward_tuner {
@@ -19,39 +11,23 @@ namespace reward_tuner {
 class RunFolder {
  public:
   /// A new folder, or an empty one. Errors: not empty, cannot be made, read-only, another program is in it.
-  static RunFolder create(const std::filesystem::path& path) {
-    REWARD_TUNER_CHECK(!path.empty(), "[RunFolder] expected the path of a run folder, got an empty one");
-    std::error_code code;
-    const bool made = std::filesystem::create_directories(path, code);
-    if (code) detail::file_failure(path, "create the run folder", code.value());
-    REWARD_TUNER_CHECK(made || std::filesystem::is_empty(path, code), "[RunFolder] '", path.string(),
-                       "' holds a run already: resume it, name another folder, or remove it first");
-    return RunFolder(path);
-  }
+  static RunFolder create(const std::filesystem::path& path);
 
   /// The folder of an earlier run. Errors: none there, read-only, another program is in it.
-  static RunFolder reopen(const std::filesystem::path& path) {
-    std::error_code code;
-    REWARD_TUNER_CHECK(std::filesystem::is_directory(path, code),
-                       "[RunFolder] expected a run to resume, got no folder at '", path.string(), "'");
-    return RunFolder(path);
-  }
+  static RunFolder reopen(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::filesystem::path& name) const { return path_ / name; }
 
  private:
-  explicit RunFolder(std::filesystem::path path)
-      : path_(std::move(path)), lock_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (!lock_.is_open()) detail::file_failure(path_, "open the run folder", errno);
-    if (::access(path_.c_str(), W_OK | X_OK) != 0) detail::file_failure(path_, "write into the run folder", errno);
-    // The lock ends with the process, however it ends. File systems without locks are let through.
-    REWARD_TUNER_CHECK(::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, "[RunFolder] '",
-                       path_.string(), "' is in use by another process");
-  }
+  explicit RunFolder(std::filesystem::path path);
 
   std::filesystem::path path_;
   detail::FileDescriptor lock_;
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/run/run_folder.ipp>
+#endif

@@ -1,28 +1,18 @@
 // Everything a run writes beside weights and checkpoints: logs, images, curves and the final report.
 #pragma once
 #include <torch/types.h>
-#include <torch/version.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
-#include <reward_tuner/core/version.hpp>
-#include <reward_tuner/files/json_file.hpp>
-#include <reward_tuner/report/curve_plot.hpp>
 #include <reward_tuner/report/image_grid.hpp>
 #include <reward_tuner/report/metrics_log.hpp>
-#include <reward_tuner/report/png.hpp>
 #include <reward_tuner/report/tensorboard.hpp>
-#include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/run_folder.hpp>
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/trainer_options.hpp>
@@ -30,9 +20,7 @@
 namespace reward_tuner {
 
 /// Versions of what made a run.
-inline nlohmann::json run_versions() {
-  return {{"reward_tuner", kVersion}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}};
-}
+nlohmann::json run_versions();
 
 /// Writes into a run's folder. metrics.jsonl and evaluations.jsonl hold nothing that depends on the clock or the
 /// machine's memory, so that a resumed run's lines equal an uninterrupted run's bit for bit; seconds and bytes are in
@@ -42,141 +30,25 @@ class RunRecord {
   /// Opens the logs; on a resume cuts them back to what `progress` holds. A run's last evaluation comes after its last
   /// checkpoint, so evaluations are cut by their own count: one that a killed run wrote and its checkpoint does not
   /// know is made again.
-  RunRecord(const RunFolder& folder, const RunProgress& progress, bool tensorboard)
-      : path_(folder.path()),
-        metrics_(folder / "metrics.jsonl"),
-        evaluations_(folder / "evaluations.jsonl"),
-        timings_(folder / "timings.jsonl") {
-    const std::int64_t done = progress.done();
-    metrics_.truncate_after(done);
-    evaluations_.truncate_after(progress.evaluations.empty() ? -1 : progress.evaluations.back().update);
-    timings_.truncate_after(done);
-    if (tensorboard)
-      board_ = std::make_unique<TensorBoardWriter>(
-          path_, done > 0 ? TensorBoardOptions{.resume_at = done + 1} : TensorBoardOptions{});
-    std::error_code code;
-    std::filesystem::create_directories(path_ / "images", code);
-    if (code) detail::file_failure(path_ / "images", "create the folder", code.value());
-  }
+  RunRecord(const RunFolder& folder, const RunProgress& progress, bool tensorboard);
 
-  void add_update(const UpdateReport& r, double learning_rate) {
-    const nlohmann::json plan{
-        {"trained", r.plan.trained}, {"last", r.plan.last}, {"jumps", r.plan.jumps}, {"weights", r.plan.weights}};
-    nlohmann::json line{{"update", r.update},
-                        {"reward", r.reward},
-                        {"components", r.components},
-                        {"loss", r.loss},
-                        {"regularizer", r.regularizer},
-                        {"gradient_norm", r.gradient_norm},
-                        {"learning_rate", learning_rate},
-                        {"plan", plan},
-                        {"forwards", r.forwards},
-                        {"backwards", r.backwards},
-                        {"forward_samples", r.forward_samples},
-                        {"backward_samples", r.backward_samples},
-                        {"images", r.images},
-                        {"kept", r.kept},
-                        {"optimizer_steps", r.optimizer_steps},
-                        {"ratio_deviation", r.ratio_deviation},
-                        {"clip_fraction", r.clip_fraction},
-                        {"policy_change", r.policy_change},
-                        {"skipped", r.skipped},
-                        {"skipped_updates", r.skipped_updates}};
-    if (!r.warning.empty()) line["warning"] = r.warning;
-    if (r.skipped) line["skip_reason"] = r.skip_reason;
-    metrics_.append(line);
-    timings_.append({{"update", r.update}, {"seconds", r.seconds}, {"peak_tensor_bytes", r.peak_tensor_bytes}});
-    if (!board_) return;
-    board_->add_scalar("train/reward", r.reward, r.update);
-    for (const auto& [name, value] : r.components) board_->add_scalar("train/" + name, value, r.update);
-    board_->add_scalar("train/loss", r.loss, r.update);
-    board_->add_scalar("train/regularizer", r.regularizer, r.update);
-    board_->add_scalar("train/gradient_norm", r.gradient_norm, r.update);
-    for (const auto& [name, value] :
-         {std::pair("kept", static_cast<double>(r.kept)), std::pair("ratio_deviation", r.ratio_deviation),
-          std::pair("clip_fraction", r.clip_fraction), std::pair("policy_change", r.policy_change)})
-      board_->add_scalar(std::string("train/") + name, value, r.update);
-    board_->add_scalar("train/learning_rate", learning_rate, r.update);
-    board_->add_scalar("time/seconds", r.seconds, r.update);
-    board_->add_scalar("time/peak_tensor_bytes", static_cast<double>(r.peak_tensor_bytes), r.update);
-    board_->flush();
-  }
+  void add_update(const UpdateReport& r, double learning_rate);
 
   /// Logs an evaluation and writes images/update-NNNNNN.png with the first images [P,3,H,W].
-  void add_evaluation(const EvaluationRecord& record, const Tensor& images, const std::vector<std::string>& prompts) {
-    evaluations_.append(to_json(record));
-    char name[32];
-    std::snprintf(name, sizeof name, "update-%06lld.png", static_cast<long long>(record.update));
-    const Tensor grid =
-        image_grid({images}, grid_options(images, {"update " + std::to_string(record.update)}, prompts));
-    write_png(path_ / "images" / name, grid);
-    if (!board_) return;
-    for (const auto& [metric, value] : record.metrics) board_->add_scalar("evaluation/" + metric, value, record.update);
-    for (const auto& [sentinel, value] : record.sentinels)
-      board_->add_scalar("sentinel/" + sentinel, value, record.update);
-    board_->add_image("images", grid, record.update);
-    board_->flush();
-  }
+  void add_evaluation(const EvaluationRecord& record, const Tensor& images, const std::vector<std::string>& prompts);
 
-  void write_before_after(const Tensor& before, const Tensor& after, const std::vector<std::string>& prompts) const {
-    write_png(path_ / "before_after.png",
-              image_grid({before, after}, grid_options(before, {"before", "after"}, prompts)));
-  }
+  void write_before_after(const Tensor& before, const Tensor& after, const std::vector<std::string>& prompts) const;
 
   /// reward.svg: the reward of every update with its running mean, and the held-out reward. Nothing is written before
   /// the first finite value.
-  void write_curve(const RunProgress& progress, const std::string& reward) const {
-    CurvePlot plot{.title = "Reward (" + reward + ")", .x_label = "update", .y_label = "reward", .series = {}};
-    CurveSeries train{.name = "training batches",
-                      .y = progress.rewards,
-                      .smoothing = std::max(1, static_cast<int>(progress.done() / 10))};
-    for (std::int64_t i = 1; i <= progress.done(); ++i) train.x.push_back(static_cast<double>(i));
-    CurveSeries held_out{.name = "held-out pairs"};
-    for (const auto& e : progress.evaluations)
-      if (const auto found = e.metrics.find("reward"); found != e.metrics.end())
-        held_out.x.push_back(static_cast<double>(e.update)), held_out.y.push_back(found->second);
-    for (auto* series : {&train, &held_out})
-      if (std::any_of(series->y.begin(), series->y.end(), [](double y) { return std::isfinite(y); }))
-        plot.series.push_back(std::move(*series));
-    if (!plot.series.empty()) write_curve_svg(path_ / "reward.svg", plot);
-  }
+  void write_curve(const RunProgress& progress, const std::string& reward) const;
 
   /// report.json: the summary of a finished run.
-  void write_report(const RunProgress& p, const RunDescription& description, std::uint64_t seed) const {
-    const auto& before = p.evaluations.front();
-    const auto& after = p.evaluations.back();
-    write_json(
-        path_ / "report.json",
-        {{"method", description.method},
-         {"reward", description.reward},
-         {"model", description.model},
-         {"updates", p.done()},
-         {"seed", seed},
-         {"seconds", {{"tune", p.tune_seconds}, {"tune_cpu", p.tune_cpu_seconds}, {"evaluate", p.evaluate_seconds}}},
-         {"before", before.metrics},
-         {"after", after.metrics},
-         {"sentinels", {{"before", before.sentinels}, {"after", after.sentinels}}},
-         {"network",
-          {{"forwards", p.forwards},
-           {"backwards", p.backwards},
-           {"forward_samples", p.forward_samples},
-           {"backward_samples", p.backward_samples}}},
-         {"reward_queries", p.images},
-         {"peak_tensor_bytes", p.peak_tensor_bytes},
-         {"skipped_updates", p.skipped_updates},
-         {"versions", run_versions()}});
-  }
+  void write_report(const RunProgress& p, const RunDescription& description, std::uint64_t seed) const;
 
  private:
   static GridOptions grid_options(const Tensor& images, std::vector<std::string> rows,
-                                  const std::vector<std::string>& prompts) {
-    constexpr std::int64_t kShownWidth = 128;  // small images are enlarged to about this
-    GridOptions options;
-    options.scale = static_cast<int>(std::max<std::int64_t>(1, kShownWidth / images.size(3)));
-    options.row_labels = std::move(rows);
-    options.column_labels.assign(prompts.begin(), prompts.begin() + images.size(0));
-    return options;
-  }
+                                  const std::vector<std::string>& prompts);
 
   std::filesystem::path path_;
   MetricsLog metrics_, evaluations_, timings_;
@@ -184,3 +56,7 @@ class RunRecord {
 };
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/run/run_record.ipp>
+#endif

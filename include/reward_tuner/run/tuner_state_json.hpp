@@ -2,56 +2,28 @@
 #pragma once
 #include <torch/types.h>
 
-#include <cstdint>
 #include <map>
 #include <string>
-#include <vector>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <reward_tuner/tuner/tuner_state.hpp>
 
 namespace reward_tuner {
 
 /// Everything but the tensors. Doubles survive bit for bit.
-inline nlohmann::json to_json(const TunerState& s) {
-  nlohmann::json tasks = nlohmann::json::array(), history = nlohmann::json::array();
-  for (const auto& task : s.tasks) tasks.push_back(to_json(task));
-  for (const auto& [prompt, rounds] : s.history.rounds) history.push_back({prompt, rounds});
-  return {{"updates", s.updates},
-          {"skipped", s.skipped},
-          {"skipped_in_a_row", s.skipped_in_a_row},
-          {"history", history},
-          {"prompt_position", s.prompt_position},
-          {"tasks", tasks}};
-}
+nlohmann::json to_json(const TunerState& s);
 
 /// The state of `json` with its tensors from `tensors`, whose names begin with `prefix`. Errors: nlohmann's, on
 /// anything that is not such a state.
-inline TunerState tuner_state_from_json(const nlohmann::json& json, const std::map<std::string, Tensor>& tensors,
-                                        const std::string& prefix = "tuner.") {
-  TunerState s;
-  s.updates = json.at("updates").get<std::int64_t>();
-  s.skipped = json.at("skipped").get<std::int64_t>();
-  s.skipped_in_a_row = json.at("skipped_in_a_row").get<std::int64_t>();
-  if (json.contains("history"))  // checkpoints of version 0.1.0 before policy gradients lack it
-    for (const auto& entry : json.at("history"))
-      s.history.rounds[entry.at(0).get<std::string>()] = entry.at(1).get<std::vector<std::vector<double>>>();
-  if (json.contains("prompt_position")) s.prompt_position = json.at("prompt_position").get<std::vector<std::int64_t>>();
-  for (const auto& [name, tensor] : tensors)
-    if (name.starts_with(prefix) && !name.starts_with(prefix + "task"))
-      s.tensors.emplace(name.substr(prefix.size()), tensor.clone());
-  if (json.contains("tasks"))
-    for (const auto& task : json.at("tasks"))
-      s.tasks.push_back(tuner_state_from_json(task, tensors, prefix + "task" + std::to_string(s.tasks.size()) + "."));
-  return s;
-}
+TunerState tuner_state_from_json(const nlohmann::json& json, const std::map<std::string, Tensor>& tensors,
+                                 const std::string& prefix = "tuner.");
 
 /// Adds the state's tensors to a checkpoint's.
-inline void add_tensors(const TunerState& s, std::map<std::string, Tensor>& out, const std::string& prefix = "tuner.") {
-  for (const auto& [name, tensor] : s.tensors) out.emplace(prefix + name, tensor);
-  for (std::size_t i = 0; i < s.tasks.size(); ++i)
-    add_tensors(s.tasks[i], out, prefix + "task" + std::to_string(i) + ".");
-}
+void add_tensors(const TunerState& s, std::map<std::string, Tensor>& out, const std::string& prefix = "tuner.");
 
 }  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/run/tuner_state_json.ipp>
+#endif

@@ -1,0 +1,91 @@
+// Definitions of clip.hpp.
+#pragma once
+#include <reward_tuner/models/clip.hpp>
+
+#include <ATen/ops/empty.h>
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights.hpp>
+
+namespace reward_tuner {
+
+REWARD_TUNER_INLINE ClipConfig ClipConfig::load(const std::filesystem::path& file) {
+  return from_json(read_json(file), file.string());
+}
+
+REWARD_TUNER_INLINE ClipConfig ClipConfig::from_json(const nlohmann::json& json, const std::string& where) {
+  ClipConfig c;
+  ConfigReader reader(json, where);
+  reader.expect("model_type", "clip", "this class is a whole CLIP model");
+  c.text = ClipTextConfig::from_json(part(reader, json, "text_config"), where + ": text_config");
+  c.vision = ClipVisionConfig::from_json(part(reader, json, "vision_config"), where + ": vision_config");
+  c.projection_dim = reader.optional<std::int64_t>("projection_dim", c.projection_dim);
+  REWARD_TUNER_CHECK(c.projection_dim > 0, "[Clip] ", where, ": projection_dim must be positive, got ",
+                     c.projection_dim);
+  // the scale is in the weights, the ids in the tokenizer
+  reader.ignore({"logit_scale_init_value", "bos_token_id", "eos_token_id", "pad_token_id"});
+  detail::ignore_transformers_keys(reader);
+  reader.finish();
+  return c;
+}
+
+REWARD_TUNER_INLINE nlohmann::json ClipConfig::part(ConfigReader& reader, const nlohmann::json& json,
+                                                    const std::string& key) {
+  const bool nested = reader.has_value(key), replaced = reader.has_value(key + "_dict");
+  return replaced ? json.at(key + "_dict") : nested ? json.at(key) : nlohmann::json::object();
+}
+
+REWARD_TUNER_INLINE ClipModel::ClipModel(ClipConfig config, ClipTokenizer tokenizer, ClipImagePreprocessor preprocessor)
+    : config_(std::move(config)), tokenizer_(std::move(tokenizer)), preprocessor_(std::move(preprocessor)) {
+  const auto side = preprocessor_.options().crop_size;
+  REWARD_TUNER_CHECK(side == config_.vision.image_size,
+                     "[Clip] the preprocessing's crop_size must be the vision tower's image_size, got ", side, " and ",
+                     config_.vision.image_size);
+  REWARD_TUNER_CHECK(config_.vision.num_channels == 3, "[Clip] the vision tower must take 3 channels, got ",
+                     config_.vision.num_channels);
+  REWARD_TUNER_CHECK(tokenizer_.vocab_size() <= config_.text.vocab_size,
+                     "[Clip] the tokenizer's vocabulary must fit the text tower's, got ", tokenizer_.vocab_size(),
+                     " and ", config_.text.vocab_size);
+  text_model_ = register_module("text_model", std::make_shared<ClipTextTransformer>(config_.text));
+  vision_model_ = register_module("vision_model", std::make_shared<ClipVisionTransformer>(config_.vision));
+  text_projection_ = register_module("text_projection",
+                                     std::make_shared<Linear>(config_.text.hidden_size, config_.projection_dim, false));
+  visual_projection_ = register_module(
+      "visual_projection", std::make_shared<Linear>(config_.vision.hidden_size, config_.projection_dim, false));
+  logit_scale_ = register_parameter("logit_scale", at::empty({}));
+}
+
+REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesystem::path& folder) {
+  ClipConfig config = ClipConfig::load(folder / "config.json");
+  ClipImageOptions image{.shortest_edge = config.vision.image_size, .crop_size = config.vision.image_size};
+  if (const auto file = folder / "preprocessor_config.json"; std::filesystem::exists(file))
+    image = ClipImageOptions::load(file);
+  const bool nested = !std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "tokenizer");
+  auto model = std::make_shared<ClipModel>(
+      std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ClipImagePreprocessor(image));
+  LoadOptions options;
+  options.rename = [](std::string key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
+  load_weights(*model, SafetensorsFile::open(folder / "model.safetensors"), options);
+  for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
+  model->eval();
+  return model;
+}
+
+REWARD_TUNER_INLINE Tensor ClipModel::text_features(const std::vector<std::string>& prompts) const {
+  REWARD_TUNER_CHECK(!prompts.empty(), "[Clip] expected at least one prompt, got none");
+  const Tensor ids = tokenizer_(prompts, config_.text.max_position_embeddings).to(logit_scale_.device());  // [B,L]
+  return unit(text_projection_->forward(text_model_->forward(ids).pooler_output));                         // [B,P]
+}
+
+REWARD_TUNER_INLINE Tensor ClipModel::image_embeddings(const Tensor& images) const {
+  const Tensor pixels = preprocessor_(images).to(logit_scale_.scalar_type());        // [B,3,S,S]
+  return visual_projection_->forward(vision_model_->forward(pixels).pooler_output);  // [B,P]
+}
+
+}  // namespace reward_tuner

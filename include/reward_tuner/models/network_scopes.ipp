@@ -1,0 +1,68 @@
+// Definitions of network_scopes.hpp.
+#pragma once
+#include <reward_tuner/models/network_scopes.hpp>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/compiled.hpp>
+
+namespace reward_tuner {
+
+REWARD_TUNER_INLINE ReferenceScope::ReferenceScope(UNet2DConditionModel& network,
+                                                   const std::map<std::string, Tensor>& kept,
+                                                   UNet2DConditionModel*& copy_in_use)
+    : adapters_(network, AdapterMode::kOff), copy_in_use_(copy_in_use), before_(copy_in_use) {
+  REWARD_TUNER_CHECK(adapters_.size() > 0 || !kept.empty(),
+                     "[StableDiffusion] a reference network was asked for, but no LoRA is attached and no weights "
+                     "were kept; attach a LoRA or call keep_reference() before full fine-tuning");
+  copy_in_use_ = nullptr;
+  if (kept.empty()) return;
+  for (auto& item : network.named_parameters()) {
+    tuned_.emplace_back(item.value(), item.value().detach());
+    item.value().set_data(kept.at(item.key()));
+  }
+}
+
+REWARD_TUNER_INLINE ReferenceScope::~ReferenceScope() {
+  copy_in_use_ = before_;
+  for (auto& [parameter, value] : tuned_) parameter.set_data(value);
+}
+
+REWARD_TUNER_INLINE ActivationCheckpointScope::ActivationCheckpointScope(UNet2DConditionModel& unet)
+    : unet_(unet), before_(unet.activation_checkpointing()) {
+  unet_.set_activation_checkpointing(true);
+}
+
+REWARD_TUNER_INLINE RolloutScope::RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode,
+                                               std::shared_ptr<UNet2DConditionModel>& copy,
+                                               UNet2DConditionModel*& in_use)
+    : in_use_(in_use), before_(in_use) {
+  if (!mode.dtype) {
+    adapters_.emplace(unet, mode.merge_adapters ? AdapterMode::kMerged : AdapterMode::kApart);
+    return;
+  }
+  if (!copy) {
+    copy = std::make_shared<UNet2DConditionModel>(unet.config());
+    copy->eval();
+    for (Tensor& p : copy->parameters()) p.requires_grad_(false);
+  }
+  refresh(unet, *copy, *mode.dtype);
+  in_use_ = copy.get();
+}
+
+REWARD_TUNER_INLINE void RolloutScope::refresh(UNet2DConditionModel& unet, UNet2DConditionModel& copy,
+                                               at::ScalarType dtype) {
+  const torch::NoGradGuard no_grad;
+  const auto to_modules = copy.modules();
+  std::size_t at = 0;
+  for (const auto& module : unet.modules()) {
+    const auto& twin = to_modules[at++];
+    const auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module);
+    for (auto& item : module->named_parameters(/*recurse=*/false)) {
+      const Tensor value =
+          layer && item.key() == "weight" ? layer->merged_weight(dtype) : item.value().detach().to(dtype);
+      twin->named_parameters(/*recurse=*/false)[item.key()].set_data(value);
+    }
+  }
+}
+
+}  // namespace reward_tuner

@@ -1,0 +1,44 @@
+// Definitions of trainer_options.hpp.
+#pragma once
+#include <reward_tuner/run/trainer_options.hpp>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/compiled.hpp>
+
+namespace reward_tuner {
+
+REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
+  REWARD_TUNER_CHECK(o.updates >= 1, "[Trainer] updates must be >= 1, got ", o.updates);
+  REWARD_TUNER_CHECK(o.batch >= 1, "[Trainer] batch must be >= 1, got ", o.batch);
+  REWARD_TUNER_CHECK(o.warm_up_updates >= 0, "[Trainer] warm_up_updates must be >= 0, got ", o.warm_up_updates);
+  REWARD_TUNER_CHECK(o.ema_decay >= 0 && o.ema_decay < 1, "[Trainer] ema_decay must be in [0, 1), got ", o.ema_decay);
+  REWARD_TUNER_CHECK(o.evaluate_every >= 0, "[Trainer] evaluate_every must be >= 0, got ", o.evaluate_every);
+  REWARD_TUNER_CHECK(o.evaluation_batch >= 1, "[Trainer] evaluation_batch must be >= 1, got ", o.evaluation_batch);
+  REWARD_TUNER_CHECK(o.images >= 1, "[Trainer] images must be >= 1, got ", o.images);
+  REWARD_TUNER_CHECK(o.checkpoint_every >= 0, "[Trainer] checkpoint_every must be >= 0, got ", o.checkpoint_every);
+  REWARD_TUNER_CHECK(o.keep_checkpoints >= 1, "[Trainer] keep_checkpoints must be >= 1, got ", o.keep_checkpoints);
+  REWARD_TUNER_CHECK(o.minutes >= 0, "[Trainer] minutes must be >= 0 (0: no limit), got ", o.minutes);
+  REWARD_TUNER_CHECK(o.cpu_minutes >= 0, "[Trainer] cpu_minutes must be >= 0 (0: no limit), got ", o.cpu_minutes);
+  REWARD_TUNER_CHECK(o.plateau_updates >= 0, "[Trainer] plateau_updates must be >= 0 (0: never), got ",
+                     o.plateau_updates);
+  REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), got ",
+                     o.divergence_drop);
+}
+
+REWARD_TUNER_INLINE const char* to_string(RunEnd end) {
+  switch (end) {
+    case RunEnd::kCompleted:
+      return "completed";
+    case RunEnd::kTimeUp:
+      return "time is up";
+    case RunEnd::kPlateau:
+      return "the reward rises no more";
+    case RunEnd::kDiverged:
+      return "the reward fell";
+    case RunEnd::kInterrupted:
+      return "interrupted";
+  }
+  return "";
+}
+
+}  // namespace reward_tuner

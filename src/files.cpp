@@ -1,0 +1,8 @@
+// Definitions of files/: JSON, safetensors, weights, checkpoints.
+#include <reward_tuner/files/atomic_file.ipp>
+#include <reward_tuner/files/checkpoint.ipp>
+#include <reward_tuner/files/json_config.ipp>
+#include <reward_tuner/files/json_file.ipp>
+#include <reward_tuner/files/safetensors.ipp>
+#include <reward_tuner/files/safetensors_header.ipp>
+#include <reward_tuner/files/weights.ipp>

@@ -1,0 +1,5 @@
+// Definitions of report/ and run/ that read or write PNG files by stb.
+#include <reward_tuner/report/png.ipp>
+#include <reward_tuner/report/tensorboard.ipp>
+#include <reward_tuner/run/captioned_images.ipp>
+#include <reward_tuner/run/run_record.ipp>
