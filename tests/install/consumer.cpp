@@ -1,5 +1,6 @@
-// A host project: names a tuner and makes one.
+// A host project: names a tuner and makes one. Needs neither libjpeg nor stb.
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/run/prompt_set.hpp>
 
 #include <iostream>
 
@@ -7,6 +8,7 @@ int main() {
   namespace rt = reward_tuner;
   const auto tuner =
       rt::make<rt::DRTune>(rt::SymmetryReward(), {.sampler = {.num_steps = 20}, .steps = {.num_trained = 2}});
-  std::cout << rt::jpeg_bytes(torch::zeros({1, 3, 16, 16})).item<std::int64_t>() << " bytes, ";  // links libjpeg
-  std::cout << tuner.options().sampler.num_steps << " steps\n";
+  rt::Rng rng(0);
+  std::cout << rt::PromptSet({"a red circle"}).draw(1, rng)[0] << " in " << tuner.options().sampler.num_steps
+            << " steps\n";
 }

@@ -1,4 +1,6 @@
-# cmake -DKIND=find_package|add_subdirectory -DSOURCE=... -DBUILD=... -DPROJECT_BUILD=... -DTORCH=... -P run.cmake
+# cmake -DKIND=find_package|add_subdirectory|fetch_content -DSOURCE=... -DBUILD=... -DPROJECT_BUILD=... -DTORCH=...
+#       -DCOMPILER=... -DCOMPILED=ON|OFF -P run.cmake
+# Configures, builds and runs the host project tests/install/KIND.
 function(must)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT status EQUAL 0)
@@ -6,12 +8,29 @@ function(must)
   endif()
 endfunction()
 file(REMOVE_RECURSE "${BUILD}")
-set(prefix "")
+set(flags -O0)
+set(options "")
+set(programs consumer)
 if(KIND STREQUAL "find_package")
   must("${CMAKE_COMMAND}" --install "${PROJECT_BUILD}" --prefix "${BUILD}/prefix")
-  set(prefix "-DCMAKE_PREFIX_PATH=${BUILD}/prefix")
+  set(options "-DCMAKE_PREFIX_PATH=${BUILD}/prefix" "-DCOMPILED=${COMPILED}")
+  list(APPEND programs jpeg_consumer)
+  if(COMPILED)
+    list(APPEND programs compiled_consumer)
+  endif()
+elseif(KIND STREQUAL "add_subdirectory")  # neither libjpeg nor stb: the one is not looked for, the other breaks
+  foreach(header stb_image.h stb_image_write.h)
+    file(WRITE "${BUILD}/broken/stb/${header}" "#error \"a program without image files includes stb\"\n")
+  endforeach()
+  set(options -DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON)
+  string(APPEND flags " -I${BUILD}/broken")
+else()
+  set(options "-DREWARD_TUNER=${SOURCE}/../..")
+  set(programs my_program)
 endif()
-must("${CMAKE_COMMAND}" -S "${SOURCE}/${KIND}" -B "${BUILD}/build" -G Ninja
-     ${prefix} "-DTorch_DIR=${TORCH}" "-DCMAKE_CXX_COMPILER=${COMPILER}" -DCMAKE_CXX_FLAGS=-O0)
+must("${CMAKE_COMMAND}" -S "${SOURCE}/${KIND}" -B "${BUILD}/build" -G Ninja ${options} "-DTorch_DIR=${TORCH}"
+     "-DCMAKE_CXX_COMPILER=${COMPILER}" "-DCMAKE_CXX_FLAGS=${flags}")
 must("${CMAKE_COMMAND}" --build "${BUILD}/build")
-must("${BUILD}/build/consumer")
+foreach(program IN LISTS programs)
+  must("${BUILD}/build/${program}")
+endforeach()

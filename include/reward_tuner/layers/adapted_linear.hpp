@@ -1,8 +1,8 @@
 // A linear layer and its low-rank adapter as one operator of autograd.
 #pragma once
-#include <torch/types.h>
-
 #include <optional>
+
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
 

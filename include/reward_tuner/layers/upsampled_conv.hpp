@@ -1,8 +1,8 @@
 // A 3x3 convolution of an image whose pixels are doubled first, without making that image.
 #pragma once
-#include <torch/types.h>
-
 #include <optional>
+
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip.hpp>

@@ -1,8 +1,6 @@
 // TensorBoard event files without TensorFlow: TFRecord framing with masked CRC-32C and the few protocol-buffer fields
 // that are needed.
 #pragma once
-#include <torch/types.h>
-
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -10,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
 

@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/optim/ema.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
