@@ -4,10 +4,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <system_error>
 
 #include <atomic>
 #include <string>
+#include <system_error>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>

@@ -4,12 +4,12 @@
 
 #include <fcntl.h>
 #include <unistd.h>
-#include <system_error>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <system_error>
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>

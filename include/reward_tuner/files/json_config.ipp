@@ -2,11 +2,10 @@
 #pragma once
 #include <reward_tuner/files/json_config.hpp>
 
-#include <system_error>
-
 #include <fstream>
 #include <iterator>
 #include <string_view>
+#include <system_error>
 
 #include <reward_tuner/core/compiled.hpp>
 

@@ -42,21 +42,7 @@ inline constexpr std::pair<std::string_view, at::ScalarType> kSafetensorsTypes[]
     {"I64", at::kLong},
     {"U64", at::kUInt64}};
 
-/// A whole file in memory, copy-on-write: the file itself never changes, and an in-place operation on a view does not
-/// crash.
-class FileMapping {
- public:
-  explicit FileMapping(const std::filesystem::path& path);
-  ~FileMapping();
-  FileMapping(const FileMapping&) = delete;
-  FileMapping& operator=(const FileMapping&) = delete;
-  std::string_view bytes() const { return {data_, size_}; }
-  char* at(std::uint64_t offset) const { return data_ + offset; }
-
- private:
-  char* data_ = nullptr;
-  std::size_t size_ = 0;
-};
+class FileMapping;
 
 }  // namespace detail
 

@@ -5,11 +5,11 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <sys/mman.h>
-#include <system_error>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include <nlohmann/json.hpp>
 
@@ -21,24 +21,36 @@ namespace reward_tuner {
 
 namespace detail {
 
-REWARD_TUNER_INLINE FileMapping::FileMapping(const std::filesystem::path& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  REWARD_TUNER_CHECK(file.is_open(), "[Safetensors] could not open '", path.string(),
-                     "': ", std::generic_category().message(errno));
-  struct ::stat status {};
-  REWARD_TUNER_CHECK(::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode),
-                     "[Safetensors] expected a regular file, got '", path.string(), "'");
-  size_ = static_cast<std::size_t>(status.st_size);
-  if (size_ == 0) return;  // mmap refuses empty files; the header check then reports the size
-  void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
-  REWARD_TUNER_CHECK(data != MAP_FAILED, "[Safetensors] could not map '", path.string(),
-                     "': ", std::generic_category().message(errno));
-  data_ = static_cast<char*>(data);
-}
+/// A whole file in memory, copy-on-write: the file itself never changes, and an in-place operation on a view does not
+/// crash.
+class FileMapping {
+ public:
+  explicit FileMapping(const std::filesystem::path& path) {
+    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    REWARD_TUNER_CHECK(file.is_open(), "[Safetensors] could not open '", path.string(),
+                       "': ", std::generic_category().message(errno));
+    struct ::stat status {};
+    REWARD_TUNER_CHECK(::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode),
+                       "[Safetensors] expected a regular file, got '", path.string(), "'");
+    size_ = static_cast<std::size_t>(status.st_size);
+    if (size_ == 0) return;  // mmap refuses empty files; the header check then reports the size
+    void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
+    REWARD_TUNER_CHECK(data != MAP_FAILED, "[Safetensors] could not map '", path.string(),
+                       "': ", std::generic_category().message(errno));
+    data_ = static_cast<char*>(data);
+  }
+  ~FileMapping() {
+    if (data_ != nullptr) ::munmap(data_, size_);
+  }
+  FileMapping(const FileMapping&) = delete;
+  FileMapping& operator=(const FileMapping&) = delete;
+  std::string_view bytes() const { return {data_, size_}; }
+  char* at(std::uint64_t offset) const { return data_ + offset; }
 
-REWARD_TUNER_INLINE FileMapping::~FileMapping() {
-  if (data_ != nullptr) ::munmap(data_, size_);
-}
+ private:
+  char* data_ = nullptr;
+  std::size_t size_ = 0;
+};
 
 }  // namespace detail
 

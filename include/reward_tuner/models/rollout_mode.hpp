@@ -1,4 +1,4 @@
-// How a pipeline evaluates its network where no gradient is asked for.
+// Settings of calls without gradient.
 #pragma once
 #include <c10/core/ScalarType.h>
 
@@ -6,6 +6,7 @@
 
 namespace reward_tuner {
 
+/// How a pipeline evaluates its network where no gradient is asked for.
 struct RolloutMode {
   /// low-rank adapters are merged into the weights, which saves their two products a layer
   bool merge_adapters = true;

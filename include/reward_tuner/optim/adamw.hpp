@@ -9,6 +9,7 @@
 
 namespace reward_tuner {
 
+/// Hyperparameters of AdamW.
 struct AdamWOptions {
   double learning_rate = 2e-5;  ///< step size, > 0 (DRTune-paper 4.1: 2e-5 constant for Stable Diffusion 1.5)
   double beta1 = 0.9;           ///< decay of the first moment, in [0, 1)

@@ -6,6 +6,7 @@
 
 namespace reward_tuner {
 
+/// One curve of a plot.
 struct CurveSeries {
   std::string name = {};       ///< name in the legend; empty leaves it out
   std::vector<double> x = {};  ///< positions; empty counts 0, 1, 2, ...
@@ -14,6 +15,7 @@ struct CurveSeries {
   int smoothing = 1;           ///< values in the centered running mean; above 1 the raw line is drawn faintly behind
 };
 
+/// A line plot: its texts, its curves and its size.
 struct CurvePlot {
   std::string title = {};                ///< above the plot
   std::string x_label = {};              ///< under the x axis

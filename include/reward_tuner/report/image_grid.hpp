@@ -8,6 +8,7 @@
 
 namespace reward_tuner {
 
+/// How an image grid is laid out and labeled.
 struct GridOptions {
   int scale = 2;                             ///< whole factor by which every pixel is enlarged
   int gap = 8;                               ///< blank pixels between images and around the grid

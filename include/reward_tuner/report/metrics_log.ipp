@@ -2,9 +2,8 @@
 #pragma once
 #include <reward_tuner/report/metrics_log.hpp>
 
-#include <system_error>
-
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include <nlohmann/json.hpp>

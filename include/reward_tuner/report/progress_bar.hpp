@@ -18,6 +18,7 @@ enum class ProgressStyle {
   kPlain,      ///< whole lines
 };
 
+/// How a progress bar is drawn.
 struct ProgressOptions {
   ProgressStyle style = ProgressStyle::kAutomatic;  ///< live line or plain lines
   std::int64_t already_done = 0;         ///< updates finished before this run (resume); they do not count in the speed

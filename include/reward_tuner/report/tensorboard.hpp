@@ -51,6 +51,7 @@ std::string proto_float(unsigned field, float value);
 
 }  // namespace detail
 
+/// How a TensorBoardWriter joins the files that are there already.
 struct TensorBoardOptions {
   /// first step of this run: TensorBoard forgets what older files say of it and later steps
   std::optional<std::int64_t> resume_at = std::nullopt;

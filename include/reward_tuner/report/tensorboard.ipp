@@ -3,13 +3,13 @@
 #include <reward_tuner/report/tensorboard.hpp>
 
 #include <unistd.h>
-#include <system_error>
 
 #include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <system_error>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>

@@ -2,9 +2,8 @@
 #pragma once
 #include <reward_tuner/run/prompt_stream.hpp>
 
-#include <system_error>
-
 #include <algorithm>
+#include <system_error>
 
 #include <nlohmann/json.hpp>
 

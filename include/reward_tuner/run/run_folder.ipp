@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <system_error>
 
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>

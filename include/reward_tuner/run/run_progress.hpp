@@ -17,6 +17,7 @@ struct EvaluationRecord {
   std::map<std::string, double> metrics, sentinels;
 };
 
+/// How far a run has come: what its checkpoints remember beside tensors.
 struct RunProgress {
   std::vector<double> rewards;                             ///< of every update
   std::vector<EvaluationRecord> evaluations;               ///< the first is "before"

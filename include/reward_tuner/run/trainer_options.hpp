@@ -14,6 +14,7 @@
 
 namespace reward_tuner {
 
+/// Settings of a run: its length, its evaluations, its checkpoints and when it ends early.
 struct TrainerOptions {
   std::int64_t updates = 100;        ///< updates of the run in all, those before a resume included
   int batch = 8;                     ///< prompts an update
