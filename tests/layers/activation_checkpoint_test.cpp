@@ -8,7 +8,9 @@
 #include <vector>
 
 #include <reward_tuner/layers/activation_checkpoint.hpp>
+#include <reward_tuner/tensor/autocast.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
 
 namespace activation_checkpoint_test {
 namespace {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/report/png.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
 
 #include <tests/reference/test_folder.hpp>
