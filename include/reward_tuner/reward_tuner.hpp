@@ -4,6 +4,7 @@
 #include <reward_tuner/core/advantage_input.hpp>
 #include <reward_tuner/core/branch_choice.hpp>
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/explain.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
@@ -62,6 +63,7 @@
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/layers.hpp>
+#include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
