@@ -21,6 +21,7 @@
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/layers.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 using namespace reward_tuner;
 

@@ -11,6 +11,7 @@
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace stable_diffusion_test {
 

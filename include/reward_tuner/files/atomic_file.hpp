@@ -11,6 +11,8 @@
 #include <string_view>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
+
 namespace reward_tuner {
 namespace detail {
 

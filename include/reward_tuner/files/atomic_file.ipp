@@ -9,7 +9,6 @@
 #include <string>
 #include <system_error>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

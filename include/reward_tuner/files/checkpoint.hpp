@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

@@ -4,7 +4,6 @@
 
 #include <ATen/ops/empty.h>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

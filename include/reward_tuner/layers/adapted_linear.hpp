@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

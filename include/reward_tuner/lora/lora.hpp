@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 

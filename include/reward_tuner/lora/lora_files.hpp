@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 
 namespace reward_tuner {

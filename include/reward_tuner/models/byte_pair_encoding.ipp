@@ -6,7 +6,6 @@
 #include <queue>
 #include <tuple>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

@@ -9,7 +9,6 @@
 
 #include <cmath>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 

@@ -9,7 +9,6 @@
 #include <map>
 #include <utility>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

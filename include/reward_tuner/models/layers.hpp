@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 
 namespace reward_tuner {

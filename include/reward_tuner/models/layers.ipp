@@ -2,7 +2,6 @@
 #pragma once
 #include <reward_tuner/models/layers.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/adapted_linear.hpp>
 #include <reward_tuner/layers/frozen_ops.hpp>

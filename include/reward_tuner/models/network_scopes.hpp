@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>

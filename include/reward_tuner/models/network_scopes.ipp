@@ -2,7 +2,6 @@
 #pragma once
 #include <reward_tuner/models/network_scopes.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

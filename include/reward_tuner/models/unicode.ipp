@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <memory>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

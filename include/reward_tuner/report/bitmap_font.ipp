@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
+
 namespace reward_tuner {
 
 /// One curve of a plot.

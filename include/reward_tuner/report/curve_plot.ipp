@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <string_view>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
+
 namespace reward_tuner {
 
 /// How progress is shown.

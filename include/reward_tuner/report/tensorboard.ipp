@@ -11,7 +11,6 @@
 #include <ctime>
 #include <system_error>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/report/png.hpp>
 

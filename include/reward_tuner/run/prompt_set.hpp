@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {

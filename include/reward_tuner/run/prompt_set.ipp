@@ -5,7 +5,6 @@
 #include <fstream>
 #include <utility>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

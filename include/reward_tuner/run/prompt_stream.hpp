@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {

@@ -7,7 +7,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/permutation.hpp>
 #include <reward_tuner/core/text_digest.hpp>

@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 
 namespace reward_tuner {

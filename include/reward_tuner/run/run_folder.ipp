@@ -10,7 +10,6 @@
 #include <system_error>
 #include <utility>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

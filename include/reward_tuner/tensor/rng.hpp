@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
