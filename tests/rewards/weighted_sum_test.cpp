@@ -71,4 +71,29 @@ TEST_CASE("weighted sum: a weight that is not finite is named") {
                        doctest::Contains("finite"), Error);
 }
 
+TEST_CASE("weighted sum: a list known at run time equals the same parts written out") {
+  const RewardInput input{random_images(3, 8, 8, 5), {"a", "b", "c"}};
+  const auto clip = tiny_clip(4);
+  const SymmetryReward symmetry({.text_weight = 0.5}, clip);
+  AnyReward list = weighted_sum({weighted(2.0, AnyReward(symmetry)), weighted(-0.5, AnyReward(ClipScoreReward())),
+                                 weighted(1.0, AnyReward(differentiable(&mean_of))),
+                                 weighted(3.0, AnyReward(differentiable(&peak_of)))});
+  CHECK((list.differentiable() && !list.per_group() && list.needs_clip()));
+  list.bind_clip(clip);
+  const auto written = weighted_sum(weighted(2.0, symmetry), weighted(-0.5, ClipScoreReward(clip)),
+                                    weighted(1.0, differentiable(&mean_of)), weighted(3.0, differentiable(&peak_of)));
+  const RewardResult a = list.score(input), b = written.score(input);
+  CHECK(a.values.equal(b.values));
+  CHECK(a.components.size() == b.components.size());
+  for (const auto& [name, component] : b.components) CHECK(a.components.at(name).equal(component));
+}
+
+TEST_CASE("weighted sum: a list is a black box if a part is, and refuses what it cannot add") {
+  const AnyReward smooth{SymmetryReward()}, black{black_box(&mean_of)};
+  CHECK_FALSE(weighted_sum({weighted(1.0, smooth), weighted(1.0, black)}).differentiable());
+  CHECK_THROWS_WITH(weighted_sum(std::vector<Weighted<AnyReward>>()),
+                    doctest::Contains("expected at least one reward, got none"));
+  CHECK_THROWS_WITH(weighted_sum({weighted(INFINITY, smooth)}), doctest::Contains("weights must be finite, got inf"));
+}
+
 }  // namespace weighted_sum_test

@@ -1,7 +1,9 @@
-// Several rewards added with weights: `weighted_sum(weighted(1.0, a), weighted(0.5, b))`.
+// Several rewards added with weights: `weighted_sum(weighted(1.0, a), weighted(0.5, b))`, or a list of them that is
+// known at run time only.
 #pragma once
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -15,6 +17,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
@@ -34,6 +37,44 @@ Weighted<Reward> weighted(double weight, Reward reward) {
   return {weight, std::move(reward)};
 }
 
+namespace detail {
+
+inline void check_weight(double weight) {
+  REWARD_TUNER_CHECK(std::isfinite(weight), "[WeightedSum] weights must be finite, got ", weight);
+}
+
+/// A sum under construction, and the names of its components.
+class WeightedTotal {
+ public:
+  /// Adds weight * result; `kind` is the part's kName.
+  void add(double weight, std::string_view kind, RewardResult result) {
+    std::string name(kind);
+    const int number = ++seen_[name];
+    if (number > 1) name += "_" + std::to_string(number);
+    const Tensor term = weight * result.values;                             // [B]
+    total_.values = total_.values.defined() ? total_.values + term : term;  // [B]
+    const auto own = result.components.find(std::string(kind));
+    total_.components.emplace(name, own == result.components.end() ? result.values.detach() : own->second);
+    if (own != result.components.end()) result.components.erase(own);
+    others_.emplace_back(name, std::move(result.components));
+  }
+
+  /// The sum. Further components come last, so that a part's kName is never taken by another part's component.
+  RewardResult finish() && {
+    for (const auto& [name, components] : others_)
+      for (const auto& [key, component] : components)
+        if (!total_.components.emplace(key, component).second) total_.components.emplace(name + "." + key, component);
+    return std::move(total_);
+  }
+
+ private:
+  RewardResult total_;
+  std::map<std::string, int> seen_;
+  std::vector<std::pair<std::string, std::map<std::string, Tensor>>> others_;
+};
+
+}  // namespace detail
+
 /// values = sum_i weight_i * reward_i.
 /// Differentiable only if every part is; else the parts run without grad. Components: each part's own (unweighted)
 /// value under its kName, or the component that the part itself reports under that name (a loss keeps its sign there);
@@ -52,13 +93,7 @@ class WeightedSum {
   static constexpr std::string_view kName = "weighted_sum";
 
   explicit WeightedSum(Weighted<Rewards>... parts) : parts_(std::move(parts)...) {
-    std::apply(
-        [](const auto&... part) {
-          (..., [](double weight) {
-            REWARD_TUNER_CHECK(std::isfinite(weight), "[WeightedSum] weights must be finite, got ", weight);
-          }(part.weight));
-        },
-        parts_);
+    std::apply([](const auto&... part) { (..., detail::check_weight(part.weight)); }, parts_);
   }
 
   /// True while any part wants a CLIP and has none.
@@ -74,31 +109,14 @@ class WeightedSum {
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
     const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
-    RewardResult total;
-    std::map<std::string, int> seen;
-    // Own values first, so that a part's kName is never taken by another part's component.
-    std::map<std::string, RewardResult> results;
-    std::vector<std::string> order;
+    detail::WeightedTotal total;
     const auto add = [&](const auto& part) {
-      const std::string_view kind = part.reward.kName;
-      std::string name(kind);
-      const int number = ++seen[name];
-      if (number > 1) name += "_" + std::to_string(number);
       RewardResult result = part.reward.score(input);
-      check_reward_result(result, input.images.size(0), kind);
-      const Tensor term = part.weight * result.values;                     // [B]
-      total.values = total.values.defined() ? total.values + term : term;  // [B]
-      const auto own = result.components.find(std::string(kind));
-      total.components.emplace(name, own == result.components.end() ? result.values.detach() : own->second);
-      if (own != result.components.end()) result.components.erase(own);
-      order.push_back(name);
-      results.emplace(name, std::move(result));
+      check_reward_result(result, input.images.size(0), part.reward.kName);
+      total.add(part.weight, part.reward.kName, std::move(result));
     };
     std::apply([&](const auto&... part) { (..., add(part)); }, parts_);
-    for (const std::string& name : order)
-      for (const auto& [key, component] : results.at(name).components)
-        if (!total.components.emplace(key, component).second) total.components.emplace(name + "." + key, component);
-    return total;
+    return std::move(total).finish();
   }
 
  private:
@@ -110,6 +128,56 @@ static_assert(RewardPolicy<WeightedSum<detail::NoReward, detail::NoReward>>);
 template <class... Rewards>
 WeightedSum<Rewards...> weighted_sum(Weighted<Rewards>... parts) {
   return WeightedSum<Rewards...>(std::move(parts)...);
+}
+
+namespace detail {
+
+/// WeightedSum of a list that is known at run time only; what its parts have in common is known here.
+template <bool AllDifferentiable, bool AnyPerGroup>
+class WeightedList {
+ public:
+  using Role = RewardRole;
+  static constexpr bool kDifferentiable = AllDifferentiable;
+  static constexpr bool kPerGroup = AnyPerGroup;
+  static constexpr std::string_view kName = "weighted_sum";
+
+  explicit WeightedList(std::vector<Weighted<AnyReward>> parts) : parts_(std::move(parts)) {}
+
+  bool needs_clip() const {
+    return std::any_of(parts_.begin(), parts_.end(), [](const auto& part) { return part.reward.needs_clip(); });
+  }
+  void bind_clip(const std::shared_ptr<const ClipModel>& clip) {
+    for (auto& part : parts_) reward_bind_clip(part.reward, clip);
+  }
+  RewardResult score(const RewardInput& input) const {
+    const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
+    WeightedTotal total;
+    for (const auto& part : parts_) total.add(part.weight, part.reward.name(), part.reward.score(input));
+    return std::move(total).finish();
+  }
+
+ private:
+  std::vector<Weighted<AnyReward>> parts_;
+};
+
+}  // namespace detail
+
+/// The same of rewards chosen at run time: values, components, gradient and errors as of WeightedSum. It scores groups
+/// of images if a part does. Errors: no part.
+/// Example: `weighted_sum({weighted(1.0, AnyReward(SymmetryReward())), weighted(0.5, AnyReward(ClipScoreReward()))})`.
+inline AnyReward weighted_sum(std::vector<Weighted<AnyReward>> parts) {
+  REWARD_TUNER_CHECK(!parts.empty(), "[WeightedSum] expected at least one reward, got none");
+  bool differentiable = true, per_group = false;
+  for (const auto& part : parts) {
+    detail::check_weight(part.weight);
+    differentiable = differentiable && part.reward.differentiable();
+    per_group = per_group || part.reward.per_group();
+  }
+  if (differentiable)
+    return per_group ? AnyReward(detail::WeightedList<true, true>(std::move(parts)))
+                     : AnyReward(detail::WeightedList<true, false>(std::move(parts)));
+  return per_group ? AnyReward(detail::WeightedList<false, true>(std::move(parts)))
+                   : AnyReward(detail::WeightedList<false, false>(std::move(parts)));
 }
 
 }  // namespace reward_tuner
