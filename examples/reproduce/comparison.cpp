@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sample_grids.hpp"
+#include "studies.hpp"
 
 namespace rt_reproduce {
 

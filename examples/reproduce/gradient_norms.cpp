@@ -1,10 +1,10 @@
-// Fig. 7: how the gradient's norm grows with the number of trained steps.
+#include "gradient_norms.hpp"
+
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/gradient_stop/stop_input.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
 
-#include "cell_run.hpp"
 #include "drtune_plan.hpp"
 
 namespace rt_reproduce {
@@ -29,47 +29,41 @@ class NoStep {
 
 /// One batch's norm. Prompts and noise come from `seed` alone. Not a number where the gradient overflowed.
 template <class Tuner>
-double norm(Tuner tuner, CellSession& s, std::uint64_t seed) {
+double norm(Tuner tuner, rt_shared::TuneSession& s, std::uint64_t seed) {
   rt::Rng rng(seed);
   NoStep optimizer(s.weights.tensors());
   const auto report = tuner.update(s.pipeline, optimizer, s.prompts.draw(s.trainer.batch, rng), rng);
   return report.skipped ? std::numeric_limits<double>::quiet_NaN() : report.gradient_norm;
 }
 
-double passing_norm(CellSession& s, int trained, std::uint64_t seed) {
-  return norm(
-      rt::make<rt::DRaFT, rt::Ddim>(
-          s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = trained}, .engine = engine_options(s)}),
-      s, seed);
-}
-
-double stopped_norm(CellSession& s, int trained, std::uint64_t seed) {
-  return norm(
-      rt::make<rt::DRaFT, rt::Ddim, rt::StopInput>(
-          s.reward, {.sampler = sampler_options(s), .steps = {.num_trained = trained}, .engine = engine_options(s)}),
-      s, seed);
+template <class... Stop>
+double draft_norm(rt_shared::TuneSession& s, int trained, std::uint64_t seed) {
+  return norm(rt::make<rt::DRaFT, rt::Ddim, Stop...>(
+                  s.reward.reward, {.sampler = {.num_steps = s.settings.steps, .guidance = s.settings.guidance},
+                                    .steps = {.num_trained = trained},
+                                    .engine = {.gradient_clip = s.settings.clip_gradient}}),
+              s, seed);
 }
 
 }  // namespace
 
-rt::RunEnd measure_gradient_norms(CellSession& s) {
-  const Study& study = s.study;
+rt::RunEnd measure_gradient_norms(const Study& study, rt_shared::TuneSession& s) {
   nlohmann::json rows = nlohmann::json::array();
-  const auto part = s.folder / "part.json";  // what an interrupted measurement had
+  const auto part = s.settings.out / "part.json";  // what an interrupted measurement had
   if (std::filesystem::exists(part)) rows = rt::read_json(part);
-  const auto depths = norm_depths(study, s.cell.steps);
+  const auto depths = norm_depths(study, s.settings.steps);
   for (std::size_t i = rows.size(); i < depths.size(); ++i) {
     std::vector<double> passing, stopped;
     for (int batch = 0; batch < study.norm_batches; ++batch) {
       if (rt::InterruptGuard::interrupted()) return rt::RunEnd::kInterrupted;
       const auto seed = static_cast<std::uint64_t>(batch);
-      passing.push_back(passing_norm(s, depths[i], seed));
-      stopped.push_back(stopped_norm(s, depths[i], seed));
+      passing.push_back(draft_norm<>(s, depths[i], seed));
+      stopped.push_back(draft_norm<rt::StopInput>(s, depths[i], seed));
     }
     rows.push_back({{"trained", depths[i]}, {"passing", passing}, {"stopped", stopped}});
     rt::write_json(part, rows);
   }
-  rt::write_json(s.folder / "report.json", {{"steps", s.cell.steps}, {"norms", rows}});
+  rt::write_json(s.settings.out / "report.json", {{"steps", s.settings.steps}, {"norms", rows}});
   return rt::RunEnd::kCompleted;
 }
 

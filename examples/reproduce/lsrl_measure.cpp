@@ -11,6 +11,7 @@
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 
+#include "lsrl_plan.hpp"
 #include "lsrl_tasks.hpp"
 
 namespace rt_reproduce {

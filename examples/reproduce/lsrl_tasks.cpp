@@ -1,4 +1,3 @@
-// The tasks of the lsrl study.
 #include "lsrl_tasks.hpp"
 
 #include <vector>
@@ -8,7 +7,10 @@
 #include <reward_tuner/shapes/composition.hpp>
 #include <reward_tuner/shapes/hue_parity.hpp>
 
-#include "../pretrain/shape_images.hpp"
+#include <examples/pretrain/shape_images.hpp>
+#include <examples/shared/defaults.hpp>
+
+#include "lsrl_plan.hpp"
 
 namespace rt_reproduce {
 
@@ -28,6 +30,30 @@ rt::AnyReward lsrl_reward(std::string_view task, bool leave_one_out, const std::
   if (task == "composition") return rt::AnyReward(rt::shapes::CompositionReward());
   REWARD_TUNER_CHECK(task == "parity", "[rt-reproduce] there is no task named '", task, "'");
   return rt::AnyReward(rt::shapes::HueParityReward({.leave_one_out = leave_one_out}));
+}
+
+std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all,
+                                            std::int64_t latent_numbers) {
+  const std::vector<std::string> names = cell.method == Method::kLsrlJoint
+                                             ? std::vector<std::string>{"clip", "parity", "composition"}
+                                             : std::vector<std::string>{cell.reward};
+  const Settings& o = study.settings;
+  std::vector<rt_shared::TuneTask> tasks;
+  for (const std::string& name : names) {
+    rt_shared::TuneSettings s = all;
+    // a round of a task asks for as many rewards as any other's: few prompts with many images each for parity, more
+    // prompts with fewer for the others
+    s.samples_per_prompt = name == "parity" ? o.parity_samples : o.samples;
+    s.batch = o.batch * o.samples / s.samples_per_prompt;
+    s.prompts = lsrl_prompts(study, name, false);
+    s.rewards = {name == "clip" ? "clip_score" : name};
+    s.regularizer = rt_shared::RegularizerName::kNone;  // once an update, after all tasks
+    rt_shared::ChosenReward reward = rt_shared::make_reward(s);
+    rt_shared::complete(s, rt_shared::method_entry(s.method), latent_numbers, reward.per_group);
+    auto prompts = rt_shared::AnyPrompts::from_file(s.prompts, false, s.seed);
+    tasks.push_back({name, std::move(s), std::move(reward), std::move(prompts)});
+  }
+  return tasks;
 }
 
 }  // namespace rt_reproduce

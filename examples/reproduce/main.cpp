@@ -22,6 +22,7 @@
 #include "cell_run.hpp"
 #include "report.hpp"
 #include "workers.hpp"
+#include "studies.hpp"
 
 namespace rt_reproduce {
 

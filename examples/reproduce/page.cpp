@@ -1,5 +1,6 @@
 // What all pages share.
 #include "page.hpp"
+#include "studies.hpp"
 
 #include <cmath>
 #include <cstdio>

@@ -1,7 +1,9 @@
 // The page of the b2 study.
 #include "b2_plan.hpp"
+#include "cell_settings.hpp"
 #include "comparison.hpp"
 #include "report.hpp"
+#include "studies.hpp"
 
 namespace rt_reproduce {
 
@@ -10,6 +12,7 @@ namespace {
 void introduction(Page& page) {
   const Study& study = page.study();
   const Settings& s = study.settings;
+  const rt_shared::TuneSettings dpok;
   page.text() << "# B2-DiffuRL's comparisons in small\n\nThis page is written by `" << page.command()
               << "`. It repeats comparisons of Hu et al. 2025, \"Towards Better Alignment: Training Diffusion Models "
                  "with Reinforcement Learning Against Sparse Rewards\" (B2-DiffuRL): backward\n"
@@ -49,13 +52,15 @@ void introduction(Page& page) {
       << s.window_start << " steps to T over " << s.planned_updates
       << " updates |\n"
          "| BS | "
-      << s.samples
-      << " branches, threshold 0.5 deviations; forks where the window begins |\n"
+      << s.samples << " branches, threshold " << kBranchThreshold
+      << " deviations; forks where the window begins |\n"
          "| DPO | pairs are the best and the worst of "
-      << s.samples
-      << " images from one start latent, with B2 of branches at the window, without a threshold; beta 100 on means "
-         "over elements |\n"
-         "| DPOK | reward weight 100, divergence weight 0.01, learned value as baseline |\n"
+      << s.samples << " images from one start latent, with B2 of branches at the window, without a threshold; beta "
+      << kPreferenceBeta
+      << " on means over elements |\n"
+         "| DPOK | reward weight "
+      << dpok.dpok_reward_weight << ", divergence weight " << dpok.dpok_kl_weight
+      << ", learned value as baseline |\n"
          "| budget | "
       << whole(study.cpu_seconds)
       << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n\n"

@@ -5,6 +5,7 @@
 #include "comparison.hpp"
 #include "diffexp_plan.hpp"
 #include "report.hpp"
+#include "studies.hpp"
 
 namespace rt_reproduce {
 

@@ -13,6 +13,7 @@
 #include "drtune_plan.hpp"
 #include "page.hpp"
 #include "sample_grids.hpp"
+#include "studies.hpp"
 
 namespace rt_reproduce {
 

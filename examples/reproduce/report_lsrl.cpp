@@ -2,6 +2,7 @@
 #include "comparison.hpp"
 #include "lsrl_plan.hpp"
 #include "report.hpp"
+#include "studies.hpp"
 
 namespace rt_reproduce {
 

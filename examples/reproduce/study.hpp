@@ -6,8 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 namespace rt_reproduce {
 
 /// Whose comparisons are repeated.
@@ -102,19 +100,9 @@ struct Study {
   std::vector<std::string> only;  ///< if not empty: cells whose names begin so
   Settings settings;
 };
-/// The sizes of `--quick` (minutes on two cores) and of the full study.
-Study make_study(StudyKind kind, bool quick);
-
-/// All cells in the order they are run: every experiment once with the first seed, then the further seeds.
-std::vector<Cell> cells(const Study& study);
-/// The comparisons of a study; none for drtune, whose figures share cells.
-std::vector<Group> groups(const Study& study);
 /// "group/label-seed".
 std::string variant_cell(const Group& group, const Variant& variant, std::uint64_t seed);
 /// Whether all of a cell's numbers are there.
 bool finished(const Study& study, const std::string& cell);
-
-/// What is equal in all cells, as JSON. Kept in DIR/study.json; a folder with other settings is refused.
-nlohmann::json study_settings(const Study& study);
 
 }  // namespace rt_reproduce

@@ -19,6 +19,7 @@
 #include <reward_tuner/run/interrupt_guard.hpp>
 
 #include "cell_run.hpp"
+#include "studies.hpp"
 
 namespace rt_reproduce {
 

@@ -5,9 +5,11 @@
 
 #include <CLI/CLI.hpp>
 
-#include "settings.hpp"
+#include <examples/shared/tune_settings.hpp>
 
 namespace rt_tune {
+
+using namespace rt_shared;
 
 /// Exit codes, as --help prints them.
 inline constexpr int kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130;
@@ -21,10 +23,7 @@ void add_sample_command(CLI::App& app, Command& chosen);
 void add_evaluate_command(CLI::App& app, Command& chosen);
 void add_info_command(CLI::App& app, Command& chosen);
 
-/// --sampler, --steps, --guidance, --eta.
-void add_sampling_options(CLI::App& command, SamplingSettings& sampling);
-/// --threads; `apply_threads` sets it (0: LibTorch's own choice).
-void add_thread_option(CLI::App& command, int& threads);
+/// Errors: a number below 0.
 void apply_threads(int threads);
 
 }  // namespace rt_tune

@@ -19,31 +19,6 @@
 
 namespace rt_tune {
 
-void add_sampling_options(CLI::App& command, SamplingSettings& sampling) {
-  const std::string group = "How images are made";
-  command.add_option("--sampler", sampling.sampler, "ddim or ddpm")
-      ->check(CLI::IsMember({"ddim", "ddpm"}))
-      ->capture_default_str()
-      ->group(group);
-  command.add_option("--steps", sampling.steps, "sampler steps T of an image")->capture_default_str()->group(group);
-  command.add_option("--guidance", sampling.guidance, "classifier-free guidance scale; 1 switches it off")
-      ->capture_default_str()
-      ->group(group);
-  command
-      .add_option(
-          "--eta", sampling.eta,
-          "ddim: share of noise in a step, 0 (none) to 1 (as ddpm); default: 0, with methods on log-probabilities 1")
-      ->group(group);
-}
-
-void add_thread_option(CLI::App& command, int& threads) {
-  command
-      .add_option("--threads", threads,
-                  "threads of a tensor operation; 0 leaves the choice to LibTorch (OMP_NUM_THREADS)")
-      ->capture_default_str()
-      ->group("The machine");
-}
-
 void apply_threads(int threads) {
   REWARD_TUNER_CHECK(threads >= 0, "[rt-tune] --threads expected a number >= 0, got ", threads);
   if (threads > 0) at::set_num_threads(threads);

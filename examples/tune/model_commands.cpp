@@ -18,7 +18,11 @@
 #include <reward_tuner/samplers/any_sampler.hpp>
 #include <reward_tuner/shapes/shape_evaluation.hpp>
 
+#include <examples/shared/sampler_options.hpp>
+#include <examples/shared/settings_table.hpp>
+
 #include "commands.hpp"
+#include "flags.hpp"
 
 namespace rt_tune {
 
@@ -27,12 +31,10 @@ namespace rt = reward_tuner;
 namespace {
 
 /// A model with an optional adapter.
-struct ModelSettings {
-  std::filesystem::path model, lora;
+struct ModelSettings : TuneSettings {
+  std::filesystem::path lora;
   double lora_scale = 1;
   std::string negative;
-  SamplingSettings sampling;
-  int threads = 0;
 };
 
 struct LoadedModel {
@@ -51,61 +53,53 @@ LoadedModel load(const ModelSettings& s) {
 }
 
 void add_model_options(CLI::App& command, ModelSettings& s) {
-  command.add_option("--model", s.model, "folder of a Stable Diffusion model as diffusers saves it")
-      ->required()
-      ->type_name("DIR");
+  static const SettingsTable rows =
+      rows_of(settings_table(), {"model", "sampler", "steps", "guidance", "eta", "threads"});
+  add_flags(command, rows, s);
   command.add_option("--lora", s.lora, "folder or file of a LoRA to put on it")->type_name("DIR|FILE");
   command.add_option("--lora-scale", s.lora_scale, "strength of the LoRA: 0 none, 1 as trained")->capture_default_str();
   command.add_option("--negative", s.negative, "what guidance pushes away from")->capture_default_str();
-  add_sampling_options(command, s.sampling);
-  add_thread_option(command, s.threads);
-}
-
-rt::AnySampler make_sampler(const SamplingSettings& s) {
-  return rt::AnySampler({.name = s.sampler, .num_steps = s.steps, .guidance = s.guidance, .eta = s.eta});
 }
 
 struct SampleSettings : ModelSettings {
-  std::vector<std::string> prompts;
-  std::uint64_t seed = 0;
-  std::filesystem::path latents, save_latents, out;
+  std::vector<std::string> shown;  // --prompt
+  std::filesystem::path latents, save_latents;
 };
 
 int sample(const SampleSettings& s) {
-  const rt::AnySampler sampler = make_sampler(s.sampling);
+  const rt::AnySampler sampler = rt::AnySampler(sampler_options(s));
   auto [pipeline, lora] = load(s);
   const torch::NoGradGuard no_grad;
   const rt::SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
   rt::Tensor start;  // [B,C,h,w]
   if (!s.latents.empty()) start = rt::SafetensorsFile::open(s.latents).tensor("latents").to(pipeline.latent_options());
   std::vector<std::uint64_t> seeds;
-  for (std::size_t i = 0; i < s.prompts.size(); ++i) seeds.push_back(s.seed + i);
+  for (std::size_t i = 0; i < s.shown.size(); ++i) seeds.push_back(s.seed + i);
   rt::SampleNoise noise(seeds);
   rt::NetworkCounts counts;
-  const rt::RolloutSetup setup = rt::sampling_setup(schedule, pipeline.encode(s.prompts), sampler.guidance());
+  const rt::RolloutSetup setup = rt::sampling_setup(schedule, pipeline.encode(s.shown), sampler.guidance());
   const rt::Tensor clean = rt::rollout(pipeline, setup, noise, counts, {.start = start}).clean;  // [B,C,h,w]
   const rt::Tensor images = pipeline.decode(clean);                                              // [B,3,H,W]
   if (!s.save_latents.empty()) rt::save_safetensors(s.save_latents, {{"latents", clean}});
   rt::write_png(s.out,
-                s.prompts.size() == 1 ? images[0] : rt::image_grid({images}, {.scale = 1, .column_labels = s.prompts}));
+                s.shown.size() == 1 ? images[0] : rt::image_grid({images}, {.scale = 1, .column_labels = s.shown}));
   std::cout << s.out.string() << std::endl;
   return kDone;
 }
 
 struct EvaluateSettings : ModelSettings {
-  std::filesystem::path prompts, json, images;
-  int seeds = 1, batch = 16;
-  std::uint64_t seed = 1000;
+  std::filesystem::path json, grid;  // --json, --images
+  std::uint64_t first_seed = 1000;   // --seed
 };
 
 int evaluate_model(const EvaluateSettings& s) {
-  const rt::AnySampler sampler = make_sampler(s.sampling);
+  const rt::AnySampler sampler = rt::AnySampler(sampler_options(s));
   const auto prompts = rt::PromptSet::from_file(s.prompts);
   auto [pipeline, lora] = load(s);
-  const auto pairs = rt::evaluation_pairs(prompts.prompts(), s.seeds, s.seed);
+  const auto pairs = rt::evaluation_pairs(prompts.prompts(), s.eval_seeds, s.first_seed);
   auto rewards = rt::standard_evaluation_rewards(pipeline);
   for (auto& further : rt::shapes::shape_evaluation_rewards(prompts.prompts())) rewards.push_back(std::move(further));
-  const auto result = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = s.batch});
+  const auto result = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = s.eval_batch});
   for (const auto* numbers : {&result->metrics, &result->sentinels}) {
     for (const auto& [name, value] : *numbers)
       std::cout << std::left << std::setw(22) << name << std::right << std::fixed << std::setprecision(4)
@@ -116,23 +110,23 @@ int evaluate_model(const EvaluateSettings& s) {
     rt::write_json(s.json, {{"model", s.model.string()},
                             {"lora", s.lora.string()},
                             {"pairs", pairs.size()},
-                            {"first_seed", s.seed},
-                            {"seeds", s.seeds},
-                            {"sampler", s.sampling.sampler},
-                            {"steps", s.sampling.steps},
-                            {"guidance", s.sampling.guidance},
-                            {"eta", s.sampling.eta.value_or(0)},
+                            {"first_seed", s.first_seed},
+                            {"seeds", s.eval_seeds},
+                            {"sampler", setting(settings_table(), "sampler").field.json(s)},
+                            {"steps", s.steps},
+                            {"guidance", s.guidance},
+                            {"eta", s.eta.value_or(0)},
                             {"metrics", result->metrics},
                             {"sentinels", result->sentinels},
                             {"network_forwards", result->network.forwards},
                             {"seconds", result->seconds},
                             {"versions", rt::run_versions()}});
-  if (!s.images.empty()) {
+  if (!s.grid.empty()) {
     constexpr std::int64_t kColumns = 8;
     std::vector<rt::Tensor> rows;
     for (std::int64_t i = 0; i < result->images.size(0); i += kColumns)
       rows.push_back(result->images.narrow(0, i, std::min(kColumns, result->images.size(0) - i)));
-    rt::write_png(s.images, rt::image_grid(rows));
+    rt::write_png(s.grid, rt::image_grid(rows));
   }
   return kDone;
 }
@@ -208,7 +202,7 @@ void add_sample_command(CLI::App& app, Command& chosen) {
   SampleSettings& s = *settings;
   auto* c = app.add_subcommand("sample", "Draw images");
   add_model_options(*c, s);
-  c->add_option("--prompt", s.prompts, "what to draw; several prompts make a grid (repeat the flag)")
+  c->add_option("--prompt", s.shown, "what to draw; several prompts make a grid (repeat the flag)")
       ->required()
       ->take_all();
   c->add_option("--seed", s.seed, "of the first image; the next has the next seed")->capture_default_str();
@@ -227,11 +221,11 @@ void add_evaluate_command(CLI::App& app, Command& chosen) {
   auto* c = app.add_subcommand("evaluate", "Measure a model on prompts: every metric and sentinel");
   add_model_options(*c, s);
   c->add_option("--prompts", s.prompts, "prompts, one a line")->required()->type_name("FILE");
-  c->add_option("--seeds", s.seeds, "images of each prompt")->capture_default_str();
-  c->add_option("--seed", s.seed, "the first seed")->capture_default_str();
-  c->add_option("--batch", s.batch, "images at a time")->capture_default_str();
+  c->add_option("--seeds", s.eval_seeds, "images of each prompt")->capture_default_str();
+  c->add_option("--seed", s.first_seed, "the first seed")->capture_default_str();
+  c->add_option("--batch", s.eval_batch, "images at a time")->capture_default_str();
   c->add_option("--json", s.json, "also write the numbers to this file")->type_name("FILE");
-  c->add_option("--images", s.images, "also write all images as one grid to this PNG file")->type_name("FILE");
+  c->add_option("--images", s.grid, "also write all images as one grid to this PNG file")->type_name("FILE");
   c->callback([settings, &chosen] { chosen = [settings] { return evaluate_model(*settings); }; });
 }
 

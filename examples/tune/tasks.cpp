@@ -1,6 +1,6 @@
 #include "tasks.hpp"
 
-#include <charconv>
+#include <algorithm>
 #include <fstream>
 #include <map>
 
@@ -8,19 +8,12 @@
 
 #include <reward_tuner/core/check.hpp>
 
+#include <examples/shared/settings_table.hpp>
+
 namespace rt_tune {
 
 namespace rt = reward_tuner;
-
-namespace detail {
-
-void refuse_task(const std::filesystem::path& file, const std::string& task, const std::exception& problem) {
-  const std::string text = problem.what();
-  rt::detail::fail("[rt-tune] ", file.string(), ", [task.", task,
-                   "]: ", text.starts_with("[rt-tune] ") ? text.substr(10) : text);
-}
-
-}  // namespace detail
+using namespace rt_shared;
 
 namespace {
 
@@ -58,44 +51,26 @@ std::vector<std::pair<std::string, Table>> read_tables(const std::filesystem::pa
   return tables;
 }
 
-/// A whole number >= 1.
-int number(const std::string& key, const std::vector<std::string>& values) {
-  int value = 0;
-  const std::string text = values.size() == 1 ? values[0] : std::string();
-  const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
-  REWARD_TUNER_CHECK(end.ec == std::errc() && end.ptr == text.data() + text.size() && value >= 1, "[rt-tune] ", key,
-                     " expected a whole number >= 1, got '", text, "'");
-  return value;
-}
-
 TuneTask read_task(const std::string& name, const Table& table, const TuneSettings& all) {
   TuneSettings s = all;
-  bool rewarded = false;
-  for (const auto& [key, values] : table) {
-    const auto one = [&]() -> const std::string& {
-      REWARD_TUNER_CHECK(values.size() == 1, "[rt-tune] ", key, " expected one value, got ", values.size());
-      return values[0];
-    };
-    if (key == "reward") {
-      s.rewards = values;
-      rewarded = true;
-    } else if (key == "prompts") {
-      s.prompts = one();
-    } else if (key == "batch") {
-      s.batch = number(key, values);
-    } else if (key == "samples-per-prompt") {
-      s.samples_per_prompt = number(key, values);
-    } else if (key == "advantage") {
-      const std::string& value = one();
-      REWARD_TUNER_CHECK(value == "per-batch" || value == "per-prompt" || value == "per-group" || value == "history",
-                         "[rt-tune] advantage expected per-batch, per-prompt, per-group or history, got '", value, "'");
-      s.advantage = value;
-    } else {
-      rt::detail::fail("[rt-tune] expected reward, prompts, batch, samples-per-prompt or advantage, got '", key, "'");
-    }
+  s.given = {};
+  for (const auto& entry : table) {
+    const std::string& key = entry.first;
+    const auto row = std::find_if(settings_table().begin(), settings_table().end(),
+                                  [&](const Setting& r) { return r.of_task && r.name == key; });
+    std::vector<std::string> known;
+    for (const Setting& r : settings_table())
+      if (r.of_task) known.push_back(r.name);
+    REWARD_TUNER_CHECK(row != settings_table().end(), "[rt-tune] expected ", listed(known, "or"), ", got '", key, "'");
+    read_setting(*row, s, entry.second, key);
   }
-  REWARD_TUNER_CHECK(rewarded, "[rt-tune] reward expected a list of \"name\" or \"name:weight\", got none");
+  REWARD_TUNER_CHECK(s.was_given("reward"),
+                     "[rt-tune] reward expected a list of \"name\" or \"name:weight\", got none");
   REWARD_TUNER_CHECK(!s.prompts.empty(), "[rt-tune] prompts expected a file, got none here and no --prompts");
+  for (const auto& [key, number] : {std::pair("batch", s.batch), std::pair("samples-per-prompt", s.samples_per_prompt)})
+    REWARD_TUNER_CHECK(!s.was_given(key) || number >= 1, "[rt-tune] ", key, " expected a whole number >= 1, got ",
+                       number);
+  s.given.insert(all.given.begin(), all.given.end());
   ChosenReward reward = make_reward(s, "reward");
   AnyPrompts prompts = AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed);
   return {name, std::move(s), std::move(reward), std::move(prompts)};
@@ -109,7 +84,7 @@ std::vector<TuneTask> read_tasks(const TuneSettings& settings) {
     try {
       tasks.push_back(read_task(name, table, settings));
     } catch (const std::exception& problem) {
-      detail::refuse_task(settings.tasks, name, problem);
+      refuse_task(settings.tasks, name, problem);
     }
   }
   return tasks;

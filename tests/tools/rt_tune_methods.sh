@@ -108,10 +108,8 @@ expect() { # expect CODE TEXT FLAGS...
 refused() { # refused FLAG VALUE METHODS...: the flag has no meaning with these methods
   local flag=$1 value=$2 method
   shift 2
-  for method in "$@"; do
-    expect 1 "$flag has no meaning with --method $method; it belongs to" "${common[@]}" --method "$method" \
-      "$flag=$value"
-  done
+  for method in "$@"; do expect 1 "$flag cannot be combined with --method $method; it belongs to" "${common[@]}" \
+  --method "$method" "$flag=$value"; done
 }
 refused --memory retain ddpo raft
 refused --replay-batch 2 b2-dpo
@@ -129,12 +127,15 @@ refused --samples-per-prompt 2 drtune
 refused --weighting best raft ddpo
 refused --tasks "$work/tasks.toml" ddpo
 refused --trained-steps 2 ddpo
-expect 1 'temperature wants --weighting exponential' "${common[@]}" --method reward-weighted --temperature 1
-expect 1 'guidance-low wants --explore guidance or diffexp' "${common[@]}" --method ddpo --explore prompt \
-  --guidance-low 1
-expect 1 'ratio-target wants --explore' "${common[@]}" --method ddpo --ratio-target plain
-expect 1 'branch-threshold wants --branches of 2 or more' "${common[@]}" --method ddpo --branch-threshold 1
-expect 1 'planned-updates wants --explore' "${common[@]}" --method ddpo --planned-updates 3
+expect 1 'temperature expected --weighting exponential, got --weighting min-max' "${common[@]}" --method \
+  reward-weighted --temperature 1
+expect 1 'guidance-low expected --explore guidance or diffexp, got --explore prompt' "${common[@]}" --method ddpo \
+  --explore prompt --guidance-low 1
+expect 1 'ratio-target expected --explore guidance, prompt or diffexp, got --explore none' "${common[@]}" --method \
+  ddpo --ratio-target plain
+expect 1 'branch-threshold expected --branches of 2 or more, got that of --method ddpo' "${common[@]}" --method ddpo \
+  --branch-threshold 1
+expect 1 'planned-updates expected --explore' "${common[@]}" --method ddpo --planned-updates 3
 expect 1 'branches expected a number >= 2 with --method dpo, got 1' "${common[@]}" --method dpo --branches 1
 expect 1 'learns from the noise of the sampler.s steps, got --eta 0: leave --eta away' "${common[@]}" --method ddpo \
   --eta 0
@@ -150,13 +151,32 @@ expect 1 'best must be >= 1' "${common[@]}" --method raft --best 0
 expect 1 'share must be in \[0, 1\]' "${common[@]}" --method ddpo --explore guidance --explore-share 2
 expect 1 'low must be finite and >= 0' "${common[@]}" --method ddpo --explore guidance --guidance-low -1
 expect 1 'needs differentiable rewards, but .parity. is a black box' "${common[@]}" --reward parity
-expect 1 'advantage per-group learns nothing' "${bare[@]}" --prompts "$prompts" --method grpo --reward parity
-expect 1 'so that none is best' "${bare[@]}" --prompts "$prompts" --method b2-ddpo --reward parity
+expect 1 'advantage per-group of --method grpo learns nothing' "${bare[@]}" --prompts "$prompts" --method grpo \
+  --reward parity
+expect 1 'so that none is best of the 3 of --method b2-ddpo' "${bare[@]}" --prompts "$prompts" --method b2-ddpo \
+  --reward parity
 echo 3 >"$work/not.jsonl"
 expect 1 'not.jsonl:1: expected an object, got number 3' "${bare[@]}" --method ddpo --prompts "$work/not.jsonl"
-expect 1 'regularizer kl has no meaning with --method raft' "${common[@]}" --method raft --regularizer kl
+expect 1 'regularizer kl cannot be combined with --method raft' "${common[@]}" --method raft --regularizer kl
 expect 2 'prompts is required' "${bare[@]}" --method ddpo
-expect 2 'explore' "${common[@]}" --explore nonsense
+expect 2 'explore expected none, guidance, prompt or diffexp, got .nonsense' "${common[@]}" --explore nonsense
+expect 2 'steps expected a whole number, got .many' "${common[@]}" --steps many
+expect 1 'num_trained must be at most the sampler.s 4 steps, got 5' "${common[@]}" --trained-steps 5
+
+# a default bends to few steps: no method refuses what nobody said
+for method in drtune draft draft-lv refl alignprop ddpo grpo pg dpok dpo b2-ddpo b2-pg b2-dpok b2-dpo lsrl raft \
+  reward-weighted; do
+  for steps in 1 2 4; do
+    "$rt_tune" tune --model "$model" --prompts "$prompts" --eval-prompts "$work/held_out.txt" --reward brightness \
+    --method "$method" \
+      --steps "$steps" --batch 2 --updates 1 --images 1 --threads 1 --quiet --no-tensorboard --out "$work/bent-$method-$steps" \
+      >/dev/null 2>"$work/out.txt" || fail "$method with --steps $steps: $(cat "$work/out.txt")"
+  done
+done
+grep -q '"trained_steps": 4' "$work/bent-drtune-4/config.json" || fail "drtune with 4 steps expected 4 trained ones"
+grep -q '"early_stop": 2' "$work/bent-refl-2/config.json" || fail \
+  "refl with 2 steps expected jumps from up to 2 steps before the end"
+grep -q '"memory": "replay"' "$work/bent-drtune-4/config.json" || fail "config.json expected the names of enumerations"
 
 tasks() { # tasks TEXT TABLES: the message, which names file and table
   printf '%b' "$2" >"$work/bad.toml"
@@ -168,15 +188,17 @@ tasks 'bad.toml, \[task.one\]: reward expected a list' '[task.one]\nprompts = "p
 tasks 'bad.toml, \[task.one\]: prompts expected a file' '[task.one]\nreward = "brightness"\n'
 tasks 'bad.toml, \[task.one\]: .*cannot read the prompt file nowhere' \
   '[task.one]\nreward = "brightness"\nprompts = "nowhere"\n'
-tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got .-3' \
+tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got -3' \
   '[task.one]\nreward = "brightness"\nbatch = -3\n'
-tasks 'bad.toml, \[task.one\]: advantage expected per-batch' '[task.one]\nreward = "brightness"\nadvantage = "none"\n'
-tasks 'bad.toml, \[task.one\]: expected reward, prompts' '[task.one]\nsteps = 3\n'
+tasks 'bad.toml, \[task.one\]: advantage expected default, per-batch, per-prompt, per-group or history, got .none' \
+  '[task.one]\nreward = "brightness"\nadvantage = "none"\n'
+tasks 'bad.toml, \[task.one\]: expected reward, prompts, samples-per-prompt, advantage or batch, got .steps' \
+  '[task.one]\nsteps = 3\n'
 tasks 'bad.toml expected tables \[task.NAME\], got task.batch' '[task]\nbatch = 3\n'
 tasks 'updates must be >= 1, got -3' \
   'updates = -3\ntrained-steps = 2\n[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\n'
 tasks 'expected at least one table \[task.NAME\] in .*bad.toml' '# nothing\n'
 expect 2 'nowhere.toml' "${bare[@]}" --method lsrl --tasks "$work/nowhere.toml"
-expect 1 'reward has no meaning beside --tasks' "${common[@]}" --method lsrl --tasks "$work/tasks.toml"
+expect 1 'reward cannot be combined with --tasks' "${common[@]}" --method lsrl --tasks "$work/tasks.toml"
 [ ! -e "$work/new" ] || fail "a refused run left a folder"
 echo "rt-tune: every method resumes as it was, and flags without meaning are refused"

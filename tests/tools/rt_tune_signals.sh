@@ -53,15 +53,16 @@ expect 2 'method' tune "$work/new" --method nonsense
 expect 1 'updates must be >= 1, got 0' tune "$work/new" --updates 0
 expect 1 'eta must be in \[0, 1\], got 1.5' tune "$work/new" --eta 1.5
 expect 1 'num_trained must be at most' tune "$work/new" --trained-steps 5
-expect 1 'trained-steps has no meaning with --method refl' tune "$work/new" --method refl
-expect 1 'early-stop has no meaning with --method draft-lv' tune "$work/new" --method draft-lv
-expect 1 'early-stop has no meaning with --method alignprop' tune "$work/new" --method alignprop
-expect 1 'pretraining-data wants --regularizer pretraining' tune "$work/new" --pretraining-data "$work"
-expect 1 'wants --pretraining-data' tune "$work/new" --regularizer pretraining
+expect 1 'trained-steps cannot be combined with --method refl' tune "$work/new" --method refl
+expect 1 'early-stop cannot be combined with --method draft-lv' tune "$work/new" --method draft-lv
+expect 1 'early-stop cannot be combined with --method alignprop' tune "$work/new" --method alignprop
+expect 1 'pretraining-data expected --regularizer pretraining, got --regularizer none' tune "$work/new" \
+  --pretraining-data "$work"
+expect 1 'expected --pretraining-data' tune "$work/new" --regularizer pretraining
 expect 1 'holds no PNG images' bash -c 'mkdir -p "$1" && shift && exec "$@"' - "$work/no-images" "$rt_tune" tune \
   "${common[@]}" --out "$work/new" --regularizer pretraining --pretraining-data "$work/no-images"
-expect 1 'replay_batch 2 has no meaning with Memory::kRetain' tune "$work/new" --memory retain --replay-batch 2
-expect 1 'target 1 has no meaning with the loss -r' tune "$work/new" --loss-target 1
+expect 1 'replay_batch 2 cannot be combined with Memory::kRetain' tune "$work/new" --memory retain --replay-batch 2
+expect 1 'target 1 cannot be combined with the loss -r' tune "$work/new" --loss-target 1
 expect 2 'rollout-dtype' tune "$work/new" --rollout-dtype int8
 for method in draft-lv refl alignprop; do # each method's own steps, without the flags that are drtune's
   "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 10 --guidance 2 --batch 2 --updates 1 --images 2 \

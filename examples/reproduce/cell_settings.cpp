@@ -1,0 +1,159 @@
+#include "cell_settings.hpp"
+
+#include <string>
+
+#include "diffexp_plan.hpp"
+#include "drtune_plan.hpp"
+#include "lsrl_plan.hpp"
+
+namespace rt_reproduce {
+
+namespace {
+
+using rt_shared::TuneSettings;
+
+std::string method_of(const Cell& cell) {
+  const std::string window = cell.window ? "b2-" : "";
+  switch (cell.method) {
+    case Method::kDrtune:
+      return "drtune";
+    case Method::kDraft:
+      return "draft";
+    case Method::kDraftLv:
+      return "draft-lv";
+    case Method::kRefl:
+      return "refl";
+    case Method::kAlignprop:
+    case Method::kAlignpropExplored:
+      return "alignprop";
+    case Method::kDdpo:
+      return window + "ddpo";
+    case Method::kPolicyGradient:
+      return window + "pg";
+    case Method::kDpok:
+      return window + "dpok";
+    case Method::kDpo:
+      return window + "dpo";
+    case Method::kLsrl:
+    case Method::kLsrlJoint:
+      return "lsrl";
+    case Method::kGradientNorms:
+    case Method::kUntuned:
+      break;
+  }
+  return "draft";  // gradient norms are those of DRaFT
+}
+
+void set_reward(TuneSettings& s, const Study& study, const Cell& cell) {
+  s.text_weight = study.settings.text_weight;  // of the symmetry reward
+  const double scale = reward_scale(cell.reward);
+  s.rewards = {scale == 1 ? cell.reward : cell.reward + ":" + std::to_string(scale)};
+  // the same safeguard: a blank image is stored without error
+  if (cell.reward == "jpeg_error") s.rewards.push_back("clip_score:" + std::to_string(s.text_weight));
+  if (study.kind == StudyKind::kLsrl) s.rewards = {"clip_score"};  // its tasks have their own
+}
+
+/// Methods on log-probabilities but for lsrl.
+void set_round(TuneSettings& s, const Study& study, const Cell& cell) {
+  const Settings& o = study.settings;
+  s.advantage = rt_shared::AdvantageName::kPerGroup;
+  s.group_scale = reward_tuner::GroupScale::kBatch;
+  s.samples_per_prompt = cell.branches ? 1 : o.samples;
+  if (cell.branches) s.batch = o.batch * o.samples;  // as many rollouts from noise with branches as without
+  s.branches = cell.branches ? o.samples : 1;
+  s.branch_threshold = cell.method == Method::kDpo ? 0 : kBranchThreshold;
+  s.updates_per_epoch = o.optimizer_steps;
+  s.window_start = o.window_start;
+  s.beta = kPreferenceBeta;
+}
+
+void set_exploration(TuneSettings& s, const Study& study, const Cell& cell) {
+  const Settings& o = study.settings;
+  if (!cell.guidance && !cell.words) return;
+  s.explore = rt_shared::ExplorationName::kDiffexp;
+  s.explore_share = kExploreShare;
+  s.guidance_low = o.low_guidance;
+  s.guidance_threshold = cell.guidance ? o.guidance_threshold : 1;
+  s.word_weight_low = 1;
+  s.word_weight_high = cell.words ? o.word_weight : 1;
+}
+
+void set_run(TuneSettings& s, const Study& study, const Cell& cell) {
+  const Settings& o = study.settings;
+  const int updates_of_one = cell.method == Method::kAlignpropExplored ? kAlignpropUpdates : 1;
+  s.updates = 1000000;  // the budget ends the run
+  s.planned_updates = o.planned_updates * updates_of_one;
+  s.evaluate_every = o.evaluate_every * updates_of_one;
+  s.seed = cell.seed;
+  s.warm_up = o.warm_up;
+  s.ema = o.ema;
+  s.images = o.images;
+  s.checkpoint_every = study.kind == StudyKind::kDrtune ? 10 : 2;
+  s.keep_checkpoints = 1;
+  s.no_tensorboard = true;
+}
+
+}  // namespace
+
+TuneSettings cell_settings(const Study& study, const Cell& cell) {
+  const Settings& o = study.settings;
+  TuneSettings s;
+  s.model = study.model;
+  s.prompts = study.prompts;
+  s.eval_prompts = study.held_out;
+  s.out = study.out / cell.name;
+  s.method = method_of(cell);
+  s.steps = cell.steps;
+  s.guidance = o.guidance;
+  s.rank = o.rank;
+  s.targets = {"all"};
+  s.learning_rate = o.learning_rate;
+  s.beta1 = o.beta1;
+  s.beta2 = o.beta2;
+  s.weight_decay = o.weight_decay;
+  s.clip_gradient = o.clip;
+  s.batch = o.batch;
+  s.rows = 16;
+  s.clip_range = o.ratio_clip;
+  s.leave_one_out = cell.leave_one_out;
+  if (cell.stop_input) s.gradient_stop = rt_shared::StopName::kStop;
+  if (study.kl_weight > 0) {
+    s.regularizer = rt_shared::RegularizerName::kKl;
+    s.kl_weight = study.kl_weight;
+  }
+  if (cell.pretraining) s.regularizer = rt_shared::RegularizerName::kPretraining;
+  set_reward(s, study, cell);
+  set_run(s, study, cell);
+  set_exploration(s, study, cell);
+  switch (cell.method) {
+    case Method::kDrtune:
+      s.early_stop = cell.early_stop;
+      s.trained_steps = cell.trained_steps;
+      break;
+    case Method::kDraft:
+      s.trained_steps = cell.trained_steps;
+      break;
+    case Method::kRefl:
+      s.early_stop = o.refl_max_stop;
+      break;
+    case Method::kLsrl:
+    case Method::kLsrlJoint:
+      s.trained_steps = kLsrlTrainedSteps;
+      break;
+    case Method::kDdpo:
+    case Method::kPolicyGradient:
+    case Method::kDpok:
+    case Method::kDpo:
+      set_round(s, study, cell);
+      break;
+    case Method::kDraftLv:
+    case Method::kAlignprop:
+    case Method::kAlignpropExplored:
+    case Method::kGradientNorms:
+    case Method::kUntuned:
+      break;
+  }
+  return s;
+}
+
+}  // namespace rt_reproduce

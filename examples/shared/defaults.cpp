@@ -1,0 +1,109 @@
+#include "defaults.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/step_selection/late_jump.hpp>
+
+#include "settings_table.hpp"
+
+namespace rt_shared {
+
+namespace {
+
+/// planned_updates of the run that is resumed, so that other --updates do not change its plan.
+std::optional<std::int64_t> planned_before(const TuneSettings& s) {
+  if (!s.resume) return std::nullopt;
+  std::ifstream file(s.out / "config.json");
+  const auto config = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json::json_pointer where("/options/planned_updates");
+  if (!config.is_object() || !config.contains(where) || !config.at(where).is_number_integer()) return std::nullopt;
+  return config.at(where).get<std::int64_t>();
+}
+
+void complete_steps(TuneSettings& s, const MethodEntry& m) {
+  if (s.trained_steps == 0) s.trained_steps = std::min(m.trained_steps, s.steps);
+  if (m.name == "refl" && !s.early_stop) s.early_stop = std::min(rt::LateJumpOptions{}.max_stop, s.steps);
+}
+
+void complete_log_prob(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers) {
+  if (s.advantage == AdvantageName::kOwn) s.advantage = m.advantage;
+  if (!s.branches) s.branches = m.branches;
+  if (!s.eta && s.sampler == SamplerName::kDdim) s.eta = 1;
+  // 1.64 nats of the true ratio: what ddpo-pytorch's 1e-4 is of a mean over Stable Diffusion's D = 4*64*64 numbers
+  constexpr double kNats = 1.64;
+  if (!s.clip_range)
+    s.clip_range =
+        s.log_prob == rt::LogProbReduction::kSum ? 1 - std::exp(-kNats) : kNats / static_cast<double>(latent_numbers);
+}
+
+/// One reward for all images of a prompt leaves nothing to compare within them.
+void check_equal_rewards(const TuneSettings& s, const MethodEntry& m) {
+  REWARD_TUNER_CHECK(s.advantage != AdvantageName::kPerGroup, "[rt-tune] --reward ", s.rewards.front(),
+                     " gives all images of a prompt one reward, of which --advantage per-group of --method ", m.name,
+                     " learns nothing: choose --advantage per-batch, or --leave-one-out");
+  REWARD_TUNER_CHECK(*s.branches == 1, "[rt-tune] --reward ", s.rewards.front(),
+                     " gives all branches of an image one reward, so that none is best of the ", *s.branches,
+                     " of --method ", m.name, ": choose --branches 1, or --leave-one-out");
+}
+
+void complete_samples(TuneSettings& s, bool per_group) {
+  if (s.samples_per_prompt != 0) return;
+  const bool best = s.weighting == rt::RewardWeighting::kBest;
+  const bool compares = per_group || best || s.advantage == AdvantageName::kPerGroup;
+  s.samples_per_prompt = 1;
+  if (!compares || s.branches.value_or(1) > 1) return;  // branches of an image are a group already
+  s.samples_per_prompt = std::max(rt::kComparedImages, best ? s.best : 1);
+}
+
+}  // namespace
+
+void check_settings(const TuneSettings& s, const MethodEntry& m) {
+  check_rules(settings_table(), s, m);
+  REWARD_TUNER_CHECK(s.steps >= 1, "[rt-tune] --steps expected a number >= 1, got ", s.steps);
+  REWARD_TUNER_CHECK(s.regularizer != RegularizerName::kPretraining || !s.pretraining_data.empty(),
+                     "[rt-tune] --regularizer pretraining expected --pretraining-data, a folder of captioned images, "
+                     "got none");
+  REWARD_TUNER_CHECK(s.regularizer != RegularizerName::kKl || !m.knows("denoising"),
+                     "[rt-tune] --regularizer kl cannot be combined with --method ", m.name,
+                     ", which trains no sampler steps");
+  REWARD_TUNER_CHECK(s.kl_weight >= 0, "[rt-tune] --kl-weight expected a number >= 0, got ", s.kl_weight);
+  REWARD_TUNER_CHECK(s.planned_updates >= 0,
+                     "[rt-tune] --planned-updates expected a number >= 0 (0: as --updates), got ", s.planned_updates);
+  const int least = m.knows("pairs") ? 2 : 1;
+  REWARD_TUNER_CHECK(s.branches.value_or(m.branches) >= least, "[rt-tune] --branches expected a number >= ", least,
+                     " with --method ", m.name, ", got ", *s.branches);
+  REWARD_TUNER_CHECK(
+      !m.knows("log-prob") || s.sampler != SamplerName::kDdim || s.eta.value_or(1) != 0, "[rt-tune] --method ", m.name,
+      " learns from the noise of the sampler's steps, got --eta 0: leave --eta away, which means 1, or raise it");
+  REWARD_TUNER_CHECK(s.tasks.empty() || !s.was_given("reward"),
+                     "[rt-tune] --reward cannot be combined with --tasks, whose tables name the rewards");
+}
+
+void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers, bool per_group) {
+  if (s.planned_updates == 0) s.planned_updates = planned_before(s).value_or(s.updates);
+  complete_steps(s, m);
+  // Zhang et al. 2024, Alg. 1: an optimizer step a timestep, and pre-training with one of its own
+  if (m.name == "lsrl") {
+    if (!s.was_given("step-per-timestep")) s.step_per_timestep = s.updates_per_epoch == 1;
+    if (!s.was_given("pretraining-mode")) s.pretraining_mode = rt::PretrainingMode::kAlternating;
+  }
+  if (m.name == "raft") s.weighting = rt::RewardWeighting::kBest;
+  if (m.knows("log-prob")) {
+    complete_log_prob(s, m, latent_numbers);
+    if (per_group && s.rewards.size() == 1 && !s.leave_one_out) check_equal_rewards(s, m);  // parity alone
+  }
+  if (m.knows("sampled")) complete_samples(s, per_group);
+}
+
+bool needs_reference(const TuneSettings& s, const MethodEntry& m) {
+  return s.regularizer == RegularizerName::kKl || m.name == "reward-weighted" ||
+         (m.knows("dpok") && s.dpok_kl_weight > 0) ||
+         (m.knows("pairs") && s.preference_reference == rt::PreferenceReference::kUntuned);
+}
+
+}  // namespace rt_shared

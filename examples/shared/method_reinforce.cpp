@@ -1,0 +1,13 @@
+// pg and b2-pg: the plain policy gradient.
+#include <reward_tuner/objectives/reinforce.hpp>
+
+#include "sampled_method.hpp"
+
+namespace rt_shared {
+namespace {
+
+const RegisteredUnit unit(MethodUnit::kReinforce,
+                          [](TuneSession& s) { return train_on_log_probs<rt::Reinforce>(s, {}); });
+
+}  // namespace
+}  // namespace rt_shared

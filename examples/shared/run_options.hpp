@@ -1,0 +1,35 @@
+// Options of the Trainer and of AdamW from the settings.
+#pragma once
+#include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/run/trainer_options.hpp>
+
+#include "tune_settings.hpp"
+
+namespace rt_shared {
+
+/// Without what the program gives: progress, interruption, evaluation rewards.
+inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
+  rt::TrainerOptions options;
+  options.updates = s.updates;
+  options.batch = s.batch;
+  options.seed = s.seed;
+  options.warm_up_updates = s.warm_up;
+  options.ema_decay = s.ema;
+  options.evaluate_every = s.evaluate_every;
+  options.evaluation_batch = s.eval_batch;
+  options.images = s.images;
+  options.checkpoint_every = s.checkpoint_every;
+  options.keep_checkpoints = s.keep_checkpoints;
+  options.minutes = s.minutes;
+  options.plateau_updates = s.plateau;
+  options.divergence_drop = s.divergence;
+  options.tensorboard = !s.no_tensorboard;
+  options.resume = s.resume;
+  return options;
+}
+
+inline rt::AdamWOptions adamw_options(const TuneSettings& s) {
+  return {.learning_rate = s.learning_rate, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay};
+}
+
+}  // namespace rt_shared

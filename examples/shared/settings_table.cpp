@@ -1,0 +1,405 @@
+#include "settings_table.hpp"
+
+namespace rt_shared {
+
+namespace {
+
+using S = TuneSettings;
+using M = MethodEntry;
+using enum SettingRole;
+
+bool guides(const S& s, const M&) {
+  return s.explore == ExplorationName::kGuidance || s.explore == ExplorationName::kDiffexp;
+}
+bool weighs_words(const S& s, const M&) {
+  return s.explore == ExplorationName::kPrompt || s.explore == ExplorationName::kDiffexp;
+}
+bool explores(const S& s, const M&) { return s.explore != ExplorationName::kNone; }
+bool plans_updates(const S& s, const M& m) { return explores(s, m) || m.knows("window"); }
+bool counts_steps(const S& s, const M& m) { return m.name != "alignprop" || s.horizon == rt::HorizonDraw::kFixed; }
+bool branches(const S& s, const M& m) { return s.branches.value_or(m.branches) > 1; }
+bool compares_in_groups(const S& s, const M& m) {
+  return s.advantage == AdvantageName::kPerGroup ||
+         (s.advantage == AdvantageName::kOwn && m.advantage == AdvantageName::kPerGroup);
+}
+bool softens(const S& s, const M&) { return s.weighting == rt::RewardWeighting::kExponential; }
+bool keeps_best(const S& s, const M& m) { return m.name == "raft" || s.weighting == rt::RewardWeighting::kBest; }
+bool pulls_back(const S& s, const M&) { return s.regularizer == RegularizerName::kKl; }
+bool pretrains(const S& s, const M&) { return s.regularizer == RegularizerName::kPretraining; }
+bool adapts(const S& s, const M&) { return !s.full; }
+
+std::vector<std::pair<std::string, std::string>> method_names() {
+  std::vector<std::pair<std::string, std::string>> names;
+  for (const auto& method : method_entries()) names.emplace_back(method.name, method.name);
+  return names;
+}
+
+/// A row whose last step is made by the methods of Setting.
+Setting row(std::string name, const char* group, std::string help, SettingField field) {
+  return {.name = std::move(name), .group = group, .help = std::move(help), .field = std::move(field)};
+}
+
+void what(SettingsTable& t) {
+  const char* group = "What";
+  t.push_back(row("model", group, "folder of a Stable Diffusion model as diffusers saves it", field(&S::model))
+                  .with(kRun)
+                  .shown_as("DIR")
+                  .must_be_given());
+  t.push_back(row("method", group, "the estimator, see below", field(&S::method, method_names())).with(kRun));
+  t.push_back(
+      row("reward", group, "NAME or NAME:WEIGHT, see below; several are added (repeat the flag)", field(&S::rewards))
+          .with(kRun)
+          .shown_as("NAME[:W]")
+          .in_tasks());
+  t.push_back(row("prompts", group,
+                  "training prompts, one a line; # begins a comment line. A .jsonl file, one object a line with the "
+                  "text in \"prompt\", is streamed. Required unless every table of --tasks has its own",
+                  field(&S::prompts))
+                  .with(kNote)
+                  .shown_as("FILE")
+                  .in_tasks());
+  t.push_back(row("stream-prompts", group,
+                  "read training prompts as they are drawn, each once an epoch: for files larger than memory",
+                  field(&S::stream_prompts))
+                  .with(kRun));
+  t.push_back(row("eval-prompts", group,
+                  "held-out prompts for evaluation; default: the training prompts, of a stream 64",
+                  field(&S::eval_prompts))
+                  .with(kNote)
+                  .shown_as("FILE"));
+  t.push_back(row("tasks", group,
+                  "lsrl: several tasks on one model, tables [task.NAME] of a TOML file with reward, prompts, batch, "
+                  "samples-per-prompt and advantage, and settings as in --config (see examples/tune/lsrl_tasks.toml)",
+                  field(&S::tasks))
+                  .with(kNote)
+                  .of("lsrl")
+                  .shown_as("FILE"));
+  t.push_back(row("out", group, "run folder to write; must be new or empty unless --resume", field(&S::out))
+                  .with(kRun)
+                  .shown_as("DIR")
+                  .must_be_given());
+  t.push_back(row("resume", group, "go on from the newest checkpoint in --out; all deciding options must be as before",
+                  field(&S::resume))
+                  .with(kRun));
+}
+
+void sampling(SettingsTable& t) {
+  const char* group = "How images are made";
+  t.push_back(row("sampler", group, "of an image",
+                  field(&S::sampler, {{"ddim", SamplerName::kDdim}, {"ddpm", SamplerName::kDdpm}})));
+  t.push_back(row("steps", group, "sampler steps T of an image", field(&S::steps)));
+  t.push_back(row("guidance", group, "classifier-free guidance scale; 1 switches it off", field(&S::guidance)));
+  t.push_back(row("eta", group,
+                  "ddim: share of noise in a step, 0 (none) to 1 (as ddpm); default: 0, with methods on "
+                  "log-probabilities 1",
+                  field(&S::eta)));
+}
+
+void gradient(SettingsTable& t) {
+  const char* group = "Methods that follow the reward's gradient";
+  t.push_back(
+      row("trained-steps", group,
+          "K, sampler steps that are trained; 0: the method's default (drtune 5, draft 1, lsrl 5), or T if that "
+          "is less",
+          field(&S::trained_steps))
+          .of("drtune draft alignprop lsrl")
+          .wants(counts_steps, "horizon", "fixed"));
+  t.push_back(row("early-stop", group,
+                  "drtune: m, stop up to so many steps early; 0 never; default: 0.4 T. refl: jump from up to so many "
+                  "steps before the end; default: 10, or T if that is less",
+                  field(&S::early_stop))
+                  .of("drtune refl"));
+  t.push_back(
+      row("gradient-stop", group,
+          "stop: no gradient enters the network's input; pass: all of it; default: the method's own (drtune "
+          "stop, others pass)",
+          field(&S::gradient_stop, {{"default", StopName::kOwn}, {"stop", StopName::kStop}, {"pass", StopName::kPass}}))
+          .of("gradient"));
+  t.push_back(row("noises", group, "draft-lv: fresh noisings of each image", field(&S::noises)).of("draft-lv"));
+  t.push_back(row("horizon", group, "alignprop: how the trained steps are drawn; fixed takes --trained-steps",
+                  field(&S::horizon, {{"per-step", rt::HorizonDraw::kPerStep},
+                                      {"per-rollout", rt::HorizonDraw::kPerRollout},
+                                      {"contiguous", rt::HorizonDraw::kContiguous},
+                                      {"fixed", rt::HorizonDraw::kFixed}}))
+                  .of("alignprop"));
+  t.push_back(row("loss", group, "of the reward r: negative is -r, hinge max(target - r, 0), distance |target - r|",
+                  field(&S::loss, {{"negative", rt::RewardLoss::kNegative},
+                                   {"hinge", rt::RewardLoss::kHinge},
+                                   {"distance", rt::RewardLoss::kDistance}}))
+                  .of("gradient"));
+  t.push_back(row("loss-target", group, "target of hinge and distance", field(&S::loss_target)).of("gradient"));
+  t.push_back(row("loss-scale", group, "factor on the loss", field(&S::loss_scale)).of("gradient"));
+}
+
+void sampled(SettingsTable& t) {
+  const char* group = "Methods that learn from sampled images";
+  t.push_back(
+      row("samples-per-prompt", group,
+          "images of each prompt an update, reward queries; 0: 1, or 8 where they are compared with one another "
+          "(grpo, raft, parity)",
+          field(&S::samples_per_prompt))
+          .of("sampled")
+          .in_tasks());
+  t.push_back(row("epochs", group, "passes over an update's images", field(&S::epochs)).of("sampled"));
+  t.push_back(row("updates-per-epoch", group, "optimizer steps a pass, each on an equal share of the images",
+                  field(&S::updates_per_epoch))
+                  .of("sampled"));
+  t.push_back(row("step-per-timestep", group,
+                  "one optimizer step for each trained sampler step instead; lsrl does so unless =false or "
+                  "--updates-per-epoch says otherwise",
+                  field(&S::step_per_timestep))
+                  .of("log-prob"));
+  t.push_back(row("rows", group,
+                  "pairs of image and sampler step in one network call of the training; 0: the images of a micro-batch",
+                  field(&S::rows))
+                  .of("sampled"));
+  t.push_back(row("log-prob", group,
+                  "of the D numbers of a latent: mean, as public code has it, or sum, the true log-probability",
+                  field(&S::log_prob, {{"mean", rt::LogProbReduction::kMean}, {"sum", rt::LogProbReduction::kSum}}))
+                  .of("log-prob"));
+  t.push_back(
+      row("clip-range", group,
+          "how far the ratio of new to old probability may leave 1. Of the mean over D numbers a ratio of 1 + r "
+          "is r*D nats of the true one: the usual 1e-4 at Stable Diffusion's D = 16384 is 1.64 nats. Default: "
+          "the same at this model's D, 1.64 / D; with --log-prob sum 1 - exp(-1.64) = 0.81 (docs/methods.md, "
+          "\"What 1e-4 means\")",
+          field(&S::clip_range))
+          .of("clip"));
+  t.push_back(
+      row("advantage", group,
+          "what a reward is compared with: this update's (per-batch), the prompt's latest 32 (per-prompt), those "
+          "of this update's images of the prompt (per-group), the prompt's in this and the 8 updates before "
+          "(history); default: the method's own",
+          field(&S::advantage, {{"default", AdvantageName::kOwn},
+                                {"per-batch", AdvantageName::kPerBatch},
+                                {"per-prompt", AdvantageName::kPerPrompt},
+                                {"per-group", AdvantageName::kPerGroup},
+                                {"history", AdvantageName::kHistory}}))
+          .of("log-prob")
+          .in_tasks());
+  t.push_back(
+      row("group-scale", group,
+          "whose deviation divides the advantages of per-group: the images' of the prompt, or all of the update",
+          field(&S::group_scale, {{"group", rt::GroupScale::kGroup}, {"batch", rt::GroupScale::kBatch}}))
+          .of("log-prob")
+          .wants(compares_in_groups, "advantage", "per-group"));
+  t.push_back(
+      row("branches", group,
+          "copies of an image from the first trained step on, of which the best and the worst are trained; 1: no "
+          "branches; default: 3 with dpo and b2-, else 1",
+          field(&S::branches))
+          .of("log-prob"));
+  t.push_back(row("branch-threshold", group, "advantage, in deviations, from which on they are trained",
+                  field(&S::branch_threshold))
+                  .of("log-prob")
+                  .wants(branches, "branches", "of 2 or more"));
+  t.push_back(row("window-start", group,
+                  "b2-: last sampler steps trained in the first update, from where the window grows to all; 0: 0.7 T",
+                  field(&S::window_start))
+                  .of("window"));
+  t.push_back(row("beta", group, "dpo, b2-dpo: how strongly the reference holds", field(&S::beta)).of("pairs"));
+  t.push_back(row("preference-reference", group, "dpo, b2-dpo: the sampling network, or the untuned one",
+                  field(&S::preference_reference, {{"sampling", rt::PreferenceReference::kSampling},
+                                                   {"untuned", rt::PreferenceReference::kUntuned}}))
+                  .of("pairs"));
+  t.push_back(
+      row("dpok-reward-weight", group, "dpok, b2-dpok: factor on the policy loss", field(&S::dpok_reward_weight))
+          .of("dpok"));
+  t.push_back(row("dpok-kl-weight", group, "dpok, b2-dpok: factor on the divergence from the untuned network",
+                  field(&S::dpok_kl_weight))
+                  .of("dpok"));
+  t.push_back(
+      row("no-value-baseline", group, "dpok, b2-dpok: learn no baseline", field(&S::no_value_baseline)).of("dpok"));
+  t.push_back(row("weighting", group, "reward-weighted: by what an image weighs; exponential takes --temperature",
+                  field(&S::weighting, {{"min-max", rt::RewardWeighting::kMinMax},
+                                        {"exponential", rt::RewardWeighting::kExponential},
+                                        {"best", rt::RewardWeighting::kBest}}))
+                  .of("reward-weighted"));
+  t.push_back(row("temperature", group,
+                  "reward-weighted with exponential: so much more reward weighs an image e times as much",
+                  field(&S::temperature))
+                  .of("reward-weighted")
+                  .wants(softens, "weighting", "exponential"));
+  t.push_back(row("best", group, "raft, reward-weighted: images kept of each prompt", field(&S::best))
+                  .of("denoising")
+                  .wants(keeps_best, "weighting", "best"));
+  t.push_back(row("noisings", group, "raft, reward-weighted: noise levels at which each kept image is denoised, a pass",
+                  field(&S::noisings))
+                  .of("denoising"));
+}
+
+void exploration(SettingsTable& t) {
+  const char* group = "Exploration in training rollouts, with any method (DiffExp)";
+  const std::string any = "guidance, prompt or diffexp";
+  t.push_back(row("explore", group,
+                  "none; guidance: a low scale in the noisiest steps; prompt: a random word weighs more; diffexp: both",
+                  field(&S::explore, {{"none", ExplorationName::kNone},
+                                      {"guidance", ExplorationName::kGuidance},
+                                      {"prompt", ExplorationName::kPrompt},
+                                      {"diffexp", ExplorationName::kDiffexp}})));
+  t.push_back(row("explore-share", group, "share of the planned updates that explore", field(&S::explore_share))
+                  .wants(explores, "explore", any));
+  t.push_back(row("guidance-low", group, "the low scale; 1 is the prompt alone", field(&S::guidance_low))
+                  .wants(guides, "explore", "guidance or diffexp"));
+  t.push_back(row("guidance-threshold", group, "steps above this share of T have it", field(&S::guidance_threshold))
+                  .wants(guides, "explore", "guidance or diffexp"));
+  t.push_back(row("word-weight-low", group, "smallest weight of the word", field(&S::word_weight_low))
+                  .wants(weighs_words, "explore", "prompt or diffexp"));
+  t.push_back(row("word-weight-high", group, "largest weight of the word", field(&S::word_weight_high))
+                  .wants(weighs_words, "explore", "prompt or diffexp"));
+  t.push_back(
+      row("ratio-target", group,
+          "log-probabilities of an explored rollout are taken as it was (explored) or without the exploration "
+          "(plain)",
+          field(&S::ratio_target, {{"explored", rt::RatioTarget::kExplored}, {"plain", rt::RatioTarget::kPlain}}))
+          .of("log-prob")
+          .wants(explores, "explore", any));
+  t.push_back(row("planned-updates", group,
+                  "updates that --explore-share is a share of, and in which the window of b2- grows to all steps; 0: "
+                  "--updates, or what the resumed run has",
+                  field(&S::planned_updates))
+                  .wants(plans_updates, "explore", any + ", or a method of B2-DiffuRL"));
+}
+
+void regularizer(SettingsTable& t) {
+  const char* group = "Regularizer";
+  t.push_back(row("regularizer", group,
+                  "none; kl: stay near the untuned network; pretraining: go on denoising captioned images",
+                  field(&S::regularizer, {{"none", RegularizerName::kNone},
+                                          {"kl", RegularizerName::kKl},
+                                          {"pretraining", RegularizerName::kPretraining}})));
+  t.push_back(row("kl-weight", group, "factor of the kl regularizer beside the reward", field(&S::kl_weight))
+                  .wants(pulls_back));
+  t.push_back(row("pretraining-data", group, "folder of PNG images with metadata.jsonl, or with a .txt beside each",
+                  field(&S::pretraining_data))
+                  .shown_as("DIR")
+                  .wants(pretrains, "regularizer", "pretraining"));
+  t.push_back(row("pretraining-weight", group, "factor of that loss beside the reward's", field(&S::pretraining_weight))
+                  .wants(pretrains, "regularizer", "pretraining"));
+  t.push_back(row("pretraining-batch", group, "captioned images an update", field(&S::pretraining_batch))
+                  .wants(pretrains, "regularizer", "pretraining"));
+  t.push_back(row("pretraining-mode", group,
+                  "joint: one step on both losses; alternating: a step each (lsrl's default)",
+                  field(&S::pretraining_mode,
+                        {{"joint", rt::PretrainingMode::kJoint}, {"alternating", rt::PretrainingMode::kAlternating}}))
+                  .wants(pretrains, "regularizer", "pretraining"));
+}
+
+void rewards(SettingsTable& t) {
+  const char* group = "Rewards";
+  t.push_back(row("symmetry-deviation", group, "symmetry: spatial, or literal as the paper's equation 6",
+                  field(&S::symmetry_deviation,
+                        {{"spatial", rt::SymmetryDeviation::kSpatial}, {"literal", rt::SymmetryDeviation::kLiteral}})));
+  t.push_back(row("text-weight", group, "symmetry: weight of a CLIPScore term (needs clip/ in the model folder)",
+                  field(&S::text_weight)));
+  t.push_back(row("jpeg-quality", group,
+                  "jpeg rewards: quality of the JPEG, 1 to 100; default: 50 for jpeg_error and jpeg_incompressible, 95 "
+                  "for the sizes",
+                  field(&S::jpeg_quality)));
+  // what decides is what the file holds: tune_command.cpp adds a digest to the options
+  t.push_back(
+      row("aesthetic-head", group, "aesthetic: safetensors with layers.<n>.weight and .bias", field(&S::aesthetic_head))
+          .with(kNote)
+          .shown_as("FILE"));
+  t.push_back(row("leave-one-out", group,
+                  "parity: an image's reward is what it adds to its group's, which else all of them get",
+                  field(&S::leave_one_out)));
+}
+
+void trained(SettingsTable& t) {
+  const char* group = "What is trained";
+  t.push_back(row("rank", group, "rank of the LoRA", field(&S::rank)).wants(adapts));
+  t.push_back(
+      row("alpha", group, "scale of the LoRA is alpha / rank; 0: alpha = rank", field(&S::alpha)).wants(adapts));
+  t.push_back(
+      row("targets", group, "layers with a LoRA: ends of their names, or all-linear, or all", field(&S::targets))
+          .wants(adapts));
+  t.push_back(row("full", group, "train every weight of the UNet instead of a LoRA", field(&S::full)));
+}
+
+void optimization(SettingsTable& t) {
+  const char* group = "Optimization";
+  t.push_back(row("updates", group, "updates of the run in all", field(&S::updates)).with(kRun));
+  t.push_back(row("minutes", group, "stop tuning after so many minutes; 0: no limit", field(&S::minutes)).with(kRun));
+  t.push_back(row("batch", group,
+                  "prompts an update; sampled methods draw --samples-per-prompt times --branches images of each",
+                  field(&S::batch))
+                  .with(kRun)
+                  .in_tasks());
+  t.push_back(row("micro-batch", group, "prompts at a time, gradients add up; 0: all", field(&S::micro_batch)));
+  t.push_back(row("learning-rate", group, "of AdamW", field(&S::learning_rate)).with(kRun));
+  t.push_back(row("warm-up", group, "updates over which the learning rate rises", field(&S::warm_up)).with(kRun));
+  t.push_back(row("beta1", group, "decay of AdamW's first moment", field(&S::beta1)));
+  t.push_back(row("beta2", group, "decay of AdamW's second moment", field(&S::beta2)));
+  t.push_back(row("weight-decay", group, "decoupled decay of AdamW", field(&S::weight_decay)));
+  t.push_back(
+      row("clip-gradient", group, "largest norm of the gradient; 0 switches clipping off", field(&S::clip_gradient)));
+  t.push_back(row("ema", group,
+                  "decay of an average of the weights, which is then what is evaluated and saved; 0: none",
+                  field(&S::ema))
+                  .with(kRun));
+  t.push_back(
+      row("plateau", group, "stop when so many updates are no better than as many before; 0: never", field(&S::plateau))
+          .with(kRun));
+  t.push_back(
+      row("divergence", group, "stop when the reward falls so much below its best; 0: never", field(&S::divergence))
+          .with(kRun));
+  t.push_back(row("seed", group, "of prompts, noise, step selection and the LoRA's start", field(&S::seed)).with(kRun));
+}
+
+void engine(SettingsTable& t) {
+  const char* group = "How an update is computed (docs/engine.md)";
+  t.push_back(row("memory", group,
+                  "replay: trained steps are evaluated again, least memory; retain: their graphs are kept, faster",
+                  field(&S::memory, {{"replay", rt::Memory::kReplay}, {"retain", rt::Memory::kRetain}}))
+                  .of("gradient"));
+  t.push_back(row("replay-batch", group, "replay with a stopped gradient: trained steps in one network call",
+                  field(&S::replay_batch))
+                  .of("gradient"));
+  t.push_back(row("decode-batch", group, "images decoded at a time; 0: all of a micro-batch", field(&S::decode_batch)));
+  t.push_back(
+      row("rollout-dtype", group, "of steps without gradient: bfloat16, float16, or the same as of trained ones",
+          field(&S::rollout_dtype, {{"same", std::nullopt}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}})));
+  t.push_back(row("autocast", group, "run network and decoder in mixed precision",
+                  field(&S::autocast, {{"off", std::nullopt}, {"bfloat16", at::kBFloat16}})));
+  t.push_back(row("activation-checkpointing", group,
+                  "keep only the inputs of the UNet's blocks: less memory, one more forward a trained step",
+                  field(&S::activation_checkpointing)));
+  t.push_back(
+      row("adapters-apart", group, "do not merge the LoRA into the weights in rollouts", field(&S::adapters_apart)));
+}
+
+void evaluation(SettingsTable& t) {
+  const char* group = "Evaluation and logs";
+  t.push_back(
+      row("evaluate-every", group, "updates between evaluations; 0: before and after only", field(&S::evaluate_every))
+          .with(kRun));
+  t.push_back(row("eval-seeds", group, "images of each held-out prompt", field(&S::eval_seeds)).with(kRun));
+  t.push_back(row("eval-batch", group, "images at a time in an evaluation", field(&S::eval_batch)).with(kRun));
+  t.push_back(row("images", group, "images shown in images/ and before_after.png", field(&S::images)).with(kRun));
+  t.push_back(row("checkpoint-every", group, "updates between checkpoints; 0: at the end and when interrupted",
+                  field(&S::checkpoint_every))
+                  .with(kRun));
+  t.push_back(row("keep-checkpoints", group, "newest checkpoints that stay", field(&S::keep_checkpoints)).with(kRun));
+  t.push_back(row("no-tensorboard", group, "write no TensorBoard events", field(&S::no_tensorboard)).with(kRun));
+  t.push_back(row("quiet", group, "no progress bar", field(&S::quiet)).with(kRun));
+  t.push_back(row("threads", "The machine",
+                  "threads of a tensor operation; 0 leaves the choice to LibTorch (OMP_NUM_THREADS)",
+                  field(&S::threads))
+                  .with(kNote));
+}
+
+}  // namespace
+
+const SettingsTable& settings_table() {
+  static const SettingsTable table = [] {
+    SettingsTable t;
+    for (const auto part : {what, sampling, gradient, sampled, exploration, regularizer, rewards, trained, optimization,
+                            engine, evaluation})
+      part(t);
+    return t;
+  }();
+  return table;
+}
+
+}  // namespace rt_shared

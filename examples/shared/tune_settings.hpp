@@ -1,0 +1,131 @@
+// Every setting of a tuning run, with its default. What each is called, means and decides stands in settings_table.cpp.
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/advantages/per_group.hpp>
+#include <reward_tuner/core/round_options.hpp>
+#include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/objectives/direct_gradient.hpp>
+#include <reward_tuner/objectives/preference.hpp>
+#include <reward_tuner/objectives/reward_weighted.hpp>
+#include <reward_tuner/regularizers/pretraining_loss.hpp>
+#include <reward_tuner/rewards/symmetry.hpp>
+#include <reward_tuner/step_selection/random_horizon.hpp>
+
+namespace rt_shared {
+
+namespace rt = reward_tuner;
+
+/// Policies that a setting names. kOwn: the method's.
+enum class SamplerName { kDdim, kDdpm };
+enum class StopName { kOwn, kStop, kPass };
+enum class AdvantageName { kOwn, kPerBatch, kPerPrompt, kPerGroup, kHistory };
+enum class ExplorationName { kNone, kGuidance, kPrompt, kDiffexp };
+enum class RegularizerName { kNone, kKl, kPretraining };
+
+struct TuneSettings {
+  std::set<std::string> given;  ///< names of the settings that the user gave: "updates"
+
+  // what
+  std::filesystem::path model, prompts, eval_prompts, out, tasks;
+  std::string method = "drtune";
+  std::vector<std::string> rewards = {"symmetry"};
+  bool stream_prompts = false;
+  bool resume = false;
+  // how images are made
+  SamplerName sampler = SamplerName::kDdim;
+  int steps = 50;
+  double guidance = 7.5;
+  std::optional<double> eta;
+  // methods that follow the reward's gradient
+  int trained_steps = 0;
+  std::optional<int> early_stop;
+  StopName gradient_stop = StopName::kOwn;
+  int noises = 2;
+  rt::HorizonDraw horizon = rt::HorizonDraw::kPerStep;
+  rt::RewardLoss loss = rt::RewardLoss::kNegative;
+  double loss_target = 0, loss_scale = 1;
+  // methods that learn from sampled images
+  int samples_per_prompt = 0;
+  int epochs = 1, updates_per_epoch = 1;
+  bool step_per_timestep = false;
+  int rows = 0;
+  rt::LogProbReduction log_prob = rt::LogProbReduction::kMean;
+  std::optional<double> clip_range;
+  AdvantageName advantage = AdvantageName::kOwn;
+  rt::GroupScale group_scale = rt::GroupScale::kGroup;
+  std::optional<int> branches;
+  double branch_threshold = 0.5;
+  int window_start = 0;
+  double beta = 0.1;
+  rt::PreferenceReference preference_reference = rt::PreferenceReference::kSampling;
+  double dpok_reward_weight = 100, dpok_kl_weight = 0.01;
+  bool no_value_baseline = false;
+  rt::RewardWeighting weighting = rt::RewardWeighting::kMinMax;
+  double temperature = 0.2;
+  int best = 1, noisings = 1;
+  // exploration, with any method
+  ExplorationName explore = ExplorationName::kNone;
+  double explore_share = 0.75;
+  double guidance_low = 1, guidance_threshold = 0.9;
+  double word_weight_low = 1, word_weight_high = 1.5;
+  rt::RatioTarget ratio_target = rt::RatioTarget::kExplored;
+  std::int64_t planned_updates = 0;
+  // the regularizer
+  RegularizerName regularizer = RegularizerName::kNone;
+  double kl_weight = 0.5;
+  std::filesystem::path pretraining_data;
+  double pretraining_weight = 1;
+  int pretraining_batch = 8;
+  rt::PretrainingMode pretraining_mode = rt::PretrainingMode::kJoint;
+  // the rewards
+  rt::SymmetryDeviation symmetry_deviation = rt::SymmetryDeviation::kSpatial;
+  double text_weight = 0;
+  std::optional<int> jpeg_quality;
+  std::filesystem::path aesthetic_head;
+  bool leave_one_out = false;
+  // what is trained
+  bool full = false;
+  std::int64_t rank = 8;
+  double alpha = 0;
+  std::vector<std::string> targets = {"to_q", "to_k", "to_v", "to_out.0"};
+  // optimization
+  std::int64_t updates = 100;
+  double minutes = 0;
+  int batch = 8;
+  int micro_batch = 0;
+  double learning_rate = 1e-4;
+  std::int64_t warm_up = 0;
+  double beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
+  double clip_gradient = 0.1;
+  double ema = 0;
+  std::int64_t plateau = 0;
+  double divergence = 0;
+  std::uint64_t seed = 0;
+  // how an update is computed
+  rt::Memory memory = rt::Memory::kReplay;
+  std::optional<c10::ScalarType> rollout_dtype, autocast;
+  int replay_batch = 1, decode_batch = 0;
+  bool activation_checkpointing = false, adapters_apart = false;
+  // evaluation and logs
+  std::int64_t evaluate_every = 0;
+  int eval_seeds = 1;
+  int eval_batch = 16;
+  int images = 8;
+  std::int64_t checkpoint_every = 25;
+  int keep_checkpoints = 2;
+  bool no_tensorboard = false, quiet = false;
+  // the machine
+  int threads = 0;
+
+  bool was_given(const std::string& name) const { return given.contains(name); }
+};
+
+}  // namespace rt_shared

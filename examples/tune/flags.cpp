@@ -1,0 +1,72 @@
+#include "flags.hpp"
+
+#include <string>
+#include <vector>
+
+#include "commands.hpp"
+
+namespace rt_tune {
+
+namespace {
+
+/// A value that is not as expected, to the command line parser.
+struct SettingError : CLI::ParseError {
+  explicit SettingError(const std::string& sentence) : ParseError("SettingError", sentence, kUsage) {}
+};
+
+/// "50", "replay", "a,b"; empty for what is unset or empty.
+std::string shown_default(const nlohmann::json& value) {
+  if (value.is_null()) return {};
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::string text;
+  for (const auto& item : value) text += (text.empty() ? "" : ",") + item.get<std::string>();
+  return text;
+}
+
+std::string shown_value(const Setting& row) {
+  if (!row.value_name.empty()) return row.value_name;
+  if (row.name == "method") return "NAME";
+  std::string text;
+  for (const auto& name : row.field.names) text += (text.empty() ? "" : "|") + name;
+  if (!text.empty()) return text;
+  if (row.field.is_list) return "LIST";
+  return row.field.expected == "a number" ? "FLOAT" : row.field.expected.starts_with("a whole") ? "INT" : "TEXT";
+}
+
+}  // namespace
+
+void add_flags(CLI::App& command, const SettingsTable& table, TuneSettings& s) {
+  for (const Setting& row : table) {
+    const std::string flag = "--" + row.name;
+    const auto read = [&row, &s, flag](const std::vector<std::string>& words) {
+      try {
+        read_setting(row, s, words, flag);
+      } catch (const std::exception& problem) {
+        throw SettingError(problem.what());
+      }
+    };
+    if (row.field.is_switch) {
+      command.add_flag_function(
+                 flag, [read](std::int64_t n) { read({n > 0 ? "true" : "false"}); }, row.help)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+          ->group(row.group);
+      continue;
+    }
+    CLI::Option* option = command.add_option_function<std::vector<std::string>>(flag, read, row.help);
+    option->expected(1)
+        ->multi_option_policy(row.field.is_list ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::TakeLast)
+        ->type_name(shown_value(row))
+        ->default_str(shown_default(row.field.json(s)))
+        ->required(row.required)
+        ->group(row.group);
+  }
+}
+
+SettingsTable rows_of(const SettingsTable& table, std::initializer_list<std::string_view> names) {
+  SettingsTable rows;
+  for (const auto name : names) rows.push_back(setting(table, name));
+  return rows;
+}
+
+}  // namespace rt_tune

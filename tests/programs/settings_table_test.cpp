@@ -1,0 +1,155 @@
+// The table of settings of rt-tune: one row is a flag, a line of --help, a rule, a key of config.json and of the
+// fingerprint, and a key of a TOML file.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <examples/shared/defaults.hpp>
+#include <examples/shared/settings_table.hpp>
+#include <examples/tune/config_file.hpp>
+#include <examples/tune/flags.hpp>
+
+namespace settings_table_test {
+namespace {
+
+using namespace rt_shared;
+
+enum class Wobble { kNone, kMuch };
+
+/// The settings with one more.
+struct MySettings : TuneSettings {
+  Wobble wobble = Wobble::kNone;
+};
+
+/// The table with one more row.
+SettingsTable my_table() {
+  SettingsTable table = settings_table();
+  Setting row{.name = "wobble-size",
+              .group = "Mine",
+              .help = "how much the sampler wobbles",
+              .field = field([](TuneSettings& s) -> Wobble& { return static_cast<MySettings&>(s).wobble; },
+                             {{"none", Wobble::kNone}, {"much", Wobble::kMuch}})};
+  table.push_back(
+      std::move(row)
+          .of("drtune refl")
+          .wants([](const TuneSettings& s, const MethodEntry&) { return s.steps > 1; }, "steps", "of 2 or more"));
+  return table;
+}
+
+std::string parse(CLI::App& app, std::vector<std::string> arguments) {
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& problem) {
+    return problem.what();
+  }
+  return {};
+}
+
+std::string rule_problem(const TuneSettings& s, std::string_view method) {
+  try {
+    check_rules(my_table(), s, method_entry(method));
+  } catch (const std::exception& problem) {
+    return problem.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("settings: a row of the table is a flag with help, default and a named error") {
+  const SettingsTable table = my_table();
+  MySettings s;
+  CLI::App app;
+  rt_tune::add_flags(app, table, s);
+  CHECK(app.help().find("--wobble-size none|much") != std::string::npos);
+  CHECK(app.help().find("how much the sampler wobbles") != std::string::npos);
+  CHECK(parse(app, {"--model", "m", "--out", "o", "--wobble-size", "much"}).empty());
+  CHECK(s.wobble == Wobble::kMuch);
+  CHECK((s.was_given("wobble-size") && !s.was_given("steps")));
+  CHECK(parse(app, {"--model", "m", "--out", "o", "--wobble-size", "some"})
+            .find("--wobble-size expected none or much, got 'some'") != std::string::npos);
+}
+
+TEST_CASE("settings: a row's rules are sentences") {
+  MySettings s;
+  CHECK(rule_problem(s, "ddpo").empty());
+  s.given.insert("wobble-size");
+  CHECK(rule_problem(s, "drtune").empty());
+  CHECK(rule_problem(s, "ddpo").find(
+            "--wobble-size cannot be combined with --method ddpo; it belongs to drtune and refl") != std::string::npos);
+  s.steps = 1;
+  CHECK(rule_problem(s, "refl").find("--wobble-size expected --steps of 2 or more, got --steps 1") !=
+        std::string::npos);
+}
+
+TEST_CASE("settings: a row decides the numbers where it means something, or is a note") {
+  MySettings s;
+  s.wobble = Wobble::kMuch;
+  SettingsTable table = my_table();
+  CHECK(deciding_options(table, s, method_entry("drtune")).at("wobble_size") == "much");
+  CHECK_FALSE(deciding_options(table, s, method_entry("ddpo")).contains("wobble_size"));
+  CHECK_FALSE(noted_options(table, s).contains("wobble_size"));
+  table.back().role = SettingRole::kNote;
+  CHECK(noted_options(table, s).at("wobble_size") == "much");
+  CHECK_FALSE(deciding_options(table, s, method_entry("drtune")).contains("wobble_size"));
+}
+
+TEST_CASE("settings: a TOML file gives what flags give, and flags win over it") {
+  const SettingsTable table = my_table();
+  std::istringstream toml("wobble-size = \"much\"\nsteps = 7\ntargets = [\"to_q\", \"to_k\"]\nfull = true\n");
+  auto flags = rt_tune::flags_from_settings(toml, {"--steps"}, "mine.toml");
+  flags.insert(flags.end(), {"--model=m", "--out=o"});
+  MySettings s;
+  CLI::App app;
+  rt_tune::add_flags(app, table, s);
+  CHECK(parse(app, flags).empty());
+  CHECK(s.wobble == Wobble::kMuch);
+  CHECK(s.steps == TuneSettings{}.steps);
+  CHECK(s.targets == std::vector<std::string>{"to_q", "to_k"});
+  CHECK(s.full);
+}
+
+TEST_CASE("settings: names are unique, and rules name methods and settings that exist") {
+  std::set<std::string> names;
+  for (const Setting& row : settings_table()) {
+    CHECK_MESSAGE(names.insert(row.name).second, row.name);
+    CHECK_MESSAGE(!row.help.empty(), row.name);
+    CHECK_MESSAGE(!methods_that_know(row.known_to).empty(), row.name);
+    if (!row.when.of.empty()) CHECK(setting(settings_table(), row.when.of).name == row.when.of);
+  }
+  CHECK_THROWS_WITH(setting(settings_table(), "wobble"), doctest::Contains("got 'wobble'"));
+}
+
+TEST_CASE("settings: a default bends to what the user said") {
+  for (const auto& method : method_entries())
+    for (const int steps : {1, 2, 4, 50}) {
+      TuneSettings s;
+      s.method = method.name;
+      s.steps = steps;
+      check_settings(s, method);
+      complete(s, method, 1024, false);
+      CHECK_MESSAGE(s.trained_steps <= steps, method.name);
+      CHECK_MESSAGE(s.early_stop.value_or(0) <= steps, method.name);
+    }
+  TuneSettings s;
+  s.steps = 4;
+  complete(s, method_entry("drtune"), 1024, false);
+  CHECK(s.trained_steps == 4);
+  s = {};
+  s.updates_per_epoch = 2;
+  complete(s, method_entry("lsrl"), 1024, false);
+  CHECK_FALSE(s.step_per_timestep);
+  s = {};
+  s.best = 12;
+  complete(s, method_entry("raft"), 1024, false);
+  CHECK(s.samples_per_prompt == 12);
+}
+
+}  // namespace settings_table_test
