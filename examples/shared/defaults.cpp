@@ -98,6 +98,7 @@ void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers
     if (per_group && s.rewards.size() == 1 && !s.leave_one_out) check_equal_rewards(s, m);  // parity alone
   }
   if (m.knows("sampled")) complete_samples(s, per_group);
+  if (!s.eta) s.eta = 0;  // the value in force, for config.json
 }
 
 bool needs_reference(const TuneSettings& s, const MethodEntry& m) {
