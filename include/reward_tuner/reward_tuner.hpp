@@ -1,4 +1,5 @@
-// The library, floor by floor: models, policies, rewards, the tuner and the methods. script/umbrella writes this list.
+// The library, floor by floor: models, policies, rewards, the tuner and the methods.
+// script/umbrella writes this list.
 #pragma once
 
 #include <reward_tuner/core/advantage_input.hpp>

@@ -1,5 +1,5 @@
-// The run above the library: trainer, evaluation, prompts, records and what they show. script/umbrella writes this
-// list.
+// The run above the library: trainer, evaluation, prompts, records and what they show.
+// script/umbrella writes this list.
 #pragma once
 
 #include <reward_tuner/reward_tuner.hpp>

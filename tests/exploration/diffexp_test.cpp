@@ -63,7 +63,7 @@ TEST_CASE("an update explores through the tuner, and not at all with equal scale
   CHECK_FALSE(tuned<DiffExp>({.guidance = {.low = 3.0}, .words = {.low = 1.2}}).equal(plain));
   CHECK_FALSE(tuned<DiffExp>({.guidance = {.low = 0.5}, .words = {.low = 1, .high = 1}}).equal(plain));
   CHECK_THROWS_WITH_AS((tuned<DiffExp, reference::ToyPipeline>({})),
-                       doctest::Contains("needs a pipeline that says where words are"), Error);
+                       doctest::Contains("needs a pipeline with word positions"), Error);
 }
 
 TEST_CASE("DiffExp gives the guidance of DynamicGuidance and the words of PromptWeighting") {

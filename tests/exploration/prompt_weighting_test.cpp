@@ -179,12 +179,12 @@ TEST_CASE("PromptWeighting names what a pipeline lacks") {
     change(given);
     return policy.condition(given, rng);
   };
-  CHECK_THROWS_WITH_AS(
-      with([](Condition& c) { c.words.clear(); }),
-      "[PromptWeighting] needs a pipeline that says where words are (Condition::words), and this one does not", Error);
+  CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words.clear(); }),
+                       "[PromptWeighting] needs a pipeline with word positions, expected Condition::words, got none",
+                       Error);
   CHECK_THROWS_WITH_AS(with([](Condition& c) { c.empty = {}; }),
-                       "[PromptWeighting] needs a pipeline that gives the encoding of the empty prompt "
-                       "(Condition::empty), and this one does not",
+                       "[PromptWeighting] needs a pipeline with the encoding of the empty prompt, expected "
+                       "Condition::empty, got none",
                        Error);
   CHECK_THROWS_WITH_AS(with([](Condition& c) { c.words.pop_back(); }),
                        "[PromptWeighting] expected Condition::words of 3 prompts, got 2", Error);

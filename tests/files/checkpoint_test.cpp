@@ -127,7 +127,7 @@ TEST_CASE("the newest checkpoint that can be read is found past damaged ones, wh
   CHECK(newest.checkpoint.state.at("update") == 2);
   CHECK(newest.broken == std::vector<std::int64_t>{4, 3});
   REQUIRE(newest.notes.size() == 2);
-  CHECK(newest.notes[0].find("update-000004' cannot be used and is passed over: [Checkpoint]") != std::string::npos);
+  CHECK(newest.notes[0].find("update-000004' cannot be used and is skipped: [Checkpoint]") != std::string::npos);
   CHECK(newest.notes[1].find("three is not expected") != std::string::npos);
   checkpoints.set_aside(3);
   CHECK(checkpoints.updates() == std::vector<std::int64_t>{1, 2});

@@ -123,7 +123,7 @@ TEST_CASE(
     });
     CHECK(from == 2);
     REQUIRE(notes.size() == 1);
-    CHECK(notes[0].find("update-000003' cannot be used and is passed over: ") != std::string::npos);
+    CHECK(notes[0].find("update-000003' cannot be used and is skipped: ") != std::string::npos);
     CHECK(said.str().find("note: " + notes[0]) != std::string::npos);
     CHECK(std::filesystem::exists(run / "checkpoints" / "broken-update-000003"));  // kept for a look
     for (const char* file :

@@ -98,7 +98,7 @@ TEST_CASE("composition: blank images, foreign prompts and missing prompts") {
   CHECK(CompositionReward().score({blank, {"a red circle and a blue star"}}).values.item<double>() == 0);
   CHECK_THROWS_WITH_AS(CompositionReward().score({blank, {"a cat"}}), doctest::Contains("[Caption]"), Error);
   CHECK_THROWS_WITH_AS(CompositionReward().score({blank, {}}),
-                       doctest::Contains("[CompositionReward] expected one prompt an image (1), got 0"), Error);
+                       doctest::Contains("[CompositionReward] expected one prompt per image (1), got 0"), Error);
   CHECK(AnyReward(CompositionReward()).name() == "composition");
 }
 

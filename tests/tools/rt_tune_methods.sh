@@ -169,7 +169,8 @@ for method in drtune draft draft-lv refl alignprop ddpo grpo pg dpok dpo b2-ddpo
   for steps in 1 2 4; do
     "$rt_tune" tune --model "$model" --prompts "$prompts" --eval-prompts "$work/held_out.txt" --reward brightness \
     --method "$method" \
-      --steps "$steps" --batch 2 --updates 1 --images 1 --threads 1 --quiet --no-tensorboard --out "$work/bent-$method-$steps" \
+      --steps "$steps" --batch 2 --updates 1 --images 1 --threads 1 --quiet --no-tensorboard \
+      --out "$work/bent-$method-$steps" \
       >/dev/null 2>"$work/out.txt" || fail "$method with --steps $steps: $(cat "$work/out.txt")"
   done
 done

@@ -12,7 +12,7 @@
 
 namespace reward_tuner::detail {
 
-/// Throws unless there is one prompt and one group a reward, and every reward is finite. `name` is the policy's.
+/// Throws unless there is one prompt and one group per reward, and every reward is finite. `name` is the policy's.
 inline void check_rewards(std::string_view name, const AdvantageInput& input) {
   const std::size_t n = input.rewards.size();
   REWARD_TUNER_CHECK(input.prompts.size() == n && input.groups.size() == n, "[", name,

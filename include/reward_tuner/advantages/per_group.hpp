@@ -15,7 +15,7 @@ namespace reward_tuner {
 /// Whose deviation divides.
 enum class GroupScale {
   kGroup,  ///< the group's own (Shao et al. 2024, DeepSeekMath, section 4.1)
-  /// that of all rewards of the round: groups whose images hardly differ are not blown up (an option of Flow-GRPO's
+  /// that of all rewards of the round: groups whose images hardly differ are not amplified (an option of Flow-GRPO's
   /// code)
   kBatch,
 };
@@ -28,7 +28,7 @@ struct PerGroupOptions {
 };
 
 /// A_i = (r_i - mean of the group)/(deviation + epsilon), population deviation. Groups of one, and of equal rewards,
-/// give 0. Rewards that are the same for the whole group teach nothing here.
+/// give 0. Rewards that are equal within each group carry no signal here.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite.
 class PerGroup {
  public:

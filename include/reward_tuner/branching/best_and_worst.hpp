@@ -22,7 +22,7 @@ struct BestAndWorstOptions {
 };
 
 /// + = argmax_k A_k if A_+ >= threshold, - = argmin_k A_k if A_- < -threshold, the first of equal ones (B2-paper,
-/// section 3.3, Eq. 5 and 6, and its code). Each is kept or not on its own account, so a root gives 0, 1 or 2 branches,
+/// section 3.3, Eq. 5 and 6, and its code). Each is kept or dropped independently, so a root yields 0, 1 or 2 branches,
 /// + first; never the same branch twice, as no advantage passes both tests.
 /// Errors: a number of advantages other than num_branches, advantages that are not finite.
 class BestAndWorst {

@@ -7,7 +7,7 @@
 
 namespace reward_tuner {
 
-/// The rewards of one round, one an image.
+/// The rewards of one round, one per image.
 struct AdvantageInput {
   std::vector<double> rewards;       ///< [N]
   std::vector<std::string> prompts;  ///< [N]

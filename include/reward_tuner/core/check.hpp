@@ -1,4 +1,4 @@
-// The library's one error type and the check that throws it: every message says what was found and what was wanted.
+// The library's only error type and the check that throws it: every message names the expected and the actual value.
 #pragma once
 #include <sstream>
 #include <stdexcept>
@@ -6,7 +6,7 @@
 
 namespace reward_tuner {
 
-/// Every error this library throws on purpose. `what()` is one sentence that names what was found and what was wanted.
+/// Every error that this library throws on purpose. `what()` is one sentence with the expected and the actual value.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

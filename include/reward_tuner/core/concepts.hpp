@@ -1,4 +1,4 @@
-// The policy concepts: the page to read before writing a policy of your own. docs/policies.md says the same in prose.
+// The policy concepts: read this before writing your own policy. docs/policies.md explains them in prose.
 //
 // Every policy names its role (`using Role = SamplerRole;`) and itself (`static constexpr std::string_view kName`).
 // Every policy but a reward has a nested `Options`, an aggregate whose fields all have defaults, and an explicit
@@ -19,7 +19,7 @@ namespace reward_tuner {
 ///  3. `static constexpr bool kPerGroup`: values depend on the whole group.
 /// MAY
 ///  4. `bool needs_clip() const` and `void bind_clip(std::shared_ptr<const ClipModel>)`, both or neither: while the
-///     first is true, the tuner gives the pipeline's CLIP. Default: wants none.
+///     first is true, the tuner passes the pipeline's CLIP. Default: needs none.
 template <class P>
 concept RewardPolicy = require::role<P, RewardRole> && require::name<P> && require::score<P> &&
                        require::differentiable_trait<P> && require::per_group_trait<P> && may::take_clip<P>;
@@ -31,7 +31,7 @@ concept RewardPolicy = require::role<P, RewardRole> && require::name<P> && requi
 /// MAY
 ///  4. `static constexpr bool kStochastic`: its options can give every trained step noise, which objectives on
 ///     log-probabilities need. Default: false.
-///  5. `static Options stochastic(Options)`: the options with noise in every step where they leave that open; asked
+///  5. `static Options stochastic(Options)`: the options with noise in every step unless they say otherwise; called
 ///     with objectives on log-probabilities. Default: the options as they are.
 template <class P>
 concept SamplerPolicy =
@@ -94,7 +94,7 @@ concept LogProbObjective =
 /// An objective that weighs the denoising loss of sampled images. MUST
 ///  1. `static constexpr Surrogate kSurrogate = Surrogate::kDenoising`.
 ///  2. `std::vector<double> weights(const std::vector<double>& rewards, const std::vector<std::int64_t>& groups)
-///     const`: one an image; an image of weight 0 is not trained.
+///     const`: one per image; an image of weight 0 is not trained.
 ///  3. `const Options& options() const`, with `RoundOptions round` in its Options: how a round is sampled and trained.
 /// MAY
 ///  4. `int noisings() const`: noise levels at which each image is denoised in a pass. Default: 1.
@@ -106,14 +106,14 @@ concept DenoisingObjective =
     require::surrogate<P, Surrogate::kDenoising> && require::weights<P> && require::round_options<P> &&
     may::noisings<P> && may::samples_reference<P> && may::default_group<P>;
 
-/// Turns rewards into the gradient that is descended: one of the three above, told apart by kSurrogate.
+/// Turns rewards into the gradient of a loss: one of the three above, selected by kSurrogate.
 template <class P>
 concept ObjectivePolicy = RewardObjective<P> || LogProbObjective<P> || DenoisingObjective<P>;
 
 /// Turns the rewards of a round into advantages: how much better than expected each image is. MUST
-///  1. `std::vector<double> advantages(const AdvantageInput&, RewardHistory&) const`: one an image, finite for finite
-///     rewards; 0 where there is nothing to compare with. What it remembers from round to round it writes into the
-///     history, which the tuner keeps and checkpoints.
+///  1. `std::vector<double> advantages(const AdvantageInput&, RewardHistory&) const`: one per image, finite for finite
+///     rewards; 0 where there is nothing to compare with. It stores its state in the history, which the tuner keeps and
+///     saves in checkpoints.
 /// MAY
 ///  2. `static constexpr int kDefaultGroup`: images of each prompt if round.samples_per_prompt is 0. Default: 1.
 template <class P>
@@ -128,7 +128,7 @@ template <class P>
 concept BranchingPolicy = require::role<P, BranchingRole> && require::name<P> && require::options<P> &&
                           require::branches<P> && require::choose<P>;
 
-/// An extra loss beside the reward's. MUST
+/// A loss in addition to the reward's. MUST
 ///  1. `static constexpr bool kNeedsReference`: the output of every trained step is compared with the untuned
 ///     network's.
 ///  2. `double weight() const`: the factor on that comparison, >= 0; 0 saves the untuned network's calls.

@@ -200,7 +200,7 @@ struct ExplainRegularizer {
   static constexpr bool value = true;
 };
 
-/// Stands in for a reward that was not given, after that was said.
+/// Placeholder for a missing reward, after the error about it.
 struct NoReward {
   using Role = RewardRole;
   static constexpr std::string_view kName = "none";

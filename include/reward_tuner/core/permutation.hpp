@@ -1,4 +1,4 @@
-// A random order of 0..n-1 in constant memory: any place of it can be asked for by itself.
+// A random order of 0..n-1 in constant memory with random access to its elements.
 #pragma once
 #include <cstdint>
 

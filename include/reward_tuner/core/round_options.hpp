@@ -11,7 +11,7 @@ enum class LogProbReduction {
   /// as in every public code read: the ratio is the D-th root of the true one, so a clip range of 1e-4 at D = 16384 is
   /// 1.64 nats
   kMean,
-  kSum,  ///< as the papers write it: the true log-probability
+  kSum,  ///< as in the papers: the true log-probability
 };
 
 /// Under which condition and guidance the log-probabilities of an explored rollout are taken.
@@ -20,8 +20,8 @@ enum class RatioTarget {
   kPlain,     ///< the unexplored ones, for old (evaluated once more after sampling) and new alike
 };
 
-/// Images of each prompt where a reward, an advantage or an objective compares them and nobody says how many: a group
-/// of one teaches nothing.
+/// Default number of images per prompt where a reward, an advantage or an objective compares them: a group of one
+/// carries no signal.
 inline constexpr int kComparedImages = 8;
 
 /// How a round of sampled images is trained; the `round` of every objective that learns from samples.
@@ -29,7 +29,7 @@ struct RoundOptions {
   /// images of each prompt; 0: one, or kComparedImages where they are compared (not with branches)
   int samples_per_prompt = 0;
   int epochs = 1;             ///< passes over the round's kept images (DDPO's code: 1)
-  int updates_per_epoch = 1;  ///< optimizer steps a pass, each on an equal share of the images
+  int updates_per_epoch = 1;  ///< optimizer steps per pass, each on an equal share of the images
   /// one optimizer step for each trained timestep over all images instead (large-scale RL paper, Alg. 1)
   bool step_per_timestep = false;
   int rows = 0;  ///< (image, step) pairs in one network call of the training; 0: as many as images in a micro-batch
@@ -47,7 +47,7 @@ inline void check_options(const RoundOptions& o) {
                      o.updates_per_epoch);
   REWARD_TUNER_CHECK(!o.step_per_timestep || o.updates_per_epoch == 1, "[RewardTuner] round.updates_per_epoch ",
                      o.updates_per_epoch,
-                     " cannot be combined with round.step_per_timestep, which steps once a timestep");
+                     " cannot be combined with round.step_per_timestep, which takes one step per timestep");
   REWARD_TUNER_CHECK(o.rows >= 0, "[RewardTuner] round.rows must be >= 0 (0: the images of a micro-batch), got ",
                      o.rows);
   REWARD_TUNER_CHECK(std::isfinite(o.ratio_tolerance) && o.ratio_tolerance > 0,

@@ -1,4 +1,4 @@
-// A sampler bound to a model: plain numbers, one row a step, that the engine reads and nobody changes.
+// A sampler bound to a model: an immutable table of numbers with one row per step, which the engine reads.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -15,7 +15,7 @@ struct StepCoefficients {
 
 /// One sampler step k. Everything is in double and refers to the network's own output space.
 struct SamplerStep {
-  std::int64_t timestep = 0;    ///< what the network is told
+  std::int64_t timestep = 0;    ///< the timestep input of the network
   double alpha = 0, sigma = 0;  ///< signal and noise level of latent(k), alpha^2 + sigma^2 = 1
   double alpha_next = 0;        ///< signal level of latent(k+1)
   double clean_latent = 0;      ///< x0 = clean_latent*x + clean_network*output
@@ -42,7 +42,7 @@ struct SamplerSchedule {
   const SamplerStep& step(int k) const { return steps.at(static_cast<std::size_t>(k)); }
   std::int64_t timestep(int k) const { return step(k).timestep; }
   StepCoefficients coefficients(int k) const { return step(k).coefficients(); }
-  /// Whether every step is linear in latent and output, so that `coefficients` tells all.
+  /// Whether every step is linear in latent and output, so that `coefficients` describes it completely.
   bool linear() const { return clipping.kind == CleanClipping::Kind::kNone; }
 };
 

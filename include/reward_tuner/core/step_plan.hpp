@@ -21,9 +21,9 @@ struct StepPlan {
   int last = 0;              ///< the last executed step
   bool jumps = false;        ///< step `last` predicts the clean sample in one shot (early stop) instead of stepping
   std::vector<int> trained;  ///< ascending, each in 0..last
-  /// one a trained step, or empty: all 1. Other weights are for importance-weighted selections
+  /// one per trained step; empty: all 1. Other weights serve importance-weighted selections
   std::vector<double> weights = {};
-  /// so many fresh noisings of the clean sample have their last step trained too (DRaFT-LV); losses are averaged. With
+  /// number of fresh noisings of the clean sample whose last step is also trained (DRaFT-LV); losses are averaged. With
   /// replicas `trained` may be empty: the rollout's own result is then neither scored nor trained
   int replicas = 0;
 

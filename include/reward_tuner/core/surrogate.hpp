@@ -3,10 +3,10 @@
 
 namespace reward_tuner {
 
-/// What an objective's gradient is a gradient of.
+/// The quantity that an objective differentiates.
 enum class Surrogate {
   kReward,  ///< the reward itself, by the chain rule through decoder and sampler; one optimizer step an update
-  /// log-probabilities of sampled steps, weighted by advantages: any reward will do, the sampler must be stochastic
+  /// log-probabilities of sampled steps, weighted by advantages: works with any reward, the sampler must be stochastic
   kLogProb,
   kDenoising,  ///< the denoising loss on sampled images, weighted by their rewards: any reward, any sampler
 };

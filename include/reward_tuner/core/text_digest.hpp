@@ -6,8 +6,7 @@
 
 namespace reward_tuner {
 
-/// FNV-1a (64 bits) over lines of text, each closed by a newline: tells lists of prompts apart. No defence against
-/// forgery.
+/// FNV-1a (64 bits) over lines of text, each ended by a newline: identifies a list of prompts. Not cryptographic.
 class TextDigest {
  public:
   /// Takes one line, without its newline.

@@ -15,7 +15,7 @@
 
 namespace reward_tuner {
 
-/// What a sweep measured beside the gradients it accumulated.
+/// Measurements of a sweep, in addition to the accumulated gradients.
 struct SweepResult {
   double regularizer = 0;  ///< value of the regularizer's loss, its weight included
 };
@@ -50,7 +50,7 @@ inline StepCotangents step_vjp(const Trajectory& trajectory, int k, const Tensor
 
 }  // namespace detail
 
-/// Whether the adjoint enters the network's input at trained step k: below the first trained step nobody asks for it.
+/// Whether the adjoint enters the network's input at trained step k: below the first trained step it is not needed.
 template <GradientStopPolicy Stop>
 bool enters_input(const Stop& stop, const StepPlan& plan, int k) {
   return stop.input_gain(k) > 0 && k > plan.first();
@@ -77,7 +77,7 @@ inline PerStep<double> closed_form_cotangents(const SamplerSchedule& schedule, c
 struct StepJob {
   int k = 0;
   Tensor cotangent;         // dL/dguided output [B,C,h,w]
-  bool with_input = false;  // whether dL/dlatent(k) through the network is wanted
+  bool with_input = false;  // whether dL/dlatent(k) through the network is needed
 };
 
 /// How a sweep evaluates its trained steps.
@@ -89,7 +89,7 @@ struct SweepOptions {
 };
 
 /// Differentiates trained steps and accumulates into the parameters' gradients: one network backward for all jobs
-/// together. Several jobs must not want their inputs' gradients. Returns dL/dlatent(k) through the network of a single
+/// together. Input gradients are available for a single job only. Returns dL/dlatent(k) through the network of a single
 /// job with_input, undefined otherwise.
 template <DiffusionPipeline Pipeline>
 Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vector<StepJob>& jobs,

@@ -12,7 +12,7 @@
 
 namespace reward_tuner {
 
-/// B clean samples with what a reward may know of their images. Empty lists are not known.
+/// B clean samples with their prompts, groups and seeds for rewards. Empty lists are unknown.
 struct CleanSamples {
   Tensor clean;                           ///< [B,C,h,w]
   std::vector<std::string> prompts;       ///< [B]

@@ -1,4 +1,4 @@
-// A pipeline called the way the engine's options want it: the same model with adapters merged or apart, in another
+// A pipeline called as the engine's options specify: the same model with adapters merged or apart, in another
 // precision, checkpointed.
 #pragma once
 #include <torch/types.h>
@@ -14,7 +14,7 @@
 
 namespace reward_tuner {
 
-/// A pipeline that can be told how to run without gradient: `rollout_scope(RolloutMode)`.
+/// A pipeline with options for calls without gradient: `rollout_scope(RolloutMode)`.
 template <class P>
 concept RolloutModes = requires(P p, const RolloutMode& mode) { p.rollout_scope(mode); };
 
@@ -22,7 +22,7 @@ concept RolloutModes = requires(P p, const RolloutMode& mode) { p.rollout_scope(
 template <class P>
 concept ActivationCheckpointing = requires(P p) { p.activation_checkpoint_scope(); };
 
-/// Stands before a pipeline for one update. Errors: options that the pipeline has no way to follow.
+/// Wraps a pipeline for one update. Errors: options that the pipeline does not support.
 template <DiffusionPipeline Pipeline>
 class ConfiguredPipeline {
  public:
@@ -45,7 +45,7 @@ class ConfiguredPipeline {
   Condition encode(const std::vector<std::string>& prompts) { return pipeline_.encode(prompts); }
   Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning) {
     if (!autocast_) return pipeline_.predict(latents, timesteps, conditioning);
-    // a scope a call: its cache must not outlive a change between calls with and without gradient
+    // one scope per call: its cache must not outlive a change between calls with and without gradient
     const AutocastScope scope(device_, autocast_);
     return pipeline_.predict(latents, timesteps, conditioning).to(latents.scalar_type());
   }

@@ -22,7 +22,7 @@ struct EngineOptions {
   int micro_batch = 0;
   /// largest norm of the whole gradient, scaled down beyond it; 0 switches clipping off (DRTune-paper 4.1: 0.1)
   double gradient_clip = 0.1;
-  int max_skipped_in_a_row = 5;     ///< so many non-finite updates one after another are an error
+  int max_skipped_in_a_row = 5;     ///< this many consecutive non-finite updates are an error
   Memory memory = Memory::kReplay;  ///< see Memory
   /// independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
   int replay_batch = 1;

@@ -1,4 +1,4 @@
-// The log-density of sampler transitions, a row at a time so that a batch may mix steps.
+// The log-density of sampler transitions, row by row, so that a batch may mix steps.
 #pragma once
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>

@@ -1,4 +1,4 @@
-// One value a sampler step, asked for by the step's number.
+// One value per sampler step, indexed by the step.
 #pragma once
 #include <cstddef>
 #include <utility>

@@ -23,7 +23,7 @@ struct Trajectory {
 /// Keeps the graphs of trained steps: the other way to have their gradients beside evaluating them again. `call` is
 /// filled by the rollout and emptied by the sweep.
 struct RetainedCalls {
-  std::function<bool(int k)> with_input;  ///< whether step k's input gradient will be asked for
+  std::function<bool(int k)> with_input;  ///< whether step k's input gradient will be needed
   PerStep<RowCall> call = {};             ///< [T] with their graphs at trained steps, whose inputs are leaves
 };
 
@@ -33,7 +33,7 @@ struct RolloutStep {
   const Tensor &latent, &output, &next;
 };
 
-/// Called after every step: policy gradients keep transitions, tests look on.
+/// Called after every step: policy gradients store transitions, tests observe.
 using RolloutObserver = std::function<void(const RolloutStep&)>;
 
 /// Optional arguments of rollout().

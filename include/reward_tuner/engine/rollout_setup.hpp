@@ -1,4 +1,4 @@
-// What a rollout is made from, as one value: the sampler's table, the plan, the condition and the guidance.
+// The inputs of a rollout as one value: the sampler's table, the plan, the condition and the guidance.
 #pragma once
 #include <cstdint>
 #include <utility>

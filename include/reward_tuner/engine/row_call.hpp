@@ -14,7 +14,7 @@
 
 namespace reward_tuner {
 
-/// n rows as the network is to see them.
+/// The network's input for n rows.
 struct RowInputs {
   Tensor latents;                       // [n,C,h,w]
   std::vector<std::int64_t> timesteps;  // [n]

@@ -1,4 +1,4 @@
-// One random stream a sample, so that what a sample sees depends neither on its neighbors nor on how the batch is cut.
+// One random stream per sample, so that a sample's noise depends neither on its neighbors nor on the batch size.
 #pragma once
 #include <ATen/ops/stack.h>
 #include <torch/types.h>
@@ -15,11 +15,11 @@ namespace reward_tuner {
 /// The noise of B samples. Equal seeds give equal images at any batch size, micro-batch size and device.
 class SampleNoise {
  public:
-  /// One stream a seed.
+  /// One stream per seed.
   explicit SampleNoise(std::vector<std::uint64_t> seeds) : seeds_(std::move(seeds)) {
     for (const std::uint64_t seed : seeds_) streams_.emplace_back(seed);
   }
-  /// Gives these blocks [B,...] one after another and draws nothing: another library's noise, to compare with it.
+  /// Returns these blocks [B,...] in order and draws nothing: for comparisons with another library's noise.
   static SampleNoise recorded(std::vector<Tensor> blocks) {
     REWARD_TUNER_CHECK(!blocks.empty() && blocks[0].dim() >= 1,
                        "[SampleNoise] expected at least one recorded block [B,...], got none");

@@ -1,5 +1,4 @@
-// The backward pass of evaluated rows, for every kind of gradient: guidance and the pull to the untuned network stand
-// here once.
+// The backward pass of evaluated rows, shared by every kind of gradient: guidance and the pull to the untuned network.
 #pragma once
 #include <ATen/ops/full.h>
 #include <torch/autograd.h>
@@ -24,8 +23,8 @@ RowCall reference_call(Pipeline& pipeline, const RowInputs& rows, NetworkCounts&
   return row_call(pipeline, rows, counts);
 }
 
-/// A loss beside the reward's: weight * sum over rows of mean over elements of (raw - reference)^2, where the two
-/// halves of a guided row weigh half each, so that rows with and without guidance weigh alike.
+/// A loss in addition to the reward's: weight * sum over rows of mean over elements of (raw - reference)^2, where the
+/// two halves of a guided row count half each, so that rows with and without guidance have equal weight.
 struct ReferencePull {
   double weight = 0;      // 0: no pull
   Tensor reference = {};  // [d+n,C,h,w] raw rows of the untuned network

@@ -1,4 +1,4 @@
-// A small network that learns what reward a state leads to, as the baseline of DPOK. Its weights are plain tensors that
+// A small network that learns the expected reward of a state, the baseline of DPOK. Its weights are plain tensors that
 // the tuner keeps.
 #pragma once
 #include <ATen/ops/adaptive_avg_pool2d.h>

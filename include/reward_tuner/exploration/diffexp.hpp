@@ -29,7 +29,7 @@ struct DiffExpWords {
 struct DiffExpOptions {
   DiffExpGuidance guidance = {};  ///< see DynamicGuidance
   DiffExpWords words = {};        ///< see PromptWeighting
-  ExplorationSpan span = {};      ///< for how much of the training, both
+  ExplorationSpan span = {};      ///< the part of the training in which both are active
 };
 
 /// w(t) of DiffExp-paper Eq. 7 and E of Eq. 8; see DynamicGuidance and PromptWeighting, whose errors these are too.

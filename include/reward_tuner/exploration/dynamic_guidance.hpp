@@ -18,7 +18,7 @@ struct DynamicGuidanceOptions {
   std::optional<double> high = {};  ///< w_high, >= w_low; unset: the sampler's own scale (DiffExp-paper: 5.0 or 7.5)
   /// where t is above this share of T the scale is low, in [0, 1]; 1 never, 0 always. The paper's value is not public
   double threshold = 0.9;
-  ExplorationSpan span = {};  ///< for how much of the training
+  ExplorationSpan span = {};  ///< the part of the training in which it is active
 };
 
 /// w(t) = w_low if t > threshold*T, else w_high, with t = T - k (DiffExp-paper Eq. 7). Low guidance gives diverse

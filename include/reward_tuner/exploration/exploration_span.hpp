@@ -1,4 +1,4 @@
-// For how much of the training an exploration acts.
+// The part of the training in which an exploration is active.
 #pragma once
 #include <cstdint>
 #include <string_view>

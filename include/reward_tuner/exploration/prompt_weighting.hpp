@@ -22,7 +22,7 @@ struct PromptWeightingOptions {
   double low = 1.0;
   /// largest weight, >= low; above 1.6 the images of Stable Diffusion 1.5 break (compel's documentation)
   double high = 1.5;
-  ExplorationSpan span = {};  ///< for how much of the training
+  ExplorationSpan span = {};  ///< the part of the training in which it is active
 };
 
 /// E_i <- E_null,i + omega*(E_i - E_null,i) for the tokens i of one word, drawn anew for every row of the batch; omega
@@ -92,13 +92,12 @@ class PromptWeighting {
 
  private:
   static void check(const Condition& given) {
-    REWARD_TUNER_CHECK(
-        !given.words.empty(),
-        "[PromptWeighting] needs a pipeline that says where words are (Condition::words), and this one does not");
+    REWARD_TUNER_CHECK(!given.words.empty(),
+                       "[PromptWeighting] needs a pipeline with word positions, expected Condition::words, got none");
     const Tensor &E = given.positive.embeddings, &E_null = given.empty.embeddings;
     REWARD_TUNER_CHECK(E_null.defined(),
-                       "[PromptWeighting] needs a pipeline that gives the encoding of the empty prompt "
-                       "(Condition::empty), and this one does not");
+                       "[PromptWeighting] needs a pipeline with the encoding of the empty prompt, expected "
+                       "Condition::empty, got none");
     REWARD_TUNER_CHECK(E.dim() == 3 && E.size(0) == given.size(), "[PromptWeighting] expected text states [",
                        given.size(), ",L,D], got ", E.sizes());
     REWARD_TUNER_CHECK(

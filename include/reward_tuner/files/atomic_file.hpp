@@ -1,5 +1,5 @@
-// Files that are either the old one or the new one, never a half: written beside the target, flushed to the disk, then
-// renamed over it.
+// Atomic file replacement: a file is written under a temporary name in the same folder, flushed to the disk, and
+// renamed, so readers see the old or the new file and never a partial one.
 #pragma once
 #include <unistd.h>
 

@@ -80,7 +80,7 @@ REWARD_TUNER_INLINE void write_file_atomically(const std::filesystem::path& targ
   } while (!file.is_open() && errno == EEXIST);
   if (!file.is_open()) {
     temporary.keep = true;
-    detail::file_failure(target, "create a temporary file beside", errno);
+    detail::file_failure(target, "create a temporary file next to", errno);
   }
 
   FileSink sink(file.get(), target);

@@ -39,8 +39,8 @@ enum class SaveStage {
   kPruned,   ///< older checkpoints are gone
 };
 
-/// A folder with one sub-folder a checkpoint: update-000050/{tensors.safetensors, state.json}. Both are written into a
-/// folder whose name begins with a dot and flushed; then that folder is renamed. What a killed process left behind
+/// A folder with one sub-folder per checkpoint: update-000050/{tensors.safetensors, state.json}. Both are written into
+/// a folder whose name begins with a dot and flushed; then that folder is renamed. What a killed process left behind
 /// begins with a dot, is never read, and goes at the next save.
 /// Example: CheckpointFolder checkpoints(run / "checkpoints", 2); checkpoints.save(50, checkpoint); auto last =
 /// checkpoints.latest();
@@ -63,9 +63,9 @@ class CheckpointFolder {
   /// Reads the checkpoint of `update`. Errors: none there, another format, files that do not belong together.
   Checkpoint load(std::int64_t update) const;
 
-  /// Reads the newest checkpoint that can be read: one that is cut short, incomplete or damaged is passed over, with a
-  /// sentence that says so. `check` may throw for contents that its caller cannot use; that checkpoint is passed over,
-  /// too. Nothing on the disk changes.
+  /// Reads the newest checkpoint that can be read: a truncated, incomplete or damaged one is skipped with a message.
+  /// `check` may throw for contents that its caller cannot use; that checkpoint is skipped, too. Nothing on the disk
+  /// changes.
   NewestCheckpoint load_newest(const std::function<void(const Checkpoint&)>& check = {}) const;
 
   /// Renames the checkpoint of `update` to broken-..., so that one of this update can be saved anew and the old one can
@@ -95,7 +95,7 @@ class CheckpointFolder {
 
   static bool usable(const std::filesystem::path& folder);
 
-  /// Takes a checkpoint out of sight by one rename before its files go one by one.
+  /// Hides a checkpoint by one rename before its files are deleted one by one.
   void discard(const std::filesystem::path& checkpoint) const;
 
   void remove_leftovers() const;

@@ -101,7 +101,7 @@ CheckpointFolder::load_newest(const std::function<void(const Checkpoint&)>& chec
       newest.checkpoint = {};
       newest.broken.push_back(all.back());
       newest.notes.push_back("the checkpoint '" + path(all.back()).string() +
-                             "' cannot be used and is passed over: " + problem.what());
+                             "' cannot be used and is skipped: " + problem.what());
     }
   }
   return newest;

@@ -1,5 +1,5 @@
-// Reads JSON files strictly: every key is asked for, ignored by name or an error, so that no setting of a model goes
-// unnoticed.
+// Strict JSON reading: every key is read, explicitly ignored, or an error, so that no setting of a model is silently
+// dropped.
 #pragma once
 #include <concepts>
 #include <cstdint>
@@ -23,8 +23,8 @@ nlohmann::json parse_json(const std::string& text, const std::string& where);
 namespace detail {
 
 /// Python's json module writes NaN, Infinity and -Infinity bare, which JSON does not know (diffusers'
-/// "lambda_min_clipped": -Infinity). They become the strings "NaN", "Infinity" and "-Infinity", so that nobody takes
-/// them for numbers unawares.
+/// "lambda_min_clipped": -Infinity). They become the strings "NaN", "Infinity" and "-Infinity", so that they
+/// are not taken for numbers by accident.
 std::string quote_bare_numbers(const std::string& text);
 
 }  // namespace detail
@@ -121,7 +121,7 @@ class ConfigReader {
   /// the reason.
   void expect(const std::string& key, const nlohmann::json& value, const std::string& why);
 
-  /// Ends the reading: keys nobody asked for are an error, except notes that start with an underscore (_class_name,
+  /// Ends the reading: unread keys are an error, except notes that start with an underscore (_class_name,
   /// ...).
   void finish() const;
 

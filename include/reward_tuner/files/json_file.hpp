@@ -1,4 +1,4 @@
-// JSON files: written atomically with two spaces of indent; `read_json` comes along from the backend.
+// JSON files, written atomically with two spaces of indent; includes `read_json`.
 #pragma once
 #include <filesystem>
 
@@ -9,9 +9,9 @@
 
 namespace reward_tuner {
 
-/// Writes `value` with two spaces of indent and a final newline. Readers see the old file or the new one, never a half.
-/// Numbers that are not finite become null, as JSON has no word for them. Errors: text that is not UTF-8, a missing or
-/// read-only folder.
+/// Writes `value` with two spaces of indent and a final newline. Readers see the old or the new file, never a partial
+/// one. Numbers that are not finite become null, since JSON cannot represent them. Errors: text that is not UTF-8, a
+/// missing or read-only folder.
 void write_json(const std::filesystem::path& path, const nlohmann::json& value);
 
 }  // namespace reward_tuner

@@ -1,4 +1,4 @@
-// The header of a safetensors file, parsed and checked without LibTorch: whatever the bytes are, the result is a sound
+// The header of a safetensors file, parsed and checked without LibTorch: any input yields a valid
 // table or an Error.
 #pragma once
 #include <algorithm>

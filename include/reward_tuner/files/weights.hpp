@@ -32,8 +32,8 @@ std::string problem_list(const char* what, const std::vector<std::string>& names
 
 /// Copies the file's values into the module's parameters and buffers, converting floating-point types (fp16, bf16, ...)
 /// to the module's own dtype and device. All names are checked before the first value is copied.
-/// Errors: names that are missing or unexpected, wrong shapes, integers where floating point is wanted and vice versa,
-/// two keys with one name.
+/// Errors: names that are missing or unexpected, wrong shapes, integers where floating point is expected and vice
+/// versa, two keys with one name.
 void load_weights(torch::nn::Module& module, const SafetensorsFile& file, const LoadOptions& options = {});
 
 }  // namespace reward_tuner

@@ -61,7 +61,7 @@ struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
       const AutocastScope autocast(inputs[0].device().type(), call->autocast_type);
       outputs = call->function(inputs);
     }
-    variable_list roots, seeds;  // an output that nobody used, or that needs no gradient, has no cotangent
+    variable_list roots, seeds;  // an unused output, or one that needs no gradient, has no cotangent
     for (std::size_t i = 0; i < outputs.size(); ++i)
       if (outputs[i].requires_grad() && cotangents[i].defined())
         roots.push_back(outputs[i]), seeds.push_back(cotangents[i]);

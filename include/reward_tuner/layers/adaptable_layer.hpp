@@ -23,7 +23,7 @@ struct LowRank {
   Tensor delta() const;
 };
 
-/// How an attached adapter takes part in `forward`.
+/// How `forward` uses an attached adapter.
 enum class AdapterMode {
   kApart,  ///< base layer plus scale * up(down(x)): gradients reach the adapter
   /// calls without gradient use one layer with weight W + dW, computed when the mode was entered; calls with gradient
@@ -32,8 +32,8 @@ enum class AdapterMode {
   kOff,  ///< the base layer alone: the reference model
 };
 
-/// Base of the layers that can be adapted. The adapter's tensors are not parameters of the module: who attaches them
-/// owns them.
+/// Base of the layers that can be adapted. The adapter's tensors are not parameters of the module: they
+/// belong to the code that attaches them.
 class AdaptableLayer : public torch::nn::Module {
  public:
   AdaptableLayer(std::vector<std::int64_t> weight_shape, bool with_bias);

@@ -1,4 +1,4 @@
-// A linear layer and its low-rank adapter as one operator of autograd.
+// A linear layer and its low-rank adapter as one autograd operator.
 #pragma once
 #include <optional>
 

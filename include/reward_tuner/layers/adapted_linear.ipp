@@ -34,7 +34,7 @@ struct AdaptedLinear : torch::autograd::Function<AdaptedLinear> {
                                                  torch::autograd::variable_list cotangents) {
     REWARD_TUNER_CHECK(
         !torch::GradMode::is_enabled(),
-        "[LoRA] an adapted linear layer was asked for a second derivative (create_graph), and it has first ones only");
+        "[LoRA] an adapted linear layer supports first derivatives only, got a request for second ones (create_graph)");
     // the backward runs in the types of the forward
     const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
     const auto saved = context->get_saved_variables();

@@ -1,5 +1,5 @@
-// Convolution and linear layer as networks with frozen weights want them: nothing kept for gradients that nobody asks
-// for, and the faster CPU library.
+// Convolution and linear layer for networks with frozen weights: nothing is stored for weight gradients, and the faster
+// CPU library is used.
 #pragma once
 #include <cstdint>
 #include <optional>

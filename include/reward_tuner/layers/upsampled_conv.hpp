@@ -1,4 +1,4 @@
-// A 3x3 convolution of an image whose pixels are doubled first, without making that image.
+// Nearest-neighbor upsampling by 2 fused with a 3x3 convolution: the upsampled image is never stored.
 #pragma once
 #include <optional>
 

@@ -17,7 +17,7 @@
 
 namespace reward_tuner {
 
-/// Which layers get adapters and of what size.
+/// Which layers get adapters, and their size.
 struct LoraOptions {
   std::int64_t rank = 8;  ///< columns of A and B, >= 1
   double alpha = 0;       ///< dW = alpha / rank * B A; 0 means alpha = rank, i.e. a factor of 1
@@ -54,9 +54,9 @@ class Lora {
   std::vector<Tensor> parameters() const;
   /// The same with the names "<path>.lora_A.weight" and "<path>.lora_B.weight".
   std::vector<std::pair<std::string, Tensor>> named_parameters() const;
-  /// How many numbers are trained.
+  /// Number of trained elements.
   std::size_t num_parameters() const;
-  /// How many layers are adapted.
+  /// Number of adapted layers.
   std::size_t num_layers() const { return sites_.size(); }
 
   /// Writes what diffusers' `load_lora_weights` and peft load: a path that ends in .safetensors is the file, any other
@@ -64,7 +64,7 @@ class Lora {
   /// loading, A and B are the same bits if alpha = rank, B A times the scale is if alpha / rank is a power of two, and
   /// B is rounded once more otherwise.
   void save(const std::filesystem::path& folder_or_file) const;
-  /// Writes Kohya's form, with alpha beside the unchanged factors: always the same bits after loading.
+  /// Writes Kohya's format with alpha stored separately from the unchanged factors: bit-equal after loading.
   void save_kohya(const std::filesystem::path& file) const { write_lora_kohya(file, layers(), prefix_); }
 
   /// Strength of the adapters, on top of alpha / rank: 1 as trained, 0 the base network. Not saved.

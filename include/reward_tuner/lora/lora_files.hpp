@@ -52,7 +52,7 @@ void write_lora(const std::filesystem::path& folder_or_file, const LoraLayers& l
                 const std::string& prefix = "unet", const std::vector<std::string>& targets = {});
 
 /// Writes the form of Kohya's scripts, which web UIs and stable-diffusion.cpp read: the factors as they are and one
-/// ".alpha" a layer.
+/// ".alpha" per layer.
 void write_lora_kohya(const std::filesystem::path& file, const LoraLayers& layers, const std::string& prefix = "unet");
 
 }  // namespace reward_tuner

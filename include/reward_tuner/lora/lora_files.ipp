@@ -111,7 +111,7 @@ inline std::optional<LoraMetadata> read_lora_metadata(const SafetensorsFile& fil
   return LoraMetadata(std::move(own), "'" + file.path() + "'");
 }
 
-/// A folder stands for the file that diffusers looks for in it.
+/// For a folder, the file that diffusers looks for in it.
 inline std::filesystem::path lora_file(const std::filesystem::path& folder_or_file) {
   return folder_or_file.extension() == ".safetensors" ? folder_or_file : folder_or_file / kLoraFileName;
 }

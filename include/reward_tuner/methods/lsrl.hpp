@@ -1,5 +1,5 @@
-// Large-scale reinforcement learning: clipped policy gradient on a few random steps, advantages per batch, pre-training
-// beside it.
+// Large-scale reinforcement learning: clipped policy gradient on a few random steps, advantages per batch, and
+// the pre-training loss.
 #pragma once
 #include <reward_tuner/advantages/per_batch.hpp>
 #include <reward_tuner/objectives/clipped_ratio.hpp>

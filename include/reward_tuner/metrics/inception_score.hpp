@@ -1,5 +1,5 @@
-// The inception score: how sure each image's class is, and how many classes a set of images spreads over. Measures
-// diversity, trains nothing.
+// The inception score: how sure each image's class is, and how many classes a set of images spreads over. A
+// metric of diversity.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
@@ -33,7 +33,7 @@ inline double inception_score(const Tensor& features, double temperature = 1) {
   const at::NoGradGuard no_grad;
   const Tensor logits = features.to(at::kDouble) / temperature;  // [N,K]
   REWARD_TUNER_CHECK(logits.isfinite().all().item<bool>(),
-                     "[inception_score] expected finite features, got some that are not");
+                     "[inception_score] expected finite features, got infinities or NaN");
   const Tensor log_each = at::log_softmax(logits, 1);  // [N,K] log p(y|x)
   // [K]   log p(y)
   const Tensor log_all = at::logsumexp(log_each, {0}) - std::log(static_cast<double>(logits.size(0)));
@@ -42,8 +42,8 @@ inline double inception_score(const Tensor& features, double temperature = 1) {
 }
 
 /// The inception score of images [N,3,H,W], clamped to [0,1], by the raw image vectors of a CLIP, as the B2-DiffuRL
-/// paper takes CLIP's image encoder for the classifier (App. F.2; which labels it used is not said). Cost: one image
-/// encoding an image, 64 at a time.
+/// paper takes CLIP's image encoder for the classifier (App. F.2; which labels it used is not said). Cost: one
+/// encoding per image, 64 at a time.
 /// Example: `inception_score(images, *clip)`. Errors: as above, and images that are not [N,3,H,W].
 inline double inception_score(const Tensor& images, const ClipModel& clip, double temperature = 1) {
   check_reward_images(images, "inception_score");

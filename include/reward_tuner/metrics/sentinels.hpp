@@ -1,4 +1,4 @@
-// Cheap statistics of images that betray a reward being cheated: flat, glowing, noisy or equal images. No gradient.
+// Cheap image statistics that reveal reward hacking: flat, glowing, noisy or equal images. No gradient.
 #pragma once
 #include <ATen/ops/amax.h>
 #include <ATen/ops/amin.h>

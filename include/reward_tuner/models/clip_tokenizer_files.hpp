@@ -20,7 +20,7 @@ struct ClipSpecialToken {
   bool normalized = false;  ///< search after normalizing, so that "<|ENDOFTEXT|>" is found too, instead of before
 };
 
-/// What a tokenizer folder says beside its vocabulary; defaults as in transformers.
+/// Settings of a tokenizer folder in addition to its vocabulary; defaults as in transformers.
 struct ClipTokenizerOptions {
   ClipSpecialToken bos{.text = "<|startoftext|>"};  ///< first token of every sequence
   ClipSpecialToken eos{};                           ///< last token of every sequence

@@ -1,4 +1,4 @@
-// What the network is told beside latent and timestep: the prompt's encoding and that of its opposite for guidance.
+// Conditioning inputs of the denoiser: prompt and negative-prompt encodings.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace reward_tuner {
 
-/// One encoding a sample. Undefined fields are not used by the network at hand.
+/// One encoding per sample. The network does not use undefined fields.
 struct Conditioning {
   Tensor embeddings;     ///< [B,L,D] text states for cross-attention
   Tensor pooled = {};    ///< [B,P] pooled text (SDXL)

@@ -1,5 +1,5 @@
-// The ordinary training loss of a denoiser, one number a sample: what pre-training, reward-weighted training and RAFT
-// descend.
+// The ordinary training loss of a denoiser, one number per sample, which pre-training, reward-weighted training
+// and RAFT minimize.
 #pragma once
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>

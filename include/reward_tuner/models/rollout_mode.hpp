@@ -6,9 +6,9 @@
 
 namespace reward_tuner {
 
-/// How a pipeline evaluates its network where no gradient is asked for.
+/// How a pipeline evaluates its network where no gradient is needed.
 struct RolloutMode {
-  /// low-rank adapters are merged into the weights, which saves their two products a layer
+  /// low-rank adapters are merged into the weights, which saves their two products per layer
   bool merge_adapters = true;
   /// evaluate in this type (bfloat16, half) by a copy of the network, adapters merged; unset: its own
   std::optional<c10::ScalarType> dtype = {};

@@ -1,4 +1,4 @@
-// The pipeline: text encoder, UNet and VAE of a diffusers folder, with everything the engine asks of a model.
+// The pipeline: text encoder, UNet and VAE of a diffusers folder, with everything the engine requires of a model.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -20,7 +20,7 @@
 
 namespace reward_tuner {
 
-/// Where a pipeline lives and what it is told beside the prompts.
+/// Options of a pipeline: device, dtype and negative prompt.
 struct StableDiffusionOptions {
   at::Device device = at::kCPU;       ///< where all parts live
   at::ScalarType dtype = at::kFloat;  ///< of the frozen weights and latents; float for training on CPU
@@ -55,7 +55,7 @@ class StableDiffusion {
   /// Copies the UNet's weights as they are now; `reference_scope` returns to them.
   void keep_reference();
 
-  // ---- what the engine asks (engine/pipeline.hpp)
+  // ---- required by the engine (engine/pipeline.hpp)
 
   /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty
   /// prompt [1,L,D]. No gradient.
@@ -92,7 +92,7 @@ class StableDiffusion {
   std::shared_ptr<ClipTextModel> text_encoder_;
   std::shared_ptr<const ClipModel> clip_;
   std::map<std::string, Tensor> reference_;
-  // the UNet once more, for rollouts in another dtype; made when first asked for
+  // the UNet once more, for rollouts in another dtype; made on first use
   std::shared_ptr<UNet2DConditionModel> low_precision_;
   UNet2DConditionModel* low_precision_in_use_ = nullptr;  // what a rollout scope set
 };

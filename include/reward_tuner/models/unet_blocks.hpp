@@ -58,7 +58,7 @@ class UNetUpBlock : public torch::nn::Module {
   /// the way down.
   UNetUpBlock(std::int64_t in, std::int64_t out, std::int64_t skip_last, const UNetLevelOptions& options);
 
-  /// How many skips `forward` takes.
+  /// Number of skips that `forward` consumes.
   std::size_t skips() const { return resnets_->size(); }
 
   /// Takes one skip per layer from the end of `skips`.  x [B,in,H,W] -> [B,out,H',W'], where H', W' is the size of the

@@ -23,11 +23,10 @@ enum class RewardLoss {
 
 /// The loss that DirectGradient makes of a reward.
 struct DirectGradientOptions {
-  /// factor on the loss, > 0; matters beside a regularizer and gradient clipping only (ReFL: 1e-3, AlignProp's code:
-  /// 1e-2)
+  /// factor on the loss, > 0; matters only with a regularizer or gradient clipping (ReFL: 1e-3, AlignProp's code: 1e-2)
   double scale = 1.0;
   RewardLoss loss = RewardLoss::kNegative;  ///< phi
-  double target = 0.0;                      ///< kHinge, kDistance: the reward wanted, in the reward's own units
+  double target = 0.0;                      ///< kHinge, kDistance: the target reward, in the reward's own units
 };
 
 /// L = scale * mean_B phi(r(decode(x_0)))   (DRTune-paper Alg. 1, line 23, with the sign that raises r; ReFL:

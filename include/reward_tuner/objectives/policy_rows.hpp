@@ -1,4 +1,4 @@
-// What an objective on log-probabilities sees: rows, each one image at one sampler step.
+// The input of an objective on log-probabilities: rows, each one image at one sampler step.
 #pragma once
 #include <reward_tuner/tensor/tensor.hpp>
 

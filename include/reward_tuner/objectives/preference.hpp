@@ -14,7 +14,7 @@ namespace reward_tuner {
 /// What a preference is measured against.
 enum class PreferenceReference {
   kSampling,  ///< the policy that sampled the pair: its log-probabilities are stored, no further network call
-  kUntuned,   ///< the untuned network: one more no-grad call a row
+  kUntuned,   ///< the untuned network: one more no-grad call per row
 };
 
 /// The strength and the reference of Preference, and how its rounds are sampled and trained.

@@ -1,5 +1,5 @@
-// Denoise what was rewarded: the ordinary training loss on sampled images, weighted by their rewards or on the best
-// of them.
+// Reward-weighted denoising: the ordinary training loss on sampled images, weighted by their rewards or restricted to
+// the best of them.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -27,7 +27,7 @@ struct RewardWeightedOptions {
   double temperature = 0.2;  ///< of kExponential, in the reward's units, > 0 (ddpo's RWR: 1/5)
   int best = 1;              ///< of kBest, images kept of each prompt, >= 1 (RAFT: 1 of 24)
   bool frozen = true;  ///< sample from the untuned network (reward-weighted); false: from the present one (RAFT online)
-  int noisings = 1;    ///< random noise levels at which each kept image is denoised, a pass, >= 1
+  int noisings = 1;    ///< random noise levels at which each kept image is denoised per pass, >= 1
   RoundOptions round = {};  ///< how a round is sampled and trained
 };
 
@@ -56,7 +56,8 @@ class RewardWeighted {
   bool samples_reference() const { return options_.frozen; }
   int default_group() const { return options_.weighting == RewardWeighting::kBest ? kComparedImages : 1; }
 
-  /// One weight >= 0 an image. Equal rewards weigh alike: 1 with kExponential and kMinMax; kBest keeps the first.
+  /// One weight >= 0 per image. Equal rewards get equal weights: 1 with kExponential and kMinMax; kBest keeps the
+  /// first.
   std::vector<double> weights(const std::vector<double>& rewards, const std::vector<std::int64_t>& groups) const {
     std::vector<double> out(rewards.size());
     if (rewards.empty()) return out;

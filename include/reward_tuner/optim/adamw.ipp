@@ -31,7 +31,7 @@ REWARD_TUNER_INLINE AdamW::AdamW(std::vector<Tensor> parameters, AdamWOptions op
 
 REWARD_TUNER_INLINE void AdamW::step() {
   const torch::NoGradGuard no_grad;
-  // the fused kernel wants one device and dtype a call
+  // the fused kernel needs one device and dtype per call
   std::map<std::pair<c10::Device, at::ScalarType>, Group, ByKind> groups;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!parameters_[i].grad().defined()) continue;

@@ -21,10 +21,10 @@ struct EmaOptions {
 /// for doubles), since half precision would lose steps of 1 - decay.
 class Ema {
  public:
-  /// Starts at the present values. The tensors are shared, not copied: they are the ones that the optimizer updates.
+  /// Starts at the current values. The tensors are shared, not copied: they are the ones that the optimizer updates.
   explicit Ema(std::vector<Tensor> tracked, EmaOptions options = {});
 
-  /// Takes in the present values. Call it once after each optimizer step.
+  /// Updates the averages with the current values. Call it once after each optimizer step.
   void update();
 
   /// The decay of the t-th update, t >= 1.

@@ -1,4 +1,4 @@
-// What a tuner asks of an optimizer, and the clipping of its gradients.
+// What a tuner requires of an optimizer, and gradient clipping.
 #pragma once
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>

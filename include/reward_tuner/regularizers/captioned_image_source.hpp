@@ -1,4 +1,5 @@
-// Where a pre-training loss draws its images from: an interface, so that no file format stands below the objectives.
+// Where a pre-training loss draws its images from: an interface, so that the regularizers do not depend on a file
+// format.
 #pragma once
 #include <cstdint>
 #include <string>

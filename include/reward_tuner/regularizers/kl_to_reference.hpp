@@ -9,7 +9,7 @@ namespace reward_tuner {
 
 /// How strongly KlToReference pulls.
 struct KlToReferenceOptions {
-  double weight = 1.0;  ///< factor beside the reward, >= 0; one more no-grad network call a trained step unless 0
+  double weight = 1.0;  ///< factor relative to the reward, >= 0; 0 saves one no-grad network call per trained step
 };
 
 /// L_reg = weight * mean over trained steps, samples and elements of (network(x) - reference(x))^2, both halves of the

@@ -1,4 +1,4 @@
-// Go on with what the model was trained for: the denoising loss on captioned images, beside the reward.
+// Continued pre-training: the denoising loss on captioned images, in addition to the reward.
 #pragma once
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
@@ -19,7 +19,7 @@
 
 namespace reward_tuner {
 
-/// When the pre-training loss is descended.
+/// When the pre-training loss is minimized.
 enum class PretrainingMode {
   kJoint,  ///< one optimizer step on the sum of both losses (ReFL: ImageReward paper Eq. 5)
   /// a step on the reward, then a step of its own (ReFL's SDXL code; large-scale RL paper, Alg. 1); under Adam the
@@ -30,8 +30,8 @@ enum class PretrainingMode {
 /// The images of PretrainingLoss, its weight, and when it is descended.
 struct PretrainingLossOptions {
   std::shared_ptr<const CaptionedImageSource> images = nullptr;  ///< the data; nullptr switches the loss off
-  double weight = 1.0;                             ///< beta, factor beside the reward's loss, >= 0; 0 switches it off
-  int batch = 8;                                   ///< images an update, >= 1
+  double weight = 1.0;                             ///< beta, factor relative to the reward's loss, >= 0; 0: off
+  int batch = 8;                                   ///< images per update, >= 1
   PretrainingMode mode = PretrainingMode::kJoint;  ///< see PretrainingMode
 };
 

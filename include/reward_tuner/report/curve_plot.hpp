@@ -21,7 +21,7 @@ struct CurveSeries {
 struct CurvePlot {
   std::string title = {};                ///< above the plot
   std::string x_label = {};              ///< under the x axis
-  std::string y_label = {};              ///< beside the y axis
+  std::string y_label = {};              ///< along the y axis
   std::vector<CurveSeries> series = {};  ///< at least one with a finite value
   int width = 760;                       ///< pixels, at least 200
   int height = 440;                      ///< pixels, at least 150

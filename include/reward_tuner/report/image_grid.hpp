@@ -13,8 +13,8 @@ namespace reward_tuner {
 struct GridOptions {
   int scale = 2;                             ///< whole factor by which every pixel is enlarged
   int gap = 8;                               ///< blank pixels between images and around the grid
-  std::vector<std::string> row_labels = {};  ///< empty, or one text a row ("before", "after")
-  /// empty, or one text a column (prompts), wrapped to the image's width
+  std::vector<std::string> row_labels = {};  ///< empty, or one text per row ("before", "after")
+  /// empty, or one text per column (prompts), wrapped to the image's width
   std::vector<std::string> column_labels = {};
   int text_scale = 2;             ///< pixels of a dot of the 5x7 font
   int row_label_characters = 12;  ///< row labels are wrapped at this many characters

@@ -84,7 +84,7 @@ REWARD_TUNER_INLINE Tensor image_grid(const std::vector<Tensor>& rows, const Gri
     labels.push_back(wrap_text(text, options.row_label_characters, std::max(1, fitting)));
     label_width = std::max(label_width, text_width(labels.back()) * dot);
   }
-  // A caption may use its column's width and half of the gaps beside it, less one blank dot between neighbors.
+  // A caption may use its column's width and half of the gaps on either side, less one blank dot between neighbors.
   const std::int64_t caption_width = width + std::max<std::int64_t>(0, gap - 2 * dot);
   const int caption_characters =
       std::max(3, static_cast<int>((caption_width / dot + kGlyphAdvance - kGlyphWidth) / kGlyphAdvance));

@@ -1,4 +1,4 @@
-// metrics.jsonl: one JSON object a line and an update, flushed at once, and cut back to a checkpoint when a run
+// metrics.jsonl: one JSON object per update and line, flushed immediately, and truncated to the checkpoint when a run
 // resumes.
 #pragma once
 #include <cstddef>

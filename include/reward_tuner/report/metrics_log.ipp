@@ -52,7 +52,7 @@ REWARD_TUNER_INLINE std::string MetricsLog::shortened(std::string_view text) {
 }
 
 REWARD_TUNER_INLINE std::string MetricsLog::dump(const nlohmann::json& record) {
-  // a prompt with broken UTF-8 must not end a run
+  // a prompt with malformed UTF-8 must not end a run
   return record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -84,7 +84,7 @@ REWARD_TUNER_INLINE std::string MetricsLog::read() const {
 REWARD_TUNER_INLINE void MetricsLog::open() {
   file_.open(path_, std::ios::binary | std::ios::app);
   REWARD_TUNER_CHECK(file_.is_open(), "[MetricsLog] expected to append to ", path_,
-                     ", got that it cannot be opened (missing folder, no permission?)");
+                     ", got an error on opening (missing folder, no permission?)");
 }
 
 }  // namespace reward_tuner

@@ -47,19 +47,19 @@ class ProgressBar {
   /// Ends an open live line, so that what is printed next (an error message) starts on a line of its own.
   ~ProgressBar();
 
-  /// Tells that `done` of `total` updates are finished, with values to show in the given order.
+  /// Reports that `done` of `total` updates are finished, with values to show in the given order.
   void update(std::int64_t done, const Fields& fields = {});
 
   /// Prints a whole line above the live line, or simply a line.
   void note(std::string_view text);
 
-  /// The last word: shows the latest state if it was skipped, and how long this run took.
+  /// Ends the display: shows the latest state if it was skipped, and the duration of this run.
   void finish();
 
-  /// Mean seconds an update took lately; NaN before the first one.
+  /// Mean seconds of the latest updates; NaN before the first one.
   double seconds_per_update() const;
 
-  /// Seconds left at the present speed; NaN before the first update.
+  /// Seconds left at the current speed; NaN before the first update.
   double seconds_left() const { return seconds_per_update() * static_cast<double>(total_ - done_); }
 
  private:

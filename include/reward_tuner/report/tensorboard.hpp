@@ -33,7 +33,7 @@ static_assert(crc32c("123456789") == 0xE3069283U);
 
 namespace detail {
 
-/// TFRecord's mask: a CRC stored beside data that may itself be a CRC is rotated and shifted by a constant.
+/// TFRecord's mask: a CRC stored next to data that may itself be a CRC is rotated and shifted by a constant.
 constexpr std::uint32_t masked_crc32c(std::string_view bytes) {
   const std::uint32_t crc = crc32c(bytes);
   return ((crc >> 15) | (crc << 17)) + 0xA282EAD8U;

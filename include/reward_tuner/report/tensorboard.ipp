@@ -76,7 +76,7 @@ REWARD_TUNER_INLINE TensorBoardWriter::TensorBoardWriter(const std::filesystem::
   path_ = folder / (std::string(kPrefix) + digits + "." + host.data() + "." + std::to_string(::getpid()));
   file_.open(path_, std::ios::binary | std::ios::trunc);
   REWARD_TUNER_CHECK(file_.is_open(), "[TensorBoardWriter] expected to create ", path_,
-                     ", got that it cannot be opened (read-only folder?)");
+                     ", got an error on opening (read-only folder?)");
   record(0, detail::proto_bytes(3, "brain.Event:2"));
   if (options.resume_at.has_value())
     record(*options.resume_at, detail::proto_bytes(7, detail::proto_integer(1, kSessionStart)));

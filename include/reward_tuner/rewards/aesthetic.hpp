@@ -131,7 +131,7 @@ struct AestheticOptions {
 };
 
 /// values = head(CLIP(image)) on the unit vector of the image; also reported as "aesthetic". About 1 to 10 with
-/// LAION's heads, which want the projected vector of CLIP ViT-L/14 (christophschuhmann/improved-aesthetic-predictor;
+/// LAION's heads, which need the projected vector of CLIP ViT-L/14 (christophschuhmann/improved-aesthetic-predictor;
 /// 768-1024-128-64-16-1). Images are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and
 /// normalization, all differentiable. The CLIP may be bound later by bind_clip, as a tuner does. Errors: a leak out of
 /// range; a CLIP of another width; score() without a CLIP.

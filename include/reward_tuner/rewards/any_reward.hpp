@@ -39,9 +39,9 @@ class AnyReward {
   bool differentiable() const { return held_->differentiable(); }
   /// Whether the held reward scores groups of images.
   bool per_group() const { return held_->per_group(); }
-  /// True while the held reward wants a CLIP and has none.
+  /// True while the held reward needs a CLIP and has none.
   bool needs_clip() const { return held_->needs_clip(); }
-  /// Gives the held reward a CLIP if it wants one.
+  /// Passes a CLIP to the held reward if it needs one.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) { held_ = held_->with_clip(clip); }
 
   /// The held reward's result, checked. Errors: images that require grad with a reward that has none.

@@ -18,10 +18,10 @@ inline void check_reward_images(const Tensor& images, std::string_view name) {
                      images.dtype().name());
 }
 
-/// Throws unless `input` has one prompt an image. `name` heads the message.
+/// Throws unless `input` has one prompt per image. `name` heads the message.
 inline void check_reward_prompts(const RewardInput& input, std::string_view name) {
   REWARD_TUNER_CHECK(static_cast<std::int64_t>(input.prompts.size()) == input.images.size(0), "[", name,
-                     "] expected one prompt an image (", input.images.size(0), "), got ", input.prompts.size());
+                     "] expected one prompt per image (", input.images.size(0), "), got ", input.prompts.size());
 }
 
 /// Throws unless values and components are floating point [batch] tensors. `name` is the reward's kName.

@@ -21,7 +21,7 @@ namespace reward_tuner {
 /// Gradient: the reward's own within [low, high], 0 outside; none if the reward has none.
 /// Components: the reward's own value before clamping under its kName (unless it reports that name itself), and every
 /// component of it.
-/// Errors: low above high, a bound that is no number; values that are not floating point [B].
+/// Errors: low above high, a bound that is NaN; values that are not floating point [B].
 template <class Reward>
 class Clamped {
   static_assert(std::is_same_v<typename Reward::Role, RewardRole>, "[Clamped] takes a reward only");
@@ -36,10 +36,10 @@ class Clamped {
     REWARD_TUNER_CHECK(low <= high, "[Clamped] expected low <= high, got ", low, " and ", high);
   }
 
-  /// True while the reward wants a CLIP and has none.
+  /// True while the reward needs a CLIP and has none.
   bool needs_clip() const { return reward_needs_clip(reward_); }
 
-  /// Gives the reward a CLIP if it wants one and has none.
+  /// Passes a CLIP to the reward if it needs one and has none.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) { reward_bind_clip(reward_, clip); }
 
   const Reward& reward() const { return reward_; }

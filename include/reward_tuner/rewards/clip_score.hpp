@@ -27,7 +27,7 @@ struct ClipScoreOptions {
 /// differentiable; prompts carry no gradient.
 /// The CLIP (`ClipModel::load(folder)`) should be frozen and on the images' device. It may be bound later by
 /// bind_clip, as a tuner does.
-/// Errors: a leak outside [0,1]; score() without a CLIP; not one prompt an image.
+/// Errors: a leak outside [0,1]; score() without a CLIP; not one prompt per image.
 class ClipScoreReward {
  public:
   using Role = RewardRole;

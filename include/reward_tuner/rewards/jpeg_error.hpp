@@ -35,10 +35,10 @@ inline Tensor jpeg_error(const Tensor& images, int quality = 50, JpegRounding ro
 /// Eq. 7 of the DRTune paper is a loss, so it is negated; the error itself is always reported as component "jpeg_error"
 /// (lower is better).
 /// Gradient: differentiable in input.images, with options.leak outside [0,1]. By default 2 (I - d(c(I))) / N, the true
-/// derivative almost everywhere, which draws an image to its stored form. Straight-through rounding makes the
+/// derivative almost everywhere, which pulls an image toward its stored form. Straight-through rounding makes the
 /// derivative of d(c(I)) the identity on luminance, so that the gradient of the error along luminance cancels exactly
 /// and only the loss of chroma by 2x2 averaging is trained.
-/// Cost: four 8x8 matrix products a block. Errors: options out of range.
+/// Cost: four 8x8 matrix products per block. Errors: options out of range.
 /// Example: `make<DRTune>(JpegErrorReward({.quality = 30}))`.
 class JpegErrorReward {
  public:

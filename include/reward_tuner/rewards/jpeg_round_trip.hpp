@@ -19,7 +19,7 @@
 
 namespace reward_tuner {
 
-/// What the rounding of DCT coefficients passes to the gradient. The value is always rounded.
+/// The derivative used for the rounding of DCT coefficients. The value is always rounded.
 enum class JpegRounding {
   kExact,            ///< the true derivative of rounding almost everywhere, 0: the stored image is a constant
   kStraightThrough,  ///< 1, as if nothing were rounded

@@ -5,7 +5,7 @@
 
 #include <csetjmp>
 #include <cstdint>
-#include <cstdio>  // jpeglib.h wants FILE and size_t to be there
+#include <cstdio>  // jpeglib.h needs FILE and size_t
 #include <string_view>
 
 #if !__has_include(<jpeglib.h>)
@@ -108,8 +108,7 @@ inline Tensor jpeg_bytes(const Tensor& images, int quality = 95) {
   check_reward_images(images, "Jpeg");
   REWARD_TUNER_CHECK(quality >= 1 && quality <= 100, "[Jpeg] quality must be in [1, 100], got ", quality);
   const Tensor x = images.detach();
-  REWARD_TUNER_CHECK(x.isfinite().all().item<bool>(),
-                     "[Jpeg] expected finite images, got infinite numbers or numbers that are none");
+  REWARD_TUNER_CHECK(x.isfinite().all().item<bool>(), "[Jpeg] expected finite images, got infinities or NaN");
   const Tensor real = x.to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);  // [B,3,H,W]
   // [B,H,W,3]
   const Tensor pixels = (real.clamp(0, 1) * 255).round().to(at::kCPU, at::kByte).permute({0, 2, 3, 1}).contiguous();
@@ -134,7 +133,7 @@ struct JpegSizeOptions {
 
 /// values = -jpeg_bytes / 1000, or the positive number if options.incompressible (DDPO paper, 5.1: compressibility and
 /// incompressibility). The size is always reported as component "jpeg_kilobytes" (of 1000 bytes).
-/// Gradient: none. Cost: one JPEG compression an image on the CPU. Errors: quality out of range; those of jpeg_bytes.
+/// Gradient: none. Cost: one JPEG compression per image on the CPU. Errors: quality out of range; those of jpeg_bytes.
 /// Example: `const RewardResult result = JpegSizeReward().score(input);`; JpegErrorReward is the differentiable
 /// relative.
 class JpegSizeReward {

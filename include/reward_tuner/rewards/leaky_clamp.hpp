@@ -17,7 +17,7 @@ inline void check_leak(std::string_view reward, double leak) {
   REWARD_TUNER_CHECK(leak >= 0 && leak <= 1, "[", reward, "] leak must be in [0, 1], got ", leak);
 }
 
-/// min(max(x, 0), 1) whose gradient is 1 inside [0,1] and `leak` outside, so that saturated pixels can come back. Any
+/// min(max(x, 0), 1) whose gradient is 1 inside [0,1] and `leak` outside, so that saturated pixels can recover. Any
 /// shape.
 inline Tensor leaky_clamp(const Tensor& x, double leak) {
   const Tensor inside = at::clamp(x, 0, 1);

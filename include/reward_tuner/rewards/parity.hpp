@@ -21,7 +21,7 @@
 
 namespace reward_tuner {
 
-/// What a classifier answers for an image that belongs to no class (nothing to classify in it).
+/// The classifier's result for an image that belongs to no class (nothing to classify in it).
 inline constexpr std::int64_t kNoClass = -1;
 
 /// Statistical parity sqrt(sum_a (f_a - 1/A)^2) of the class frequencies f = counts / sum(counts), LSRL paper Eq. 12: 0
@@ -144,7 +144,7 @@ class ParityReward {
 };
 static_assert(RewardPolicy<ParityReward<Tensor (*)(const Tensor&)>>);
 
-/// Distribution reward over the classes 0..num_classes-1 that `classifier` tells apart.
+/// Distribution reward over the classes 0..num_classes-1 that `classifier` distinguishes.
 /// Example: `parity(2, [](const Tensor& images) { return (images.mean({1, 2, 3}) > 0.5).to(at::kLong); })`.
 template <class Classifier>
 ParityReward<Classifier> parity(int num_classes, Classifier classifier, ParityOptions options = {}) {

@@ -1,4 +1,4 @@
-// A reward on images that are moved a little at random: `randomly_shifted(reward, max_shift)`.
+// A reward on randomly shifted images: `randomly_shifted(reward, max_shift)`.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <torch/types.h>
@@ -44,7 +44,7 @@ inline Tensor shifted(const Tensor& image, std::int64_t dx, std::int64_t dy) {
 /// Gradient: the reward's own, carried back to the pixels that were read; none if the reward has none.
 /// Components: the reward's own value under its kName (unless it reports that name itself), and every component of it,
 /// all of the shifted images.
-/// Errors: max_shift below 0, or not below the images' sides; seeds that are not one an image; values that are not
+/// Errors: max_shift below 0, or not below the images' sides; seeds that are not one per image; values that are not
 /// floating point [B].
 template <class Reward>
 class RandomlyShifted {
@@ -60,10 +60,10 @@ class RandomlyShifted {
     REWARD_TUNER_CHECK(max_shift >= 0, "[RandomlyShifted] max_shift must be at least 0, got ", max_shift);
   }
 
-  /// True while the reward wants a CLIP and has none.
+  /// True while the reward needs a CLIP and has none.
   bool needs_clip() const { return reward_needs_clip(reward_); }
 
-  /// Gives the reward a CLIP if it wants one and has none.
+  /// Passes a CLIP to the reward if it needs one and has none.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) { reward_bind_clip(reward_, clip); }
 
   const Reward& reward() const { return reward_; }
@@ -93,7 +93,7 @@ class RandomlyShifted {
   Tensor moved_images(const RewardInput& input) const {
     const Tensor& x = input.images;
     REWARD_TUNER_CHECK(static_cast<std::int64_t>(input.seeds.size()) == x.size(0),
-                       "[RandomlyShifted] expected one seed an image (", x.size(0), "), got ", input.seeds.size());
+                       "[RandomlyShifted] expected one seed per image (", x.size(0), "), got ", input.seeds.size());
     REWARD_TUNER_CHECK(max_shift_ < x.size(2) && max_shift_ < x.size(3),
                        "[RandomlyShifted] max_shift must be below the images' sides, got ", max_shift_, " for ",
                        x.size(3), "x", x.size(2));

@@ -1,4 +1,4 @@
-// What a reward sees and what it answers.
+// The input and the result of a reward.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +10,17 @@
 
 namespace reward_tuner {
 
-/// One batch of finished images with what is known about them.
+/// One batch of finished images with their prompts and other metadata.
 struct RewardInput {
   Tensor images;  ///< [B,3,H,W], nominally [0,1] but not clamped; carries gradient for differentiable rewards
   std::vector<std::string> prompts;  ///< B prompts
   Tensor group_ids = {};             ///< int64 [B], equal for images of one group; undefined without groups
-  Tensor latents = {};               ///< [B,C,h,w] the clean latents, undefined if not at hand
-  /// one an image: what randomized rewards draw from; empty: they draw nothing
+  Tensor latents = {};               ///< [B,C,h,w] the clean latents, undefined if not available
+  /// one per image, from which randomized rewards draw; empty: they draw nothing
   std::vector<std::uint64_t> seeds = {};
 };
 
-/// One number an image, higher is better; parts are reported under their own names (a loss keeps its sign there).
+/// One number per image, higher is better; components are reported under their own names (a loss keeps its sign).
 struct RewardResult {
   Tensor values;                                  ///< [B]
   std::map<std::string, Tensor> components = {};  ///< name -> [B]

@@ -63,10 +63,10 @@ class Standardized {
                        "[Standardized] deviation must be finite and above 0, got ", moments_.deviation);
   }
 
-  /// True while the reward wants a CLIP and has none.
+  /// True while the reward needs a CLIP and has none.
   bool needs_clip() const { return reward_needs_clip(reward_); }
 
-  /// Gives the reward a CLIP if it wants one and has none.
+  /// Passes a CLIP to the reward if it needs one and has none.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) { reward_bind_clip(reward_, clip); }
 
   const Reward& reward() const { return reward_; }

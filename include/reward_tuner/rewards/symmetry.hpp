@@ -57,7 +57,7 @@ inline Tensor spatial_symmetry_error(const Tensor& images, double floor) {
 /// values = -symmetry error + text_weight * CLIPScore.
 /// Eq. 6 of the DRTune paper is a loss, so it is negated; its literal value is always reported as component
 /// "symmetry_error" (lower is better) on images clamped to [0,1]. The trained error divides by the spatial deviation
-/// unless options.deviation says otherwise: the literal one does not forbid a flat color. With text_weight > 0 the
+/// unless options.deviation says otherwise: the literal one does not penalize a flat color. With text_weight > 0 the
 /// cosine is reported as "clip_score".
 /// Gradient: differentiable in input.images, with options.leak outside [0,1]. Errors: options out of range; score()
 /// with text_weight > 0 and no CLIP (give one as second argument or by bind_clip; a tuner binds the pipeline's own).

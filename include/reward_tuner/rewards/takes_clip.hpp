@@ -1,4 +1,4 @@
-// Rewards that can be given a CLIP after construction: the tuner binds the pipeline's own to them.
+// Rewards that accept a CLIP after construction: the tuner binds the pipeline's CLIP to them.
 #pragma once
 #include <memory>
 #include <string_view>
@@ -29,7 +29,7 @@ class BoundClip {
   std::shared_ptr<const ClipModel> clip_;
 };
 
-/// True while `reward` wants a CLIP and has none; false for rewards that never want one.
+/// True while `reward` needs a CLIP and has none; false for rewards that never need one.
 template <class Reward>
 bool reward_needs_clip([[maybe_unused]] const Reward& reward) {
   static_assert(detail::ExplainReward<Reward>::value);
@@ -37,7 +37,7 @@ bool reward_needs_clip([[maybe_unused]] const Reward& reward) {
   else return false;
 }
 
-/// Gives `clip` to a reward that wants one; leaves every other reward, and one that was given its own, as it is.
+/// Binds `clip` to a reward that needs one; other rewards, and one that has its own, are unchanged.
 template <class Reward>
 void reward_bind_clip([[maybe_unused]] Reward& reward, [[maybe_unused]] const std::shared_ptr<const ClipModel>& clip) {
   if constexpr (RewardTraits<Reward>::kTakesClip) {

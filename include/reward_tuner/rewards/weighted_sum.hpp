@@ -80,7 +80,7 @@ class WeightedTotal {
 /// value under its kName, or the component that the part itself reports under that name (a loss keeps its sign there);
 /// and every other component of every part. A name that is taken already gets the part's kName as prefix
 /// ("symmetry.clip_score"); a second part of the same kName is called kName_2, and so on.
-/// Errors: a weight that is not finite; a part that does not answer [B].
+/// Errors: a weight that is not finite; a part whose values are not [B].
 template <class... Rewards>
 class WeightedSum {
   static_assert(sizeof...(Rewards) > 0, "[WeightedSum] needs at least one reward");
@@ -96,12 +96,12 @@ class WeightedSum {
     std::apply([](const auto&... part) { (..., detail::check_weight(part.weight)); }, parts_);
   }
 
-  /// True while any part wants a CLIP and has none.
+  /// True while any part needs a CLIP and has none.
   bool needs_clip() const {
     return std::apply([](const auto&... part) { return (... || reward_needs_clip(part.reward)); }, parts_);
   }
 
-  /// Gives a CLIP to every part that wants one and has none.
+  /// Passes a CLIP to every part that needs one and has none.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) {
     std::apply([&](auto&... part) { (..., reward_bind_clip(part.reward, clip)); }, parts_);
   }

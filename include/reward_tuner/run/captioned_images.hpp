@@ -25,7 +25,7 @@ class CaptionedImages : public CaptionedImageSource {
   CaptionedImages(const Tensor& images, std::vector<std::string> captions);
 
   /// Reads a folder of PNG images of one size: with a metadata.jsonl of lines {"file_name": "x.png", "text": "a
-  /// caption"}, or with x.txt beside every x.png.
+  /// caption"}, or with an x.txt for every x.png.
   /// Errors: no folder, no images, an image without a caption, a line that is not such an object, images of
   /// different sizes. Streamed images are checked when they are drawn, the first one at once.
   static CaptionedImages from_folder(const std::filesystem::path& folder,

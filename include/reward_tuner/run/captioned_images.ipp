@@ -21,7 +21,7 @@ REWARD_TUNER_INLINE CaptionedImages::CaptionedImages(const Tensor& images, std::
   REWARD_TUNER_CHECK(images.dim() == 4 && images.size(1) == 3 && images.size(0) >= 1,
                      "[CaptionedImages] expected images [N,3,H,W], got ", images.sizes());
   REWARD_TUNER_CHECK(static_cast<std::int64_t>(captions_.size()) == images.size(0),
-                     "[CaptionedImages] expected one caption an image (", images.size(0), "), got ", captions_.size());
+                     "[CaptionedImages] expected one caption per image (", images.size(0), "), got ", captions_.size());
   pixels_ = images.scalar_type() == at::kByte
                 ? images.contiguous()
                 : (images.detach().clamp(0, 1) * 255).round().to(at::kCPU, at::kByte).contiguous();

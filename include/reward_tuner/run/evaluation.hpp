@@ -1,4 +1,4 @@
-// What a model can do, measured on fixed (prompt, seed) pairs: metrics, sentinels and the images themselves.
+// Evaluation of a model on fixed (prompt, seed) pairs: metrics, sentinels and the images themselves.
 #pragma once
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
@@ -33,7 +33,7 @@ struct EvaluationPair {
 inline std::vector<EvaluationPair> evaluation_pairs(const std::vector<std::string>& prompts, int count,
                                                     std::uint64_t first_seed = 0) {
   REWARD_TUNER_CHECK(!prompts.empty() && count >= 1,
-                     "[Evaluation] expected prompts and at least one seed a prompt, got ", prompts.size(),
+                     "[Evaluation] expected prompts and at least one seed per prompt, got ", prompts.size(),
                      " prompts and ", count, " seeds");
   std::vector<EvaluationPair> pairs;
   for (int i = 0; i < count; ++i)
@@ -44,13 +44,13 @@ inline std::vector<EvaluationPair> evaluation_pairs(const std::vector<std::strin
 /// How an evaluation is run.
 struct EvaluationOptions {
   int batch = 16;                          ///< images at a time; the numbers do not depend on it beyond rounding
-  std::function<bool()> interrupted = {};  ///< asked between batches; true gives the evaluation up
+  std::function<bool()> interrupted = {};  ///< asked between batches; true aborts the evaluation
 };
 
 /// The outcome.
 struct Evaluation {
   std::map<std::string, double> metrics;  ///< name -> mean over the pairs
-  /// statistics that betray a reward being cheated, see metrics/sentinels.hpp
+  /// statistics that reveal reward hacking, see metrics/sentinels.hpp
   std::map<std::string, double> sentinels;
   Tensor images;          ///< float [N,3,H,W] on the CPU, clamped to [0,1]
   NetworkCounts network;  ///< network calls
@@ -120,7 +120,7 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
   out.images = at::cat(images);  // [N,3,H,W]
   detail::measure_groups(rewards, pairs, out, measure);
   out.sentinels = sentinels(out.images);
-  out.metrics.emplace("blank_share", out.sentinels.at("blank_share"));  // unless a reward knows better
+  out.metrics.emplace("blank_share", out.sentinels.at("blank_share"));  // unless a reward reports it
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return out;
 }

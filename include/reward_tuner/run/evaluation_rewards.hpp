@@ -1,4 +1,4 @@
-// The rewards that every evaluation reports beside the tuned one: symmetry, JPEG error and CLIPScore.
+// The rewards that every evaluation reports in addition to the tuned one: symmetry, JPEG error and CLIPScore.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -16,7 +16,7 @@ inline std::string metric_name(const std::string& component) {
   return component == "blank" ? "blank_share" : component;
 }
 
-/// Gives the pipeline's own CLIP to a reward that wants one.
+/// Passes the pipeline's CLIP to a reward that needs one.
 template <class Pipeline>
 AnyReward with_clip(AnyReward reward, Pipeline& pipeline) {
   if constexpr (requires { pipeline.clip(); })

@@ -1,4 +1,4 @@
-// Turns Ctrl-C into a question that a loop asks between two updates. Opt-in: nothing else in the library touches
+// Turns Ctrl-C into a flag that a loop checks between two updates. Opt-in: nothing else in the library touches
 // signals.
 #pragma once
 #include <csignal>

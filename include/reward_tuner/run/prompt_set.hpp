@@ -23,7 +23,7 @@ class PromptSet {
  public:
   explicit PromptSet(std::vector<std::string> prompts, const std::string& where = "the list");
 
-  /// One prompt a line, UTF-8; blank lines and lines that begin with # are skipped.
+  /// One prompt per line, UTF-8; blank lines and lines that begin with # are skipped.
   static PromptSet from_file(const std::filesystem::path& file);
 
   /// `count` prompts in random order.

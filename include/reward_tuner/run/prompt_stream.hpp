@@ -1,4 +1,4 @@
-// Prompts of a file that may be larger than memory: every prompt once an epoch in a random order, read when they are
+// Prompts of a file that may be larger than memory: every prompt once per epoch in random order, read when
 // drawn.
 #pragma once
 #include <cstddef>
@@ -17,8 +17,8 @@ namespace reward_tuner {
 /// How a prompt file is written.
 enum class PromptFormat {
   kByName,  ///< jsonl if the file's name ends in .jsonl, else lines
-  kLines,   ///< as PromptSet::from_file: one prompt a line; blank lines and lines that begin with # are skipped
-  kJsonl    ///< one JSON object a line with the prompt in a text field; blank lines are skipped
+  kLines,   ///< as PromptSet::from_file: one prompt per line; blank lines and lines that begin with # are skipped
+  kJsonl    ///< one JSON object per line with the prompt in a text field; blank lines are skipped
 };
 
 /// Options of PromptStream.

@@ -1,4 +1,5 @@
-// What decides a run's numbers, as JSON: written to config.json, kept in checkpoints, compared on resume.
+// The settings that determine a run's results, as JSON: written to config.json, kept in checkpoints, compared on
+// resume.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -13,10 +14,10 @@
 
 namespace reward_tuner {
 
-/// TextDigest of all lines: tells lists of prompts apart.
+/// TextDigest of all lines: identifies a list of prompts.
 std::string digest(const std::vector<std::string>& lines);
 
-/// What tells a run's prompts apart: how many, a digest of all, and the seed of their order if they have one.
+/// Identifies a run's prompts: their number, a digest of all, and the seed of their order if they have one.
 template <class Prompts>
 nlohmann::json prompt_identity(const Prompts& prompts) {
   nlohmann::json identity;

@@ -1,4 +1,4 @@
-// What a run has come to: the numbers that a checkpoint's JSON part carries, and the rules that end a run early.
+// The progress of a run: the numbers that a checkpoint's JSON part carries, and the rules that end a run early.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -1,4 +1,4 @@
-// Everything a run writes beside weights and checkpoints: logs, images, curves and the final report.
+// Everything a run writes except weights and checkpoints: logs, images, curves and the final report.
 #pragma once
 #include <torch/types.h>
 
@@ -19,7 +19,7 @@
 
 namespace reward_tuner {
 
-/// Versions of what made a run.
+/// Versions of the software that made a run.
 nlohmann::json run_versions();
 
 /// Writes into a run's folder. metrics.jsonl and evaluations.jsonl hold nothing that depends on the clock or the

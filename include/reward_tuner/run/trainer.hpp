@@ -31,7 +31,7 @@
 
 namespace reward_tuner {
 
-/// How a run went.
+/// The outcome of a run.
 struct TrainingOutcome {
   RunEnd end = RunEnd::kCompleted;
   RunProgress progress;
@@ -77,7 +77,7 @@ class Trainer {
                   })
       learning_rate_ = optimizer_.options().learning_rate;
     REWARD_TUNER_CHECK(learning_rate_ > 0 || options_.warm_up_updates == 0,
-                       "[Trainer] warm_up_updates wants an optimizer with set_learning_rate, this one has none");
+                       "[Trainer] warm_up_updates needs an optimizer with set_learning_rate, got one without");
     if (options_.ema_decay > 0)
       ema_ = std::make_unique<Ema>(weights_.tensors(), EmaOptions{.decay = options_.ema_decay});
     fingerprint_ =

@@ -1,4 +1,4 @@
-// Options of the Trainer, and what a run is called in its reports.
+// Options of the Trainer, and the names of a run in its reports.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,28 +17,28 @@ namespace reward_tuner {
 
 /// Settings of a run: its length, its evaluations, its checkpoints and when it ends early.
 struct TrainerOptions {
-  std::int64_t updates = 100;        ///< updates of the run in all, those before a resume included
-  int batch = 8;                     ///< prompts an update
+  std::int64_t updates = 100;        ///< total updates of the run, including those before a resume
+  int batch = 8;                     ///< prompts per update
   std::uint64_t seed = 0;            ///< of prompts, noise and step selection
-  std::int64_t warm_up_updates = 0;  ///< the learning rate rises linearly over so many updates
+  std::int64_t warm_up_updates = 0;  ///< the learning rate rises linearly over this many updates
   double ema_decay = 0;  ///< evaluate and save an exponential moving average of the weights; 0 switches it off
   std::int64_t evaluate_every = 0;  ///< updates between evaluations; 0: before the first and after the last only
-  /// measured in every evaluation beside the standard ones and the tuned reward
+  /// measured in every evaluation in addition to the standard ones and the tuned reward
   std::vector<EvaluationReward> evaluation_rewards = {};
   int evaluation_batch = 16;           ///< images at a time in an evaluation
   int images = 8;                      ///< evaluation pairs shown in images/ and before_after.png
   std::int64_t checkpoint_every = 25;  ///< updates between checkpoints; 0: at the end and at an interruption only
   int keep_checkpoints = 2;            ///< how many of them stay
-  /// stop after so many minutes of tuning (evaluation not counted, earlier parts of the run are); 0: no limit
+  /// stop after this many minutes of tuning (earlier parts of the run count, evaluations do not); 0: no limit
   double minutes = 0;
   /// as minutes, but of the process's CPU time: equal work however busy the machine is; 0: no limit
   double cpu_minutes = 0;
-  /// stop when the mean reward of so many latest updates is no better than that of as many before; 0: never
+  /// stop when the mean reward of this many latest updates is no better than that of as many before; 0: never
   std::int64_t plateau_updates = 0;
-  double divergence_drop = 0;  ///< stop when the mean reward of the last 10 updates is so much below its best; 0: never
-  bool tensorboard = true;     ///< write TensorBoard event files into the run's folder
-  bool resume = false;         ///< go on from the newest checkpoint of the folder
-  std::ostream* progress = nullptr;        ///< where the progress bar goes; nullptr: nowhere
+  double divergence_drop = 0;        ///< stop when the mean reward of 10 updates is this far below its best; 0: never
+  bool tensorboard = true;           ///< write TensorBoard event files into the run's folder
+  bool resume = false;               ///< go on from the newest checkpoint of the folder
+  std::ostream* progress = nullptr;  ///< where the progress bar goes; nullptr: nowhere
   std::function<bool()> interrupted = {};  ///< asked after every update; true saves a checkpoint and ends the run
   std::function<void(const UpdateReport&)> on_update = {};  ///< called after every update
   std::function<void(SaveStage)> on_save = {};  ///< called at the stages of every checkpoint (tests die here)

@@ -1,4 +1,4 @@
-// A tuner's state in a checkpoint: numbers and rewards as JSON, tensors beside it under "tuner.<path>.<name>".
+// A tuner's state in a checkpoint: numbers and rewards as JSON, tensors separately under "tuner.<path>.<name>".
 #pragma once
 #include <torch/types.h>
 

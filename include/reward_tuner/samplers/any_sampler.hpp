@@ -20,8 +20,8 @@ struct AnySamplerOptions {
   std::optional<double> eta = std::nullopt;
 };
 
-/// Ddim or Ddpm by name; everything not among its options is the model's own. Errors: an unknown name, eta beside
-/// "ddpm", and those of the sampler.
+/// Ddim or Ddpm by name; whatever is not among its options is taken from the model. Errors: an unknown name, eta
+/// together with "ddpm", and those of the sampler.
 class AnySampler {
  public:
   using Role = SamplerRole;
@@ -32,7 +32,7 @@ class AnySampler {
   explicit AnySampler(AnySamplerOptions options = {}) : options_(std::move(options)), held_(make(options_)) {}
 
   double guidance() const { return options_.guidance; }
-  /// The options with noise in every step, where they leave that open.
+  /// The options with eta set to give noise in every step, unless eta was set.
   static AnySamplerOptions stochastic(AnySamplerOptions options) {
     if (!options.eta && options.name == Ddim::kName) options.eta = 1.0;
     return options;
@@ -47,7 +47,7 @@ class AnySampler {
   static Held make(const AnySamplerOptions& o) {
     if (o.name == Ddim::kName) return Ddim({.num_steps = o.num_steps, .guidance = o.guidance, .eta = o.eta});
     REWARD_TUNER_CHECK(o.name == Ddpm::kName, "[Sampler] expected \"ddim\" or \"ddpm\", got \"", o.name, "\"");
-    REWARD_TUNER_CHECK(o.eta.value_or(0) == 0, "[Sampler] eta belongs to ddim; ddpm is its own noise, got eta ",
+    REWARD_TUNER_CHECK(o.eta.value_or(0) == 0, "[Sampler] eta cannot be combined with ddpm, expected 0 or unset, got ",
                        o.eta.value_or(0));
     return Ddpm({.num_steps = o.num_steps, .guidance = o.guidance});
   }

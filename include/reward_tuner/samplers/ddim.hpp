@@ -40,7 +40,7 @@ class Ddim {
 
   double guidance() const { return options_.guidance; }
   double eta() const { return options_.eta.value_or(0.0); }
-  /// The options with noise in every step, where they leave that open.
+  /// The options with eta set to give noise in every step, unless eta was set.
   static DdimOptions stochastic(DdimOptions options) {
     if (!options.eta) options.eta = 1.0;
     return options;

@@ -1,4 +1,4 @@
-// The composition reward: how surely a detector sees each object that the caption names.
+// The composition reward: the detector's confidence in each object that the caption names.
 #pragma once
 #include <torch/types.h>
 
@@ -23,7 +23,7 @@ namespace reward_tuner::shapes {
 
 /// How much of a caption's composition is in one image.
 struct CompositionJudgment {
-  std::vector<double> confidences;  ///< d(o), one a caption object, in its order
+  std::vector<double> confidences;  ///< d(o), one per object of the caption, in its order
   /// share of the objects that have a detection of their own whose likeliest color and shape are theirs
   double found = 0;
 };
@@ -31,8 +31,7 @@ struct CompositionJudgment {
 /// The confidence d(o) of every object of a caption, LSRL paper Eq. 13. An object's class is its (color, shape) pair;
 /// a detection's confidence for it is color score x shape score; d(o) is the largest over the detections, 0 without
 /// any. Where the caption names a class n times, its objects get the n largest (0 where there are fewer detections), so
-/// that two red circles want two detections. Size, place and background words are not judged, nor objects that nobody
-/// asked for.
+/// that two red circles need two detections. Size, place and background words are not judged, nor are extra objects.
 inline CompositionJudgment judge_composition(const Caption& caption, const std::vector<DetectedObject>& seen) {
   REWARD_TUNER_CHECK(!caption.objects.empty(), "[CompositionReward] expected a caption with objects, got none");
   const auto same = [](const CaptionObject& a, const CaptionObject& b) {

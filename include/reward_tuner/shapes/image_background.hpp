@@ -1,4 +1,4 @@
-// Tells objects from background in one image: a robust plane through the border's colors, and the connected pieces
+// Separates objects from background in one image: a robust plane through the border's colors, and the connected pieces
 // that differ from it.
 #pragma once
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Hands the images of a batch one by one to classical image analysis on the CPU.
+// Passes the images of a batch one by one to classical image analysis on the CPU.
 #pragma once
 #include <torch/types.h>
 

@@ -59,8 +59,8 @@ inline bool relation_holds(Relation relation, const DetectedObject& a, const Det
 /// Compares detected objects with a caption. Each caption object is given its own detection so that the sum of color
 /// and shape scores is largest (objects without a detection score 0). An object's confidence is (color score + shape
 /// score) / 2. The value is the mean over the objects and, where the caption has a relation of place, of the smaller
-/// object confidence if the relation holds and 0 if not. Objects that nobody asked for dilute it: the value is
-/// multiplied by wanted / found when more are found than wanted. Size and background words are not judged.
+/// object confidence if the relation holds and 0 if not. Extra objects dilute it: the value is multiplied by
+/// expected / found when more are found than expected. Size and background words are not judged.
 inline ShapeJudgment judge_shapes(const Caption& caption, const std::vector<DetectedObject>& found) {
   const std::size_t wanted = caption.objects.size();
   REWARD_TUNER_CHECK(wanted == 1 || wanted == 2, "[ShapeReward] expected a caption of one or two objects, got ",

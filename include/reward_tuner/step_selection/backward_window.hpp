@@ -1,4 +1,4 @@
-// B2-DiffuRL's backward progressive training: the last steps first, and more and more of them.
+// B2-DiffuRL's backward progressive training: a growing window of last steps.
 #pragma once
 #include <algorithm>
 #include <cmath>

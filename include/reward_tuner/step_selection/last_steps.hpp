@@ -1,4 +1,4 @@
-// DRaFT's selection: the last K steps, always to the end.
+// DRaFT's selection: the last K steps, without early stop.
 #pragma once
 #include <numeric>
 #include <string_view>

@@ -9,13 +9,13 @@ namespace reward_tuner {
 
 /// The range from which LateJump's step is drawn.
 struct LateJumpOptions {
-  /// T1, the jump starts at the latest so many steps before the end, 1..max_stop (ReFL, ImageReward paper 4.1: 1)
+  /// T1, the jump starts at least this many steps before the end, 1..max_stop (ReFL, ImageReward paper 4.1: 1)
   int min_stop = 1;
-  int max_stop = 10;  ///< T2, and at the earliest so many, at most T (ReFL: 10 of 40; DRTune-paper Table 1 also has 20)
+  int max_stop = 10;  ///< T2, and at most this many, <= T (ReFL: 10 of 40; DRTune-paper Table 1 also has 20)
 };
 
 /// S = {t_min}, t_min = randint(T1, T2) in the paper's clock (Xu et al. 2023, ImageReward, Alg. 1; DRTune-paper Alg. 1,
-/// line 8). The jump's input gradient is never asked for, so StopInput and PassInput are the same here.
+/// line 8). The jump's input gradient is never needed, so StopInput and PassInput are equal here.
 class LateJump {
  public:
   using Role = StepSelectionRole;

@@ -1,4 +1,4 @@
-// K steps drawn without replacement, always to the end.
+// K steps drawn without replacement, without early stop.
 #pragma once
 #include <algorithm>
 #include <string_view>

@@ -1,4 +1,4 @@
-// Counts the bytes of live tensors while it exists, by LibTorch's own allocation reports.
+// Counts the bytes of live tensors during its lifetime, from LibTorch's own allocation reports.
 #pragma once
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>

@@ -1,4 +1,4 @@
-// What every method is: RewardTuner with policies that are the method, and defaults that give way.
+// The form of every method: RewardTuner with the policies that define the method, and replaceable defaults.
 #pragma once
 #include <type_traits>
 
@@ -26,7 +26,7 @@ struct with_defaults<RewardTuner<Policies...>, Defaults<First, Rest...>>
 
 }  // namespace detail
 
-/// RewardTuner<Reward, Policies..., and the defaults whose role nobody of them plays>.
+/// RewardTuner<Reward, Policies..., and the defaults for the roles not among them>.
 /// Example: with `using DRaFT = Method<Reward, Defaults<PassInput>, LastSteps, More...>` DRaFT<Reward> back-propagates
 /// through the network's inputs, DRaFT<Reward, StopInput> does not, and its step selection cannot be replaced.
 template <class Reward, class Defaults, class... Policies>

@@ -19,7 +19,7 @@
 
 namespace reward_tuner {
 
-/// Stands for a task without prompts of its own.
+/// Marks a task without prompts of its own.
 struct GivenPrompts {};
 
 /// One task. Its prompts: a PromptSet or PromptStream, or GivenPrompts for those that the update is given.
@@ -28,7 +28,7 @@ struct Task {
   std::string name;      ///< in reports; not empty, different for each task
   Tuner tuner;           ///< any RewardTuner; one that learns from samples takes part in sampling first
   Prompts prompts = {};  ///< where its prompts come from
-  int batch = 0;         ///< prompts an update; 0: as many as the update is given
+  int batch = 0;         ///< prompts per update; 0: as many as the update is given
 };
 
 /// Example: `task("parity", make<LSRL>(HueParityReward()), PromptSet::from_file("parity.txt"), 4)`.
@@ -149,7 +149,7 @@ class JointTasks {
     });
   }
 
-  /// What evaluations report beside the standard metrics: each task's reward under its name.
+  /// Reported by evaluations in addition to the standard metrics: each task's reward under its name.
   std::vector<EvaluationReward> evaluation_rewards() const {
     std::vector<EvaluationReward> out;
     each([&](const auto& t) { out.push_back({t.name, as_any_reward(t.tuner.reward())}); });
@@ -245,9 +245,10 @@ class JointTasks {
 }  // namespace detail
 
 /// Joint training (large-scale RL paper, Alg. 1 and section 3.3): an update samples a round of every task, trains them
-/// one after another, each with the log-probabilities of its sampling, and then descends the pre-training loss. Rewards
-/// have no weights: each task's advantage is normalized within the task. Stands wherever a RewardTuner stands. Reports:
-/// reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are sums.
+/// one after another, each with the log-probabilities of its sampling, and then minimizes the pre-training loss.
+/// Rewards have no weights: each task's advantage is normalized within the task. Stands wherever a RewardTuner stands.
+/// Reports: reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are
+/// sums.
 /// Errors: no task, names empty or equal, a batch below 0.
 template <class... Tasks>
 class MultiTask : public detail::JointTasks<std::tuple<Tasks...>> {

@@ -1,4 +1,4 @@
-// RewardTuner<Policies...>: the one class template every method is a configuration of.
+// RewardTuner<Policies...>: the class template of which every method is a configuration.
 #pragma once
 #include <torch/types.h>
 

@@ -17,7 +17,7 @@ struct Round {
   /// for objectives on pairs: better and worse image of a root
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs;
   UpdateReport report;  ///< of the sampling
-  /// set by who trained the model in between: the first ratio need not be 1 then, and is no warning
+  /// set if the weights changed between sampling and training: the first ratio then need not be 1 and gives no warning
   bool weights_moved = false;
 };
 

@@ -1,4 +1,4 @@
-// What holds for every surrogate that learns from sampled images.
+// Rules shared by every surrogate that learns from sampled images.
 #pragma once
 #include <string_view>
 

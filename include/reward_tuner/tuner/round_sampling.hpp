@@ -1,4 +1,4 @@
-// What sampling a round is, whatever is learned from it: how many images, their rewards, and which are kept.
+// Sampling a round, independent of the surrogate: the number of images, their rewards, and which are kept.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -32,7 +32,7 @@ struct RoundRewards {
   std::vector<std::int64_t> groups;  ///< [N]
 };
 
-/// Scores all images and writes what they got into the report, with a skip_reason if a reward is not finite.
+/// Scores all images and writes their rewards into the report, with a skip_reason if a reward is not finite.
 template <DiffusionPipeline Pipeline, class Parts>
 RoundRewards score_round(Pipeline& pipeline, const Parts& parts, const Transitions& all, std::int64_t per_prompt,
                          UpdateReport& report) {

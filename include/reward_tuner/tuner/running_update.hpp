@@ -1,4 +1,4 @@
-// An update under way: what it works with, what it measured so far, and the optimizer steps it makes.
+// An update in progress: its inputs, its measurements so far, and its optimizer steps.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -37,7 +37,7 @@ inline void add_counts(UpdateReport& report, const NetworkCounts& counts) {
   report.backward_samples += counts.backward_samples;
 }
 
-/// What the class of a surrogate is handed to train with.
+/// The arguments of a surrogate's train().
 template <DiffusionPipeline Pipeline, Optimizer Optim>
 struct RunningUpdate {
   Pipeline& pipeline;

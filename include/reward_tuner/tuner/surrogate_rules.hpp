@@ -1,4 +1,4 @@
-// What the class of a surrogate says about itself, beside how it trains.
+// The properties that the class of a surrogate declares, apart from how it trains.
 #pragma once
 #include <reward_tuner/core/surrogate.hpp>
 
@@ -7,9 +7,9 @@ namespace reward_tuner {
 /// Specialized in the header of each surrogate's class. It has
 ///  1. `template <class Parts> using Update`: the class, made from a tuner's parts. It trains by
 ///     `train(RunningUpdate&, work)`.
-///  2. `kSamples`: whether it learns from sampled images, by rounds: Update has
+///  2. `kSamples`: whether it learns from sampled images, in rounds: Update has
 ///     `sample(pipeline, prompts, rng) -> Round`, and `work` is that Round. Else `work` is the prompts.
-///  3. `kAdvantages`: whether an advantage and a branching have a part in it.
+///  3. `kAdvantages`: whether it uses an advantage and a branching.
 ///  4. `DefaultSteps`, and `Allows<Reward, Sampler, Objective, Regularizer, Given...>::value`: true, or one sentence at
 ///     compile time on policies that cannot be combined with it.
 ///  5. `completed(sampler options)`, `check(engine options, name)` and `check(plan, schedule, name)`: options and plans

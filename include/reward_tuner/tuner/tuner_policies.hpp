@@ -21,9 +21,9 @@ template <class Given>
 using usable_objective =
     std::conditional_t<require::options<Given> && require::surrogate_trait<Given>, Given, DirectGradient>;
 
-/// Options of a role that has no meaning: nothing can be set.
+/// Options of a role that this objective does not use: empty.
 struct NoOptions {};
-/// Stands for such a role.
+/// Placeholder policy of such a role.
 struct Unused {
   using Options = NoOptions;
   explicit Unused(NoOptions = {}) {}

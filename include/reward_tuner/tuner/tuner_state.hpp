@@ -1,5 +1,5 @@
 // What a tuner remembers between updates: counters, the rewards that advantages look back on, and the tensors of what
-// it learns beside the model.
+// it learns in addition to the model.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,7 @@ struct UpdateReport {
   std::int64_t optimizer_steps = 0;  ///< steps made
   /// objectives on log-probabilities: largest |p_theta/p_old - 1| of the first optimizer step, where the weights are
   /// still the sampling ones; what is not 0 is numerical disagreement between rollout and replay. Of a MultiTask the
-  /// largest, which tells how far earlier tasks moved the weights that later ones were sampled with
+  /// largest, which shows how far earlier tasks moved the weights that later ones were sampled with
   double ratio_deviation = 0;
   double clip_fraction = 0;            ///< share of the rows whose ratio was outside the clip range
   double policy_change = 0;            ///< mean of (log p_theta - log p_old)^2 / 2
