@@ -23,48 +23,28 @@ void introduction(Page& page) {
                  "Stable Diffusion 1.4 with 25,600 reward queries; here a model of 3 million parameters gets "
               << whole(study.cpu_seconds) << " seconds on one core.\n\n";
   page.completeness();
+  page.settings(
+      {{"sampler", joined("DDIM with eta 1, T = ", kB2Steps, ", guidance ", s.guidance)},
+       {"reward", "CLIPScore, the cosine of image and prompt by the model folder's CLIP"},
+       {"prompts", joined("`", study.prompts.filename().string(), "`; a round makes ", s.batch * s.samples,
+                          " rollouts from noise: of ", s.batch, " prompts ", s.samples, " each, with BS of ",
+                          s.batch * s.samples, " prompts one each that forks into ", s.samples, "; held-out: `",
+                          study.held_out.filename().string(), "` with ", study.held_out_seeds, " seed(s) each")},
+       {"advantage",
+        "`PerGroup`: less the mean of the prompt's images of the round, divided by the deviation of the whole round"},
+       {"round", joined(s.optimizer_steps,
+                        " optimizer steps; ratios of log-probabilities that are means over elements, clipped at ",
+                        s.ratio_clip)},
+       {"BPT", joined("the window grows from ", s.window_start, " steps to T over ", s.planned_updates, " updates")},
+       {"BS",
+        joined(s.samples, " branches, threshold ", kBranchThreshold, " deviations; forks where the window begins")},
+       {"DPO", joined("pairs are the best and the worst of ", s.samples,
+                      " images from one start latent, with B2 of branches at the window, without a threshold; beta ",
+                      kPreferenceBeta, " on means over elements")},
+       {"DPOK", joined("reward weight ", dpok.dpok_reward_weight, ", divergence weight ", dpok.dpok_kl_weight,
+                       ", learned value as baseline")}});
   page.text()
-      << "## Settings\n\n| what | all cells |\n|---|---|\n"
-         "| model | examples/models/tiny-shapes; LoRA of rank "
-      << s.rank
-      << " on all linear and convolution layers of the UNet |\n"
-         "| sampler | DDIM with eta 1, T = "
-      << kB2Steps << ", guidance " << s.guidance
-      << " |\n"
-         "| reward | CLIPScore, the cosine of image and prompt by the model folder's CLIP |\n"
-         "| prompts | `"
-      << study.prompts.filename().string() << "`; a round makes " << s.batch * s.samples << " rollouts from noise: of "
-      << s.batch << " prompts " << s.samples << " each, with BS of " << s.batch * s.samples
-      << " prompts one each that forks into " << s.samples << "; held-out: `" << study.held_out.filename().string()
-      << "` with " << study.held_out_seeds
-      << " seed(s) each |\n"
-         "| advantage | `PerGroup`: less the mean of the prompt's images of the round, divided by the deviation of "
-         "the whole round |\n"
-         "| round | "
-      << s.optimizer_steps << " optimizer steps; ratios of log-probabilities that are means over elements, clipped at "
-      << s.ratio_clip
-      << " |\n"
-         "| optimizer | AdamW, learning rate "
-      << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
-      << ", gradient clipped to norm " << s.clip
-      << " |\n"
-         "| BPT | the window grows from "
-      << s.window_start << " steps to T over " << s.planned_updates
-      << " updates |\n"
-         "| BS | "
-      << s.samples << " branches, threshold " << kBranchThreshold
-      << " deviations; forks where the window begins |\n"
-         "| DPO | pairs are the best and the worst of "
-      << s.samples << " images from one start latent, with B2 of branches at the window, without a threshold; beta "
-      << kPreferenceBeta
-      << " on means over elements |\n"
-         "| DPOK | reward weight "
-      << dpok.dpok_reward_weight << ", divergence weight " << dpok.dpok_kl_weight
-      << ", learned value as baseline |\n"
-         "| budget | "
-      << whole(study.cpu_seconds)
-      << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n\n"
-         "Inception score: of all held-out images, with the raw image vectors of the CLIP (see "
+      << "Inception score: of all held-out images, with the raw image vectors of the CLIP (see "
          "`metrics/inception_score.hpp`); comparable within this page only.\n"
          "Chosen after seeing results on the held-out prompts (DDPO and B2-DiffuRL, one seed, trials of 30 to 60 s): T "
          "= 4 without guidance, which leaves CLIPScore something to gain (0.785 untuned where T = 20 with guidance 3 "

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cell_settings.hpp"
 #include "comparison.hpp"
 #include "diffexp_plan.hpp"
 #include "report.hpp"
@@ -27,35 +28,20 @@ void introduction(Page& page) {
          "does not hold is a finding. A model of 3 million parameters is tuned for "
       << whole(study.cpu_seconds) << " seconds on one core.\n\n";
   page.completeness();
+  page.settings(
+      {{"sampler", joined("DDIM, T = ", kDiffexpSteps, ", guidance ", s.guidance, "; eta 1 for DDPO, 0 for AlignProp")},
+       {"reward", "CLIPScore by the model folder's CLIP"},
+       {"prompts", joined("`", study.prompts.filename().string(), "`; DDPO: ", s.batch, " a round with ", s.samples,
+                          " images each; AlignProp: ", s.batch, " images an update; held-out: `",
+                          study.held_out.filename().string(), "` with ", study.held_out_seeds,
+                          " seed(s) each, always without exploration")},
+       {"dynamic guidance",
+        joined("scale ", s.low_guidance, " while t > ", s.guidance_threshold, " T (ours), in the first ", kExploreShare,
+               " of ", s.planned_updates, " planned updates (", kAlignpropUpdates,
+               " times as many of AlignProp's, which cost less); runs with more updates end plainly")},
+       {"prompt weighting", joined("weight uniform in 1 to ", s.word_weight, " (ours), in the same updates")}});
   page.text()
-      << "## Settings\n\n| what | all cells |\n|---|---|\n"
-         "| model | examples/models/tiny-shapes; LoRA of rank "
-      << s.rank
-      << " on all linear and convolution layers of the UNet |\n"
-         "| sampler | DDIM, T = "
-      << kDiffexpSteps << ", guidance " << s.guidance
-      << "; eta 1 for DDPO, 0 for AlignProp |\n"
-         "| reward | CLIPScore by the model folder's CLIP |\n"
-         "| prompts | `"
-      << study.prompts.filename().string() << "`; DDPO: " << s.batch << " a round with " << s.samples
-      << " images each; AlignProp: " << s.batch << " images an update; held-out: `"
-      << study.held_out.filename().string() << "` with " << study.held_out_seeds
-      << " seed(s) each, always without exploration |\n"
-         "| dynamic guidance | scale "
-      << s.low_guidance << " while t > " << s.guidance_threshold << " T (ours), in the first three quarters of "
-      << s.planned_updates << " planned updates (" << kAlignpropUpdates
-      << " times as many of AlignProp's, which cost less); runs with more updates end plainly |\n"
-         "| prompt weighting | weight uniform in 1 to "
-      << s.word_weight
-      << " (ours), in the same updates |\n"
-         "| optimizer | AdamW, learning rate "
-      << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
-      << ", gradient clipped to norm " << s.clip
-      << " |\n"
-         "| budget | "
-      << whole(study.cpu_seconds)
-      << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n\n"
-         "Queries to threshold: reward queries after which the held-out CLIPScore (linear between evaluations) has "
+      << "Queries to threshold: reward queries after which the held-out CLIPScore (linear between evaluations) has "
          "first made "
       << kShare
       << " of the gain that the run without exploration of the same seed made at its best;\n"

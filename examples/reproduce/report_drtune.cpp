@@ -9,6 +9,8 @@
 #include <utility>
 
 #include <reward_tuner/report/curve_plot.hpp>
+#include <reward_tuner/rewards/jpeg_error.hpp>
+#include <reward_tuner/step_selection/noised_tail.hpp>
 
 #include "drtune_plan.hpp"
 #include "page.hpp"
@@ -67,42 +69,32 @@ class DrtunePage {
           << whole(study_.cpu_seconds)
           << " seconds on one core, where the paper tunes Stable Diffusion 1.5 for 2 hours on 4 A100.\n\n";
     page_.completeness();
+    const TableMethod& ours = table_methods().front();
+    const int steps = Cell().steps;  // of Table 1
+    page_.settings(
+        {{"sampler", joined("DDIM, T = ", steps, " unless said otherwise, guidance ", s.guidance, ", no noise")},
+         {"prompts", joined(study_.prompts.generic_string(), ", ", s.batch, " an update; held-out: ",
+                            study_.held_out.generic_string(), " with ", study_.held_out_seeds, " seed(s) each")},
+         {"memory",
+          "trained steps are replayed (`Memory::kReplay`) in every method, as the paper checkpoints activations in "
+          "every method"},
+         {"symmetry", joined("`SymmetryReward`, spatial deviation, text weight ", s.text_weight,
+                             "; judged by the paper's Eq. 6 (`symmetry_error`, lower is better)")},
+         {"compression error",
+          joined("`JpegErrorReward`, quality ", rt::JpegErrorOptions().quality, ", times ",
+                 whole(reward_scale("jpeg_error")), ", and CLIPScore times ", s.text_weight,
+                 ", the safeguard that the paper gives symmetry: in a trial without it (DRTune, one seed, 75 s) every "
+                 "image went blank, which JPEG stores without error; judged by `jpeg_error`, lower is better")},
+         {"CLIPScore", "`ClipScoreReward` with the model folder's CLIP; judged by `clip_score`, higher is better"},
+         {"regularizer",
+          study_.kl_weight > 0 ? "`KlToReference`, weight " + number(study_.kl_weight) : std::string("none")},
+         {"DRTune", joined("K = ", ours.trained_steps, ", m = ", static_cast<double>(ours.early_stop) / steps, " T")},
+         {"DRaFT-LV",
+          joined(rt::NoisedTailOptions().num_noises, " noisings of the result beside the rollout's own last step")},
+         {"ReFL-10", joined("stop drawn from the last ", s.refl_max_stop, " steps")},
+         {"AlignProp", "each step trained with probability (i + 1)/(T + 1), T/2 on average"}});
     text_
-        << "## Settings\n\n"
-           "| what | all cells |\n|---|---|\n"
-           "| model | examples/models/tiny-shapes; LoRA of rank "
-        << s.rank
-        << " on all linear and convolution layers of the UNet |\n"
-           "| sampler | DDIM, T = 20 unless said otherwise, guidance "
-        << s.guidance
-        << ", no noise |\n"
-           "| prompts | examples/tune/prompts_train.txt, "
-        << s.batch << " an update; held-out: examples/tune/prompts_heldout.txt with " << study_.held_out_seeds
-        << " seed(s) each |\n"
-           "| optimizer | AdamW, learning rate "
-        << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
-        << ", no weight decay, gradient clipped to norm " << s.clip << "; an average of the weights (decay " << s.ema
-        << ") is evaluated |\n"
-           "| budget | "
-        << whole(study_.cpu_seconds)
-        << " s of CPU time for the updates of a cell, one thread; evaluations are not counted |\n"
-           "| memory | trained steps are replayed (`Memory::kReplay`) in every method, as the paper checkpoints "
-           "activations in every method |\n"
-           "| symmetry | `SymmetryReward`, spatial deviation, text weight "
-        << s.text_weight
-        << "; judged by the paper's Eq. 6 (`symmetry_error`, lower is better) |\n"
-           "| compression error | `JpegErrorReward`, quality 50, times "
-        << whole(reward_scale("jpeg_error")) << ", and CLIPScore times " << s.text_weight
-        << ", the safeguard that the paper gives symmetry: in a trial without it (DRTune, one seed, 75 s) every "
-           "image went blank, which JPEG stores without error; judged by `jpeg_error`, lower is better |\n"
-           "| CLIPScore | `ClipScoreReward` with the model folder's CLIP; judged by `clip_score`, higher is better |\n"
-           "| regularizer | "
-        << (study_.kl_weight > 0 ? "`KlToReference`, weight " + number(study_.kl_weight) : std::string("none"))
-        << " |\n"
-           "| DRTune | K = 5, m = 0.4 T |\n| DRaFT-LV | two noisings of the result beside the rollout's own last step "
-           "|\n| ReFL-10 | stop drawn from the last 10 steps |\n"
-           "| AlignProp | each step trained with probability (i + 1)/(T + 1), T/2 on average |\n\n"
-           "Why CPU time: methods differ in the cost of an update by a factor of four, so the paper gives each the "
+        << "Why CPU time: methods differ in the cost of an update by a factor of four, so the paper gives each the "
            "same time, not the same number of iterations. Wall time would hand a run less\n"
            "work whenever the machine is busy with something else; the CPU time of a process with one thread counts "
            "its own work only (`TrainerOptions::cpu_minutes`). It is not wholly free of\n"

@@ -1,10 +1,15 @@
 // The page of the lsrl study.
+#include <reward_tuner/regularizers/pretraining_loss.hpp>
+#include <reward_tuner/shapes/hue_parity.hpp>
+
 #include "comparison.hpp"
 #include "lsrl_plan.hpp"
 #include "report.hpp"
 #include "studies.hpp"
 
 namespace rt_reproduce {
+
+namespace rt = reward_tuner;
 
 namespace {
 
@@ -28,39 +33,24 @@ void introduction(Page& page) {
                  "finding. A model of 3 million parameters is tuned for "
               << whole(study.cpu_seconds) << " seconds a task on one core, where the paper uses 128 A100.\n\n";
   page.completeness();
+  page.settings(
+      {{"sampler", joined("DDIM with eta 1, T = ", kLsrlSteps, ", guidance ", s.guidance)},
+       {"method", joined("`LSRL` in `MultiTask`: ", kLsrlTrainedSteps,
+                         " random steps, one optimizer step for each over the whole batch, advantages over the batch; "
+                         "ratios of log-probabilities that are means over elements, clipped at ",
+                         s.ratio_clip)},
+       {"batch", joined(s.batch * s.samples, " images of each task an update; parity: ", s.parity_samples,
+                        " of a prompt (paper: 16), the others: ", s.samples)},
+       {"tasks", joined("CLIPScore (in place of the paper's ImageReward) on prompts_train.txt; hue parity in ",
+                        rt::shapes::HueParityOptions().bins,
+                        " bins on prompts_parity.txt, which leaves the color open; composition on "
+                        "prompts_pairs_train.txt")},
+       {"pre-training loss",
+        joined(s.pretraining_images, " drawn images with true captions, ", rt::PretrainingLossOptions().batch,
+               " an update, an optimizer step of its own; in all cells but those named")},
+       {"budget of the joint cells", "three times that of the others, so that every task gets what it gets alone"}});
   page.text()
-      << "## Settings\n\n| what | all cells |\n|---|---|\n"
-         "| model | examples/models/tiny-shapes; LoRA of rank "
-      << s.rank
-      << " on all linear and convolution layers of the UNet |\n"
-         "| sampler | DDIM with eta 1, T = "
-      << kLsrlSteps << ", guidance " << s.guidance
-      << " |\n"
-         "| method | `LSRL` in `MultiTask`: "
-      << kLsrlTrainedSteps
-      << " random steps, one optimizer step for each over the whole batch, advantages over the batch; ratios of "
-         "log-probabilities that are means over elements, clipped at "
-      << s.ratio_clip
-      << " |\n"
-         "| batch | "
-      << s.batch * s.samples << " images of each task an update; parity: " << s.parity_samples
-      << " of a prompt (paper: 16), the others: " << s.samples
-      << " |\n"
-         "| tasks | CLIPScore (in place of the paper's ImageReward) on prompts_train.txt; hue parity in 4 bins on "
-         "prompts_parity.txt, which leaves the color open; composition on prompts_pairs_train.txt |\n"
-         "| pre-training loss | "
-      << s.pretraining_images
-      << " drawn images with true captions, 8 an update, an optimizer step of its own; in all cells but those named "
-         "|\n"
-         "| optimizer | AdamW, learning rate "
-      << s.learning_rate << " after a warm-up of " << s.warm_up << " updates, betas " << s.beta1 << " and " << s.beta2
-      << ", gradient clipped to norm " << s.clip
-      << " |\n"
-         "| budget | "
-      << whole(study.cpu_seconds)
-      << " s of CPU time for the updates of a cell, one thread; three times that for the joint cells, so that every "
-         "task gets what it gets alone |\n\n"
-         "Measured after training, the same prompts and noise for all: CLIPScore on prompts_heldout.txt, parity over "
+      << "Measured after training, the same prompts and noise for all: CLIPScore on prompts_heldout.txt, parity over "
          "16 images of each prompt, composition on training pairs (seen) and on\n"
          "prompts_pairs_heldout.txt (unseen). Rule: an ordering is asked of every seed; it holds if it is true in at "
          "least two thirds of them; one seed alone is one comparison and proves little. The prompts of the parity task "

@@ -72,6 +72,8 @@ other() {  # STUDY TEXT_OF_THE_PAGE CELL...
   grep -q -- "${#cells[@]} of ${#cells[@]} cells are done." "$out/reproduction_$name.md" ||
     fail "the page of $name does not count its cells"
   grep -q -- "## Not run" "$out/reproduction_$name.md" || fail "the page of $name does not say what was not run"
+  ! grep -vE '^(\||!|#)' "$out/reproduction_$name.md" | grep -qE '.{121}' ||
+    fail "the page of $name has prose over 120 columns"
   ls "$out/reproduction_$name"/*.png >/dev/null || fail "$name: no grid of samples"
 }
 other b2 'CLIPScore of DDPO + BPT + BS (B2-DiffuRL) above that of DDPO (paper: 0.3748 to 0.3698): true in' ddpo/b2 \
