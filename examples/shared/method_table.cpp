@@ -16,12 +16,12 @@ const std::vector<MethodEntry>& method_entries() {
   using enum AdvantageName;
   static const std::vector<MethodEntry> table = {
       {"drtune", "spread steps, gradient stopped at the network's input, early stop (Wu et al. 2024)", "gradient",
-       kDirect, rt::SpreadStepsOptions{}.num_trained},
-      {"draft", "full gradient through the last K steps (Clark et al. 2024)", "gradient", kDirect,
+       kStopped, rt::SpreadStepsOptions{}.num_trained},
+      {"draft", "full gradient through the last K steps (Clark et al. 2024)", "gradient", kPassed,
        rt::LastStepsOptions{}.num_trained},
-      {"draft-lv", "the last step, at several noises of the result (Clark et al. 2024)", "gradient", kDirect},
-      {"refl", "one random late step that jumps to the clean image (Xu et al. 2023)", "gradient", kDirect},
-      {"alignprop", "full gradient, cut at a random depth (Prabhudesai et al. 2023)", "gradient", kDirect, 1},
+      {"draft-lv", "the last step, at several noises of the result (Clark et al. 2024)", "gradient", kPassed},
+      {"refl", "one random late step that jumps to the clean image (Xu et al. 2023)", "gradient", kPassed},
+      {"alignprop", "full gradient, cut at a random depth (Prabhudesai et al. 2023)", "gradient", kPassed, 1},
       {"ddpo", "clipped ratio over all steps (Black et al. 2024)", "sampled log-prob clip", kClippedRatio, 0,
        kPerPrompt},
       {"grpo", "the same, advantages within the images of a prompt (Liu et al. 2025)", "sampled log-prob clip",

@@ -10,7 +10,7 @@ namespace rt_shared {
 
 /// Where a method's code is. A unit is one translation unit and one tuner type: methods that differ in policies chosen
 /// at run time share it. A program has the methods of the units that are linked into it.
-enum class MethodUnit { kDirect, kClippedRatio, kReinforce, kKlRegularized, kPreference, kDenoising, kTasks };
+enum class MethodUnit { kStopped, kPassed, kClippedRatio, kReinforce, kKlRegularized, kPreference, kDenoising, kTasks };
 
 /// One row of the table.
 struct MethodEntry {

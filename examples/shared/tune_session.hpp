@@ -59,11 +59,13 @@ using RunMethod = TuneResult (*)(TuneSession&);
 struct RegisteredUnit {
   RegisteredUnit(MethodUnit unit, RunMethod run);
 };
-/// Whether the program has the unit of this method.
+/// The unit that runs a method under these settings: --gradient-stop may name the other direct one.
+MethodUnit unit_of(const MethodEntry& method, const TuneSettings& settings);
+/// Whether the program has a method's own unit.
 bool built(const MethodEntry& method);
 /// Runs the session's method, or its tasks. Errors: a method that this program was built without.
 TuneResult run_method(TuneSession& session);
-/// Errors: a method that this program was built without; the sentence names those it has.
-void require_built(const MethodEntry& method);
+/// Errors: a method or a gradient stop that this program was built without; the sentence names those it has.
+void require_built(const MethodEntry& method, const TuneSettings& settings);
 
 }  // namespace rt_shared

@@ -155,7 +155,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   const rt::InterruptGuard guard;
   TuneSettings s = typed;
   const MethodEntry& method = method_entry(s.method);
-  require_built(method);
+  require_built(method, s);
   check_settings(s, method);
   std::vector<TuneTask> tasks = s.tasks.empty() ? std::vector<TuneTask>() : read_tasks(s);
   const ChosenReward reward = tasks.empty() ? make_reward(s) : joined_reward(tasks);

@@ -1,15 +1,11 @@
 // The methods that follow the reward's gradient: drtune, draft, draft-lv, refl and alignprop. They differ in the steps
 // they train and in whether the gradient passes the network's input, so two tuner types are all of them.
-#include <reward_tuner/gradient_stop/pass_input.hpp>
-#include <reward_tuner/gradient_stop/stop_input.hpp>
-
+#pragma once
 #include "method_run.hpp"
 
 namespace rt_shared {
 
-namespace {
-
-ChosenDirectSteps::Options step_options(const TuneSettings& s, const MethodEntry& method) {
+inline ChosenDirectSteps::Options step_options(const TuneSettings& s, const MethodEntry& method) {
   if (method.name == "draft") return rt::LastStepsOptions{.num_trained = s.trained_steps};
   if (method.name == "draft-lv") return rt::NoisedTailOptions{.num_noises = s.noises};
   if (method.name == "refl") return rt::LateJumpOptions{.max_stop = *s.early_stop};
@@ -27,6 +23,9 @@ template <class Stop>
 TuneResult train_direct(TuneSession& session) {
   using Tuner =
       rt::RewardTuner<rt::AnyReward, Stop, ChosenDirectSteps, rt::AnySampler, ChosenExploration, ChosenRegularizer>;
+  REWARD_TUNER_CHECK(session.reward.black_box.empty(), "[rt-tune] --method ", session.method.name,
+                     " needs differentiable rewards, but '", session.reward.black_box,
+                     "' is a black box: choose a method that learns from samples, as ddpo");
   const TuneSettings& s = session.settings;
   typename Tuner::Options options;
   options.sampler = sampler_options(s);
@@ -38,17 +37,4 @@ TuneResult train_direct(TuneSession& session) {
   return train(Tuner(session.reward.reward, options), session);
 }
 
-TuneResult tune(TuneSession& session) {
-  REWARD_TUNER_CHECK(session.reward.black_box.empty(), "[rt-tune] --method ", session.method.name,
-                     " needs differentiable rewards, but '", session.reward.black_box,
-                     "' is a black box: choose a method that learns from samples, as ddpo");
-  const StopName own = session.method.name == "drtune" ? StopName::kStop : StopName::kPass;
-  const StopName stop = session.settings.gradient_stop;
-  return (stop == StopName::kOwn ? own : stop) == StopName::kStop ? train_direct<rt::StopInput>(session)
-                                                                  : train_direct<rt::PassInput>(session);
-}
-
-const RegisteredUnit unit(MethodUnit::kDirect, tune);
-
-}  // namespace
 }  // namespace rt_shared
