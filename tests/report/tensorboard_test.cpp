@@ -77,10 +77,15 @@ TEST_CASE("tensorboard: a file starts with its version and holds the events in o
   board.flush();
   const auto events = tensorboard_test::records(io_test::read_text(board.path()));
   REQUIRE(events.size() == 3);
-  CHECK(events[0].substr(9) == "\x10\x00\x1A\x0D"s + "brain.Event:2");
+  CHECK(events[0].substr(9) ==
+        "\x10\x00\x1A\x0D"
+        "brain.Event:2"s);
   CHECK(events[1][0] == '\x09');  // wall time
   CHECK(tensorboard_test::number_at<double>(events[1], 1) > 1.7e9);
-  CHECK(events[1].substr(9) == "\x10\xAC\x02\x2A\x15\x0A\x13\x0A\x0C"s + "train/reward" + "\x15\x00\x00\x00\x3F"s);
+  CHECK(events[1].substr(9) ==
+        "\x10\xAC\x02\x2A\x15\x0A\x13\x0A\x0C"
+        "train/reward"
+        "\x15\x00\x00\x00\x3F"s);
   // height 4, width 6, three channels, bytes
   CHECK(events[2].find("\x08\x04\x10\x06\x18\x03\x22"s) != std::string::npos);
   CHECK(events[2].find(encode_png(at::zeros({3, 4, 6}))) != std::string::npos);

@@ -27,7 +27,7 @@ concept needs_clip = requires(const P p) {
   { p.needs_clip() } -> std::same_as<bool>;
 };
 template <class P>
-concept bind_clip = requires(P p, std::shared_ptr<const ClipModel> clip) { p.bind_clip(clip); };
+concept bind_clip = requires(std::remove_const_t<P> p, std::shared_ptr<const ClipModel> clip) { p.bind_clip(clip); };
 
 template <class P>
 concept kStochastic = requires {
