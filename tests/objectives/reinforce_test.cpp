@@ -50,7 +50,7 @@ TEST_CASE("Reinforce needs no reference and refuses bad rounds by name") {
                        "[RewardTuner] round.updates_per_epoch must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.updates_per_epoch = 3, .step_per_timestep = true}}),
                        "[RewardTuner] round.updates_per_epoch 3 cannot be combined with round.step_per_timestep, which "
-                       "steps once a timestep",
+                       "takes one step per timestep",
                        Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.rows = -2}}),
                        "[RewardTuner] round.rows must be >= 0 (0: the images of a micro-batch), got -2", Error);

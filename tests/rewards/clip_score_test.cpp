@@ -44,7 +44,7 @@ TEST_CASE("clip score: a missing CLIP and missing prompts are named") {
   CHECK_THROWS_WITH_AS(ClipScoreReward().score({images, {"", ""}}), doctest::Contains("expected a CLIP, got none"),
                        Error);
   CHECK_THROWS_WITH_AS(ClipScoreReward(tiny_clip(1)).score({images, {"a"}}),
-                       doctest::Contains("one prompt an image (2), got 1"), Error);
+                       doctest::Contains("one prompt per image (2), got 1"), Error);
 }
 
 }  // namespace clip_score_test

@@ -102,7 +102,7 @@ TEST_CASE("random shift: what does not fit is named") {
   CHECK_THROWS_WITH_AS(randomly_shifted(SymmetryReward(), 4).score({.images = images, .prompts = {}, .seeds = {1, 2}}),
                        doctest::Contains("below the images' sides, got 4 for 4x8"), Error);
   CHECK_THROWS_WITH_AS(randomly_shifted(SymmetryReward(), 1).score({.images = images, .prompts = {}, .seeds = {1}}),
-                       doctest::Contains("one seed an image (2), got 1"), Error);
+                       doctest::Contains("one seed per image (2), got 1"), Error);
 }
 
 }  // namespace random_shift_test

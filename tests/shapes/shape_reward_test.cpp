@@ -81,7 +81,7 @@ TEST_CASE("shape reward: blank images, foreign prompts and missing prompts") {
   CHECK(result.components.at("coverage").item<double>() == 0);
   CHECK(result.values.item<double>() == 0);
   CHECK_THROWS_WITH_AS(ShapeReward().score({blank, {"a cat"}}), doctest::Contains("[Caption]"), Error);
-  CHECK_THROWS_WITH_AS(ShapeReward().score({blank, {}}), doctest::Contains("one prompt an image"), Error);
+  CHECK_THROWS_WITH_AS(ShapeReward().score({blank, {}}), doctest::Contains("one prompt per image"), Error);
 }
 
 }  // namespace shape_reward_test

@@ -190,9 +190,9 @@ tasks 'bad.toml, \[task.one\]: prompts expected a file' '[task.one]\nreward = "b
 tasks 'bad.toml, \[task.one\]: .*cannot read the prompt file nowhere' \
   '[task.one]\nreward = "brightness"\nprompts = "nowhere"\n'
 tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got -3' \
-  '[task.one]\nreward = "brightness"\nbatch = -3\n'
+  '[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\nbatch = -3\n'
 tasks 'bad.toml, \[task.one\]: advantage expected default, per-batch, per-prompt, per-group or history, got .none' \
-  '[task.one]\nreward = "brightness"\nadvantage = "none"\n'
+  '[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\nadvantage = "none"\n'
 tasks 'bad.toml, \[task.one\]: expected reward, prompts, samples-per-prompt, advantage or batch, got .steps' \
   '[task.one]\nsteps = 3\n'
 tasks 'bad.toml expected tables \[task.NAME\], got task.batch' '[task]\nbatch = 3\n'

@@ -54,7 +54,7 @@ expect 1 'updates must be >= 1, got 0' tune "$work/new" --updates 0
 expect 1 'eta must be in \[0, 1\], got 1.5' tune "$work/new" --eta 1.5
 expect 1 'num_trained must be at most' tune "$work/new" --trained-steps 5
 expect 1 'trained-steps cannot be combined with --method refl' tune "$work/new" --method refl
-expect 1 'early-stop cannot be combined with --method draft-lv' tune "$work/new" --method draft-lv
+expect 1 'trained-steps cannot be combined with --method draft-lv' tune "$work/new" --method draft-lv
 expect 1 'early-stop cannot be combined with --method alignprop' tune "$work/new" --method alignprop
 expect 1 'pretraining-data expected --regularizer pretraining, got --regularizer none' tune "$work/new" \
   --pretraining-data "$work"
