@@ -1,6 +1,7 @@
 # cmake -DCOMPILER=... -DFLAGS=file -DINCLUDE_DIR=... -DPRECOMPILED=file.hpp -DWORK=folder -DPART=i -DPARTS=n
 #       -P check_header_alone.cmake
-# Every header must bring what it uses: compiled with nothing before it, it compiles.
+# Every header must bring what it uses: compiled with nothing before it, it compiles, in the form of headers alone and
+# in that over the compiled library, which leaves the definition files out.
 #
 # A header whose #include lines all stand above its code sees, where its code begins, the union of what its includes
 # bring. Putting a header in front that it includes anyway, directly or through others, leaves that union as it is, so
@@ -32,6 +33,9 @@ function(reach_of header)
       continue()
     endif()
     set(included "${CMAKE_MATCH_1}")
+    if(included MATCHES "\\.ipp$")  # the header's own definitions, below its code: they bring nothing to it
+      continue()
+    endif()
     if(code AND NOT included MATCHES "^stb/")  # stb puts its functions where it is included: into our own namespace
       message(FATAL_ERROR "${header}: expected every #include above the code, got ${line}")
     endif()
@@ -88,13 +92,15 @@ foreach(first IN LISTS by_reach)
   if(NOT light)
     set(prefix -include "${PRECOMPILED}")
   endif()
-  execute_process(COMMAND "${COMPILER}" "@${FLAGS}" -fsyntax-only ${prefix} "${WORK}/alone_${PART}.cpp"
-                  RESULT_VARIABLE status ERROR_VARIABLE errors)
-  if(NOT status EQUAL 0)
-    string(SUBSTRING "${errors}" 0 1500 errors)
-    list(JOIN chain ", " text)
-    string(APPEND failed "${text}:\n${errors}\n")
-  endif()
+  foreach(form -UREWARD_TUNER_COMPILED -DREWARD_TUNER_COMPILED)
+    execute_process(COMMAND "${COMPILER}" "@${FLAGS}" ${form} -fsyntax-only ${prefix} "${WORK}/alone_${PART}.cpp"
+                    RESULT_VARIABLE status ERROR_VARIABLE errors)
+    if(NOT status EQUAL 0)
+      string(SUBSTRING "${errors}" 0 1500 errors)
+      list(JOIN chain ", " text)
+      string(APPEND failed "${form}: ${text}:\n${errors}\n")
+    endif()
+  endforeach()
 endforeach()
 list(LENGTH covered covered)
 if(NOT covered EQUAL count)

@@ -80,7 +80,7 @@ TEST_CASE("what is wrong with captioned images is said") {
   io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"missing.png\", \"text\": \"ok\"}\n");
   fails("expected a readable file");
   CHECK_THROWS_WITH_AS(CaptionedImages(at::ones({2, 3, 4, 4}), {"one"}),
-                       doctest::Contains("expected one caption an image (2), got 1"), Error);
+                       doctest::Contains("expected one caption per image (2), got 1"), Error);
   CHECK_THROWS_WITH_AS(CaptionedImages(at::ones({3, 4, 4}), {"one"}), doctest::Contains("expected images [N,3,H,W]"),
                        Error);
 }

@@ -16,6 +16,7 @@
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpok.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #include <tests/reference/same_run.hpp>
 #include <tests/reference/small_run.hpp>
@@ -44,7 +45,9 @@ TEST_CASE("a run folder is complete and its report says what happened") {
   const Model model;
   const rt::reference::TemporaryFolder runs;
   const auto folder = runs / "a";
-  const auto outcome = run(model, folder, six_updates());
+  auto options = six_updates();
+  options.evaluation_rewards = rt::shapes::shape_evaluation_rewards({"a red circle"});
+  const auto outcome = run(model, folder, options);
   CHECK(outcome.end == rt::RunEnd::kCompleted);
   CHECK(outcome.progress.done() == 6);
   for (const char* file :

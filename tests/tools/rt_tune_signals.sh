@@ -55,7 +55,7 @@ expect 1 'eta must be in \[0, 1\], got 1.5' tune "$work/new" --eta 1.5
 expect 1 'num_trained must be at most' tune "$work/new" --trained-steps 5
 expect 1 'trained-steps cannot be combined with --method refl' tune "$work/new" --method refl
 expect 1 'trained-steps cannot be combined with --method draft-lv' tune "$work/new" --method draft-lv
-expect 1 'early-stop cannot be combined with --method alignprop' tune "$work/new" --method alignprop
+expect 1 'early-stop cannot be combined with --method alignprop' tune "$work/new" --method alignprop --horizon fixed
 expect 1 'pretraining-data expected --regularizer pretraining, got --regularizer none' tune "$work/new" \
   --pretraining-data "$work"
 expect 1 'expected --pretraining-data' tune "$work/new" --regularizer pretraining
@@ -82,7 +82,7 @@ expect 1 'black box' tune "$work/new" --reward jpeg_size
 expect 1 'quality must be in \[1, 100\], got 0' tune "$work/new" --reward jpeg_error --jpeg-quality 0
 expect 1 'give --aesthetic-head FILE' tune "$work/new" --reward aesthetic
 expect 1 'nowhere.safetensors' tune "$work/new" --reward aesthetic --aesthetic-head "$work/nowhere.safetensors"
-expect 1 'found nothing at' "$rt_tune" info --model "$work/nowhere"
+expect 1 'got nothing at' "$rt_tune" info --model "$work/nowhere"
 expect 0 'Exit codes' "$rt_tune" --help
 expect 0 'drtune' "$rt_tune" tune --help
 [ ! -e "$work/new" ] || fail "a refused run left a folder"
