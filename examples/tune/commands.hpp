@@ -1,4 +1,4 @@
-// The subcommands of rt-tune. Each adds its options to the program and, if it is the one given, sets `chosen`.
+// The subcommands of rt-tune. Each registers itself, adds its options and, if it is the one given, sets `chosen`.
 #pragma once
 #include <functional>
 #include <string>
@@ -17,11 +17,14 @@ inline constexpr int kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130;
 /// What to run; returns the exit code.
 using Command = std::function<int()>;
 
-/// `command_line` is what the user typed, quoted: the hint how to resume repeats it.
-void add_tune_command(CLI::App& app, Command& chosen, const std::string& command_line);
-void add_sample_command(CLI::App& app, Command& chosen);
-void add_evaluate_command(CLI::App& app, Command& chosen);
-void add_info_command(CLI::App& app, Command& chosen);
+/// Adds a subcommand's options to the program. `command_line` is what the user typed, quoted: the hint how to resume
+/// repeats it.
+using AddCommand = void (*)(CLI::App& app, Command& chosen, const std::string& command_line);
+
+/// Makes a subcommand known to the program that it is linked into, at namespace scope; --help lists them by rank.
+struct RegisteredCommand {
+  RegisteredCommand(int rank, AddCommand add);
+};
 
 /// Errors: a number below 0.
 void apply_threads(int threads);

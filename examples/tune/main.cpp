@@ -8,6 +8,7 @@
 #include <climits>
 #include <exception>
 #include <iostream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,17 @@
 #include "config_file.hpp"
 
 namespace rt_tune {
+
+namespace {
+
+std::map<int, AddCommand>& commands() {
+  static std::map<int, AddCommand> registered;  // filled before main, in any order
+  return registered;
+}
+
+}  // namespace
+
+RegisteredCommand::RegisteredCommand(int rank, AddCommand add) { commands().emplace(rank, add); }
 
 void apply_threads(int threads) {
   REWARD_TUNER_CHECK(threads >= 0, "[rt-tune] --threads expected a number >= 0, got ", threads);
@@ -54,10 +66,7 @@ int run(int argc, char** argv) {
       "resume from.\n"
       "`rt-tune COMMAND --help` tells everything about a command.");
   Command chosen;
-  add_tune_command(app, chosen, quoted(argc, argv));
-  add_sample_command(app, chosen);
-  add_evaluate_command(app, chosen);
-  add_info_command(app, chosen);
+  for (const auto& [rank, add] : commands()) add(app, chosen, quoted(argc, argv));
   try {
     std::vector<std::string> arguments = with_config_files({argv + 1, argv + argc});
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them last first

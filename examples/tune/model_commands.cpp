@@ -195,9 +195,7 @@ int info(const InfoSettings& s) {
   return kDone;
 }
 
-}  // namespace
-
-void add_sample_command(CLI::App& app, Command& chosen) {
+void add_sample_command(CLI::App& app, Command& chosen, const std::string&) {
   auto settings = std::make_shared<SampleSettings>();
   SampleSettings& s = *settings;
   auto* c = app.add_subcommand("sample", "Draw images");
@@ -215,7 +213,7 @@ void add_sample_command(CLI::App& app, Command& chosen) {
   c->callback([settings, &chosen] { chosen = [settings] { return sample(*settings); }; });
 }
 
-void add_evaluate_command(CLI::App& app, Command& chosen) {
+void add_evaluate_command(CLI::App& app, Command& chosen, const std::string&) {
   auto settings = std::make_shared<EvaluateSettings>();
   EvaluateSettings& s = *settings;
   auto* c = app.add_subcommand("evaluate", "Measure a model on prompts: every metric and sentinel");
@@ -229,7 +227,7 @@ void add_evaluate_command(CLI::App& app, Command& chosen) {
   c->callback([settings, &chosen] { chosen = [settings] { return evaluate_model(*settings); }; });
 }
 
-void add_info_command(CLI::App& app, Command& chosen) {
+void add_info_command(CLI::App& app, Command& chosen, const std::string&) {
   auto settings = std::make_shared<InfoSettings>();
   auto* c = app.add_subcommand("info", "Tell what a model folder or a LoRA file holds");
   c->add_option("--model", settings->model, "a model folder")->type_name("DIR");
@@ -237,4 +235,8 @@ void add_info_command(CLI::App& app, Command& chosen) {
   c->callback([settings, &chosen] { chosen = [settings] { return info(*settings); }; });
 }
 
+const RegisteredCommand registered_sample(1, add_sample_command), registered_evaluate(2, add_evaluate_command),
+    registered_info(3, add_info_command);
+
+}  // namespace
 }  // namespace rt_tune

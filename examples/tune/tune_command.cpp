@@ -214,8 +214,6 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   return kDone;
 }
 
-}  // namespace
-
 void add_tune_command(CLI::App& app, Command& chosen, const std::string& command_line) {
   auto settings = std::make_shared<TuneSettings>();
   auto* c = app.add_subcommand("tune", "Tune a model on a reward and write a run folder");
@@ -238,4 +236,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
   });
 }
 
+const RegisteredCommand registered_tune(0, add_tune_command);
+
+}  // namespace
 }  // namespace rt_tune
