@@ -9,6 +9,7 @@
 
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/lora/lora.hpp>
+#include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/report/image_grid.hpp>
 #include <reward_tuner/report/png.hpp>

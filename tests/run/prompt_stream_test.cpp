@@ -155,7 +155,7 @@ TEST_CASE("prompt stream: files that are missing, empty, or change") {
   CHECK_THROWS_WITH_AS(PromptStream(file.path), doctest::Contains("at least one prompt, got none in"), Error);
   CHECK_THROWS_WITH_AS(PromptStream(file.path.string() + ".absent"),
                        doctest::Contains("expected a prompt file, got none at"), Error);
-  CHECK_THROWS_AS(PromptStream(std::filesystem::temp_directory_path()), Error);
+  CHECK_THROWS_AS(PromptStream{std::filesystem::temp_directory_path()}, Error);
   file.write("one\ntwo\n");
   PromptStream stream(file.path);
   stream.draw(1);

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <reward_tuner/run/tuner_state_json.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
