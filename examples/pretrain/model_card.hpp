@@ -11,6 +11,8 @@
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/shapes/shape_vocabulary.hpp>
 
+#include <examples/shared/markdown.hpp>
+
 namespace reward_tuner::pretrain {
 
 using namespace reward_tuner::shapes;
@@ -132,7 +134,7 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
       "relation come out less\n"
       "reliably than one. Most objects lie off the center, as in the training images: that is what symmetry tuning "
       "changes.\n";
-  write_file_atomically(folder / "README.md", text);
+  write_file_atomically(folder / "README.md", rt_shared::wrapped_markdown(text));
 }
 
 }  // namespace reward_tuner::pretrain

@@ -7,6 +7,8 @@
 
 #include <reward_tuner/files/atomic_file.hpp>
 
+#include <examples/shared/markdown.hpp>
+
 namespace rt_reproduce {
 
 namespace rt = reward_tuner;
@@ -33,56 +35,13 @@ std::string each_seed(const SeedValues& seeds) {
   return out;
 }
 
-namespace {
-
-constexpr std::size_t kColumns = 120;
-
-/// A line of prose, or a list item with its hanging indent, broken between words.
-void wrap_line(const std::string& line, std::ostringstream& out) {
-  const std::string indent(line.starts_with("- ") ? 2 : 0, ' ');
-  std::istringstream words(line);
-  std::string word, row;
-  while (words >> word) {
-    if (!row.empty() && row.size() + 1 + word.size() > kColumns) {
-      out << row << '\n';
-      row = indent + word;
-    } else {
-      row += (row.empty() ? "" : " ") + word;
-    }
-  }
-  out << row << '\n';
-}
-
-/// Markdown with its prose at no more than 120 columns; tables, headings, images and code stay as they are.
-std::string wrapped(const std::string& text) {
-  std::istringstream in(text);
-  std::ostringstream out;
-  bool code = false;
-  std::string line, prose;  // of a paragraph
-  const auto flush = [&] {
-    if (!prose.empty()) wrap_line(prose, out);
-    prose.clear();
-  };
-  while (std::getline(in, line)) {
-    if (line.starts_with("```")) code = !code;
-    const bool kept = code || line.empty() || line.find_first_of("#|!<`") == 0;
-    if (kept || line.starts_with("- ")) flush();
-    if (kept) out << line << '\n';
-    else prose += (prose.empty() ? "" : " ") + line;
-  }
-  flush();
-  return out.str();
-}
-
-}  // namespace
-
 Page::Page(const Study& study, std::filesystem::path page, std::filesystem::path images)
     : study_(study), page_(std::move(page)), images_(std::move(images)) {
   if (!page_.parent_path().empty()) std::filesystem::create_directories(page_.parent_path());
   std::filesystem::create_directories(images_);
 }
 
-void Page::write() const { rt::write_file_atomically(page_, wrapped(text_.str())); }
+void Page::write() const { rt::write_file_atomically(page_, rt_shared::wrapped_markdown(text_.str())); }
 
 std::string Page::command() const {
   const Study usual = make_study(study_.kind, study_.quick);
