@@ -4,6 +4,7 @@
 
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones_like.h>
 #include <torch/autograd.h>
 
 #include <algorithm>
@@ -112,6 +113,32 @@ TEST_CASE("guidance exactly 1 evaluates the condition alone, exactly 0 gives the
   CHECK(out.guided[3].equal(c[3]));
   CHECK(out.guided[2].equal(u[1]));
   CHECK(out.guided[1].equal(u[0] + 4.0 * (c[1] - u[0])));
+}
+
+TEST_CASE("a guidance that all rows share is not rounded to the latents' dtype, forward and backward") {
+  using namespace row_call_test;
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat, at::kDouble})
+    for (const double w : {7.3, 2.2, 1.1}) {  // none of them has a short binary form
+      ToyPipeline pipeline({.dtype = dtype});
+      NetworkCounts counts;
+      const RowCall out = row_call(pipeline, inputs_of(pipeline, std::vector<double>(5, w), 5), counts);
+      const Tensor u = out.raw.narrow(0, 0, 5), c = out.raw.narrow(0, 5, 5);
+      CHECK((out.guided.scalar_type() == dtype));
+      CHECK(out.guided.equal(u + w * (c - u)));
+      const Tensor q = Rng(6).normal(c.sizes(), c.options().requires_grad(false));
+      CHECK(split_rows(q, out.rows).equal(at::cat({(1.0 - w) * q, w * q})));
+    }
+}
+
+TEST_CASE("rows that share a timestep or need no guidance are given what others are") {
+  using namespace row_call_test;
+  ToyPipeline pipeline;
+  RowInputs rows = inputs_of(pipeline, std::vector<double>(5, 1.0), 7);
+  CHECK(rows.times().equal(at::tensor(rows.timesteps, at::kLong)));
+  rows.timesteps.assign(5, 301);
+  CHECK(rows.times().equal(at::tensor(rows.timesteps, at::kLong)));
+  const Tensor q = at::ones_like(rows.latents);
+  CHECK(split_rows(q, rows).is_same(q));
 }
 
 TEST_CASE("split rows are autograd's gradient through the guidance") {

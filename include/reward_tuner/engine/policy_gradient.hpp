@@ -35,8 +35,11 @@ struct PolicyRowsResult {
   std::int64_t rows = 0;
 
   void add(const PolicyRowsResult& other) {
-    loss += other.loss, regularizer += other.regularizer, clipped += other.clipped,
-        squared_change += other.squared_change, rows += other.rows;
+    loss += other.loss;
+    regularizer += other.regularizer;
+    clipped += other.clipped;
+    squared_change += other.squared_change;
+    rows += other.rows;
     ratio_deviation = std::max(ratio_deviation, other.ratio_deviation);
   }
 };

@@ -24,7 +24,7 @@ struct Trajectory {
 /// filled by the rollout and emptied by the sweep.
 struct RetainedCalls {
   std::function<bool(int k)> with_input;  ///< whether step k's input gradient will be needed
-  PerStep<RowCall> call = {};             ///< [T] with their graphs at trained steps, whose inputs are leaves
+  PerStep<RowCall> call = {};             ///< [T] raw rows with their graphs at trained steps, whose inputs are leaves
 };
 
 /// What one step did: latent(k), the guided output there, and latent(k+1), each [B,C,h,w].
@@ -71,7 +71,7 @@ Trajectory rollout(Pipeline& pipeline, RolloutSetup setup, SampleNoise& noise, N
       const torch::AutoGradMode grad(true);
       const Tensor input = latent.detach().requires_grad_(options.retained->with_input(k));  // [B,C,h,w]
       RowCall& call = options.retained->call(k) = row_call(pipeline, step_rows(out.setup, k, input), counts);
-      output = call.guided = call.guided.detach();
+      output = std::exchange(call.guided, {}).detach();  // the sweep asks for the raw rows only
     } else {
       output = row_call(pipeline, step_rows(out.setup, k, latent), counts).guided;
     }

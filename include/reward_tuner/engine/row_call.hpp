@@ -2,10 +2,14 @@
 // condition. A rollout's step is the special case in which all rows share timestep and guidance.
 #pragma once
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -14,7 +18,16 @@
 
 namespace reward_tuner {
 
-/// The network's input for n rows.
+namespace detail {
+
+template <class T>
+bool all_equal(const std::vector<T>& values) {
+  return std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end();
+}
+
+}  // namespace detail
+
+/// The network's input for n rows. What all rows share, as in a rollout's step, is never copied from the host.
 struct RowInputs {
   Tensor latents;                       // [n,C,h,w]
   std::vector<std::int64_t> timesteps;  // [n]
@@ -23,6 +36,16 @@ struct RowInputs {
   std::int64_t batches = 1;  // how many calls they count as: a batch at one step each, where they are several
 
   std::int64_t size() const { return latents.size(0); }
+  /// int64 [n] on the latents' device.
+  Tensor times() const {
+    if (detail::all_equal(timesteps))
+      return at::full({size()}, timesteps[0], at::TensorOptions().dtype(at::kLong).device(latents.device()));
+    return at::tensor(timesteps, at::kLong).to(latents.device());
+  }
+  /// Whether some row needs both halves of the guidance.
+  bool guided() const {
+    return std::any_of(guidance.begin(), guidance.end(), [](double w) { return w != 1.0; });
+  }
   /// Rows that need both halves of the guidance; the others (w exactly 1) the condition alone. int64 [d] on the CPU
   Tensor guided_rows() const {
     std::vector<std::int64_t> rows;
@@ -30,9 +53,11 @@ struct RowInputs {
       if (guidance[i] != 1.0) rows.push_back(static_cast<std::int64_t>(i));
     return at::tensor(rows, at::kLong);
   }
-  /// `factor(w)` of every row as a column in the latents' dtype. [n,1,1,1]
+  /// `factor(w)` of every row, to multiply a tensor from the right: a column in the latents' dtype, or one number where
+  /// all rows share w, which is not rounded to that dtype.  [n,1,1,1] or 0-d on the CPU
   template <class F>
-  Tensor column(F factor) const {
+  Tensor factors(F factor) const {
+    if (detail::all_equal(guidance)) return at::scalar_tensor(factor(guidance[0]), at::kDouble);
     std::vector<double> values;
     for (const double w : guidance) values.push_back(factor(w));
     return at::tensor(values, at::kDouble).view({-1, 1, 1, 1}).to(latents.options().requires_grad(false));
@@ -51,6 +76,7 @@ inline RowInputs concatenate(const std::vector<RowInputs>& parts) {
   if (parts.size() == 1) return parts[0];
   RowInputs all;
   all.batches = 0;
+  const bool guided = std::any_of(parts.begin(), parts.end(), [](const RowInputs& part) { return part.guided(); });
   std::vector<Tensor> latents;
   std::vector<Conditioning> positive, negative;
   for (const RowInputs& part : parts) {
@@ -58,12 +84,12 @@ inline RowInputs concatenate(const std::vector<RowInputs>& parts) {
     all.timesteps.insert(all.timesteps.end(), part.timesteps.begin(), part.timesteps.end());
     all.guidance.insert(all.guidance.end(), part.guidance.begin(), part.guidance.end());
     positive.push_back(part.positive);
-    negative.push_back(part.negative);
+    if (guided) negative.push_back(part.negative);
     all.batches += part.batches;
   }
   all.latents = at::cat(latents);
   all.positive = concatenate(positive);
-  all.negative = concatenate(negative);
+  if (guided) all.negative = concatenate(negative);
   return all;
 }
 
@@ -80,33 +106,34 @@ template <DiffusionPipeline Pipeline>
 RowCall row_call(Pipeline& pipeline, RowInputs rows, NetworkCounts& counts) {
   counts.forwards += rows.batches;
   counts.forward_samples += rows.size();
-  const Tensor times = at::tensor(rows.timesteps, at::kLong).to(rows.latents.device());  // [n]
-  const Tensor both = rows.guided_rows();                                                // [d]
-  if (both.numel() == 0) {
+  const Tensor times = rows.times();  // [n]
+  if (!rows.guided()) {
     const Tensor raw = pipeline.predict(rows.latents, times, rows.positive);  // [n,C,h,w]
     return {std::move(rows), raw, raw};
   }
-  const Tensor index = both.to(rows.latents.device());  // [d]
+  const Tensor both = rows.guided_rows();  // [d]
   const bool all = both.numel() == rows.size();
+  const Tensor index = all ? Tensor() : both.to(rows.latents.device());  // [d]
   const Tensor raw =
       pipeline.predict(at::cat({all ? rows.latents : rows.latents.index_select(0, index), rows.latents}),
-                       at::cat({times.index_select(0, index), times}),
+                       at::cat({all ? times : times.index_select(0, index), times}),
                        concatenate({all ? rows.negative : rows.negative.select(both), rows.positive}));  // [d+n,C,h,w]
   const Tensor u = raw.narrow(0, 0, both.numel()), c = raw.narrow(0, both.numel(), rows.size());
-  const Tensor w = rows.column([](double scale) { return scale; });  // [n,1,1,1]
-  if (all) return {std::move(rows), raw, u + w * (c - u)};
-  const Tensor guided = u + w.index_select(0, index) * (c.index_select(0, index) - u);  // [d,C,h,w]
+  const Tensor w = rows.factors([](double scale) { return scale; });  // [n,1,1,1] or 0-d
+  if (all) return {std::move(rows), raw, u + (c - u) * w};
+  const Tensor guided = u + (c.index_select(0, index) - u) * w.index_select(0, index);  // [d,C,h,w]
   return {std::move(rows), raw, c.index_copy(0, index, guided)};
 }
 
 /// dL/draw from dL/dguided = Q [n,C,h,w]: (1-w)*Q for the unconditional halves, w*Q for the conditional ones, which is
 /// Q where w is 1.  -> [d+n,C,h,w]
 inline Tensor split_rows(const Tensor& cotangent, const RowInputs& rows) {
-  const Tensor both = rows.guided_rows().to(cotangent.device());  // [d]
-  if (both.numel() == 0) return cotangent;
-  const Tensor unconditional = rows.column([](double w) { return 1.0 - w; }) * cotangent;  // [n,C,h,w]
-  return at::cat({both.numel() == rows.size() ? unconditional : unconditional.index_select(0, both),
-                  rows.column([](double w) { return w; }) * cotangent});
+  if (!rows.guided()) return cotangent;
+  const Tensor both = rows.guided_rows();                                                   // [d]
+  const Tensor unconditional = cotangent * rows.factors([](double w) { return 1.0 - w; });  // [n,C,h,w]
+  return at::cat(
+      {both.numel() == rows.size() ? unconditional : unconditional.index_select(0, both.to(cotangent.device())),
+       cotangent * rows.factors([](double w) { return w; })});
 }
 
 }  // namespace reward_tuner
