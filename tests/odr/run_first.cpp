@@ -1,17 +1,13 @@
-// One of two units that include every io header: they must link into one program, also beside a host's own stb
-// (io_second.cpp).
+// One of two units that include everything above the library and the demo's shapes: they must link into one program,
+// also beside a host's own stb (run_second.cpp).
 #include <ATen/ops/full.h>
 
 #include <iostream>
 
-#include <reward_tuner/files/json_file.hpp>
-#include <reward_tuner/report/bitmap_font.hpp>
-#include <reward_tuner/report/curve_plot.hpp>
-#include <reward_tuner/report/image_grid.hpp>
-#include <reward_tuner/report/metrics_log.hpp>
-#include <reward_tuner/report/png.hpp>
-#include <reward_tuner/report/progress_bar.hpp>
-#include <reward_tuner/report/tensorboard.hpp>
+#include <reward_tuner/run.hpp>
+#include <reward_tuner/shapes/composition.hpp>
+#include <reward_tuner/shapes/hue_parity.hpp>
+#include <reward_tuner/shapes/shape_evaluation.hpp>
 
 std::string png_of_second_unit();
 bool host_reads(const std::string& png, int size);

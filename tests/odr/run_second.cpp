@@ -5,14 +5,10 @@
 
 #include <string>
 
-#include <reward_tuner/files/json_file.hpp>
-#include <reward_tuner/report/bitmap_font.hpp>
-#include <reward_tuner/report/curve_plot.hpp>
-#include <reward_tuner/report/image_grid.hpp>
-#include <reward_tuner/report/metrics_log.hpp>
-#include <reward_tuner/report/png.hpp>
-#include <reward_tuner/report/progress_bar.hpp>
-#include <reward_tuner/report/tensorboard.hpp>
+#include <reward_tuner/run.hpp>
+#include <reward_tuner/shapes/composition.hpp>
+#include <reward_tuner/shapes/hue_parity.hpp>
+#include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb/stb_image.h>

@@ -135,7 +135,7 @@ TEST_CASE("symmetry: the text term adds the weighted CLIP score, bound early or 
   const RewardInput input{images, {"a red circle", "star"}};
   SymmetryReward late({.text_weight = 0.7});
   CHECK(late.needs_clip());
-  CHECK_THROWS_AS(late.score(input), Error);
+  CHECK_THROWS_WITH_AS(late.score(input), doctest::Contains("text_weight 0.7 expected a CLIP"), Error);
   late.bind_clip(clip);
   CHECK_FALSE(late.needs_clip());
   const RewardResult with_text = late.score(input);

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
-#include <string_view>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>

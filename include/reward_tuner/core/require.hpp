@@ -123,7 +123,7 @@ concept weights = requires(const P p, const std::vector<double>& rewards, const 
 };
 template <class P>
 concept round_options = requires(const P p) {
-  { p.options().round } -> std::convertible_to<const RoundOptions&>;
+  { p.options().round } -> std::same_as<const RoundOptions&>;  // by reference: a round keeps it
 };
 
 // ---- advantages

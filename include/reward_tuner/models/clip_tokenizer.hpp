@@ -18,8 +18,8 @@
 namespace reward_tuner {
 
 /// Text to token ids. Immutable after construction and safe to use from several threads.
-/// Example: `const auto tokenizer = ClipTokenizer::load("model/tokenizer"); Tensor ids = tokenizer({"a cat"}, 77);  //
-/// int64 [1,77]`
+/// Example: `const auto tokenizer = ClipTokenizer::load("model/tokenizer"); Tensor ids = tokenizer({"a cat"}, 77);`
+/// (int64 [1,77])
 class ClipTokenizer {
  public:
   explicit ClipTokenizer(ClipTokenizerFiles files);

@@ -100,12 +100,12 @@ REWARD_TUNER_INLINE Tensor image_grid(const std::vector<Tensor>& rows, const Gri
   Tensor canvas = at::full({3, total_height, total_width}, 1.0, at::kFloat);  // [3,H',W']
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const std::int64_t top = gap + static_cast<std::int64_t>(r) * (height + gap);
+    // [N,3,H*scale,W*scale]
     const Tensor row = rows[r]
                            .detach()
                            .to(at::kCPU, at::kFloat)
                            .nan_to_num(0, 1, 0)
                            .clamp(0, 1)
-                           // [N,3,H*scale,W*scale]
                            .repeat_interleave(options.scale, 2)
                            .repeat_interleave(options.scale, 3);
     for (std::int64_t column = 0; column < row.size(0); ++column) {

@@ -28,14 +28,13 @@ REWARD_TUNER_INLINE std::string encode_png(const Tensor& image) {
   const std::int64_t channels = grey ? 1 : 3, height = image.size(-2), width = image.size(-1);
   REWARD_TUNER_CHECK(height > 0 && width > 0 && height * width <= kMostPixels, "[Png] expected 1 to ", kMostPixels,
                      " pixels, got shape ", image.sizes());
-  // [3,H,W] or [H,W]
+  // [H,W,3] or [H,W,1]
   const Tensor bytes = image.detach()
                            .to(at::kCPU, at::kFloat)
                            .nan_to_num(0, 1, 0)
                            .clamp(0, 1)
                            .mul(255)
                            .round()
-                           // [H,W,3] or [H,W,1]
                            .to(at::kByte)
                            .reshape({channels, height, width})
                            .permute({1, 2, 0})

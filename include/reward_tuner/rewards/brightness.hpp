@@ -4,7 +4,6 @@
 
 #include <string_view>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <utility>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/models/clip.hpp>

@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdint>
 #include <numbers>
 
 #include <reward_tuner/core/check.hpp>
@@ -89,7 +88,7 @@ inline Tensor jpeg_table(bool chrominance, int quality) {
 /// [0,1]. Sides that are no multiple of 16 are padded by their last pixels. Unlike a JPEG file's, samples are not
 /// rounded to bytes between the stages. images [B,3,H,W] in [0,1], float or double (half precision is widened);
 /// returns [B,3,H,W].
-/// Gradient: as `rounding` says; none at all with `exact`. Errors: images of another shape, quality outside 1..100.
+/// Gradient: as `rounding` says; none at all with `kExact`. Errors: images of another shape, quality outside 1..100.
 /// Example: `const Tensor stored = jpeg_round_trip(images, 50);`
 inline Tensor jpeg_round_trip(const Tensor& images, int quality, JpegRounding rounding = JpegRounding::kExact) {
   check_reward_images(images, "Jpeg");

@@ -89,6 +89,9 @@ class SymmetryReward {
 
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
+    REWARD_TUNER_CHECK(!needs_clip(), "[SymmetryReward] text_weight ", options_.text_weight,
+                       " expected a CLIP, got none: pass one as second argument, call bind_clip, or use a pipeline "
+                       "folder that has one");
     check_reward_images(input.images, "SymmetryReward");
     const Tensor images = leaky_clamp(input.images, options_.leak);  // [B,3,H,W]
     // [B]

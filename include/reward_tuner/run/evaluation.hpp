@@ -11,7 +11,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
@@ -105,7 +104,10 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
     const std::size_t end = std::min(pairs.size(), start + static_cast<std::size_t>(options.batch));
     std::vector<std::string> prompts;
     std::vector<std::uint64_t> seeds;
-    for (std::size_t i = start; i < end; ++i) prompts.push_back(pairs[i].prompt), seeds.push_back(pairs[i].seed);
+    for (std::size_t i = start; i < end; ++i) {
+      prompts.push_back(pairs[i].prompt);
+      seeds.push_back(pairs[i].seed);
+    }
     SampleNoise noise(seeds);
     const RolloutSetup setup = sampling_setup(schedule, pipeline.encode(prompts), sampler.guidance());
     const Tensor clean = rollout(pipeline, setup, noise, out.network).clean;  // [B,C,h,w]

@@ -1,7 +1,6 @@
 // The small language of the shape images: shapes, colors, sizes, backgrounds, relations, and the caption grammar
 // with its parser.
 #pragma once
-#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstddef>
@@ -203,7 +202,7 @@ inline Relation read_relation(CaptionReader& in) {
 }  // namespace detail
 
 /// The meaning of a caption in this grammar: `[a picture of] object [relation object] [on a BACKGROUND background]`,
-/// where an object is `[a|an|the] [small|large] COLOUR SHAPE`. Throws Error with the first word that does not fit.
+/// where an object is `[a|an|the] [small|large] COLOR SHAPE`. Throws Error with the first word that does not fit.
 inline Caption parse_caption(std::string_view text) {
   detail::CaptionReader in(text);
   Caption caption;

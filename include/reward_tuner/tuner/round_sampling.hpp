@@ -1,4 +1,4 @@
-// Sampling a round, independent of the surrogate: the number of images, their rewards, and which are kept.
+// Sampling a round, independent of the surrogate: the number of images, and their rewards.
 #pragma once
 #include <algorithm>
 #include <cstdint>

@@ -33,9 +33,10 @@ struct UpdateReport {
   double policy_change = 0;            ///< mean of (log p_theta - log p_old)^2 / 2
   std::int64_t peak_tensor_bytes = 0;  ///< highest sum of tensor bytes allocated during the update
   double seconds = 0;                  ///< wall time
-  bool skipped = false;  ///< a non-finite reward or gradient: parameters and optimizer state were left as they were
+  /// a non-finite reward or gradient ended the update; optimizer steps that a round had made before stay made
+  bool skipped = false;
   std::string skip_reason = {};      ///< what was not finite
-  std::string warning = {};          ///< a sentence on numbers that should not be as they are; empty: all is well
+  std::string warning = {};          ///< human-readable; empty if none
   std::int64_t skipped_updates = 0;  ///< how many updates of this tuner were skipped so far
 };
 
