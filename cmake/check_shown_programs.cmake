@@ -1,11 +1,14 @@
 # cmake -DROOT=... -P check_shown_programs.cmake
-# The program that README shows is the example that ctest runs, to the letter; every file that a page links to exists.
+# The program and the host project that README shows are those that ctest runs, to the letter; every file that a page
+# links to exists.
 file(READ "${ROOT}/README.md" readme)
-file(READ "${ROOT}/examples/01_hello_drtune/main.cpp" program)
-string(FIND "${readme}" "${program}" at)
-if(at EQUAL -1)
-  message(FATAL_ERROR "README.md does not show examples/01_hello_drtune/main.cpp as it is")
-endif()
+foreach(shown examples/01_hello_drtune/main.cpp tests/install/fetch_content/CMakeLists.txt)
+  file(READ "${ROOT}/${shown}" text)
+  string(FIND "${readme}" "${text}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "README.md does not show ${shown} as it is")
+  endif()
+endforeach()
 
 file(GLOB pages "${ROOT}/README.md" "${ROOT}/CONTRIBUTING.md" "${ROOT}/docs/*.md" "${ROOT}/docs/decisions/*.md")
 set(missing "")

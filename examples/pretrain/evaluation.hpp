@@ -52,7 +52,7 @@ inline Tensor sample_images(StableDiffusion& pipeline, const std::vector<std::st
   return at::cat(parts);
 }
 
-/// "a COLOUR SHAPE" of all 48 pairs, shape by shape.
+/// "a COLOR SHAPE" of all 48 pairs, shape by shape.
 inline std::vector<std::string> pair_prompts() {
   std::vector<std::string> prompts;
   for (int shape = 0; shape < static_cast<int>(kShapeNames.size()); ++shape)

@@ -47,7 +47,7 @@ inline Tensor patch_waves(std::int64_t grid, std::int64_t width) {
   return table;
 }
 
-/// "a COLOUR SHAPE" of the pairs that training shows, and where each pair stands in that list (-1 for held-out pairs).
+/// "a COLOR SHAPE" of the pairs that training shows, and where each pair stands in that list (-1 for held-out pairs).
 struct PairCaptions {
   std::vector<std::string> texts;
   std::array<std::array<std::int64_t, kObjectColors.size()>, kShapeNames.size()> place;
@@ -136,7 +136,7 @@ inline Tensor contrastive_loss(const ClipModel& clip, const ImageSet& images, st
   return contrast + at::nll_loss(at::log_softmax(choices, 1), at::tensor(place));     // []
 }
 
-/// Share of single-object images whose best of the 48 captions "a COLOUR SHAPE" is the true one.
+/// Share of single-object images whose best of the 48 captions "a COLOR SHAPE" is the true one.
 inline double zero_shot_accuracy(const ClipModel& clip, const ImageSet& images) {
   const torch::NoGradGuard no_grad;
   std::vector<std::string> prompts;

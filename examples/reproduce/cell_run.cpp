@@ -3,8 +3,6 @@
 
 #include <ATen/Parallel.h>
 
-#include <iostream>
-
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
@@ -14,6 +12,7 @@
 #include <examples/shared/defaults.hpp>
 #include <examples/shared/run_options.hpp>
 #include <examples/shared/settings_table.hpp>
+#include <examples/shared/tune_session.hpp>
 
 #include "cell_settings.hpp"
 #include "gradient_norms.hpp"

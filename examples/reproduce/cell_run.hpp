@@ -1,7 +1,5 @@
 // The run of one cell.
 #pragma once
-#include <examples/shared/tune_session.hpp>
-
 #include "study.hpp"
 
 namespace rt_reproduce {

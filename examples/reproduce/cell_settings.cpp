@@ -117,7 +117,7 @@ TuneSettings cell_settings(const Study& study, const Cell& cell) {
   s.clip_range = o.ratio_clip;
   s.leave_one_out = cell.leave_one_out;
   if (cell.stop_input) s.gradient_stop = rt_shared::StopName::kStop;
-  if (study.kl_weight > 0) {
+  if (study.kind == StudyKind::kDrtune && study.kl_weight > 0) {
     s.regularizer = rt_shared::RegularizerName::kKl;
     s.kl_weight = study.kl_weight;
   }

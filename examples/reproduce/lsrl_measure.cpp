@@ -29,9 +29,12 @@ void measure_tasks(const Study& study, const Cell& cell) {
                            std::size_t most) {
     auto prompts = rt::PromptSet::from_file(lsrl_prompts(study, task, held_out)).prompts();
     if (prompts.size() > most) prompts.resize(most);
-    const auto result =
-        rt::evaluate(pipeline, sampler, rt::evaluation_pairs(prompts, seeds, study.settings.first_held_out_seed),
-                     {{task, lsrl_reward(task, false, pipeline.clip())}});
+    rt_shared::TuneSettings settings;
+    settings.rewards = {lsrl_reward(task)};
+    rt::AnyReward reward = rt_shared::make_reward(settings).reward;
+    if (reward.needs_clip()) reward.bind_clip(pipeline.clip());
+    const auto result = rt::evaluate(
+        pipeline, sampler, rt::evaluation_pairs(prompts, seeds, study.settings.first_held_out_seed), {{task, reward}});
     for (const auto* from : {&result->metrics, &result->sentinels})
       for (const auto& [name, value] : *from) numbers[set + "." + name] = value;
   };

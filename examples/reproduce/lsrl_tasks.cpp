@@ -1,11 +1,10 @@
 #include "lsrl_tasks.hpp"
 
+#include <string>
+#include <utility>
 #include <vector>
 
-#include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
-#include <reward_tuner/shapes/composition.hpp>
-#include <reward_tuner/shapes/hue_parity.hpp>
 
 #include <examples/pretrain/shape_images.hpp>
 #include <examples/shared/defaults.hpp>
@@ -25,12 +24,7 @@ std::shared_ptr<const rt::CaptionedImages> pretraining_images(int count) {
   return std::make_shared<const rt::CaptionedImages>(set.images, std::move(captions));
 }
 
-rt::AnyReward lsrl_reward(std::string_view task, bool leave_one_out, const std::shared_ptr<const rt::ClipModel>& clip) {
-  if (task == "clip") return rt::AnyReward(rt::ClipScoreReward(clip));
-  if (task == "composition") return rt::AnyReward(rt::shapes::CompositionReward());
-  REWARD_TUNER_CHECK(task == "parity", "[rt-reproduce] there is no task named '", task, "'");
-  return rt::AnyReward(rt::shapes::HueParityReward({.leave_one_out = leave_one_out}));
-}
+std::string lsrl_reward(std::string_view task) { return task == "clip" ? "clip_score" : std::string(task); }
 
 std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all,
                                             std::int64_t latent_numbers) {
@@ -46,7 +40,7 @@ std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell
     s.samples_per_prompt = name == "parity" ? o.parity_samples : o.samples;
     s.batch = o.batch * o.samples / s.samples_per_prompt;
     s.prompts = lsrl_prompts(study, name, false);
-    s.rewards = {name == "clip" ? "clip_score" : name};
+    s.rewards = {lsrl_reward(name)};
     s.regularizer = rt_shared::RegularizerName::kNone;  // once an update, after all tasks
     rt_shared::ChosenReward reward = rt_shared::make_reward(s);
     rt_shared::complete(s, rt_shared::method_entry(s.method), latent_numbers, reward.per_group);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,9 +17,8 @@ namespace rt_reproduce {
 /// Drawn images with true captions.
 std::shared_ptr<const reward_tuner::CaptionedImages> pretraining_images(int count);
 
-/// The reward of a task: "clip", "parity" or "composition".
-reward_tuner::AnyReward lsrl_reward(std::string_view task, bool leave_one_out,
-                                    const std::shared_ptr<const reward_tuner::ClipModel>& clip);
+/// The reward of a task, "clip", "parity" or "composition", as rt-tune names it.
+std::string lsrl_reward(std::string_view task);
 
 /// The cell's task, or all of them, with settings that are complete. `all`: those of the cell.
 std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all,

@@ -76,7 +76,8 @@ void Page::settings(const std::vector<SettingsRow>& rows) {
   for (const SettingsRow& r : rows) row(r);
   row({"optimizer",
        joined("AdamW, learning rate ", s.learning_rate, " after a warm-up of ", s.warm_up, " updates, betas ", s.beta1,
-              " and ", s.beta2, ", weight decay ", s.weight_decay, ", gradient clipped to norm ", s.clip,
+              " and ", s.beta2, s.weight_decay == 0 ? ", no weight decay" : joined(", weight decay ", s.weight_decay),
+              ", gradient clipped to norm ", s.clip,
               s.ema > 0 ? joined("; an average of the weights (decay ", s.ema, ") is evaluated") : "")});
   row({"budget", joined(whole(study_.cpu_seconds),
                         " s of CPU time for the updates of a cell, one thread; evaluations are not counted")});

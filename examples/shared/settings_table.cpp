@@ -19,6 +19,7 @@ bool plans_updates(const S& s, const M& m) { return explores(s, m) || m.knows("w
 bool counts_steps(const S& s, const M& m) { return m.name != "alignprop" || s.horizon == rt::HorizonDraw::kFixed; }
 bool branches(const S& s, const M& m) { return s.branches.value_or(m.branches) > 1; }
 bool compares_in_groups(const S& s, const M& m) {
+  if (!s.tasks.empty()) return true;  // each has an advantage of its own
   return s.advantage == AdvantageName::kPerGroup ||
          (s.advantage == AdvantageName::kOwn && m.advantage == AdvantageName::kPerGroup);
 }

@@ -50,6 +50,11 @@ void add_flags(CLI::App& command, const SettingsTable& table, TuneSettings& s) {
       command.add_flag_function(
                  flag, [read](std::int64_t n) { read({n > 0 ? "true" : "false"}); }, row.help)
           ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+          ->check([](const std::string& word) {  // CLI11's own conversion names neither flag nor what it expects
+            bool value = false;
+            return CLI::detail::lexical_cast(word, value) ? std::string()
+                                                          : "expected true or false, got '" + word + "'";
+          })
           ->group(row.group);
       continue;
     }

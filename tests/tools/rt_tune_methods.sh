@@ -140,6 +140,7 @@ expect 1 'branches expected a number >= 2 with --method dpo, got 1' "${common[@]
 expect 1 'learns from the noise of the sampler.s steps, got --eta 0: leave --eta away' "${common[@]}" --method ddpo \
   --eta 0
 expect 1 'eta must be in \[0, 1\], got -1' "${common[@]}" --method ddpo --eta -1
+expect 2 'full: expected true or false, got .banana' "${common[@]}" --full=banana
 expect 1 'samples_per_prompt must be >= 0' "${common[@]}" --method ddpo --samples-per-prompt -1
 expect 1 'epochs must be >= 1' "${common[@]}" --method raft --epochs 0
 expect 1 'updates_per_epoch must be >= 1' "${common[@]}" --method ddpo --updates-per-epoch -2
