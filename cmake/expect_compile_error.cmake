@@ -10,7 +10,7 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   string(FIND "${_source}" "\n#" _end)  # the sentence ends where the first directive begins
   string(SUBSTRING "${_source}" 0 ${_end} _sentence)
   if(NOT _sentence MATCHES "^// expect: (.+)$")
-    message(FATAL_ERROR "${SOURCE}: the first line must read // expect: <sentence>")
+    message(FATAL_ERROR "${SOURCE}: the first comment must read // expect: <sentence>")
   endif()
   string(REPLACE "\n// " " " _sentence "${CMAKE_MATCH_1}")
   set(_flags "@${FLAGS}")

@@ -1,7 +1,7 @@
 # What the checks that run the compiler's front end alone share: its flags in a file, and headers precompiled for it.
 
-# REWARDTUNER_FRONT_END_FLAGS: a response file with the usage requirements of RewardTuner::reward_tuner and the source
-# folder, so that <tests/...> is found. LibTorch's headers come with the imported target torch, not with our own target.
+# REWARDTUNER_FRONT_END_FLAGS: a response file with C++20, the source folder (for <tests/...>), include/ and LibTorch's
+# headers; the other dependencies are expected on the compiler's own path.
 set(REWARDTUNER_FRONT_END_FLAGS "${PROJECT_BINARY_DIR}/front_end.flags")
 set(systems "$<TARGET_PROPERTY:torch,INTERFACE_INCLUDE_DIRECTORIES>")
 set(systems "$<JOIN:$<REMOVE_DUPLICATES:${systems}>,\n-isystem>")
