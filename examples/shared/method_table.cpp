@@ -37,7 +37,7 @@ const std::vector<MethodEntry>& method_entries() {
       {"b2-dpok", "the same around dpok", "sampled log-prob clip window dpok", kKlRegularized, 0, kHistory, 3},
       {"b2-dpo", "the same around dpo", "sampled log-prob window pairs", kPreference, 0, kHistory, 3},
       {"lsrl", "a few random steps, pre-training beside them, several tasks (Zhang et al. 2024)",
-       "sampled log-prob clip", kClippedRatio, rt::RandomStepsOptions{}.num_trained, kPerBatch},
+       "sampled log-prob clip", kClippedRatio, rt::RandomSteps::kUsualSteps, kPerBatch},
       {"raft", "denoise the best images of each prompt (Dong et al. 2023)", "sampled denoising", kDenoising},
       {"reward-weighted", "denoise the untuned network's images, weighted by reward (Lee et al. 2023)",
        "sampled denoising", kDenoising},

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "method_run.hpp"
@@ -45,7 +46,11 @@ inline ChosenSteps::Options step_options(const TuneSettings& s, const MethodEntr
     return rt::BackwardWindowOptions{
         .initial = s.window_start,
         .rounds = static_cast<int>(std::min<std::int64_t>(s.planned_updates, std::numeric_limits<int>::max()))};
-  if (method.name == "lsrl") return rt::RandomStepsOptions{.num_trained = s.trained_steps};
+  if (method.name == "lsrl") {
+    // the default bends to the steps that have noise; what was asked for does not
+    const bool asked = s.was_given("trained-steps") || s.trained_steps != std::min(method.trained_steps, s.steps);
+    return rt::RandomStepsOptions{.num_trained = asked ? std::optional(s.trained_steps) : std::nullopt};
+  }
   return rt::AllStepsOptions{};
 }
 

@@ -83,6 +83,22 @@ TEST_CASE("fixed: always the same cut-off, by default the last step") {
         std::vector<int>{2, 3, 4});
 }
 
+TEST_CASE("every draw reaches a step that the objective can learn from") {
+  for (const HorizonDraw draw : {HorizonDraw::kPerStep, HorizonDraw::kPerRollout, HorizonDraw::kContiguous})
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      Rng rng(seed);
+      const PlanContext context{.num_steps = 5, .trainable = {0, 1, 2}};
+      for (int i = 0; i < 500; ++i)
+        REQUIRE(context.can_learn(RandomHorizon({.draw = draw}).plan(context, rng).trained));
+    }
+  Rng rng(1);
+  CHECK_THROWS_WITH_AS(RandomHorizon({.draw = HorizonDraw::kPerRollout, .cutoff_mean = 0.9, .cutoff_deviation = 0})
+                           .plan({.num_steps = 10, .trainable = {0, 1, 2, 3}}, rng),
+                       "[RandomHorizon] a cut-off of mean 9 and deviation 0 hardly ever lies in 1..3 of the sampler's "
+                       "10 steps",
+                       Error);
+}
+
 TEST_CASE("RandomHorizon's bad options are named errors") {
   CHECK_THROWS_WITH_AS(RandomHorizon({.cutoff_mean = 1.5}),
                        "[RandomHorizon] cutoff_mean is a share of T in [0, 1], got 1.5", Error);

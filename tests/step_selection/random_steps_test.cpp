@@ -1,6 +1,7 @@
 // K steps without replacement: invariants, probabilities of steps and of pairs.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -37,4 +38,35 @@ TEST_CASE("RandomSteps with K = T trains all; K out of 1..T is a named error") {
   CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 0}), "[RandomSteps] num_trained must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 5}).check(4),
                        "[RandomSteps] num_trained must be at most the sampler's 4 steps, got 5", Error);
+}
+
+TEST_CASE("RandomSteps draws among the steps that the objective can learn from, each with probability K/n") {
+  using namespace reward_tuner;
+  constexpr int kDraws = 6000, T = 6, K = 2;
+  const std::vector<int> noisy = {0, 1, 3, 4};
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    Rng rng(seed);
+    std::vector<int> hits(T);
+    for (int i = 0; i < kDraws; ++i) {
+      const StepPlan plan = RandomSteps({.num_trained = K}).plan({.num_steps = T, .trainable = noisy}, rng);
+      REQUIRE_NOTHROW(check_plan(plan, T));
+      REQUIRE(static_cast<int>(plan.trained.size()) == K);
+      for (const int k : plan.trained) ++hits[static_cast<std::size_t>(k)];
+    }
+    CHECK(hits[2] == 0);
+    CHECK(hits[5] == 0);
+    for (const int k : noisy) CHECK(std::abs(hits[static_cast<std::size_t>(k)] / double{kDraws} - 0.5) < 0.03);
+  }
+}
+
+TEST_CASE("RandomSteps without a number trains 5 steps or all there are; a number above that is a named error") {
+  using namespace reward_tuner;
+  Rng rng(0);
+  CHECK(RandomSteps().plan({.num_steps = 9}, rng).trained.size() == 5);
+  CHECK(RandomSteps().plan({.num_steps = 3}, rng).trained == std::vector<int>{0, 1, 2});
+  CHECK(RandomSteps().plan({.num_steps = 5, .trainable = {0, 1, 3}}, rng).trained == std::vector<int>{0, 1, 3});
+  CHECK_NOTHROW(RandomSteps().check(2));
+  CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 4}).plan({.num_steps = 4, .trainable = {0, 1, 2}}, rng),
+                       "[RandomSteps] num_trained must be at most 3, of the sampler's 4 steps those with noise, got 4",
+                       Error);
 }

@@ -99,3 +99,13 @@ TEST_CASE("SpreadSteps rejects options out of range") {
   CHECK_THROWS_WITH_AS(SpreadSteps({.max_early_stop = 21}).check(20),
                        "[SpreadSteps] max_early_stop must be at most the sampler's 20 steps, got 21", Error);
 }
+
+TEST_CASE("SpreadSteps always trains a step that the objective can learn from") {
+  using namespace reward_tuner;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    Rng rng(seed);
+    const PlanContext context{.num_steps = 4, .trainable = {0, 1, 2}};
+    for (int i = 0; i < 200; ++i)
+      REQUIRE(context.can_learn(SpreadSteps({.num_trained = 1, .max_early_stop = 0}).plan(context, rng).trained));
+  }
+}

@@ -23,6 +23,7 @@
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 #include <reward_tuner/step_selection/last_steps.hpp>
+#include <reward_tuner/step_selection/random_horizon.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 
 #include <tests/reference/tensor_lists.hpp>
@@ -259,6 +260,35 @@ TEST_CASE("steps without noise are left out where others have some, and a named 
   check(make<DDPO, LastSteps>(black_box_brightness(), {.sampler = {.num_steps = T}, .steps = {.num_trained = 1}}),
         {.final_alpha_one = true});
   check(make<DPO, Ddim>(black_box_brightness(), {.sampler = {.num_steps = T, .eta = 0.0}}), {});
+}
+
+TEST_CASE("random step selections never draw steps without noise alone") {
+  using namespace round_test;
+  const auto check = [](auto fresh, const NoiseScheduleConfig& schedule) {
+    for (const std::uint64_t seed : {1, 2, 3}) CHECK_NOTHROW(tune(fresh(), {.schedule = schedule}, 20, seed));
+  };
+  const auto brightness = black_box_brightness();
+  check(
+      [&] {
+        return make<DDPO, Ddpm, RandomSteps>(brightness, {.sampler = {.num_steps = 3}, .steps = {.num_trained = 1}});
+      },
+      {});
+  check([&] { return make<DDPO, RandomSteps>(brightness, {.sampler = {.num_steps = 3}, .steps = {.num_trained = 1}}); },
+        {.final_alpha_one = true});
+  check([&] { return make<DDPO, Ddpm, RandomSteps>(brightness, {.sampler = {.num_steps = 3}}); }, {});
+  check([&] { return make<DDPO, Ddpm, RandomHorizon>(brightness, {.sampler = {.num_steps = 3}}); }, {});
+  check(
+      [&] {
+        return make<DDPO, Ddpm, SpreadSteps>(
+            brightness, {.sampler = {.num_steps = 3}, .steps = {.num_trained = 1, .max_early_stop = 0}});
+      },
+      {});
+  // as many as there are are all trained; more than have noise are an error of the first update, whatever is drawn
+  CHECK(tune(make<DDPO, Ddpm, RandomSteps>(brightness, {.sampler = {.num_steps = 4}, .steps = {.num_trained = 3}}))
+            .report.plan.trained == std::vector<int>{0, 1, 2});
+  CHECK_THROWS_WITH_AS(
+      tune(make<DDPO, Ddpm, RandomSteps>(brightness, {.sampler = {.num_steps = 4}, .steps = {.num_trained = 4}})),
+      "[RandomSteps] num_trained must be at most 3, of the sampler's 4 steps those with noise, got 4", Error);
 }
 
 TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {

@@ -14,6 +14,22 @@ namespace reward_tuner {
 struct PlanContext {
   int num_steps = 0;        ///< T, the sampler's steps
   std::int64_t update = 0;  ///< how many updates came before
+  /// the steps that the objective can learn from, ascending: of one on log-probabilities those with noise; empty: all
+  std::vector<int> trainable = {};
+
+  /// `trainable`, written out.
+  std::vector<int> trainable_steps() const {
+    std::vector<int> all = trainable;
+    if (all.empty())
+      for (int k = 0; k < num_steps; ++k) all.push_back(k);
+    return all;
+  }
+  /// Whether the objective can learn from one of the steps: a draw without any is to be repeated.
+  bool can_learn(const std::vector<int>& steps) const {
+    return std::any_of(steps.begin(), steps.end(), [&](int k) {
+      return trainable.empty() || std::binary_search(trainable.begin(), trainable.end(), k);
+    });
+  }
 };
 
 /// The decision for one update. Steps count forward, k = 0 the noisiest; the papers' t is T - k.

@@ -33,8 +33,9 @@ struct RandomHorizonOptions {
 
 /// Prabhudesai et al. 2023, AlignProp. kPerStep is the code of 2023 and what DRTune-paper section 3.2 describes,
 /// kPerRollout the code since 2024-10, kContiguous the paper's text. DRTune-paper Alg. 1 prints {i >= randint(1, T)}
-/// with t = 1 the last step, which would select the noisy end; i <= u is meant. An update always trains something: an
-/// empty draw of kPerStep is repeated.
+/// with t = 1 the last step, which would select the noisy end; i <= u is meant. An update always trains something
+/// that the objective can learn from: kPerStep, kPerRollout and kContiguous draw from their distribution under that
+/// condition.
 class RandomHorizon {
  public:
   using Role = StepSelectionRole;
@@ -56,31 +57,31 @@ class RandomHorizon {
   void check(int num_steps) const {
     REWARD_TUNER_CHECK(options_.cutoff < num_steps, "[RandomHorizon] cutoff must be below the sampler's ", num_steps,
                        " steps, got ", options_.cutoff);
-    const double mean = options_.cutoff_mean * num_steps, deviation = options_.cutoff_deviation * num_steps;
-    const bool reachable =
-        num_steps > 1 && mean + 3 * deviation >= 1 && (deviation > 0 ? mean - 3 * deviation : mean) < num_steps;
-    REWARD_TUNER_CHECK(options_.draw != HorizonDraw::kPerRollout || reachable, "[RandomHorizon] a cut-off of mean ",
-                       mean, " and deviation ", deviation, " hardly ever lies in 1..", num_steps - 1,
-                       " of the sampler's ", num_steps, " steps");
+    check_cutoff(num_steps, num_steps - 1);
   }
 
   StepPlan plan(const PlanContext& context, Rng& rng) const {
     const int T = context.num_steps;
+    // every draw trains it
+    const int latest = context.trainable.empty() ? T - 1 : context.trainable.back();
     StepPlan plan{.last = T - 1, .jumps = false, .trained = {}};
     const auto from = [&](int first) {
       for (int i = first; i < T; ++i) plan.trained.push_back(i);
     };
     switch (options_.draw) {
       case HorizonDraw::kPerStep:
-        while (plan.trained.empty())
+        while (!context.can_learn(plan.trained)) {
+          plan.trained.clear();
           for (int i = 0; i < T; ++i)
             if (rng.integer(0, T) <= i) plan.trained.push_back(i);
+        }
         break;
       case HorizonDraw::kPerRollout:
-        from(cutoff(T, rng));
+        check_cutoff(T, latest);
+        from(cutoff(T, latest, rng));
         break;
       case HorizonDraw::kContiguous:
-        from(T - static_cast<int>(rng.integer(1, T)));
+        from(T - static_cast<int>(rng.integer(T - latest, T)));
         break;
       case HorizonDraw::kFixed:
         from(options_.cutoff < 0 ? T - 1 : options_.cutoff);
@@ -90,13 +91,23 @@ class RandomHorizon {
   }
 
  private:
-  int cutoff(int T, Rng& rng) const {
+  /// Throws unless kPerRollout's cut-off has a fair chance to lie in 1..latest.
+  void check_cutoff(int T, int latest) const {
+    const double mean = options_.cutoff_mean * T, deviation = options_.cutoff_deviation * T;
+    const bool reachable =
+        latest >= 1 && mean + 3 * deviation >= 1 && (deviation > 0 ? mean - 3 * deviation : mean) < latest + 1;
+    REWARD_TUNER_CHECK(options_.draw != HorizonDraw::kPerRollout || reachable, "[RandomHorizon] a cut-off of mean ",
+                       mean, " and deviation ", deviation, " hardly ever lies in 1..", latest, " of the sampler's ", T,
+                       " steps");
+  }
+
+  int cutoff(int T, int latest, Rng& rng) const {
     for (;;) {
       // Box and Muller 1958; 1 - u because u may be 0
       const double radius = std::sqrt(-2 * std::log(1 - rng.uniform())),
                    z = radius * std::cos(2 * std::numbers::pi * rng.uniform());
       const double u = std::trunc(T * (options_.cutoff_mean + options_.cutoff_deviation * z));
-      if (u >= 1 && u < T) return static_cast<int>(u);
+      if (u >= 1 && u <= latest) return static_cast<int>(u);
     }
   }
 

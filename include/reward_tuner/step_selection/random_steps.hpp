@@ -1,7 +1,11 @@
 // K steps drawn without replacement, without early stop.
 #pragma once
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/tensor/rng.hpp>
@@ -10,34 +14,43 @@ namespace reward_tuner {
 
 /// How many steps are drawn.
 struct RandomStepsOptions {
-  int num_trained = 5;  ///< K, trained steps, 1..T (large-scale RL paper, appendix A: 5 of 50)
+  /// K, trained steps, 1..T; unset: 5, or all if they are fewer (large-scale RL paper, appendix A: 5 of 50)
+  std::optional<int> num_trained = {};
 };
 
-/// S is a uniformly random subset of K of the T steps; each step is trained with probability K/T.
+/// S is a uniformly random subset of K of the n steps that the objective can learn from; each is trained with
+/// probability K/n. n is T, and with objectives on log-probabilities the number of steps with noise.
+/// Errors: K above n, at the first update.
 class RandomSteps {
  public:
   using Role = StepSelectionRole;
   using Options = RandomStepsOptions;
   static constexpr std::string_view kName = "random_steps";
+  static constexpr int kUsualSteps = 5;  ///< K, where the options leave it open and there are so many
 
   explicit RandomSteps(RandomStepsOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_trained >= 1, "[RandomSteps] num_trained must be >= 1, got ", options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained.value_or(1) >= 1, "[RandomSteps] num_trained must be >= 1, got ",
+                       *options_.num_trained);
   }
   const RandomStepsOptions& options() const { return options_; }
 
   void check(int num_steps) const {
-    REWARD_TUNER_CHECK(options_.num_trained <= num_steps, "[RandomSteps] num_trained must be at most the sampler's ",
-                       num_steps, " steps, got ", options_.num_trained);
+    REWARD_TUNER_CHECK(options_.num_trained.value_or(1) <= num_steps,
+                       "[RandomSteps] num_trained must be at most the sampler's ", num_steps, " steps, got ",
+                       *options_.num_trained);
   }
 
   StepPlan plan(const PlanContext& context, Rng& rng) const {
-    const int T = context.num_steps;
-    StepPlan plan{.last = T - 1, .jumps = false, .trained = {}};
-    int wanted = options_.num_trained;
+    const std::vector<int> steps = context.trainable_steps();
+    const auto n = static_cast<std::int64_t>(steps.size());
+    std::int64_t wanted = options_.num_trained.value_or(std::min<std::int64_t>(kUsualSteps, n));
+    REWARD_TUNER_CHECK(wanted <= n, "[RandomSteps] num_trained must be at most ", n, ", of the sampler's ",
+                       context.num_steps, " steps those with noise, got ", wanted);
+    StepPlan plan{.last = context.num_steps - 1, .jumps = false, .trained = {}};
     // selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2 S): each subset is equally likely
-    for (int k = 0; k < T; ++k)
-      if (rng.integer(0, T - k - 1) < wanted) {
-        plan.trained.push_back(k);
+    for (std::int64_t i = 0; i < n; ++i)
+      if (rng.integer(0, n - i - 1) < wanted) {
+        plan.trained.push_back(steps[static_cast<std::size_t>(i)]);
         --wanted;
       }
     return plan;

@@ -51,7 +51,8 @@ class SpreadSteps {
   StepPlan plan(const PlanContext& context, Rng& rng) const {
     const int T = context.num_steps;
     const int m = options_.max_early_stop >= 0 ? options_.max_early_stop : static_cast<int>(std::lround(0.4 * T));
-    for (;;) {  // every round leaves something with positive probability: the cleanest-end steps t >= m are never cut
+    // every round leaves something with positive probability: the steps of the noisy end, t >= m, are never cut
+    for (;;) {
       const int stop = m > 0 ? static_cast<int>(rng.integer(1, m)) : 0;  // t_min, 0 for none
       StepPlan plan{.last = T - std::max(stop, 1), .jumps = stop > 0, .trained = {}};
       const int executed = plan.last + 1;
@@ -63,7 +64,7 @@ class SpreadSteps {
       const int start = cleanest + static_cast<int>(rng.integer(0, range - 1 - (count - 1) * stride));
       for (int i = count - 1; i >= 0; --i)
         if (const int k = T - (start + i * stride); k <= plan.last) plan.trained.push_back(k);
-      if (!plan.trained.empty()) return plan;
+      if (context.can_learn(plan.trained)) return plan;
     }
   }
 

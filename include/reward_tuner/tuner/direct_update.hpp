@@ -128,6 +128,7 @@ struct SurrogateRules<Surrogate::kReward> {
   }
   static void check(const EngineOptions&, std::string_view) {}
   static void check(const StepPlan&, const SamplerSchedule&, std::string_view) {}
+  static std::vector<int> trainable(const SamplerSchedule&) { return {}; }
 };
 
 }  // namespace reward_tuner

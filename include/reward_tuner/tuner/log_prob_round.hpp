@@ -188,6 +188,11 @@ struct SurrogateRules<Surrogate::kLogProb> : RoundRules {
         !stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ", name,
         " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise in any of the trained steps ", plan);
   }
+  static std::vector<int> trainable(const SamplerSchedule& schedule) {
+    std::vector<int> all(static_cast<std::size_t>(schedule.num_steps()));
+    std::iota(all.begin(), all.end(), 0);
+    return stochastic_steps(schedule, all);
+  }
 };
 
 }  // namespace reward_tuner

@@ -1,6 +1,7 @@
 // Rules shared by every surrogate that learns from sampled images.
 #pragma once
 #include <string_view>
+#include <vector>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/roles.hpp>
@@ -36,6 +37,7 @@ struct RoundRules {
     REWARD_TUNER_CHECK(!plan.jumps && plan.replicas == 0 && plan.weights.empty(), "[RewardTuner] ", name,
                        " wants rollouts that run to the end, with steps of equal weight; got the plan ", plan);
   }
+  static std::vector<int> trainable(const SamplerSchedule&) { return {}; }
 };
 
 }  // namespace reward_tuner

@@ -14,7 +14,8 @@ namespace reward_tuner {
 ///     compile time on policies that cannot be combined with it.
 ///  5. `completed(sampler options)`, `check(engine options, name)` and `check(plan, schedule, name)`: options and plans
 ///     that it can train with. `name` is the objective's.
-///  6. `kKept`: what a skipped update leaves of the steps before.
+///  6. `trainable(schedule)`: the steps it can learn from, as PlanContext has them; empty: all.
+///  7. `kKept`: what a skipped update leaves of the steps before.
 template <Surrogate>
 struct SurrogateRules;
 

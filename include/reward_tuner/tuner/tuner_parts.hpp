@@ -102,7 +102,8 @@ struct TunerParts {
   template <DiffusionPipeline Pipeline>
   Drawn draw(Pipeline& pipeline, const std::vector<std::string>& prompts, std::int64_t copies, Rng& rng) const {
     const SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
-    const StepPlan plan = steps.plan({schedule.num_steps(), state.updates}, rng);
+    const StepPlan plan = steps.plan(
+        {.num_steps = schedule.num_steps(), .update = state.updates, .trainable = Rules::trainable(schedule)}, rng);
     check_plan(plan, schedule.num_steps());
     Rules::check(plan, schedule, Objective::kName);
     Condition plain = pipeline.encode(prompts);
