@@ -88,6 +88,13 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
   for (std::size_t i = 0; i < joint[0].size(); ++i) sum.push_back(alternating[0][i] + alternating[1][i]);
   CHECK(distance(joint[0], sum) < 1e-12);
   CHECK(distance(joint[0], reward_only[0]) > 1e-3);
+  CHECK(together.optimizer_steps == 1);
+  CHECK(apart.optimizer_steps == 2);
+  double squares = 0;
+  for (const Tensor& g : alternating[1]) squares += g.square().sum().item<double>();
+  CHECK(apart.regularizer_gradient_norm == doctest::Approx(std::sqrt(squares)).epsilon(1e-12));
+  CHECK(apart.gradient_norm == doctest::Approx(plain.gradient_norm).epsilon(1e-12));
+  CHECK(together.regularizer_gradient_norm == 0);
   for (const auto& report : {together, apart}) {
     CHECK(report.regularizer > 0);
     CHECK(report.loss == doctest::Approx(plain.loss + report.regularizer).epsilon(1e-12));

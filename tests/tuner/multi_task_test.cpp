@@ -262,6 +262,54 @@ TEST_CASE("a task that fails is skipped alone; an update is skipped when all are
   CHECK(none.state().skipped == 2);
 }
 
+TEST_CASE("an update that is skipped pre-trains nothing; one in which a weight moved is not called skipped") {
+  using namespace multi_task_test;
+  const PretrainingLossOptions data{.images = captioned_images(), .batch = 3};
+  const auto bad = [] { return make<DDPO>(broken(), {.sampler = {.num_steps = 4}}); };
+  {
+    CaptionedToy pipeline;
+    StepRecorder steps{pipeline.parameters()};
+    Rng rng(1);
+    auto none = multi_task({.pretraining = data}, task("a", bad()), task("b", bad()));
+    const UpdateReport report = none.update(pipeline, steps, kPrompts, rng);
+    CHECK(report.skipped);
+    CHECK(steps.steps.empty());
+    CHECK(report.optimizer_steps == 0);
+    CHECK(report.regularizer == 0);
+    auto half = multi_task({.pretraining = data}, task("a", bad()), task("b", ddpo()));
+    CHECK(half.update(pipeline, steps, kPrompts, rng).optimizer_steps == 2);
+    CHECK(steps.steps.size() == 2);
+  }
+  // a gradient that fails at the second optimizer step of the only task's round
+  CaptionedToy pipeline;
+  StepRecorder steps{pipeline.parameters()};
+  pipeline.parameters()[4].register_hook(
+      [&](const Tensor& g) { return steps.steps.empty() ? g : g * std::numeric_limits<double>::infinity(); });
+  Rng rng(1);
+  auto one = multi_task(
+      {}, task("a", make<DDPO>(black_box_brightness(),
+                               {.sampler = {.num_steps = 4}, .objective = {.round = {.updates_per_epoch = 2}}})));
+  const UpdateReport report = one.update(pipeline, steps, kPrompts, rng);
+  REQUIRE(steps.steps.size() == 1);
+  CHECK_FALSE(report.skipped);
+  CHECK(report.skip_reason.starts_with("a: the gradient of the parameters is not finite at optimizer step 2"));
+  CHECK(report.skipped_updates == 1);
+}
+
+TEST_CASE("the norm of the pre-training step's gradient is reported beside the tasks'") {
+  using namespace multi_task_test;
+  CaptionedToy pipeline;
+  StepRecorder steps{pipeline.parameters()};
+  Rng rng(2);
+  auto both = multi_task({.pretraining = {.images = captioned_images(), .batch = 3}, .gradient_clip = 0},
+                         task("one", ddpo()), task("two", b2()));
+  const UpdateReport report = both.update(pipeline, steps, kPrompts, rng);
+  double squares = 0;
+  for (const Tensor& g : steps.steps.back()) squares += g.square().sum().item<double>();
+  CHECK(report.regularizer_gradient_norm == doctest::Approx(std::sqrt(squares)).epsilon(1e-12));
+  CHECK(report.gradient_norm != report.regularizer_gradient_norm);
+}
+
 TEST_CASE("an update that a reward's exception ended does not count, and leaves no trace in the next one's report") {
   using namespace multi_task_test;
   ToyPipeline pipeline;

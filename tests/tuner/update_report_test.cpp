@@ -31,6 +31,10 @@ TEST_CASE("a report prints one line and leaves the stream's format alone") {
   CHECK(
       warned.str().ends_with("  1.50 s  SKIPPED: the reward is not finite  WARNING: the first ratio is off by 0.002"));
   report.skipped = false;
+  std::ostringstream failed;
+  failed << report;
+  CHECK(failed.str().ends_with("  1.50 s  FAILED: the reward is not finite  WARNING: the first ratio is off by 0.002"));
+  report.skip_reason.clear();
   std::ostringstream only;
   only << report;
   CHECK(only.str().ends_with("  1.50 s  WARNING: the first ratio is off by 0.002"));

@@ -50,6 +50,7 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"loss", r.loss},
                       {"regularizer", r.regularizer},
                       {"gradient_norm", r.gradient_norm},
+                      {"regularizer_gradient_norm", r.regularizer_gradient_norm},
                       {"learning_rate", learning_rate},
                       {"plan", plan},
                       {"forwards", r.forwards},
@@ -65,7 +66,7 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"skipped", r.skipped},
                       {"skipped_updates", r.skipped_updates}};
   if (!r.warning.empty()) line["warning"] = r.warning;
-  if (r.skipped) line["skip_reason"] = r.skip_reason;
+  if (!r.skip_reason.empty()) line["skip_reason"] = r.skip_reason;
   metrics_.append(line);
   timings_.append({{"update", r.update}, {"seconds", r.seconds}, {"peak_tensor_bytes", r.peak_tensor_bytes}});
   if (!board_) return;

@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -98,6 +97,7 @@ class JointTasks {
   /// One iteration over all tasks. `prompts`: for the tasks without their own.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
+    check_pretraining<Pipeline>();
     UpdateReport report;
     report.update = updates_ + 1;
     std::size_t done = 0, skipped = 0;
@@ -116,8 +116,9 @@ class JointTasks {
       visit_tasks(tasks_, [&](auto& t) { finish(t, begin(t, pipeline, prompts, rng)); });
     }
     ++updates_;
-    report.skipped = skipped == count_;
-    pretrain(pipeline, optimizer, rng, report);
+    // a round that failed after an optimizer step has moved the weights
+    report.skipped = skipped == count_ && report.optimizer_steps == 0;
+    if (!report.skipped) pretrain(pipeline, optimizer, rng, report);
     return report;
   }
 
@@ -189,26 +190,28 @@ class JointTasks {
     else return t.tuner.update(pipeline, optimizer, std::get<std::vector<std::string>>(begun), rng);
   }
 
+  template <DiffusionPipeline Pipeline>
+  static constexpr bool kEncodesImages = requires(Pipeline& p, const Tensor& images) { p.encode_images(images); };
+
+  template <DiffusionPipeline Pipeline>
+  void check_pretraining() const {
+    REWARD_TUNER_CHECK(kEncodesImages<Pipeline> || !options_.pretraining.images,
+                       "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& images), and "
+                       "this one has none");
+  }
+
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   void pretrain([[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Optim& optimizer, [[maybe_unused]] Rng& rng,
                 [[maybe_unused]] UpdateReport& report) {
-    if constexpr (requires(const Tensor& t) { pipeline.encode_images(t); }) {
+    if constexpr (kEncodesImages<Pipeline>) {
       NetworkCounts counts;
       optimizer.zero_grad();
       if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
-      if (std::isfinite(guarded_step(optimizer, options_.gradient_clip))) ++report.optimizer_steps;
-      else append(report.warning, "the gradient of the pre-training loss is not finite; the tasks' steps were made");
+      own_optimizer_step(optimizer, options_.gradient_clip,
+                         "the gradient of the pre-training loss is not finite; the tasks' steps were made", report);
       optimizer.zero_grad();
       add_counts(report, counts);
-    } else {
-      REWARD_TUNER_CHECK(!options_.pretraining.images,
-                         "[MultiTask] pretraining needs a pipeline with Tensor encode_images(const Tensor& images), "
-                         "and this one has none");
     }
-  }
-
-  static void append(std::string& sentences, const std::string& one) {
-    sentences += (sentences.empty() ? "" : "; ") + one;
   }
 
   /// Adds a task's report to the whole.
@@ -220,6 +223,7 @@ class JointTasks {
     whole.loss += own.loss;
     whole.regularizer += own.regularizer;
     whole.gradient_norm += share * own.gradient_norm;
+    whole.regularizer_gradient_norm = largest(whole.regularizer_gradient_norm, own.regularizer_gradient_norm);
     if (whole.plan == StepPlan()) whole.plan = own.plan;
     add_counts(whole, {own.forwards, own.backwards, own.forward_samples, own.backward_samples});
     whole.images += own.images;
@@ -231,8 +235,8 @@ class JointTasks {
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
     whole.seconds += own.seconds;
     whole.skipped_updates += own.skipped_updates;
-    if (!own.skip_reason.empty()) append(whole.skip_reason, name + ": " + own.skip_reason);
-    if (!own.warning.empty()) append(whole.warning, name + ": " + own.warning);
+    if (!own.skip_reason.empty()) add_sentence(whole.skip_reason, name + ": " + own.skip_reason);
+    if (!own.warning.empty()) add_sentence(whole.warning, name + ": " + own.warning);
   }
 
   MultiTaskOptions options_;
@@ -248,7 +252,8 @@ class JointTasks {
 /// one after another, each with the log-probabilities of its sampling, and then minimizes the pre-training loss.
 /// Rewards have no weights: each task's advantage is normalized within the task. Stands wherever a RewardTuner stands.
 /// Reports: reward is the mean of the tasks' rewards; components "<task>.reward" and "<task>.<component>"; counts are
-/// sums.
+/// sums. An update is skipped if every task's was and no weight moved: then nothing is pre-trained either. A task that
+/// was skipped alone is named in skip_reason.
 /// Errors: no task, names empty or equal, a batch below 0.
 template <class... Tasks>
 class MultiTask : public detail::JointTasks<std::tuple<Tasks...>> {

@@ -3,7 +3,6 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -144,9 +143,10 @@ class RewardTuner {
   void own_step(Update& update) {
     if (update.report.skipped || !RegularizerTraits<Regularizer>::alternates(parts_.regularizer)) return;
     update.optimizer.zero_grad();
-    if (accumulate_own_loss(parts_.regularizer, update.pipeline, update.rng, update.counts, update.report) &&
-        !std::isfinite(guarded_step(update.optimizer, parts_.options.engine.gradient_clip)))
-      update.report.warning = "the gradient of the regularizer's own step is not finite; the reward's step was made";
+    if (accumulate_own_loss(parts_.regularizer, update.pipeline, update.rng, update.counts, update.report))
+      own_optimizer_step(update.optimizer, parts_.options.engine.gradient_clip,
+                         "the gradient of the regularizer's own step is not finite; the reward's step was made",
+                         update.report);
   }
 
   Parts parts_;

@@ -73,4 +73,14 @@ bool optimizer_step(RunningUpdate<Pipeline, Optim>& update, double gradient_clip
   return true;
 }
 
+/// The optimizer step of a regularizer's own loss, whose gradients are there. Left out, with `failure` as a warning, if
+/// they are not finite.
+template <Optimizer Optim>
+void own_optimizer_step(Optim& optimizer, double gradient_clip, const std::string& failure, UpdateReport& report) {
+  const double norm = guarded_step(optimizer, gradient_clip);
+  report.regularizer_gradient_norm = largest(report.regularizer_gradient_norm, norm);
+  if (std::isfinite(norm)) ++report.optimizer_steps;
+  else add_sentence(report.warning, failure);
+}
+
 }  // namespace reward_tuner

@@ -1,5 +1,6 @@
 // What one update did, in numbers: returned to the caller, printed, and written a line at a time to metrics.jsonl.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <iomanip>
 #include <map>
@@ -18,13 +19,16 @@ struct UpdateReport {
   double loss = 0;           ///< what was minimized, the regularizer included; a mean over the update's optimizer steps
   double regularizer = 0;    ///< the regularizer's share of the loss
   double gradient_norm = 0;  ///< Euclidean norm over all trained tensors, before clipping
-  StepPlan plan = {};        ///< trained steps and early stop
+  /// the same of the step that a regularizer's own loss gets (PretrainingMode::kAlternating, MultiTaskOptions); of a
+  /// MultiTask the largest
+  double regularizer_gradient_norm = 0;
+  StepPlan plan = {};                        ///< trained steps and early stop
   std::int64_t forwards = 0, backwards = 0;  ///< network calls of this update
   /// the same counted a sample at a step, however it was batched
   std::int64_t forward_samples = 0, backward_samples = 0;
   std::int64_t images = 0;           ///< images that were scored: the update's reward queries
   std::int64_t kept = 0;             ///< images that were trained on
-  std::int64_t optimizer_steps = 0;  ///< steps made
+  std::int64_t optimizer_steps = 0;  ///< steps made, a regularizer's own among them
   /// objectives on log-probabilities: largest |p_theta/p_old - 1| of the first optimizer step, where the weights are
   /// still the sampling ones; what is not 0 is numerical disagreement between rollout and replay. Of a MultiTask the
   /// largest, which shows how far earlier tasks moved the weights that later ones were sampled with
@@ -35,10 +39,19 @@ struct UpdateReport {
   double seconds = 0;                  ///< wall time
   /// a non-finite reward or gradient ended the update; optimizer steps that a round had made before stay made
   bool skipped = false;
-  std::string skip_reason = {};      ///< what was not finite
+  /// what was not finite; without `skipped`, which tasks of a MultiTask were skipped and why
+  std::string skip_reason = {};
   std::string warning = {};          ///< human-readable; empty if none
   std::int64_t skipped_updates = 0;  ///< how many updates of this tuner were skipped so far
 };
+
+/// The larger of two numbers; NaN if one is.
+inline double largest(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
+
+/// Adds a sentence to a warning or a reason.
+inline void add_sentence(std::string& sentences, const std::string& one) {
+  sentences += (sentences.empty() ? "" : "; ") + one;
+}
 
 inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   const auto flags = out.flags();
@@ -47,7 +60,7 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   for (const auto& [name, value] : r.components) out << "  " << name << ' ' << value;
   out << "  gradient " << std::defaultfloat << r.gradient_norm << "  forwards " << r.forwards << "  backwards "
       << r.backwards << std::fixed << std::setprecision(2) << "  " << r.seconds << " s";
-  if (r.skipped) out << "  SKIPPED: " << r.skip_reason;
+  if (!r.skip_reason.empty()) out << (r.skipped ? "  SKIPPED: " : "  FAILED: ") << r.skip_reason;
   if (!r.warning.empty()) out << "  WARNING: " << r.warning;
   out.flags(flags);
   out.precision(precision);

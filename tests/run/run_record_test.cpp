@@ -1,0 +1,49 @@
+// What an update leaves in metrics.jsonl.
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <reward_tuner/run/run_record.hpp>
+
+#include <tests/reference/test_folder.hpp>
+
+namespace run_record_test {
+namespace {
+
+using namespace reward_tuner;
+
+/// The line of metrics.jsonl that the report becomes.
+nlohmann::json line_of(const UpdateReport& report) {
+  const reference::TemporaryFolder runs;
+  {
+    RunRecord record(RunFolder::create(runs / "a"), RunProgress(), /*tensorboard=*/true);
+    record.add_update(report, 0.01);
+  }
+  std::ifstream lines(runs / "a" / "metrics.jsonl");
+  std::string line;
+  std::getline(lines, line);
+  return nlohmann::json::parse(line);
+}
+
+}  // namespace
+}  // namespace run_record_test
+
+TEST_CASE("the reason of a task that failed is written whether or not the whole update was skipped") {
+  using namespace run_record_test;
+  const std::string reason = "broken: the reward is not finite";
+  CHECK(line_of({.update = 1, .skipped = true, .skip_reason = reason}).at("skip_reason") == reason);
+  const auto half = line_of({.update = 1, .skip_reason = reason});
+  CHECK(half.at("skip_reason") == reason);
+  CHECK(half.at("skipped") == false);
+  CHECK_FALSE(line_of({.update = 1}).contains("skip_reason"));
+}
+
+TEST_CASE("the gradient norm of a regularizer's own step has its own number") {
+  using namespace run_record_test;
+  const auto line = line_of({.update = 1, .gradient_norm = 0.5, .regularizer_gradient_norm = 0.25});
+  CHECK(line.at("gradient_norm") == 0.5);
+  CHECK(line.at("regularizer_gradient_norm") == 0.25);
+}
