@@ -23,7 +23,6 @@ int main(int argc, char** argv) {
   rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
   rt::Rng rng(0);
   for (int round = 0; round < rounds; ++round) {
-    const rt::UpdateReport report = tuner.update(pipeline, optimizer, prompts.draw(16, rng), rng);
-    std::cout << report << "  ratio off by " << report.ratio_deviation << '\n';
+    std::cout << tuner.update(pipeline, optimizer, prompts.draw(16, rng), rng) << '\n';
   }
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -335,4 +336,43 @@ TEST_CASE("rows of one sample, in any order and cut, add up to the same gradient
                      s.rows.begin() + static_cast<std::ptrdiff_t>(std::min(begin + 5, s.rows.size()))},
                     objective, {}, counts);
   CHECK(distance(gradients_of(s.pipeline), whole) < 1e-12);
+}
+
+TEST_CASE("each step's share of clipped rows, change and cotangent are those of the formula") {
+  using namespace policy_gradient_test;
+  const Setting& setting = settings()[8];
+  Sampled s = sampled(setting, 1e-4);
+  s.rows.erase(s.rows.begin() + 5);  // steps of different numbers of rows
+  NetworkCounts counts;
+  const double clip = 1e-4;
+  const ClippedRatio objective({.clip = clip, .round = round_of(setting)});
+  const PolicyRowsResult result = policy_backward(s.pipeline, s.transitions, s.rows, objective, {.share = 0.5}, counts);
+  std::map<int, PolicyRowSums> truth;
+  double largest = 0;
+  for (const PolicyRow& row : s.rows) {
+    const PlainRow plain = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step);
+    const double change = (plain.log_prob - s.transitions.log_prob(row.step)[row.sample]).item<double>();
+    const Tensor ratio = (plain.log_prob - s.transitions.log_prob(row.step)[row.sample]).exp();
+    const Tensor loss = 0.5 * at::max(-row.advantage * ratio, -row.advantage * ratio.clamp(1 - clip, 1 + clip));
+    const Tensor cotangent = torch::autograd::grad({loss}, {plain.guided})[0];
+    truth[row.step].add({.rows = 1,
+                         .clipped = std::abs(ratio.item<double>() - 1) > clip ? 1.0 : 0.0,
+                         .squared_change = 0.5 * change * change,
+                         .squared_cotangent = cotangent.square().sum().item<double>()});
+    largest = std::max(largest, std::abs(ratio.item<double>() - 1));
+  }
+  REQUIRE(result.steps.size() == truth.size());
+  CHECK(result.ratio_deviation == doctest::Approx(largest).epsilon(1e-8));
+  double clipped = 0;
+  for (const auto& [k, sums] : truth) {
+    const PolicyRowSums& mine = result.steps.at(k);
+    CHECK(mine.rows == sums.rows);
+    CHECK(mine.clipped == sums.clipped);
+    CHECK(mine.squared_change == doctest::Approx(sums.squared_change).epsilon(1e-7));
+    CHECK(mine.squared_cotangent == doctest::Approx(sums.squared_cotangent).epsilon(1e-7));
+    clipped += sums.clipped;
+  }
+  CHECK(clipped > 0);
+  CHECK(clipped < static_cast<double>(s.rows.size()));
+  CHECK(result.all().rows == static_cast<std::int64_t>(s.rows.size()));
 }

@@ -47,3 +47,18 @@ TEST_CASE("the gradient norm of a regularizer's own step has its own number") {
   CHECK(line.at("gradient_norm") == 0.5);
   CHECK(line.at("regularizer_gradient_norm") == 0.25);
 }
+
+TEST_CASE("what each trained step measured is a list for each number") {
+  using namespace run_record_test;
+  const auto line =
+      line_of({.update = 1,
+               .steps = {{.step = 0, .rows = 4, .clip_fraction = 0.25, .policy_change = 2, .cotangent_norm = 3},
+                         {.step = 4, .rows = 4, .clip_fraction = 1, .policy_change = 5, .cotangent_norm = 6}}});
+  CHECK(line.at("steps") == nlohmann::json{{"step", {0, 4}},
+                                           {"clip_fraction", {0.25, 1.0}},
+                                           {"policy_change", {2.0, 5.0}},
+                                           {"cotangent_norm", {3.0, 6.0}}});
+  const auto tasks = line_of({.update = 1, .steps = {{.task = "a", .step = 1}, {.task = "b", .step = 1}}});
+  CHECK(tasks.at("steps").at("task") == nlohmann::json{"a", "b"});
+  CHECK(line_of({.update = 1}).at("steps").empty());
+}

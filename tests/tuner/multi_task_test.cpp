@@ -148,6 +148,10 @@ TEST_CASE("an update equals the loop written by hand bit for bit") {
         CHECK(report.kept == a.kept + b.kept);
         CHECK(report.components.at("one.reward") == a.reward);
         CHECK(report.components.at("two.reward") == b.reward);
+        REQUIRE(report.steps.size() == a.steps.size() + b.steps.size());
+        CHECK(report.steps.front().task == "one");
+        CHECK(report.steps.back().task == "two");
+        CHECK(report.steps.back().cotangent_norm == b.steps.back().cotangent_norm);
       }
       CHECK(both.state().tasks[0] == one.state());
       CHECK(both.state().tasks[1] == two.state());

@@ -311,6 +311,30 @@ TEST_CASE("one noising alone, with the noise the rollout itself predicts, is ReF
   CHECK(closed_form_cotangents(schedule, replica.setup.plan) == closed_form_cotangents(schedule, jumped.setup.plan));
 }
 
+TEST_CASE("each trained step's cotangent norm is that of the closed form, whatever the micro-batch") {
+  using namespace reward_tuner_test;
+  const auto report = [](int micro) {
+    return tune(make<DRTune>(ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0},
+                                           .steps = {.num_trained = 3, .max_early_stop = 0},
+                                           .engine = {.micro_batch = micro}}),
+                1, 3)
+        .report;
+  };
+  const UpdateReport whole = report(0), parts = report(1);
+  REQUIRE(whole.steps.size() == 3);
+  REQUIRE(parts.steps.size() == 3);
+  ToyPipeline pipeline;
+  const auto factors = closed_form_cotangents(Ddim({.num_steps = 6}).schedule(pipeline.noise_schedule()), whole.plan);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const StepReport& step = whole.steps[i];
+    CHECK(step.step == whole.plan.trained[i]);
+    CHECK(step.rows == 0);
+    CHECK(step.cotangent_norm == doctest::Approx(parts.steps[i].cotangent_norm).epsilon(1e-12));
+    CHECK(step.cotangent_norm / whole.steps[0].cotangent_norm ==
+          doctest::Approx(std::abs(factors(step.step) / factors(whole.steps[0].step))).epsilon(1e-12));
+  }
+}
+
 TEST_CASE("the variance of DRaFT-LV's gradient falls with the number of noises") {
   using namespace reward_tuner_test;
   // the rollout's own share of the variance stays: so the start is the same each time, and the last step's noise is

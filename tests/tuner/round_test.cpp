@@ -371,6 +371,30 @@ TEST_CASE("several passes and steps move the ratio, and the clip range counts") 
   CHECK(steps.optimizer_steps == 3);
 }
 
+TEST_CASE("a round reports each trained step: together they give the round's numbers") {
+  using namespace round_test;
+  const auto report =
+      tune(make<DDPO, Ddpm>(black_box_brightness(),
+                            {.sampler = {.num_steps = 6},
+                             .objective = {.clip = 1e-5, .round = {.epochs = 3, .updates_per_epoch = 2}}}))
+          .report;
+  REQUIRE(report.steps.size() == 5);  // the last step of DDPM has no noise
+  double clipped = 0, change = 0;
+  std::int64_t rows = 0;
+  for (std::size_t i = 0; i < report.steps.size(); ++i) {
+    const StepReport& step = report.steps[i];
+    CHECK(step.step == static_cast<int>(i));
+    CHECK(step.rows == 3 * report.kept);
+    CHECK(step.cotangent_norm > 0);
+    clipped += step.clip_fraction * static_cast<double>(step.rows);
+    change += step.policy_change * static_cast<double>(step.rows);
+    rows += step.rows;
+  }
+  CHECK(report.clip_fraction == doctest::Approx(clipped / static_cast<double>(rows)).epsilon(1e-12));
+  CHECK(report.policy_change == doctest::Approx(change / static_cast<double>(rows)).epsilon(1e-12));
+  CHECK(report.steps.front().policy_change != report.steps.back().policy_change);
+}
+
 TEST_CASE("what a tuner remembers decides its next round: a state put into a fresh tuner continues bit for bit") {
   using namespace round_test;
   const auto check = [](auto fresh) {

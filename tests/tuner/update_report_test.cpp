@@ -39,3 +39,29 @@ TEST_CASE("a report prints one line and leaves the stream's format alone") {
   only << report;
   CHECK(only.str().ends_with("  1.50 s  WARNING: the first ratio is off by 0.002"));
 }
+
+TEST_CASE("a report prints what one watches in a round: images kept, optimizer steps, the first ratio, clipped rows") {
+  using namespace reward_tuner;
+  const auto printed = [](const UpdateReport& report) {
+    std::ostringstream out;
+    out << report;
+    return out.str();
+  };
+  UpdateReport report{.update = 1,
+                      .images = 8,
+                      .kept = 6,
+                      .optimizer_steps = 2,
+                      .ratio_deviation = 1e-7,
+                      .clip_fraction = 0.25,
+                      .steps = {{.step = 0, .rows = 6}}};
+  CHECK(printed(report) ==
+        "update 1  reward 0.0000  gradient 0  forwards 0  backwards 0  kept 6 of 8  optimizer steps 2  ratio off by "
+        "1e-07  clipped 0.25  0.00 s");
+  report.steps.clear();  // an objective on the denoising loss
+  CHECK(printed(report).find("kept 6 of 8  optimizer steps 2  0.00 s") != std::string::npos);
+  report.kept = report.images;  // an ordinary update of a direct method
+  report.optimizer_steps = 1;
+  CHECK(printed(report).find("kept") == std::string::npos);
+  report.kept = report.optimizer_steps = 0;
+  CHECK(printed(report).find("kept 0 of 8  optimizer steps 0") != std::string::npos);
+}

@@ -6,6 +6,7 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -17,7 +18,8 @@ namespace reward_tuner {
 
 /// Measurements of a sweep, in addition to the accumulated gradients.
 struct SweepResult {
-  double regularizer = 0;  ///< value of the regularizer's loss, its weight included
+  double regularizer = 0;                      ///< value of the regularizer's loss, its weight included
+  std::map<int, Tensor> cotangent_norms = {};  ///< of each trained step's dL/d(guided output), double 0-d
 };
 
 namespace detail {
@@ -100,6 +102,7 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
     const Tensor input = trajectory.latent(job.k).detach().requires_grad_(job.with_input);  // [B,C,h,w]
     parts.push_back(step_rows(trajectory.setup, job.k, input));
     cotangents.push_back(job.cotangent);
+    result.cotangent_norms[job.k] = job.cotangent.to(at::kDouble).norm();
   }
   const RowInputs rows = concatenate(parts);
   ReferencePull pull{.weight = options.reference_weight / static_cast<double>(trajectory.setup.plan.trained.size()) /

@@ -7,7 +7,9 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -25,22 +27,38 @@ struct PolicyRow {
   double advantage = 0;
 };
 
-/// What a batch of rows measured. Sums over the rows unless said otherwise.
-struct PolicyRowsResult {
-  double loss = 0;             ///< the objective's share of the loss
-  double regularizer = 0;      ///< the regularizer's, its weight included
-  double ratio_deviation = 0;  ///< largest |ratio - 1|
-  double clipped = 0;          ///< rows whose ratio is outside the objective's clip range
-  double squared_change = 0;   ///< of 0.5*(lp - lp_old)^2, an estimate of the divergence from the sampling policy
+/// Sums over rows.
+struct PolicyRowSums {
   std::int64_t rows = 0;
+  double clipped = 0;            ///< rows whose ratio is outside the objective's clip range
+  double squared_change = 0;     ///< of 0.5*(lp - lp_old)^2, an estimate of the divergence from the sampling policy
+  double squared_cotangent = 0;  ///< of the squared norm of dL/d(guided output)
+
+  void add(const PolicyRowSums& other) {
+    rows += other.rows;
+    clipped += other.clipped;
+    squared_change += other.squared_change;
+    squared_cotangent += other.squared_cotangent;
+  }
+};
+
+/// What a batch of rows measured.
+struct PolicyRowsResult {
+  double loss = 0;                          ///< the objective's share of the loss, summed over the rows
+  double regularizer = 0;                   ///< the regularizer's, its weight included
+  double ratio_deviation = 0;               ///< largest |ratio - 1|
+  std::map<int, PolicyRowSums> steps = {};  ///< of the rows at each step
 
   void add(const PolicyRowsResult& other) {
     loss += other.loss;
     regularizer += other.regularizer;
-    clipped += other.clipped;
-    squared_change += other.squared_change;
-    rows += other.rows;
     ratio_deviation = std::max(ratio_deviation, other.ratio_deviation);
+    for (const auto& [k, sums] : other.steps) steps[k].add(sums);
+  }
+  PolicyRowSums all() const {
+    PolicyRowSums out;
+    for (const auto& [k, sums] : steps) out.add(sums);
+    return out;
   }
 };
 
@@ -113,13 +131,21 @@ PolicyRowsResult policy_backward(Pipeline& pipeline, const Transitions& t, const
   const Tensor loss = options.share * objective.losses(view).sum();  // 0-d
   const Tensor cotangent = torch::autograd::grad({loss}, {guided}, {}, /*retain_graph=*/false, /*create_graph=*/false,
                                                  /*allow_unused=*/false)[0];  // [n,C,h,w]
-  PolicyRowsResult result{.loss = loss.template item<double>(), .rows = static_cast<std::int64_t>(rows.size())};
-  const Tensor change = (view.log_probs - view.old_log_probs).detach();  // [n]
-  const Tensor deviation = (change.exp() - 1).abs();                     // [n]
-  result.ratio_deviation = deviation.max().template item<double>();
-  result.squared_change = 0.5 * change.square().sum().template item<double>();
-  if (const auto clip = ObjectiveTraits<Objective>::clip(objective))
-    result.clipped = (deviation > *clip).sum().template item<double>();
+  PolicyRowsResult result{.loss = loss.template item<double>()};
+  const Tensor change = (view.log_probs - view.old_log_probs).detach();         // [n]
+  const Tensor deviation = (change.exp() - 1).abs();                            // [n]
+  const Tensor squares = cotangent.to(at::kDouble).square().flatten(1).sum(1);  // [n]
+  const Tensor measured = at::stack({change, deviation, squares}).cpu();        // [3,n]
+  const auto values = measured.accessor<double, 2>();
+  const auto clip = ObjectiveTraits<Objective>::clip(objective);
+  result.ratio_deviation = measured[1].max().template item<double>();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto row = static_cast<std::int64_t>(i);
+    result.steps[rows[i].step].add({.rows = 1,
+                                    .clipped = clip && values[1][row] > *clip ? 1.0 : 0.0,
+                                    .squared_change = 0.5 * values[0][row] * values[0][row],
+                                    .squared_cotangent = values[2][row]});
+  }
   const double each = (ObjectiveTraits<Objective>::kPairs ? 0.5 : 1.0) * options.share;  // a pair is two rows
   result.regularizer =
       rows_backward(call, cotangent, {.weight = each * options.reference_weight, .reference = reference.raw}, counts);

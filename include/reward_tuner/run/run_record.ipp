@@ -41,6 +41,23 @@ REWARD_TUNER_INLINE RunRecord::RunRecord(const RunFolder& folder, const RunProgr
   if (code) detail::file_failure(path_ / "images", "create the folder", code.value());
 }
 
+namespace detail {
+
+/// A list for each field, in the order of the steps; `task` only where there are several.
+inline nlohmann::json lists_of(const std::vector<StepReport>& steps) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const StepReport& s : steps) {
+    if (!s.task.empty()) out["task"].push_back(s.task);
+    out["step"].push_back(s.step);
+    out["clip_fraction"].push_back(s.clip_fraction);
+    out["policy_change"].push_back(s.policy_change);
+    out["cotangent_norm"].push_back(s.cotangent_norm);
+  }
+  return out;
+}
+
+}  // namespace detail
+
 REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double learning_rate) {
   const nlohmann::json plan{
       {"trained", r.plan.trained}, {"last", r.plan.last}, {"jumps", r.plan.jumps}, {"weights", r.plan.weights}};
@@ -63,6 +80,7 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"ratio_deviation", r.ratio_deviation},
                       {"clip_fraction", r.clip_fraction},
                       {"policy_change", r.policy_change},
+                      {"steps", detail::lists_of(r.steps)},
                       {"skipped", r.skipped},
                       {"skipped_updates", r.skipped_updates}};
   if (!r.warning.empty()) line["warning"] = r.warning;

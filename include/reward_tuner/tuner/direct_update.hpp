@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -95,6 +96,12 @@ class DirectUpdate {
     report.kept += images;
     report.regularizer += sweep.regularizer;
     report.loss += sweep.regularizer;
+    for (const auto& [k, norm] : sweep.cotangent_norms) {
+      auto step =
+          std::find_if(report.steps.begin(), report.steps.end(), [k = k](const auto& s) { return s.step >= k; });
+      if (step == report.steps.end() || step->step != k) step = report.steps.insert(step, StepReport{.step = k});
+      step->cotangent_norm = std::hypot(step->cotangent_norm, norm.template item<double>());
+    }
   }
 
   const Parts& parts_;

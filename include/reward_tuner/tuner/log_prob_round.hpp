@@ -6,6 +6,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -146,8 +147,18 @@ class LogProbRound {
     report.regularizer += all_.regularizer / steps;
     report.loss += (all_.loss + all_.regularizer) / steps;
     report.ratio_deviation = first_.ratio_deviation;
-    report.clip_fraction = all_.clipped / static_cast<double>(all_.rows);
-    report.policy_change = all_.squared_change / static_cast<double>(all_.rows);
+    const auto add = [&](const PolicyRowSums& sums, auto& to) {
+      to.clip_fraction = sums.clipped / static_cast<double>(sums.rows);
+      to.policy_change = sums.squared_change / static_cast<double>(sums.rows);
+    };
+    add(all_.all(), report);
+    for (const auto& [k, sums] : all_.steps) {
+      StepReport& step = report.steps.emplace_back();
+      step.step = k;
+      step.rows = sums.rows;
+      step.cotangent_norm = std::sqrt(sums.squared_cotangent);
+      add(sums, step);
+    }
     if (!weights_moved && first_.ratio_deviation > options_.ratio_tolerance)
       report.warning = "the first ratio of new to old probability should be 1 and is off by " +
                        std::to_string(first_.ratio_deviation) +

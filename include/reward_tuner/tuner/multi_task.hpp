@@ -232,6 +232,10 @@ class JointTasks {
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
     whole.clip_fraction += share * own.clip_fraction;
     whole.policy_change += share * own.policy_change;
+    for (StepReport step : own.steps) {
+      step.task = name;
+      whole.steps.push_back(std::move(step));
+    }
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
     whole.seconds += own.seconds;
     whole.skipped_updates += own.skipped_updates;

@@ -1,15 +1,27 @@
 // What one update did, in numbers: returned to the caller, printed, and written a line at a time to metrics.jsonl.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <iomanip>
 #include <map>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include <reward_tuner/core/step_plan.hpp>
 
 namespace reward_tuner {
+
+/// What an update measured at one trained step. A rate is a mean over the step's rows, each an image that was trained on.
+struct StepReport {
+  std::string task = {};      ///< of a MultiTask
+  int step = 0;               ///< k, 0 the noisiest
+  std::int64_t rows = 0;      ///< of objectives on log-probabilities, whose rates follow; 0 for others
+  double clip_fraction = 0;   ///< share of the rows whose ratio was outside the clip range
+  double policy_change = 0;   ///< mean of (log p_theta - log p_old)^2 / 2
+  double cotangent_norm = 0;  ///< Euclidean norm of the loss's gradient at the network's guided outputs, over all rows
+};
 
 /// Fields of one update. Means are over the batch.
 struct UpdateReport {
@@ -35,6 +47,7 @@ struct UpdateReport {
   double ratio_deviation = 0;
   double clip_fraction = 0;            ///< share of the rows whose ratio was outside the clip range
   double policy_change = 0;            ///< mean of (log p_theta - log p_old)^2 / 2
+  std::vector<StepReport> steps = {};  ///< the same and the cotangents of each trained step, ascending; task by task
   std::int64_t peak_tensor_bytes = 0;  ///< highest sum of tensor bytes allocated during the update
   double seconds = 0;                  ///< wall time
   /// a non-finite reward or gradient ended the update; optimizer steps that a round had made before stay made
@@ -59,7 +72,13 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   out << "update " << r.update << "  reward " << std::fixed << std::setprecision(4) << r.reward;
   for (const auto& [name, value] : r.components) out << "  " << name << ' ' << value;
   out << "  gradient " << std::defaultfloat << r.gradient_norm << "  forwards " << r.forwards << "  backwards "
-      << r.backwards << std::fixed << std::setprecision(2) << "  " << r.seconds << " s";
+      << r.backwards;
+  const bool rows = std::any_of(r.steps.begin(), r.steps.end(), [](const StepReport& s) { return s.rows > 0; });
+  // an ordinary update of a direct method keeps all and makes one step
+  if (r.images > 0 && (rows || r.kept != r.images || r.optimizer_steps != 1))
+    out << "  kept " << r.kept << " of " << r.images << "  optimizer steps " << r.optimizer_steps;
+  if (rows) out << "  ratio off by " << r.ratio_deviation << "  clipped " << r.clip_fraction;
+  out << std::fixed << std::setprecision(2) << "  " << r.seconds << " s";
   if (!r.skip_reason.empty()) out << (r.skipped ? "  SKIPPED: " : "  FAILED: ") << r.skip_reason;
   if (!r.warning.empty()) out << "  WARNING: " << r.warning;
   out.flags(flags);
