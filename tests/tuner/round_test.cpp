@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -87,6 +88,40 @@ TEST_CASE("the first ratio is 1 within 1e-6 in float for every cut of batch and 
         CHECK(tuned.report.clip_fraction == 0);
         CHECK(tuned.report.optimizer_steps == 1);
       }
+}
+
+TEST_CASE("the first ratio's warning is relative to the clip range, absolute without one, or as the user says") {
+  using namespace round_test;
+  // the stored log-probabilities are off by `error`, as those of a rollout in another type are
+  const auto warning = [](auto tuner, double error) {
+    ToyPipeline pipeline;
+    AdamW optimizer(pipeline.parameters());
+    Rng rng(3);
+    Round round = tuner.sample(pipeline, kPrompts, rng);
+    for (const int k : round.transitions.steps()) round.transitions.log_prob(k).sub_(error);
+    const UpdateReport report = tuner.train(pipeline, optimizer, std::move(round), rng);
+    CHECK(report.ratio_deviation == doctest::Approx(error).epsilon(3e-2));
+    return report.warning;
+  };
+  const auto ddpo = [](double clip, std::optional<double> tolerance = {}) {
+    return make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 4},
+                                               .objective = {.clip = clip, .round = {.ratio_tolerance = tolerance}}});
+  };
+  CHECK_FALSE(warning(ddpo(1e-4), 5e-4).empty());  // every row is outside the range before anything moved
+  CHECK_FALSE(warning(ddpo(1e-4), 5e-5).empty());
+  CHECK(warning(ddpo(1e-4), 5e-6).empty());
+  CHECK(warning(ddpo(1e-1), 5e-3).empty());
+  CHECK_FALSE(warning(ddpo(1e-1), 5e-2).empty());
+  CHECK(warning(ddpo(1e-4, 1e-3), 5e-4).empty());
+  CHECK_FALSE(warning(ddpo(1e-1, 1e-6), 1e-5).empty());
+  const auto plain = [] { return make<PolicyGradient>(black_box_brightness(), {.sampler = {.num_steps = 4}}); };
+  CHECK(warning(plain(), 5e-4).empty());
+  CHECK(warning(plain(), 2e-3) ==
+        "the first ratio of new to old probability should be 1 and is off by 0.002002: rollout and replay disagree (a "
+        "reduced rollout_dtype, autocast or a model with dropout); objective.round.recompute_log_probs makes them "
+        "agree");
+  const auto dpok = make<DPOK>(black_box_brightness(), {.sampler = {.num_steps = 4}, .objective = {.clip = 1e-4}});
+  CHECK_FALSE(warning(dpok, 5e-4).empty());
 }
 
 TEST_CASE("a round's result does not depend on how it is cut into network calls") {

@@ -1,6 +1,7 @@
 // How a round of sampled images is turned into optimizer steps: shared by every objective that learns from samples.
 #pragma once
 #include <cmath>
+#include <optional>
 
 #include <reward_tuner/core/check.hpp>
 
@@ -35,7 +36,12 @@ struct RoundOptions {
   int rows = 0;  ///< (image, step) pairs in one network call of the training; 0: as many as images in a micro-batch
   LogProbReduction reduction = LogProbReduction::kMean;  ///< see LogProbReduction
   RatioTarget target = RatioTarget::kExplored;           ///< see RatioTarget
-  double ratio_tolerance = 1e-3;  ///< a first ratio further from 1 than this is a warning in the report
+  /// take the log-probabilities of a round again before it is trained, by the network that is trained: where rollouts
+  /// run in another type (rollout_dtype) the first ratio is 1 then, for one more forward of every trained row
+  bool recompute_log_probs = false;
+  /// a first ratio further from 1 than this is a warning in the report, > 0; unset: a tenth of the objective's clip
+  /// range, 1e-3 without one
+  std::optional<double> ratio_tolerance = {};
 };
 
 inline void check_options(const RoundOptions& o) {
@@ -50,8 +56,8 @@ inline void check_options(const RoundOptions& o) {
                      " cannot be combined with round.step_per_timestep, which takes one step per timestep");
   REWARD_TUNER_CHECK(o.rows >= 0, "[RewardTuner] round.rows must be >= 0 (0: the images of a micro-batch), got ",
                      o.rows);
-  REWARD_TUNER_CHECK(std::isfinite(o.ratio_tolerance) && o.ratio_tolerance > 0,
-                     "[RewardTuner] round.ratio_tolerance must be > 0, got ", o.ratio_tolerance);
+  REWARD_TUNER_CHECK(!o.ratio_tolerance || (std::isfinite(*o.ratio_tolerance) && *o.ratio_tolerance > 0),
+                     "[RewardTuner] round.ratio_tolerance must be > 0, got ", *o.ratio_tolerance);
 }
 
 }  // namespace reward_tuner

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,11 +63,14 @@ class LogProbRound {
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);
-    if (options_.target == RatioTarget::kPlain && parts_.exploring() && report.kept > 0) {
-      const RolloutSetup& explored = round.transitions.setup;
-      RolloutSetup plain{explored.schedule, explored.plan, drawn.plain.select(at::div(kept, branches, "floor")),
-                         parts_.plain_guidance(explored.schedule.num_steps())};
-      retarget(pipeline, round.transitions, std::move(plain), rows_at_once(parts_, report.kept), options_.reduction,
+    const bool plain = options_.target == RatioTarget::kPlain && parts_.exploring();
+    if ((plain || options_.recompute_log_probs) && report.kept > 0) {
+      RolloutSetup target = round.transitions.setup;
+      if (plain) {
+        target.condition = drawn.plain.select(at::div(kept, branches, "floor"));
+        target.guidance = parts_.plain_guidance(target.schedule.num_steps());
+      }
+      retarget(pipeline, round.transitions, std::move(target), rows_at_once(parts_, report.kept), options_.reduction,
                counts);
     }
     add_counts(report, counts);
@@ -159,10 +164,20 @@ class LogProbRound {
       step.cotangent_norm = std::sqrt(sums.squared_cotangent);
       add(sums, step);
     }
-    if (!weights_moved && first_.ratio_deviation > options_.ratio_tolerance)
-      report.warning = "the first ratio of new to old probability should be 1 and is off by " +
-                       std::to_string(first_.ratio_deviation) +
-                       ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout)";
+    if (!weights_moved) check_first_ratio(report);
+  }
+
+  /// A range of ratios means nothing where the first is already off by a good part of it.
+  void check_first_ratio(UpdateReport& report) const {
+    const std::optional<double> clip = ObjectiveTraits<Objective>::clip(parts_.objective);
+    const double tolerance = options_.ratio_tolerance.value_or(clip ? 0.1 * *clip : 1e-3);
+    if (first_.ratio_deviation <= tolerance) return;
+    std::ostringstream warning;
+    warning << "the first ratio of new to old probability should be 1 and is off by " << first_.ratio_deviation;
+    if (clip) warning << ", with a clip range of " << *clip;
+    warning << ": rollout and replay disagree (a reduced rollout_dtype, autocast or a model with dropout); "
+               "objective.round.recompute_log_probs makes them agree";
+    add_sentence(report.warning, warning.str());
   }
 
   Parts& parts_;
