@@ -41,6 +41,16 @@ TEST_CASE("the reason of a task that failed is written whether or not the whole 
   CHECK_FALSE(line_of({.update = 1}).contains("skip_reason"));
 }
 
+TEST_CASE("groups that taught nothing are counted") {
+  using namespace run_record_test;
+  const auto line =
+      line_of({.update = 1, .kept = 0, .groups = 4, .idle_groups = 4, .warning = "nothing to learn from"});
+  CHECK(line.at("kept") == 0);
+  CHECK(line.at("groups") == 4);
+  CHECK(line.at("idle_groups") == 4);
+  CHECK(line.at("warning") == "nothing to learn from");
+}
+
 TEST_CASE("the gradient norm of a regularizer's own step has its own number") {
   using namespace run_record_test;
   const auto line = line_of({.update = 1, .gradient_norm = 0.5, .regularizer_gradient_norm = 0.25});

@@ -337,6 +337,25 @@ TEST_CASE("an update that a reward's exception ended does not count, and leaves 
   CHECK_FALSE(report.skipped);
 }
 
+TEST_CASE("a task that throws leaves what the tasks before it remember as it was") {
+  using namespace multi_task_test;
+  ToyPipeline pipeline;
+  AdamW optimizer(pipeline.parameters());
+  Rng rng(1);
+  bool fails = false;
+  const auto moody = black_box([&fails](const Tensor& images) {
+    if (fails) throw std::runtime_error("the detector is on holiday");
+    return images.mean({1, 2, 3});
+  });
+  auto tasks = multi_task({}, task("history", ddpo()), task("moody", make<DDPO>(moody, {.sampler = {.num_steps = 4}})));
+  tasks.update(pipeline, optimizer, kPrompts, rng);
+  const TunerState before = tasks.state();
+  REQUIRE_FALSE(before.tasks[0].history.rounds.empty());
+  fails = true;
+  CHECK_THROWS_AS(tasks.update(pipeline, optimizer, kPrompts, rng), Error);
+  CHECK(tasks.state() == before);
+}
+
 TEST_CASE("the state of every task, its prompts' position included, continues a run bit for bit") {
   using namespace multi_task_test;
   for (const bool first : {true, false}) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/advantages/history.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpo.hpp>
@@ -336,6 +338,10 @@ TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {
     const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
     CHECK_FALSE(report.skipped);
     CHECK(report.kept == 0);
+    CHECK(report.groups == 4);
+    CHECK(report.idle_groups == 4);
+    CHECK(report.warning == "nothing to learn from: the advantages of all " + std::to_string(report.images) +
+                                " images are 0 (equal rewards, or nothing to compare them with)");
     CHECK(report.optimizer_steps == 0);
     CHECK(report.reward == doctest::Approx(0.3));
     CHECK(std::isfinite(report.loss));
@@ -346,6 +352,80 @@ TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {
   check(make<DPO>(constant(), {.sampler = {.num_steps = 4}}));
   check(make<B2DiffuRL>(constant(), {.sampler = {.num_steps = 4}}));
   check(make<DPOK>(constant(), {.sampler = {.num_steps = 4}}));
+}
+
+TEST_CASE("groups that teach nothing are counted") {
+  using namespace round_test;
+  // the images of the first two prompts score alike
+  const auto half = black_box([](const Tensor& images) {
+    const Tensor values = images.mean({1, 2, 3});  // [32]
+    return at::cat({at::full({16}, 0.3, values.options()), values.narrow(0, 16, 16)});
+  });
+  const auto grpo = tune(make<GRPO>(half, {.sampler = {.num_steps = 2}})).report;
+  CHECK(grpo.images == 32);
+  CHECK(grpo.groups == 4);
+  CHECK(grpo.idle_groups == 2);
+  CHECK(grpo.warning.empty());
+  const auto all = tune(make<GRPO>(black_box_brightness(), {.sampler = {.num_steps = 2}})).report;
+  CHECK(all.groups == 4);
+  CHECK(all.idle_groups == 0);
+  // the group of the worst image, which weighs 0, is that image alone
+  const auto weighted =
+      tune(make<RewardWeightedTraining>(black_box_brightness(), {.sampler = {.num_steps = 2}})).report;
+  CHECK(weighted.groups == 4);
+  CHECK(weighted.idle_groups == 1);
+  // a preference needs two branches of a root
+  const auto alone =
+      tune(make<DPO, NoBranching>(black_box_brightness(), {.sampler = {.num_steps = 2}, .advantage = {}})).report;
+  CHECK(alone.kept == 0);
+  CHECK(alone.warning.starts_with("nothing to learn from: "));
+}
+
+TEST_CASE("rewards are remembered once their round was trained: not if it is dropped, throws or fails before a step") {
+  using namespace round_test;
+  const auto check = [](auto fresh, std::size_t copies) {
+    ToyPipeline pipeline;
+    AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
+    Rng rng(5);
+    auto tuner = fresh();
+    tuner.update(pipeline, optimizer, kPrompts, rng);
+    const RewardHistory before = tuner.state().history;
+    REQUIRE_FALSE(before.rounds.empty());
+    tuner.sample(pipeline, kPrompts, rng);  // dropped
+    CHECK(tuner.state().history == before);
+    {
+      Round broken = tuner.sample(pipeline, kPrompts, rng);
+      broken.transitions.log_prob(1) = Tensor();  // the training throws
+      CHECK_THROWS(tuner.train(pipeline, optimizer, std::move(broken), rng));
+      CHECK(tuner.state().history == before);
+    }
+    bool fails = true;
+    pipeline.parameters()[4].register_hook(
+        [&](const Tensor& g) { return fails ? g * std::numeric_limits<double>::infinity() : g; });
+    CHECK(tuner.update(pipeline, optimizer, kPrompts, rng).skipped);
+    CHECK(tuner.state().history == before);
+    fails = false;
+    // two rounds sampled before either is trained are both remembered, in the order of their training
+    Round one = tuner.sample(pipeline, kPrompts, rng), two = tuner.sample(pipeline, {"a star"}, rng);
+    const RewardHistory between = [&] {
+      tuner.train(pipeline, optimizer, std::move(two), rng);
+      return tuner.state().history;
+    }();
+    CHECK_FALSE(between == before);
+    tuner.train(pipeline, optimizer, std::move(one), rng);
+    for (const std::string& prompt : kPrompts) {
+      std::size_t rewards = 0;
+      for (const auto& round : tuner.state().history.rounds.at(prompt)) rewards += round.size();
+      CHECK(rewards == copies * (prompt == "a star" ? 3 : 2));
+    }
+  };
+  check([] { return make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 4}}); }, 1);
+  check(
+      [] {
+        return make<DDPO, History>(black_box_brightness(),
+                                   {.sampler = {.num_steps = 4}, .objective = {.round = {.samples_per_prompt = 3}}});
+      },
+      3);
 }
 
 TEST_CASE(

@@ -113,7 +113,8 @@ concept ObjectivePolicy = RewardObjective<P> || LogProbObjective<P> || Denoising
 /// Turns the rewards of a round into advantages: how much better than expected each image is. MUST
 ///  1. `std::vector<double> advantages(const AdvantageInput&, RewardHistory&) const`: one per image, finite for finite
 ///     rewards; 0 where there is nothing to compare with. It stores its state in the history, which the tuner keeps and
-///     saves in checkpoints.
+///     saves in checkpoints. A round is asked twice, when it is sampled with a copy of the history, and when it was
+///     trained with the tuner's own: a round that is dropped or fails is not remembered.
 /// MAY
 ///  2. `static constexpr int kDefaultGroup`: images of each prompt if round.samples_per_prompt is 0. Default: 1.
 template <class P>

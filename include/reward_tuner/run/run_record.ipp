@@ -76,6 +76,8 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"backward_samples", r.backward_samples},
                       {"images", r.images},
                       {"kept", r.kept},
+                      {"groups", r.groups},
+                      {"idle_groups", r.idle_groups},
                       {"optimizer_steps", r.optimizer_steps},
                       {"ratio_deviation", r.ratio_deviation},
                       {"clip_fraction", r.clip_fraction},

@@ -47,8 +47,13 @@ class DenoisingRound {
     const Transitions all = images(pipeline, drawn.explored, drawn.noise, counts);
     const RoundRewards scored = score_round(pipeline, parts_, all, copies, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
-    if (report.skip_reason.empty())
+    if (report.skip_reason.empty()) {
       kept = select_weighted(round, parts_.objective.weights(scored.rewards.values, scored.groups));
+      count_groups(round, scored.groups, kept, report);
+      if (kept.numel() == 0)
+        add_sentence(report.warning,
+                     "nothing to learn from: the weights of all " + std::to_string(all.size()) + " images are 0");
+    }
     report.kept = kept.numel();
     round.transitions = all.select(kept);
     round.transitions.setup.condition = drawn.plain.select(kept);

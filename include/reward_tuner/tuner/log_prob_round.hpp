@@ -42,7 +42,7 @@ class LogProbRound {
 
   /// Rollouts that keep their trained transitions, scored; the advantages decide which branches are kept.
   template <DiffusionPipeline Pipeline>
-  Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) {
+  Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) const {
     Round round;
     UpdateReport& report = round.report;
     NetworkCounts counts;
@@ -57,9 +57,18 @@ class LogProbRound {
     const RoundRewards scored = score_round(pipeline, parts_, all, copies * branches, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {
-      const AdvantageInput input{scored.rewards.values, all.setup.condition.prompts, scored.groups};
-      kept =
-          select_branches<Objective>(round, parts_.advantage.advantages(input, parts_.state.history), parts_.branching);
+      round.scored = {scored.rewards.values, all.setup.condition.prompts, scored.groups};
+      RewardHistory history = parts_.state.history;  // the tuner's own remembers a round that is trained
+      const std::vector<double> advantages = parts_.advantage.advantages(round.scored, history);  // [N]
+      kept = select_branches<Objective>(round, advantages, parts_.branching);
+      count_groups(round, scored.groups, kept, report);
+      if (kept.numel() == 0) {
+        const bool equal = std::all_of(advantages.begin(), advantages.end(), [](double a) { return a == 0; });
+        const std::string images = std::to_string(advantages.size()) + " images";
+        add_sentence(report.warning, equal ? "nothing to learn from: the advantages of all " + images +
+                                                 " are 0 (equal rewards, or nothing to compare them with)"
+                                           : "nothing to learn from: the branching kept none of " + images);
+      }
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);
@@ -77,8 +86,11 @@ class LogProbRound {
     return round;
   }
 
+  /// Lets the advantage remember a round that was trained.
+  void remember(const Round& round) { parts_.advantage.advantages(round.scored, parts_.state.history); }
+
   /// Passes over the kept images, cut into optimizer steps. Loss: the mean over the rows (or pairs) of a step. Fits the
-  /// objective's learned baseline afterwards.
+  /// objective's learned baseline afterwards, if every step was made.
   template <class Update>
   void train(Update& update, const Round& round) {
     const Transitions& t = round.transitions;
@@ -99,7 +111,7 @@ class LogProbRound {
       }
     }
     write(update.report, steps_wanted, round.weights_moved);
-    fit_baseline(round, parts_.objective, parts_.state.tensors, update.rng);
+    if (sound) fit_baseline(round, parts_.objective, parts_.state.tensors, update.rng);
   }
 
  private:

@@ -228,6 +228,8 @@ class JointTasks {
     add_counts(whole, {own.forwards, own.backwards, own.forward_samples, own.backward_samples});
     whole.images += own.images;
     whole.kept += own.kept;
+    whole.groups += own.groups;
+    whole.idle_groups += own.idle_groups;
     whole.optimizer_steps += own.optimizer_steps;
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
     whole.clip_fraction += share * own.clip_fraction;

@@ -59,7 +59,7 @@ class RewardTuner {
   }
 
   /// First half of a round: samples images of every prompt without gradient, scores them and chooses what is trained,
-  /// with what weight. Changes nothing in the model.
+  /// with what weight. Changes nothing in the model, and nothing that the tuner remembers.
   template <DiffusionPipeline Pipeline>
   Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) requires kSamples {
     check_prompts(prompts);
@@ -73,11 +73,16 @@ class RewardTuner {
   }
 
   /// Second half of a round: the optimizer steps. The model may have changed since `sample`; the stored
-  /// log-probabilities are the sampling policy's.
+  /// log-probabilities are the sampling policy's. Advantages that look back remember the round's rewards, unless it was
+  /// skipped before its first step.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport train(Pipeline& pipeline, Optim& optimizer, Round round, Rng& rng) requires kSamples {
     return concluded(pipeline, optimizer, rng, std::move(round.report), [&](auto& update) {
-      if (update.report.skip_reason.empty() && update.report.kept > 0) SurrogateUpdate(parts_).train(update, round);
+      const UpdateReport& report = update.report;
+      SurrogateUpdate half(parts_);
+      if (report.skip_reason.empty() && report.kept > 0) half.train(update, round);
+      if constexpr (Roles::Rules::kAdvantages)
+        if (report.skip_reason.empty() || report.optimizer_steps > 0) half.remember(round);
     });
   }
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -45,6 +47,17 @@ Tensor select_branches(Round& round, const std::vector<double>& advantages, cons
     round.pairs.clear();
   }
   return at::tensor(kept, at::kLong);
+}
+
+/// Counts the groups of a round's images [N], and those that teach nothing.
+inline void count_groups(const Round& round, const std::vector<std::int64_t>& groups, const Tensor& kept,
+                         UpdateReport& report) {
+  std::set<std::int64_t> teaching;
+  for (std::size_t i = 0; i < round.weights.size(); ++i)
+    if (round.weights[i] != 0)
+      teaching.insert(groups[static_cast<std::size_t>(kept.const_data_ptr<std::int64_t>()[i])]);
+  report.groups = static_cast<std::int64_t>(std::set(groups.begin(), groups.end()).size());
+  report.idle_groups = report.groups - static_cast<std::int64_t>(teaching.size());
 }
 
 /// Keeps the images whose weight is not 0. -> int64 [kept]
