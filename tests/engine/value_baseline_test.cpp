@@ -144,3 +144,24 @@ TEST_CASE("a fit never changes a tensor of an earlier state, nor its data") {
   CHECK(d.targets.equal(targets));
   for (const auto& [name, tensor] : state) CHECK_FALSE(tensor.requires_grad());
 }
+
+TEST_CASE("V works where the features are, wherever its state was stored") {
+  using namespace value_baseline_test;
+  const Data d = data_of(7);
+  const ValueBaseline baseline({.steps = 3});
+  State state;
+  Rng rng(1);
+  baseline.fit(state, d.features, d.targets, rng);
+  // another type stands in for another device, which this test may lack; both are options of the features
+  State stored;
+  for (const auto& [name, tensor] : state) stored.emplace(name, tensor.to(at::kDouble));
+  CHECK(ValueBaseline::values(stored, d.features).equal(ValueBaseline::values(state, d.features)));
+  Rng one(2), two(2);
+  baseline.fit(state, d.features, d.targets, one);
+  baseline.fit(stored, d.features, d.targets, two);
+  CHECK(equal(stored, state));
+  // and a device without numbers: V of a state on the CPU has the features' device
+  const Tensor v = ValueBaseline::values(state, d.features.to(at::kMeta));
+  CHECK(v.is_meta());
+  CHECK(v.sizes() == at::IntArrayRef({64}));
+}

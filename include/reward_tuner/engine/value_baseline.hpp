@@ -47,17 +47,14 @@ class ValueBaseline {
   static Tensor values(const State& state, const Tensor& features) {
     const torch::NoGradGuard no_grad;
     if (state.empty()) return at::zeros({features.size(0)}, features.options().dtype(at::kDouble));
-    return forward({state.at("value.0"), state.at("value.1"), state.at("value.2"), state.at("value.3"),
-                    state.at("value.4"), state.at("value.5")},
-                   features)
-        .to(at::kDouble);
+    return forward(loaded(state, features), features).to(at::kDouble);
   }
 
   /// Some AdamW steps on mean (V - target)^2 over random rows. features [n,F], targets double [n]. Returns the last
   /// step's loss.
   double fit(State& state, const Tensor& features, const Tensor& targets, Rng& rng) const {
-    std::vector<Tensor> weights = state.empty() ? fresh(features.size(1), rng) : loaded(state);
-    for (Tensor& w : weights) w = w.to(features.device()).detach().clone().requires_grad_();
+    std::vector<Tensor> weights = state.empty() ? fresh(features.size(1), rng) : loaded(state, features);
+    for (Tensor& w : weights) w = w.to(features.options()).detach().clone().requires_grad_();
     AdamW optimizer(weights, {.learning_rate = options_.learning_rate});
     if (!state.empty()) {
       std::map<std::string, Tensor> moments;
@@ -93,9 +90,10 @@ class ValueBaseline {
     return {layer(kWidth, features), at::zeros({kWidth}),    layer(kWidth, kWidth),
             at::zeros({kWidth}),     at::zeros({1, kWidth}), at::zeros({1})};
   }
-  static std::vector<Tensor> loaded(const State& state) {
+  /// V's weights where the features are: a resumed state is on the CPU.
+  static std::vector<Tensor> loaded(const State& state, const Tensor& features) {
     std::vector<Tensor> weights;
-    for (int i = 0; i < 6; ++i) weights.push_back(state.at("value." + std::to_string(i)));
+    for (int i = 0; i < 6; ++i) weights.push_back(state.at("value." + std::to_string(i)).to(features.options()));
     return weights;
   }
   static Tensor forward(const std::vector<Tensor>& w, const Tensor& x) {

@@ -29,7 +29,8 @@ struct TunerState {
         tensors.size() != other.tensors.size())
       return false;
     for (const auto& [name, tensor] : tensors)
-      if (const auto found = other.tensors.find(name); found == other.tensors.end() || !found->second.equal(tensor))
+      if (const auto found = other.tensors.find(name);
+          found == other.tensors.end() || !found->second.to(tensor.device()).equal(tensor))
         return false;
     return true;
   }
