@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/exploration/diffexp.hpp>
 #include <reward_tuner/exploration/dynamic_guidance.hpp>
 #include <reward_tuner/exploration/no_exploration.hpp>
 #include <reward_tuner/methods/drtune.hpp>
@@ -96,6 +97,30 @@ TEST_CASE("the guidance schedule leaves the condition and the random stream alon
   CHECK(out.negative.embeddings.is_same(given.negative.embeddings));
   CHECK(out.prompts == given.prompts);
   CHECK(rng.bits() == twin.bits());
+}
+
+TEST_CASE("a low scale above the sampler's is refused where high is unset, before anything runs") {
+  const DynamicGuidance policy({.low = 6, .threshold = 0.5});
+  CHECK_THROWS_WITH_AS(policy.guidance(5.0, 0, 4),
+                       "[DynamicGuidance] low must be at most the sampler's guidance 5 where high is unset, got 6",
+                       Error);
+  CHECK_THROWS_AS(policy.guidance(5.0, 3, 4), Error);
+  CHECK(policy.guidance(6.0, 0, 4) == 6);
+  CHECK(DynamicGuidance({.low = 6, .high = 7}).guidance(5.0, 0, 4) == 6);
+  CHECK(DynamicGuidance().guidance(0.5, 0, 4) == 1);  // both mean the condition alone
+  const auto tuner = [](auto exploration) {
+    return make<DRTune, DynamicGuidance>(
+        reference::ToyReward(),
+        {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .exploration = exploration});
+  };
+  CHECK_THROWS_WITH_AS(tuner(DynamicGuidanceOptions{.low = 4}),
+                       "[DynamicGuidance] low must be at most the sampler's guidance 3 where high is unset, got 4",
+                       Error);
+  CHECK_NOTHROW(tuner(DynamicGuidanceOptions{.low = 4, .high = 5}));
+  CHECK_THROWS_AS((make<DRTune, DiffExp>(reference::ToyReward(), {.sampler = {.num_steps = 6, .guidance = 3.0},
+                                                                  .steps = {.num_trained = 3},
+                                                                  .exploration = {.guidance = {.low = 4}}})),
+                  Error);
 }
 
 TEST_CASE("DynamicGuidance rejects options out of range") {

@@ -58,9 +58,10 @@ concept StepSelectionPolicy = require::role<P, StepSelectionRole> && require::na
 
 /// Changes condition or guidance in training rollouts only, never in evaluation. MUST
 ///  1. `Condition condition(const Condition&, Rng&) const`.
-///  2. `double guidance(double scale, int k, int num_steps) const`: the scale at step k.
+///  2. `double guidance(double scale, int k, int num_steps) const`: the scale at step k. Also asked when a tuner is
+///     made: it throws a named error if the sampler's scale does not fit.
 /// MAY
-///  3. `bool active(const PlanContext&) const`: while false, neither of the two is called. Default: always true.
+///  3. `bool active(const PlanContext&) const`: while false, no update calls the two. Default: always true.
 template <class P>
 concept ExplorationPolicy = require::role<P, ExplorationRole> && require::name<P> && require::options<P> &&
                             require::explore_condition<P> && require::explore_guidance<P> && may::active<P>;

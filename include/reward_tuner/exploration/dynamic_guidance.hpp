@@ -1,6 +1,7 @@
 // DiffExp's first half: a low guidance scale in the earliest, noisiest steps of training rollouts, the ordinary one
 // afterwards.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string_view>
@@ -15,7 +16,8 @@ namespace reward_tuner {
 struct DynamicGuidanceOptions {
   /// w_low, >= 0; 1 is the condition alone, which saves half of the network's rows (DiffExp-paper: "extremely low")
   double low = 1.0;
-  std::optional<double> high = {};  ///< w_high, >= w_low; unset: the sampler's own scale (DiffExp-paper: 5.0 or 7.5)
+  /// w_high, >= w_low; unset: the sampler's own scale, >= w_low then (DiffExp-paper: 5.0 or 7.5)
+  std::optional<double> high = {};
   /// where t is above this share of T the scale is low, in [0, 1]; 1 never, 0 always. The paper's value is not public
   double threshold = 0.9;
   ExplorationSpan span = {};  ///< the part of the training in which it is active
@@ -47,6 +49,10 @@ class DynamicGuidance {
   bool active(const PlanContext& context) const { return options_.span.active(context); }
   Condition condition(const Condition& given, Rng&) const { return given; }
   double guidance(double scale, int k, int num_steps) const {
+    // a scale up to 1 is the condition alone
+    REWARD_TUNER_CHECK(options_.high || options_.low <= std::max(scale, 1.0),
+                       "[DynamicGuidance] low must be at most the sampler's guidance ", scale,
+                       " where high is unset, got ", options_.low);
     const int t = num_steps - k;
     // 0.58*50 is a few ulps below 29: t = 29 is not above it
     const bool early = t > (options_.threshold + 1e-9) * num_steps;

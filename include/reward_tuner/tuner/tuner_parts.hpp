@@ -54,6 +54,7 @@ struct TunerParts {
     check_options(options.engine);
     Rules::check(options.engine, Objective::kName);
     steps.check(options.sampler.num_steps);
+    exploration.guidance(sampler.guidance(), 0, options.sampler.num_steps);  // throws if it does not fit that scale
   }
 
   TunerOptions<Roles> options;
