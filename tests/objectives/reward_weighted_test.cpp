@@ -41,13 +41,13 @@ TEST_CASE("exponential weights are exp((r - max)/temperature), and never overflo
         std::vector<double>{1.0, 1.0});
 }
 
-TEST_CASE("the best of each prompt weigh 1, the first of equal ones, and never more than there are") {
+TEST_CASE("the mean over all images is that over the best of each prompt, the first of equal ones") {
   using namespace reward_weighted_test;
   const auto best = [](int n) { return RewardWeighted({.weighting = RewardWeighting::kBest, .best = n}); };
-  CHECK(best(1).weights(kRewards, kGroups) == std::vector<double>{0, 1, 0, 0, 1, 0});
-  CHECK(best(2).weights(kRewards, kGroups) == std::vector<double>{0, 1, 1, 0, 1, 1});
+  CHECK(best(1).weights(kRewards, kGroups) == std::vector<double>{0, 3, 0, 0, 3, 0});
+  CHECK(best(2).weights(kRewards, kGroups) == std::vector<double>{0, 1.5, 1.5, 0, 1.5, 1.5});
   CHECK(best(9).weights(kRewards, kGroups) == std::vector<double>(6, 1.0));
-  CHECK(best(1).weights({4.0, 4.0, 4.0}, {3, 3, 3}) == std::vector<double>{1, 0, 0});
+  CHECK(best(1).weights({4.0, 4.0, 4.0}, {3, 3, 3}) == std::vector<double>{3, 0, 0});
   CHECK(best(1).default_group() == 8);
   CHECK(RewardWeighted().default_group() == 1);
 }

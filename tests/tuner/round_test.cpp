@@ -21,6 +21,7 @@
 #include <reward_tuner/methods/grpo.hpp>
 #include <reward_tuner/methods/policy_gradient.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>
+#include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/rewards/callable.hpp>
@@ -375,8 +376,7 @@ TEST_CASE("groups that teach nothing are counted") {
   CHECK(weighted.groups == 4);
   CHECK(weighted.idle_groups == 1);
   // a preference needs two branches of a root
-  const auto alone =
-      tune(make<DPO, NoBranching>(black_box_brightness(), {.sampler = {.num_steps = 2}, .advantage = {}})).report;
+  const auto alone = tune(make<DPO, NoBranching>(black_box_brightness(), {.sampler = {.num_steps = 2}})).report;
   CHECK(alone.kept == 0);
   CHECK(alone.warning.starts_with("nothing to learn from: "));
 }
@@ -558,6 +558,44 @@ TEST_CASE("reward-weighted rounds: the frozen network's images, or the best of t
   CHECK(raft.images == 4 * 8);
   CHECK(raft.kept == 4);
   CHECK(raft.backward_samples == 4 * 2);
+}
+
+TEST_CASE("reward-weighted training minimizes the mean over all images, whatever some of them weigh") {
+  using namespace round_test;
+  const std::vector<double> values = {0.3, 0.1, 0.9, 0.2, 0.25, 0.05, 0.15, 0.0};
+  const std::vector<std::int64_t> prompts = {0, 0, 1, 1, 2, 2, 3, 3};
+  const auto scores =
+      black_box([&](const Tensor& images) { return at::tensor(values, at::kDouble).to(images.options()); });
+  const auto check = [&](RewardWeightedOptions objective, std::int64_t kept) {
+    ToyPipeline pipeline, plain;
+    AdamW optimizer(pipeline.parameters());
+    objective.round.samples_per_prompt = 2;
+    auto tuner = make<RewardWeightedTraining>(scores, {.sampler = {.num_steps = 3}, .objective = objective});
+    Rng rng(2), training(7), same(7);
+    const Round round = tuner.sample(pipeline, kPrompts, rng);
+    const UpdateReport report = tuner.train(pipeline, optimizer, round, training);
+    CHECK(report.images == 8);
+    CHECK(report.kept == kept);
+    CHECK(report.backward_samples == kept);
+    // the same noise levels and noise on the kept images
+    std::vector<std::int64_t> times;
+    for (std::int64_t i = 0; i < kept; ++i) times.push_back(same.integer(0, 999));
+    const Tensor clean = round.transitions.clean;
+    const Tensor errors = denoising_errors(plain, clean, times, same.normal(clean.sizes(), clean.options()),
+                                           round.transitions.setup.condition.positive);  // [kept]
+    double loss = 0;
+    std::int64_t row = 0;
+    for (const double w : RewardWeighted(objective).weights(values, prompts))
+      if (w > 1e-6) loss += w * errors[row++].item<double>() / 8;
+    CHECK(row == kept);
+    CHECK(report.loss == doctest::Approx(loss).epsilon(1e-10));
+    return report.loss / errors.mean().item<double>();
+  };
+  check({}, 7);                                                                 // the worst weighs 0
+  check({.weighting = RewardWeighting::kExponential, .temperature = 0.01}, 1);  // exp(-60) and less
+  check({.weighting = RewardWeighting::kExponential, .temperature = 1}, 8);
+  // RAFT: the mean over the best of each prompt
+  CHECK(check({.weighting = RewardWeighting::kBest}, 4) == doctest::Approx(1).epsilon(1e-10));
 }
 
 TEST_CASE("preferences come in pairs of one root, the better one first") {

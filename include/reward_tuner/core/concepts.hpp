@@ -95,7 +95,8 @@ concept LogProbObjective =
 /// An objective that weighs the denoising loss of sampled images. MUST
 ///  1. `static constexpr Surrogate kSurrogate = Surrogate::kDenoising`.
 ///  2. `std::vector<double> weights(const std::vector<double>& rewards, const std::vector<std::int64_t>& groups)
-///     const`: one per image; an image of weight 0 is not trained.
+///     const`: one per image, of which the mean over all images is minimized; an image of negligible weight is not
+///     evaluated.
 ///  3. `const Options& options() const`, with `RoundOptions round` in its Options: how a round is sampled and trained.
 /// MAY
 ///  4. `int noisings() const`: noise levels at which each image is denoised in a pass. Default: 1.

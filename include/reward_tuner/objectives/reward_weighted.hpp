@@ -18,7 +18,9 @@ namespace reward_tuner {
 enum class RewardWeighting {
   kMinMax,       ///< (r - min) / (max - min) over the round (large-scale RL paper, appendix A: reward-weighted)
   kExponential,  ///< exp((r - max) / temperature) (Lee et al. 2023; Black et al. 2024, RWR)
-  kBest,         ///< 1 for the `best` images of each prompt, 0 for the others (RAFT: Dong et al. 2023)
+  /// 0 but for the `best` of each prompt's n images, which weigh n / best: the mean over all images is the mean over
+  /// the best (RAFT: Dong et al. 2023)
+  kBest,
 };
 
 /// How RewardWeighted weighs and denoises images, and how its rounds are sampled and trained.
@@ -56,8 +58,8 @@ class RewardWeighted {
   bool samples_reference() const { return options_.frozen; }
   int default_group() const { return options_.weighting == RewardWeighting::kBest ? kComparedImages : 1; }
 
-  /// One weight >= 0 per image. Equal rewards get equal weights: 1 with kExponential and kMinMax; kBest keeps the
-  /// first.
+  /// One weight >= 0 per image; the mean is over all images. Equal rewards get equal weights: 1 with kExponential and
+  /// kMinMax; kBest keeps the first.
   std::vector<double> weights(const std::vector<double>& rewards, const std::vector<std::int64_t>& groups) const {
     std::vector<double> out(rewards.size());
     if (rewards.empty()) return out;
@@ -75,8 +77,9 @@ class RewardWeighted {
         for (auto& [group, list] : members) {
           std::stable_sort(list.begin(), list.end(),
                            [&](std::size_t a, std::size_t b) { return rewards[a] > rewards[b]; });
-          for (std::size_t i = 0; i < std::min(list.size(), static_cast<std::size_t>(options_.best)); ++i)
-            out[list[i]] = 1;
+          const std::size_t best = std::min(list.size(), static_cast<std::size_t>(options_.best));
+          for (std::size_t i = 0; i < best; ++i)
+            out[list[i]] = static_cast<double>(list.size()) / static_cast<double>(best);
         }
         break;
       }

@@ -25,7 +25,8 @@
 
 namespace reward_tuner {
 
-/// Surrogate::kDenoising: the mean over kept images and noisings of weight * denoising error.
+/// Surrogate::kDenoising: the mean over all images and noisings of weight * denoising error. Images of negligible
+/// weight count in the mean and cost nothing.
 template <class Parts>
 class DenoisingRound {
   using Objective = typename Parts::Objective;
@@ -33,8 +34,8 @@ class DenoisingRound {
  public:
   explicit DenoisingRound(const Parts& parts) : parts_(parts) {}
 
-  /// Images of the untuned network, or of the present one, scored; those whose weight is not 0 are kept, under their
-  /// prompts as they are: what is learned is the prompt, not the exploration.
+  /// Images of the untuned network, or of the present one, scored; those whose weight is not negligible are kept, under
+  /// their prompts as they are: what is learned is the prompt, not the exploration.
   template <DiffusionPipeline Pipeline>
   Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) const {
     Round round;
@@ -108,6 +109,8 @@ class DenoisingRound {
     // [rows,C,h,w] at once: pieces of a stream depend on where it is cut
     const Tensor noise = update.rng.normal(shape, t.clean.options());
     const std::int64_t at_once = rows_at_once(parts_, update.report.kept);
+    // the images of this step stand for their share of all images, kept or not
+    const double all = static_cast<double>(count * update.report.images) / static_cast<double>(update.report.kept);
     double total = 0;
     for (std::int64_t begin = 0; begin < count; begin += at_once) {
       const std::int64_t end = std::min(count, begin + at_once);
@@ -119,8 +122,8 @@ class DenoisingRound {
       const Tensor errors = denoising_errors(update.pipeline, latents, {times.begin() + begin, times.begin() + end},
                                              noise.narrow(0, begin, end - begin),
                                              t.setup.condition.positive.select(index));  // [n]
-      const Tensor loss = (at::tensor(weights, at::kDouble).to(errors.device()) * errors.to(at::kDouble)).sum() /
-                          static_cast<double>(count);
+      const Tensor loss =
+          (at::tensor(weights, at::kDouble).to(errors.device()) * errors.to(at::kDouble)).sum() / all;  // 0-d
       ++update.counts.forwards;
       ++update.counts.backwards;
       update.counts.forward_samples += end - begin;

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <set>
@@ -60,11 +61,15 @@ inline void count_groups(const Round& round, const std::vector<std::int64_t>& gr
   report.idle_groups = report.groups - static_cast<std::int64_t>(teaching.size());
 }
 
-/// Keeps the images whose weight is not 0. -> int64 [kept]
+/// Keeps the images that are worth a network call: those whose weight is not lost beside the largest in float32. The
+/// others still count in the mean. -> int64 [kept]
 inline Tensor select_weighted(Round& round, const std::vector<double>& weights) {
+  constexpr double kNegligible = 1e-8;
+  double largest = 0;
+  for (const double w : weights) largest = std::max(largest, std::abs(w));
   std::vector<std::int64_t> kept;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] == 0) continue;
+    if (std::abs(weights[i]) <= kNegligible * largest) continue;
     kept.push_back(static_cast<std::int64_t>(i));
     round.weights.push_back(weights[i]);
   }

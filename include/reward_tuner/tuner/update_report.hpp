@@ -13,7 +13,7 @@
 
 namespace reward_tuner {
 
-/// What an update measured at one trained step. A rate is a mean over the step's rows, each an image that was trained on.
+/// What an update measured at one trained step. Rates are means over the step's rows, each an image trained on.
 struct StepReport {
   std::string task = {};      ///< of a MultiTask
   int step = 0;               ///< k, 0 the noisiest
