@@ -16,6 +16,8 @@ TEST_CASE("a sample's noise does not depend on batch or micro-batch") {
   SampleNoise tail = parts.narrow(1, 2);
   CHECK(tail.size() == 2);
   CHECK(tail.normal({2, 2, 4}, options).equal(first.narrow(0, 1, 2)));
+  CHECK(parts.normal({3, 2, 4}, options).equal(first));  // a part draws for itself
+  CHECK(parts.narrow(1, 2).normal({2, 2, 4}, options).equal(second.narrow(0, 1, 2)));
 }
 
 TEST_CASE("drawn streams are reproducible, and different from one another") {

@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/tensor/rng.hpp>
@@ -17,7 +19,7 @@ TEST_CASE("a seed fixes the stream, neighboring seeds are unrelated") {
   CHECK(Rng::derive(1, 2).bits() != Rng::derive(1, 3).bits());
 }
 
-TEST_CASE("a saved state continues bit for bit; copies share the stream") {
+TEST_CASE("a saved state continues bit for bit; a clone goes on alone, and nothing shares a stream") {
   using namespace reward_tuner;
   Rng rng(9);
   rng.normal({3});  // an odd number of normals leaves one cached
@@ -28,10 +30,16 @@ TEST_CASE("a saved state continues bit for bit; copies share the stream") {
   other.set_state(state);
   CHECK(other.normal({37}, at::kDouble).equal(normals));
   CHECK(other.bits() == bits);
-  Rng original(3), copy = original, fresh(3);
-  const auto first = copy.bits(), second = original.bits();
-  CHECK(first == fresh.bits());
-  CHECK(second == fresh.bits());
+  static_assert(!std::is_copy_constructible_v<Rng> && !std::is_copy_assignable_v<Rng>);
+  static_assert(std::is_nothrow_move_constructible_v<Rng> && std::is_nothrow_move_assignable_v<Rng>);
+  Rng original(3), twin(3);
+  original.normal({3}), twin.normal({3});
+  Rng copy = original.clone();
+  const Tensor ahead = copy.normal({37}, at::kDouble);
+  CHECK(original.normal({37}, at::kDouble).equal(ahead));  // untouched by the clone's draws
+  CHECK(twin.normal({37}, at::kDouble).equal(ahead));
+  Rng moved = std::move(original);
+  CHECK(moved.bits() == twin.bits());
 }
 
 TEST_CASE("integers are uniform over both ends, uniforms stay in [0, 1)") {

@@ -12,7 +12,8 @@
 
 namespace reward_tuner {
 
-/// The noise of B samples. Equal seeds give equal images at any batch size, micro-batch size and device.
+/// The noise of B samples. Equal seeds give equal images at any batch size, micro-batch size and device. Moved, not
+/// copied, as its streams are.
 class SampleNoise {
  public:
   /// One stream per seed.
@@ -37,10 +38,11 @@ class SampleNoise {
   /// The seeds of the streams: what else belongs to a sample may be derived from them (Rng::derive).
   const std::vector<std::uint64_t>& seeds() const { return seeds_; }
   std::int64_t size() const { return static_cast<std::int64_t>(streams_.size()); }
-  /// The streams of samples start .. start+count-1 (shared, not copied: each stream belongs to one sample).
+  /// Streams of samples start .. start+count-1 that draw what these would draw next.
   SampleNoise narrow(std::int64_t start, std::int64_t count) const {
     SampleNoise part({});
-    part.streams_.assign(streams_.begin() + start, streams_.begin() + start + count);
+    for (std::int64_t i = start; i < start + count; ++i)
+      part.streams_.push_back(streams_[static_cast<std::size_t>(i)].clone());
     for (const Tensor& block : recorded_) part.recorded_.push_back(block.narrow(0, start, count));
     part.next_ = next_;
     part.seeds_.assign(seeds_.begin() + start, seeds_.begin() + start + count);

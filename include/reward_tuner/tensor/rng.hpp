@@ -1,8 +1,9 @@
-// Randomness by argument: one generator object, forked by name, saved and restored bit for bit.
+// Randomness by argument: one generator object, which others are derived from, saved and restored bit for bit.
 #pragma once
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cstdint>
+#include <utility>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
@@ -10,10 +11,16 @@
 namespace reward_tuner {
 
 /// A stream of random numbers. All draws are made on the CPU and moved afterwards, so a seed means the same numbers on
-/// every device. Copying shares the stream; `fork` starts an independent one.
+/// every device. A stream has one owner: it moves, and is copied by name only (`clone`), so that no draw is made twice and
+/// no two places share a stream unseen. `derive` makes an independent one.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed) : generator_(at::make_generator<at::CPUGeneratorImpl>(mix(seed))) {}
+  Rng(Rng&&) = default;
+  Rng& operator=(Rng&&) = default;
+
+  /// A stream of its own that draws what this one would draw next.
+  Rng clone() const;
 
   /// Standard normal numbers of the given shape, dtype and device (from `like`).
   Tensor normal(at::IntArrayRef shape, const at::TensorOptions& like = at::kFloat);
@@ -41,6 +48,7 @@ class Rng {
   void set_state(const Tensor& state);
 
  private:
+  explicit Rng(at::Generator generator) : generator_(std::move(generator)) {}
   static std::uint64_t mix(std::uint64_t x);
   mutable at::Generator generator_;
 };

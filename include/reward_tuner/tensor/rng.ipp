@@ -38,6 +38,11 @@ REWARD_TUNER_INLINE Rng Rng::derive(std::uint64_t seed, std::uint64_t number) {
   return Rng(mix(seed) ^ mix(number + 0x9E3779B97F4A7C15ULL));
 }
 
+REWARD_TUNER_INLINE Rng Rng::clone() const {
+  const std::lock_guard<std::mutex> lock(generator_.mutex());
+  return Rng(generator_.clone());
+}
+
 REWARD_TUNER_INLINE Tensor Rng::state() const {
   const std::lock_guard<std::mutex> lock(generator_.mutex());
   return generator_.get_state();

@@ -45,7 +45,7 @@ class DenoisingRound {
     auto drawn = parts_.draw(pipeline, prompts, copies, rng);
     report.plan = drawn.explored.plan;
     drawn.explored.plan.trained = {};  // nothing of the path is needed
-    const Transitions all = images(pipeline, drawn.explored, drawn.noise, counts);
+    const Transitions all = images(pipeline, drawn.explored, std::move(drawn.noise), counts);
     const RoundRewards scored = score_round(pipeline, parts_, all, copies, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {
@@ -82,13 +82,12 @@ class DenoisingRound {
 
  private:
   template <DiffusionPipeline Pipeline>
-  Transitions images(Pipeline& pipeline, const RolloutSetup& setup, const SampleNoise& noise,
-                     NetworkCounts& counts) const {
+  Transitions images(Pipeline& pipeline, const RolloutSetup& setup, SampleNoise noise, NetworkCounts& counts) const {
     const SamplingOptions options{.micro_batch = parts_.options.engine.micro_batch};
     if (!ObjectiveTraits<Objective>::samples_reference(parts_.objective))
-      return sample_transitions(pipeline, setup, noise, options, counts);
+      return sample_transitions(pipeline, setup, std::move(noise), options, counts);
     const auto scope = pipeline.reference_scope();
-    return sample_transitions(pipeline, setup, noise, options, counts);
+    return sample_transitions(pipeline, setup, std::move(noise), options, counts);
   }
 
   /// Adds the gradients of an optimizer step on some samples, each at random noise levels; returns the step's loss.

@@ -47,9 +47,9 @@ class LogProbRound {
     UpdateReport& report = round.report;
     NetworkCounts counts;
     const std::int64_t copies = samples_per_prompt(parts_), branches = parts_.branching.branches();
-    const auto drawn = parts_.draw(pipeline, prompts, copies, rng);
+    auto drawn = parts_.draw(pipeline, prompts, copies, rng);
     report.plan = drawn.explored.plan;
-    const Transitions all = sample_transitions(pipeline, drawn.explored, drawn.noise,
+    const Transitions all = sample_transitions(pipeline, drawn.explored, std::move(drawn.noise),
                                                {.branches = static_cast<int>(branches),
                                                 .micro_batch = parts_.options.engine.micro_batch,
                                                 .reduction = options_.reduction},
