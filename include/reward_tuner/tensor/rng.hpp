@@ -11,8 +11,8 @@
 namespace reward_tuner {
 
 /// A stream of random numbers. All draws are made on the CPU and moved afterwards, so a seed means the same numbers on
-/// every device. A stream has one owner: it moves, and is copied by name only (`clone`), so that no draw is made twice and
-/// no two places share a stream unseen. `derive` makes an independent one.
+/// every device. A stream has one owner: it moves, and is copied by name only (`clone`), so that no draw is made twice
+/// and no two places share a stream unseen. `derive` makes an independent one.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed) : generator_(at::make_generator<at::CPUGeneratorImpl>(mix(seed))) {}

@@ -183,7 +183,7 @@ class LogProbRound {
   void check_first_ratio(UpdateReport& report) const {
     const std::optional<double> clip = ObjectiveTraits<Objective>::clip(parts_.objective);
     const double tolerance = options_.ratio_tolerance.value_or(clip ? 0.1 * *clip : 1e-3);
-    if (first_.ratio_deviation <= tolerance) return;
+    if (!(first_.ratio_deviation > tolerance)) return;  // NaN skips the update
     std::ostringstream warning;
     warning << "the first ratio of new to old probability should be 1 and is off by " << first_.ratio_deviation;
     if (clip) warning << ", with a clip range of " << *clip;
