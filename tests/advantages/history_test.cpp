@@ -12,15 +12,16 @@ TEST_CASE("History with one round remembered, by hand") {
   using Rounds = std::map<std::string, std::vector<std::vector<double>>>;
   RewardHistory history;
   const History policy({.rounds = 1, .epsilon = 0.5});
-  // "a": mean 2, unbiased variance 2/1; "b": one number alone
-  const double root = std::sqrt(2.0) + 0.5;
+  // "a": mean 2, unbiased variance 2/1; "b": one number alone; mean square of the round 35/3
+  const double root = std::sqrt(2.0) + 0.5 * std::sqrt(35.0 / 3);
   check_close(policy.advantages(round_of({1, 3, 5}, {"a", "a", "b"}), history), {-1 / root, 1 / root, 0});
   CHECK(history.rounds == Rounds{{"a", {{1, 3}}}, {"b", {{5}}}});
   // "a": {1, 3, 5}, mean 3, unbiased variance 8/2; "b" is not drawn and forgotten
-  check_close(policy.advantages(round_of_one({5}, "a"), history), {2 / 2.5});
+  check_close(policy.advantages(round_of_one({5}, "a"), history), {2 / (2 + 0.5 * 5)});
   CHECK(history.rounds == Rounds{{"a", {{5}}}});
-  // "a": {5, 9}; the rewards remembered are raw
-  check_close(policy.advantages(round_of({9, 7}, {"a", "b"}), history), {2 / (std::sqrt(8.0) + 0.5), 0});
+  // "a": {5, 9}; the rewards remembered are raw; mean square of the round 65
+  check_close(policy.advantages(round_of({9, 7}, {"a", "b"}), history),
+              {2 / (std::sqrt(8.0) + 0.5 * std::sqrt(65.0)), 0});
   CHECK(history.rounds == Rounds{{"a", {{9}}}, {"b", {{7}}}});
 }
 
@@ -34,6 +35,8 @@ TEST_CASE("History is a list of the latest rounds, each with its prompts") {
     for (int round = 0; round < 30; ++round) {
       const AdvantageInput input = random_round(random, 6, 9);  // most prompts miss some rounds
       std::vector<double> wanted;
+      double square = 0;
+      for (const double r : input.rewards) square += r * r / 6;
       for (std::size_t i = 0; i < input.rewards.size(); ++i) {
         std::vector<double> all;
         const auto add = [&](const AdvantageInput& one) {
@@ -47,7 +50,8 @@ TEST_CASE("History is a list of the latest rounds, each with its prompts") {
         double mean = 0, variance = 0;
         for (const double r : all) mean += r / n;
         for (const double r : all) variance += (r - mean) * (r - mean) / (n - 1);
-        wanted.push_back(all.size() == 1 ? 0 : (input.rewards[i] - mean) / (std::sqrt(variance) + 1e-8));
+        wanted.push_back(
+            all.size() == 1 ? 0 : (input.rewards[i] - mean) / (std::sqrt(variance) + 1e-8 * std::sqrt(square)));
       }
       check_close(policy.advantages(input, history), wanted, 1e-9);
       earlier.push_back(input);

@@ -31,6 +31,15 @@ TEST_CASE("moments hold beside a large common offset, and equal numbers have exa
     }
 }
 
+TEST_CASE("the size of a round is its rewards' root mean square") {
+  using namespace reward_tuner::detail;
+  CHECK(size_of({3, -4, 5}) == std::sqrt(50.0L / 3));
+  CHECK((size_of({}) == 0 && size_of({0, 0}) == 0));
+  CHECK(std::isfinite(size_of({1e300, 1e308})));
+  const auto even = standardize({0, 0}, [](std::size_t) { return Moments{}; }, [](const Moments&) { return 0.0L; }, 0);
+  CHECK(even == std::vector<double>{0, 0});  // nothing to divide by, and nothing to divide
+}
+
 TEST_CASE("rewards_by keeps the images' order within a key") {
   using namespace reward_tuner::detail;
   const auto by = rewards_by(std::vector<int>{5, 2, 5, 2, 5}, {1, 2, 3, 4, 0});

@@ -22,9 +22,11 @@ TEST_CASE("PerGroup compares within groups, not prompts, and divides by the devi
   RewardHistory history;
   AdvantageInput input = round_of({1, 3, 10, 10, 50, 7, 9}, std::vector<std::string>(7, "one prompt"));
   input.groups = {4, 4, -1, -1, 0, 9, 9};  // means 2, 10, 50, 8; deviations 1, 0, 0, 1
-  check_close(PerGroup({.epsilon = 0.25}).advantages(input, history), {-0.8, 0.8, 0, 0, 0, -0.8, 0.8});
-  // mean 90/7; sum of squares 1 + 9 + 100 + 100 + 2500 + 49 + 81 = 2840
-  const double deviation = std::sqrt(2840.0 / 7 - 90.0 * 90.0 / 49) + 0.25;
+  // sum of squares 1 + 9 + 100 + 100 + 2500 + 49 + 81 = 2840
+  const double share = 0.25 * std::sqrt(2840.0 / 7), own = 1 / (1 + share);
+  check_close(PerGroup({.epsilon = 0.25}).advantages(input, history), {-own, own, 0, 0, 0, -own, own});
+  // mean 90/7
+  const double deviation = std::sqrt(2840.0 / 7 - 90.0 * 90.0 / 49) + share;
   check_close(PerGroup({.scale = GroupScale::kBatch, .epsilon = 0.25}).advantages(input, history),
               {-1 / deviation, 1 / deviation, 0, 0, 0, -1 / deviation, 1 / deviation});
   CHECK(history == RewardHistory{});

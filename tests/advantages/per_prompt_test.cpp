@@ -14,16 +14,16 @@ TEST_CASE("PerPrompt with four numbers remembered, by hand") {
   using namespace reward_tuner;
   RewardHistory history;
   const PerPrompt policy({.window = 4, .min_count = 3, .epsilon = 0.5});
-  // 2 of "a", 1 of "b": both use the round's, mean 3, variance (4 + 0 + 4)/3
-  const double deviation = std::sqrt(8.0 / 3);
-  check_close(policy.advantages(round_of({1, 3, 5}, {"a", "a", "b"}), history),
-              {-2 / (deviation + 0.5), 0, 2 / (deviation + 0.5)});
+  // 2 of "a", 1 of "b": both use the round's, mean 3, variance (4 + 0 + 4)/3, mean square 35/3
+  const double deviation = std::sqrt(8.0 / 3), first = deviation + 0.5 * std::sqrt(35.0 / 3);
+  check_close(policy.advantages(round_of({1, 3, 5}, {"a", "a", "b"}), history), {-2 / first, 0, 2 / first});
   CHECK(history.rounds == std::map<std::string, std::vector<std::vector<double>>>{{"a", {{1, 3}}}, {"b", {{5}}}});
-  // "a" has {1, 3, 5}: mean 3, variance 8/3; "b" has {5, 1}: the round's, mean 3, variance 4
-  check_close(policy.advantages(round_of({5, 1}, {"a", "b"}), history), {2 / (deviation + 0.5), -2 / 2.5});
-  // "a" has {3, 5, 0, 8}: mean 4, variance (1 + 1 + 16 + 16)/4
-  check_close(policy.advantages(round_of_one({0, 8}, "a"), history),
-              {-4 / (std::sqrt(8.5) + 0.5), 4 / (std::sqrt(8.5) + 0.5)});
+  // "a" has {1, 3, 5}: mean 3, variance 8/3; "b" has {5, 1}: the round's, mean 3, variance 4; mean square 13
+  const double second = 0.5 * std::sqrt(13.0);
+  check_close(policy.advantages(round_of({5, 1}, {"a", "b"}), history), {2 / (deviation + second), -2 / (2 + second)});
+  // "a" has {3, 5, 0, 8}: mean 4, variance (1 + 1 + 16 + 16)/4; mean square of the round 32
+  const double third = std::sqrt(8.5) + 0.5 * std::sqrt(32.0);
+  check_close(policy.advantages(round_of_one({0, 8}, "a"), history), {-4 / third, 4 / third});
   CHECK(history.rounds ==
         std::map<std::string, std::vector<std::vector<double>>>{{"a", {{3}, {5}, {0, 8}}}, {"b", {{5}, {1}}}});
 }
@@ -58,11 +58,13 @@ TEST_CASE("PerPrompt is DDPO's double-ended queue as long as no round exceeds it
         if (static_cast<int>(queue.size()) > window) queue.pop_front();
       }
       std::vector<double> wanted;
+      double square = 0;
+      for (const double r : input.rewards) square += r * r / static_cast<double>(input.rewards.size());
       for (std::size_t i = 0; i < input.rewards.size(); ++i) {
         const auto& queue = queues[input.prompts[i]];
         const auto [mean, deviation] =
             static_cast<int>(queue.size()) < min_count ? mean_and_deviation(input.rewards) : mean_and_deviation(queue);
-        wanted.push_back((input.rewards[i] - mean) / (deviation + 1e-6));
+        wanted.push_back((input.rewards[i] - mean) / (deviation + 1e-6 * std::sqrt(square)));
       }
       check_close(policy.advantages(input, history), wanted, 1e-9);
       for (const auto& [prompt, rounds] : history.rounds) {
@@ -82,7 +84,8 @@ TEST_CASE("a round larger than the window counts as a whole, and no more than th
   RewardHistory history;
   const PerPrompt policy({.window = 3, .min_count = 2, .epsilon = 0.5});
   policy.advantages(round_of_one({100, -100}), history);
-  check_close(policy.advantages(round_of_one({0, 4, 0, 4}), history), {-2 / 2.5, 2 / 2.5, -2 / 2.5, 2 / 2.5});
+  const double root = 2 + 0.5 * std::sqrt(8.0);
+  check_close(policy.advantages(round_of_one({0, 4, 0, 4}), history), {-2 / root, 2 / root, -2 / root, 2 / root});
   CHECK(history.rounds.at("a fox") == std::vector<std::vector<double>>{{4, 0, 4}});
 }
 

@@ -2,9 +2,13 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <random>
+#include <string>
 #include <vector>
 
+#include <reward_tuner/advantages/per_group.hpp>
 #include <reward_tuner/branching/best_and_worst.hpp>
 
 TEST_CASE("BestAndWorst keeps the best and the worst of a root, each on its own account") {
@@ -52,6 +56,37 @@ TEST_CASE("BestAndWorst is the published rule for any advantages") {
       if (wanted.size() == 2) REQUIRE(wanted[0].branch != wanted[1].branch);
     }
   }
+}
+
+TEST_CASE(
+    "with PerGroup up to four branches give a pair whenever their rewards differ, more of them with threshold 0") {
+  using namespace reward_tuner;
+  std::mt19937 random(3);
+  std::normal_distribution<double> normal;
+  RewardHistory history;
+  const auto kept = [&](const std::vector<double>& rewards, double threshold) {
+    const AdvantageInput root{rewards, std::vector<std::string>(rewards.size(), "a"),
+                              std::vector<std::int64_t>(rewards.size(), 0)};
+    return BestAndWorst({.num_branches = static_cast<int>(rewards.size()), .threshold = threshold})
+        .choose(PerGroup().advantages(root, history));
+  };
+  for (const double unit : {1e-6, 1.0, 1e6})
+    for (const std::size_t branches : {2, 3, 4, 5, 8}) {
+      for (const double odd : {1.0, -1.0}) {  // one image is better, or worse, than all others
+        std::vector<double> rewards(branches, 2 * unit);
+        rewards[1] += odd * unit;
+        CHECK(kept(rewards, 0.5).size() == (branches <= 4 ? 2 : 1));
+        CHECK(kept(rewards, 0).size() == 2);
+      }
+      for (int draw = 0; draw < 200; ++draw) {
+        std::vector<double> rewards(branches);
+        for (double& r : rewards) r = unit * normal(random);
+        if (branches <= 4) REQUIRE(kept(rewards, 0.5).size() == 2);
+        REQUIRE(kept(rewards, 0).size() == 2);
+      }
+    }
+  CHECK(kept({1, 1, 1, 1, 0}, 0.5).size() == 1);
+  CHECK(kept({1, 1, 1, 1, 1}, 0.5).empty());
 }
 
 TEST_CASE("BestAndWorst rejects options and advantages out of range") {

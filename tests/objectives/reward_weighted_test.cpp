@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -25,6 +26,12 @@ TEST_CASE("min-max weights run from 0 for the worst to 1 for the best of the rou
   CHECK(w == std::vector<double>{0.0, 1.0, 0.5, 0.25, 1.0, 0.875});
   CHECK(RewardWeighted().weights({2.0, 2.0}, {0, 1}) == std::vector<double>{1.0, 1.0});
   CHECK(RewardWeighted().weights({}, {}).empty());
+  for (const double unit : {1e-3, 1e3, 1e12}) {
+    std::vector<double> rewards = kRewards;
+    for (double& r : rewards) r *= unit;
+    const auto other = RewardWeighted().weights(rewards, kGroups);
+    for (std::size_t i = 0; i < w.size(); ++i) CHECK(other[i] == doctest::Approx(w[i]).epsilon(1e-14));
+  }
 }
 
 TEST_CASE("exponential weights are exp((r - max)/temperature), and never overflow") {

@@ -217,6 +217,28 @@ TEST_CASE("where images of a prompt are compared there is more than one of each"
             .report.images == 2 * B);
 }
 
+TEST_CASE("a reward in another unit teaches the same") {
+  using namespace round_test;
+  const auto in_units = [](double unit) {
+    return black_box([unit](const Tensor& images) { return unit * images.mean({1, 2, 3}); });
+  };
+  const auto check = [&](const auto& tuner) {
+    const auto plain = tune(tuner(in_units(1)), {}, 3);
+    CHECK(plain.report.kept > 0);
+    for (const double unit : {1e-3, 1e3})
+      CHECK(distance(tune(tuner(in_units(unit)), {}, 3).parameters, plain.parameters) < 1e-9);
+  };
+  check([](auto r) { return make<DDPO>(r, {.sampler = {.num_steps = 4}, .advantage = {.min_count = 2}}); });
+  check([](auto r) { return make<DDPO, PerBatch>(r, {.sampler = {.num_steps = 4}}); });
+  check([](auto r) { return make<GRPO>(r, {.sampler = {.num_steps = 4}}); });
+  check(
+      [](auto r) { return make<GRPO>(r, {.sampler = {.num_steps = 4}, .advantage = {.scale = GroupScale::kBatch}}); });
+  check([](auto r) { return make<DPOK>(r, {.sampler = {.num_steps = 4}}); });
+  check([](auto r) { return make<DPO>(r, {.sampler = {.num_steps = 4}}); });
+  check([](auto r) { return make<B2DiffuRL>(r, {.sampler = {.num_steps = 4}, .steps = {.initial = 2}}); });
+  check([](auto r) { return make<RewardWeightedTraining>(r, {.sampler = {.num_steps = 4}}); });
+}
+
 TEST_CASE("branches of a root share their prefix bit for bit and differ after the fork") {
   using namespace round_test;
   ToyPipeline pipeline({.dtype = at::kFloat});

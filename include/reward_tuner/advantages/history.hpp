@@ -13,14 +13,16 @@ namespace reward_tuner {
 
 /// How far History looks back, and how it scales.
 struct HistoryOptions {
-  int rounds = 8;         ///< earlier rounds whose rewards count too, >= 0 (B2-DiffuRL's code: 8)
-  double epsilon = 1e-8;  ///< added to the deviation, in reward units, > 0 (B2-DiffuRL's code: 1e-8)
-  double clamp = 5;       ///< advantages are held within +-clamp, >= 0; 0: no clamp (B2-DiffuRL's code: 5)
+  int rounds = 8;  ///< earlier rounds whose rewards count too, >= 0 (B2-DiffuRL's code: 8)
+  /// share of the size of the round's rewards (their root mean square) that is added to the deviation, > 0
+  /// (B2-DiffuRL's code: 1e-8, in reward units)
+  double epsilon = 1e-8;
+  double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (B2-DiffuRL's code: 5)
 };
 
-/// A_i = (r_i - mean)/(deviation + epsilon) with mean and unbiased deviation of the prompt's rewards of this round and
-/// of the `rounds` before (B2-paper, appendix D.1). A prompt with one reward altogether gets 0, where the public code
-/// gets NaN.
+/// A_i = (r_i - mean)/(deviation + epsilon * size) with mean and unbiased deviation of the prompt's rewards of this
+/// round and of the `rounds` before (B2-paper, appendix D.1). The reward's unit does not matter. A prompt with one
+/// reward altogether gets 0, where the public code gets NaN.
 /// Memory: the rewards of the latest `rounds` rounds. A round counts whether the prompt was drawn in it or not, as in
 /// the public code (an empty round stands for it), so prompts not drawn for `rounds` rounds are forgotten.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite; the memory is untouched
@@ -40,6 +42,7 @@ class History {
   std::vector<double> advantages(const AdvantageInput& input, RewardHistory& history) const {
     detail::check_rewards("History", input);
     if (input.rewards.empty()) return {};
+    const long double size = detail::size_of(input.rewards);
     const std::map<std::string, std::vector<double>> of_round = detail::rewards_by(input.prompts, input.rewards);
     std::map<std::string, detail::Moments> of_prompt;
     for (const auto& [prompt, rewards] : of_round) {
@@ -50,7 +53,7 @@ class History {
     remember(of_round, history);
     return detail::standardize(
         input.rewards, [&](std::size_t i) -> const detail::Moments& { return of_prompt.at(input.prompts[i]); },
-        [&](const detail::Moments& m) { return m.deviation() + options_.epsilon; }, options_.clamp);
+        [&](const detail::Moments& m) { return m.deviation() + options_.epsilon * size; }, options_.clamp);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/core/advantage_input.hpp>
@@ -35,12 +36,18 @@ struct Moments {
   long double deviation() const { return std::sqrt(variance); }
 };
 
+/// Sums of sorted values do not depend on the images' order.
+inline std::vector<double> sorted(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values;
+}
+
 /// Mean and variance, the sum of squares divided by n, or by n - 1 if `unbiased` (0 for a single value). Equal values
 /// give themselves and exactly 0, because differences from the smallest are summed; the order of the values does not
 /// change a bit, because they are sorted.
 inline Moments moments(std::vector<double> values, bool unbiased = false) {
   if (values.empty()) return {};
-  std::ranges::sort(values);
+  values = sorted(std::move(values));
   const long double n = static_cast<long double>(values.size()), smallest = values.front();
   long double sum = 0, squares = 0;
   for (const double r : values) sum += r - smallest;
@@ -49,8 +56,16 @@ inline Moments moments(std::vector<double> values, bool unbiased = false) {
   return {mean, unbiased ? squares / std::max(n - 1, 1.0L) : squares / n};
 }
 
+/// Root mean square of a round's rewards, what an epsilon is a share of: rewards in other units give equal advantages,
+/// and differences far below the rewards' own size, where rounding begins, are not taken for a signal.
+inline long double size_of(const std::vector<double>& rewards) {
+  long double squares = 0;
+  for (const double r : sorted(rewards)) squares += static_cast<long double>(r) * r;
+  return rewards.empty() ? 0 : std::sqrt(squares / static_cast<long double>(rewards.size()));
+}
+
 /// (r_i - mean)/divisor of every reward within +-clamp; 0 does not clamp. `moments_of(i)` gives the moments that reward
-/// i is compared with, `divisor_of(moments)` what divides.
+/// i is compared with, `divisor_of(moments)` what divides. A reward that is the mean gets 0, whatever divides.
 template <class MomentsOf, class DivisorOf>
 std::vector<double> standardize(const std::vector<double>& rewards, MomentsOf moments_of, DivisorOf divisor_of,
                                 double clamp) {
@@ -58,7 +73,8 @@ std::vector<double> standardize(const std::vector<double>& rewards, MomentsOf mo
   a.reserve(rewards.size());
   for (std::size_t i = 0; i < rewards.size(); ++i) {
     const Moments& m = moments_of(i);
-    const auto own = static_cast<double>((rewards[i] - m.mean) / divisor_of(m));
+    const long double distance = rewards[i] - m.mean;
+    const double own = distance == 0 ? 0 : static_cast<double>(distance / divisor_of(m));
     a.push_back(clamp > 0 ? std::clamp(own, -clamp, clamp) : own);
   }
   return a;

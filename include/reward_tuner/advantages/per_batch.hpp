@@ -12,14 +12,15 @@ namespace reward_tuner {
 
 /// How PerBatch scales.
 struct PerBatchOptions {
-  /// added to the variance, in squared reward units, > 0 (large-scale RL paper, Eq. 10; no value given: ours)
+  /// share of the rewards' mean square that is added to the variance, > 0 (large-scale RL paper, Eq. 10, in squared
+  /// reward units; no value given: ours)
   double epsilon = 1e-8;
   double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (DDPO's code: 5)
 };
 
-/// A_i = (r_i - mean)/sqrt(var + epsilon) with mean and population variance of the round's rewards (large-scale RL
-/// paper, Eq. 10). Needs no memory, so prompts may be unbounded; a prompt that is easier than the others gets positive
-/// advantages whatever is drawn.
+/// A_i = (r_i - mean)/sqrt(var + epsilon * mean(r^2)) with mean and population variance of the round's rewards
+/// (large-scale RL paper, Eq. 10). The reward's unit does not matter. Needs no memory, so prompts may be unbounded; a
+/// prompt that is easier than the others gets positive advantages whatever is drawn.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite.
 class PerBatch {
  public:
@@ -35,9 +36,11 @@ class PerBatch {
   std::vector<double> advantages(const AdvantageInput& input, RewardHistory&) const {
     detail::check_rewards("PerBatch", input);
     const detail::Moments batch = detail::moments(input.rewards);
+    const long double size = detail::size_of(input.rewards);
     return detail::standardize(
         input.rewards, [&](std::size_t) -> const detail::Moments& { return batch; },
-        [&](const detail::Moments& m) { return std::sqrt(m.variance + options_.epsilon); }, options_.clamp);
+        [&](const detail::Moments& m) { return std::sqrt(m.variance + options_.epsilon * size * size); },
+        options_.clamp);
   }
 
  private:

@@ -23,11 +23,14 @@ enum class GroupScale {
 /// How PerGroup scales.
 struct PerGroupOptions {
   GroupScale scale = GroupScale::kGroup;  ///< whose deviation divides
-  double epsilon = 1e-4;                  ///< added to the deviation, in reward units, > 0 (Flow-GRPO's code: 1e-4)
+  /// share of the size of the round's rewards (their root mean square) that is added to the deviation, > 0: where
+  /// single precision ends (Flow-GRPO's code: 1e-4, in reward units)
+  double epsilon = 1e-6;
   double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (Flow-GRPO's code: 5)
 };
 
-/// A_i = (r_i - mean of the group)/(deviation + epsilon), population deviation. Groups of one, and of equal rewards,
+/// A_i = (r_i - mean of the group)/(deviation + epsilon * size), population deviation. The reward's unit does not
+/// matter. Groups of one, and of equal rewards,
 /// give 0. Rewards that are equal within each group carry no signal here.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite.
 class PerGroup {
@@ -45,14 +48,14 @@ class PerGroup {
 
   std::vector<double> advantages(const AdvantageInput& input, RewardHistory&) const {
     detail::check_rewards("PerGroup", input);
-    const long double batch = detail::moments(input.rewards).deviation();
+    const long double batch = detail::moments(input.rewards).deviation(), size = detail::size_of(input.rewards);
     std::map<std::int64_t, detail::Moments> of_group;
     for (const auto& [group, rewards] : detail::rewards_by(input.groups, input.rewards))
       of_group[group] = detail::moments(rewards);
     return detail::standardize(
         input.rewards, [&](std::size_t i) -> const detail::Moments& { return of_group.at(input.groups[i]); },
         [&](const detail::Moments& m) {
-          return (options_.scale == GroupScale::kBatch ? batch : m.deviation()) + options_.epsilon;
+          return (options_.scale == GroupScale::kBatch ? batch : m.deviation()) + options_.epsilon * size;
         },
         options_.clamp);
   }

@@ -14,16 +14,18 @@ namespace reward_tuner {
 
 /// What PerPrompt remembers of a prompt, and how it scales.
 struct PerPromptOptions {
-  int window = 32;        ///< rewards remembered of each prompt, >= 1 (DDPO's code: 16, for aesthetic scores 32)
-  int min_count = 16;     ///< rewards of a prompt from which on its own moments are used, 1..window (DDPO's code: 16)
-  double epsilon = 1e-6;  ///< added to the deviation, in reward units, > 0 (DDPO's code: 1e-6)
-  double clamp = 5;       ///< advantages are held within +-clamp, >= 0; 0: no clamp (DDPO's code: 5)
+  int window = 32;     ///< rewards remembered of each prompt, >= 1 (DDPO's code: 16, for aesthetic scores 32)
+  int min_count = 16;  ///< rewards of a prompt from which on its own moments are used, 1..window (DDPO's code: 16)
+  /// share of the size of the round's rewards (their root mean square) that is added to the deviation, > 0 (DDPO's
+  /// code: 1e-6, in reward units)
+  double epsilon = 1e-6;
+  double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (DDPO's code: 5)
 };
 
-/// A_i = (r_i - mean)/(deviation + epsilon) with mean and population deviation of the latest `window` rewards of the
-/// prompt, this round's among them; while they are fewer than min_count, of all rewards of the round (code of Black et
-/// al. 2024, DDPO, stat_tracking.py). A round with more than `window` images of a prompt counts all of them, where
-/// DDPO's code takes the last ones: the order of the images does not matter.
+/// A_i = (r_i - mean)/(deviation + epsilon * size) with mean and population deviation of the latest `window` rewards of
+/// the prompt, this round's among them; while they are fewer than min_count, of all rewards of the round (code of Black
+/// et al. 2024, DDPO, stat_tracking.py). The reward's unit does not matter. A round with more than `window` images
+/// of a prompt counts all of them, where DDPO's code takes the last ones: the order of the images does not matter.
 /// Memory: the latest `window` rewards of every prompt ever seen.
 /// Errors: numbers of rewards, prompts and groups that differ, rewards that are not finite; the memory is untouched
 /// then.
@@ -44,6 +46,7 @@ class PerPrompt {
   std::vector<double> advantages(const AdvantageInput& input, RewardHistory& history) const {
     detail::check_rewards("PerPrompt", input);
     const detail::Moments batch = detail::moments(input.rewards);
+    const long double size = detail::size_of(input.rewards);
     std::map<std::string, detail::Moments> of_prompt;
     for (const auto& [prompt, rewards] : detail::rewards_by(input.prompts, input.rewards)) {
       std::vector<std::vector<double>>& rounds = history.rounds[prompt];
@@ -57,7 +60,7 @@ class PerPrompt {
     }
     return detail::standardize(
         input.rewards, [&](std::size_t i) -> const detail::Moments& { return of_prompt.at(input.prompts[i]); },
-        [&](const detail::Moments& m) { return m.deviation() + options_.epsilon; }, options_.clamp);
+        [&](const detail::Moments& m) { return m.deviation() + options_.epsilon * size; }, options_.clamp);
   }
 
  private:
