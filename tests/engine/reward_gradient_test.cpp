@@ -34,6 +34,15 @@ struct GroupReward {
   }
 };
 
+/// Writes to what it was asked to look at.
+struct WritingReward {
+  using Role = RewardRole;
+  static constexpr bool kDifferentiable = true;
+  static constexpr bool kPerGroup = false;
+  static constexpr std::string_view kName = "writing";
+  RewardResult score(const RewardInput& input) const { return {input.images.mul_(2).mean({1, 2, 3})}; }
+};
+
 template <class Reward>
 RewardGradient scored(ToyPipeline& pipeline, const Reward& reward, std::int64_t chunk) {
   Rng rng(3);
@@ -68,6 +77,14 @@ TEST_CASE("chunks of any size give the whole batch's reward, loss, components an
   };
   compare(ToyReward());
   compare(GroupReward());
+}
+
+TEST_CASE("a reward that writes to the images is a named error, whatever the chunk") {
+  using namespace reward_gradient_test;
+  ToyPipeline pipeline;
+  for (const std::int64_t chunk : {0, 2})
+    CHECK_THROWS_WITH_AS(scored(pipeline, WritingReward(), chunk),
+                         doctest::Contains("the reward writing changed its images in place"), Error);
 }
 
 TEST_CASE("what is not finite is told, whatever the chunk") {

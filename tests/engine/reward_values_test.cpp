@@ -126,3 +126,8 @@ TEST_CASE("rewards that fail are named; a value that is not finite is told, not 
                 return at::full({images.size(0)}, std::numeric_limits<double>::infinity(), at::kDouble);
               })).finite());
 }
+  CHECK_THROWS_WITH_AS(values(black_box([](const RewardInput& input) {
+                         input.latents.zero_();
+                         return input.images.mean({1, 2, 3});
+                       })),
+                       doctest::Contains("the reward black_box changed its latents in place"), Error);

@@ -1,9 +1,16 @@
 // WeightedSum: values, names of components, gradient, and the CLIP handed to its parts.
 #include <doctest/doctest.h>
 
+#include <c10/core/InferenceMode.h>
+
 #include <limits>
+#include <string>
+#include <vector>
 
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/clamped.hpp>
+#include <reward_tuner/rewards/random_shift.hpp>
+#include <reward_tuner/rewards/standardized.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
@@ -25,11 +32,12 @@ TEST_CASE("weighted sum: values and every part's own value and components") {
   const auto clip = tiny_clip(4);
   const auto sum =
       weighted_sum(weighted(2.0, SymmetryReward({.text_weight = 0.5}, clip)), weighted(-0.5, ClipScoreReward(clip)),
-                   weighted(1.0, differentiable(&mean_of)), weighted(0.0, differentiable(&peak_of)));
+                   weighted(1.0, differentiable(&mean_of)), weighted(3.0, differentiable(&peak_of)));
   const RewardResult result = sum.score(input);
   const RewardResult symmetry = SymmetryReward({.text_weight = 0.5}, clip).score(input),
                      text = ClipScoreReward(clip).score(input);
-  CHECK(relative_error(result.values, 2 * symmetry.values - 0.5 * text.values + mean_of(input.images)) < 1e-14);
+  CHECK(relative_error(result.values, 2 * symmetry.values - 0.5 * text.values + mean_of(input.images) +
+                                          3 * peak_of(input.images)) < 1e-14);
   CHECK(result.components.at("symmetry").equal(symmetry.values));
   CHECK(result.components.at("symmetry_error").equal(symmetry.components.at("symmetry_error")));
   CHECK(result.components.at("clip_score").equal(text.values));
@@ -66,9 +74,59 @@ TEST_CASE("weighted sum: a CLIP reaches the parts that want one") {
                 !RewardTraits<CallableReward<decltype(&mean_of), true>>::kTakesClip);
 }
 
-TEST_CASE("weighted sum: a weight that is not finite is named") {
+TEST_CASE("weighted sum: a weight that is not finite, or that trains nothing, is named with its reward") {
   CHECK_THROWS_WITH_AS(weighted_sum(weighted(std::numeric_limits<double>::infinity(), SymmetryReward())),
-                       doctest::Contains("finite"), Error);
+                       "[WeightedSum] weights must be finite, got inf for symmetry", Error);
+  const std::string nothing =
+      "[WeightedSum] a reward of weight 0 trains nothing: expected another weight for symmetry, got 0; leave it out, "
+      "or measure it among the evaluation rewards";
+  CHECK_THROWS_WITH_AS(weighted_sum(weighted(1.0, differentiable(&mean_of)), weighted(0.0, SymmetryReward())),
+                       nothing.c_str(), Error);
+  CHECK_THROWS_WITH_AS(weighted_sum({weighted(-0.0, AnyReward(SymmetryReward()))}), nothing.c_str(), Error);
+}
+
+TEST_CASE("weighted sum: a part that writes to the images is named, whatever holds it") {
+  const auto check = [](auto writes) {
+    const auto part = black_box(writes);
+    const auto refused = [](const auto& reward) {
+      const RewardInput input{random_images(2, 6, 6, 6), {"", ""}};
+      CHECK_THROWS_WITH_AS(reward.score(input), doctest::Contains("the reward black_box changed its images in place"),
+                           Error);
+    };
+    refused(weighted_sum(weighted(1.0, part), weighted(1.0, SymmetryReward())));
+    refused(weighted_sum(weighted(1.0, SymmetryReward()), weighted(1.0, part)));
+    refused(weighted_sum({weighted(1.0, AnyReward(part)), weighted(1.0, AnyReward(SymmetryReward()))}));
+    refused(AnyReward(part));
+    refused(clamped(part, 0, 1));
+    refused(standardized(part, 0, 1));
+    refused(randomly_shifted(part, 1));
+    const c10::InferenceMode no_counters;
+    refused(weighted_sum(weighted(1.0, part), weighted(1.0, SymmetryReward())));
+  };
+  check([](const Tensor& images) { return images.mul_(2).mean({1, 2, 3}); });
+  check([](const Tensor& images) { return images.narrow(0, 0, 1).clamp_(0, 0.5), images.mean({1, 2, 3}); });
+  check([](const Tensor& images) { return images.detach().add_(1).mean({1, 2, 3}); });
+  check([](const Tensor& images) { return images.fill_(std::numeric_limits<double>::quiet_NaN()).mean({1, 2, 3}); });
+  // what it writes to a tensor of its own is its own affair
+  const auto careful = black_box([](const Tensor& images) { return images.clone().mul_(2).mean({1, 2, 3}); });
+  const RewardInput input{random_images(2, 6, 6, 7), {"", ""}};
+  CHECK(weighted_sum(weighted(1.0, careful), weighted(1.0, differentiable(&mean_of)))
+            .score(input)
+            .values.allclose(3 * mean_of(input.images)));
+  const c10::InferenceMode no_counters;
+  const RewardInput blank{at::full({1, 3, 4, 4}, std::numeric_limits<double>::quiet_NaN()), {""}};
+  CHECK(AnyReward(careful).score(blank).values.isnan().item<bool>());
+}
+
+TEST_CASE("weighted sum: rewards behind AnyReward keep their names") {
+  const RewardInput input{random_images(3, 8, 8, 5), {"a", "b", "c"}};
+  const AnyReward symmetry{SymmetryReward()};
+  const auto sum = weighted_sum(weighted(1.0, symmetry), weighted(1.0, AnyReward(differentiable(&mean_of))));
+  CHECK(sum.score(input).components.at("callable").equal(mean_of(input.images)));
+  CHECK(sum.score(input).components.contains("symmetry"));
+  CHECK(clamped(symmetry, -1, 1).score(input).components.contains("symmetry"));
+  CHECK(standardized(symmetry, 0, 1).score(input).components.contains("symmetry"));
+  CHECK(randomly_shifted(symmetry, 1).score(input).components.contains("symmetry"));
 }
 
 TEST_CASE("weighted sum: a list known at run time equals the same parts written out") {

@@ -16,6 +16,7 @@
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/rewards/check_result.hpp>
 
 namespace reward_tuner {
 
@@ -32,17 +33,19 @@ namespace detail {
 /// The reward's answer to images that carry a gradient, checked.
 template <RewardPolicy Reward>
 RewardResult scored(const Reward& reward, const RewardInput& input) {
+  const UnchangedInput unchanged(input);
   RewardResult result;
   try {
     result = reward.score(input);
   } catch (const std::exception& e) {
-    fail("[RewardPolicy] the reward ", Reward::kName, " threw: ", e.what());
+    fail("[RewardPolicy] the reward ", reward_name(reward), " threw: ", e.what());
   }
+  unchanged.check(reward_name(reward));
   const auto batch = input.images.size(0);
   REWARD_TUNER_CHECK(result.values.defined() && result.values.dim() == 1 && result.values.size(0) == batch,
-                     "[RewardPolicy] the reward ", Reward::kName, " must return [", batch, "] values, got ",
+                     "[RewardPolicy] the reward ", reward_name(reward), " must return [", batch, "] values, got ",
                      result.values.defined() ? result.values.sizes() : at::IntArrayRef());
-  REWARD_TUNER_CHECK(result.values.requires_grad(), "[RewardPolicy] the reward ", Reward::kName,
+  REWARD_TUNER_CHECK(result.values.requires_grad(), "[RewardPolicy] the reward ", reward_name(reward),
                      " says it is differentiable, but its values carry no gradient");
   return result;
 }

@@ -38,12 +38,15 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Clean
   std::map<std::string, double> sums;
   const auto score = [&](const Tensor& images, std::int64_t begin, std::int64_t size) {
     RewardResult result;
+    const RewardInput input = samples.input(images, samples.clean.narrow(0, begin, size), begin);
+    const UnchangedInput unchanged(input);
     try {
-      result = reward.score(samples.input(images, samples.clean.narrow(0, begin, size), begin));
+      result = reward.score(input);
     } catch (const std::exception& e) {
-      detail::fail("[RewardPolicy] the reward ", Reward::kName, " threw: ", e.what());
+      detail::fail("[RewardPolicy] the reward ", reward_name(reward), " threw: ", e.what());
     }
-    check_reward_result(result, size, Reward::kName);
+    unchanged.check(reward_name(reward));
+    check_reward_result(result, size, reward_name(reward));
     const Tensor values = result.values.to(at::kCPU, at::kDouble).contiguous();  // [size]
     out.values.insert(out.values.end(), values.const_data_ptr<double>(), values.const_data_ptr<double>() + size);
     for (const auto& [name, component] : result.components)

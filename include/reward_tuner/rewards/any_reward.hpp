@@ -44,16 +44,15 @@ class AnyReward {
   /// Passes a CLIP to the held reward if it needs one.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) { held_ = held_->with_clip(clip); }
 
-  /// The held reward's result, checked. Errors: images that require grad with a reward that has none.
+  /// The held reward's result, checked. Errors: images that require grad with a reward that has none; a reward that
+  /// writes to its input.
   RewardResult score(const RewardInput& input) const {
     REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1,
                        "[AnyReward] expected images [B,3,H,W], got none");
     REWARD_TUNER_CHECK(differentiable() || !at::GradMode::is_enabled() || !input.images.requires_grad(),
                        "[AnyReward] expected a reward with a gradient, got ", name(),
                        ", which has none: use it with a policy gradient method");
-    RewardResult result = held_->score(input);
-    check_reward_result(result, input.images.size(0), name());
-    return result;
+    return checked_score(*held_, input, name());
   }
 
  private:
@@ -88,6 +87,8 @@ class AnyReward {
 static_assert(RewardPolicy<AnyReward>);
 
 /// Any reward behind one type.
+inline std::string_view reward_name(const AnyReward& reward) { return reward.name(); }
+
 template <class Reward>
 AnyReward as_any_reward(const Reward& reward) {
   if constexpr (std::same_as<Reward, AnyReward>) return reward;

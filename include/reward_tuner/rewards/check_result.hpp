@@ -1,7 +1,11 @@
-// The checks every reward shares: the images that come in and the [B] values that go out.
+// The checks every reward shares: the images that come in, that they stay as they are, and the [B] values that go out.
 #pragma once
+#include <ATen/ops/allclose.h>
 #include <torch/types.h>
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include <reward_tuner/core/check.hpp>
@@ -38,6 +42,59 @@ inline void check_reward_result(const RewardResult& result, std::int64_t batch, 
     REWARD_TUNER_CHECK(component.defined() && component.dim() == 1 && component.size(0) == batch,
                        "[RewardPolicy] score expected components of shape [B] with B = ", batch,
                        ", got another shape in ", key, " (reward ", name, ")");
+}
+
+/// Notices a reward that writes to its input: other parts of a sum, later measurements and the training itself read the
+/// same tensors. Compares their version counters, which every in-place operation moves, on views and detached tensors
+/// too; a write through a raw pointer or Tensor::data() moves none. Inference tensors have no counters and are compared
+/// with a copy.
+class UnchangedInput {
+ public:
+  explicit UnchangedInput(const RewardInput& input)
+      : seen_{Seen(input.images), Seen(input.latents), Seen(input.group_ids)} {}
+
+  /// Throws if a tensor has changed since. `name` is the reward's.
+  void check(std::string_view name) const {
+    constexpr std::array<std::string_view, 3> kNames = {"images", "latents", "group_ids"};
+    for (std::size_t i = 0; i < kNames.size(); ++i)
+      REWARD_TUNER_CHECK(
+          seen_[i].unchanged(), "[RewardPolicy] the reward ", name, " changed its ", kNames[i],
+          " in place: expected a reward that only reads what others read after it, got a write; work on ", kNames[i],
+          ".clone()");
+  }
+
+ private:
+  struct Seen {
+    explicit Seen(const Tensor& t) : tensor(t) {
+      if (!t.defined()) return;
+      if (t.is_inference()) copy = t.clone();
+      else version = t._version();
+    }
+    bool unchanged() const {
+      if (!tensor.defined()) return true;
+      if (!copy.defined()) return tensor._version() == version;
+      return tensor.sizes() == copy.sizes() && at::allclose(tensor, copy, 0, 0, /*equal_nan=*/true);
+    }
+    Tensor tensor, copy = {};
+    std::int64_t version = 0;
+  };
+  std::array<Seen, 3> seen_;
+};
+
+/// The reward's name in reports and errors: kName, and of an AnyReward that of the reward it holds.
+template <class Reward>
+std::string_view reward_name(const Reward&) {
+  return Reward::kName;
+}
+
+/// The reward's result for `input`, both checked. `name` is the reward's.
+template <class Reward>
+RewardResult checked_score(const Reward& reward, const RewardInput& input, std::string_view name) {
+  const UnchangedInput unchanged(input);
+  RewardResult result = reward.score(input);
+  unchanged.check(name);
+  check_reward_result(result, input.images.size(0), name);
+  return result;
 }
 
 }  // namespace reward_tuner

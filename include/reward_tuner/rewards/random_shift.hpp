@@ -83,9 +83,8 @@ class RandomlyShifted {
     const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
     RewardInput moved = input;
     if (!input.seeds.empty()) moved.images = moved_images(input);  // [B,3,H,W]
-    RewardResult result = reward_.score(moved);
-    check_reward_result(result, input.images.size(0), reward_.kName);
-    result.components.emplace(reward_.kName, result.values.detach());
+    RewardResult result = checked_score(reward_, moved, reward_name(reward_));
+    result.components.emplace(reward_name(reward_), result.values.detach());
     return result;
   }
 

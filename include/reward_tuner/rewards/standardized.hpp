@@ -75,9 +75,8 @@ class Standardized {
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
     const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
-    RewardResult result = reward_.score(input);
-    check_reward_result(result, input.images.size(0), reward_.kName);
-    result.components.emplace(reward_.kName, result.values.detach());
+    RewardResult result = checked_score(reward_, input, reward_name(reward_));
+    result.components.emplace(reward_name(reward_), result.values.detach());
     result.values = (result.values - moments_.mean) / moments_.deviation;  // [B]
     return result;
   }

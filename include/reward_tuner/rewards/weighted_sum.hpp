@@ -27,7 +27,7 @@ namespace reward_tuner {
 /// One term of a WeightedSum.
 template <class Reward>
 struct Weighted {
-  double weight = 1;  ///< finite, any sign
+  double weight = 1;  ///< finite, any sign, not 0
   Reward reward;      ///< the reward itself
 };
 
@@ -39,8 +39,10 @@ Weighted<Reward> weighted(double weight, Reward reward) {
 
 namespace detail {
 
-inline void check_weight(double weight) {
-  REWARD_TUNER_CHECK(std::isfinite(weight), "[WeightedSum] weights must be finite, got ", weight);
+inline void check_weight(double weight, std::string_view reward) {
+  REWARD_TUNER_CHECK(std::isfinite(weight), "[WeightedSum] weights must be finite, got ", weight, " for ", reward);
+  REWARD_TUNER_CHECK(weight != 0, "[WeightedSum] a reward of weight 0 trains nothing: expected another weight for ",
+                     reward, ", got 0; leave it out, or measure it among the evaluation rewards");
 }
 
 /// A sum under construction, and the names of its components.
@@ -80,7 +82,8 @@ class WeightedTotal {
 /// value under its kName, or the component that the part itself reports under that name (a loss keeps its sign there);
 /// and every other component of every part. A name that is taken already gets the part's kName as prefix
 /// ("symmetry.clip_score"); a second part of the same kName is called kName_2, and so on.
-/// Errors: a weight that is not finite; a part whose values are not [B].
+/// Errors: a weight that is 0 or not finite; a part whose values are not [B], or that writes to its input, which the
+/// other parts read too.
 template <class... Rewards>
 class WeightedSum {
   static_assert(sizeof...(Rewards) > 0, "[WeightedSum] needs at least one reward");
@@ -93,7 +96,7 @@ class WeightedSum {
   static constexpr std::string_view kName = "weighted_sum";
 
   explicit WeightedSum(Weighted<Rewards>... parts) : parts_(std::move(parts)...) {
-    std::apply([](const auto&... part) { (..., detail::check_weight(part.weight)); }, parts_);
+    std::apply([](const auto&... part) { (..., detail::check_weight(part.weight, reward_name(part.reward))); }, parts_);
   }
 
   /// True while any part needs a CLIP and has none.
@@ -111,9 +114,8 @@ class WeightedSum {
     const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
     detail::WeightedTotal total;
     const auto add = [&](const auto& part) {
-      RewardResult result = part.reward.score(input);
-      check_reward_result(result, input.images.size(0), part.reward.kName);
-      total.add(part.weight, part.reward.kName, std::move(result));
+      const std::string_view name = reward_name(part.reward);
+      total.add(part.weight, name, checked_score(part.reward, input, name));
     };
     std::apply([&](const auto&... part) { (..., add(part)); }, parts_);
     return std::move(total).finish();
@@ -169,7 +171,7 @@ inline AnyReward weighted_sum(std::vector<Weighted<AnyReward>> parts) {
   REWARD_TUNER_CHECK(!parts.empty(), "[WeightedSum] expected at least one reward, got none");
   bool differentiable = true, per_group = false;
   for (const auto& part : parts) {
-    detail::check_weight(part.weight);
+    detail::check_weight(part.weight, part.reward.name());
     differentiable = differentiable && part.reward.differentiable();
     per_group = per_group || part.reward.per_group();
   }
