@@ -11,6 +11,7 @@
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/permutation.hpp>
 #include <reward_tuner/core/policy_traits.hpp>
+#include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/core/require.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/core/round_options.hpp>
@@ -162,6 +163,7 @@
 #include <reward_tuner/tuner/direct_update.hpp>
 #include <reward_tuner/tuner/log_prob_round.hpp>
 #include <reward_tuner/tuner/method.hpp>
+#include <reward_tuner/tuner/micro_batches.hpp>
 #include <reward_tuner/tuner/multi_task.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <reward_tuner/engine/reward_gradient.hpp>
+#include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
@@ -31,6 +32,19 @@ struct GroupReward {
     CHECK(input.prompts.size() == 5);
     return {-(input.images - input.images.mean(0, true)).square().mean({1, 2, 3}),
             {{"mean", input.images.mean({1, 2, 3})}}};
+  }
+};
+
+/// The same beside what the group's latents say themselves; without images it reads these alone.
+struct LatentGroupReward {
+  using Role = RewardRole;
+  static constexpr bool kDifferentiable = true;
+  static constexpr bool kPerGroup = true;
+  static constexpr std::string_view kName = "latent_group";
+  bool images = true;
+  RewardResult score(const RewardInput& input) const {
+    const Tensor spread = (input.latents - input.latents.mean(0, true)).square().mean({1, 2, 3}).sin();  // [B]
+    return {images ? spread * input.images.mean({1, 2, 3}) : spread};
   }
 };
 
@@ -77,6 +91,24 @@ TEST_CASE("chunks of any size give the whole batch's reward, loss, components an
   };
   compare(ToyReward());
   compare(GroupReward());
+  compare(AnyReward(GroupReward()));
+}
+
+TEST_CASE("a reward of groups that reads the latents themselves gets their gradient in chunks too") {
+  using namespace reward_gradient_test;
+  ToyPipeline pipeline;
+  for (const bool images : {true, false}) {
+    const LatentGroupReward reward{images};
+    Rng rng(3);
+    const Tensor clean = rng.normal({5, 2, 4, 4}, at::kDouble).requires_grad_();
+    const Tensor values = reward.score({.images = pipeline.decode(clean), .prompts = {}, .latents = clean}).values;
+    const Tensor truth = torch::autograd::grad({(1.5 - values).square().sum()}, {clean})[0];
+    for (const std::int64_t chunk : {0, 1, 2, 3, 5}) {
+      const RewardGradient parts = scored(pipeline, reward, chunk);
+      REQUIRE(parts.gradient.defined());
+      CHECK(at::allclose(parts.gradient, truth, 1e-12, 1e-14));
+    }
+  }
 }
 
 TEST_CASE("a reward that writes to the images is a named error, whatever the chunk") {

@@ -12,7 +12,10 @@
 #include <vector>
 
 #include <reward_tuner/engine/reward_values.hpp>
+#include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/clamped.hpp>
+#include <reward_tuner/rewards/weighted_sum.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -103,6 +106,25 @@ TEST_CASE(
   CHECK(out.components.at("place") == doctest::Approx(5.0 / 7));
 }
 
+TEST_CASE("chunks never cut a group, whatever holds the reward that scores it") {
+  using namespace reward_values_test;
+  Round r = round_of(7);
+  const auto whole = [&](const auto& reward, std::vector<RewardInput>& seen) {
+    for (const std::int64_t chunk : {1, 2, 4}) {
+      seen.clear();
+      reward_values(r.pipeline, reward, r.samples, chunk);
+      REQUIRE(seen.size() == 1);
+      CHECK(seen[0].group_ids.equal(at::tensor(r.samples.groups, at::kLong)));
+    }
+  };
+  std::vector<RewardInput> seen;
+  const AnyReward any(Watching<true>{&seen});
+  whole(any, seen);
+  whole(clamped(any, 0, 1), seen);
+  whole(weighted_sum(weighted(1.0, ToyReward()), weighted(1.0, any)), seen);
+  whole(weighted_sum({weighted(1.0, AnyReward(ToyReward())), weighted(1.0, any)}), seen);
+}
+
 TEST_CASE("no gradient is recorded, whatever the mode outside") {
   using namespace reward_values_test;
   Round r = round_of(5);
@@ -121,13 +143,13 @@ TEST_CASE("rewards that fail are named; a value that is not finite is told, not 
                        "[RewardPolicy] the reward toy threw: the detector is on holiday", Error);
   CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kWrongShape}),
                        "[RewardPolicy] score expected [B] values with B = 3, got shape [3, 1] (reward toy)", Error);
-  CHECK_FALSE(values(ToyReward{ToyFailure::kNan}).finite());
-  CHECK_FALSE(values(black_box([](const Tensor& images) {
-                return at::full({images.size(0)}, std::numeric_limits<double>::infinity(), at::kDouble);
-              })).finite());
-}
   CHECK_THROWS_WITH_AS(values(black_box([](const RewardInput& input) {
                          input.latents.zero_();
                          return input.images.mean({1, 2, 3});
                        })),
                        doctest::Contains("the reward black_box changed its latents in place"), Error);
+  CHECK_FALSE(values(ToyReward{ToyFailure::kNan}).finite());
+  CHECK_FALSE(values(black_box([](const Tensor& images) {
+                return at::full({images.size(0)}, std::numeric_limits<double>::infinity(), at::kDouble);
+              })).finite());
+}

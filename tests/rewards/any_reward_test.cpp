@@ -3,7 +3,12 @@
 
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/clamped.hpp>
+#include <reward_tuner/rewards/parity.hpp>
+#include <reward_tuner/rewards/random_shift.hpp>
+#include <reward_tuner/rewards/standardized.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
+#include <reward_tuner/rewards/weighted_sum.hpp>
 
 #include <tests/rewards/reward_checks.hpp>
 
@@ -22,6 +27,30 @@ TEST_CASE("any reward: name, traits, values and gradient of the held reward") {
   const auto f = [&](const Tensor& x) { return any.score({x, {"", ""}}).values.sum(); };
   const auto direct = [&](const Tensor& x) { return SymmetryReward().score({x, {"", ""}}).values.sum(); };
   CHECK(gradient(f, images).equal(gradient(direct, images)));
+}
+
+TEST_CASE("any reward: groups and gradient are known however deep the reward is held") {
+  const auto check = [](const AnyReward& held, bool groups, bool gradient) {
+    const auto same = [&](const auto& reward) {
+      CHECK(per_group(reward) == groups);
+      CHECK(has_gradient(reward) == gradient);
+      const AnyReward any(reward);
+      CHECK((per_group(any) == groups && any.per_group() == groups && any.differentiable() == gradient));
+    };
+    const AnyReward one(SymmetryReward{});
+    CHECK(per_group(held) == groups);
+    same(clamped(held, 0, 1));
+    same(standardized(held, 0, 1));
+    same(randomly_shifted(held, 1));
+    same(weighted_sum(weighted(1.0, one), weighted(1.0, held)));
+    same(clamped(AnyReward(weighted_sum(weighted(1.0, held), weighted(2.0, SymmetryReward()))), 0, 1));
+    const AnyReward list = weighted_sum({weighted(1.0, one), weighted(1.0, held)});
+    CHECK((list.per_group() == groups && list.differentiable() == gradient));
+  };
+  check(AnyReward(SymmetryReward()), false, true);
+  check(AnyReward(black_box([](const Tensor& images) { return images.mean({1, 2, 3}); })), false, false);
+  check(AnyReward(parity(2, [](const Tensor& images) { return images.mean({1, 2, 3}).gt(0.5).to(at::kLong); })), true,
+        false);
 }
 
 TEST_CASE("any reward: binding a CLIP leaves copies as they were") {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
+#include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 #include <reward_tuner/step_selection/all_steps.hpp>
@@ -46,6 +48,20 @@ struct Recorder {
     ++steps;
     gradients.clear();
     for (const Tensor& p : held) gradients.push_back(p.grad().clone());
+  }
+};
+
+/// Minus the distance of each image from its group's mean.
+struct Together {
+  using Role = RewardRole;
+  static constexpr std::string_view kName = "together";
+  static constexpr bool kDifferentiable = true, kPerGroup = true;
+  std::vector<std::int64_t>* seen;
+  RewardResult score(const RewardInput& input) const {
+    for (std::int64_t i = 0; i < input.images.size(0); ++i) seen->push_back(input.group_ids[i].item<std::int64_t>());
+    const Tensor same = (input.group_ids.unsqueeze(0) == input.group_ids.unsqueeze(1)).to(at::kDouble);  // [B,B]
+    const Tensor flat = input.images.flatten(1);                                                         // [B,D]
+    return {-(flat - same.matmul(flat) / same.sum(1, true)).square().mean(1)};                           // [B]
   }
 };
 
@@ -456,6 +472,42 @@ TEST_CASE("micro-batches add up to the whole batch") {
   }
   MESSAGE("worst relative difference: ", worst);
   CHECK(worst < 1e-12);
+}
+
+TEST_CASE("a reward of groups is given them by direct methods, and no micro-batch cuts one") {
+  using namespace reward_tuner_test;
+  const std::vector<std::string> spread = {"a star", "a moon", "a star", "a fish", "a moon", "a star", "a fish"};
+  std::vector<std::int64_t> seen;
+  const auto gradients = [&](int micro, int decode, bool any) {
+    seen.clear();
+    ToyPipeline pipeline;
+    pipeline.disturb(8, 0.05);
+    Recorder optimizer{pipeline.parameters(), {}};
+    Rng rng(2);
+    const auto with = [&](auto reward) {
+      return make<DRaFT>(reward, {.sampler = {.num_steps = 4},
+                                  .steps = {.num_trained = 2},
+                                  .engine = {.micro_batch = micro, .gradient_clip = 0, .decode_batch = decode}})
+          .update(pipeline, optimizer, spread, rng);
+    };
+    const UpdateReport report = any ? with(AnyReward(Together{&seen})) : with(Together{&seen});
+    return std::pair(optimizer.gradients, report.reward);
+  };
+  const auto [whole, reward] = gradients(0, 0, false);
+  CHECK(seen == std::vector<std::int64_t>{0, 1, 0, 2, 1, 0, 2});
+  CHECK(reward < 0);
+  for (const bool any : {false, true})
+    for (const int micro : {0, 3, 4, 5, 9})
+      for (const int decode : {0, 1, 2}) {
+        const auto [parts, sum] = gradients(micro, decode, any);
+        CHECK(distance(parts, whole) < 1e-12);
+        CHECK(sum == doctest::Approx(reward).epsilon(1e-12));
+        CHECK(seen.size() == spread.size());
+      }
+  CHECK_THROWS_WITH_AS(gradients(2, 0, false),
+                       doctest::Contains("micro_batch would cut a group of the reward together"), Error);
+  CHECK_THROWS_WITH_AS(gradients(2, 0, true),
+                       doctest::Contains("the reward together: expected 0 or at least 3, the images"), Error);
 }
 
 TEST_CASE("an update costs n + K forwards and K backwards, and K more forwards with a reference") {

@@ -24,7 +24,10 @@
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
+#include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/clamped.hpp>
+#include <reward_tuner/rewards/weighted_sum.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 #include <reward_tuner/step_selection/last_steps.hpp>
 #include <reward_tuner/step_selection/random_horizon.hpp>
@@ -215,6 +218,66 @@ TEST_CASE("where images of a prompt are compared there is more than one of each"
   CHECK(tune(make<GRPO>(black_box_brightness(), {.sampler = {.num_steps = 2}})).report.images == 8 * B);
   CHECK(tune(make<DPO>(black_box_brightness(), {.sampler = {.num_steps = 2}, .branching = {.num_branches = 2}}))
             .report.images == 2 * B);
+}
+
+TEST_CASE("a reward of groups is one through AnyReward too: its images, its groups, whole whatever the chunk") {
+  using namespace round_test;
+  const auto run = [](auto reward, int decode) {
+    return tune(make<DDPO>(reward, {.sampler = {.num_steps = 3}, .engine = {.micro_batch = 3, .decode_batch = decode}}),
+                {}, 2);
+  };
+  const auto plain = run(Variety(), 0);
+  CHECK(plain.report.images == 8 * static_cast<std::int64_t>(kPrompts.size()));
+  for (const int decode : {0, 1, 5}) {
+    const auto held = run(AnyReward(Variety()), decode);
+    CHECK(held.report.images == plain.report.images);
+    CHECK(held.report.reward == doctest::Approx(plain.report.reward).epsilon(1e-12));
+    CHECK(distance(held.parameters, plain.parameters) < 1e-12);
+    const auto deep = run(clamped(weighted_sum({weighted(1.0, AnyReward(Variety()))}), -9, 9), decode);
+    CHECK(distance(deep.parameters, plain.parameters) < 1e-12);
+  }
+}
+
+TEST_CASE("a prompt that stands in a batch several times is one group: in advantages, weights and rewards of groups") {
+  using namespace round_test;
+  const std::vector<std::string> spread = {"a star", "a moon", "a star", "a fish", "a moon", "a star"};
+  const auto sampled = [&](auto tuner) {
+    ToyPipeline pipeline;
+    Rng rng(4);
+    return tuner.sample(pipeline, spread, rng);
+  };
+  // one image of each place in the list: alone, no image would have another to be compared with
+  const Round grpo = sampled(make<GRPO>(
+      black_box_brightness(), {.sampler = {.num_steps = 3}, .objective = {.round = {.samples_per_prompt = 1}}}));
+  REQUIRE(grpo.weights.size() == 6);
+  const auto sum_of = [&](const std::string& prompt) {
+    double sum = 0, size = 0;
+    for (std::size_t i = 0; i < 6; ++i)
+      if (spread[i] == prompt) sum += grpo.weights[i], size += std::abs(grpo.weights[i]);
+    return std::pair(sum, size);
+  };
+  CHECK((std::abs(sum_of("a star").first) < 1e-12 && sum_of("a star").second > 1));
+  CHECK((std::abs(sum_of("a moon").first) < 1e-12 && sum_of("a moon").second > 1));
+  CHECK(sum_of("a fish").second == 0);
+
+  const Round best = sampled(make<RewardWeightedTraining>(
+      black_box_brightness(),
+      {.sampler = {.num_steps = 3},
+       .objective = {.weighting = RewardWeighting::kBest, .round = {.samples_per_prompt = 2}}}));
+  CHECK(best.report.kept == 3);  // one of each prompt, not of each place
+
+  std::vector<std::int64_t> seen;
+  struct Watching : Variety {
+    std::vector<std::int64_t>* seen;
+    RewardResult score(const RewardInput& input) const {
+      seen->assign(input.group_ids.const_data_ptr<std::int64_t>(),
+                   input.group_ids.const_data_ptr<std::int64_t>() + input.group_ids.numel());
+      return Variety::score(input);
+    }
+  };
+  sampled(make<B2DiffuRL>(Watching{{}, &seen},
+                          {.sampler = {.num_steps = 3}, .steps = {.initial = 2}, .branching = {.num_branches = 2}}));
+  CHECK(seen == std::vector<std::int64_t>{0, 0, 1, 1, 0, 0, 2, 2, 1, 1, 0, 0});
 }
 
 TEST_CASE("a reward in another unit teaches the same") {

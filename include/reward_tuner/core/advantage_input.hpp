@@ -11,7 +11,7 @@ namespace reward_tuner {
 struct AdvantageInput {
   std::vector<double> rewards;       ///< [N]
   std::vector<std::string> prompts;  ///< [N]
-  /// [N] equal for images of one prompt of this round; branches of a root share its group
+  /// [N] equal for images of one prompt of this round (prompt_groups), branches of a root among them
   std::vector<std::int64_t> groups;
 };
 

@@ -16,13 +16,18 @@ namespace reward_tuner {
 /// Scores finished images. MUST
 ///  1. `RewardResult score(const RewardInput&) const`: [B] values, higher is better.
 ///  2. `static constexpr bool kDifferentiable`: gradient flows from the values to the images.
-///  3. `static constexpr bool kPerGroup`: values depend on the whole group.
+///  3. `static constexpr bool kPerGroup`: values depend on all images of the group, those of equal group_ids.
 /// MAY
 ///  4. `bool needs_clip() const` and `void bind_clip(std::shared_ptr<const ClipModel>)`, both or neither: while the
 ///     first is true, the tuner passes the pipeline's CLIP. Default: needs none.
+///  5. `bool per_group() const`, of a reward that learns at run time what it holds: asked in place of kPerGroup.
+///     Default: kPerGroup.
+///  6. `bool differentiable() const`, likewise, in place of kDifferentiable wherever a program asks at run time.
+///     Default: kDifferentiable.
 template <class P>
-concept RewardPolicy = require::role<P, RewardRole> && require::name<P> && require::score<P> &&
-                       require::differentiable_trait<P> && require::per_group_trait<P> && may::take_clip<P>;
+concept RewardPolicy =
+    require::role<P, RewardRole> && require::name<P> && require::score<P> && require::differentiable_trait<P> &&
+    require::per_group_trait<P> && may::take_clip<P> && may::per_group<P> && may::differentiable<P>;
 
 /// Turns a model's noise levels into a table of steps. MUST
 ///  1. `SamplerSchedule schedule(const NoiseSchedule&) const`: its rows answer `coefficients(k)` and `timestep(k)`.

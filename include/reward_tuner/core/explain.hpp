@@ -23,8 +23,9 @@ constexpr int first_missing(std::initializer_list<bool> atoms) {
 // sentences stand in the order of the atoms.
 template <class P>
 struct ExplainReward {
-  static constexpr int missing = first_missing({require::name<P>, require::differentiable_trait<P>,
-                                                require::per_group_trait<P>, require::score<P>, may::take_clip<P>});
+  static constexpr int missing =
+      first_missing({require::name<P>, require::differentiable_trait<P>, require::per_group_trait<P>, require::score<P>,
+                     may::take_clip<P>, may::per_group<P>, may::differentiable<P>});
   static_assert(missing != 0, "[RewardPolicy] missing: static constexpr std::string_view kName");
   static_assert(missing != 1, "[RewardPolicy] missing: static constexpr bool kDifferentiable");
   static_assert(missing != 2, "[RewardPolicy] missing: static constexpr bool kPerGroup");
@@ -32,6 +33,10 @@ struct ExplainReward {
   static_assert(missing != 4,
                 "[RewardPolicy] optional members with another signature, expected: bool needs_clip() const and "
                 "void bind_clip(std::shared_ptr<const ClipModel>)");
+  static_assert(missing != 5,
+                "[RewardPolicy] optional member with another signature, expected: bool per_group() const");
+  static_assert(missing != 6,
+                "[RewardPolicy] optional member with another signature, expected: bool differentiable() const");
   static constexpr bool value = true;
 };
 

@@ -28,6 +28,14 @@ concept needs_clip = requires(const P p) {
 };
 template <class P>
 concept bind_clip = requires(std::remove_const_t<P> p, std::shared_ptr<const ClipModel> clip) { p.bind_clip(clip); };
+template <class P>
+concept per_group = requires(const P p) {
+  { p.per_group() } -> std::same_as<bool>;
+};
+template <class P>
+concept differentiable = requires(const P p) {
+  { p.differentiable() } -> std::same_as<bool>;
+};
 
 template <class P>
 concept kStochastic = requires {
@@ -115,6 +123,8 @@ concept alternates = requires(const P p) {
 
 REWARD_TUNER_OPTIONAL_MEMBER(needs_clip)         // rewards
 REWARD_TUNER_OPTIONAL_MEMBER(bind_clip)          // rewards
+REWARD_TUNER_OPTIONAL_MEMBER(per_group)          // rewards
+REWARD_TUNER_OPTIONAL_MEMBER(differentiable)     // rewards
 REWARD_TUNER_OPTIONAL_MEMBER(kStochastic)        // samplers
 REWARD_TUNER_OPTIONAL_MEMBER(stochastic)         // samplers
 REWARD_TUNER_OPTIONAL_MEMBER(active)             // exploration
@@ -137,6 +147,10 @@ namespace may {
 /// Both or neither.
 template <class P>
 concept take_clip = (has::needs_clip<P> && has::bind_clip<P>) || (!named::needs_clip<P> && !named::bind_clip<P>);
+template <class P>
+concept per_group = has::per_group<P> || !named::per_group<P>;
+template <class P>
+concept differentiable = has::differentiable<P> || !named::differentiable<P>;
 template <class P>
 concept kStochastic = has::kStochastic<P> || !named::kStochastic<P>;
 template <class P>
@@ -175,6 +189,20 @@ struct RewardTraits {
   /// kDifferentiable is there and false. Read where the member may be missing, after that was explained.
   static constexpr bool kBlackBox = requires { requires !P::kDifferentiable; };
 };
+
+/// Whether the reward scores groups of images. A reward that holds another one (AnyReward) knows it at run time only,
+/// so this is asked, never kPerGroup. per_group() left out: kPerGroup.
+template <class P>
+bool per_group([[maybe_unused]] const P& reward) {
+  if constexpr (has::per_group<P>) return reward.per_group();
+  else return P::kPerGroup;
+}
+/// Whether the reward's values have a gradient to the images. differentiable() left out: kDifferentiable.
+template <class P>
+bool has_gradient([[maybe_unused]] const P& reward) {
+  if constexpr (has::differentiable<P>) return reward.differentiable();
+  else return P::kDifferentiable;
+}
 
 template <class P>
 struct SamplerTraits {

@@ -28,7 +28,7 @@ struct CleanSamples {
     };
     return {.images = images,
             .prompts = part(prompts),
-            .group_ids = groups.empty() ? Tensor() : at::tensor(part(groups), at::kLong),
+            .group_ids = groups.empty() ? Tensor() : at::tensor(part(groups), at::kLong).to(images.device()),
             .latents = latents,
             .seeds = part(seeds)};
   }

@@ -54,7 +54,7 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
 
 /// Decodes B samples, scores the images and differentiates sum_i loss(r_i), `loss` being [B] -> [B]. `chunk` images are
 /// decoded at a time, so that the decoder's activations are those of a chunk. A reward of each image alone is scored
-/// and differentiated with its chunk; one of the whole group (kPerGroup) is scored on all images at once, and each
+/// and differentiated with its chunk; one of the whole group (per_group) is scored on all images at once, and each
 /// chunk is decoded a second time for its backward.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward, class Loss>
 RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const CleanSamples& samples, Loss loss,
@@ -64,12 +64,13 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const C
   const std::int64_t batch = samples.size();
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;
   std::vector<Tensor> gradients;
-  const auto gradient_of = [](const Tensor& y, const Tensor& x, const Tensor& cotangent) {
-    return torch::autograd::grad({y}, {x}, {cotangent}, /*retain_graph=*/false, /*create_graph=*/false,
-                                 /*allow_unused=*/true)[0];
+  const auto gradients_of = [](const Tensor& y, const std::vector<Tensor>& x, const Tensor& cotangent) {
+    return torch::autograd::grad({y}, x, {cotangent}, /*retain_graph=*/false, /*create_graph=*/false,
+                                 /*allow_unused=*/true);
   };
-  /// d(sum of losses)/dleaf of a scored part, with its numbers added up; undefined when something was not finite.
-  const auto differentiate = [&](const RewardResult& result, const Tensor& leaf) {
+  /// d(sum of losses)/dleaf of a scored part for each leaf, undefined where the reward does not read it, with its
+  /// numbers added up; nothing when something was not finite.
+  const auto differentiate = [&](const RewardResult& result, const std::vector<Tensor>& leaves) {
     const Tensor losses = loss(result.values);  // [b]
     out.reward += result.values.detach().to(at::kDouble).sum().template item<double>();
     out.loss += losses.detach().to(at::kDouble).sum().template item<double>();
@@ -77,37 +78,43 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const C
       out.components[name] += values.detach().to(at::kDouble).sum().template item<double>();
     if (!std::isfinite(out.reward)) {
       out.skip_reason = "the reward is not finite";
-      return Tensor();
+      return std::vector<Tensor>();
     }
-    const Tensor gradient = gradient_of(losses.sum(), leaf, {});
-    REWARD_TUNER_CHECK(gradient.defined(), "[RewardPolicy] the reward ", Reward::kName,
-                       " says it is differentiable, but its values do not depend on the images");
-    return gradient;
+    std::vector<Tensor> on_leaves = gradients_of(losses.sum(), leaves, {});
+    REWARD_TUNER_CHECK(
+        std::any_of(on_leaves.begin(), on_leaves.end(), [](const Tensor& gradient) { return gradient.defined(); }),
+        "[RewardPolicy] the reward ", reward_name(reward),
+        " says it is differentiable, but its values do not depend on the images");
+    return on_leaves;
   };
   const torch::AutoGradMode grad(true);
-  if (Reward::kPerGroup && chunk < batch) {
+  if (per_group(reward) && chunk < batch) {
     std::vector<Tensor> parts;
     {
       const torch::NoGradGuard no_grad;
       for (std::int64_t begin = 0; begin < batch; begin += chunk)
         parts.push_back(pipeline.decode(clean.narrow(0, begin, std::min(chunk, batch - begin))));
     }
-    const Tensor images = at::cat(parts).requires_grad_();  // [B,3,H,W]
-    // [B,3,H,W]
-    const Tensor on_images = differentiate(detail::scored(reward, samples.input(images, clean, 0)), images);
-    if (!on_images.defined()) return out;
-    for (std::int64_t begin = 0; begin < batch; begin += chunk) {
+    const Tensor images = at::cat(parts).requires_grad_();   // [B,3,H,W]
+    const Tensor latents = clean.detach().requires_grad_();  // [B,C,h,w] what the reward reads of them itself
+    const auto on_both = differentiate(detail::scored(reward, samples.input(images, latents, 0)), {images, latents});
+    if (on_both.empty()) return out;
+    const Tensor &on_images = on_both[0], &on_latents = on_both[1];  // [B,3,H,W], [B,C,h,w]
+    for (std::int64_t begin = 0; begin < batch && on_images.defined(); begin += chunk) {
       const std::int64_t size = std::min(chunk, batch - begin);
-      const Tensor latents = clean.narrow(0, begin, size).detach().requires_grad_();  // [b,C,h,w]
-      gradients.push_back(gradient_of(pipeline.decode(latents), latents, on_images.narrow(0, begin, size)));
+      const Tensor part = clean.narrow(0, begin, size).detach().requires_grad_();  // [b,C,h,w]
+      gradients.push_back(gradients_of(pipeline.decode(part), {part}, on_images.narrow(0, begin, size))[0]);
     }
+    if (!on_images.defined()) gradients.push_back(on_latents);
+    else if (on_latents.defined()) gradients = {at::cat(gradients) + on_latents};
   } else {
     for (std::int64_t begin = 0; begin < batch; begin += chunk) {
       const std::int64_t size = std::min(chunk, batch - begin);
       const Tensor latents = clean.narrow(0, begin, size).detach().requires_grad_();  // [b,C,h,w]
       const Tensor images = pipeline.decode(latents);                                 // [b,3,H,W]
-      gradients.push_back(differentiate(detail::scored(reward, samples.input(images, latents, begin)), latents));
-      if (!gradients.back().defined()) return out;
+      const auto on_latents = differentiate(detail::scored(reward, samples.input(images, latents, begin)), {latents});
+      if (on_latents.empty()) return out;
+      gradients.push_back(on_latents[0]);
     }
   }
   const Tensor gradient = gradients.size() == 1 ? gradients[0] : at::cat(gradients);  // [B,C,h,w]

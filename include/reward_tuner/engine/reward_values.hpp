@@ -28,18 +28,19 @@ struct RewardValues {
 };
 
 /// Decodes N samples `chunk` images at a time (0: all) and scores them: each chunk alone, or all images together if the
-/// reward looks at whole groups (kPerGroup).
+/// reward looks at whole groups (per_group).
 template <DiffusionPipeline Pipeline, RewardPolicy Reward>
 RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const CleanSamples& samples, std::int64_t chunk) {
   const torch::NoGradGuard no_grad;
   const std::int64_t batch = samples.size();
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;
+  const bool together = per_group(reward);
   RewardValues out;
   std::map<std::string, double> sums;
   const auto score = [&](const Tensor& images, std::int64_t begin, std::int64_t size) {
-    RewardResult result;
     const RewardInput input = samples.input(images, samples.clean.narrow(0, begin, size), begin);
     const UnchangedInput unchanged(input);
+    RewardResult result;
     try {
       result = reward.score(input);
     } catch (const std::exception& e) {
@@ -56,10 +57,10 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Clean
   for (std::int64_t begin = 0; begin < batch; begin += chunk) {
     const std::int64_t size = std::min(chunk, batch - begin);
     const Tensor images = pipeline.decode(samples.clean.narrow(0, begin, size));  // [b,3,H,W]
-    if (Reward::kPerGroup) decoded.push_back(images);
+    if (together) decoded.push_back(images);
     else score(images, begin, size);
   }
-  if (Reward::kPerGroup) score(at::cat(decoded), 0, batch);
+  if (together) score(at::cat(decoded), 0, batch);
   for (const auto& [name, sum] : sums) out.components[name] = sum / static_cast<double>(batch);
   return out;
 }

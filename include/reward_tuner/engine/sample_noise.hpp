@@ -1,6 +1,7 @@
 // One random stream per sample, so that a sample's noise depends neither on its neighbors nor on the batch size.
 #pragma once
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <cstdint>
@@ -46,6 +47,19 @@ class SampleNoise {
     for (const Tensor& block : recorded_) part.recorded_.push_back(block.narrow(0, start, count));
     part.next_ = next_;
     part.seeds_.assign(seeds_.begin() + start, seeds_.begin() + start + count);
+    return part;
+  }
+
+  /// The streams of the samples that `rows` names, shared likewise.
+  SampleNoise select(const std::vector<std::int64_t>& rows) const {
+    SampleNoise part({});
+    for (const std::int64_t row : rows) {
+      part.streams_.push_back(streams_[static_cast<std::size_t>(row)]);
+      part.seeds_.push_back(seeds_[static_cast<std::size_t>(row)]);
+    }
+    for (const Tensor& block : recorded_)
+      part.recorded_.push_back(block.index_select(0, at::tensor(rows, at::kLong).to(block.device())));
+    part.next_ = next_;
     return part;
   }
 

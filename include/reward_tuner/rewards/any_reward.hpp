@@ -20,7 +20,8 @@ namespace reward_tuner {
 /// Any reward by value, for programs that pick the reward by name. Copies share the held reward; bind_clip replaces it,
 /// copies keep theirs. kDifferentiable is true so that it fits every method at compile time; whether the held reward
 /// has a gradient is `differentiable()`, and asking one without for a gradient (scoring images that require grad) is
-/// an error at run time.
+/// an error at run time. Likewise whether it scores groups is `per_group()`, which the library asks in place of
+/// kPerGroup.
 class AnyReward {
  public:
   using Role = RewardRole;
@@ -70,8 +71,8 @@ class AnyReward {
   struct Holder final : Concept {
     explicit Holder(Reward r) : reward(std::move(r)) {}
     std::string_view name() const override { return Reward::kName; }
-    bool differentiable() const override { return Reward::kDifferentiable; }
-    bool per_group() const override { return Reward::kPerGroup; }
+    bool differentiable() const override { return has_gradient(reward); }
+    bool per_group() const override { return reward_tuner::per_group(reward); }
     bool needs_clip() const override { return reward_needs_clip(reward); }
     std::shared_ptr<const Concept> with_clip(const std::shared_ptr<const ClipModel>& clip) const override {
       Reward copy = reward;
@@ -86,9 +87,9 @@ class AnyReward {
 };
 static_assert(RewardPolicy<AnyReward>);
 
-/// Any reward behind one type.
 inline std::string_view reward_name(const AnyReward& reward) { return reward.name(); }
 
+/// Any reward behind one type.
 template <class Reward>
 AnyReward as_any_reward(const Reward& reward) {
   if constexpr (std::same_as<Reward, AnyReward>) return reward;

@@ -66,6 +66,10 @@ class RandomlyShifted {
   /// Passes a CLIP to the reward if it needs one and has none.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) { reward_bind_clip(reward_, clip); }
 
+  /// As of the reward.
+  bool per_group() const { return reward_tuner::per_group(reward_); }
+  bool differentiable() const { return has_gradient(reward_); }
+
   const Reward& reward() const { return reward_; }
   std::int64_t max_shift() const { return max_shift_; }
 

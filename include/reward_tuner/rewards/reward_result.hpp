@@ -14,8 +14,10 @@ namespace reward_tuner {
 struct RewardInput {
   Tensor images;  ///< [B,3,H,W], nominally [0,1] but not clamped; carries gradient for differentiable rewards
   std::vector<std::string> prompts;  ///< B prompts
-  Tensor group_ids = {};             ///< int64 [B], equal for images of one group; undefined without groups
-  Tensor latents = {};               ///< [B,C,h,w] the clean latents, undefined if not available
+  /// int64 [B] on the images' device, equal for images of one group, which are those of one prompt of an update or an
+  /// evaluation; undefined without groups
+  Tensor group_ids = {};
+  Tensor latents = {};  ///< [B,C,h,w] the clean latents, undefined if not available
   /// one per image, from which randomized rewards draw; empty: they draw nothing
   std::vector<std::uint64_t> seeds = {};
 };

@@ -109,6 +109,15 @@ class WeightedSum {
     std::apply([&](auto&... part) { (..., reward_bind_clip(part.reward, clip)); }, parts_);
   }
 
+  /// Whether any part scores groups of images.
+  bool per_group() const {
+    return std::apply([](const auto&... part) { return (... || reward_tuner::per_group(part.reward)); }, parts_);
+  }
+  /// Whether every part has a gradient.
+  bool differentiable() const {
+    return std::apply([](const auto&... part) { return (... && has_gradient(part.reward)); }, parts_);
+  }
+
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
     const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
@@ -134,16 +143,22 @@ WeightedSum<Rewards...> weighted_sum(Weighted<Rewards>... parts) {
 
 namespace detail {
 
-/// WeightedSum of a list that is known at run time only; what its parts have in common is known here.
-template <bool AllDifferentiable, bool AnyPerGroup>
+/// WeightedSum of a list that is known at run time only, as are its traits.
 class WeightedList {
  public:
   using Role = RewardRole;
-  static constexpr bool kDifferentiable = AllDifferentiable;
-  static constexpr bool kPerGroup = AnyPerGroup;
+  static constexpr bool kDifferentiable = true;
+  static constexpr bool kPerGroup = false;
   static constexpr std::string_view kName = "weighted_sum";
 
   explicit WeightedList(std::vector<Weighted<AnyReward>> parts) : parts_(std::move(parts)) {}
+
+  bool per_group() const {
+    return std::any_of(parts_.begin(), parts_.end(), [](const auto& part) { return part.reward.per_group(); });
+  }
+  bool differentiable() const {
+    return std::all_of(parts_.begin(), parts_.end(), [](const auto& part) { return part.reward.differentiable(); });
+  }
 
   bool needs_clip() const {
     return std::any_of(parts_.begin(), parts_.end(), [](const auto& part) { return part.reward.needs_clip(); });
@@ -152,7 +167,7 @@ class WeightedList {
     for (auto& part : parts_) reward_bind_clip(part.reward, clip);
   }
   RewardResult score(const RewardInput& input) const {
-    const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
+    const at::AutoGradMode grad(differentiable() && at::GradMode::is_enabled());
     WeightedTotal total;
     for (const auto& part : parts_) total.add(part.weight, part.reward.name(), part.reward.score(input));
     return std::move(total).finish();
@@ -169,17 +184,8 @@ class WeightedList {
 /// Example: `weighted_sum({weighted(1.0, AnyReward(SymmetryReward())), weighted(0.5, AnyReward(ClipScoreReward()))})`.
 inline AnyReward weighted_sum(std::vector<Weighted<AnyReward>> parts) {
   REWARD_TUNER_CHECK(!parts.empty(), "[WeightedSum] expected at least one reward, got none");
-  bool differentiable = true, per_group = false;
-  for (const auto& part : parts) {
-    detail::check_weight(part.weight, part.reward.name());
-    differentiable = differentiable && part.reward.differentiable();
-    per_group = per_group || part.reward.per_group();
-  }
-  if (differentiable)
-    return per_group ? AnyReward(detail::WeightedList<true, true>(std::move(parts)))
-                     : AnyReward(detail::WeightedList<true, false>(std::move(parts)));
-  return per_group ? AnyReward(detail::WeightedList<false, true>(std::move(parts)))
-                   : AnyReward(detail::WeightedList<false, false>(std::move(parts)));
+  for (const auto& part : parts) detail::check_weight(part.weight, part.reward.name());
+  return AnyReward(detail::WeightedList(std::move(parts)));
 }
 
 }  // namespace reward_tuner

@@ -1,7 +1,6 @@
 // Evaluation of a model on fixed (prompt, seed) pairs: metrics, sentinels and the images themselves.
 #pragma once
 #include <ATen/ops/cat.h>
-#include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -14,6 +13,8 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/prompt_groups.hpp>
+#include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/metrics/sentinels.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
@@ -56,27 +57,9 @@ struct Evaluation {
   double seconds = 0;     ///< wall time
 };
 
-namespace detail {
-
-/// Rewards of whole groups see all images at once; a group is the images of one prompt.
-template <class Measure>
-void measure_groups(const std::vector<EvaluationReward>& rewards, const std::vector<EvaluationPair>& pairs,
-                    Evaluation& out, Measure measure) {
-  std::map<std::string, std::int64_t> number;
-  std::vector<std::int64_t> groups;
-  RewardInput input{.images = out.images, .prompts = {}};
-  for (const auto& pair : pairs) {
-    groups.push_back(number.emplace(pair.prompt, static_cast<std::int64_t>(number.size())).first->second);
-    input.prompts.push_back(pair.prompt);
-  }
-  input.group_ids = at::tensor(groups, at::kLong);
-  for (const auto& entry : rewards)
-    if (entry.reward.per_group()) measure(entry, input, out.metrics);
-}
-
-}  // namespace detail
-
-/// Makes every pair's image by ordinary sampling with `sampler` and scores it with `rewards`. Changes nothing in the
+/// Makes every pair's image by ordinary sampling with `sampler` and scores it with `rewards`, which are given what they
+/// are given in training but for seeds: images as decoded, on the pipeline's device, with their latents and groups.
+/// Rewards that score groups see all images at once, which are kept on that device for them. Changes nothing in the
 /// pipeline and draws from no stream but the pairs' own. Returns nothing if it was interrupted.
 template <DiffusionPipeline Pipeline, SamplerPolicy Sampler>
 std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, const std::vector<EvaluationPair>& pairs,
@@ -88,7 +71,11 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
   const auto begin = std::chrono::steady_clock::now();
   const SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
   Evaluation out;
-  std::vector<Tensor> images;
+  const bool grouped = std::any_of(rewards.begin(), rewards.end(), [](const auto& r) { return per_group(r.reward); });
+  CleanSamples all;
+  for (const auto& pair : pairs) all.prompts.push_back(pair.prompt);
+  all.groups = prompt_groups(all.prompts);
+  std::vector<Tensor> images, decoded, latents;  // the last two for rewards of groups
   // the first reward to report a name has it
   const auto measure = [&](const EvaluationReward& entry, const RewardInput& input,
                            std::map<std::string, double>& means) {
@@ -111,16 +98,24 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
     SampleNoise noise(seeds);
     const RolloutSetup setup = sampling_setup(schedule, pipeline.encode(prompts), sampler.guidance());
     const Tensor clean = rollout(pipeline, setup, noise, out.network).clean;  // [B,C,h,w]
-    const RewardInput input{.images = pipeline.decode(clean), .prompts = prompts, .latents = clean};
+    const RewardInput input = all.input(pipeline.decode(clean), clean, static_cast<std::int64_t>(start));
     const double share = static_cast<double>(end - start) / static_cast<double>(pairs.size());
     std::map<std::string, double> means;
     for (const auto& entry : rewards)
-      if (!entry.reward.per_group()) measure(entry, input, means);
+      if (!per_group(entry.reward)) measure(entry, input, means);
     for (const auto& [key, mean] : means) out.metrics[key] += share * mean;
     images.push_back(input.images.to(at::kCPU, at::kFloat).clamp(0, 1));
+    if (grouped) {
+      decoded.push_back(input.images);
+      latents.push_back(clean);
+    }
   }
   out.images = at::cat(images);  // [N,3,H,W]
-  detail::measure_groups(rewards, pairs, out, measure);
+  if (grouped) {
+    const RewardInput input = all.input(at::cat(decoded), at::cat(latents), 0);
+    for (const auto& entry : rewards)
+      if (per_group(entry.reward)) measure(entry, input, out.metrics);
+  }
   out.sentinels = sentinels(out.images);
   out.metrics.emplace("blank_share", out.sentinels.at("blank_share"));  // unless a reward reports it
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -41,12 +41,11 @@ class DenoisingRound {
     Round round;
     UpdateReport& report = round.report;
     NetworkCounts counts;
-    const std::int64_t copies = samples_per_prompt(parts_);
-    auto drawn = parts_.draw(pipeline, prompts, copies, rng);
+    auto drawn = parts_.draw(pipeline, prompts, samples_per_prompt(parts_), rng);
     report.plan = drawn.explored.plan;
     drawn.explored.plan.trained = {};  // nothing of the path is needed
     const Transitions all = images(pipeline, drawn.explored, std::move(drawn.noise), counts);
-    const RoundRewards scored = score_round(pipeline, parts_, all, copies, report);
+    const RoundRewards scored = score_round(pipeline, parts_, all, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {
       kept = select_weighted(round, parts_.objective.weights(scored.rewards.values, scored.groups));

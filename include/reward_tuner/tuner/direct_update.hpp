@@ -1,19 +1,24 @@
 // The update that differentiates the reward itself: rollout, reward, adjoint sweep, one optimizer step.
 #pragma once
+#include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/reward_gradient.hpp>
+#include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
+#include <reward_tuner/tuner/micro_batches.hpp>
 #include <reward_tuner/tuner/running_update.hpp>
 #include <reward_tuner/tuner/surrogate_rules.hpp>
 
@@ -26,19 +31,19 @@ class DirectUpdate {
   explicit DirectUpdate(const Parts& parts) : parts_(parts), engine_(parts.options.engine) {}
 
   /// Rolls the prompts out, a micro-batch at a time, adds up their gradients and makes one optimizer step. A number
-  /// that is not finite ends the update before it.
+  /// that is not finite ends the update before it. Errors: a micro-batch that would cut a group of the reward.
   template <class Update>
   void train(Update& update, const std::vector<std::string>& prompts) const {
     const auto drawn = parts_.draw(update.pipeline, prompts, 1, update.rng);
     UpdateReport& report = update.report;
     report.plan = drawn.explored.plan;
     const std::int64_t batch = drawn.explored.size();
-    const std::int64_t micro = engine_.micro_batch > 0 ? std::min<std::int64_t>(engine_.micro_batch, batch) : batch;
-    for (std::int64_t start = 0; start < batch && report.skip_reason.empty(); start += micro) {
-      const std::int64_t size = std::min(micro, batch - start);
-      accumulate(update, drawn.explored.narrow(start, size), drawn.noise.narrow(start, size),
-                 static_cast<double>(size) / static_cast<double>(batch));
-    }
+    const std::vector<std::int64_t> groups = prompt_groups(drawn.explored.condition.prompts);
+    const auto parts = per_group(parts_.reward) ? whole_groups(groups, engine_.micro_batch, reward_name(parts_.reward))
+                                                : micro_batches(batch, engine_.micro_batch);
+    for (std::size_t i = 0; i < parts.size() && report.skip_reason.empty(); ++i)
+      accumulate(update, drawn.explored.select(at::tensor(parts[i], at::kLong)), drawn.noise.select(parts[i]),
+                 static_cast<double>(parts[i].size()) / static_cast<double>(batch));
     if (!report.skip_reason.empty()) return;
     add_own_loss(parts_.regularizer, update);
     optimizer_step(update, engine_.gradient_clip);
@@ -78,7 +83,9 @@ class DirectUpdate {
     const std::int64_t images = trajectory.setup.size();
     const double each = share / static_cast<double>(images);
     const RewardGradient scored = reward_gradient(
-        update.pipeline, parts_.reward, {trajectory.clean, trajectory.setup.condition.prompts, seeds},
+        update.pipeline, parts_.reward,
+        {trajectory.clean, trajectory.setup.condition.prompts, seeds,
+         prompt_groups(trajectory.setup.condition.prompts)},
         [this](const Tensor& rewards) { return parts_.objective.losses(rewards); }, engine_.decode_batch);
     report.images += images;
     report.reward += each * scored.reward;

@@ -54,7 +54,7 @@ class LogProbRound {
                                                 .micro_batch = parts_.options.engine.micro_batch,
                                                 .reduction = options_.reduction},
                                                counts);
-    const RoundRewards scored = score_round(pipeline, parts_, all, copies * branches, report);
+    const RoundRewards scored = score_round(pipeline, parts_, all, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {
       round.scored = {scored.rewards.values, all.setup.condition.prompts, scored.groups};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <reward_tuner/core/policy_traits.hpp>
+#include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/reward_values.hpp>
@@ -21,23 +22,21 @@ std::int64_t samples_per_prompt(const Parts& parts) {
   if (const int wanted = parts.objective.options().round.samples_per_prompt; wanted > 0) return wanted;
   if constexpr (Parts::Rules::kAdvantages)
     if (parts.branching.branches() > 1) return 1;
-  return std::max({Parts::Roles::Reward::kPerGroup ? kComparedImages : 1,
+  return std::max({per_group(parts.reward) ? kComparedImages : 1,
                    ObjectiveTraits<typename Parts::Objective>::default_group(parts.objective),
                    AdvantageTraits<typename Parts::Roles::Advantage>::kDefaultGroup});
 }
 
-/// The rewards of a round, whose every `per_prompt` images are of one prompt.
+/// The rewards of a round.
 struct RoundRewards {
   RewardValues rewards;
-  std::vector<std::int64_t> groups;  ///< [N]
+  std::vector<std::int64_t> groups;  ///< [N] equal for images of one prompt
 };
 
 /// Scores all images and writes their rewards into the report, with a skip_reason if a reward is not finite.
 template <DiffusionPipeline Pipeline, class Parts>
-RoundRewards score_round(Pipeline& pipeline, const Parts& parts, const Transitions& all, std::int64_t per_prompt,
-                         UpdateReport& report) {
-  std::vector<std::int64_t> groups;
-  for (std::int64_t i = 0; i < all.size(); ++i) groups.push_back(i / per_prompt);
+RoundRewards score_round(Pipeline& pipeline, const Parts& parts, const Transitions& all, UpdateReport& report) {
+  std::vector<std::int64_t> groups = prompt_groups(all.setup.condition.prompts);
   const CleanSamples samples{all.clean, all.setup.condition.prompts, all.seeds, groups};
   RewardValues rewards = reward_values(pipeline, parts.reward, samples, parts.options.engine.decode_batch);
   report.images = all.size();
