@@ -9,3 +9,5 @@
 #include <reward_tuner/optim/ema.ipp>
 #include <reward_tuner/lora/lora.ipp>
 #include <reward_tuner/lora/lora_files.ipp>
+#include <reward_tuner/lora/lora_names.ipp>
+#include <reward_tuner/lora/peft_config.ipp>

@@ -175,7 +175,7 @@ int info(const InfoSettings& s) {
     std::cout << "scheduler     " << rt::to_json(pipeline.noise_schedule().config()).dump() << std::endl;
   }
   if (!s.lora.empty()) {
-    const auto path = std::filesystem::is_directory(s.lora) ? s.lora / rt::kLoraFileName : s.lora;
+    const auto path = rt::find_lora_file(s.lora);
     const auto file = rt::SafetensorsFile::open(path);
     std::int64_t numbers = 0;
     std::set<std::string> layers;

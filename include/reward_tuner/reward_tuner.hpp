@@ -48,6 +48,8 @@
 
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
+#include <reward_tuner/lora/lora_names.hpp>
+#include <reward_tuner/lora/peft_config.hpp>
 
 #include <reward_tuner/models/attention.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>

@@ -88,7 +88,7 @@ TEST_CASE("adapters are merged in rollouts and off in the reference network") {
   auto pipeline = StableDiffusion::load(kModel);
   const torch::NoGradGuard no_grad;
   const Tensor base = call(pipeline);
-  CHECK_THROWS_WITH_AS(pipeline.reference_scope(), doctest::Contains("no LoRA is attached"), Error);
+  CHECK_THROWS_WITH_AS(pipeline.reference_scope(), doctest::Contains("no LoRA is trained"), Error);
   const Lora lora = Lora::attach(pipeline.unet(), {.rank = 4, .targets = {"all"}});
   CHECK(at::allclose(call(pipeline), base, 0, 1e-5));  // B = 0
   Rng rng(5);

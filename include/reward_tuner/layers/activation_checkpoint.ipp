@@ -18,9 +18,10 @@ REWARD_TUNER_INLINE variable_list trainable_tensors(const torch::nn::Module& mod
   for (const Tensor& p : module.parameters())
     if (p.requires_grad()) all.push_back(p);
   for (const auto& part : module.modules())
-    if (const auto layer = std::dynamic_pointer_cast<AdaptableLayer>(part); layer && layer->adapter())
-      for (const Tensor& factor : {layer->adapter()->down, layer->adapter()->up})
-        if (factor.requires_grad()) all.push_back(factor);
+    if (const auto layer = std::dynamic_pointer_cast<AdaptableLayer>(part); layer)
+      for (const auto& adapter : layer->adapters())
+        for (const Tensor& factor : {adapter->factors.down, adapter->factors.up})
+          if (factor.requires_grad()) all.push_back(factor);
   return all;
 }
 

@@ -1,4 +1,4 @@
-// A layer with one weight, an optional bias and a slot for a low-rank adapter (LoRA): the base of Linear and Conv2d.
+// A layer with one weight, an optional bias and low-rank adapters (LoRA) that add up: the base of Linear and Conv2d.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -23,47 +23,70 @@ struct LowRank {
   Tensor delta() const;
 };
 
-/// How `forward` uses an attached adapter.
+/// Several corrections of one weight as one: down factors one below the other, up factors times their scales side by
+/// side. Gradients reach every factor. A single one is returned as it is. Errors: none given.
+LowRank stacked(const std::vector<const LowRank*>& parts);
+
+/// An adapter on a layer: what it adds now, and what of it the reference network has.
+struct Adapter {
+  LowRank factors;
+  bool frozen = false;  ///< a part of the model: the reference network has it as it is
+  /// the factors that the reference network has of a trained adapter; without, it has nothing of it
+  std::optional<LowRank> kept = std::nullopt;
+
+  /// What the reference network has of it, or nullptr.
+  const LowRank* in_reference() const { return frozen ? &factors : kept ? &*kept : nullptr; }
+};
+
+/// How `forward` uses the attached adapters.
 enum class AdapterMode {
-  kApart,  ///< base layer plus scale * up(down(x)): gradients reach the adapter
+  kApart,  ///< base layer plus the sum of scale * up(down(x)): gradients reach the adapters
   /// calls without gradient use one layer with weight W + dW, computed when the mode was entered; calls with gradient
   /// are as kApart (a checkpointed block runs both ways)
   kMerged,
-  kOff,  ///< the base layer alone: the reference model
+  kReference,  ///< apart, with what the reference network has of each adapter: frozen ones and kept factors
 };
 
-/// Base of the layers that can be adapted. The adapter's tensors are not parameters of the module: they
+/// Base of the layers that can be adapted. Adapters add up. Their tensors are not parameters of the module: they
 /// belong to the code that attaches them.
 class AdaptableLayer : public torch::nn::Module {
  public:
   AdaptableLayer(std::vector<std::int64_t> weight_shape, bool with_bias);
 
-  /// Puts an adapter into the empty slot, or empties the slot with nullptr. The mode becomes kApart.
-  void attach(std::shared_ptr<const LowRank> adapter);
-  const std::shared_ptr<const LowRank>& adapter() const { return adapter_; }
+  /// Adds an adapter to those that the layer has. The mode stays.
+  void attach(std::shared_ptr<const Adapter> adapter);
+  /// Takes an adapter off again; nothing happens if it is not there. The mode stays.
+  void detach(const std::shared_ptr<const Adapter>& adapter);
+  /// In the order of their attaching.
+  const std::vector<std::shared_ptr<const Adapter>>& adapters() const { return adapters_; }
 
   AdapterMode mode() const { return mode_; }
   /// Entering kMerged computes W + dW (no gradient); leaving it frees that tensor. Entering it again computes it anew.
   void set_mode(AdapterMode mode);
-  /// W + dW, rounded once to `dtype`; W without an adapter or with one that is off. No gradient.
+  /// W + dW, rounded once to `dtype`; W if no adapter takes part in the present mode. No gradient.
   Tensor merged_weight(at::ScalarType dtype) const;
 
   Tensor weight;  // Linear [out,in], Conv2d [out,in,kh,kw]
   Tensor bias;    // [out], undefined without
 
  protected:
-  /// The one weight that the layer has in this call; undefined if the adapter takes part apart from it.
+  /// The one weight that the layer has in this call; undefined if adapters take part apart from it.
   const Tensor& whole_weight() const;
+  /// What the adapters that take part in the present mode add to the weight, as one. Only where there are some.
+  LowRank correction() const { return stacked(parts()); }
   std::optional<Tensor> bias_or_none() const { return bias.defined() ? std::optional<Tensor>(bias) : std::nullopt; }
 
  private:
-  std::shared_ptr<const LowRank> adapter_;
+  /// The corrections that take part in the present mode.
+  std::vector<const LowRank*> parts() const;
+
+  std::vector<std::shared_ptr<const Adapter>> adapters_;
   Tensor merged_;
   AdapterMode mode_ = AdapterMode::kApart;
 };
 
-/// Puts every adapter below `root` into one mode and restores the mode it found at the end of the scope. Scopes nest;
-/// what an outer scope switched off stays off, so that a rollout of the reference model is one.
+/// Puts the adapters of every layer below `root` into one mode and restores the mode it found at the end of the scope.
+/// Scopes nest; within a scope of the reference network every layer stays in that mode, so that its rollout is one.
 class AdapterScope {
  public:
   AdapterScope(torch::nn::Module& root, AdapterMode mode);
@@ -72,9 +95,12 @@ class AdapterScope {
   AdapterScope& operator=(const AdapterScope&) = delete;
   /// How many adapted layers the scope holds; 0 means that nothing is attached.
   std::size_t size() const { return layers_.size(); }
+  /// Whether an adapter is trained, so that the reference network differs from the present one.
+  bool trains() const { return trains_; }
 
  private:
   std::vector<std::pair<std::shared_ptr<AdaptableLayer>, AdapterMode>> layers_;
+  bool trains_ = false;
 };
 
 }  // namespace reward_tuner

@@ -2,6 +2,7 @@
 #pragma once
 #include <reward_tuner/layers/adaptable_layer.hpp>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
 #include <reward_tuner/core/compiled.hpp>
@@ -15,41 +16,65 @@ REWARD_TUNER_INLINE Tensor LowRank::delta() const {
   return scale * up.reshape({-1, rank}).matmul(down.reshape({rank, -1})).reshape(shape);
 }
 
+REWARD_TUNER_INLINE LowRank stacked(const std::vector<const LowRank*>& parts) {
+  REWARD_TUNER_CHECK(!parts.empty(), "[LoRA] expected at least one adapter to stack, got none");
+  if (parts.size() == 1) return *parts.front();
+  std::vector<Tensor> down, up;
+  for (const LowRank* part : parts) {
+    down.push_back(part->down);
+    up.push_back(part->scale * part->up);
+  }
+  return {at::cat(down, 0), at::cat(up, 1), 1.0};  // [r1+r2+...,in,...], [out,r1+r2+...,...]
+}
+
 REWARD_TUNER_INLINE AdaptableLayer::AdaptableLayer(std::vector<std::int64_t> weight_shape, bool with_bias) {
   weight = register_parameter("weight", at::empty(weight_shape));
   if (with_bias) bias = register_parameter("bias", at::empty({weight_shape[0]}));
 }
 
-REWARD_TUNER_INLINE void AdaptableLayer::attach(std::shared_ptr<const LowRank> adapter) {
-  REWARD_TUNER_CHECK(!adapter || !adapter_, "[LoRA] the layer already carries an adapter; merge or detach it first");
-  adapter_ = std::move(adapter);
-  set_mode(AdapterMode::kApart);
+REWARD_TUNER_INLINE void AdaptableLayer::attach(std::shared_ptr<const Adapter> adapter) {
+  adapters_.push_back(std::move(adapter));
+  set_mode(mode_);  // a merged weight is computed anew
+}
+
+REWARD_TUNER_INLINE void AdaptableLayer::detach(const std::shared_ptr<const Adapter>& adapter) {
+  std::erase(adapters_, adapter);
+  set_mode(mode_);
 }
 
 REWARD_TUNER_INLINE void AdaptableLayer::set_mode(AdapterMode mode) {
   mode_ = mode;
   merged_ = Tensor();
-  if (adapter_ && mode == AdapterMode::kMerged) merged_ = merged_weight(weight.scalar_type());
+  if (!adapters_.empty() && mode == AdapterMode::kMerged) merged_ = merged_weight(weight.scalar_type());
 }
 
 REWARD_TUNER_INLINE Tensor AdaptableLayer::merged_weight(at::ScalarType dtype) const {
   const torch::NoGradGuard no_grad;
-  if (!adapter_ || mode_ == AdapterMode::kOff) return weight.to(dtype);
-  const Tensor delta = adapter_->delta();
+  if (parts().empty()) return weight.to(dtype);
+  const Tensor delta = correction().delta();
   return (weight.to(delta.scalar_type()) + delta).to(dtype);
 }
 
 REWARD_TUNER_INLINE const Tensor& AdaptableLayer::whole_weight() const {
   static const Tensor none;
-  if (!adapter_ || mode_ == AdapterMode::kOff) return weight;
+  if (parts().empty()) return weight;
   return mode_ == AdapterMode::kMerged && !torch::GradMode::is_enabled() ? merged_ : none;
+}
+
+REWARD_TUNER_INLINE std::vector<const LowRank*> AdaptableLayer::parts() const {
+  std::vector<const LowRank*> all;
+  for (const auto& adapter : adapters_)
+    if (const LowRank* part = mode_ == AdapterMode::kReference ? adapter->in_reference() : &adapter->factors)
+      all.push_back(part);
+  return all;
 }
 
 REWARD_TUNER_INLINE AdapterScope::AdapterScope(torch::nn::Module& root, AdapterMode mode) {
   for (const auto& module : root.modules())
-    if (auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module); layer && layer->adapter()) {
+    if (auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module); layer && !layer->adapters().empty()) {
+      for (const auto& adapter : layer->adapters()) trains_ = trains_ || !adapter->frozen;
       const AdapterMode before = layer->mode();
-      if (before != AdapterMode::kOff) layer->set_mode(mode);
+      if (before != AdapterMode::kReference) layer->set_mode(mode);
       layers_.emplace_back(std::move(layer), before);
     }
 }

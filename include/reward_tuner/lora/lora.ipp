@@ -13,6 +13,10 @@
 
 namespace reward_tuner {
 
+REWARD_TUNER_INLINE std::vector<std::string> detail::attention_targets() {
+  return {"to_q", "to_k", "to_v", "to_out.0"};
+}
+
 REWARD_TUNER_INLINE Lora Lora::attach(torch::nn::Module& network, LoraOptions options, std::string prefix) {
   REWARD_TUNER_CHECK(options.rank >= 1, "[LoRA] rank must be at least 1, got ", options.rank);
   REWARD_TUNER_CHECK(std::isfinite(options.alpha) && options.alpha >= 0, "[LoRA] alpha must be finite and >= 0, got ",
@@ -38,12 +42,21 @@ REWARD_TUNER_INLINE Lora Lora::attach(torch::nn::Module& network, LoraOptions op
   return lora;
 }
 
+REWARD_TUNER_INLINE std::vector<std::string> Lora::layer_paths(const torch::nn::Module& network) {
+  std::vector<std::string> paths;
+  for (const auto& item : adaptable_layers(network)) paths.push_back(item.first);
+  return paths;
+}
+
 REWARD_TUNER_INLINE Lora Lora::load(torch::nn::Module& network, const std::filesystem::path& folder_or_file,
                                     std::string prefix) {
+  const auto parts = read_lora(folder_or_file, {{prefix, layer_paths(network)}});
+  return from_layers(network, parts.at(prefix), prefix);
+}
+
+REWARD_TUNER_INLINE Lora Lora::from_layers(torch::nn::Module& network, const LoraLayers& layers, std::string prefix) {
+  REWARD_TUNER_CHECK(!layers.empty(), "[LoRA] expected at least one layer to adapt, got none");
   const auto all = adaptable_layers(network);
-  std::vector<std::string> paths;
-  for (const auto& item : all) paths.push_back(item.first);
-  const LoraLayers layers = read_lora(folder_or_file, paths, prefix);
   LoraOptions options;
   options.rank = layers.begin()->second.down.size(0);
   options.alpha = layers.begin()->second.scale * static_cast<double>(options.rank);
@@ -51,19 +64,28 @@ REWARD_TUNER_INLINE Lora Lora::load(torch::nn::Module& network, const std::files
   for (const auto& item : layers) options.targets.push_back(item.first);
   Lora lora(std::move(options), std::move(prefix));
   for (const auto& [path, stored] : layers) {
-    const auto& layer = all.at(path);
+    const auto found = all.find(path);
+    REWARD_TUNER_CHECK(found != all.end(), "[LoRA] the network has no layer called ", detail::shortened(path));
+    const auto& layer = found->second;
     auto down_shape = layer->weight.sizes().vec(), up_shape = std::vector<std::int64_t>(down_shape.size(), 1);
     up_shape[0] = down_shape[0];
     down_shape[0] = up_shape[1] = stored.down.size(0);
-    REWARD_TUNER_CHECK(
-        stored.down.sizes() == at::IntArrayRef(down_shape) && stored.up.sizes() == at::IntArrayRef(up_shape), "[LoRA] ",
-        detail::shortened(path), ": found factors of shape ", detail::shape_text(stored.down.sizes()), " and ",
-        detail::shape_text(stored.up.sizes()), ", expected ", detail::shape_text(down_shape), " and ",
-        detail::shape_text(up_shape));
-    const auto own = [&layer = layer](const Tensor& t) {
-      return t.to(layer->weight.device(), factor_type(*layer), /*non_blocking=*/false, /*copy=*/true);
+    // a linear layer and a convolution of one pixel differ in trailing ones only, and programs write either
+    const auto fits = [](const Tensor& factor, std::vector<std::int64_t> shape) {
+      auto found_shape = factor.sizes().vec();
+      while (shape.size() > 2 && shape.back() == 1) shape.pop_back();
+      while (found_shape.size() > 2 && found_shape.back() == 1) found_shape.pop_back();
+      return found_shape == shape;
     };
-    lora.add(path, layer, LowRank{own(stored.down), own(stored.up), stored.scale});
+    REWARD_TUNER_CHECK(fits(stored.down, down_shape) && fits(stored.up, up_shape), "[LoRA] ", detail::shortened(path),
+                       ": found factors of shape ", detail::shape_text(stored.down.sizes()), " and ",
+                       detail::shape_text(stored.up.sizes()), ", expected ", detail::shape_text(down_shape), " and ",
+                       detail::shape_text(up_shape));
+    const auto own = [&layer = layer](const Tensor& t) {
+      return t.detach().to(layer->weight.device(), factor_type(*layer), /*non_blocking=*/false, /*copy=*/true);
+    };
+    lora.add(path, layer,
+             LowRank{own(stored.down).reshape(down_shape), own(stored.up).reshape(up_shape), stored.scale});
   }
   lora.install(network);
   return lora;
@@ -78,8 +100,8 @@ REWARD_TUNER_INLINE std::vector<Tensor> Lora::parameters() const {
 REWARD_TUNER_INLINE std::vector<std::pair<std::string, Tensor>> Lora::named_parameters() const {
   std::vector<std::pair<std::string, Tensor>> all;
   for (const auto& site : sites_) {
-    all.emplace_back(site.path + ".lora_A.weight", site.adapter->down);
-    all.emplace_back(site.path + ".lora_B.weight", site.adapter->up);
+    all.emplace_back(site.path + ".lora_A.weight", site.adapter->factors.down);
+    all.emplace_back(site.path + ".lora_B.weight", site.adapter->factors.up);
   }
   return all;
 }
@@ -91,23 +113,41 @@ REWARD_TUNER_INLINE std::size_t Lora::num_parameters() const {
 }
 
 REWARD_TUNER_INLINE void Lora::save(const std::filesystem::path& folder_or_file) const {
+  std::map<std::string, std::vector<std::string>> targets;
   const bool special = std::any_of(options_.targets.begin(), options_.targets.end(),
                                    [](const std::string& t) { return t == "all" || t == "all-linear"; });
-  write_lora(folder_or_file, layers(), prefix_, special ? std::vector<std::string>{} : options_.targets);
+  if (!special) targets[prefix_] = options_.targets;
+  write_lora(folder_or_file, {{prefix_, saved_layers()}}, targets);
 }
 
 REWARD_TUNER_INLINE void Lora::set_scale(double scale) {
   REWARD_TUNER_CHECK(std::isfinite(scale), "[LoRA] the scale must be finite, got ", scale);
   strength_ = scale;
   for (const auto& site : sites_) {
-    site.adapter->scale = site.base_scale * scale;
+    site.adapter->factors.scale = site.base_scale * scale;
     if (attached_) site.layer->set_mode(site.layer->mode());  // a merged weight is computed anew
+  }
+}
+
+REWARD_TUNER_INLINE void Lora::freeze() {
+  frozen_ = true;
+  for (const auto& site : sites_) {
+    site.adapter->frozen = true;
+    site.adapter->factors.down.requires_grad_(false);
+    site.adapter->factors.up.requires_grad_(false);
+  }
+}
+
+REWARD_TUNER_INLINE void Lora::keep_reference() {
+  for (const auto& site : sites_) {
+    const auto& [down, up, scale] = site.adapter->factors;
+    site.adapter->kept = LowRank{down.detach().clone(), up.detach().clone(), scale};
   }
 }
 
 REWARD_TUNER_INLINE void Lora::detach() {
   if (!attached_) return;
-  for (const auto& site : sites_) site.layer->attach(nullptr);
+  for (const auto& site : sites_) site.layer->detach(site.adapter);
   attached_ = false;
 }
 
@@ -115,7 +155,7 @@ REWARD_TUNER_INLINE void Lora::merge() {
   REWARD_TUNER_CHECK(attached_, "[LoRA] merge() expected attached adapters, got them detached or merged already");
   const torch::NoGradGuard no_grad;
   for (const auto& site : sites_) {
-    const Tensor delta = site.adapter->delta();
+    const Tensor delta = site.adapter->factors.delta();
     site.layer->weight.copy_(site.layer->weight.to(delta.scalar_type()) + delta);
   }
   detach();
@@ -154,13 +194,11 @@ REWARD_TUNER_INLINE at::ScalarType Lora::factor_type(const AdaptableLayer& layer
 }
 
 REWARD_TUNER_INLINE void Lora::add(const std::string& path, const std::shared_ptr<AdaptableLayer>& layer,
-                                   LowRank adapter) {
-  REWARD_TUNER_CHECK(!layer->adapter(), "[LoRA] the layer ", detail::shortened(path),
-                     " already carries an adapter; merge or detach it first");
-  adapter.down.requires_grad_(true);
-  adapter.up.requires_grad_(true);
-  const double scale = adapter.scale;
-  sites_.push_back({path, layer, std::make_shared<LowRank>(std::move(adapter)), scale});
+                                   LowRank factors) {
+  factors.down.requires_grad_(true);
+  factors.up.requires_grad_(true);
+  const double scale = factors.scale;
+  sites_.push_back({path, layer, std::make_shared<Adapter>(Adapter{.factors = std::move(factors)}), scale});
 }
 
 REWARD_TUNER_INLINE void Lora::install(torch::nn::Module& network) {
@@ -169,9 +207,13 @@ REWARD_TUNER_INLINE void Lora::install(torch::nn::Module& network) {
   attached_ = true;
 }
 
-REWARD_TUNER_INLINE LoraLayers Lora::layers() const {
+REWARD_TUNER_INLINE LoraLayers Lora::saved_layers() const {
+  REWARD_TUNER_CHECK(
+      strength_ != 0,
+      "[LoRA] a file of adapters at the strength 0 would hold nothing of them: expected set_scale() with "
+      "the strength that the file shall have, got 0");
   LoraLayers all;
-  for (const auto& site : sites_) all[site.path] = LowRank{site.adapter->down, site.adapter->up, site.base_scale};
+  for (const auto& site : sites_) all[site.path] = site.adapter->factors;
   return all;
 }
 

@@ -1,15 +1,14 @@
-// The file formats of low-rank adapters: reads the names of peft, older diffusers and Kohya, writes those of
-// peft/diffusers and Kohya.
+// The file formats of low-rank adapters: reads what peft, diffusers and Kohya's scripts write, writes the forms of
+// diffusers/peft and of Kohya.
 #pragma once
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
+#include <reward_tuner/lora/lora_names.hpp>
 
 namespace reward_tuner {
 
@@ -19,41 +18,28 @@ using LoraLayers = std::map<std::string, LowRank>;
 /// The name that diffusers gives to the file inside a folder.
 inline constexpr const char* kLoraFileName = "pytorch_lora_weights.safetensors";
 
-namespace detail {
+/// The LoRA file that a path means: a file itself; in a folder diffusers' name, else adapter_model.safetensors (peft),
+/// else the only .safetensors file that is not an optimizer's, a scheduler's or a checkpoint's.
+/// Errors: nothing there; several files to choose from; pickle files only (.bin, .pt, .pth, .ckpt), with what to do.
+std::filesystem::path find_lora_file(const std::filesystem::path& folder_or_file);
 
-bool ends_with(std::string_view text, std::string_view ending);
+/// Reads the adapters of the parts of a pipeline, as views of the mapped file. Names: see LoraNames. Alpha: the layer's
+/// ".alpha", else peft's settings (adapter_config.json beside the file, or lora_adapter_metadata in its header, see
+/// PeftConfig), else the rank. The rank is the tensor's.
+/// Returns the parts that the file adapts, at least one. Errors: other adapters than LoRA (DoRA, LoHa, LoKr, biases,
+/// ...), by name; names that match no layer; a factor without its partner; ranks that disagree.
+std::map<std::string, LoraLayers> read_lora(const std::filesystem::path& folder_or_file, const LoraParts& parts);
 
-/// peft's rule for target names: the whole path, or its end after a dot.
-bool lora_target_matches(const std::string& path, const std::string& target);
-
-enum class LoraPart { kDown, kUp, kAlpha };
-struct LoraKey {
-  std::string stem;
-  LoraPart part;
-};
-
-/// Splits a key of the file into the layer's name as the file spells it and the part of the adapter.
-std::optional<LoraKey> split_lora_key(const std::string& key);
-
-}  // namespace detail
-
-/// Reads an adapter for a network whose adaptable layers are `paths`, as views of the mapped file.
-/// Names: "<prefix>.<path>.lora_A.weight" (peft), "<prefix>.<path>.lora.down.weight" and
-/// "...processor.to_q_lora.down.weight" (older diffusers), "lora_unet_<path with underscores>.lora_down.weight"
-/// (Kohya). Alpha: the layer's ".alpha", else lora_adapter_metadata, else the rank. Errors: names that match no layer,
-/// a factor without its partner, ranks that disagree, adapters that are not plain LoRA.
-LoraLayers read_lora(const std::filesystem::path& folder_or_file, const std::vector<std::string>& paths,
-                     const std::string& prefix = "unet");
-
-/// Writes the form that diffusers' and peft's loaders take, to `folder_or_file` (a folder is made if needed). The scale
-/// goes into the up factor, so that alpha = rank; the values then equal the ones in memory bit for bit if alpha / rank
-/// is a power of two (1 by default). `targets` is what target_modules will say; empty writes every layer's full path.
-void write_lora(const std::filesystem::path& folder_or_file, const LoraLayers& layers,
-                const std::string& prefix = "unet", const std::vector<std::string>& targets = {});
+/// Writes the form that diffusers' and peft's loaders take, to `folder_or_file` (a folder is made if needed): every
+/// part's names begin with the part. The scale goes into the up factor, so that alpha = rank; the values then equal the
+/// ones in memory bit for bit if alpha / rank is a power of two (1 by default). `targets` is what a part's
+/// target_modules will say; without, every layer's full path. Errors: no layer.
+void write_lora(const std::filesystem::path& folder_or_file, const std::map<std::string, LoraLayers>& parts,
+                const std::map<std::string, std::vector<std::string>>& targets = {});
 
 /// Writes the form of Kohya's scripts, which web UIs and stable-diffusion.cpp read: the factors as they are and one
-/// ".alpha" per layer.
-void write_lora_kohya(const std::filesystem::path& file, const LoraLayers& layers, const std::string& prefix = "unet");
+/// ".alpha" per layer. Errors: no layer, two layers of one name.
+void write_lora_kohya(const std::filesystem::path& file, const LoraLayers& layers, const std::string& part = "unet");
 
 }  // namespace reward_tuner
 

@@ -6,224 +6,249 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
+#include <fstream>
+#include <iterator>
+#include <optional>
 #include <set>
 
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/compiled.hpp>
-#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights.hpp>
+#include <reward_tuner/lora/peft_config.hpp>
 
 namespace reward_tuner {
 
 namespace detail {
 
-REWARD_TUNER_INLINE bool ends_with(std::string_view text, std::string_view ending) {
-  return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
+inline bool is_pickle(const std::filesystem::path& file) {
+  static const std::set<std::string> kEndings = {".bin", ".pt", ".pth", ".ckpt"};
+  return kEndings.count(file.extension().string()) != 0;
 }
 
-REWARD_TUNER_INLINE bool lora_target_matches(const std::string& path, const std::string& target) {
-  return path == target || ends_with(path, "." + target);
+[[noreturn]] inline void refuse_pickle(const std::filesystem::path& file) {
+  fail("[LoRA] '", file.string(),
+       "' is a pickle file, which is not read because it can run code: expected a .safetensors file. Convert it in "
+       "Python: from safetensors.torch import save_file; import torch; save_file(torch.load('",
+       file.filename().string(), "', map_location='cpu', weights_only=True), '",
+       std::filesystem::path(file.filename()).replace_extension(".safetensors").string(), "')");
 }
 
-/// "lora_unet_" for the prefix "unet", "lora_te_" for "text_encoder": the name spaces of Kohya's scripts.
-inline std::string kohya_prefix(const std::string& prefix) {
-  return "lora_" + (prefix == "text_encoder" ? std::string("te") : prefix) + "_";
-}
-
-inline std::string kohya_name(const std::string& path, const std::string& prefix) {
-  // diffusers' reader of Kohya files knows SDXL's embedding of sizes by its original name only.
-  if (path == "add_embedding.linear_1") return kohya_prefix(prefix) + "label_emb_0_0";
-  if (path == "add_embedding.linear_2") return kohya_prefix(prefix) + "label_emb_0_2";
-  std::string name = kohya_prefix(prefix) + path;
-  std::replace(name.begin() + static_cast<std::ptrdiff_t>(kohya_prefix(prefix).size()), name.end(), '.', '_');
-  return name;
-}
-
-REWARD_TUNER_INLINE std::optional<LoraKey> split_lora_key(const std::string& key) {
-  struct Ending {
-    std::string_view text;
-    LoraPart part;
-  };
-  static constexpr std::array<Ending, 9> kEndings{{{".lora_A.weight", LoraPart::kDown},
-                                                   {".lora_B.weight", LoraPart::kUp},
-                                                   {".lora.down.weight", LoraPart::kDown},
-                                                   {".lora.up.weight", LoraPart::kUp},
-                                                   {".lora_down.weight", LoraPart::kDown},
-                                                   {".lora_up.weight", LoraPart::kUp},
-                                                   {"_lora.down.weight", LoraPart::kDown},
-                                                   {"_lora.up.weight", LoraPart::kUp},
-                                                   {".alpha", LoraPart::kAlpha}}};
-  for (const auto& ending : kEndings)
-    if (ends_with(key, ending.text)) return LoraKey{key.substr(0, key.size() - ending.text.size()), ending.part};
-  return std::nullopt;
-}
-
-/// The scale alpha / rank that an adapter configuration of peft gives to a layer.
-class LoraMetadata {
+/// peft's settings for each part that a file may adapt: one adapter_config.json for all, else those of the header.
+class PeftSettings {
  public:
-  /// `config` is the peft configuration without the "unet." prefixes; `where` names the file in errors.
-  LoraMetadata(nlohmann::json config, std::string where) : config_(std::move(config)), where_(std::move(where)) {
-    for (const char* key : {"use_dora", "use_qalora", "lora_bias", "fan_in_fan_out"})
-      REWARD_TUNER_CHECK(!config_.contains(key) || config_[key].is_null() || config_[key] == false, "[LoRA] ", where_,
-                         ": unsupported adapter: ", key, " is ", json_excerpt(config_[key]), ", expected false");
-    REWARD_TUNER_CHECK(config_.contains("lora_alpha") && config_["lora_alpha"].is_number(), "[LoRA] ", where_,
-                       ": lora_adapter_metadata has no number lora_alpha");
-    REWARD_TUNER_CHECK(!config_.contains("alpha_pattern") || config_["alpha_pattern"].is_object(), "[LoRA] ", where_,
-                       ": alpha_pattern must be an object");
-    REWARD_TUNER_CHECK(!config_.contains("use_rslora") || config_["use_rslora"].is_boolean(), "[LoRA] ", where_,
-                       ": use_rslora must be a boolean");
+  explicit PeftSettings(const SafetensorsFile& file) : file_(file) {
+    const auto beside = std::filesystem::path(file.path()).parent_path() / "adapter_config.json";
+    if (std::filesystem::path(file.path()).filename() != "adapter_model.safetensors" ||
+        !std::filesystem::is_regular_file(beside))
+      return;
+    std::ifstream stream(beside, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+    REWARD_TUNER_CHECK(stream.good() || stream.eof(), "[LoRA] could not read ", beside.string());
+    common_ = PeftConfig::parse(text, "'" + beside.string() + "'");
   }
-  double scale(const std::string& path, std::int64_t rank) const {
-    double alpha = config_["lora_alpha"].get<double>();
-    if (config_.contains("alpha_pattern"))
-      for (const auto& [pattern, value] : config_["alpha_pattern"].items()) {
-        REWARD_TUNER_CHECK(value.is_number() && pattern.find_first_of("*+?[](){}|^$\\") == std::string::npos, "[LoRA] ",
-                           where_, ": unsupported alpha_pattern ", shortened(pattern), ": ", json_excerpt(value),
-                           "; expected a plain layer name and a number");
-        if (lora_target_matches(path, pattern)) {
-          alpha = value.get<double>();
-          break;  // peft takes the first pattern
-        }
-      }
-    return alpha /
-           (config_.value("use_rslora", false) ? std::sqrt(static_cast<double>(rank)) : static_cast<double>(rank));
+
+  /// alpha / rank as the settings have it, or nothing where there are none.
+  std::optional<double> scale(const LoraPlace& place, std::int64_t rank) {
+    const PeftConfig& config = of(place.part);
+    return config.given() ? std::optional<double>(config.scale(place.path, rank)) : std::nullopt;
   }
 
  private:
-  nlohmann::json config_;
-  std::string where_;
+  const PeftConfig& of(const std::string& part) {
+    if (common_.given()) return common_;
+    const auto known = parts_.find(part);
+    if (known != parts_.end()) return known->second;
+    const auto text = file_.metadata().find("lora_adapter_metadata");
+    return parts_[part] =
+               text == file_.metadata().end()
+                   ? PeftConfig()
+                   : PeftConfig::parse(text->second, "lora_adapter_metadata of '" + file_.path() + "'", part);
+  }
+
+  const SafetensorsFile& file_;
+  PeftConfig common_;
+  std::map<std::string, PeftConfig> parts_;
 };
 
-inline std::optional<LoraMetadata> read_lora_metadata(const SafetensorsFile& file, const std::string& prefix) {
-  const auto text = file.metadata().find("lora_adapter_metadata");
-  if (text == file.metadata().end()) return std::nullopt;
-  const nlohmann::json all = parse_json(text->second, "lora_adapter_metadata of '" + file.path() + "'");
-  REWARD_TUNER_CHECK(all.is_object(), "[LoRA] '", file.path(), "': lora_adapter_metadata must be an object");
-  nlohmann::json own = nlohmann::json::object();
-  for (const auto& [key, value] : all.items())
-    if (key.rfind(prefix + ".", 0) == 0) own[key.substr(prefix.size() + 1)] = value;
-  if (own.empty()) return std::nullopt;
-  return LoraMetadata(std::move(own), "'" + file.path() + "'");
-}
+/// The adapters of a file while its tensors come in: factors and alphas by place.
+class LoraReader {
+ public:
+  LoraReader(const std::filesystem::path& folder_or_file, const LoraParts& parts)
+      : file_(SafetensorsFile::open(find_lora_file(folder_or_file))), parts_(parts), names_(parts), settings_(file_) {}
 
-/// For a folder, the file that diffusers looks for in it.
-inline std::filesystem::path lora_file(const std::filesystem::path& folder_or_file) {
-  return folder_or_file.extension() == ".safetensors" ? folder_or_file : folder_or_file / kLoraFileName;
-}
+  std::map<std::string, LoraLayers> read() {
+    for (const auto& name : file_.names()) take(name);
+    check_complete();
+    for (auto& [part, layers] : adapters_)
+      for (auto& [path, adapter] : layers) adapter.scale = scale({part, path}, adapter);
+    return std::move(adapters_);
+  }
+
+ private:
+  void take(const std::string& name) {
+    const std::string_view foreign = foreign_adapter(name);
+    REWARD_TUNER_CHECK(foreign.empty(), "[LoRA] '", file_.path(), "' is ", foreign, " (", shortened(name),
+                       "), expected a plain LoRA");
+    const auto key = split_lora_key(name);
+    const auto place = key ? names_.find(key->stem) : std::nullopt;
+    if (!place) {
+      const auto part = claimed_lora_part(name);
+      if (part && parts_.count(*part) == 0) other_parts_.insert(*part);
+      return unmatched_.push_back(shortened(name));
+    }
+    bool repeated = false;
+    if (key->part == LoraPart::kAlpha) {
+      const Tensor alpha = file_.tensor(name);
+      REWARD_TUNER_CHECK(alpha.numel() == 1, "[LoRA] '", file_.path(), "': ", shortened(name),
+                         " must be one number, got shape ", shape_text(alpha.sizes()));
+      repeated = !alphas_[place->part].emplace(place->path, alpha.item<double>()).second;
+    } else {
+      LowRank& adapter = adapters_[place->part][place->path];
+      Tensor& factor = key->part == LoraPart::kDown ? adapter.down : adapter.up;
+      repeated = factor.defined();
+      factor = file_.tensor(name);
+    }
+    REWARD_TUNER_CHECK(!repeated, "[LoRA] '", file_.path(), "' holds two tensors for the same factor of ",
+                       shortened(place->path), ", one is ", shortened(name));
+  }
+
+  void check_complete() const {
+    std::vector<std::string> incomplete;
+    for (const auto& [part, layers] : adapters_)
+      for (const auto& [path, adapter] : layers)
+        if (!adapter.down.defined() || !adapter.up.defined()) incomplete.push_back(shortened(path));
+    for (const auto& [part, alphas] : alphas_)
+      for (const auto& [path, alpha] : alphas)
+        if (adapters_.count(part) == 0 || adapters_.at(part).count(path) == 0) incomplete.push_back(shortened(path));
+    std::string problems =
+        problem_list("names that match no layer", unmatched_) + problem_list("layers without both factors", incomplete);
+    if (!problems.empty() || adapters_.empty()) {
+      std::string given;
+      std::size_t count = 0;
+      for (const auto& [part, paths] : parts_) {
+        given += (given.empty() ? "" : ", ") + part;
+        count += paths.size();
+      }
+      for (const auto& part : other_parts_)
+        problems += "; names like those of the part " + part + ", which was not given";
+      REWARD_TUNER_CHECK(problems.empty(), "[LoRA] '", file_.path(), "' does not fit the ", count,
+                         " adaptable layers of ", given, problems);
+      fail("[LoRA] '", file_.path(), "' holds no adapter");
+    }
+  }
+
+  double scale(const LoraPlace& place, const LowRank& adapter) {
+    REWARD_TUNER_CHECK(adapter.down.dim() >= 2 && adapter.up.dim() >= 2 && adapter.down.size(0) == adapter.up.size(1) &&
+                           adapter.down.size(0) > 0,
+                       "[LoRA] '", file_.path(), "': the factors of ", shortened(place.path), " have the shapes ",
+                       shape_text(adapter.down.sizes()), " and ", shape_text(adapter.up.sizes()),
+                       ", expected [rank, in, ...] and [out, rank, ...]");
+    const std::int64_t rank = adapter.down.size(0);
+    const auto alphas = alphas_.find(place.part);
+    std::optional<double> scale;
+    if (alphas != alphas_.end())
+      if (const auto alpha = alphas->second.find(place.path); alpha != alphas->second.end())
+        scale = alpha->second / static_cast<double>(rank);
+    if (!scale) scale = settings_.scale(place, rank);
+    REWARD_TUNER_CHECK(!scale || std::isfinite(*scale), "[LoRA] '", file_.path(), "': alpha of ", shortened(place.path),
+                       " is not finite");
+    return scale.value_or(1.0);
+  }
+
+  SafetensorsFile file_;
+  const LoraParts& parts_;
+  LoraNames names_;
+  PeftSettings settings_;
+  std::map<std::string, LoraLayers> adapters_;
+  std::map<std::string, std::map<std::string, double>> alphas_;
+  std::vector<std::string> unmatched_;
+  std::set<std::string> other_parts_;
+};
 
 }  // namespace detail
 
-REWARD_TUNER_INLINE LoraLayers read_lora(const std::filesystem::path& folder_or_file,
-                                         const std::vector<std::string>& paths, const std::string& prefix) {
-  const auto file = SafetensorsFile::open(detail::lora_file(folder_or_file));
-  const std::set<std::string> layers(paths.begin(), paths.end());
-  std::map<std::string, std::string> kohya;
-  for (const auto& path : paths)
-    REWARD_TUNER_CHECK(kohya.emplace(detail::kohya_name(path, prefix), path).second,
-                       "[LoRA] two layers share the Kohya name ", detail::kohya_name(path, prefix));
-
-  const auto path_of = [&](std::string stem) -> std::string {  // empty: no such layer
-    if (const auto found = kohya.find(stem); found != kohya.end()) return found->second;
-    if (stem.rfind(prefix + ".", 0) == 0) stem.erase(0, prefix.size() + 1);
-    if (const auto processor = stem.find(".processor."); processor != std::string::npos)
-      stem.erase(processor, std::string_view(".processor").size());
-    if (layers.count(stem) == 0 && detail::ends_with(stem, ".to_out")) stem += ".0";
-    return layers.count(stem) != 0 ? stem : "";
-  };
-
-  LoraLayers adapters;
-  std::map<std::string, double> alphas;
-  std::vector<std::string> unmatched, incomplete;
-  for (const auto& name : file.names()) {
-    const auto key = detail::split_lora_key(name);
-    const std::string path = key ? path_of(key->stem) : "";
-    if (path.empty()) {
-      unmatched.push_back(detail::shortened(name));
-      continue;
-    }
-    bool repeated = false;
-    if (key->part == detail::LoraPart::kAlpha) {
-      const Tensor alpha = file.tensor(name);
-      REWARD_TUNER_CHECK(alpha.numel() == 1, "[LoRA] '", file.path(), "': ", detail::shortened(name),
-                         " must be one number, got shape ", detail::shape_text(alpha.sizes()));
-      repeated = !alphas.emplace(path, alpha.item<double>()).second;
-    } else {
-      Tensor& factor = key->part == detail::LoraPart::kDown ? adapters[path].down : adapters[path].up;
-      repeated = factor.defined();
-      factor = file.tensor(name);
-    }
-    REWARD_TUNER_CHECK(!repeated, "[LoRA] '", file.path(), "' holds two tensors for the same factor of ",
-                       detail::shortened(path), ", one is ", detail::shortened(name));
+REWARD_TUNER_INLINE std::filesystem::path find_lora_file(const std::filesystem::path& folder_or_file) {
+  namespace fs = std::filesystem;
+  REWARD_TUNER_CHECK(fs::exists(folder_or_file), "[LoRA] expected a LoRA file or a folder with one, got nothing at '",
+                     folder_or_file.string(), "'");
+  if (!fs::is_directory(folder_or_file)) {
+    if (detail::is_pickle(folder_or_file)) detail::refuse_pickle(folder_or_file);
+    return folder_or_file;
   }
-  for (const auto& [path, adapter] : adapters)
-    if (!adapter.down.defined() || !adapter.up.defined()) incomplete.push_back(detail::shortened(path));
-  for (const auto& [path, alpha] : alphas)
-    if (adapters.count(path) == 0) incomplete.push_back(detail::shortened(path));
-  const std::string problems = detail::problem_list("names that match no layer", unmatched) +
-                               detail::problem_list("layers without both factors", incomplete);
-  REWARD_TUNER_CHECK(problems.empty(), "[LoRA] '", file.path(), "' does not fit the network of ", paths.size(),
-                     " adaptable layers (prefix '", prefix, "')", problems);
-  REWARD_TUNER_CHECK(!adapters.empty(), "[LoRA] '", file.path(), "' holds no adapter");
-
-  const auto metadata = detail::read_lora_metadata(file, prefix);
-  for (auto& [path, adapter] : adapters) {
-    REWARD_TUNER_CHECK(adapter.down.dim() >= 2 && adapter.up.dim() >= 2 && adapter.down.size(0) == adapter.up.size(1) &&
-                           adapter.down.size(0) > 0,
-                       "[LoRA] '", file.path(), "': the factors of ", detail::shortened(path), " have the shapes ",
-                       detail::shape_text(adapter.down.sizes()), " and ", detail::shape_text(adapter.up.sizes()),
-                       ", expected [rank, in, ...] and [out, rank, ...]");
-    const std::int64_t rank = adapter.down.size(0);
-    const auto alpha = alphas.find(path);
-    adapter.scale = alpha != alphas.end() ? alpha->second / static_cast<double>(rank)
-                    : metadata            ? metadata->scale(path, rank)
-                                          : 1.0;
-    REWARD_TUNER_CHECK(std::isfinite(adapter.scale), "[LoRA] '", file.path(), "': alpha of ", detail::shortened(path),
-                       " is not finite");
+  for (const char* name : {kLoraFileName, "adapter_model.safetensors"})
+    if (fs::is_regular_file(folder_or_file / name)) return folder_or_file / name;
+  std::vector<fs::path> files, pickles;
+  for (const auto& entry : fs::directory_iterator(folder_or_file)) {
+    const std::string name = entry.path().filename().string();
+    const bool state = name.find("optimizer") != std::string::npos || name.find("scheduler") != std::string::npos ||
+                       name.find("checkpoint") != std::string::npos;
+    if (!entry.is_regular_file() || state) continue;
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+    else if (detail::is_pickle(entry.path())) pickles.push_back(entry.path());
   }
-  return adapters;
+  if (files.empty() && !pickles.empty()) detail::refuse_pickle(*std::min_element(pickles.begin(), pickles.end()));
+  std::vector<std::string> names;
+  for (const auto& file : files) names.push_back(detail::shortened(file.filename().string()));
+  std::sort(names.begin(), names.end());
+  REWARD_TUNER_CHECK(files.size() == 1, "[LoRA] '", folder_or_file.string(),
+                     "' must hold one .safetensors file, or one called ", kLoraFileName, ", got ", files.size(),
+                     detail::problem_list("files", names));
+  return files.front();
 }
 
-REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file, const LoraLayers& layers,
-                                    const std::string& prefix, const std::vector<std::string>& targets) {
-  REWARD_TUNER_CHECK(!layers.empty(), "[LoRA] expected at least one layer to save, got none");
-  const auto path = detail::lora_file(folder_or_file);
-  if (path != folder_or_file) std::filesystem::create_directories(folder_or_file);
-  const std::int64_t rank = layers.begin()->second.down.size(0);
-  nlohmann::json ranks = nlohmann::json::object(), names = nlohmann::json::array();
-  std::map<std::string, Tensor> tensors;
-  for (const auto& [name, layer] : layers) {
-    const Tensor up = layer.up.detach();
-    tensors[prefix + "." + name + ".lora_A.weight"] = layer.down.detach();
-    tensors[prefix + "." + name + ".lora_B.weight"] = layer.scale == 1.0 ? up : up * layer.scale;
-    if (layer.down.size(0) != rank) ranks[name] = layer.down.size(0);
-    names.push_back(name);
-  }
+REWARD_TUNER_INLINE std::map<std::string, LoraLayers> read_lora(const std::filesystem::path& folder_or_file,
+                                                                const LoraParts& parts) {
+  return detail::LoraReader(folder_or_file, parts).read();
+}
+
+REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file,
+                                    const std::map<std::string, LoraLayers>& parts,
+                                    const std::map<std::string, std::vector<std::string>>& targets) {
+  REWARD_TUNER_CHECK(!parts.empty(), "[LoRA] expected at least one layer to save, got none");
   nlohmann::json metadata;
-  const auto put = [&](const char* key, const nlohmann::json& value) { metadata[prefix + "." + key] = value; };
-  put("peft_type", "LORA");
-  put("r", rank);
-  put("lora_alpha", rank);
-  put("rank_pattern", ranks);
-  put("alpha_pattern", ranks);
-  put("target_modules", targets.empty() ? names : nlohmann::json(targets));
-  put("init_lora_weights", "gaussian");
-  put("lora_dropout", 0.0);
-  put("bias", "none");
-  for (const char* key : {"use_dora", "use_rslora", "lora_bias", "fan_in_fan_out"}) put(key, false);
-  save_safetensors(path, tensors, {{"format", "pt"}, {"lora_adapter_metadata", metadata.dump(2)}});
+  std::map<std::string, Tensor> tensors;
+  for (const auto& [part, layers] : parts) {
+    REWARD_TUNER_CHECK(!layers.empty(), "[LoRA] expected at least one layer of ", part, " to save, got none");
+    const std::int64_t rank = layers.begin()->second.down.size(0);
+    nlohmann::json ranks = nlohmann::json::object(), names = nlohmann::json::array();
+    for (const auto& [name, layer] : layers) {
+      const Tensor up = layer.up.detach();
+      tensors[part + "." + name + ".lora_A.weight"] = layer.down.detach();
+      tensors[part + "." + name + ".lora_B.weight"] = layer.scale == 1.0 ? up : up * layer.scale;
+      if (layer.down.size(0) != rank) ranks[name] = layer.down.size(0);
+      names.push_back(name);
+    }
+    const auto put = [&](const char* key, const nlohmann::json& value) { metadata[part + "." + key] = value; };
+    put("peft_type", "LORA");
+    put("r", rank);
+    put("lora_alpha", rank);
+    put("rank_pattern", ranks);
+    put("alpha_pattern", ranks);
+    const auto chosen = targets.find(part);
+    put("target_modules", chosen == targets.end() ? names : nlohmann::json(chosen->second));
+    put("init_lora_weights", "gaussian");
+    put("lora_dropout", 0.0);
+    put("bias", "none");
+    for (const char* key : {"use_dora", "use_rslora", "lora_bias", "fan_in_fan_out"}) put(key, false);
+  }
+  auto file = folder_or_file;
+  if (file.extension() != ".safetensors") {
+    std::filesystem::create_directories(folder_or_file);
+    file /= kLoraFileName;
+  }
+  save_safetensors(file, tensors, {{"format", "pt"}, {"lora_adapter_metadata", metadata.dump(2)}});
 }
 
 REWARD_TUNER_INLINE void write_lora_kohya(const std::filesystem::path& file, const LoraLayers& layers,
-                                          const std::string& prefix) {
+                                          const std::string& part) {
   REWARD_TUNER_CHECK(!layers.empty(), "[LoRA] expected at least one layer to save, got none");
   std::map<std::string, Tensor> tensors;
   for (const auto& [path, layer] : layers) {
-    const std::string name = detail::kohya_name(path, prefix);
+    const std::string name = kohya_name(path, part);
     REWARD_TUNER_CHECK(tensors.count(name + ".alpha") == 0, "[LoRA] two layers share the Kohya name ", name);
     tensors[name + ".lora_down.weight"] = layer.down.detach();
     tensors[name + ".lora_up.weight"] = layer.up.detach();

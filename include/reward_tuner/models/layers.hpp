@@ -1,6 +1,5 @@
 // The layers all networks are made of. Weights stay uninitialized until loaded or `initialize`d, and the linear and
-// convolution layers carry a slot for a low-rank adapter, because LibTorch has neither forward hooks nor module
-// replacement.
+// convolution layers take low-rank adapters, because LibTorch has neither forward hooks nor module replacement.
 #pragma once
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/embedding.h>
@@ -42,11 +41,11 @@ class Conv2d : public AdaptableLayer {
   Tensor forward_upsampled(const Tensor& x) const;
 
  private:
-  /// `apply(w, x, b)` with the layer's weight, plus the adapter where it is apart.
+  /// `apply(w, x, b)` with the layer's weight, plus the adapters where they are apart.
   template <class Apply>
   Tensor adapted(const Tensor& x, const Apply& apply) const {
     if (const Tensor& w = whole_weight(); w.defined()) return apply(w, x, bias_or_none());
-    const auto& [down, up, scale] = *adapter();
+    const auto [down, up, scale] = correction();
     const auto type = x.scalar_type();  // the factors are rounded to the input's type: they are small, the input is not
     const Tensor low = apply(down.to(type), x, std::nullopt);                          // [B,r,H',W']
     return apply(weight, x, bias_or_none()) + at::conv2d(low, (scale * up).to(type));  // [B,out,H',W']

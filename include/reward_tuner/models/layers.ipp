@@ -11,7 +11,8 @@ namespace reward_tuner {
 
 REWARD_TUNER_INLINE Tensor Linear::forward(const Tensor& x) const {
   if (const Tensor& w = whole_weight(); w.defined()) return apply_linear(x, w, bias_or_none());
-  return adapted_linear(x, weight, bias_or_none(), adapter()->down, adapter()->up, adapter()->scale);
+  const auto [down, up, scale] = correction();
+  return adapted_linear(x, weight, bias_or_none(), down, up, scale);
 }
 
 REWARD_TUNER_INLINE Tensor Conv2d::forward(const Tensor& x) const {

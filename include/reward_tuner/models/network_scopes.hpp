@@ -15,8 +15,8 @@
 
 namespace reward_tuner {
 
-/// The untuned network for the length of a scope: adapters off, kept base weights swapped in, and an outer rollout's
-/// copy of the tuned weights set aside.
+/// The untuned network for the length of a scope: trained adapters off or as kept, frozen ones on, kept base weights
+/// swapped in, and an outer rollout's copy of the tuned weights set aside.
 class ReferenceScope {
  public:
   ReferenceScope(UNet2DConditionModel& network, const std::map<std::string, Tensor>& kept,

@@ -9,9 +9,9 @@ namespace reward_tuner {
 REWARD_TUNER_INLINE ReferenceScope::ReferenceScope(UNet2DConditionModel& network,
                                                    const std::map<std::string, Tensor>& kept,
                                                    UNet2DConditionModel*& copy_in_use)
-    : adapters_(network, AdapterMode::kOff), copy_in_use_(copy_in_use), before_(copy_in_use) {
-  REWARD_TUNER_CHECK(adapters_.size() > 0 || !kept.empty(),
-                     "[StableDiffusion] a reference network was asked for, but no LoRA is attached and no weights "
+    : adapters_(network, AdapterMode::kReference), copy_in_use_(copy_in_use), before_(copy_in_use) {
+  REWARD_TUNER_CHECK(adapters_.trains() || !kept.empty(),
+                     "[StableDiffusion] a reference network was asked for, but no LoRA is trained and no weights "
                      "were kept; attach a LoRA or call keep_reference() before full fine-tuning");
   copy_in_use_ = nullptr;
   if (kept.empty()) return;
