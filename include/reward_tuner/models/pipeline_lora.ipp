@@ -1,0 +1,86 @@
+// Definitions of pipeline_lora.hpp.
+#pragma once
+#include <reward_tuner/models/pipeline_lora.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <exception>
+#include <map>
+#include <utility>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/compiled.hpp>
+
+namespace reward_tuner {
+
+REWARD_TUNER_INLINE LoraSource lora_source(const std::string& text) {
+  REWARD_TUNER_CHECK(!text.empty(), "[LoRA] expected PATH or PATH:SCALE, got nothing");
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos || std::filesystem::exists(text)) return {text};
+  const std::string after = text.substr(colon + 1);
+  std::size_t read = 0;
+  double scale = 0;
+  try {
+    scale = std::stod(after, &read);
+  } catch (const std::exception&) {
+    read = 0;
+  }
+  const bool number = read == after.size() && read > 0;
+  if (!number && !after.empty()) return {text};  // a path with a colon; whether it exists is the reader's question
+  REWARD_TUNER_CHECK(colon > 0 && number && std::isfinite(scale),
+                     "[LoRA] expected PATH or PATH:SCALE with a finite number as the scale, got '", text, "'");
+  return {text.substr(0, colon), scale};
+}
+
+REWARD_TUNER_INLINE std::vector<Lora> load_lora(StableDiffusion& pipeline,
+                                                const std::filesystem::path& folder_or_file) {
+  const std::vector<std::pair<std::string, torch::nn::Module*>> networks = {{"unet", &pipeline.unet()},
+                                                                            {"text_encoder", &pipeline.text_encoder()}};
+  LoraParts parts;
+  for (const auto& [part, network] : networks) parts[part] = Lora::layer_paths(*network);
+  const auto adapters = read_lora(folder_or_file, parts);
+  std::vector<Lora> loras;
+  try {
+    for (const auto& [part, network] : networks)
+      if (const auto found = adapters.find(part); found != adapters.end())
+        loras.push_back(Lora::from_layers(*network, found->second, part));
+  } catch (...) {
+    for (Lora& lora : loras) lora.detach();
+    throw;
+  }
+  return loras;
+}
+
+REWARD_TUNER_INLINE std::vector<Lora> load_loras(StableDiffusion& pipeline, const std::vector<LoraSource>& sources) {
+  std::vector<Lora> all;
+  try {
+    for (const auto& source : sources)
+      for (Lora& lora : load_lora(pipeline, source.path)) {
+        all.push_back(std::move(lora));
+        all.back().freeze();
+        all.back().set_scale(source.scale);
+      }
+  } catch (...) {
+    for (Lora& lora : all) lora.detach();
+    throw;
+  }
+  return all;
+}
+
+REWARD_TUNER_INLINE void save_loras(const std::filesystem::path& folder_or_file,
+                                    const std::vector<const Lora*>& loras) {
+  std::map<std::string, std::map<std::string, std::vector<LowRank>>> all;  // part -> path -> adapters
+  for (const Lora* lora : loras)
+    for (const auto& [path, layer] : lora->saved_layers()) all[lora->prefix()][path].push_back(layer);
+  const torch::NoGradGuard no_grad;
+  std::map<std::string, LoraLayers> parts;
+  for (const auto& [part, layers] : all)
+    for (const auto& [path, adapters] : layers) {
+      std::vector<const LowRank*> pointers;
+      for (const LowRank& adapter : adapters) pointers.push_back(&adapter);
+      parts[part][path] = stacked(pointers);
+    }
+  write_lora(folder_or_file, parts);
+}
+
+}  // namespace reward_tuner
