@@ -115,6 +115,16 @@ TEST_CASE("safetensors: no tensors and no metadata make a valid file") {
   CHECK(SafetensorsFile::open(folder.path / "none.safetensors").names().empty());
 }
 
+TEST_CASE("safetensors: a null in place of the metadata is none") {
+  for (const char* text : {R"({"__metadata__":null})", R"({"__metadata__":null,"__metadata__2":{"dtype":"F32",)"
+                                                       R"("shape":[0],"data_offsets":[0,0]}})"}) {
+    const std::string header = text;
+    std::string file(8, '\0');
+    file[0] = static_cast<char>(header.size());
+    CHECK(SafetensorsHeader::parse(file + header, "x").metadata.empty());
+  }
+}
+
 TEST_CASE("safetensors: tensors outlive the file object, survive its replacement, and writes do not reach the disk") {
   const Folder folder;
   const auto path = folder.path / "c.safetensors";
@@ -216,6 +226,7 @@ TEST_CASE("safetensors: hostile headers are named errors") {
       {R"({"__metadata__":{"k":null}})", 0, "must hold strings only, got null"},
       {R"({"__metadata__":{"k":{}}})", 0, "must hold strings only, got an object"},
       {R"({"__metadata__":"text"})", 0, "got a string"},
+      {R"({"__metadata__":null,"__metadata__":{}})", 0, "'__metadata__' appears twice"},
       {entry(R"("dtype":"F31","shape":[1],"data_offsets":[0,4])"), 4, "unknown dtype 'F31'"},
       {entry(R"("dtype":"f32","shape":[1],"data_offsets":[0,4])"), 4, "unknown dtype 'f32'"},
       {entry(R"("dtype":"F4","shape":[2],"data_offsets":[0,1])"), 1, "smaller than a byte"},

@@ -61,7 +61,8 @@ class SafetensorsEvents {
  public:
   SafetensorsEvents(SafetensorsHeader& header, const std::string& where) : header_(header), where_(where) {}
 
-  bool null() { return unexpected("null"); }
+  /// The reference implementation takes a null in place of the metadata for none.
+  bool null() { return (state_ == State::kTop && key_ == "__metadata__") || unexpected("null"); }
   bool boolean(bool) { return unexpected("a boolean"); }
   bool number_integer(std::int64_t) { return unexpected("a negative number"); }
   bool number_float(double, const std::string&) { return unexpected("a number that is not an integer"); }
