@@ -260,11 +260,99 @@ def loras():
             )
 
 
+def lora_files():
+    """A file of diffusers with UNet and text encoder, alpha and patterns in its header; a folder of peft's own."""
+    from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
+    from peft import get_peft_model, inject_adapter_in_model
+
+    patterns = dict(  # sorted, as the writers leave them: the first that matches counts
+        rank_pattern={"attn2.to_k": 1, "mid_block.*to_q": 2},
+        alpha_pattern={".*attn1.to_out.0": 2, "mid_block.*to_(q|k)": 7, "to_k": 5},
+    )
+    for name, peft_folder in (("lora_file_diffusers", False), ("lora_file_peft", True)):
+        unet = small_unet(attention_head_dim=2)
+        text = moved(
+            transformers.CLIPTextModel(
+                transformers.CLIPTextConfig(
+                    vocab_size=50,
+                    hidden_size=12,
+                    intermediate_size=24,
+                    num_hidden_layers=2,
+                    num_attention_heads=2,
+                    max_position_embeddings=8,
+                    bos_token_id=48,
+                    eos_token_id=49,
+                    pad_token_id=1,
+                )
+            )
+        )
+        weights, config = {k: v.clone() for k, v in unet.state_dict().items()}, json.loads(unet.to_json_string())
+        ids = torch.randint(3, 48, (2, 8))
+        ids[:, 0], ids[0, 5:], ids[1, 7] = 48, 49, 49
+        inputs = dict(unet_inputs(unet), input_ids=ids)
+
+        def call(expected, scale):
+            with torch.no_grad():
+                expected[scale + ".sample"] = unet.double()(
+                    inputs["sample"].double(),
+                    inputs["timestep"],
+                    encoder_hidden_states=inputs["encoder_hidden_states"].double(),
+                ).sample
+                expected[scale + ".prompt_embeds"] = text.double()(ids)[0]
+
+        expected, folder = {}, ROOT / name
+        call(expected, "base")
+        text.float().save_pretrained(folder / "text_encoder")
+        settings = dict(r=3, lora_alpha=6, init_lora_weights="gaussian", use_rslora=not peft_folder, **patterns)
+        adapted = {"unet": (unet.float(), LoraConfig(target_modules=["to_q", "to_k", "to_out.0", "conv1"], **settings))}
+        if not peft_folder:
+            text_settings = dict(r=2, lora_alpha=8, init_lora_weights="gaussian")
+            adapted["text_encoder"] = (text, LoraConfig(target_modules=["q_proj", "fc2"], **text_settings))
+        for network, lora in adapted.values():
+            inject_adapter_in_model(lora, network)
+            for key, parameter in network.named_parameters():
+                if "lora_B" in key:
+                    torch.nn.init.normal_(parameter.data, std=0.1)
+        states = {part: get_peft_model_state_dict(network) for part, (network, _) in adapted.items()}
+        call(expected, "scale_1")
+        for network, _ in adapted.values():
+            for module in network.modules():
+                if hasattr(module, "scale_layer"):
+                    module.scale_layer(0.5)
+        call(expected, "scale_half")
+        shutil.move(folder / "text_encoder", ROOT / "text_encoder")
+        folder.rmdir()
+        write(name, "lora_file", config, inputs, expected, weights, lora="lora")
+        shutil.move(ROOT / "text_encoder", folder / "text_encoder")
+        if peft_folder:
+            fresh = diffusers.UNet2DConditionModel.from_config(config)
+            model = get_peft_model(fresh, adapted["unet"][1])
+            keys = {k.removeprefix("base_model.model."): k for k in get_peft_model_state_dict(model)}
+            own = {k.replace(".weight", ".default.weight"): v for k, v in states["unet"].items()}
+            missing = fresh.load_state_dict({k: v.float() for k, v in own.items()}, strict=False)
+            assert not missing.unexpected_keys and set(keys) == set(states["unet"])
+            model.save_pretrained(folder / "lora")
+            (folder / "lora" / "README.md").unlink(missing_ok=True)
+        else:
+            half = {p: {k: v.float() for k, v in states[p].items()} for p in states}
+            diffusers.StableDiffusionPipeline.save_lora_weights(
+                folder / "lora",
+                unet_lora_layers=half["unet"],
+                text_encoder_lora_layers=convert_state_dict_to_diffusers(half["text_encoder"]),
+                unet_lora_adapter_metadata=plain(adapted["unet"][1]),
+                text_encoder_lora_adapter_metadata=plain(adapted["text_encoder"][1]),
+            )
+
+
+def plain(config):
+    return {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
+
+
 def main():
     diffusers.logging.set_verbosity_error()
     torch.manual_seed(SEED)
     shutil.rmtree(ROOT, ignore_errors=True)
-    for part in (unets, vaes, texts, schedulers, loras):
+    for part in (unets, vaes, texts, schedulers, loras, lora_files):
         part()
     size = sum(f.stat().st_size for f in ROOT.rglob("*") if f.is_file())
     print(f"{len(list(ROOT.iterdir()))} cases, {size / 1e6:.2f} MB")

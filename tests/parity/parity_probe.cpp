@@ -15,6 +15,7 @@
 #include <reward_tuner/files/safetensors.hpp>
 
 #include <tests/parity/parity_lora.hpp>
+#include <tests/parity/parity_lora_file.hpp>
 #include <tests/parity/parity_scheduler.hpp>
 #include <tests/parity/parity_text.hpp>
 #include <tests/parity/parity_unet_vae.hpp>
@@ -34,6 +35,7 @@ int main(int argc, char** argv) {
       {"tokenizer", [](const auto& folder) { return parity::probe_tokenizer(folder); }},
       {"scheduler", [](const auto& folder) { return parity::probe_scheduler(folder); }},
       {"lora", [](const auto& folder) { return parity::probe_lora(folder); }},
+      {"lora_file", [](const auto& folder) { return parity::probe_lora_file(folder); }},
   };
   try {
     const std::filesystem::path folder = argv[1];
