@@ -79,8 +79,9 @@ REWARD_TUNER_INLINE PeftConfig PeftConfig::parse(const std::string& text, const 
   // the checks of parse_json, then once more in the order of the file, which decides between patterns
   REWARD_TUNER_CHECK(parse_json(text, where).is_object(), "[LoRA] ", where, " must be an object, got ",
                      detail::shortened(text));
+  const auto all = nlohmann::ordered_json::parse(text);
   auto settings = nlohmann::ordered_json::object();
-  for (const auto& [key, value] : nlohmann::ordered_json::parse(text).items()) {
+  for (const auto& [key, value] : all.items()) {
     if (part.empty()) settings[key] = value;
     else if (key.starts_with(part + ".")) settings[key.substr(part.size() + 1)] = value;
   }
