@@ -16,6 +16,7 @@ void run(Tuner tuner, const char* name, int rounds, const char* folder) {
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
   rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
   rt::Rng rng(0);
+  tuner.plan(rounds);  // the window has grown to all steps at the end
   for (int round = 0; round < rounds; ++round) {
     const rt::UpdateReport report = tuner.update(pipeline, optimizer, prompts.draw(6, rng), rng);
     std::cout << name << ": kept " << report.kept << " of " << report.images << " images, trained the last "
@@ -27,12 +28,9 @@ int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 10;
   const char* folder = argc > 2 ? argv[2] : "examples/models/tiny-shapes";
   const rt::shapes::ShapeReward reward;  // a detector without gradient: does the image show what the prompt says?
-  run(rt::make<rt::B2DiffuRL>(
-          reward,
-          {.sampler = {.num_steps = 8, .guidance = 2.0}, .steps = {.rounds = rounds}, .objective = {.clip = 1.6e-3}}),
+  run(rt::make<rt::B2DiffuRL>(reward, {.sampler = {.num_steps = 8, .guidance = 2.0}, .objective = {.clip = 1.6e-3}}),
       "around DDPO", rounds, folder);
   run(rt::make<rt::B2DiffuRL, rt::Preference>(
-          reward,
-          {.sampler = {.num_steps = 8, .guidance = 2.0}, .steps = {.rounds = rounds}, .branching = {.threshold = 0.3}}),
+          reward, {.sampler = {.num_steps = 8, .guidance = 2.0}, .branching = {.threshold = 0.3}}),
       "around DPO", rounds, folder);
 }

@@ -16,6 +16,7 @@ void run(Tuner tuner, const char* name, int updates, const char* folder) {
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
   rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
   rt::Rng rng(0);
+  tuner.plan(updates);  // the last quarter explores no more
   for (int update = 0; update < updates; ++update)
     std::cout << name << ": " << tuner.update(pipeline, optimizer, prompts.draw(8, rng), rng) << '\n';
 }

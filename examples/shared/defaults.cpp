@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-
-#include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/late_jump.hpp>
@@ -14,16 +11,6 @@
 namespace rt_shared {
 
 namespace {
-
-/// planned_updates of the run that is resumed, so that other --updates do not change its plan.
-std::optional<std::int64_t> planned_before(const TuneSettings& s) {
-  if (!s.resume) return std::nullopt;
-  std::ifstream file(s.out / "config.json");
-  const auto config = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
-  const nlohmann::json::json_pointer where("/options/planned_updates");
-  if (!config.is_object() || !config.contains(where) || !config.at(where).is_number_integer()) return std::nullopt;
-  return config.at(where).get<std::int64_t>();
-}
 
 void complete_steps(TuneSettings& s, const MethodEntry& m) {
   if (s.trained_steps == 0) s.trained_steps = std::min(m.trained_steps, s.steps);
@@ -85,7 +72,6 @@ void check_settings(const TuneSettings& s, const MethodEntry& m) {
 }
 
 void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers, bool per_group) {
-  if (s.planned_updates == 0) s.planned_updates = planned_before(s).value_or(s.updates);
   complete_steps(s, m);
   // Zhang et al. 2024, Alg. 1: an optimizer step a timestep, and pre-training with one of its own
   if (m.name == "lsrl") {

@@ -28,7 +28,7 @@ inline ChosenRegularizerOptions regularizer_options(const TuneSession& session, 
 }
 
 inline ChosenExploration::Options exploration_options(const TuneSettings& s) {
-  const rt::ExplorationSpan span{.share = s.explore_share, .updates = s.planned_updates};
+  const rt::ExplorationSpan span{.share = s.explore_share};
   switch (s.explore) {
     case ExplorationName::kGuidance:
       return rt::DynamicGuidanceOptions{.low = s.guidance_low, .threshold = s.guidance_threshold, .span = span};

@@ -11,6 +11,7 @@ namespace rt_shared {
 inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   rt::TrainerOptions options;
   options.updates = s.updates;
+  options.planned_updates = s.planned_updates;
   options.batch = s.batch;
   options.seed = s.seed;
   options.warm_up_updates = s.warm_up;

@@ -2,8 +2,6 @@
 // objective.
 #pragma once
 #include <algorithm>
-#include <cstdint>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -42,10 +40,7 @@ inline ChosenAdvantage::Options advantage_options(const TuneSettings& s) {
 }
 
 inline ChosenSteps::Options step_options(const TuneSettings& s, const MethodEntry& method) {
-  if (method.knows("window"))
-    return rt::BackwardWindowOptions{
-        .initial = s.window_start,
-        .rounds = static_cast<int>(std::min<std::int64_t>(s.planned_updates, std::numeric_limits<int>::max()))};
+  if (method.knows("window")) return rt::BackwardWindowOptions{.initial = s.window_start};
   if (method.name == "lsrl") {
     // the default bends to the steps that have noise; what was asked for does not
     const bool asked = s.was_given("trained-steps") || s.trained_steps != std::min(method.trained_steps, s.steps);

@@ -259,6 +259,7 @@ void exploration(SettingsTable& t) {
                   "updates that --explore-share is a share of, and in which the window of b2- grows to all steps; 0: "
                   "--updates, or what the resumed run has",
                   field(&S::planned_updates))
+                  .with(kRun)
                   .wants(plans_updates, "explore", any + ", or a method of B2-DiffuRL"));
 }
 

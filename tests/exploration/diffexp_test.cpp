@@ -50,6 +50,7 @@ Tensor tuned(typename Exploration::Options exploration) {
   auto tuner = make<DRTune, Exploration>(
       reference::ToyReward(),
       {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .exploration = exploration});
+  tuner.plan(100);
   Rng rng(4);
   tuner.update(pipeline, optimizer, {"x", "y"}, rng);
   return pipeline.parameters()[0];
@@ -91,8 +92,8 @@ TEST_CASE("DiffExp's defaults are those of its halves") {
   Rng a(3), b(3);
   CHECK(both.condition(condition(), a)
             .positive.embeddings.equal(PromptWeighting().condition(condition(), b).positive.embeddings));
-  CHECK(both.active({.num_steps = 50, .update = 74}));
-  CHECK_FALSE(both.active({.num_steps = 50, .update = 75}));
+  CHECK(both.active({.num_steps = 50, .update = 74, .planned = 100}));
+  CHECK_FALSE(both.active({.num_steps = 50, .update = 75, .planned = 100}));
 }
 
 TEST_CASE("DiffExp rejects options out of range") {

@@ -34,6 +34,7 @@ std::vector<Tensor> tuned(typename Exploration::Options exploration) {
   auto tuner = make<DRTune, Exploration>(
       reference::ToyReward(),
       {.sampler = {.num_steps = 6, .guidance = 3.0}, .steps = {.num_trained = 3}, .exploration = exploration});
+  tuner.plan(100);
   Rng rng(4);
   for (int i = 0; i < 2; ++i) tuner.update(pipeline, optimizer, {"x", "y"}, rng);
   return pipeline.parameters();
@@ -66,12 +67,12 @@ TEST_CASE("the guidance schedule acts for a share of the planned updates") {
   const auto active = [](ExplorationSpan span) {
     const DynamicGuidance policy({.span = span});
     std::int64_t count = 0;
-    for (std::int64_t update = 0; update < span.updates + 10; ++update)
+    for (std::int64_t update = 0; update < span.updates.value_or(100) + 10; ++update)
       // the first ones, without a gap
-      if (policy.active({.num_steps = 20, .update = update})) REQUIRE(update == count++);
+      if (policy.active({.num_steps = 20, .update = update, .planned = 100})) REQUIRE(update == count++);
     return count;
   };
-  CHECK(active({}) == 75);
+  CHECK(active({}) == 75);                             // of the run's 100
   CHECK(active({.share = 0.75, .updates = 10}) == 8);  // 7.5 begins an eighth
   CHECK(active({.share = 0, .updates = 10}) == 0);
   CHECK(active({.share = 1, .updates = 10}) == 10);

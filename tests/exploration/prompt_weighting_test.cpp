@@ -169,6 +169,7 @@ TEST_CASE("PromptWeighting acts for the first share of the planned updates") {
   const PromptWeighting policy({.span = {.share = 0.5, .updates = 8}});
   CHECK(policy.active({.num_steps = 20, .update = 3}));
   CHECK_FALSE(policy.active({.num_steps = 20, .update = 4}));
+  CHECK_FALSE(policy.active({.num_steps = 20, .update = 4, .planned = 100}));  // its own length wins
 }
 
 TEST_CASE("PromptWeighting names what a pipeline lacks") {

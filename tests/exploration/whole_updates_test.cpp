@@ -5,6 +5,7 @@
 #include <torch/autograd.h>
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,7 @@ struct WordyPipeline : ToyPipeline {
 std::vector<Tensor> trained(auto tuner, int updates) {
   WordyPipeline pipeline;
   AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
+  tuner.plan(100);
   Rng rng(4);
   for (int i = 0; i < updates; ++i) tuner.update(pipeline, optimizer, kPrompts, rng);
   std::vector<Tensor> out;
@@ -98,15 +100,26 @@ TEST_CASE("exploration ends after its share of the planned updates: from then on
     for (const Tensor& p : pipeline.parameters()) out.push_back(p.detach().clone());
     return out;
   };
-  const auto explored = [] {
+  const auto explored = [](std::optional<std::int64_t> length = 6) {
     return make<DDPO, DiffExp>(black_box_brightness(), {.sampler = kSampler,
                                                         .exploration = {.guidance = {.low = 0.5, .threshold = 0.5},
                                                                         .words = {.low = 1.5, .high = 2.0},
-                                                                        .span = {.share = 0.5, .updates = 6}}});
+                                                                        .span = {.share = 0.5, .updates = length}}});
   };
   CHECK(equal(run(6, explored()), run(3, explored())));
   CHECK_FALSE(equal(run(6, explored()), run(2, explored())));
   CHECK_FALSE(equal(run(6, explored()), run(0, explored())));
+  // without a length of its own the span is a share of the run's
+  auto told = explored({});
+  CHECK_THROWS_WITH_AS(run(6, told),
+                       "[DiffExp] span.updates expected a number, or the length of the run: a Trainer tells the tuner, "
+                       "a loop of your own by tuner.plan(updates) before its first update; got neither",
+                       Error);
+  told.plan(6);
+  CHECK(equal(run(6, told), run(3, explored())));
+  told.plan(12);
+  CHECK_FALSE(equal(run(6, told), run(3, explored())));
+  CHECK_THROWS_WITH_AS(told.plan(0), "[RewardTuner] plan expected updates >= 1, got 0", Error);
 }
 
 TEST_CASE("explored or plain, old and new log-probabilities are of one condition: the first ratio is 1") {
@@ -120,6 +133,7 @@ TEST_CASE("explored or plain, old and new log-probabilities are of one condition
         {.sampler = kSampler,
          .exploration = {.guidance = {.low = 0.5, .threshold = 0.5}, .words = {.low = 1.5, .high = 2.0}},
          .objective = {.round = {.target = target}}});
+    tuner.plan(100);
     const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
     CHECK(report.ratio_deviation <= 1e-6);
     const std::int64_t once = 3 * 6;
@@ -132,6 +146,7 @@ TEST_CASE("explored or plain, old and new log-probabilities are of one condition
   auto tuner = make<DDPO, DiffExp>(black_box_brightness(), {.sampler = kSampler,
                                                             .exploration = {.guidance = {.low = 0.5, .threshold = 0.5},
                                                                             .words = {.low = 1.5, .high = 2.0}}});
+  tuner.plan(100);
   Round round = tuner.sample(pipeline, kPrompts, rng);
   round.transitions.setup.condition = pipeline.encode(kPrompts).select(at::arange(round.transitions.size()));
   AdamW optimizer(pipeline.parameters());
@@ -157,6 +172,7 @@ TEST_CASE("direct gradients flow through explored guidance and embeddings: equal
         for (const Tensor& p : held) gradients.push_back(p.grad().clone());
       }
     } recorder{pipeline.parameters(), {}};
+    tuner.plan(100);
     Rng rng(seed), same(seed);
     const UpdateReport report = tuner.update(pipeline, recorder, kPrompts, rng);
     typename decltype(tuner)::StepSelection(tuner.options().steps).plan({.num_steps = 5}, same);
@@ -192,8 +208,9 @@ TEST_CASE("direct gradients flow through explored guidance and embeddings: equal
                 {.sampler = ddim, .steps = {.num_trained = 3}, .exploration = explore, .engine = {.gradient_clip = 0}}),
             true, seed);
   }
-  const auto scheduled =
+  auto scheduled =
       make<DRaFT, DynamicGuidance>(ToyReward(), {.sampler = ddim, .exploration = {.low = 1.5, .threshold = 0.5}});
+  scheduled.plan(100);
   CHECK(scheduled.guidance_scales(5) == std::vector<double>{1.5, 1.5, 1.5, 4.0, 4.0});  // t = 5, 4, 3 are above 2.5
 }
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include <reward_tuner/exploration/dynamic_guidance.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpok.hpp>
@@ -180,6 +181,43 @@ TEST_CASE("runs of methods that remember rewards or learn a baseline resume byte
                                                .objective = {.clip = 1e-2, .value = {.learning_rate = 1e-2}}});
     });
   }
+}
+
+TEST_CASE("windows and explorations learn the run's length from the trainer, and keep it when a run goes on") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto run = [&](const char* folder, std::int64_t updates, std::optional<std::int64_t> length,
+                       std::int64_t planned, bool resume) {
+    auto options = rt::reference::small_run_options(updates, 0, 2);
+    options.planned_updates = planned;
+    options.resume = resume;
+    rt::DdimOptions sampler{.num_steps = 4, .guidance = 2.0};
+    auto tuner = rt::make<rt::B2DiffuRL, rt::DynamicGuidance>(
+        rt::black_box([](const rt::Tensor& images) { return images.mean({1, 2, 3}); }),
+        {.sampler = sampler,
+         .steps = {.initial = 1, .rounds = length},
+         .exploration = {.low = 1.0, .threshold = 0.5, .span = {.share = 0.5, .updates = length}},
+         .objective = {.clip = 1e-2},
+         .branching = {.threshold = 0.0}});
+    return rt::reference::small_run_of(std::move(tuner), model.path(), runs / folder, options);
+  };
+  const auto same = [&](const char* a, const char* b) {
+    return bytes(runs / a / "metrics.jsonl") == bytes(runs / b / "metrics.jsonl");
+  };
+  run("fixed", 6, 6, 0, false);
+  run("learned", 6, {}, 0, false);
+  CHECK(same("fixed", "learned"));
+  run("short", 6, 3, 0, false);
+  CHECK_FALSE(same("fixed", "short"));
+  run("planned", 6, {}, 3, false);  // 3 updates are planned of 6
+  CHECK(same("short", "planned"));
+
+  run("goes_on", 3, {}, 0, false);
+  run("goes_on", 6, {}, 0, true);  // was planned with 3 updates, and no step of it changes afterwards
+  CHECK(same("short", "goes_on"));
+  CHECK(rt::read_json(runs / "goes_on" / "config.json").at("planned_updates") == 3);
+  CHECK_THROWS_WITH_AS(run("goes_on", 8, {}, 8, true), doctest::Contains("planned_updates was 3, is now 8"), rt::Error);
+  CHECK_THROWS_WITH_AS(run("wrong", 6, {}, -1, false), doctest::Contains("planned_updates must be >= 0"), rt::Error);
 }
 
 TEST_CASE("a rollout in bfloat16 disagrees with the replay in float, and the report says so") {

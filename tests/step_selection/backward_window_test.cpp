@@ -25,7 +25,7 @@ int window_length(const reward_tuner::BackwardWindow& steps, int num_steps, std:
 TEST_CASE("BackwardWindow as B2-DiffuRL runs it: 14 of 20 steps to all in 100 rounds, 14 or 15 rounds each") {
   using namespace reward_tuner;
   for (const int initial : {0, 14}) {
-    const BackwardWindow steps({.initial = initial});
+    const BackwardWindow steps({.initial = initial, .rounds = 100});
     steps.check(20);
     std::map<int, int> lasts;
     int before = 0;
@@ -65,7 +65,24 @@ TEST_CASE("BackwardWindow grows from n_init to T within the planned rounds and s
 TEST_CASE("BackwardWindow begins with 70 % of the steps, at least one") {
   using namespace reward_tuner;
   for (const auto& [T, initial] : std::map<int, int>{{1, 1}, {2, 1}, {3, 2}, {4, 3}, {10, 7}, {20, 14}, {50, 35}})
-    CHECK(window_length(BackwardWindow(), T, 0) == initial);
+    CHECK(window_length(BackwardWindow({.rounds = 100}), T, 0) == initial);
+}
+
+TEST_CASE("BackwardWindow without rounds grows over the whole run, and wants to know its length") {
+  using namespace reward_tuner;
+  const BackwardWindow whole({.initial = 2}), fixed({.initial = 2, .rounds = 40});
+  Rng rng(1);
+  for (std::int64_t update = 0; update < 50; ++update) {
+    const PlanContext run{.num_steps = 10, .update = update, .planned = 40};
+    CHECK(whole.plan(run, rng) == fixed.plan({.num_steps = 10, .update = update}, rng));
+    CHECK(BackwardWindow({.initial = 2, .rounds = 7}).plan(run, rng) ==
+          BackwardWindow({.initial = 2, .rounds = 7}).plan({.num_steps = 10, .update = update}, rng));
+  }
+  CHECK_THROWS_WITH_AS(
+      whole.plan({.num_steps = 10}, rng),
+      "[BackwardWindow] rounds expected a number, or the length of the run: a Trainer tells the tuner, "
+      "a loop of your own by tuner.plan(updates) before its first update; got neither",
+      Error);
 }
 
 TEST_CASE("BackwardWindow rejects lengths out of 1..T and fewer than one round") {

@@ -72,6 +72,7 @@ Tuned tune(Tuner tuner, ToyOptions toy = {}, int updates = 1, std::uint64_t seed
   pipeline.disturb(8, 0.05);
   AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
   Rng rng(seed);
+  tuner.plan(100);
   UpdateReport report;
   for (int i = 0; i < updates; ++i) report = tuner.update(pipeline, optimizer, kPrompts, rng);
   return {copies(pipeline.parameters()), report, tuner.state()};
@@ -308,6 +309,7 @@ TEST_CASE("branches of a root share their prefix bit for bit and differ after th
   auto tuner = make<B2DiffuRL>(
       black_box_brightness(),
       {.sampler = {.num_steps = 6}, .steps = {.initial = 2}, .branching = {.num_branches = 4, .threshold = 0}});
+  tuner.plan(100);
   Rng rng(1);
   const Round round = tuner.sample(pipeline, {"a star"}, rng);
   REQUIRE(round.transitions.size() >= 1);
@@ -368,6 +370,7 @@ TEST_CASE("steps without noise are left out where others have some, and a named 
     ToyPipeline pipeline({.schedule = schedule});
     AdamW optimizer(pipeline.parameters());
     const auto before = copies(pipeline.parameters());
+    tuner.plan(100);
     Rng rng(1);
     CHECK_THROWS_WITH_AS(
         tuner.update(pipeline, optimizer, kPrompts, rng),
@@ -420,6 +423,7 @@ TEST_CASE("equal rewards teach nothing: no step, no NaN, nothing moves") {
     ToyPipeline pipeline;
     AdamW optimizer(pipeline.parameters(), {.weight_decay = 0.1});
     const auto before = copies(pipeline.parameters());
+    tuner.plan(100);
     Rng rng(1);
     const UpdateReport report = tuner.update(pipeline, optimizer, kPrompts, rng);
     CHECK_FALSE(report.skipped);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <ostream>
+#include <string_view>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
@@ -12,8 +14,9 @@ namespace reward_tuner {
 
 /// What a step selection may look at.
 struct PlanContext {
-  int num_steps = 0;        ///< T, the sampler's steps
-  std::int64_t update = 0;  ///< how many updates came before
+  int num_steps = 0;                         ///< T, the sampler's steps
+  std::int64_t update = 0;                   ///< how many updates came before
+  std::optional<std::int64_t> planned = {};  ///< updates of the whole run, by the tuner's plan(); unset: not known
   /// the steps that the objective can learn from, ascending: of one on log-probabilities those with noise; empty: all
   std::vector<int> trainable = {};
 
@@ -31,6 +34,16 @@ struct PlanContext {
     });
   }
 };
+
+/// The length that a policy's schedule is a share of: the one in its options, else the run's.
+/// Errors: neither is known; `option` is where it could stand: "[BackwardWindow] rounds".
+inline std::int64_t planned_length(const std::optional<std::int64_t>& own, const PlanContext& context,
+                                   std::string_view option) {
+  REWARD_TUNER_CHECK(own || context.planned, option,
+                     " expected a number, or the length of the run: a Trainer tells the tuner, a loop of your own by "
+                     "tuner.plan(updates) before its first update; got neither");
+  return own ? *own : *context.planned;
+}
 
 /// The decision for one update. Steps count forward, k = 0 the noisiest; the papers' t is T - k.
 struct StepPlan {

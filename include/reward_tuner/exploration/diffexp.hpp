@@ -33,8 +33,7 @@ struct DiffExpOptions {
 };
 
 /// w(t) of DiffExp-paper Eq. 7 and E of Eq. 8; see DynamicGuidance and PromptWeighting, whose errors these are too.
-/// Example: make<AlignProp, DiffExp>(reward, {.exploration = {.guidance = {.low = 0.5}, .words = {.high = 1.3}, .span =
-/// {.updates = 400}}});
+/// Example: make<AlignProp, DiffExp>(reward, {.exploration = {.guidance = {.low = 0.5}, .words = {.high = 1.3}}});
 class DiffExp {
  public:
   using Role = ExplorationRole;
@@ -50,7 +49,7 @@ class DiffExp {
         words_({.low = options.words.low, .high = options.words.high, .span = options.span}) {}
   const DiffExpOptions& options() const { return options_; }
 
-  bool active(const PlanContext& context) const { return options_.span.active(context); }
+  bool active(const PlanContext& context) const { return options_.span.active(context, "[DiffExp] span.updates"); }
   Condition condition(const Condition& given, Rng& rng) const { return words_.condition(given, rng); }
   double guidance(double scale, int k, int num_steps) const { return guidance_.guidance(scale, k, num_steps); }
 

@@ -26,8 +26,7 @@ struct DynamicGuidanceOptions {
 /// w(t) = w_low if t > threshold*T, else w_high, with t = T - k (DiffExp-paper Eq. 7). Low guidance gives diverse
 /// layouts, which the first steps decide; the high scale behind it restores the quality. No gradient of its own; costs
 /// nothing, and low = 1 makes its steps cheaper.
-/// Example: make<DRTune, DynamicGuidance>(reward, {.exploration = {.low = 1.0, .threshold = 0.9, .span = {.updates =
-/// 400}}});
+/// Example: make<DRTune, DynamicGuidance>(reward, {.exploration = {.low = 1.0, .threshold = 0.9}});
 class DynamicGuidance {
  public:
   using Role = ExplorationRole;
@@ -46,7 +45,9 @@ class DynamicGuidance {
   }
   const DynamicGuidanceOptions& options() const { return options_; }
 
-  bool active(const PlanContext& context) const { return options_.span.active(context); }
+  bool active(const PlanContext& context) const {
+    return options_.span.active(context, "[DynamicGuidance] span.updates");
+  }
   Condition condition(const Condition& given, Rng&) const { return given; }
   double guidance(double scale, int k, int num_steps) const {
     // a scale up to 1 is the condition alone

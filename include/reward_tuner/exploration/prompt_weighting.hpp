@@ -31,7 +31,7 @@ struct PromptWeightingOptions {
 /// a prompt without words stays as it is, and so, bit for bit, does a word with omega = 1. A gradient to E takes the
 /// factor omega at these tokens. Costs one copy of E. Needs `Condition::words` and `Condition::empty`, else a named
 /// error.
-/// Example: make<DRTune, PromptWeighting>(reward, {.exploration = {.high = 1.3, .span = {.updates = 400}}});
+/// Example: make<DRTune, PromptWeighting>(reward, {.exploration = {.high = 1.3}});
 class PromptWeighting {
  public:
   using Role = ExplorationRole;
@@ -48,7 +48,9 @@ class PromptWeighting {
   }
   const PromptWeightingOptions& options() const { return options_; }
 
-  bool active(const PlanContext& context) const { return options_.span.active(context); }
+  bool active(const PlanContext& context) const {
+    return options_.span.active(context, "[PromptWeighting] span.updates");
+  }
   double guidance(double scale, int, int) const { return scale; }
 
   Condition condition(const Condition& given, Rng& rng) const {

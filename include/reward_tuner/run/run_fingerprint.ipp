@@ -27,6 +27,7 @@ REWARD_TUNER_INLINE nlohmann::json run_fingerprint(const RunDescription& descrip
   return {{"method", description.method},
           {"reward", description.reward},
           {"options", description.options},
+          {"planned_updates", options.planned_updates > 0 ? options.planned_updates : options.updates},
           {"batch", options.batch},
           {"seed", options.seed},
           {"learning_rate", learning_rate},

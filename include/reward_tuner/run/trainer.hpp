@@ -82,6 +82,7 @@ class Trainer {
     fingerprint_ =
         run_fingerprint(description_, options_, learning_rate_, prompt_identity(prompts_), held_out_, weights_);
     if (options_.resume) resume();
+    tuner_.plan(fingerprint_.at("planned_updates").template get<std::int64_t>());
     rewards_ = standard_evaluation_rewards(pipeline_);
     for (const auto& further : options_.evaluation_rewards)
       rewards_.push_back({further.name, with_clip(further.reward, pipeline_)});
@@ -241,6 +242,7 @@ class Trainer {
     TunerState remembered;
     std::pair<std::int64_t, std::int64_t> prompt_position;  // of a prompt stream
     RunProgress progress;
+    std::int64_t planned = 0;
     // everything is understood before anything is touched
     const auto saved = checkpoints_.load_newest([&](const Checkpoint& checkpoint) {
       remembered = tuner_state_from_json(checkpoint.state.at("tuner"), checkpoint.tensors);
@@ -252,6 +254,7 @@ class Trainer {
       REWARD_TUNER_CHECK(checkpoint.state.at("fingerprint").is_object(),
                          "[Trainer] expected an object as fingerprint, got ",
                          checkpoint.state.at("fingerprint").type_name());
+      planned = checkpoint.state.at("fingerprint").at("planned_updates").template get<std::int64_t>();
     });
     std::string reasons;
     for (const auto& note : saved.notes) reasons += "; " + note;
@@ -260,6 +263,7 @@ class Trainer {
                        checkpoints_.folder().string(), "'", reasons);
     const auto newest = saved.update;
     const Checkpoint& checkpoint = saved.checkpoint;
+    if (options_.planned_updates == 0) fingerprint_["planned_updates"] = planned;
     check_fingerprint(checkpoint.state.at("fingerprint"), fingerprint_, checkpoints_.path(*newest));
     std::map<std::string, Tensor> moments, averages;
     const auto part = [&](const std::string& prefix, std::map<std::string, Tensor>& into) {

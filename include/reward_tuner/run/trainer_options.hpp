@@ -17,7 +17,10 @@ namespace reward_tuner {
 
 /// Settings of a run: its length, its evaluations, its checkpoints and when it ends early.
 struct TrainerOptions {
-  std::int64_t updates = 100;        ///< total updates of the run, including those before a resume
+  std::int64_t updates = 100;  ///< total updates of the run, including those before a resume
+  /// what growing windows and exploration spans without a length of their own are shares of; 0: `updates`, and on a
+  /// resume what the run was begun with, so that other `updates` do not change them
+  std::int64_t planned_updates = 0;
   int batch = 8;                     ///< prompts per update
   std::uint64_t seed = 0;            ///< of prompts, noise and step selection
   std::int64_t warm_up_updates = 0;  ///< the learning rate rises linearly over this many updates

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -17,8 +18,9 @@ namespace reward_tuner {
 struct BackwardWindowOptions {
   /// n_init, last steps trained in the first round, 1..T; 0: round(0.7*T), the share in B2-DiffuRL's code (14 of 20)
   int initial = 0;
-  /// R, updates after which all T steps are trained, >= 1; the planned number of updates (B2-DiffuRL's code: 100)
-  int rounds = 100;
+  /// R, updates after which all T steps are trained, >= 1 (B2-DiffuRL's code: the whole run, 100); unset: the run's, by
+  /// the tuner's plan()
+  std::optional<std::int64_t> rounds = {};
 };
 
 /// S = {1, .., n_r} in the paper's clock, n_r = min(T, n_init + floor((T - n_init + 1)*r/R)) after r updates (B2-paper,
@@ -32,7 +34,8 @@ class BackwardWindow {
   explicit BackwardWindow(BackwardWindowOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.initial >= 0, "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, got ",
                        options_.initial);
-    REWARD_TUNER_CHECK(options_.rounds >= 1, "[BackwardWindow] rounds must be >= 1, got ", options_.rounds);
+    REWARD_TUNER_CHECK(!options_.rounds || *options_.rounds >= 1, "[BackwardWindow] rounds must be >= 1, got ",
+                       *options_.rounds);
   }
   const BackwardWindowOptions& options() const { return options_; }
 
@@ -45,8 +48,9 @@ class BackwardWindow {
     const int T = context.num_steps;
     // 1 for T = 1
     const int initial = options_.initial > 0 ? options_.initial : static_cast<int>(std::lround(0.7 * T));
-    const std::int64_t r = std::clamp<std::int64_t>(context.update, 0, options_.rounds);
-    const int n = static_cast<int>(std::min<std::int64_t>(T, initial + (T - initial + 1) * r / options_.rounds));
+    const std::int64_t R = planned_length(options_.rounds, context, "[BackwardWindow] rounds");
+    const std::int64_t r = std::clamp<std::int64_t>(context.update, 0, R);
+    const int n = static_cast<int>(std::min<std::int64_t>(T, initial + (T - initial + 1) * r / R));
     StepPlan plan{.last = T - 1, .jumps = false, .trained = std::vector<int>(static_cast<std::size_t>(n))};
     std::iota(plan.trained.begin(), plan.trained.end(), T - n);
     return plan;

@@ -122,6 +122,11 @@ class JointTasks {
     return report;
   }
 
+  /// RewardTuner::plan of every task, which all take part in every update.
+  void plan(std::int64_t updates) {
+    visit_tasks(tasks_, [&](auto& t) { t.tuner.plan(updates); });
+  }
+
   /// The state of every task, in order.
   TunerState state() const {
     TunerState out;

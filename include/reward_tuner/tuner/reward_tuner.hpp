@@ -86,6 +86,13 @@ class RewardTuner {
     });
   }
 
+  /// Says how many updates the whole run will have: windows and explorations whose length is not in their options are
+  /// shares of it. A Trainer calls it; a loop of your own does so before its first update. Errors: below 1.
+  void plan(std::int64_t updates) {
+    REWARD_TUNER_CHECK(updates >= 1, "[RewardTuner] plan expected updates >= 1, got ", updates);
+    parts_.planned = updates;
+  }
+
   /// Guidance scale of every step of the next training rollout.
   PerStep<double> guidance_scales(int num_steps) const { return parts_.guidance(num_steps); }
   const Options& options() const { return parts_.options; }

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -68,6 +69,7 @@ struct TunerParts {
   typename Roles::Branching branching{options.branching};
   typename Roles::Regularizer regularizer{options.regularizer};
   TunerState state = {};
+  std::optional<std::int64_t> planned = {};  ///< updates of the whole run
 
   /// Gives the pipeline's CLIP to a reward that wants one and has none.
   template <DiffusionPipeline Pipeline>
@@ -84,10 +86,11 @@ struct TunerParts {
     }
   }
 
+  /// Of the next update.
+  PlanContext context(int num_steps) const { return {num_steps, state.updates, planned, {}}; }
   /// Whether the next update explores.
   bool exploring() const {
-    const PlanContext context{.num_steps = options.sampler.num_steps, .update = state.updates};
-    return ExplorationTraits<typename Roles::Exploration>::active(exploration, context);
+    return ExplorationTraits<typename Roles::Exploration>::active(exploration, context(options.sampler.num_steps));
   }
   /// Guidance scale of every step without exploration.
   PerStep<double> plain_guidance(int num_steps) const { return PerStep<double>(num_steps, sampler.guidance()); }
@@ -103,8 +106,9 @@ struct TunerParts {
   template <DiffusionPipeline Pipeline>
   Drawn draw(Pipeline& pipeline, const std::vector<std::string>& prompts, std::int64_t copies, Rng& rng) const {
     const SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
-    const StepPlan plan = steps.plan(
-        {.num_steps = schedule.num_steps(), .update = state.updates, .trainable = Rules::trainable(schedule)}, rng);
+    PlanContext now = context(schedule.num_steps());
+    now.trainable = Rules::trainable(schedule);
+    const StepPlan plan = steps.plan(now, rng);
     check_plan(plan, schedule.num_steps());
     Rules::check(plan, schedule, Objective::kName);
     Condition plain = pipeline.encode(prompts);
