@@ -20,6 +20,7 @@
 #include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
+#include <reward_tuner/run/metric_names.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/prompt_stream.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -54,6 +55,7 @@ class AdamW {
   AdamWOptions options_;
   std::vector<Tensor> first_, second_, steps_;
 };
+static_assert(ResumableOptimizer<AdamW>);
 
 }  // namespace reward_tuner
 

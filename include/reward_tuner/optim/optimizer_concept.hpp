@@ -1,4 +1,4 @@
-// What a tuner requires of an optimizer, and gradient clipping.
+// What a tuner and a run require of an optimizer, and gradient clipping.
 #pragma once
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
@@ -7,6 +7,8 @@
 
 #include <cmath>
 #include <concepts>
+#include <map>
+#include <string>
 #include <vector>
 
 #include <reward_tuner/tensor/tensor.hpp>
@@ -19,6 +21,14 @@ concept Optimizer = requires(O o) {
   o.step();
   o.zero_grad();
   { o.parameters() } -> std::convertible_to<std::vector<Tensor>>;
+};
+
+/// An optimizer whose state a checkpoint can hold: what a Trainer needs. AdamW has it; torch::optim's have not, whose
+/// state is keyed by addresses.
+template <class O>
+concept ResumableOptimizer = Optimizer<O> && requires(O o, const O saved, const std::map<std::string, Tensor>& state) {
+  { saved.state() } -> std::convertible_to<std::map<std::string, Tensor>>;
+  o.load_state(state);
 };
 
 /// Scales the gradients of the optimizer's parameters down to a whole norm of `largest` (0: no limit) and returns the

@@ -96,11 +96,12 @@ AnyReward as_any_reward(const Reward& reward) {
   else return AnyReward(reward);
 }
 
-/// A reward in an evaluation. Its mean is reported under `name`, or not at all if that is empty; its components always
-/// are, under their own names.
+/// A reward in an evaluation. Its mean is reported under `name`, its components under their own names, with `name` in
+/// front where those are taken (run/metric_names.hpp).
 struct EvaluationReward {
-  std::string name;
+  std::string name;  ///< not that of another reward of the evaluation; may be empty with components_only
   AnyReward reward;
+  bool components_only = false;  ///< report the components, not the reward itself
 };
 
 }  // namespace reward_tuner

@@ -19,6 +19,7 @@
 #include <reward_tuner/metrics/sentinels.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
+#include <reward_tuner/run/metric_names.hpp>
 
 namespace reward_tuner {
 
@@ -76,15 +77,15 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
   for (const auto& pair : pairs) all.prompts.push_back(pair.prompt);
   all.groups = prompt_groups(all.prompts);
   std::vector<Tensor> images, decoded, latents;  // the last two for rewards of groups
-  // the first reward to report a name has it
+  MetricNames names(rewards);
   const auto measure = [&](const EvaluationReward& entry, const RewardInput& input,
                            std::map<std::string, double>& means) {
     const RewardResult result = entry.reward.score(input);
     const auto add = [&](const std::string& key, const Tensor& values) {
-      means.emplace(key, values.to(at::kDouble).mean().template item<double>());
+      means[key] = values.to(at::kDouble).mean().template item<double>();
     };
-    if (!entry.name.empty()) add(entry.name, result.values);
-    for (const auto& [key, values] : result.components) add(metric_name(key), values);
+    if (!entry.components_only) add(entry.name, result.values);
+    for (const auto& [key, values] : result.components) add(names.of(entry, key), values);
   };
   for (std::size_t start = 0; start < pairs.size(); start += static_cast<std::size_t>(options.batch)) {
     if (options.interrupted && options.interrupted()) return std::nullopt;

@@ -1,7 +1,7 @@
 // The rewards that every evaluation reports in addition to the tuned one: symmetry, JPEG error and CLIPScore.
 #pragma once
 #include <filesystem>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/rewards/any_reward.hpp>
@@ -10,11 +10,6 @@
 #include <reward_tuner/rewards/symmetry.hpp>
 
 namespace reward_tuner {
-
-/// The name under which a component's mean is reported: the mean of a yes or no is a share.
-inline std::string metric_name(const std::string& component) {
-  return component == "blank" ? "blank_share" : component;
-}
 
 /// Passes the pipeline's CLIP to a reward that needs one.
 template <class Pipeline>
@@ -28,13 +23,15 @@ AnyReward with_clip(AnyReward reward, Pipeline& pipeline) {
 /// folder has a clip/ part. A program adds its own by TrainerOptions::evaluation_rewards.
 template <class Pipeline>
 std::vector<EvaluationReward> standard_evaluation_rewards(Pipeline& pipeline) {
-  std::vector<EvaluationReward> rewards{{"", AnyReward(SymmetryReward())}, {"", AnyReward(JpegErrorReward())}};
+  std::vector<EvaluationReward> rewards;
+  const auto add = [&](AnyReward reward) { rewards.push_back({"", std::move(reward), /*components_only=*/true}); };
+  add(AnyReward(SymmetryReward()));
+  add(AnyReward(JpegErrorReward()));
   if constexpr (requires {
                   pipeline.clip();
                   pipeline.folder();
                 })
-    if (std::filesystem::is_directory(pipeline.folder() / "clip"))
-      rewards.push_back({"", AnyReward(ClipScoreReward(pipeline.clip()))});
+    if (std::filesystem::is_directory(pipeline.folder() / "clip")) add(AnyReward(ClipScoreReward(pipeline.clip())));
   return rewards;
 }
 

@@ -21,6 +21,8 @@
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/optim/ema.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
+#include <reward_tuner/run/evaluation_rewards.hpp>
+#include <reward_tuner/run/metric_names.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/run/run_record.hpp>
@@ -52,6 +54,12 @@ struct TrainingRun {
 ///          trainer.run();
 template <class Tuner, DiffusionPipeline Pipeline, Optimizer Optim, class Prompts = PromptSet>
 class Trainer {
+  static_assert(
+      ResumableOptimizer<Optim>,
+      "[Trainer] needs an optimizer whose state checkpoints can hold: std::map<std::string, Tensor> state() "
+      "const and load_state of such a map, as AdamW of this library; torch::optim's have neither and train in "
+      "a loop of your own by tuner.update");
+
  public:
   /// Everything given by reference must outlive the trainer. Opens the run's folder.
   /// Errors: options out of range, folder not empty or not writable, nothing to resume, a resume with other options
@@ -84,9 +92,10 @@ class Trainer {
     if (options_.resume) resume();
     tuner_.plan(fingerprint_.at("planned_updates").template get<std::int64_t>());
     rewards_ = standard_evaluation_rewards(pipeline_);
-    for (const auto& further : options_.evaluation_rewards)
-      rewards_.push_back({further.name, with_clip(further.reward, pipeline_)});
-    for (auto& tuned : tuned_rewards()) rewards_.push_back({tuned.name, with_clip(tuned.reward, pipeline_)});
+    for (const auto& own : {options_.evaluation_rewards, tuned_rewards()})
+      for (const EvaluationReward& r : own)
+        rewards_.push_back({r.name, with_clip(r.reward, pipeline_), r.components_only});
+    const MetricNames refuses_two_of_one_name(rewards_);
     // from here on the folder is not empty
     record_ = std::make_unique<RunRecord>(folder_, progress_, options_.tensorboard);
     write_json(folder_ / "config.json", run_config(description_, options_, fingerprint_));
