@@ -40,6 +40,9 @@ class OneOf {
   static constexpr std::string_view kName = "chosen";
 
   explicit OneOf(const Options& options = {}) : held_(make<0>(options)) {}
+  std::string_view name() const {
+    return visit([]<class P>(const P&) { return P::kName; });
+  }
 
  protected:
   using Held = std::variant<Policies...>;

@@ -24,6 +24,7 @@ inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   options.minutes = s.minutes;
   options.plateau_updates = s.plateau;
   options.divergence_drop = s.divergence;
+  options.max_idle_in_a_row = s.max_idle;
   options.tensorboard = !s.no_tensorboard;
   options.resume = s.resume;
   return options;

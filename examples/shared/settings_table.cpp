@@ -346,6 +346,10 @@ void optimization(SettingsTable& t) {
   t.push_back(
       row("divergence", group, "stop when the reward falls so much below its best; 0: never", field(&S::divergence))
           .with(kRun));
+  t.push_back(row("max-idle", group,
+                  "fail after so many updates in a row that kept no image, of which nothing is learned; 0: never",
+                  field(&S::max_idle))
+                  .with(kRun));
   t.push_back(row("seed", group, "of prompts, noise, step selection and the LoRA's start", field(&S::seed)).with(kRun));
 }
 

@@ -108,6 +108,7 @@ struct TuneSettings {
   double ema = 0;
   std::int64_t plateau = 0;
   double divergence = 0;
+  std::int64_t max_idle = 20;
   std::uint64_t seed = 0;
   // how an update is computed
   rt::Memory memory = rt::Memory::kReplay;

@@ -164,6 +164,7 @@
 
 #include <reward_tuner/tuner/denoising_round.hpp>
 #include <reward_tuner/tuner/direct_update.hpp>
+#include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/log_prob_round.hpp>
 #include <reward_tuner/tuner/method.hpp>
 #include <reward_tuner/tuner/micro_batches.hpp>

@@ -27,6 +27,7 @@
 #include <reward_tuner/run/run_folder.hpp>
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/run_record.hpp>
+#include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
 #include <reward_tuner/run/trainer.hpp>
 #include <reward_tuner/run/trainer_options.hpp>

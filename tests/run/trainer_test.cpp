@@ -16,6 +16,7 @@
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpok.hpp>
+#include <reward_tuner/methods/grpo.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/shapes/shape_evaluation.hpp>
 
@@ -316,23 +317,62 @@ TEST_CASE("a limit of CPU time ends a run, is kept over a resume and does not de
   CHECK_THROWS_WITH_AS(run(model, runs / "b", options), doctest::Contains("cpu_minutes"), rt::Error);
 }
 
+TEST_CASE("a run that learns nothing warns after three updates and fails after twenty, over a resume too") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto run = [&](const char* folder, std::int64_t updates, std::int64_t most, bool resume) {
+    auto options = rt::reference::small_run_options(updates, 0, 0);
+    options.max_idle_in_a_row = most;
+    options.resume = resume;
+    auto equal = rt::black_box([](const rt::Tensor& images) { return at::full({images.size(0)}, 0.25); });
+    return rt::reference::small_run_of(rt::make<rt::DDPO>(equal, {.sampler = {.num_steps = 2, .guidance = 1.0}}),
+                                       model.path(), runs / folder, options);
+  };
+  const auto lines = [&](const char* folder) {
+    std::ifstream file(runs / folder / "metrics.jsonl");
+    std::vector<nlohmann::json> all;
+    for (std::string line; std::getline(file, line);) all.push_back(nlohmann::json::parse(line));
+    return all;
+  };
+  const std::string why = "so nothing was learned: all 2 rewards are equal (0.250000)";
+  CHECK(rt::TrainerOptions().max_idle_in_a_row == 20);
+  CHECK_THROWS_WITH_AS(run("a", 100, 5, false),
+                       doctest::Contains(("[Trainer] 5 updates in a row kept no image to "
+                                          "train on, " +
+                                          why + "; expected rewards")
+                                             .c_str()),
+                       rt::Error);
+  REQUIRE(lines("a").size() == 5);
+  for (const auto& line : lines("a")) {
+    CHECK(line.at("idle_reason") == "all 2 rewards are equal (0.250000)");
+    CHECK(line.contains("warning") == (line.at("update") == 3));
+  }
+  CHECK(lines("a")[2].at("warning") == "3 updates in a row kept no image to train on, " + why);
+  CHECK(rt::CheckpointFolder(runs / "a" / "checkpoints").latest() == 5);
+  CHECK_FALSE(std::filesystem::exists(runs / "a" / "report.json"));
+  // the same limit after a resume: nothing is sampled; a higher one: the count goes on
+  CHECK_THROWS_WITH_AS(run("a", 100, 5, true), doctest::Contains("5 updates in a row kept no image"), rt::Error);
+  CHECK(lines("a").size() == 5);
+  CHECK_THROWS_WITH_AS(run("a", 100, 7, true), doctest::Contains("7 updates in a row kept no image"), rt::Error);
+  CHECK(lines("a").size() == 7);
+  CHECK(run("a", 8, 0, true).end == rt::RunEnd::kCompleted);  // 0: never
+  CHECK_THROWS_WITH_AS(run("b", 8, -1, false), doctest::Contains("max_idle_in_a_row must be >= 0"), rt::Error);
+}
+
+TEST_CASE("a run whose rounds can teach nothing is refused before anything is sampled") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  auto grpo = rt::make<rt::GRPO>(rt::SymmetryReward(), {.sampler = {.num_steps = 2, .guidance = 1.0},
+                                                        .objective = {.round = {.samples_per_prompt = 1}}});
+  CHECK_THROWS_WITH_AS(rt::reference::small_run_of(grpo, model.path(), runs / "a", six_updates()),
+                       doctest::Contains("can learn nothing from such rounds, whatever the rewards"), rt::Error);
+  CHECK_FALSE(std::filesystem::exists(runs / "a"));
+}
+
 TEST_CASE("one folder takes one run at a time") {
   const rt::reference::TemporaryFolder runs;
   const auto first = rt::RunFolder::create(runs / "a");
   CHECK_THROWS_WITH_AS(rt::RunFolder::reopen(runs / "a"), doctest::Contains("in use"), rt::Error);
-}
-
-TEST_CASE("the stop rules look at running means") {
-  CHECK_FALSE(rt::on_plateau({1, 2, 3}, 2));
-  CHECK_FALSE(rt::on_plateau({1, 2, 3, 4}, 2));
-  CHECK(rt::on_plateau({1, 4, 3, 2}, 2));
-  CHECK_FALSE(rt::on_plateau({1, 4, 3, 2}, 0));
-  std::vector<double> rewards(20, 1.0);
-  CHECK_FALSE(rt::has_diverged(rewards, 0.5));
-  rewards.insert(rewards.end(), 10, 0.0);
-  CHECK(rt::has_diverged(rewards, 0.5));
-  CHECK_FALSE(rt::has_diverged(rewards, 1.5));
-  CHECK_FALSE(rt::has_diverged(rewards, 0));
 }
 
 TEST_CASE("evaluation does not depend on the batch and leaves no trace") {

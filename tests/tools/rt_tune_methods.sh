@@ -135,6 +135,10 @@ expect 1 'ratio-target expected --explore guidance, prompt or diffexp, got --exp
   ddpo --ratio-target plain
 expect 1 'branch-threshold expected --branches of 2 or more, got that of --method ddpo' "${common[@]}" --method ddpo \
   --branch-threshold 1
+# rounds that can teach nothing are refused before the first image
+expect 1 'can learn nothing from such rounds, whatever the rewards' "${common[@]}" --method grpo --samples-per-prompt 1
+expect 1 'can learn nothing from such rounds, whatever the rewards' "${common[@]}" --method b2-ddpo \
+  --branch-threshold 1000
 expect 1 'planned-updates expected --explore' "${common[@]}" --method ddpo --planned-updates 3
 expect 1 'branches expected a number >= 2 with --method dpo, got 1' "${common[@]}" --method dpo --branches 1
 expect 1 'learns from the noise of the sampler.s steps, got --eta 0: leave --eta away' "${common[@]}" --method ddpo \

@@ -3,7 +3,8 @@
 // Every policy names its role (`using Role = SamplerRole;`) and itself (`static constexpr std::string_view kName`).
 // Every policy but a reward has a nested `Options`, an aggregate whose fields all have defaults, and an explicit
 // constructor from it, which throws a named error for a value out of range. Policies are values: copied freely, const
-// when asked, with their randomness given as `Rng&`.
+// when asked, with their randomness given as `Rng&`. A policy that stands for one chosen at run time may say which by
+// `std::string_view name() const`; reports and errors then use it in place of kName.
 //
 // MUST: without it the type is no such policy. MAY: left out, the default holds (policy_traits.hpp); written with
 // another signature it is a compile error, because the library would otherwise ignore it.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <type_traits>
 
 #include <reward_tuner/core/step_plan.hpp>
@@ -21,6 +22,11 @@ struct ValueBaselineOptions;
 
 /// has::member<P>: P has the member with the signature the library calls.
 namespace has {
+
+template <class P>
+concept name = requires(const P p) {
+  { p.name() } -> std::convertible_to<std::string_view>;
+};
 
 template <class P>
 concept needs_clip = requires(const P p) {
@@ -181,6 +187,14 @@ concept own_loss = (named::own_loss<P> && has::own_rows<P> && has::alternates<P>
 }  // namespace may
 
 // The reads. A member of a wrong signature reads as left out here: explain.hpp has said so by then.
+
+/// What reports call a policy of any role. One that stands for another, chosen at run time, says which by name(). Left
+/// out: kName.
+template <class P>
+std::string_view policy_name([[maybe_unused]] const P& policy) {
+  if constexpr (has::name<P>) return policy.name();
+  else return P::kName;
+}
 
 template <class P>
 struct RewardTraits {

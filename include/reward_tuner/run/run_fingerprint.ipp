@@ -71,6 +71,7 @@ REWARD_TUNER_INLINE nlohmann::json run_config(const RunDescription& description,
                    {"cpu_minutes", o.cpu_minutes},
                    {"plateau_updates", o.plateau_updates},
                    {"divergence_drop", o.divergence_drop},
+                   {"max_idle_in_a_row", o.max_idle_in_a_row},
                    {"tensorboard", o.tensorboard},
                    {"resumed", o.resume}};
   config["versions"] = run_versions();

@@ -1,4 +1,4 @@
-// The progress of a run: the numbers that a checkpoint's JSON part carries, and the rules that end a run early.
+// The progress of a run: the numbers that a checkpoint's JSON part carries.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -26,6 +26,9 @@ struct RunProgress {
   std::int64_t images = 0;                                 ///< scored in training: the reward queries
   std::int64_t peak_tensor_bytes = 0;                      ///< highest of all updates
   std::int64_t skipped_updates = 0;                        ///< non-finite ones
+  std::int64_t idle_in_a_row = 0;                          ///< latest updates that kept no image
+  std::int64_t partly_idle_in_a_row = 0;                   ///< the same of some task at least, if there are several
+  std::string idle_reason = {};                            ///< of the latest update; empty if it was not idle
   double tune_seconds = 0, evaluate_seconds = 0;
   double tune_cpu_seconds = 0;  ///< of the whole process, all threads, during updates
 
@@ -41,15 +44,6 @@ nlohmann::json to_json(const EvaluationRecord& e);
 nlohmann::json to_json(const RunProgress& p);
 
 RunProgress run_progress_from_json(const nlohmann::json& json);
-
-/// Mean of rewards[begin .. begin+count-1].
-double mean_reward(const std::vector<double>& rewards, std::int64_t begin, std::int64_t count);
-
-/// Whether the latest `window` updates were no better than the `window` before them.
-bool on_plateau(const std::vector<double>& rewards, std::int64_t window);
-
-/// Whether the mean of the last 10 rewards lies more than `drop` below the best such mean of the run.
-bool has_diverged(const std::vector<double>& rewards, double drop);
 
 }  // namespace reward_tuner
 

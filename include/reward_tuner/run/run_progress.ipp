@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
 #include <nlohmann/json.hpp>
 
@@ -25,6 +24,10 @@ REWARD_TUNER_INLINE void RunProgress::add(const UpdateReport& report) {
   images += report.images;
   peak_tensor_bytes = std::max(peak_tensor_bytes, report.peak_tensor_bytes);
   skipped_updates = report.skipped_updates;
+  if (report.skipped) return;  // neither idle nor not
+  idle_in_a_row = report.kept == 0 ? idle_in_a_row + 1 : 0;
+  partly_idle_in_a_row = report.idle_reason.empty() ? 0 : partly_idle_in_a_row + 1;
+  idle_reason = report.idle_reason;
 }
 
 namespace detail {
@@ -58,6 +61,9 @@ REWARD_TUNER_INLINE nlohmann::json to_json(const RunProgress& p) {
           {"images", p.images},
           {"peak_tensor_bytes", p.peak_tensor_bytes},
           {"skipped_updates", p.skipped_updates},
+          {"idle_in_a_row", p.idle_in_a_row},
+          {"partly_idle_in_a_row", p.partly_idle_in_a_row},
+          {"idle_reason", p.idle_reason},
           {"tune_seconds", p.tune_seconds},
           {"evaluate_seconds", p.evaluate_seconds},
           {"tune_cpu_seconds", p.tune_cpu_seconds}};
@@ -76,30 +82,13 @@ REWARD_TUNER_INLINE RunProgress run_progress_from_json(const nlohmann::json& jso
   p.images = json.value("images", std::int64_t{0});
   p.peak_tensor_bytes = json.at("peak_tensor_bytes").get<std::int64_t>();
   p.skipped_updates = json.at("skipped_updates").get<std::int64_t>();
+  p.idle_in_a_row = json.at("idle_in_a_row").get<std::int64_t>();
+  p.partly_idle_in_a_row = json.at("partly_idle_in_a_row").get<std::int64_t>();
+  p.idle_reason = json.at("idle_reason").get<std::string>();
   p.tune_seconds = json.at("tune_seconds").get<double>();
   p.evaluate_seconds = json.at("evaluate_seconds").get<double>();
   p.tune_cpu_seconds = json.value("tune_cpu_seconds", 0.0);  // checkpoints of version 0.1.0 before this number lack it
   return p;
-}
-
-REWARD_TUNER_INLINE double mean_reward(const std::vector<double>& rewards, std::int64_t begin, std::int64_t count) {
-  return std::accumulate(rewards.begin() + begin, rewards.begin() + begin + count, 0.0) / static_cast<double>(count);
-}
-
-REWARD_TUNER_INLINE bool on_plateau(const std::vector<double>& rewards, std::int64_t window) {
-  const auto done = static_cast<std::int64_t>(rewards.size());
-  return window > 0 && done >= 2 * window &&
-         mean_reward(rewards, done - window, window) <= mean_reward(rewards, done - 2 * window, window);
-}
-
-REWARD_TUNER_INLINE bool has_diverged(const std::vector<double>& rewards, double drop) {
-  constexpr std::int64_t kWindow = 10;
-  const auto done = static_cast<std::int64_t>(rewards.size());
-  if (drop <= 0 || done < kWindow) return false;
-  double best = -std::numeric_limits<double>::infinity();
-  for (std::int64_t end = kWindow; end <= done; ++end)
-    best = std::max(best, mean_reward(rewards, end - kWindow, kWindow));
-  return mean_reward(rewards, done - kWindow, kWindow) < best - drop;
 }
 
 }  // namespace reward_tuner

@@ -85,6 +85,7 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"steps", detail::lists_of(r.steps)},
                       {"skipped", r.skipped},
                       {"skipped_updates", r.skipped_updates}};
+  if (!r.idle_reason.empty()) line["idle_reason"] = r.idle_reason;
   if (!r.warning.empty()) line["warning"] = r.warning;
   if (!r.skip_reason.empty()) line["skip_reason"] = r.skip_reason;
   metrics_.append(line);

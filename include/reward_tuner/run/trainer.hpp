@@ -26,6 +26,7 @@
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/run/run_record.hpp>
+#include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
 #include <reward_tuner/run/tuner_state_json.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
@@ -74,7 +75,7 @@ class Trainer {
         held_out_(std::move(run.held_out)),
         description_(std::move(run.description)),
         options_(checked(std::move(options))),
-        folder_(options_.resume ? RunFolder::reopen(run.folder) : RunFolder::create(run.folder)),
+        folder_(opened(run.folder)),
         checkpoints_(folder_ / "checkpoints", options_.keep_checkpoints),
         rng_(options_.seed) {
     REWARD_TUNER_CHECK(!held_out_.empty(), "[Trainer] expected at least one held-out (prompt, seed) pair, got none");
@@ -130,6 +131,14 @@ class Trainer {
     if constexpr (requires { tuner_.evaluation_rewards(); }) return tuner_.evaluation_rewards();
     else return {{"reward", as_any_reward(tuner_.reward())}};
   }
+  /// The run's folder; a run that can teach nothing gets none. Its first prompts are drawn from copies: nothing moves.
+  RunFolder opened(const std::filesystem::path& folder) const {
+    if (options_.resume) return RunFolder::reopen(folder);
+    Prompts prompts = prompts_;
+    Rng rng(options_.seed);
+    tuner_.check_round(prompts.draw(options_.batch, rng));
+    return RunFolder::create(folder);
+  }
   static TrainerOptions checked(TrainerOptions options) {
     check_options(options);
     return options;
@@ -157,13 +166,21 @@ class Trainer {
       if (evaluation_due && !progress_.evaluated(done) && !evaluate_now()) return RunEnd::kInterrupted;
       if (options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0 && checkpoints_.latest() != done)
         save();
-      if (done >= options_.updates) return RunEnd::kCompleted;
-      if (on_plateau(progress_.rewards, options_.plateau_updates)) return RunEnd::kPlateau;
-      if (has_diverged(progress_.rewards, options_.divergence_drop)) return RunEnd::kDiverged;
-      if (options_.minutes > 0 && progress_.tune_seconds >= 60 * options_.minutes) return RunEnd::kTimeUp;
-      if (options_.cpu_minutes > 0 && progress_.tune_cpu_seconds >= 60 * options_.cpu_minutes) return RunEnd::kTimeUp;
+      refuse_idling();
+      if (const auto end = run_end(progress_, options_)) return *end;
       if (interrupted()) return RunEnd::kInterrupted;
       update(bar);
+    }
+  }
+
+  /// A run that learns nothing ends with an error; what it has learned before is kept.
+  void refuse_idling() {
+    try {
+      check_idle(progress_, options_);
+    } catch (...) {
+      if (checkpoints_.latest() != progress_.done()) save();
+      save_weights();
+      throw;
     }
   }
 
@@ -176,9 +193,11 @@ class Trainer {
         rate *= static_cast<double>(progress_.done() + 1) / static_cast<double>(options_.warm_up_updates);
       optimizer_.set_learning_rate(rate);
     }
-    const UpdateReport report = tuner_.update(pipeline_, optimizer_, prompts_.draw(options_.batch, rng_), rng_);
+    UpdateReport report = tuner_.update(pipeline_, optimizer_, prompts_.draw(options_.batch, rng_), rng_);
     if (ema_ && !report.skipped) ema_->update();
     progress_.add(report);
+    if (const std::string idle = idle_warning(progress_); !idle.empty())
+      report.warning += (report.warning.empty() ? "" : "; ") + idle;
     record_->add_update(report, rate);
     progress_.tune_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     progress_.tune_cpu_seconds += static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;

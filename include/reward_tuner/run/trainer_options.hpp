@@ -39,6 +39,9 @@ struct TrainerOptions {
   /// stop when the mean reward of this many latest updates is no better than that of as many before; 0: never
   std::int64_t plateau_updates = 0;
   double divergence_drop = 0;        ///< stop when the mean reward of 10 updates is this far below its best; 0: never
+  /// an error after this many updates in a row that kept no image to train on, those before a resume included; three in
+  /// a row are a warning; 0: never
+  std::int64_t max_idle_in_a_row = 20;
   bool tensorboard = true;           ///< write TensorBoard event files into the run's folder
   bool resume = false;               ///< go on from the newest checkpoint of the folder
   std::ostream* progress = nullptr;  ///< where the progress bar goes; nullptr: nowhere

@@ -24,6 +24,8 @@ REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
                      o.plateau_updates);
   REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), got ",
                      o.divergence_drop);
+  REWARD_TUNER_CHECK(o.max_idle_in_a_row >= 0, "[Trainer] max_idle_in_a_row must be >= 0 (0: never), got ",
+                     o.max_idle_in_a_row);
 }
 
 REWARD_TUNER_INLINE const char* to_string(RunEnd end) {

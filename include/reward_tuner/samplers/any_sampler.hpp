@@ -31,6 +31,7 @@ class AnySampler {
 
   explicit AnySampler(AnySamplerOptions options = {}) : options_(std::move(options)), held_(make(options_)) {}
 
+  std::string_view name() const { return options_.name; }
   double guidance() const { return options_.guidance; }
   /// The options with eta set to give noise in every step, unless eta was set.
   static AnySamplerOptions stochastic(AnySamplerOptions options) {

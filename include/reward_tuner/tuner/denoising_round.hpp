@@ -16,6 +16,7 @@
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
+#include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/round_rules.hpp>
 #include <reward_tuner/tuner/round_sampling.hpp>
@@ -50,9 +51,7 @@ class DenoisingRound {
     if (report.skip_reason.empty()) {
       kept = select_weighted(round, parts_.objective.weights(scored.rewards.values, scored.groups));
       count_groups(round, scored.groups, kept, report);
-      if (kept.numel() == 0)
-        add_sentence(report.warning,
-                     "nothing to learn from: the weights of all " + std::to_string(all.size()) + " images are 0");
+      if (kept.numel() == 0) report.idle_reason = idle_reason(scored.rewards.values, {}, {}, {});
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);

@@ -14,12 +14,15 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/branching/no_branching.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/engine/policy_gradient.hpp>
 #include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/round_rules.hpp>
 #include <reward_tuner/tuner/round_sampling.hpp>
@@ -62,13 +65,9 @@ class LogProbRound {
       const std::vector<double> advantages = parts_.advantage.advantages(round.scored, history);  // [N]
       kept = select_branches<Objective>(round, advantages, parts_.branching);
       count_groups(round, scored.groups, kept, report);
-      if (kept.numel() == 0) {
-        const bool equal = std::all_of(advantages.begin(), advantages.end(), [](double a) { return a == 0; });
-        const std::string images = std::to_string(advantages.size()) + " images";
-        add_sentence(report.warning, equal ? "nothing to learn from: the advantages of all " + images +
-                                                 " are 0 (equal rewards, or nothing to compare them with)"
-                                           : "nothing to learn from: the branching kept none of " + images);
-      }
+      if (kept.numel() == 0)
+        report.idle_reason = idle_reason(scored.rewards.values, advantages, policy_name(parts_.advantage),
+                                         policy_name(parts_.branching));
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);
@@ -210,7 +209,8 @@ struct SurrogateRules<Surrogate::kLogProb> : RoundRules {
         SamplerTraits<Sampler>::kStochastic,
         "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
     static_assert(
-        detail::count_role<BranchingRole, Given...> == 1 || !ObjectiveTraits<Objective>::kPairs,
+        !std::is_same_v<policy_for<BranchingRole, NoBranching, Given...>, NoBranching> ||
+            !ObjectiveTraits<Objective>::kPairs,
         "[Preference] needs a BranchingPolicy that keeps a better and a worse branch of a root: BestAndWorst");
     static constexpr bool value = true;
   };

@@ -127,6 +127,19 @@ class JointTasks {
     visit_tasks(tasks_, [&](auto& t) { t.tuner.plan(updates); });
   }
 
+  /// RewardTuner::check_round of every task, with its own prompts where it has them. Draws from copies: nothing moves.
+  void check_round(const std::vector<std::string>& prompts) const {
+    each([&](const auto& t) {
+      auto copy = t;
+      Rng rng(0);
+      try {
+        t.tuner.check_round(draw(copy, prompts, rng));
+      } catch (const Error& problem) {
+        detail::fail("[MultiTask] task ", t.name, ": ", problem.what());
+      }
+    });
+  }
+
   /// The state of every task, in order.
   TunerState state() const {
     TunerState out;
@@ -247,6 +260,7 @@ class JointTasks {
     whole.seconds += own.seconds;
     whole.skipped_updates += own.skipped_updates;
     if (!own.skip_reason.empty()) add_sentence(whole.skip_reason, name + ": " + own.skip_reason);
+    if (!own.idle_reason.empty()) add_sentence(whole.idle_reason, name + ": " + own.idle_reason);
     if (!own.warning.empty()) add_sentence(whole.warning, name + ": " + own.warning);
   }
 

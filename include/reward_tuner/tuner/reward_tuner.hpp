@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <reward_tuner/engine/configured_pipeline.hpp>
+#include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/running_update.hpp>
 #include <reward_tuner/tuner/tuner_parts.hpp>
@@ -63,6 +64,7 @@ class RewardTuner {
   template <DiffusionPipeline Pipeline>
   Round sample(Pipeline& pipeline, const std::vector<std::string>& prompts, Rng& rng) requires kSamples {
     check_prompts(prompts);
+    if (parts_.state.updates == 0) check_round(prompts);
     parts_.bind_clip(pipeline);
     const UpdateMeter meter;
     ConfiguredPipeline<Pipeline> configured(pipeline, parts_.options.engine);
@@ -91,6 +93,12 @@ class RewardTuner {
   void plan(std::int64_t updates) {
     REWARD_TUNER_CHECK(updates >= 1, "[RewardTuner] plan expected updates >= 1, got ", updates);
     parts_.planned = updates;
+  }
+
+  /// Errors: rounds of such prompts can teach nothing, whatever their rewards (check_can_teach). Asked before the first
+  /// round; a Trainer asks before anything runs. Does nothing with an objective that does not learn from samples.
+  void check_round([[maybe_unused]] const std::vector<std::string>& prompts) const {
+    if constexpr (kSamples) check_can_teach(parts_, prompts);
   }
 
   /// Guidance scale of every step of the next training rollout.

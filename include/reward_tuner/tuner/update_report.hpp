@@ -56,6 +56,7 @@ struct UpdateReport {
   bool skipped = false;
   /// what was not finite; without `skipped`, which tasks of a MultiTask were skipped and why
   std::string skip_reason = {};
+  std::string idle_reason = {};      ///< why nothing (of a MultiTask: by which tasks) was trained on; empty if all was
   std::string warning = {};          ///< human-readable; empty if none
   std::int64_t skipped_updates = 0;  ///< how many updates of this tuner were skipped so far
 };
@@ -82,6 +83,7 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   if (rows) out << "  ratio off by " << r.ratio_deviation << "  clipped " << r.clip_fraction;
   out << std::fixed << std::setprecision(2) << "  " << r.seconds << " s";
   if (!r.skip_reason.empty()) out << (r.skipped ? "  SKIPPED: " : "  FAILED: ") << r.skip_reason;
+  if (!r.idle_reason.empty()) out << "  IDLE: " << r.idle_reason;
   if (!r.warning.empty()) out << "  WARNING: " << r.warning;
   out.flags(flags);
   out.precision(precision);
