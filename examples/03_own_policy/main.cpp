@@ -13,6 +13,7 @@ namespace rt = reward_tuner;
 struct FirstStepsOptions {
   int num_trained = 2;  ///< K, how many of the noisiest steps are trained
 };
+REWARD_TUNER_FIELDS(FirstStepsOptions, num_trained);  // a resume with other values is refused
 
 /// Trains the K noisiest steps, which decide an image's layout.
 class FirstSteps {

@@ -15,6 +15,7 @@ struct SoftRatioOptions {
   double pull = 1.0;            ///< factor on the squared change of log-probabilities, > 0
   rt::RoundOptions round = {};  ///< how a round is sampled and trained
 };
+REWARD_TUNER_FIELDS(SoftRatioOptions, pull, round);
 
 /// L = -A * ratio + pull/2 * (log p_theta - log p_old)^2 for each row: where ClippedRatio cuts the ratio off, this
 /// pulls it back to 1 ever harder, so that there is a gradient everywhere.

@@ -19,6 +19,7 @@ struct LateQuietOptions {
   double churn = 0.0;     ///< share of each step's noise level that is drawn anew, in [0, 1)
   int quiet_steps = 1;    ///< last steps without noise, >= 0, so that the image ends clean
 };
+REWARD_TUNER_FIELDS(LateQuietOptions, num_steps, guidance, churn, quiet_steps);
 
 /// x' = sqrt(abar') x0 + sqrt(1 - abar' - s^2) eps + s z with s = churn * sqrt(1 - abar'), and s = 0 in the last
 /// `quiet_steps` steps. The marginals are those of DDIM for every churn.

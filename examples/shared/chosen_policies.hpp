@@ -137,6 +137,7 @@ struct ChosenRegularizerOptions {
   rt::KlToReferenceOptions kl = {.weight = 0};
   rt::PretrainingLossOptions pretraining = {};
 };
+REWARD_TUNER_FIELDS(ChosenRegularizerOptions, kl, pretraining);
 
 /// Both regularizers, each switched off by a weight of 0 or by having no images.
 class ChosenRegularizer {

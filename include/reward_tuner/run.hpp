@@ -21,12 +21,14 @@
 #include <reward_tuner/run/evaluation_rewards.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
 #include <reward_tuner/run/metric_names.hpp>
+#include <reward_tuner/run/options_json.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/prompt_stream.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/run/run_folder.hpp>
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/run_record.hpp>
+#include <reward_tuner/run/run_state.hpp>
 #include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
 #include <reward_tuner/run/trainer.hpp>

@@ -285,6 +285,87 @@ TEST_CASE("folders and options that do not fit are refused by name") {
   CHECK_FALSE(std::filesystem::exists(runs / "b"));
 }
 
+TEST_CASE("a resume with other options of the tuner, the optimizer or the adapter is refused, whoever made them") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  struct Changed {
+    int trained = 2;
+    double threshold = 0.5, beta2 = 0.999, alpha = 0;
+    int skipped = 5;
+  };
+  const auto run = [&](const Changed& c, bool resume) {
+    auto pipeline = rt::StableDiffusion::load(model.path());
+    const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 2, .alpha = c.alpha, .targets = {"all"}});
+    rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2, .beta2 = c.beta2});
+    auto tuner = rt::make<rt::DRTune, rt::DynamicGuidance>(rt::SymmetryReward(),
+                                                           {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                                            .steps = {.num_trained = c.trained},
+                                                            .exploration = {.threshold = c.threshold},
+                                                            .engine = {.max_skipped_in_a_row = c.skipped}});
+    const std::vector<std::string> prompts = {"a red circle", "a blue square"};
+    auto options = rt::reference::small_run_options(resume ? 2 : 1, 0, 1);
+    options.resume = resume;
+    rt::Trainer trainer(tuner, pipeline, optimizer, rt::PromptSet(prompts),
+                        {runs / "a", rt::trained_weights(lora), rt::evaluation_pairs(prompts, 1)}, options);
+    CHECK(trainer.notes().empty());
+    return trainer.run();
+  };
+  run({}, false);
+  const auto refused = [&](const Changed& changed, const char* difference) {
+    CHECK_THROWS_WITH_AS(run(changed, true), doctest::Contains(difference), rt::Error);
+  };
+  refused({.trained = 3}, "was made with other options; tuner/steps/options/num_trained was 2, is now 3; resume with");
+  refused({.threshold = 0.25}, "tuner/exploration/options/threshold was 0.5, is now 0.25");
+  refused({.beta2 = 0.5}, "optimizer/beta2 was 0.999, is now 0.5");
+  refused({.alpha = 4}, "trained/alpha was 0.0, is now 4.0");
+  CHECK(run({.skipped = 9}, true).end == rt::RunEnd::kCompleted);  // when to give up is no part of the numbers
+
+  const auto config = rt::read_json(runs / "a" / "config.json");
+  CHECK(config.at("method") == "direct_gradient");  // what nobody has said, the tuner knows
+  CHECK(config.at("reward") == "symmetry");
+  CHECK(config.at("tuner").at("steps").at("policy") == "spread_steps");
+  CHECK(config.at("tuner").at("exploration").at("options").at("span").at("share") == 0.75);
+}
+
+namespace {
+
+/// A policy that does not say the fields of its options.
+class LastOnly {
+ public:
+  using Role = rt::StepSelectionRole;
+  struct Options {
+    int back = 0;
+  };
+  static constexpr std::string_view kName = "last_only";
+  explicit LastOnly(Options options) : options_(options) {}
+  void check(int) const {}
+  rt::StepPlan plan(const rt::PlanContext& context, rt::Rng&) const {
+    return {.last = context.num_steps - 1, .jumps = false, .trained = {context.num_steps - 1 - options_.back}};
+  }
+
+ private:
+  Options options_;
+};
+
+}  // namespace
+
+TEST_CASE("a policy that does not say its options runs; config.json and one note say what a resume cannot compare") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  auto options = rt::reference::small_run_options(1, 0, 1);
+  std::ostringstream shown;
+  options.progress = &shown;
+  auto tuner = rt::RewardTuner<rt::SymmetryReward, LastOnly>(rt::SymmetryReward(),
+                                                             {.sampler = {.num_steps = 3, .guidance = 1.0}});
+  CHECK(rt::reference::small_run_of(tuner, model.path(), runs / "a", options).end == rt::RunEnd::kCompleted);
+  CHECK(rt::read_json(runs / "a" / "config.json").at("tuner").at("steps") ==
+        nlohmann::json{{"policy", "last_only"}, {"options", "not covered"}});
+  const std::string note = "note: a resume cannot tell whether options of the policy steps (last_only) changed";
+  const auto first = shown.str().find(note);
+  CHECK(first != std::string::npos);
+  CHECK(shown.str().find(note, first + 1) == std::string::npos);
+}
+
 TEST_CASE("a limit of CPU time ends a run, is kept over a resume and does not depend on waiting") {
   const Model model;
   const rt::reference::TemporaryFolder runs;

@@ -8,6 +8,7 @@
 
 #include <reward_tuner/advantages/moments.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -19,6 +20,7 @@ struct HistoryOptions {
   double epsilon = 1e-8;
   double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (B2-DiffuRL's code: 5)
 };
+REWARD_TUNER_FIELDS(HistoryOptions, rounds, epsilon, clamp);
 
 /// A_i = (r_i - mean)/(deviation + epsilon * size) with mean and unbiased deviation of the prompt's rewards of this
 /// round and of the `rounds` before (B2-paper, appendix D.1). The reward's unit does not matter. A prompt with one

@@ -7,6 +7,7 @@
 
 #include <reward_tuner/advantages/moments.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -17,6 +18,7 @@ struct PerBatchOptions {
   double epsilon = 1e-8;
   double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (DDPO's code: 5)
 };
+REWARD_TUNER_FIELDS(PerBatchOptions, epsilon, clamp);
 
 /// A_i = (r_i - mean)/sqrt(var + epsilon * mean(r^2)) with mean and population variance of the round's rewards
 /// (large-scale RL paper, Eq. 10). The reward's unit does not matter. Needs no memory, so prompts may be unbounded; a

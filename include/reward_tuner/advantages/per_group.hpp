@@ -8,6 +8,7 @@
 
 #include <reward_tuner/advantages/moments.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/round_options.hpp>
 
 namespace reward_tuner {
@@ -28,6 +29,7 @@ struct PerGroupOptions {
   double epsilon = 1e-6;
   double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (Flow-GRPO's code: 5)
 };
+REWARD_TUNER_FIELDS(PerGroupOptions, scale, epsilon, clamp);
 
 /// A_i = (r_i - mean of the group)/(deviation + epsilon * size), population deviation. The reward's unit does not
 /// matter. Groups of one, and of equal rewards,

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/advantages/moments.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -21,6 +22,7 @@ struct PerPromptOptions {
   double epsilon = 1e-6;
   double clamp = 5;  ///< advantages are held within +-clamp, >= 0; 0: no clamp (DDPO's code: 5)
 };
+REWARD_TUNER_FIELDS(PerPromptOptions, window, min_count, epsilon, clamp);
 
 /// A_i = (r_i - mean)/(deviation + epsilon * size) with mean and population deviation of the latest `window` rewards of
 /// the prompt, this round's among them; while they are fewer than min_count, of all rewards of the round (code of Black

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -20,6 +21,7 @@ struct BestAndWorstOptions {
   double positive_weight = 1;  ///< beta_1, factor on advantages above 0, >= 0 (B2-DiffuRL's code: 1)
   double negative_weight = 1;  ///< beta_2, factor on the others, >= 0 (B2-DiffuRL's code: 1)
 };
+REWARD_TUNER_FIELDS(BestAndWorstOptions, num_branches, threshold, positive_weight, negative_weight);
 
 /// + = argmax_k A_k if A_+ >= threshold, - = argmin_k A_k if A_- < -threshold, the first of equal ones (B2-paper,
 /// section 3.3, Eq. 5 and 6, and its code). Each is kept or dropped independently, so a root yields 0, 1 or 2 branches,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -28,6 +29,7 @@ struct CleanClipping {
 
   bool operator==(const CleanClipping&) const = default;
 };
+REWARD_TUNER_FIELDS(CleanClipping, kind, range, quantile, max);
 
 /// The scheduler part of a model folder. Defaults are Stable Diffusion 1.x's.
 struct NoiseScheduleConfig {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -43,6 +44,8 @@ struct RoundOptions {
   /// range, 1e-3 without one
   std::optional<double> ratio_tolerance = {};
 };
+REWARD_TUNER_FIELDS(RoundOptions, samples_per_prompt, epochs, updates_per_epoch, step_per_timestep, rows, reduction,
+                    target, ratio_tolerance);
 
 inline void check_options(const RoundOptions& o) {
   REWARD_TUNER_CHECK(o.samples_per_prompt >= 0,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -37,6 +38,8 @@ struct EngineOptions {
   /// the network keeps its blocks' inputs only and runs each block again in its backward
   bool activation_checkpointing = false;
 };
+REWARD_TUNER_FIELDS(EngineOptions, micro_batch, gradient_clip, max_skipped_in_a_row, memory, replay_batch, decode_batch,
+                    merge_adapters, rollout_dtype, autocast, activation_checkpointing);
 
 inline void check_options(const EngineOptions& o) {
   REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), got ",

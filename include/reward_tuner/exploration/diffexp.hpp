@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/exploration/dynamic_guidance.hpp>
 #include <reward_tuner/exploration/exploration_span.hpp>
 #include <reward_tuner/exploration/prompt_weighting.hpp>
@@ -18,12 +19,14 @@ struct DiffExpGuidance {
   /// where t is above this share of T the scale is low, in [0, 1]
   double threshold = DynamicGuidanceOptions{}.threshold;
 };
+REWARD_TUNER_FIELDS(DiffExpGuidance, low, high, threshold);
 
 /// PromptWeightingOptions without the span.
 struct DiffExpWords {
   double low = PromptWeightingOptions{}.low;    ///< smallest weight of the word, >= 0
   double high = PromptWeightingOptions{}.high;  ///< largest weight, >= low
 };
+REWARD_TUNER_FIELDS(DiffExpWords, low, high);
 
 /// Both halves of DiffExp, over one span.
 struct DiffExpOptions {
@@ -31,6 +34,7 @@ struct DiffExpOptions {
   DiffExpWords words = {};        ///< see PromptWeighting
   ExplorationSpan span = {};      ///< the part of the training in which both are active
 };
+REWARD_TUNER_FIELDS(DiffExpOptions, guidance, words, span);
 
 /// w(t) of DiffExp-paper Eq. 7 and E of Eq. 8; see DynamicGuidance and PromptWeighting, whose errors these are too.
 /// Example: make<AlignProp, DiffExp>(reward, {.exploration = {.guidance = {.low = 0.5}, .words = {.high = 1.3}}});

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/exploration/exploration_span.hpp>
 #include <reward_tuner/models/condition.hpp>
 
@@ -22,6 +23,7 @@ struct DynamicGuidanceOptions {
   double threshold = 0.9;
   ExplorationSpan span = {};  ///< the part of the training in which it is active
 };
+REWARD_TUNER_FIELDS(DynamicGuidanceOptions, low, high, threshold, span);
 
 /// w(t) = w_low if t > threshold*T, else w_high, with t = T - k (DiffExp-paper Eq. 7). Low guidance gives diverse
 /// layouts, which the first steps decide; the high scale behind it restores the quality. No gradient of its own; costs

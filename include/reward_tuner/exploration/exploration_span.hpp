@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/step_plan.hpp>
 
 namespace reward_tuner {
@@ -22,6 +23,7 @@ struct ExplorationSpan {
     return static_cast<double>(context.update) < (share - 1e-9) * static_cast<double>(length);
   }
 };
+REWARD_TUNER_FIELDS(ExplorationSpan, share, updates);
 
 /// Throws a named error unless the span is in range; `policy` is the name in front.
 inline void check_span(std::string_view policy, const ExplorationSpan& span) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/exploration/exploration_span.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/tensor/rng.hpp>
@@ -24,6 +25,7 @@ struct PromptWeightingOptions {
   double high = 1.5;
   ExplorationSpan span = {};  ///< the part of the training in which it is active
 };
+REWARD_TUNER_FIELDS(PromptWeightingOptions, low, high, span);
 
 /// E_i <- E_null,i + omega*(E_i - E_null,i) for the tokens i of one word, drawn anew for every row of the batch; omega
 /// ~ U[low, high] (DiffExp-paper Eq. 8). E [B,L,D] are the prompts' text states, E_null [1,L,D] those of the empty

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
 
@@ -19,6 +20,7 @@ struct ClippedRatioOptions {
   double clip = 1e-4;
   RoundOptions round = {};  ///< how a round is sampled and trained
 };
+REWARD_TUNER_FIELDS(ClippedRatioOptions, clip, round);
 
 /// L = max(-A * ratio, -A * clamp(ratio, 1 - epsilon, 1 + epsilon)), ratio = p_theta / p_old of one step
 /// (Schulman et al. 2017, Eq. 7; large-scale RL paper Eq. 6-8 with the sums from t = 1; Black et al. 2024, section

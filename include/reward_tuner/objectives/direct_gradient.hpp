@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -28,6 +29,7 @@ struct DirectGradientOptions {
   RewardLoss loss = RewardLoss::kNegative;  ///< phi
   double target = 0.0;                      ///< kHinge, kDistance: the target reward, in the reward's own units
 };
+REWARD_TUNER_FIELDS(DirectGradientOptions, scale, loss, target);
 
 /// L = scale * mean_B phi(r(decode(x_0)))   (DRTune-paper Alg. 1, line 23, with the sign that raises r; ReFL:
 /// ImageReward paper Eq. 4 with phi = relu).

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
 
@@ -18,6 +19,7 @@ struct ValueBaselineOptions {
   int steps = 5;                ///< optimizer steps on V after each round, >= 1 (DPOK's code: 5)
   int batch = 256;              ///< rows in each of them, drawn from the round, >= 1 (DPOK's code: 256)
 };
+REWARD_TUNER_FIELDS(ValueBaselineOptions, enabled, learning_rate, steps, batch);
 
 /// The two weights, the clip range and the baseline of KlRegularized, and how its rounds are sampled and trained.
 struct KlRegularizedOptions {
@@ -31,6 +33,7 @@ struct KlRegularizedOptions {
   ValueBaselineOptions value = {};  ///< the learned baseline
   RoundOptions round = {};          ///< how a round is sampled and trained
 };
+REWARD_TUNER_FIELDS(KlRegularizedOptions, reward_weight, kl_weight, clip, pessimistic, value, round);
 
 /// L = -reward_weight * A * clamp(ratio, 1 - epsilon, 1 + epsilon) + kl_weight * mean (h - h_pre)^2, A = R - V(x_t, t,
 /// text); h, h_pre the guided outputs of tuned and untuned network (Fan et al. 2023, Alg. 1 and Eq. 9; B2-DiffuRL paper

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
 
@@ -25,6 +26,7 @@ struct PreferenceOptions {
   PreferenceReference reference = PreferenceReference::kSampling;  ///< see PreferenceReference
   RoundOptions round = {};                                         ///< how a round is sampled and trained
 };
+REWARD_TUNER_FIELDS(PreferenceOptions, beta, reference, round);
 
 /// L = -log sigmoid( beta * [ (lp+ - lpref+) - (lp- - lpref-) ] ) of each trained step of a pair: + is the image of
 /// higher reward, - its partner from the same root (B2-DiffuRL paper Eq. 8, with D3PO's sum over steps: Yang et al.

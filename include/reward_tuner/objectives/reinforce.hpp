@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
 
@@ -14,6 +15,7 @@ struct ReinforceOptions {
   bool importance_weighted = true;
   RoundOptions round = {};  ///< how a round is sampled and trained
 };
+REWARD_TUNER_FIELDS(ReinforceOptions, importance_weighted, round);
 
 /// grad J = E sum_t ratio_t * A * grad log p_theta(x_{t-1} | x_t, c), ratio = p_theta / p_old: L = -A * ratio, or L =
 /// -A * log p without the ratio (B2-DiffuRL paper Eq. 4; Fan & Lee 2023, SFT-PG; Black et al. 2024, Eq. 3 and 5).

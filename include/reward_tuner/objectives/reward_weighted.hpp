@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/round_options.hpp>
 
 namespace reward_tuner {
@@ -32,6 +33,7 @@ struct RewardWeightedOptions {
   int noisings = 1;    ///< random noise levels at which each kept image is denoised per pass, >= 1
   RoundOptions round = {};  ///< how a round is sampled and trained
 };
+REWARD_TUNER_FIELDS(RewardWeightedOptions, weighting, temperature, best, frozen, noisings, round);
 
 /// L = mean_i w_i * mean || target - network(alpha_t x0_i + sigma_t e, t, c_i) ||^2, t uniform over the training
 /// timesteps, no guidance; target as the network predicts. Needs neither a stochastic sampler nor a gradient of the

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
@@ -19,6 +20,7 @@ struct AdamWOptions {
   double epsilon = 1e-8;        ///< added to the root of the second moment
   double weight_decay = 0.0;    ///< decoupled decay per step, times the learning rate
 };
+REWARD_TUNER_FIELDS(AdamWOptions, learning_rate, beta1, beta2, epsilon, weight_decay);
 
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
 /// A parameter whose gradient is undefined is left alone and its step is not counted, as PyTorch does.

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -11,6 +12,7 @@ namespace reward_tuner {
 struct KlToReferenceOptions {
   double weight = 1.0;  ///< factor relative to the reward, >= 0; 0 saves one no-grad network call per trained step
 };
+REWARD_TUNER_FIELDS(KlToReferenceOptions, weight);
 
 /// L_reg = weight * mean over trained steps, samples and elements of (network(x) - reference(x))^2, both halves of the
 /// guidance batch. Up to the factor b^2/(2c^2) of a step this is the Kullback-Leibler divergence between the two

@@ -13,6 +13,7 @@
 
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/regularizers/captioned_image_source.hpp>
 #include <reward_tuner/tensor/rng.hpp>
@@ -34,6 +35,7 @@ struct PretrainingLossOptions {
   int batch = 8;                                   ///< images per update, >= 1
   PretrainingMode mode = PretrainingMode::kJoint;  ///< see PretrainingMode
 };
+REWARD_TUNER_FIELDS(PretrainingLossOptions, images, weight, batch, mode);
 
 /// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of an image, e ~
 /// N(0,I), t uniform over the training timesteps; target e, v or z as the network predicts (Ho et al. 2020, Eq. 14;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
@@ -17,6 +18,7 @@ struct BrightnessOptions {
   bool darker = false;         ///< true rewards dark images instead of bright ones
   double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
+REWARD_TUNER_FIELDS(BrightnessOptions, darker, leak);
 
 /// mean_hw (0.299 R + 0.587 G + 0.114 B) per image (luma of ITU-R BT.601). images [B,3,H,W], taken as they are;
 /// returns [B], 0 black, 1 white.

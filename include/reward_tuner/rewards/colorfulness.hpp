@@ -7,6 +7,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
@@ -21,6 +22,7 @@ struct ColorfulnessOptions {
   /// fortieth of a grey level of 255)
   double floor = 1e-8;
 };
+REWARD_TUNER_FIELDS(ColorfulnessOptions, leak, floor);
 
 /// M = sqrt(var_rg + var_yb) + 0.3 sqrt(mean_rg^2 + mean_yb^2) per image with rg = R - G, yb = (R + G)/2 - B,
 /// variances over the pixels (Hasler and Suesstrunk 2003, "Measuring colorfulness in natural images", Eq. 7; their

@@ -6,6 +6,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/jpeg_round_trip.hpp>
@@ -22,6 +23,7 @@ struct JpegErrorOptions {
   JpegRounding rounding = JpegRounding::kExact;
   double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
+REWARD_TUNER_FIELDS(JpegErrorOptions, quality, incompressible, rounding, leak);
 
 /// mean (I - d(c(I)))^2 per image over pixels and channels (DRTune paper Eq. 7), c and d by jpeg_round_trip. images
 /// [B,3,H,W], taken as they are (clamp before); returns [B], 0 for an image that JPEG keeps. Images of photographs

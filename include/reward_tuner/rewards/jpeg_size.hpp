@@ -15,6 +15,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -130,6 +131,7 @@ struct JpegSizeOptions {
   int quality = 95;             ///< of the JPEG, 1..100 as libjpeg counts (DDPO: 95)
   bool incompressible = false;  ///< true rewards large files instead of small ones
 };
+REWARD_TUNER_FIELDS(JpegSizeOptions, quality, incompressible);
 
 /// values = -jpeg_bytes / 1000, or the positive number if options.incompressible (DDPO paper, 5.1: compressibility and
 /// incompressibility). The size is always reported as component "jpeg_kilobytes" (of 1000 bytes).

@@ -14,6 +14,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/per_image.hpp>
@@ -53,6 +54,7 @@ struct ParityOptions {
   /// r_i = R(all) - R(all without i) instead of R(all) for all: says which image helped; ours, not the paper's
   bool leave_one_out = false;
 };
+REWARD_TUNER_FIELDS(ParityOptions, leave_one_out);
 
 /// Distribution reward, LSRL paper Eq. 12: with the class frequencies f of a group over A classes, every member gets
 /// r = -||f - 1/A||_2, in [-sqrt(1 - 1/A), 0]. Equal within a group: normalize it across groups, per group every

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
@@ -37,6 +38,7 @@ struct SymmetryOptions {
   /// is a deviation of 2.5 grey levels of 255)
   double floor = 1e-4;
 };
+REWARD_TUNER_FIELDS(SymmetryOptions, deviation, text_weight, leak, floor);
 
 /// mean|I - flip_W(I)| / (std(I) + 1e-6) per image (DRTune paper Eq. 6), std over all pixels and channels, unbiased
 /// as torch.std. images [B,3,H,W], taken as they are (clamp before); returns [B]:

@@ -27,7 +27,8 @@ nlohmann::json prompt_identity(const Prompts& prompts) {
   return identity;
 }
 
-/// Number of updates, times of evaluations and checkpoints, limits and sinks are left out: they may change on a resume.
+/// What the run is beside its tuner and optimizer, whose options the Trainer adds. Number of updates, times of
+/// evaluations and checkpoints, limits and sinks are left out: they may change on a resume.
 nlohmann::json run_fingerprint(const RunDescription& description, const TrainerOptions& options, double learning_rate,
                                const nlohmann::json& prompts, const std::vector<EvaluationPair>& held_out,
                                const TrainedWeights& weights);

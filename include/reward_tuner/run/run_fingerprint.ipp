@@ -24,6 +24,8 @@ REWARD_TUNER_INLINE nlohmann::json run_fingerprint(const RunDescription& descrip
   for (const auto& pair : held_out) pairs.push_back(std::to_string(pair.seed) + " " + pair.prompt);
   std::int64_t numbers = 0;
   for (const auto& item : weights.named) numbers += item.second.numel();
+  nlohmann::json trained{{"tensors", weights.named.size()}, {"numbers", numbers}};
+  trained.update(weights.options);
   return {{"method", description.method},
           {"reward", description.reward},
           {"options", description.options},
@@ -36,7 +38,7 @@ REWARD_TUNER_INLINE nlohmann::json run_fingerprint(const RunDescription& descrip
           {"images", options.images},
           {"prompts", prompts},
           {"held_out_pairs", {{"count", pairs.size()}, {"digest", digest(pairs)}}},
-          {"trained", {{"tensors", weights.named.size()}, {"numbers", numbers}}}};
+          {"trained", trained}};
 }
 
 REWARD_TUNER_INLINE void check_fingerprint(const nlohmann::json& saved, const nlohmann::json& present,

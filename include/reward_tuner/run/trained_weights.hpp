@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
 
@@ -18,6 +20,7 @@ struct TrainedWeights {
   std::vector<std::pair<std::string, Tensor>> named;  ///< the optimizer's tensors with their names in a checkpoint
   /// writes the result below the run's folder; empty saves nothing
   std::function<void(const std::filesystem::path& run)> save = {};
+  nlohmann::json options = nlohmann::json::object();  ///< what else decides the numbers: compared on a resume
 
   std::vector<Tensor> tensors() const {
     std::vector<Tensor> all;
@@ -28,7 +31,9 @@ struct TrainedWeights {
 
 /// A LoRA, which must outlive the result. Saved as lora/pytorch_lora_weights.safetensors.
 inline TrainedWeights trained_weights(const Lora& lora) {
-  return {lora.named_parameters(), [&lora](const std::filesystem::path& run) { lora.save(run / "lora"); }};
+  return {.named = lora.named_parameters(),
+          .save = [&lora](const std::filesystem::path& run) { lora.save(run / "lora"); },
+          .options = {{"alpha", lora.options().alpha}, {"scale", lora.scale()}}};
 }
 
 /// All weights of the pipeline's UNet; call it after `train_unet()`. The pipeline must outlive the result. Saved as a

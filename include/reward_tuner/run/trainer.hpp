@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -23,12 +22,13 @@
 #include <reward_tuner/report/progress_bar.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
 #include <reward_tuner/run/metric_names.hpp>
+#include <reward_tuner/run/options_json.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/run/run_record.hpp>
+#include <reward_tuner/run/run_state.hpp>
 #include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
-#include <reward_tuner/run/tuner_state_json.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
 
 namespace reward_tuner {
@@ -63,8 +63,8 @@ class Trainer {
 
  public:
   /// Everything given by reference must outlive the trainer. Opens the run's folder.
-  /// Errors: options out of range, folder not empty or not writable, nothing to resume, a resume with other options
-  /// (which are listed).
+  /// Errors: options out of range, rounds that can teach nothing, folder not empty or not writable, nothing to resume, a
+  /// resume with other options (which are listed).
   Trainer(Tuner& tuner, Pipeline& pipeline, Optim& optimizer, Prompts prompts, TrainingRun run,
           TrainerOptions options = {})
       : tuner_(tuner),
@@ -88,8 +88,7 @@ class Trainer {
                        "[Trainer] warm_up_updates needs an optimizer with set_learning_rate, got one without");
     if (options_.ema_decay > 0)
       ema_ = std::make_unique<Ema>(weights_.tensors(), EmaOptions{.decay = options_.ema_decay});
-    fingerprint_ =
-        run_fingerprint(description_, options_, learning_rate_, prompt_identity(prompts_), held_out_, weights_);
+    describe();
     if (options_.resume) resume();
     tuner_.plan(fingerprint_.at("planned_updates").template get<std::int64_t>());
     rewards_ = standard_evaluation_rewards(pipeline_);
@@ -121,8 +120,8 @@ class Trainer {
   }
 
   const RunProgress& progress() const { return progress_; }
-  /// What a user should know about the resume: a sentence for each checkpoint that could not be used. Also written to
-  /// options.progress.
+  /// What a user should know: a sentence for each policy whose options a resume cannot compare, and for each checkpoint
+  /// that could not be used. Also written to options.progress.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
@@ -138,6 +137,26 @@ class Trainer {
     Rng rng(options_.seed);
     tuner_.check_round(prompts.draw(options_.batch, rng));
     return RunFolder::create(folder);
+  }
+  void note(const std::string& sentence) {
+    notes_.push_back(sentence);
+    if (options_.progress != nullptr) *options_.progress << "note: " << sentence << '\n';
+  }
+  /// Fills the fingerprint, and what the description leaves open.
+  void describe() {
+    const nlohmann::json tuner = tuner_json(tuner_);
+    if (description_.method.empty()) description_.method = tuner_title(tuner);
+    if (description_.reward.empty()) description_.reward = reward_title(tuner);
+    fingerprint_ =
+        run_fingerprint(description_, options_, learning_rate_, prompt_identity(prompts_), held_out_, weights_);
+    fingerprint_["tuner"] = tuner;
+    if constexpr (requires { optimizer_.options(); }) {
+      fingerprint_["optimizer"] = options_json(optimizer_.options());
+      if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // warms up
+    }
+    for (const auto& policy : not_covered(tuner))
+      note("a resume cannot tell whether options of the policy " + policy +
+           " changed: REWARD_TUNER_FIELDS below them makes it compare them");
   }
   static TrainerOptions checked(TrainerOptions options) {
     check_options(options);
@@ -247,86 +266,51 @@ class Trainer {
   }
 
   void save() {
-    Checkpoint checkpoint;
-    for (const auto& [name, value] : weights_.named) checkpoint.tensors.emplace("parameter." + name, value.detach());
-    for (const auto& [name, value] : optimizer_.state()) checkpoint.tensors.emplace("optimizer." + name, value);
-    if (ema_)
-      for (const auto& [name, value] : ema_->state()) checkpoint.tensors.emplace("ema." + name, value);
-    checkpoint.tensors.emplace("rng", rng_.state());
-    if (before_.defined()) checkpoint.tensors.emplace("images.before", before_);
-    const TunerState& state = tuner_.state();
-    add_tensors(state, checkpoint.tensors);
-    checkpoint.state = {{"tuner", to_json(state)},
-                        {"progress", to_json(progress_)},
-                        {"fingerprint", fingerprint_},
-                        {"versions", run_versions()}};
+    RunState state{.optimizer = optimizer_.state(),
+                   .rng = rng_.state(),
+                   .images_before = before_,
+                   .tuner = tuner_.state(),
+                   .progress = progress_,
+                   .fingerprint = fingerprint_};
+    for (const auto& [name, value] : weights_.named) state.parameters.emplace(name, value.detach());
+    if (ema_) state.average = ema_->state();
     if constexpr (requires { prompts_.state(); })
-      if (have_position())
-        checkpoint.state["prompts"] = {{"epoch", prompts_.state().epoch}, {"position", prompts_.state().position}};
-    checkpoints_.save(progress_.done(), checkpoint, options_.on_save);
+      if (have_position()) state.prompts = {prompts_.state().epoch, prompts_.state().position};
+    checkpoints_.save(progress_.done(), to_checkpoint(state), options_.on_save);
   }
 
   void resume() {
-    TunerState remembered;
-    std::pair<std::int64_t, std::int64_t> prompt_position;  // of a prompt stream
-    RunProgress progress;
-    std::int64_t planned = 0;
+    bool streamed = false;
+    if constexpr (requires { prompts_.state(); }) streamed = have_position();
+    RunState saved;
     // everything is understood before anything is touched
-    const auto saved = checkpoints_.load_newest([&](const Checkpoint& checkpoint) {
-      remembered = tuner_state_from_json(checkpoint.state.at("tuner"), checkpoint.tensors);
-      if constexpr (requires { prompts_.state(); })
-        if (have_position())
-          prompt_position = {checkpoint.state.at("prompts").at("epoch").template get<std::int64_t>(),
-                             checkpoint.state.at("prompts").at("position").template get<std::int64_t>()};
-      progress = run_progress_from_json(checkpoint.state.at("progress"));
-      REWARD_TUNER_CHECK(checkpoint.state.at("fingerprint").is_object(),
-                         "[Trainer] expected an object as fingerprint, got ",
-                         checkpoint.state.at("fingerprint").type_name());
-      planned = checkpoint.state.at("fingerprint").at("planned_updates").template get<std::int64_t>();
-    });
+    const auto found =
+        checkpoints_.load_newest([&](const Checkpoint& checkpoint) { saved = run_state(checkpoint, streamed); });
     std::string reasons;
-    for (const auto& note : saved.notes) reasons += "; " + note;
-    REWARD_TUNER_CHECK(saved.update.has_value(),
+    for (const auto& sentence : found.notes) reasons += "; " + sentence;
+    REWARD_TUNER_CHECK(found.update.has_value(),
                        "[Trainer] expected a checkpoint to resume from, got no usable one in '",
                        checkpoints_.folder().string(), "'", reasons);
-    const auto newest = saved.update;
-    const Checkpoint& checkpoint = saved.checkpoint;
-    if (options_.planned_updates == 0) fingerprint_["planned_updates"] = planned;
-    check_fingerprint(checkpoint.state.at("fingerprint"), fingerprint_, checkpoints_.path(*newest));
-    std::map<std::string, Tensor> moments, averages;
-    const auto part = [&](const std::string& prefix, std::map<std::string, Tensor>& into) {
-      for (const auto& [name, value] : checkpoint.tensors)
-        if (name.starts_with(prefix)) into.emplace(name.substr(prefix.size()), value);
-    };
-    part("optimizer.", moments);
-    part("ema.", averages);
-    const auto tensor = [&](const std::string& name) -> const Tensor& {
-      const auto found = checkpoint.tensors.find(name);
-      REWARD_TUNER_CHECK(found != checkpoint.tensors.end(), "[Trainer] the checkpoint '",
-                         checkpoints_.path(*newest).string(), "' lacks the tensor ", name);
-      return found->second;
-    };
-    for (const auto& [name, value] : weights_.named)
-      REWARD_TUNER_CHECK(tensor("parameter." + name).sizes() == value.sizes(), "[Trainer] the checkpoint's ", name,
-                         " expected shape ", value.sizes(), ", got ", tensor("parameter." + name).sizes());
-    const Tensor& random = tensor("rng");
-    REWARD_TUNER_CHECK(random.sizes() == rng_.state().sizes() && random.scalar_type() == at::kByte,
-                       "[Trainer] the checkpoint's rng expected uint8 ", rng_.state().sizes(), ", got ",
-                       c10::toString(random.scalar_type()), " ", random.sizes());
-    for (const auto update : saved.broken) checkpoints_.set_aside(update);
-    notes_ = saved.notes;
-    if (options_.progress != nullptr)
-      for (const auto& note : notes_) *options_.progress << "note: " << note << '\n';
+    const auto path = checkpoints_.path(*found.update);
+    if (options_.planned_updates == 0)
+      fingerprint_["planned_updates"] = saved.fingerprint.at("planned_updates");  // as the run was begun
+    check_fingerprint(saved.fingerprint, fingerprint_, path);
+    check_fits(saved, weights_, rng_.state(), path);
+    for (const auto update : found.broken) checkpoints_.set_aside(update);
+    for (const auto& sentence : found.notes) note(sentence);
     const torch::NoGradGuard no_grad;
-    optimizer_.load_state(moments);
-    if (ema_) ema_->load_state(averages);
-    for (auto& [name, value] : weights_.named) value.copy_(tensor("parameter." + name));
-    rng_.set_state(random.clone());
+    optimizer_.load_state(saved.optimizer);
+    if (ema_) ema_->load_state(saved.average);
+    for (auto& [name, value] : weights_.named) value.copy_(saved.parameters.at(name));
+    rng_.set_state(saved.rng.clone());
     // absent if the first evaluation was interrupted
-    if (checkpoint.tensors.contains("images.before")) before_ = tensor("images.before").clone();
-    if constexpr (requires { prompts_.state(); }) prompts_.load_state({prompt_position.first, prompt_position.second});
-    tuner_.load_state(remembered);
-    progress_ = std::move(progress);
+    if (saved.images_before.defined()) before_ = saved.images_before.clone();
+    if constexpr (requires { prompts_.state(); }) {
+      const PromptStreamState position = saved.prompts.value_or(PromptStreamState());
+      prompts_.load_state({position.epoch, position.position});
+    }
+    tuner_.load_state(saved.tuner);
+    progress_ = std::move(saved.progress);
   }
 
   Tuner& tuner_;

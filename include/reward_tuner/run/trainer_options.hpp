@@ -38,13 +38,13 @@ struct TrainerOptions {
   double cpu_minutes = 0;
   /// stop when the mean reward of this many latest updates is no better than that of as many before; 0: never
   std::int64_t plateau_updates = 0;
-  double divergence_drop = 0;        ///< stop when the mean reward of 10 updates is this far below its best; 0: never
+  double divergence_drop = 0;  ///< stop when the mean reward of 10 updates is this far below its best; 0: never
   /// an error after this many updates in a row that kept no image to train on, those before a resume included; three in
   /// a row are a warning; 0: never
   std::int64_t max_idle_in_a_row = 20;
-  bool tensorboard = true;           ///< write TensorBoard event files into the run's folder
-  bool resume = false;               ///< go on from the newest checkpoint of the folder
-  std::ostream* progress = nullptr;  ///< where the progress bar goes; nullptr: nowhere
+  bool tensorboard = true;                 ///< write TensorBoard event files into the run's folder
+  bool resume = false;                     ///< go on from the newest checkpoint of the folder
+  std::ostream* progress = nullptr;        ///< where the progress bar goes; nullptr: nowhere
   std::function<bool()> interrupted = {};  ///< asked after every update; true saves a checkpoint and ends the run
   std::function<void(const UpdateReport&)> on_update = {};  ///< called after every update
   std::function<void(SaveStage)> on_save = {};  ///< called at the stages of every checkpoint (tests die here)
@@ -52,12 +52,13 @@ struct TrainerOptions {
 
 void check_options(const TrainerOptions& o);
 
-/// What the reports say about a run beyond the Trainer's own options.
+/// What the reports say about a run beyond its options, which the Trainer writes and compares itself: its own, the
+/// tuner's and the optimizer's.
 struct RunDescription {
-  std::string method;  ///< "drtune"
-  std::string reward;  ///< "symmetry"
-  std::string model;   ///< the model's folder
-  /// every option that decides the numbers: a resume with other values is refused
+  std::string method = {};  ///< "drtune"; empty: the tuner's objective
+  std::string reward = {};  ///< empty: the reward's own name
+  std::string model = {};   ///< the model's folder
+  /// what decides the numbers beyond those options, as how the reward was made: a resume with other values is refused
   nlohmann::json options = nlohmann::json::object();
   nlohmann::json notes = nlohmann::json::object();  ///< options that do not (threads, ...): written to config.json only
 };

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 
@@ -19,6 +20,7 @@ struct AnySamplerOptions {
   /// ddim only: noise share in [0, 1]; unset: 0, or 1 with objectives on log-probabilities
   std::optional<double> eta = std::nullopt;
 };
+REWARD_TUNER_FIELDS(AnySamplerOptions, name, num_steps, guidance, eta);
 
 /// Ddim or Ddpm by name; whatever is not among its options is taken from the model. Errors: an unknown name, eta
 /// together with "ddpm", and those of the sampler.

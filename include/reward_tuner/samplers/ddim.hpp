@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -21,6 +22,7 @@ struct DdimOptions {
   std::optional<CleanClipping> clipping = std::nullopt;
   bool use_clipped_output = false;  ///< recompute the noise direction from the clipped sample
 };
+REWARD_TUNER_FIELDS(DdimOptions, num_steps, guidance, eta, spacing, final_alpha_one, clipping, use_clipped_output);
 
 /// latent(k+1) = alpha' * x0 + sqrt(1 - abar' - c^2) * eps + c * z,  c = eta * sqrt((1-abar')/(1-abar) * (1 -
 /// abar/abar'))   (Song et al. 2021, Eq. 12 and 16).

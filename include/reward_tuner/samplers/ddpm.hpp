@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -21,6 +22,7 @@ struct DdpmOptions {
   /// treatment of the predicted clean sample; unset: the model's own
   std::optional<CleanClipping> clipping = std::nullopt;
 };
+REWARD_TUNER_FIELDS(DdpmOptions, num_steps, guidance, variance, spacing, clipping);
 
 /// Posterior mean (Ho et al. 2020, Eq. 7) with abar taken at consecutive sampler steps; the step after the last is
 /// exactly clean.

@@ -12,6 +12,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/parity.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -108,6 +109,7 @@ struct HueParityOptions {
   int bins = 4;                ///< A, the number of hue bins, 2 to 24
   bool leave_one_out = false;  ///< as ParityOptions
 };
+REWARD_TUNER_FIELDS(HueParityOptions, bins, leave_one_out);
 
 /// ParityReward over HueBins: the objects of a group's images should have evenly spread hues. For prompts that leave
 /// the color open.

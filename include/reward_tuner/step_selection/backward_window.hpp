@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -22,6 +23,7 @@ struct BackwardWindowOptions {
   /// the tuner's plan()
   std::optional<std::int64_t> rounds = {};
 };
+REWARD_TUNER_FIELDS(BackwardWindowOptions, initial, rounds);
 
 /// S = {1, .., n_r} in the paper's clock, n_r = min(T, n_init + floor((T - n_init + 1)*r/R)) after r updates (B2-paper,
 /// appendix D.1, with the rounding of its code: each length lasts R/(T - n_init + 1) rounds, T among them).

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -13,6 +14,7 @@ struct LastStepsOptions {
   /// K, the number of last steps trained, 1..T; T is DRaFT without truncation (Clark et al. 2024, section 4.2: 1)
   int num_trained = 1;
 };
+REWARD_TUNER_FIELDS(LastStepsOptions, num_trained);
 
 /// S = {1, .., K} in the paper's clock (DRTune-paper Alg. 1, line 2).
 class LastSteps {

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -13,6 +14,7 @@ struct LateJumpOptions {
   int min_stop = 1;
   int max_stop = 10;  ///< T2, and at most this many, <= T (ReFL: 10 of 40; DRTune-paper Table 1 also has 20)
 };
+REWARD_TUNER_FIELDS(LateJumpOptions, min_stop, max_stop);
 
 /// S = {t_min}, t_min = randint(T1, T2) in the paper's clock (Xu et al. 2023, ImageReward, Alg. 1; DRTune-paper Alg. 1,
 /// line 8). The jump's input gradient is never needed, so StopInput and PassInput are equal here.

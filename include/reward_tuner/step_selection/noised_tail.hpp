@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -13,6 +14,7 @@ struct NoisedTailOptions {
   int num_noises = 2;
   bool include_base = true;  ///< also train the rollout's own last step; the published algorithm does
 };
+REWARD_TUNER_FIELDS(NoisedTailOptions, num_noises, include_base);
 
 /// S = {1}, and n times x_1 = alpha_1*sg(x_0) + sigma_1*e with fresh e ~ N(0,I), x_0* = (x_1 -
 /// sigma_1*eps(x_1))/alpha_1: the reward's gradient is averaged over x_0 and the n x_0* (Clark et al. 2024, DRaFT-LV,

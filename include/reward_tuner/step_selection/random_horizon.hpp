@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -30,6 +31,7 @@ struct RandomHorizonOptions {
   double cutoff_deviation = 0.1;  ///< kPerRollout: its deviation as a share of T, >= 0 (there: 5 of 50)
   int cutoff = -1;                ///< kFixed: first trained step, 0..T-1; -1 is T-1
 };
+REWARD_TUNER_FIELDS(RandomHorizonOptions, draw, cutoff_mean, cutoff_deviation, cutoff);
 
 /// Prabhudesai et al. 2023, AlignProp. kPerStep is the code of 2023 and what DRTune-paper section 3.2 describes,
 /// kPerRollout the code since 2024-10, kContiguous the paper's text. DRTune-paper Alg. 1 prints {i >= randint(1, T)}

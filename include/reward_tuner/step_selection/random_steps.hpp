@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -17,6 +18,7 @@ struct RandomStepsOptions {
   /// K, trained steps, 1..T; unset: 5, or all if they are fewer (large-scale RL paper, appendix A: 5 of 50)
   std::optional<int> num_trained = {};
 };
+REWARD_TUNER_FIELDS(RandomStepsOptions, num_trained);
 
 /// S is a uniformly random subset of K of the n steps that the objective can learn from; each is trained with
 /// probability K/n. n is T, and with objectives on log-probabilities the number of steps with noise.

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -23,6 +24,7 @@ struct SpreadStepsOptions {
   int max_early_stop = -1;
   SpreadSubset subset = SpreadSubset::kPaper;  ///< what the steps are spread over
 };
+REWARD_TUNER_FIELDS(SpreadStepsOptions, num_trained, max_early_stop, subset);
 
 /// In the paper's clock (t counts down to 1): stride = floor(T/K), s = randint(1, T-(K-1)*stride), S = {s + i*stride},
 /// t_min = randint(1, m). DRTune-paper Alg. 1 prints randint(1, T-K*stride), which is empty whenever K divides T; with

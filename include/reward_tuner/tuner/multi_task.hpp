@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>
@@ -44,6 +45,7 @@ struct MultiTaskOptions {
   PretrainingLossOptions pretraining = {};
   double gradient_clip = 0.1;  ///< of that step; 0: no clipping
 };
+REWARD_TUNER_FIELDS(MultiTaskOptions, sample_all_first, pretraining, gradient_clip);
 
 namespace detail {
 
@@ -176,6 +178,7 @@ class JointTasks {
   }
   /// Evaluations sample as the first task does.
   const auto& sampler() const { return first_task(tasks_).tuner.sampler(); }
+  const MultiTaskOptions& options() const { return options_; }
   /// Visits each task, in order.
   template <class F>
   void each(F f) const {

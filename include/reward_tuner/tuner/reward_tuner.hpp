@@ -104,6 +104,21 @@ class RewardTuner {
   /// Guidance scale of every step of the next training rollout.
   PerStep<double> guidance_scales(int num_steps) const { return parts_.guidance(num_steps); }
   const Options& options() const { return parts_.options; }
+  /// Calls visit(role, policy, options) for every policy but the reward, by the names of the options' fields; those
+  /// that this objective does not use are left out. A run's config.json and fingerprint are made of it.
+  template <class Visit>
+  void visit_policies(Visit visit) const {
+    visit("sampler", parts_.sampler, parts_.options.sampler);
+    if constexpr (!kSamples) visit("gradient_stop", parts_.gradient_stop, parts_.options.gradient_stop);
+    visit("steps", parts_.steps, parts_.options.steps);
+    visit("exploration", parts_.exploration, parts_.options.exploration);
+    visit("objective", parts_.objective, parts_.options.objective);
+    if constexpr (Roles::Rules::kAdvantages) {
+      visit("advantage", parts_.advantage, parts_.options.advantage);
+      visit("branching", parts_.branching, parts_.options.branching);
+    }
+    visit("regularizer", parts_.regularizer, parts_.options.regularizer);
+  }
   const Reward& reward() const { return parts_.reward; }
   const Sampler& sampler() const { return parts_.sampler; }
   const TunerState& state() const { return parts_.state; }
