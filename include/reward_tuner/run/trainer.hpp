@@ -63,8 +63,8 @@ class Trainer {
 
  public:
   /// Everything given by reference must outlive the trainer. Opens the run's folder.
-  /// Errors: options out of range, rounds that can teach nothing, folder not empty or not writable, nothing to resume, a
-  /// resume with other options (which are listed).
+  /// Errors: options out of range, rounds that can teach nothing, folder not empty or not writable, nothing to resume,
+  /// a resume with other options (which are listed).
   Trainer(Tuner& tuner, Pipeline& pipeline, Optim& optimizer, Prompts prompts, TrainingRun run,
           TrainerOptions options = {})
       : tuner_(tuner),
