@@ -10,6 +10,7 @@
 #include <reward_tuner/core/explain.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/option_fields.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/core/permutation.hpp>
 #include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/prompt_groups.hpp>
