@@ -56,6 +56,37 @@ TEST_CASE("a folder loads frozen and answers with the promised shapes") {
   CHECK(pipeline.encode_images(image.detach()).sizes() == latents.sizes());
 }
 
+TEST_CASE("images have any size that the VAE divides, also where the UNet's file gives none or a pair") {
+  auto wide = StableDiffusion::load(kModel, {.height = 40, .width = 72});
+  CHECK(wide.latent_shape(2) == std::vector<std::int64_t>{2, 4, 10, 18});
+  const Tensor noise = call(wide);
+  CHECK(noise.sizes() == at::IntArrayRef({2, 4, 10, 18}));
+  CHECK(wide.decode(noise).sizes() == at::IntArrayRef({2, 3, 40, 72}));
+  CHECK(StableDiffusion::load(kModel, {.width = 36}).latent_shape(1) == std::vector<std::int64_t>{1, 4, 16, 9});
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(kModel, {.height = 42}),
+                       doctest::Contains("height must be a positive multiple of 4, the VAE's reduction: expected 40 or "
+                                         "44, got 42"),
+                       Error);
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(kModel, {.width = -4}), doctest::Contains("width must be a positive"),
+                       Error);
+
+  const Scratch scratch;
+  const fs::path copy = scratch.path / "copy";
+  fs::copy(kModel, copy, fs::copy_options::recursive);
+  auto config = read_json(copy / "unet" / "config.json");
+  const auto with_size = [&](const nlohmann::json& size) {
+    config["sample_size"] = size;
+    std::ofstream(copy / "unet" / "config.json") << config.dump();
+  };
+  with_size({8, 12});
+  CHECK(StableDiffusion::load(copy).latent_shape(1) == std::vector<std::int64_t>{1, 4, 8, 12});
+  with_size(nullptr);
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(copy, {.height = 64}), doctest::Contains("the image's width is not known"),
+                       Error);
+  CHECK(StableDiffusion::load(copy, {.height = 64, .width = 32}).latent_shape(1) ==
+        std::vector<std::int64_t>{1, 4, 16, 8});
+}
+
 TEST_CASE("a condition says where words are and what the empty prompt is") {
   auto pipeline = StableDiffusion::load(kModel);
   const std::string prompt = "a red circle, left";

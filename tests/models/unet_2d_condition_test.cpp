@@ -64,6 +64,11 @@ TEST_CASE("UNet config: to_json and from_json are inverse") {
   c.text_time_embedding = true, c.addition_time_embed_dim = 8, c.projection_class_embeddings_input_dim = 53;
   c.mid_block = false, c.sample_size = std::nullopt, c.time_embedding_dim = 20,
   c.transformer_layers_per_block = {1, 2, 3};
+  for (const auto& size : {nlohmann::json(12), nlohmann::json({8, 12}), nlohmann::json(nullptr)}) {
+    nlohmann::json json = c.to_json();
+    json["sample_size"] = size;
+    CHECK(UNet2DConditionConfig::from_json(json).to_json().at("sample_size") == size);
+  }
   const auto back = UNet2DConditionConfig::from_json(c.to_json());
   CHECK(back.to_json() == c.to_json());
   CHECK_FALSE(back.mid_block);
@@ -108,7 +113,7 @@ TEST_CASE("UNet config: unknown keys and unsupported values are named errors") {
                                   {"downsample_padding", 2},
                                   {"transformer_layers_per_block", {{1, 1}, {2}, {1}}},
                                   {"addition_time_embed_dim", 256},
-                                  {"sample_size", {8, 9}},
+                                  {"sample_size", {8, 9, 10}},
                                   {"cross_attention_dim", {6, 6, 7}},
                                   {"down_block_types", {"CrossAttnDownBlock2D", "AttnDownBlock2D", "DownBlock2D"}}};
   for (const auto& [key, value] : refused.items()) {
@@ -119,6 +124,7 @@ TEST_CASE("UNet config: unknown keys and unsupported values are named errors") {
   }
   CHECK(has(error_of(with("attention_head_dim", {2, 2})), "expected 3 entries in attention_head_dim"));
   CHECK(has(error_of(with("in_channels", "four")), "in_channels"));
+  CHECK(has(error_of(with("sample_size", {8, 0})), "expected positive numbers in sample_size, got 0"));
 }
 
 TEST_CASE("UNet: sizes that the reduction does not divide come back unchanged, gradients reach sample and condition") {

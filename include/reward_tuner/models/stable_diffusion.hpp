@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,11 +21,14 @@
 
 namespace reward_tuner {
 
-/// Options of a pipeline: device, dtype and negative prompt.
+/// Options of a pipeline: device, dtype, negative prompt and size.
 struct StableDiffusionOptions {
   at::Device device = at::kCPU;       ///< where all parts live
   at::ScalarType dtype = at::kFloat;  ///< of the frozen weights and latents; float for training on CPU
   std::string negative_prompt = "";   ///< what guidance pushes away from
+  /// of the images, in pixels: any multiple of the VAE's reduction; unset: the model's own
+  std::optional<std::int64_t> height = std::nullopt;
+  std::optional<std::int64_t> width = std::nullopt;  ///< as height
 };
 
 /// A Stable Diffusion 1.x or 2.x pipeline. Copies share the networks. All weights are loaded frozen: attach a LoRA, or
@@ -70,6 +74,7 @@ class StableDiffusion {
   /// images [N,3,H,W] in [0,1] -> mean latents [N,C,h,w] in sampler units.
   Tensor encode_images(const Tensor& images);
 
+  /// [N,C,h,w] of latents of the options' height and width.
   std::vector<std::int64_t> latent_shape(std::int64_t batch) const;
   at::TensorOptions latent_options() const { return at::TensorOptions().dtype(options_.dtype).device(options_.device); }
   const NoiseSchedule& noise_schedule() const { return schedule_; }
@@ -83,8 +88,12 @@ class StableDiffusion {
   static void load_part(torch::nn::Module& module, const std::filesystem::path& file, LoadOptions load,
                         const StableDiffusionOptions& options);
 
+  /// The size of latents that the options and the networks' configurations give; a named error if there is none.
+  LatentSize chosen_size() const;
+
   std::filesystem::path folder_;
   StableDiffusionOptions options_;
+  LatentSize latent_size_;
   NoiseSchedule schedule_;
   std::shared_ptr<ClipTokenizer> tokenizer_;
   std::shared_ptr<UNet2DConditionModel> unet_;

@@ -2,6 +2,7 @@
 #pragma once
 #include <reward_tuner/models/stable_diffusion.hpp>
 
+#include <algorithm>
 #include <utility>
 
 #include <reward_tuner/core/compiled.hpp>
@@ -32,8 +33,7 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
   load_part(*p.vae_, folder / "vae" / "diffusion_pytorch_model.safetensors", {.rename = rename_legacy_vae_key},
             p.options_);
   load_part(*p.text_encoder_, folder / "text_encoder" / "model.safetensors", {.rename = clip_text_key}, p.options_);
-  REWARD_TUNER_CHECK(p.unet_->config().sample_size.has_value(), "[StableDiffusion] ", folder.string(),
-                     "/unet/config.json expected a sample_size, got none: the side of the latents is not known");
+  p.latent_size_ = p.chosen_size();
   const std::int64_t width = p.text_encoder_->config().hidden_size;
   for (const std::int64_t wanted : p.unet_->config().cross_attention_dim)
     REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted,
@@ -122,7 +122,26 @@ REWARD_TUNER_INLINE Tensor StableDiffusion::encode_images(const Tensor& images) 
 
 REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::latent_shape(std::int64_t batch) const {
   const auto& c = unet_->config();
-  return {batch, c.in_channels, *c.sample_size, *c.sample_size};
+  return {batch, c.in_channels, latent_size_.height, latent_size_.width};
+}
+
+REWARD_TUNER_INLINE LatentSize StableDiffusion::chosen_size() const {
+  const std::int64_t divisor = vae_->config().reduction();
+  const auto side = [&](const char* name, const std::optional<std::int64_t>& pixels, std::int64_t LatentSize::*own) {
+    if (!pixels) {
+      const auto& size = unet_->config().sample_size;
+      REWARD_TUNER_CHECK(size, "[StableDiffusion] ", folder_.string(),
+                         "/unet/config.json has no sample_size, so the image's ", name,
+                         " is not known: expected it in StableDiffusionOptions, got none");
+      return (*size).*own;
+    }
+    REWARD_TUNER_CHECK(*pixels > 0 && *pixels % divisor == 0, "[StableDiffusion] the image's ", name,
+                       " must be a positive multiple of ", divisor, ", the VAE's reduction: expected ",
+                       std::max(divisor, *pixels / divisor * divisor), " or ",
+                       std::max(divisor, *pixels / divisor * divisor) + divisor, ", got ", *pixels);
+    return *pixels / divisor;
+  };
+  return {side("height", options_.height, &LatentSize::height), side("width", options_.width, &LatentSize::width)};
 }
 
 REWARD_TUNER_INLINE RolloutScope StableDiffusion::rollout_scope(const RolloutMode& mode) {

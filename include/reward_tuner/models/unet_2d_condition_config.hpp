@@ -15,15 +15,25 @@
 
 namespace reward_tuner {
 
+/// Sides of latents in latent pixels; one number means a square.
+struct LatentSize {
+  std::int64_t height = 0, width = 0;
+
+  LatentSize() = default;
+  LatentSize(std::int64_t side) : height(side), width(side) {}  // NOLINT(google-explicit-constructor)
+  LatentSize(std::int64_t height, std::int64_t width) : height(height), width(width) {}
+  bool operator==(const LatentSize&) const = default;
+};
+
 /// Shape of a UNet2DConditionModel. The defaults are Stable Diffusion 1.5. Lists per level run from the highest
 /// resolution to the lowest.
 struct UNet2DConditionConfig {
-  std::optional<std::int64_t> sample_size = 64;  ///< side of the latents the network was trained on; informative
-  std::int64_t in_channels = 4;                  ///< channels of the noisy input
-  std::int64_t out_channels = 4;                 ///< channels of the prediction
-  bool center_input_sample = false;              ///< feeds 2 x - 1 instead of x
-  bool flip_sin_to_cos = true;                   ///< cosines before sines in the time projection
-  double freq_shift = 0;                         ///< shift of the time projection's frequency exponents
+  std::optional<LatentSize> sample_size = 64;  ///< of the latents the network was trained on; informative
+  std::int64_t in_channels = 4;                ///< channels of the noisy input
+  std::int64_t out_channels = 4;               ///< channels of the prediction
+  bool center_input_sample = false;            ///< feeds 2 x - 1 instead of x
+  bool flip_sin_to_cos = true;                 ///< cosines before sines in the time projection
+  double freq_shift = 0;                       ///< shift of the time projection's frequency exponents
   std::vector<std::string> down_block_types = {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D",
                                                "DownBlock2D"};
   bool mid_block = true;  ///< false where the file says mid_block_type null
@@ -70,9 +80,9 @@ namespace detail {
 std::vector<std::int64_t> per_level(ConfigReader& reader, const nlohmann::json& json, const std::string& key,
                                     std::int64_t fallback, std::size_t levels, const std::string& where);
 
-/// A square's side given as null, one number or two equal ones.
-std::optional<std::int64_t> optional_side(ConfigReader& reader, const nlohmann::json& json, const std::string& key,
-                                          const std::string& where);
+/// Sides given as null, one number or height and width.
+std::optional<LatentSize> optional_size(ConfigReader& reader, const nlohmann::json& json, const std::string& key,
+                                        const std::string& where);
 
 }  // namespace detail
 
@@ -80,7 +90,7 @@ inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::js
   ConfigReader reader(json, where);
   UNet2DConditionConfig c;
   const UNet2DConditionConfig names;  // the defaults of the lists
-  c.sample_size = detail::optional_side(reader, json, "sample_size", where);
+  c.sample_size = detail::optional_size(reader, json, "sample_size", where);
   c.in_channels = reader.optional<std::int64_t>("in_channels", 4);
   c.out_channels = reader.optional<std::int64_t>("out_channels", 4);
   c.center_input_sample = reader.optional<bool>("center_input_sample", false);
@@ -184,6 +194,7 @@ inline void UNet2DConditionConfig::check(const std::string& where) const {
   positive("in_channels and out_channels", {in_channels, out_channels});
   positive("norm_num_groups", {norm_num_groups});
   positive("time_embedding_dim", {time_embedding_dim.value_or(1)});
+  if (sample_size) positive("sample_size", {sample_size->height, sample_size->width});
   detail::check_at_most(where, "block_out_channels", block_out_channels, ConfigLimits::kWidth);
   detail::check_at_most(where, "cross_attention_dim", cross_attention_dim, ConfigLimits::kWidth);
   detail::check_at_most(where, "attention_head_dim", attention_head_dim, ConfigLimits::kWidth);
@@ -226,9 +237,13 @@ inline nlohmann::json UNet2DConditionConfig::to_json() const {
       if (value != values.front()) return nlohmann::json(values);
     return nlohmann::json(values.front());
   };
+  nlohmann::json size;  // null where it is not known
+  if (sample_size)
+    size = sample_size->height == sample_size->width ? nlohmann::json(sample_size->height)
+                                                     : nlohmann::json({sample_size->height, sample_size->width});
   return {
       {"_class_name", "UNet2DConditionModel"},
-      {"sample_size", or_null(sample_size.has_value(), sample_size.value_or(0))},
+      {"sample_size", size},
       {"in_channels", in_channels},
       {"out_channels", out_channels},
       {"center_input_sample", center_input_sample},

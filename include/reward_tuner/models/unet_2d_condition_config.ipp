@@ -28,15 +28,15 @@ REWARD_TUNER_INLINE std::vector<std::int64_t> per_level(ConfigReader& reader, co
   return value.get<std::vector<std::int64_t>>();
 }
 
-REWARD_TUNER_INLINE std::optional<std::int64_t> optional_side(ConfigReader& reader, const nlohmann::json& json,
-                                                              const std::string& key, const std::string& where) {
+REWARD_TUNER_INLINE std::optional<LatentSize> optional_size(ConfigReader& reader, const nlohmann::json& json,
+                                                            const std::string& key, const std::string& where) {
   if (!reader.has_value(key)) return std::nullopt;
   const nlohmann::json& value = json.at(key);
   if (value.is_number_integer()) return value.get<std::int64_t>();
-  REWARD_TUNER_CHECK(value.is_array() && value.size() == 2 && value[0].is_number_integer() && value[0] == value[1], "[",
-                     where, "] unsupported ", key, ": expected null, an integer or two equal integers, got ",
-                     value.dump());
-  return value[0].get<std::int64_t>();
+  REWARD_TUNER_CHECK(
+      value.is_array() && value.size() == 2 && value[0].is_number_integer() && value[1].is_number_integer(), "[", where,
+      "] unsupported ", key, ": expected null, an integer or two integers, height and width, got ", value.dump());
+  return LatentSize(value[0].get<std::int64_t>(), value[1].get<std::int64_t>());
 }
 
 }  // namespace detail
