@@ -1,5 +1,6 @@
 // Definitions of models/: the pipeline and what it is told.
 #include <reward_tuner/models/condition.ipp>
 #include <reward_tuner/models/pipeline_lora.ipp>
+#include <reward_tuner/models/pipeline_corrections.ipp>
 #include <reward_tuner/models/scheduler_config.ipp>
 #include <reward_tuner/models/stable_diffusion.ipp>

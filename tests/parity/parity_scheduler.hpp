@@ -32,12 +32,7 @@ inline SamplerSchedule scheduler_of(const nlohmann::json& config, const nlohmann
                  .eta = step.value("eta", 0.0),
                  .use_clipped_output = step.value("use_clipped_model_output", false)})
         .schedule(noise);
-  const std::string variance = config.value("variance_type", std::string("fixed_small"));
-  REWARD_TUNER_CHECK(variance == "fixed_small" || variance == "fixed_small_log" || variance == "fixed_large",
-                     "unsupported variance_type: ", variance);
-  return Ddpm({.num_steps = steps,
-               .variance = variance == "fixed_large" ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall})
-      .schedule(noise);
+  return Ddpm({.num_steps = steps}).schedule(noise);
 }
 
 inline std::map<std::string, Tensor> probe_scheduler(const std::filesystem::path& folder) {

@@ -19,6 +19,9 @@ enum class TimestepSpacing { kLeading, kTrailing, kLinspace };
 /// How beta grows over the training steps.
 enum class BetaSchedule { kLinear, kScaledLinear, kSquaredCosine };
 
+/// Variance of a DDPM step: the posterior's (fixed_small) or beta itself (fixed_large), Ho et al. 2020, section 3.2.
+enum class DdpmVariance { kFixedSmall, kFixedLarge };
+
 /// What is done to the predicted clean sample before it is used.
 struct CleanClipping {
   enum class Kind { kNone, kRange, kDynamic };
@@ -42,8 +45,9 @@ struct NoiseScheduleConfig {
   PredictionType prediction = PredictionType::kEpsilon;      ///< what the network predicts
   TimestepSpacing spacing = TimestepSpacing::kLeading;       ///< spread of sampler steps
   std::int64_t steps_offset = 1;                             ///< added to leading timesteps
-  bool final_alpha_one = false;  ///< level after the last step: 1, or else that of timestep 0
-  CleanClipping clipping = {};   ///< treatment of the predicted clean sample
+  bool final_alpha_one = false;                       ///< level after the last step: 1, or else that of timestep 0
+  CleanClipping clipping = {};                        ///< treatment of the predicted clean sample
+  DdpmVariance variance = DdpmVariance::kFixedSmall;  ///< which noise a DDPM step adds
 
   bool operator==(const NoiseScheduleConfig&) const = default;
 };

@@ -9,9 +9,11 @@
 
 namespace reward_tuner {
 
-/// Reads a scheduler_config.json of any Stable Diffusion scheduler. Which sampler runs is RewardTuner's choice, so the
-/// class named in the file decides two defaults only: DDIM and DDPM clip the predicted sample unless the file says
-/// otherwise (as diffusers does), the others never do.
+/// Reads a scheduler_config.json of any scheduler class that can stand beside Stable Diffusion, as diffusers' DDIM and
+/// DDPM samplers read it: which sampler runs is RewardTuner's choice, so a key that the file leaves out has DDIM's
+/// default whatever class wrote the file. Settings of other samplers do not count.
+/// Errors: classes that describe something else than the betas of a discrete DDPM (flow matching, EDM, consistency
+/// models, score SDEs, unCLIP, VQ, IPNDM, ...), unknown keys, values that are not built here.
 NoiseScheduleConfig noise_schedule_config_from_json(const nlohmann::json& json,
                                                     const std::string& where = "scheduler/scheduler_config.json");
 

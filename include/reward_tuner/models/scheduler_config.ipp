@@ -2,6 +2,9 @@
 #pragma once
 #include <reward_tuner/models/scheduler_config.hpp>
 
+#include <array>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -25,13 +28,63 @@ Enum one_of(const ConfigReader& reader, const std::string& key, const std::strin
   fail("[Config] ", reader.where(), ": unsupported '", key, "': found \"", found, "\", expected one of ", wanted);
 }
 
+/// What a scheduler class describes in place of the betas of a discrete DDPM; nullptr if nothing else is known of it.
+/// The names are parts of diffusers' class names.
+inline const char* other_kind_of_scheduler(std::string_view name) {
+  static constexpr std::array<std::pair<std::string_view, const char*>, 23> kKinds{
+      {{"FlowMatch", "flow matching"},
+       {"FlowMap", "flow matching"},
+       {"LTXEuler", "flow matching"},
+       {"Helios", "flow matching"},
+       {"MiniMax", "flow matching"},
+       {"Piflow", "flow matching"},
+       {"EDM", "EDM's continuous noise levels"},
+       {"KarrasVe", "EDM's continuous noise levels"},
+       {"CosineDPM", "EDM's continuous noise levels"},
+       {"ScoreSde", "a score SDE"},
+       {"CMStochastic", "a consistency model"},
+       {"ConsistencyDecoder", "a consistency model"},
+       {"SCM", "a consistency model"},
+       {"UnCLIP", "unCLIP"},
+       {"VQDiffusion", "VQ diffusion of tokens"},
+       {"Amused", "diffusion of tokens"},
+       {"BlockRefinement", "diffusion of tokens"},
+       {"DiscreteDDIM", "diffusion of tokens"},
+       {"EntropyBound", "diffusion of tokens"},
+       {"IPNDM", "IPNDM's own noise levels"},
+       {"CogVideoX", "shifted noise levels"},
+       {"Wuerstchen", "Wuerstchen's continuous noise levels"},
+       {"Proteina", "noise of proteins"}}};
+  for (const auto& [part, kind] : kKinds)
+    if (name.find(part) != std::string_view::npos) return kind;
+  return nullptr;
+}
+
+/// Settings of samplers, which say nothing of the noise levels that the network was trained with.
+inline void ignore_sampler_settings(ConfigReader& reader) {
+  // of the way through the noise levels
+  reader.ignore({"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "sigma_min",
+                 "sigma_max", "final_sigmas_type", "interpolation_type", "original_inference_steps"});
+  // of the solver
+  reader.ignore({"skip_prk_steps", "solver_order", "solver_type", "solver_p", "algorithm_type", "lower_order_final",
+                 "euler_at_final", "lambda_min_clipped"});
+  reader.ignore({"predictor_order", "corrector_order", "disable_corrector", "predict_x0", "tau_func",
+                 "noise_sampler_seed", "timestep_scaling", "eta", "tensor_format"});
+  // only with flow sigmas, which are refused
+  reader.ignore({"flow_shift", "time_shift_type", "use_dynamic_shifting", "shift_terminal"});
+}
+
 }  // namespace detail
 
 REWARD_TUNER_INLINE NoiseScheduleConfig noise_schedule_config_from_json(const nlohmann::json& json,
                                                                         const std::string& where) {
   ConfigReader reader(json, where);
-  const std::string name = reader.optional<std::string>("_class_name", "DDIMScheduler");
-  const bool clips = name == "DDIMScheduler" || name == "DDPMScheduler";
+  const auto name = reader.optional<std::string>("_class_name", "");
+  const char* other = detail::other_kind_of_scheduler(name);
+  REWARD_TUNER_CHECK(!other, "[Config] ", where,
+                     ": unsupported scheduler: expected a class with the betas of a discrete DDPM (DDIMScheduler, "
+                     "PNDMScheduler, EulerDiscreteScheduler, ...), got ",
+                     name, ", which describes ", other);
   NoiseScheduleConfig c;
   c.num_train_steps = reader.optional<std::int64_t>("num_train_timesteps", 1000);
   c.beta_start = reader.optional<double>("beta_start", 0.0001);
@@ -43,8 +96,20 @@ REWARD_TUNER_INLINE NoiseScheduleConfig noise_schedule_config_from_json(const nl
                                     {"squaredcos_cap_v2", BetaSchedule::kSquaredCosine}});
   c.trained_betas = reader.optional<std::vector<double>>("trained_betas", {});
   c.zero_terminal_snr = reader.optional<bool>("rescale_betas_zero_snr", false);
-  c.prediction = detail::one_of<PredictionType>(reader, "prediction_type",
-                                                reader.optional<std::string>("prediction_type", "epsilon"),
+  const auto variance = reader.optional<std::string>("variance_type", "fixed_small");
+  c.variance = detail::one_of<DdpmVariance>(reader, "variance_type", variance,
+                                            {{"fixed_small", DdpmVariance::kFixedSmall},
+                                             {"fixed_small_log", DdpmVariance::kFixedSmall},
+                                             {"fixed_large", DdpmVariance::kFixedLarge}});
+  reader.expect("use_flow_sigmas", false, "a network for flow matching");
+  reader.expect("predict_epsilon", true, "a key of early files; prediction_type says what the network predicts");
+  reader.expect("timestep_values", nullptr, "a key of early files for timesteps of their own");
+  reader.expect("timestep_type", "discrete", "the network would be told noise levels, not timesteps");
+  const auto prediction = reader.optional<std::string>("prediction_type", "epsilon");
+  REWARD_TUNER_CHECK(prediction != "flow_prediction", "[Config] ", where,
+                     ": unsupported scheduler: expected a network that predicts noise, velocity or sample, got "
+                     "prediction_type \"flow_prediction\", which is flow matching");
+  c.prediction = detail::one_of<PredictionType>(reader, "prediction_type", prediction,
                                                 {{"epsilon", PredictionType::kEpsilon},
                                                  {"v_prediction", PredictionType::kVPrediction},
                                                  {"sample", PredictionType::kSample}});
@@ -54,18 +119,15 @@ REWARD_TUNER_INLINE NoiseScheduleConfig noise_schedule_config_from_json(const nl
                                                {"trailing", TimestepSpacing::kTrailing},
                                                {"linspace", TimestepSpacing::kLinspace}});
   c.steps_offset = reader.optional<std::int64_t>("steps_offset", 0);
-  c.final_alpha_one = reader.optional<bool>("set_alpha_to_one", name == "DDIMScheduler");
+  c.final_alpha_one = reader.optional<bool>("set_alpha_to_one", true);
   const bool thresholds = reader.optional<bool>("thresholding", false),
-             clamps = reader.optional<bool>("clip_sample", clips);
+             clamps = reader.optional<bool>("clip_sample", true);
   // both: diffusers thresholds
   if (thresholds || clamps) c.clipping.kind = thresholds ? CleanClipping::Kind::kDynamic : CleanClipping::Kind::kRange;
   c.clipping.range = reader.optional<double>("clip_sample_range", 1.0);
   c.clipping.quantile = reader.optional<double>("dynamic_thresholding_ratio", 0.995);
   c.clipping.max = reader.optional<double>("sample_max_value", 1.0);
-  reader.ignore({"variance_type", "skip_prk_steps", "interpolation_type", "use_karras_sigmas", "use_exponential_sigmas",
-                 "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas", "sigma_min", "sigma_max", "timestep_type",
-                 "final_sigmas_type", "solver_order", "solver_type", "algorithm_type", "lower_order_final",
-                 "euler_at_final", "lambda_min_clipped"});  // settings of samplers, not of the noise levels
+  detail::ignore_sampler_settings(reader);
   reader.finish();
   REWARD_TUNER_CHECK(c.clipping.quantile >= 0 && c.clipping.quantile <= 1, "[Config] ", where,
                      ": expected a dynamic_thresholding_ratio in [0, 1], got ", c.clipping.quantile);
@@ -100,6 +162,7 @@ REWARD_TUNER_INLINE nlohmann::json to_json(const NoiseScheduleConfig& c) {
                          {"thresholding", c.clipping.kind == CleanClipping::Kind::kDynamic},
                          {"dynamic_thresholding_ratio", c.clipping.quantile},
                          {"sample_max_value", c.clipping.max}};
+  if (c.variance == DdpmVariance::kFixedLarge) json["variance_type"] = "fixed_large";
   if (!c.trained_betas.empty()) json["trained_betas"] = c.trained_betas;
   return json;
 }

@@ -10,14 +10,12 @@
 
 namespace reward_tuner {
 
-/// Variance of a DDPM step: the posterior's (fixed_small) or beta itself (fixed_large), Ho et al. 2020, section 3.2.
-enum class DdpmVariance { kFixedSmall, kFixedLarge };
-
 /// Steps, guidance and variance of Ddpm; what is unset is the model's own.
 struct DdpmOptions {
-  int num_steps = 50;     ///< T, steps of a rollout (DRTune-paper 4.1: 50)
-  double guidance = 7.5;  ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)
-  DdpmVariance variance = DdpmVariance::kFixedSmall;      ///< which variance the noise has
+  int num_steps = 50;  ///< T, steps of a rollout (DRTune-paper 4.1: 50)
+  double guidance =
+      7.5;  ///< guidance scale; 1 and less: the condition alone, as diffusers has it (DRTune-paper 4.1: 7.5)
+  std::optional<DdpmVariance> variance = std::nullopt;    ///< which variance the noise has; unset: the model's own
   std::optional<TimestepSpacing> spacing = std::nullopt;  ///< spread of the steps; unset: the model's own
   /// treatment of the predicted clean sample; unset: the model's own
   std::optional<CleanClipping> clipping = std::nullopt;
@@ -47,14 +45,14 @@ class Ddpm {
     const auto times = noise.timesteps(options_.num_steps, options_.spacing.value_or(config.spacing));
     // The posterior mean is written in x0 and x; seen from (x0, eps) it always uses the eps that belongs to the clipped
     // x0.
+    const bool large = options_.variance.value_or(config.variance) == DdpmVariance::kFixedLarge;
     SamplerSchedule out{.steps = {}, .clipping = options_.clipping.value_or(config.clipping), .rederive_epsilon = true};
     for (std::size_t k = 0; k < times.size(); ++k) {
       const double abar = noise.abar(times[k]), abar_next = k + 1 < times.size() ? noise.abar(times[k + 1]) : 1.0;
       const double ratio = abar / abar_next;  // R
       SamplerStep step = make_step(times[k], abar, abar_next, config.prediction);
       step.direction = std::sqrt(ratio) * (1 - abar_next) / std::sqrt(1 - abar);  // coefficient of x, times sigma
-      const double variance =
-          options_.variance == DdpmVariance::kFixedLarge ? 1 - ratio : (1 - abar_next) / (1 - abar) * (1 - ratio);
+      const double variance = large ? 1 - ratio : (1 - abar_next) / (1 - abar) * (1 - ratio);
       step.noise = times[k] > 0 ? std::sqrt(variance) : 0.0;
       out.steps.push_back(step);
     }
