@@ -4,8 +4,9 @@ usage: make_tokenizer_golden.py [OUT_DIR] (default: the folder of this script)
 
 The vocabulary is a real CLIP byte-pair vocabulary in miniature: 512 byte tokens, merges for a few words, two special
 tokens. "texts" are encoded with the folder as it is, truncated to max_length. "variants" repeat a few texts with other
-tokenizer_config.json and special_tokens_map.json files (null: the file is absent), padded and truncated. The seed is
-fixed, so the files are reproducible.
+tokenizer_config.json and special_tokens_map.json files (null: the file is absent), padded and truncated. "added" does
+so for folders with added tokens, in each file that can hold them; "added_tokens" stand in a tokenizer.json that is
+there in place of vocab.json and merges.txt. The seed is fixed, so the files are reproducible.
 """
 
 import json
@@ -307,6 +308,33 @@ def variants(vocab):
     )
 
 
+def added(vocab):
+    """Name, files beside the vocabulary, and the added_tokens of a tokenizer.json in its place."""
+    n, map_file, config_file, old = len(vocab), "special_tokens_map.json", "tokenizer_config.json", "added_tokens.json"
+    named = dict(bos_token=START, eos_token=END, unk_token=END, pad_token=END)
+    decoder = {
+        str(vocab[START]): flagged(START, True, special=True),
+        str(vocab[END]): flagged(END, True, special=True),
+        str(n): flagged("<my-blob>", False, special=False),
+        str(n + 1): flagged("<My-Style>", True, special=False),
+    }
+    serialized = [dict(v, id=int(k)) for k, v in decoder.items()]
+    yield "old file", {old: {"<my-blob>": n}, map_file: named}, None
+    yield "old file, two tokens against the alphabet", {old: {"<my-blob>": n + 1, "<the-pad>": n},
+                                                        map_file: dict(named, pad_token="<the-pad>")}, None
+    yield "decoder", {config_file: dict(named, added_tokens_decoder=decoder), old: {"<not-read>": n}}, None
+    yield "serialized", {config_file: named}, serialized
+    yield "serialized without settings", {}, serialized
+    yield "serialized and old file", {old: {"<other>": n + 2}}, serialized
+    yield "list of transformers 4", {map_file: dict(named, additional_special_tokens=["<my-blob>", "<s2>"])}, None
+    yield "list of transformers 5", {config_file: dict(named, extra_special_tokens=["<my-blob>", "<s2>"])}, None
+    yield "list with flags", {map_file: dict(named, extra_special_tokens=[flagged("<my-blob>", True)])}, None
+    yield "pad that is new", {config_file: dict(named, pad_token="[PAD]")}, None
+    yield "mask and cls that are new", {config_file: dict(named, mask_token="<my-blob>", cls_token="<s2>")}, None
+    yield "a gap in the ids", {old: {"<my-blob>": n + 5, "<s2>": n + 9}, map_file: named}, None
+    yield "a word of the vocabulary", {old: {"cat": n, "dog</w>": vocab["dog</w>"]}, map_file: named}, None
+
+
 def main():
     out = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     folder = os.path.join(out, "tokenizer")
@@ -331,6 +359,7 @@ def main():
         vocab_size=tokenizer.vocab_size,
         texts=[[t, i] for t, i in zip(lines, tokenizer(lines, truncation=True, max_length=MAX_LENGTH).input_ids)],
         variants=[],
+        added=[],
     )
     few = [
         "a <|ENDOFTEXT|> cat!",
@@ -359,10 +388,39 @@ def main():
                     ids=t(few, padding="max_length", truncation=True, max_length=16).input_ids,
                 )
             )
+        few = [
+            "a painting of <my-blob> and a cat",
+            "<my-blob>",
+            "A <MY-BLOB><my-blob>, <my-style> <My-Style>s",
+            "concatenate<my-blob>dog <s2>[PAD]<the-pad>",
+        ]
+        for name, files, tokens in added(vocab):
+            other = os.path.join(scratch, "added")
+            os.makedirs(other)
+            if tokens is None:
+                for file in ("vocab.json", "merges.txt"):
+                    shutil.copy(os.path.join(folder, file), other)
+            else:
+                CLIPTokenizer.from_pretrained(folder).save_pretrained(other)
+                os.remove(os.path.join(other, "tokenizer_config.json"))
+                with open(os.path.join(other, "tokenizer.json"), encoding="utf-8") as f:
+                    serialized = json.load(f)
+                with open(os.path.join(other, "tokenizer.json"), "w", encoding="utf-8") as f:
+                    json.dump(dict(serialized, added_tokens=tokens), f)
+            for file, content in files.items():
+                with open(os.path.join(other, file), "w") as f:
+                    json.dump(content, f)
+            t = CLIPTokenizer.from_pretrained(other)
+            ids = t(few, padding="max_length", truncation=True, max_length=16).input_ids
+            cases["added"].append(
+                dict(name=name, files=files, added_tokens=tokens, texts=few, max_length=16, tokens=len(t), ids=ids)
+            )
+            shutil.rmtree(other)
     with open(os.path.join(out, "tokenizer_cases.json"), "w") as f:
         f.write('{"max_length": %d, "vocab_size": %d, "texts": [\n' % (cases["max_length"], cases["vocab_size"]))
         f.write(",\n".join(json.dumps(c, separators=(",", ":")) for c in cases["texts"]))
-        f.write('\n], "variants": [\n' + ",\n".join(json.dumps(v) for v in cases["variants"]) + "\n]}\n")
+        f.write('\n], "variants": [\n' + ",\n".join(json.dumps(v) for v in cases["variants"]))
+        f.write('\n], "added": [\n' + ",\n".join(json.dumps(v) for v in cases["added"]) + "\n]}\n")
 
 
 if __name__ == "__main__":

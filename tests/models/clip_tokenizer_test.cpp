@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 
@@ -45,6 +47,15 @@ std::vector<std::int64_t> row(const torch::Tensor& ids, std::int64_t i) {
 
 using reward_tuner::WordTokens;
 using Ids = std::vector<std::int64_t>;
+
+/// The model of a tokenizer.json with the vocabulary and merges of a folder.
+json model_of(const fs::path& folder) {
+  json merges = json::array();
+  std::ifstream file(folder / "merges.txt");
+  for (std::string line; std::getline(file, line);)
+    if (!line.starts_with("#version")) merges.push_back(line);
+  return {{"type", "BPE"}, {"vocab", reward_tuner::read_json(folder / "vocab.json")}, {"merges", merges}};
+}
 
 /// The ids of each word of `text`.
 std::vector<Ids> word_ids(const ClipTokenizer& tokenizer, const std::string& text, std::int64_t length = 77) {
@@ -106,17 +117,61 @@ TEST_CASE("the CLIP tokenizer reads special tokens as transformers does") {
 
 TEST_CASE("the CLIP tokenizer reads tokenizer.json where the two files are absent") {
   const Folder folder("serialized");
-  json merges = json::array();
-  std::ifstream file(folder.path / "merges.txt");
-  for (std::string line; std::getline(file, line);)
-    if (!line.starts_with("#version")) merges.push_back(line);
-  folder.write(
-      "tokenizer.json",
-      {{"model",
-        {{"type", "BPE"}, {"vocab", reward_tuner::read_json(folder.path / "vocab.json")}, {"merges", merges}}}});
+  folder.write("tokenizer.json", {{"model", model_of(folder.path)}});
   fs::remove(folder.path / "merges.txt");
   const std::string text = "A cat's photo, 12 zebras!";
   CHECK(ClipTokenizer::load(folder.path).encode(text) == ClipTokenizer::load(kData / "tokenizer").encode(text));
+}
+
+TEST_CASE("added tokens have transformers' ids, from whichever file holds them") {
+  const json cases = reward_tuner::read_json(kData / "tokenizer_cases.json");
+  REQUIRE(cases["added"].size() >= 13);
+  for (const auto& entry : cases["added"]) {
+    CAPTURE(entry["name"].get<std::string>());
+    const Folder folder("added");
+    if (!entry["added_tokens"].is_null()) {
+      folder.write("tokenizer.json", {{"added_tokens", entry["added_tokens"]}, {"model", model_of(folder.path)}});
+      for (const char* file : {"vocab.json", "merges.txt"}) fs::remove(folder.path / file);
+    }
+    for (const auto& [file, content] : entry["files"].items()) folder.write(file.c_str(), content);
+    std::vector<std::string> notes;
+    const reward_tuner::NoteScope scope([&](const std::string& text) { notes.push_back(text); });
+    const auto tokenizer = ClipTokenizer::load(folder.path);
+    CHECK(tokenizer.vocab_size() == entry["tokens"].get<std::int64_t>());
+    CHECK(notes.empty() == (entry["name"] != "a gap in the ids"));
+    const auto ids = tokenizer(entry["texts"].get<std::vector<std::string>>(), entry["max_length"].get<std::int64_t>());
+    for (std::int64_t i = 0; i < ids.size(0); ++i) {
+      CAPTURE(i);
+      CHECK(row(ids, i) == entry["ids"][static_cast<std::size_t>(i)].get<std::vector<std::int64_t>>());
+    }
+  }
+}
+
+TEST_CASE("merges.txt may begin with a byte order mark") {
+  const Folder folder("mark");
+  std::ifstream file(folder.path / "merges.txt", std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::ofstream(folder.path / "merges.txt", std::ios::binary) << "\xEF\xBB\xBF" << text;
+  CHECK(ClipTokenizer::load(folder.path).encode("a photo") ==
+        ClipTokenizer::load(kData / "tokenizer").encode("a photo"));
+}
+
+TEST_CASE("what a text loses at a length is told in its own words") {
+  const auto tokenizer = ClipTokenizer::load(kData / "tokenizer");
+  CHECK(tokenizer.lost_text("a photo of a Cat", 7).empty());
+  CHECK(tokenizer.lost_text("a photo of a Cat", 6) == "cat");
+  CHECK(tokenizer.lost_text("a photo of a Cat", 4) == "of a cat");
+  CHECK(tokenizer.lost_text("a photo of a Cat", 2) == "a photo of a cat");
+  CHECK(tokenizer.lost_text("a caf\u00e9 \u732b <|endoftext|> x", 3) == "caf\u00e9 \u732b <|endoftext|> x");
+  CHECK(tokenizer.lost_text("", 2).empty());
+  CHECK_THROWS_WITH_AS(tokenizer.lost_text("a", 1), doctest::Contains("max_length"), Error);
+  const json cases = reward_tuner::read_json(kData / "tokenizer_cases.json");
+  for (const auto& entry : cases["texts"]) {  // something is lost if and only if a row is too short
+    const auto text = entry[0].get<std::string>();
+    const auto total = static_cast<std::int64_t>(tokenizer.encode(text).size());
+    for (const std::int64_t length : {2, 5, 77})
+      REQUIRE(tokenizer.lost_text(text, length).empty() == (total <= length));
+  }
 }
 
 TEST_CASE("the CLIP tokenizer pads and truncates and keeps both ends") {
@@ -233,11 +288,16 @@ TEST_CASE("the CLIP tokenizer names what it cannot use") {
     return std::string("no error");
   };
   CHECK(message({{"padding_side", "left"}}).find("padding_side") != std::string::npos);
-  CHECK(message({{"pad_token", "[PAD]"}}).find("[PAD]") != std::string::npos);
-  CHECK(message({{"additional_special_tokens", {"<new>"}}}).find("additional_special_tokens") != std::string::npos);
+  CHECK(message({{"unk_token", "[UNK]"}}).find("[UNK]") != std::string::npos);
+  CHECK(message({{"extra_special_tokens", {{"image", "<new>"}}}}).find("extra_special_tokens") != std::string::npos);
+  CHECK(message({{"added_tokens_decoder", {{"x", {{"content", "y"}}}}}}).find("the id of a token") !=
+        std::string::npos);
+  CHECK(message({{"added_tokens_decoder", {{"3000000000", {{"content", "y"}}}}}}).find("got 3000000000") !=
+        std::string::npos);
   CHECK(message({{"pad_token", {{"content", "!"}, {"lstrip", true}}}}).find("lstrip") != std::string::npos);
-  CHECK(message({{"pad_token", {{"content", "!"}, {"normalized", 3}}}})
-            .find("normalized of pad_token must be true or false, got 3") != std::string::npos);
+  CHECK(
+      message({{"pad_token", {{"content", "!"}, {"normalized", 3}}}}).find("pad_token must be true or false, got 3") !=
+      std::string::npos);
   CHECK(message({{"model_max_length", -1e300}}).find("model_max_length") != std::string::npos);
   CHECK(message(json::array({1})).find("must be an object") != std::string::npos);
   CHECK(message({{"pad_token", "!"}}) == "no error");

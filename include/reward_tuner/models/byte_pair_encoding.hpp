@@ -34,6 +34,9 @@ class BytePairEncoding {
   /// equals first.
   void encode(std::string_view word, std::vector<std::int64_t>& out) const;
 
+  /// The bytes that `ids` spell, with a space at the end of each word. Ids outside the vocabulary spell nothing.
+  std::string spelled(const std::vector<std::int64_t>& ids) const;
+
  private:
   struct Merge {
     std::int64_t rank, id;

@@ -71,6 +71,26 @@ REWARD_TUNER_INLINE void BytePairEncoding::encode(std::string_view word, std::ve
   for (std::int64_t i = 0; i >= 0; i = symbols[i].next) out.push_back(symbols[i].id);
 }
 
+REWARD_TUNER_INLINE std::string BytePairEncoding::spelled(const std::vector<std::int64_t>& ids) const {
+  std::unordered_map<std::int64_t, std::string_view> tokens;  // of these ids only: the whole vocabulary is large
+  for (const std::int64_t id : ids) tokens.emplace(id, "");
+  for (const auto& [token, id] : vocabulary_)
+    if (const auto found = tokens.find(id); found != tokens.end()) found->second = token;
+  std::unordered_map<char32_t, char> bytes;
+  const auto characters = byte_characters();
+  for (std::size_t byte = 0; byte < 256; ++byte) bytes[unicode::decode(characters[byte])[0]] = static_cast<char>(byte);
+  std::string out;
+  for (const std::int64_t id : ids) {
+    std::string_view token = tokens.at(id);
+    const bool ends = token.ends_with("</w>");
+    if (ends) token.remove_suffix(4);
+    for (const char32_t character : unicode::decode(token))
+      if (const auto found = bytes.find(character); found != bytes.end()) out += found->second;
+    if (ends) out += ' ';
+  }
+  return out;
+}
+
 REWARD_TUNER_INLINE std::array<std::string, 256> BytePairEncoding::byte_characters() {
   std::array<std::string, 256> table;
   char32_t next = 256;

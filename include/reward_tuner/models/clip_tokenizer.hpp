@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,13 +37,18 @@ class ClipTokenizer {
   /// left is not listed.
   std::vector<WordTokens> words(std::string_view text, std::int64_t max_length) const;
 
+  /// The end of a text for which `operator()` has no room at this length, as its tokens spell it (lower case, a space
+  /// after every piece); empty if nothing is lost.
+  std::string lost_text(std::string_view text, std::int64_t max_length) const;
+
   /// ids int64 [B,max_length]: long texts lose their end but keep the end token, short ones are padded on the right.
   Tensor operator()(const std::vector<std::string>& texts, std::int64_t max_length) const;
 
   std::int64_t bos_id() const { return bos_; }
   std::int64_t eos_id() const { return eos_; }
   std::int64_t pad_id() const { return pad_; }
-  std::int64_t vocab_size() const { return static_cast<std::int64_t>(bpe_.size()); }
+  /// Tokens, those added to the vocabulary included.
+  std::int64_t vocab_size() const { return static_cast<std::int64_t>(bpe_.size()) + added_; }
   /// The longest sequence of the model, if the folder says so.
   std::optional<std::int64_t> model_max_length() const { return options_.model_max_length; }
 
@@ -58,7 +64,8 @@ class ClipTokenizer {
 
   static void check_length(std::int64_t max_length);
 
-  std::int64_t required_id(const ClipSpecialToken& token) const;
+  /// Gives a token its id, unless it has one.
+  void add(const ClipSpecialToken& token);
 
   Tokens tokenize(std::string_view text) const;
 
@@ -99,6 +106,8 @@ class ClipTokenizer {
 
   ClipTokenizerOptions options_;
   BytePairEncoding bpe_;
+  std::map<std::string, std::int64_t> ids_;  // of special and added tokens
+  std::int64_t added_ = 0;                   // of them the vocabulary does not have
   std::int64_t bos_ = 0, eos_ = 0, pad_ = 0;
   std::vector<Literal> before_, after_;
 };

@@ -6,25 +6,44 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <utility>
 
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/note.hpp>
 
 namespace reward_tuner {
 
 REWARD_TUNER_INLINE ClipTokenizer::ClipTokenizer(ClipTokenizerFiles files)
     : options_(std::move(files.options)), bpe_(std::move(files.vocabulary), files.merges, options_.unk.text) {
-  bos_ = required_id(options_.bos);
-  eos_ = required_id(options_.eos);
-  pad_ = required_id(options_.pad);
+  for (const ClipSpecialToken& token : options_.added) add(token);
+  for (const auto* token : {&options_.bos, &options_.eos, &options_.unk, &options_.pad}) add(*token);
+  bos_ = ids_.at(options_.bos.text);
+  eos_ = ids_.at(options_.eos.text);
+  pad_ = ids_.at(options_.pad.text);
   std::map<std::string, bool> flags;  // a token named twice takes the flag of the later role, as in transformers
+  for (const ClipSpecialToken& token : options_.added) flags.insert_or_assign(token.text, token.normalized);
   for (const auto* token : {&options_.bos, &options_.eos, &options_.unk, &options_.pad})
     flags.insert_or_assign(token->text, token->normalized);
-  for (const auto& [text, normalized] : flags) {
-    REWARD_TUNER_CHECK(!text.empty(), "[Tokenizer] special tokens must not be empty");
-    (normalized ? after_ : before_).push_back({normalized ? unicode::encode(normalize(text)) : text, *bpe_.id(text)});
-  }
+  for (const auto& [text, normalized] : flags)
+    (normalized ? after_ : before_).push_back({normalized ? unicode::encode(normalize(text)) : text, ids_.at(text)});
+}
+
+REWARD_TUNER_INLINE void ClipTokenizer::add(const ClipSpecialToken& token) {
+  REWARD_TUNER_CHECK(!token.text.empty(), "[Tokenizer] special tokens must not be empty");
+  if (ids_.count(token.text)) return;
+  const auto size = static_cast<std::int64_t>(bpe_.size());
+  std::int64_t next = size;  // the next free id, as the tokenizers library counts
+  for (const auto& [text, id] : ids_) next = std::max(next, id + 1);
+  const auto own = bpe_.id(token.text);
+  const std::int64_t id = ids_[token.text] = own.value_or(next);
+  REWARD_TUNER_CHECK(id <= std::numeric_limits<std::int32_t>::max(), "[Tokenizer] no id is left for the added token \"",
+                     token.text, "\"");
+  if (!own) ++added_;
+  if (token.file_id && *token.file_id != id)
+    note("[Tokenizer] the token \"", token.text, "\" has the id ", *token.file_id, " in its file, but ",
+         own ? "that of the vocabulary, " : "the next free one, ", id, ", is used, as by transformers");
 }
 
 REWARD_TUNER_INLINE ClipTokenizer ClipTokenizer::load(const std::filesystem::path& folder) {
@@ -37,6 +56,30 @@ REWARD_TUNER_INLINE std::vector<WordTokens> ClipTokenizer::words(std::string_vie
   for (const WordTokens& word : tokenize(text).words)
     if (const std::int64_t room = max_length - 1 - word.first; room > 0)
       out.push_back({word.first, std::min(word.count, room)});
+  return out;
+}
+
+REWARD_TUNER_INLINE std::string ClipTokenizer::lost_text(std::string_view text, std::int64_t max_length) const {
+  check_length(max_length);
+  const std::vector<std::int64_t> ids = encode(text);
+  std::string out;
+  std::vector<std::int64_t> plain;  // ids since the last added token, which the vocabulary need not spell
+  const auto spell = [&] {
+    out += bpe_.spelled(plain);
+    plain.clear();
+  };
+  for (std::size_t i = static_cast<std::size_t>(max_length) - 1; i + 1 < ids.size(); ++i) {
+    const auto added =
+        std::find_if(ids_.begin(), ids_.end(), [&](const auto& entry) { return entry.second == ids[i]; });
+    if (added == ids_.end()) {
+      plain.push_back(ids[i]);
+      continue;
+    }
+    spell();
+    out += added->first + ' ';
+  }
+  spell();
+  if (out.ends_with(' ')) out.pop_back();
   return out;
 }
 
@@ -62,12 +105,6 @@ REWARD_TUNER_INLINE void ClipTokenizer::check_length(std::int64_t max_length) {
   REWARD_TUNER_CHECK(max_length >= 2,
                      "[Tokenizer] max_length must hold the start and the end token, expected at least 2, got ",
                      max_length);
-}
-
-REWARD_TUNER_INLINE std::int64_t ClipTokenizer::required_id(const ClipSpecialToken& token) const {
-  const auto found = bpe_.id(token.text);
-  REWARD_TUNER_CHECK(found, "[Tokenizer] the vocabulary must hold the special token \"", token.text, "\"");
-  return *found;
 }
 
 REWARD_TUNER_INLINE ClipTokenizer::Tokens ClipTokenizer::tokenize(std::string_view text) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -18,6 +19,8 @@ namespace reward_tuner {
 struct ClipSpecialToken {
   std::string text = "<|endoftext|>";  ///< the characters it stands for
   bool normalized = false;  ///< search after normalizing, so that "<|ENDOFTEXT|>" is found too, instead of before
+  /// what its file says; like transformers, a token takes its id in the vocabulary or else the next free one
+  std::optional<std::int64_t> file_id = {};
 };
 
 /// Settings of a tokenizer folder in addition to its vocabulary; defaults as in transformers.
@@ -28,6 +31,9 @@ struct ClipTokenizerOptions {
   ClipSpecialToken pad{};                           ///< fills short sequences; SD 2 and SDXL's second tokenizer use "!"
   /// tokens in the longest sequence the model takes, if the folder says so
   std::optional<std::int64_t> model_max_length{};
+  /// further tokens that are found in the text as they stand, in the order in which those without an id in the
+  /// vocabulary get the next free ones (textual inversion, added pad tokens)
+  std::vector<ClipSpecialToken> added{};
 };
 
 /// The parts a tokenizer is made of.
@@ -36,9 +42,9 @@ struct ClipTokenizerFiles {
   BytePairMerges merges{};                    ///< in order of rank
   ClipTokenizerOptions options{};             ///< special tokens and length
 
-  /// Reads vocab.json and merges.txt, or the model inside tokenizer.json where these are absent, and
-  /// tokenizer_config.json and special_tokens_map.json where present. Unsupported settings (left padding, extra special
-  /// tokens, ...) throw.
+  /// Reads the model inside tokenizer.json, or vocab.json and merges.txt where that is absent, and where present
+  /// tokenizer_config.json, special_tokens_map.json and added_tokens.json, each as transformers 5 does. Unsupported
+  /// settings (left padding, tokens that swallow white space, ...) throw.
   static ClipTokenizerFiles read(const std::filesystem::path& folder);
 };
 
@@ -57,25 +63,26 @@ ClipTokenizerOptions tokenizer_options(const std::filesystem::path& folder);
 
 inline ClipTokenizerFiles ClipTokenizerFiles::read(const std::filesystem::path& folder) {
   ClipTokenizerFiles files{.options = detail::tokenizer_options(folder)};
-  if (std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "merges.txt")) {
-    files.vocabulary = detail::tokenizer_vocabulary(read_json(folder / "vocab.json"), "vocab.json");
-    files.merges = detail::tokenizer_merges(folder / "merges.txt");
+  const auto serialized = folder / "tokenizer.json", vocabulary = folder / "vocab.json", merges = folder / "merges.txt";
+  if (!std::filesystem::exists(serialized)) {
+    REWARD_TUNER_CHECK(std::filesystem::exists(vocabulary) && std::filesystem::exists(merges),
+                       "[Tokenizer] expected vocab.json and merges.txt, or tokenizer.json, in ", folder.string(),
+                       ", got neither");
+    files.vocabulary = detail::tokenizer_vocabulary(read_json(vocabulary), vocabulary.string());
+    files.merges = detail::tokenizer_merges(merges);
     return files;
   }
-  REWARD_TUNER_CHECK(std::filesystem::exists(folder / "tokenizer.json"),
-                     "[Tokenizer] expected vocab.json and merges.txt, or tokenizer.json, in ", folder.string(),
-                     ", got neither");
-  const nlohmann::json json = read_json(folder / "tokenizer.json");
+  const nlohmann::json json = read_json(serialized);
   const nlohmann::json model = json.is_object() ? json.value("model", nlohmann::json()) : nlohmann::json();
   REWARD_TUNER_CHECK(model.is_object() && model.value("type", nlohmann::json("BPE")) == "BPE" &&
                          model.contains("vocab") && model.contains("merges") && model["merges"].is_array(),
-                     "[Tokenizer] tokenizer.json must hold a BPE model with vocab and merges");
-  files.vocabulary = detail::tokenizer_vocabulary(model["vocab"], "tokenizer.json");
+                     "[Tokenizer] ", serialized.string(), " must hold a BPE model with vocab and merges");
+  files.vocabulary = detail::tokenizer_vocabulary(model["vocab"], serialized.string());
   for (const auto& merge : model["merges"]) {
     REWARD_TUNER_CHECK(
         merge.is_string() || (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()),
-        "[Tokenizer] a merge in tokenizer.json must be a string or two strings, got ", merge.dump());
-    files.merges.push_back(merge.is_string() ? detail::tokenizer_merge(merge.get<std::string>(), "tokenizer.json")
+        "[Tokenizer] a merge in ", serialized.string(), " must be a string or two strings, got ", merge.dump());
+    files.merges.push_back(merge.is_string() ? detail::tokenizer_merge(merge.get<std::string>(), serialized.string())
                                              : merge.get<BytePairMerges::value_type>());
   }
   return files;
