@@ -104,6 +104,23 @@ TEST_CASE("json_config: broken texts and files") {
   std::filesystem::remove(path);
 }
 
+TEST_CASE("json_config: a file may begin with a byte order mark, and every error names the file") {
+  const auto path =
+      std::filesystem::temp_directory_path() / ("reward_tuner_mark_" + std::to_string(::getpid()) + ".json");
+  const auto write = [&](const std::string& text) { std::ofstream(path, std::ios::binary) << text; };
+  write("\xEF\xBB\xBF{\"width\":8,\r\n\"low\":-Infinity}\r\n");
+  CHECK(read_json(path).at("width") == 8);
+  CHECK(read_json(path).at("low") == "-Infinity");
+  CHECK(parse_json("\xEF\xBB\xBF[1]", "t") == nlohmann::json::array({1}));
+  for (const char* broken : {"{\"a\":1", "", "\xEF\xBB\xBF", "{\"a\":1,\"a\":2}", "\xFF\xFE{"}) {
+    write(broken);
+    CHECK_THROWS_WITH_AS(read_json(path), doctest::Contains(path.filename().string().c_str()), Error);
+  }
+  write("[1]");
+  CHECK_THROWS_WITH_AS(ConfigReader::from_file(path), doctest::Contains(path.filename().string().c_str()), Error);
+  std::filesystem::remove(path);
+}
+
 TEST_CASE("json_config: Python's bare NaN and infinities in files are strings, and text inside strings is left alone") {
   const auto path =
       std::filesystem::temp_directory_path() / ("reward_tuner_bare_" + std::to_string(::getpid()) + ".json");
