@@ -42,7 +42,7 @@ std::pair<Tensor, Tensor> plain_outputs(Pipeline& pipeline, const Tensor& x, std
                                         const Condition& condition, double guidance) {
   const Tensor times = at::full({x.size(0)}, timestep, at::kLong);
   const Tensor c = pipeline.predict(x, times, condition.positive);
-  return {guidance == 1 ? c : pipeline.predict(x, times, condition.negative), c};
+  return {guidance <= 1 ? c : pipeline.predict(x, times, condition.negative), c};
 }
 
 /// The loop of Wu et al. 2024, Alg. 1 (sign corrected) with every graph kept. `streams` are consumed.

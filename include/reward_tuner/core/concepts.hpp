@@ -32,7 +32,7 @@ concept RewardPolicy =
 
 /// Turns a model's noise levels into a table of steps. MUST
 ///  1. `SamplerSchedule schedule(const NoiseSchedule&) const`: its rows answer `coefficients(k)` and `timestep(k)`.
-///  2. `double guidance() const`: the classifier-free guidance scale of ordinary rollouts; 1 means the condition alone.
+///  2. `double guidance() const`: the guidance scale of ordinary rollouts; 1 and less: the condition alone.
 ///  3. `int num_steps` in its Options: the T that step selections are checked against.
 /// MAY
 ///  4. `static constexpr bool kStochastic`: its options can give every trained step noise, which objectives on

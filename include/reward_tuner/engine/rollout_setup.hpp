@@ -15,7 +15,7 @@ struct RolloutSetup {
   SamplerSchedule schedule;  ///< T steps
   StepPlan plan;             ///< which of them are trained, and where the rollout ends
   Condition condition;       ///< B samples
-  PerStep<double> guidance;  ///< [T] scale of classifier-free guidance; 1 evaluates the condition alone
+  PerStep<double> guidance;  ///< [T] scale of classifier-free guidance; 1 and less: the condition alone
 
   std::int64_t size() const { return condition.size(); }
   /// The set-up of samples start .. start+count-1.

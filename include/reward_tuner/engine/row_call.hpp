@@ -31,7 +31,7 @@ bool all_equal(const std::vector<T>& values) {
 struct RowInputs {
   Tensor latents;                       // [n,C,h,w]
   std::vector<std::int64_t> timesteps;  // [n]
-  std::vector<double> guidance;         // [n] scale w of classifier-free guidance
+  std::vector<double> guidance;         // [n] scale w of classifier-free guidance; 1 and less: the condition alone
   Conditioning positive, negative;      // n samples each
   std::int64_t batches = 1;  // how many calls they count as: a batch at one step each, where they are several
 
@@ -44,22 +44,22 @@ struct RowInputs {
   }
   /// Whether some row needs both halves of the guidance.
   bool guided() const {
-    return std::any_of(guidance.begin(), guidance.end(), [](double w) { return w != 1.0; });
+    return std::any_of(guidance.begin(), guidance.end(), [](double w) { return w > 1.0; });
   }
-  /// Rows that need both halves of the guidance; the others (w exactly 1) the condition alone. int64 [d] on the CPU
+  /// Rows that need both halves of the guidance; the others (w at most 1) the condition alone. int64 [d] on the CPU
   Tensor guided_rows() const {
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i < guidance.size(); ++i)
-      if (guidance[i] != 1.0) rows.push_back(static_cast<std::int64_t>(i));
+      if (guidance[i] > 1.0) rows.push_back(static_cast<std::int64_t>(i));
     return at::tensor(rows, at::kLong);
   }
-  /// `factor(w)` of every row, to multiply a tensor from the right: a column in the latents' dtype, or one number where
-  /// all rows share w, which is not rounded to that dtype.  [n,1,1,1] or 0-d on the CPU
+  /// `factor(w)` of every row, at least that of 1, to multiply a tensor from the right: a column in the latents' dtype,
+  /// or one number where all rows share w, which is not rounded to that dtype.  [n,1,1,1] or 0-d on the CPU
   template <class F>
   Tensor factors(F factor) const {
-    if (detail::all_equal(guidance)) return at::scalar_tensor(factor(guidance[0]), at::kDouble);
+    if (detail::all_equal(guidance)) return at::scalar_tensor(factor(std::max(guidance[0], 1.0)), at::kDouble);
     std::vector<double> values;
-    for (const double w : guidance) values.push_back(factor(w));
+    for (const double w : guidance) values.push_back(factor(std::max(w, 1.0)));
     return at::tensor(values, at::kDouble).view({-1, 1, 1, 1}).to(latents.options().requires_grad(false));
   }
 };
@@ -97,8 +97,9 @@ inline RowInputs concatenate(const std::vector<RowInputs>& parts) {
 /// the conditional halves of all: [uncond; cond] where every row is guided, the condition alone where none is.
 struct RowCall {
   RowInputs rows;
-  Tensor raw;     // [d+n,C,h,w]
-  Tensor guided;  // [n,C,h,w] u + w*(c - u)   (Ho & Salimans 2022, Eq. 6)
+  Tensor raw;  // [d+n,C,h,w]
+  // [n,C,h,w] u + w*(c - u) where w > 1, else c, as diffusers has it   (Ho & Salimans 2022, Eq. 6)
+  Tensor guided;
 };
 
 /// Evaluates all rows in one network call.
@@ -126,7 +127,7 @@ RowCall row_call(Pipeline& pipeline, RowInputs rows, NetworkCounts& counts) {
 }
 
 /// dL/draw from dL/dguided = Q [n,C,h,w]: (1-w)*Q for the unconditional halves, w*Q for the conditional ones, which is
-/// Q where w is 1.  -> [d+n,C,h,w]
+/// Q where w is at most 1.  -> [d+n,C,h,w]
 inline Tensor split_rows(const Tensor& cotangent, const RowInputs& rows) {
   if (!rows.guided()) return cotangent;
   const Tensor both = rows.guided_rows();                                                   // [d]

@@ -15,7 +15,8 @@ namespace reward_tuner {
 
 /// The two scales of DynamicGuidance, and when the low one holds.
 struct DynamicGuidanceOptions {
-  /// w_low, >= 0; 1 is the condition alone, which saves half of the network's rows (DiffExp-paper: "extremely low")
+  /// w_low, >= 0; 1 and less: the condition alone, which saves half of the network's rows (DiffExp-paper: "extremely
+  /// low")
   double low = 1.0;
   /// w_high, >= w_low; unset: the sampler's own scale, >= w_low then (DiffExp-paper: 5.0 or 7.5)
   std::optional<double> high = {};

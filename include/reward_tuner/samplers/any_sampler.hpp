@@ -16,7 +16,7 @@ namespace reward_tuner {
 struct AnySamplerOptions {
   std::string name = "ddim";  ///< "ddim" or "ddpm"
   int num_steps = 50;         ///< T, steps of a rollout
-  double guidance = 7.5;      ///< classifier-free guidance scale; 1 skips the unconditional half
+  double guidance = 7.5;      ///< classifier-free guidance scale; 1 and less: the condition alone
   /// ddim only: noise share in [0, 1]; unset: 0, or 1 with objectives on log-probabilities
   std::optional<double> eta = std::nullopt;
 };

@@ -11,8 +11,9 @@ namespace reward_tuner {
 
 /// Steps, guidance and noise of Ddim; what is unset is the model's own.
 struct DdimOptions {
-  int num_steps = 50;     ///< T, steps of a rollout (DRTune-paper 4.1: 50)
-  double guidance = 7.5;  ///< classifier-free guidance scale; 1 skips the unconditional half (DRTune-paper 4.1: 7.5)
+  int num_steps = 50;  ///< T, steps of a rollout (DRTune-paper 4.1: 50)
+  double guidance =
+      7.5;  ///< guidance scale; 1 and less: the condition alone, as diffusers has it (DRTune-paper 4.1: 7.5)
   /// noise share in [0, 1] (Song et al. 2021, Eq. 16); unset: 0, or 1 with objectives on log-probabilities
   std::optional<double> eta = std::nullopt;
   std::optional<TimestepSpacing> spacing = std::nullopt;  ///< spread of the steps; unset: the model's own
