@@ -6,6 +6,7 @@
 #include <reward_tuner/report/progress_bar.ipp>
 #include <reward_tuner/run/metric_names.ipp>
 #include <reward_tuner/run/options_json.ipp>
+#include <reward_tuner/run/prompt_file.ipp>
 #include <reward_tuner/run/prompt_set.ipp>
 #include <reward_tuner/run/prompt_stream.ipp>
 #include <reward_tuner/run/run_fingerprint.ipp>

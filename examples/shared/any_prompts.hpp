@@ -19,10 +19,11 @@ namespace rt_shared {
 /// from the run's random stream.
 class AnyPrompts {
  public:
-  /// Reads a file: .jsonl, or any file with `stream`, as it is drawn from, in an order of its own by `seed`; else at
-  /// once.
+  /// Reads a file: JSON lines, or any file with `stream`, as it is drawn from, in an order of its own by `seed`; else
+  /// at once.
   static AnyPrompts from_file(const std::filesystem::path& file, bool stream, std::uint64_t seed) {
-    if (stream || file.extension() == ".jsonl") return AnyPrompts(reward_tuner::PromptStream(file, {.seed = seed}));
+    if (stream || reward_tuner::prompt_format(file) == reward_tuner::PromptFormat::kJsonl)
+      return AnyPrompts(reward_tuner::PromptStream(file, {.seed = seed}));
     return AnyPrompts(reward_tuner::PromptSet::from_file(file));
   }
 
@@ -50,6 +51,17 @@ class AnyPrompts {
     reward_tuner::PromptStream copy = std::get<reward_tuner::PromptStream>(held_);
     copy.load_state({});
     return copy.draw(static_cast<int>(std::min<std::size_t>(copy.size(), static_cast<std::size_t>(count))));
+  }
+  /// Calls `f` with each of them, in the file's order.
+  template <class F>
+  void each(F f) const {
+    if (const auto* set = std::get_if<reward_tuner::PromptSet>(&held_)) {
+      for (const std::string& prompt : set->prompts()) f(prompt);
+      return;
+    }
+    const auto& stream = std::get<reward_tuner::PromptStream>(held_);
+    for (reward_tuner::PromptReader in(stream.path(), {stream.options().format, stream.options().field}); in.next();)
+      f(in.prompt());
   }
 
  private:

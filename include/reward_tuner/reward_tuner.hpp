@@ -44,8 +44,10 @@
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/json_line.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
+#include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/files/weights.hpp>
 
 #include <reward_tuner/lora/lora.hpp>

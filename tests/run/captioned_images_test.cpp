@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/report/png.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
 
@@ -59,6 +60,41 @@ TEST_CASE("streamed images are read when they are drawn, and checked then") {
   CHECK_THROWS_WITH_AS(images.images(at::tensor({2}, at::kLong)), doctest::Contains("expected a readable file"), Error);
 }
 
+TEST_CASE("captions of any system: a byte order mark and CRLF are no text") {
+  const io_test::Folder folder;
+  write_png(folder / "a.png", at::ones({3, 4, 4}));
+  write_png(folder / "B.PNG", at::zeros({3, 4, 4}));
+  io_test::write_text(folder / "a.txt",
+                      "\xEF\xBB\xBF"
+                      "a red circle\r\n");
+  io_test::write_text(folder / "B.txt", "two\r\nlines\r\n");
+  CHECK(CaptionedImages::from_folder(folder.path).captions() == std::vector<std::string>{"two\nlines", "a red circle"});
+  io_test::write_text(folder / "metadata.jsonl",
+                      "\xEF\xBB\xBF{\"file_name\": \"a.png\", \"text\": \"first\"}\r\n\r\n"
+                      "{\"file_name\": \"B.PNG\", \"text\": \"second\"}\r\n");
+  CHECK(CaptionedImages::from_folder(folder.path).captions() == std::vector<std::string>{"first", "second"});
+}
+
+TEST_CASE("files of the folder that are not read are counted") {
+  const io_test::Folder folder;
+  write_png(folder / "a.png", at::ones({3, 4, 4}));
+  write_png(folder / "b.png", at::ones({3, 4, 4}));
+  for (const char* name : {"a.txt", "b.txt"}) io_test::write_text(folder / name, "x");
+  const auto note = [&] {
+    std::string text;
+    const NoteScope scope([&](const std::string& sentence) { text += sentence; });
+    CaptionedImages::from_folder(folder.path, ImageLoading::kStreamed);
+    return text;
+  };
+  CHECK(note().empty());
+  for (const char* name : {"c.jpg", "d.txt"}) io_test::write_text(folder / name, "x");
+  CHECK(note().ends_with(
+      ": 2 of its files are neither PNG images nor their captions and are not read, 'c.jpg' among them"));
+  for (const char* name : {"a.txt", "b.txt", "c.jpg", "d.txt"}) std::filesystem::remove(folder / name);
+  io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"first\"}\n");
+  CHECK(note().ends_with(": 1 of its files are not in metadata.jsonl and are not read, 'b.png' among them"));
+}
+
 TEST_CASE("what is wrong with captioned images is said") {
   const io_test::Folder folder;
   const auto fails = [&](const char* sentence) {
@@ -67,6 +103,10 @@ TEST_CASE("what is wrong with captioned images is said") {
   CHECK_THROWS_WITH_AS(CaptionedImages::from_folder(folder / "nothing"),
                        doctest::Contains("expected a folder of captioned images, got nothing at"), Error);
   fails("holds no PNG images");
+  io_test::write_text(folder / "x.jpg", "");
+  fails("holds no PNG images; ");
+  fails("'x.jpg' among them");
+  std::filesystem::remove(folder / "x.jpg");
   write_png(folder / "a.png", at::ones({3, 4, 4}));
   fails("expected a caption for");
   io_test::write_text(folder / "a.txt", "x");
@@ -74,11 +114,13 @@ TEST_CASE("what is wrong with captioned images is said") {
   io_test::write_text(folder / "b.txt", "y");
   fails("expected images of one size, got [3, 4, 4] and [3, 4, 5]");
   io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\"}\n");
-  fails("line 1 of");
+  fails("metadata.jsonl:1: expected a text field 'text', got none");
   io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"ok\"}\nnot json\n");
-  fails("line 2 of");
+  fails("metadata.jsonl:2: ");
   io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"missing.png\", \"text\": \"ok\"}\n");
-  fails("expected a readable file");
+  fails("metadata.jsonl:1: expected the name of an image in the folder, got 'missing.png'");
+  io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": null}\n");
+  fails("metadata.jsonl:1: expected text in the field 'text', got null");
   CHECK_THROWS_WITH_AS(CaptionedImages(at::ones({2, 3, 4, 4}), {"one"}),
                        doctest::Contains("expected one caption per image (2), got 1"), Error);
   CHECK_THROWS_WITH_AS(CaptionedImages(at::ones({3, 4, 4}), {"one"}), doctest::Contains("expected images [N,3,H,W]"),

@@ -132,7 +132,7 @@ TEST_CASE("prompt stream: JSON lines with a text field") {
   const PromptFile captions("{\"caption\": \"x\", \"prompt\": 1}\n", ".txt");
   CHECK(PromptStream(captions.path, {.format = PromptFormat::kJsonl, .field = "caption"}).draw(1) ==
         std::vector<std::string>{"x"});
-  CHECK(PromptStream(captions.path).draw(1).front().starts_with('{'));
+  CHECK(PromptStream(captions.path, {.format = PromptFormat::kLines}).draw(1).front().starts_with('{'));
   CHECK(PromptStream(file.path, {.format = PromptFormat::kLines}).size() == 3);
 
   const auto wrong = [](const std::string& line, const char* sentence) {
@@ -147,7 +147,7 @@ TEST_CASE("prompt stream: JSON lines with a text field") {
   wrong("{\"prompt\": null}", "got null");
   wrong("[\"prompt\"]", "expected an object, got array");
   wrong("{\"prompt\": \"a\", \"prompt\": \"b\"}", "appears twice");
-  wrong("{\"prompt\": \"\xFF\"}", "ill-formed UTF-8");
+  wrong("{\"prompt\": \"\xFF\"}", "expected UTF-8, got the byte 255");
 }
 
 TEST_CASE("prompt stream: files that are missing, empty, or change") {

@@ -6,12 +6,14 @@
 #include <ATen/ops/stack.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/note.hpp>
+#include <reward_tuner/files/json_line.hpp>
+#include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/report/png.hpp>
 
 namespace reward_tuner {
@@ -32,7 +34,10 @@ REWARD_TUNER_INLINE CaptionedImages CaptionedImages::from_folder(const std::file
   REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
                      "[CaptionedImages] expected a folder of captioned images, got nothing at ", folder.string());
   const auto list = std::filesystem::exists(folder / "metadata.jsonl") ? from_metadata(folder) : from_neighbors(folder);
-  REWARD_TUNER_CHECK(!list.empty(), "[CaptionedImages] ", folder.string(), " holds no PNG images");
+  const std::string unread_files = unread(folder, list);
+  REWARD_TUNER_CHECK(!list.empty(), "[CaptionedImages] ", folder.string(), " holds no PNG images",
+                     unread_files.empty() ? "" : "; " + unread_files);
+  if (!unread_files.empty()) note("[CaptionedImages] ", unread_files);
   CaptionedImages out;
   for (const auto& [file, caption] : list) {
     out.files_.push_back(file);
@@ -62,21 +67,15 @@ REWARD_TUNER_INLINE Tensor CaptionedImages::read(const std::filesystem::path& fi
 
 REWARD_TUNER_INLINE CaptionedImages::List CaptionedImages::from_metadata(const std::filesystem::path& folder) {
   const auto file = folder / "metadata.jsonl";
-  std::ifstream in(file);
-  REWARD_TUNER_CHECK(in.good(), "[CaptionedImages] cannot read ", file.string());
+  TextLines lines(file);
   List list;
-  std::size_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const auto text = [&](const char* key) {
-      return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
-                                                                             : std::string();
-    };
-    REWARD_TUNER_CHECK(!text("file_name").empty() && json.contains("text"), "[CaptionedImages] line ", number, " of ",
-                       file.string(), " expected an object with \"file_name\" and \"text\", got ", line.substr(0, 80));
-    list.emplace_back(folder / text("file_name"), text("text"));
+  for (std::string line; lines.next(line);) {
+    if (line.find_first_not_of(" \t") == std::string::npos) continue;
+    const auto object = parse_json_line(line, lines.where());
+    const std::string name = text_field(object, "file_name", lines.where());
+    REWARD_TUNER_CHECK(std::filesystem::is_regular_file(folder / name), "[CaptionedImages] ", lines.where(),
+                       ": expected the name of an image in the folder, got '", name, "'");
+    list.emplace_back(folder / name, text_field(object, "text", lines.where()));
   }
   return list;
 }
@@ -84,21 +83,39 @@ REWARD_TUNER_INLINE CaptionedImages::List CaptionedImages::from_metadata(const s
 REWARD_TUNER_INLINE CaptionedImages::List CaptionedImages::from_neighbors(const std::filesystem::path& folder) {
   List list;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() != ".png") continue;
+    const auto ending = entry.path().extension();
+    if (ending != ".png" && ending != ".PNG") continue;
     auto beside = entry.path();
     beside.replace_extension(".txt");
-    std::ifstream in(beside);
-    REWARD_TUNER_CHECK(in.good(), "[CaptionedImages] expected a caption for ", entry.path().string(), " in ",
-                       beside.string(), " or a metadata.jsonl, got neither");
-    std::ostringstream text;
-    text << in.rdbuf();
-    std::string caption = text.str();
+    REWARD_TUNER_CHECK(std::filesystem::is_regular_file(beside), "[CaptionedImages] expected a caption for ",
+                       entry.path().string(), " in ", beside.string(), " or a metadata.jsonl, got neither");
+    std::string caption = read_text_file(beside);
     caption.erase(std::find_if(caption.rbegin(), caption.rend(), [](unsigned char c) { return c > ' '; }).base(),
                   caption.end());
     list.emplace_back(entry.path(), std::move(caption));
   }
   std::sort(list.begin(), list.end());
   return list;
+}
+
+REWARD_TUNER_INLINE std::string CaptionedImages::unread(const std::filesystem::path& folder, const List& list) {
+  std::set<std::filesystem::path> known{folder / "metadata.jsonl"};
+  const bool listed = std::filesystem::exists(folder / "metadata.jsonl");
+  for (const auto& item : list) {
+    known.insert(item.first.lexically_normal());
+    if (!listed) known.insert(std::filesystem::path(item.first).replace_extension(".txt"));
+  }
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_directory() && !name.starts_with('.') && !known.contains(entry.path().lexically_normal()))
+      names.push_back(name);
+  }
+  if (names.empty()) return {};
+  std::sort(names.begin(), names.end());
+  return folder.string() + ": " + std::to_string(names.size()) + " of its files " +
+         (listed ? "are not in metadata.jsonl" : "are neither PNG images nor their captions") + " and are not read, '" +
+         names.front() + "' among them";
 }
 
 }  // namespace reward_tuner

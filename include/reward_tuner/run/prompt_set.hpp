@@ -2,29 +2,21 @@
 #pragma once
 #include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
-namespace detail {
-
-/// The prompt on a line of a prompt file: trimmed; empty for lines that hold none (blank ones and those that begin with
-/// #).
-std::string_view prompt_of_line(std::string_view line);
-
-}  // namespace detail
-
 /// A list of prompts. Drawing is with replacement between batches and without inside a batch as long as the list lasts.
 class PromptSet {
  public:
-  explicit PromptSet(std::vector<std::string> prompts, const std::string& where = "the list");
+  explicit PromptSet(std::vector<std::string> prompts);
 
-  /// One prompt per line, UTF-8; blank lines and lines that begin with # are skipped.
-  static PromptSet from_file(const std::filesystem::path& file);
+  /// Reads a prompt file, lines or JSON lines (run/prompt_file.hpp). Errors: see PromptReader; no prompt in it.
+  static PromptSet from_file(const std::filesystem::path& file, const PromptFileOptions& options = {});
 
   /// `count` prompts in random order.
   std::vector<std::string> draw(int count, Rng& rng) const;

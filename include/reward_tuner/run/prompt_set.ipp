@@ -2,35 +2,19 @@
 #pragma once
 #include <reward_tuner/run/prompt_set.hpp>
 
-#include <fstream>
 #include <utility>
 
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {
 
-namespace detail {
-
-REWARD_TUNER_INLINE std::string_view prompt_of_line(std::string_view line) {
-  const auto begin = line.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos || line[begin] == '#') return {};
-  return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
+REWARD_TUNER_INLINE PromptSet::PromptSet(std::vector<std::string> prompts) : prompts_(std::move(prompts)) {
+  REWARD_TUNER_CHECK(!prompts_.empty(), "[PromptSet] expected at least one prompt, got none");
 }
 
-}  // namespace detail
-
-REWARD_TUNER_INLINE PromptSet::PromptSet(std::vector<std::string> prompts, const std::string& where)
-    : prompts_(std::move(prompts)) {
-  REWARD_TUNER_CHECK(!prompts_.empty(), "[PromptSet] expected at least one prompt, got none in ", where);
-}
-
-REWARD_TUNER_INLINE PromptSet PromptSet::from_file(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  REWARD_TUNER_CHECK(in.good(), "[PromptSet] cannot read the prompt file ", file.string());
-  std::vector<std::string> prompts;
-  for (std::string line; std::getline(in, line);)
-    if (const std::string_view prompt = detail::prompt_of_line(line); !prompt.empty()) prompts.emplace_back(prompt);
-  return PromptSet(std::move(prompts), file.string());
+REWARD_TUNER_INLINE PromptSet PromptSet::from_file(const std::filesystem::path& file,
+                                                   const PromptFileOptions& options) {
+  return PromptSet(read_prompts(file, options));
 }
 
 REWARD_TUNER_INLINE std::vector<std::string> PromptSet::draw(int count, Rng& rng) const {

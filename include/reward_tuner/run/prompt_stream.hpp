@@ -4,27 +4,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
 
-/// How a prompt file is written.
-enum class PromptFormat {
-  kByName,  ///< jsonl if the file's name ends in .jsonl, else lines
-  kLines,   ///< as PromptSet::from_file: one prompt per line; blank lines and lines that begin with # are skipped
-  kJsonl    ///< one JSON object per line with the prompt in a text field; blank lines are skipped
-};
-
 /// Options of PromptStream.
 struct PromptStreamOptions {
   std::uint64_t seed = 0;                       ///< of the order
-  PromptFormat format = PromptFormat::kByName;  ///< how the file is written
+  PromptFormat format = PromptFormat::kByName;  ///< how the file is written (run/prompt_file.hpp)
   std::string field = "prompt";                 ///< jsonl: the key of the text
 };
 
@@ -40,8 +33,8 @@ struct PromptStreamState {
 /// stands; equal files have equal digests.
 /// Memory: 16 bytes for 1024 prompts (the place of every 1024th line) and the longest line. Opening reads and checks
 /// the whole file once; a draw skips up to 1023 prompts for each that it reads.
-/// Errors: a file that is missing, not regular or without prompts; jsonl: a line that is not JSON, not an object, or
-/// whose field is missing or not text, by file and line. The file must not change: its size is checked at every draw.
+/// Errors: a file that is missing, not regular or without prompts; those of PromptReader, by file and line. The file
+/// must not change: its size is checked at every draw.
 /// Example: `PromptStream prompts("million.jsonl", {.seed = 1, .field = "caption"}); tuner.update(pipeline, optimizer,
 /// prompts.draw(8), rng);`
 class PromptStream {
@@ -76,12 +69,7 @@ class PromptStream {
     std::uint64_t line = 0;    // its number from 1 on
   };
 
-  bool skips(const std::string& line) const;
-
-  std::ifstream open() const;
-
-  /// The prompt of a line that is not skipped.
-  std::string prompt(const std::string& line, std::uint64_t number) const;
+  PromptReader reader() const { return PromptReader(path_, {options_.format, options_.field}); }
 
   /// Reads prompts given in ascending order; {which, where to}.
   std::vector<std::string> read(const std::vector<std::pair<std::uint64_t, std::size_t>>& wanted) const;
