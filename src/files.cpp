@@ -4,6 +4,7 @@
 #include <reward_tuner/files/json_config.ipp>
 #include <reward_tuner/files/json_file.ipp>
 #include <reward_tuner/files/json_line.ipp>
+#include <reward_tuner/files/output_path.ipp>
 #include <reward_tuner/files/safetensors.ipp>
 #include <reward_tuner/files/safetensors_header.ipp>
 #include <reward_tuner/files/text_file.ipp>

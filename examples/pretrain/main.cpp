@@ -22,6 +22,7 @@
 #include <examples/pretrain/train_unet.hpp>
 #include <examples/pretrain/train_vae.hpp>
 #include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/output_path.hpp>
 
 namespace {
 
@@ -142,6 +143,10 @@ int run(int argc, char** argv) {
 
   at::set_num_threads(o.threads);
   at::globalContext().setFlushDenormal(true);  // young moments of AdamW are denormal and slow
+  if (!o.evaluate_only) {                      // hours before anything is written there
+    prepare_output_folder(o.out);
+    prepare_output_folder(o.work);
+  }
   nlohmann::json report;
   report["training"] = o.evaluate_only ? read_json(o.out / "report.json").at("training") : pretrain_all(o);
   write_sample_grids(o.out);

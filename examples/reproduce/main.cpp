@@ -18,6 +18,7 @@
 #include <CLI/CLI.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/version.hpp>
+#include <reward_tuner/files/output_path.hpp>
 
 #include "cell_run.hpp"
 #include "report.hpp"
@@ -92,6 +93,7 @@ int report(const Arguments& a) {
   const std::filesystem::path page = !a.page.empty() ? a.page
                                      : a.quick       ? study.out / (name + ".md")
                                                      : std::filesystem::path("docs") / (name + ".md");
+  reward_tuner::prepare_output_file(page);
   write_report(study, page, page.parent_path() / (beside ? page.stem() : std::filesystem::path(name)));
   std::cout << page.string() << std::endl;
   return kDone;

@@ -45,6 +45,7 @@
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/json_line.hpp>
+#include <reward_tuner/files/output_path.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
 #include <reward_tuner/files/text_file.hpp>

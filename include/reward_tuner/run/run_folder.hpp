@@ -11,7 +11,11 @@ namespace reward_tuner {
 /// report.json, ...} of one run.
 class RunFolder {
  public:
-  /// A new folder, or an empty one. Errors: not empty, cannot be made, read-only, another program is in it.
+  /// Whether `create` would do, before the work that comes first. Makes nothing. Errors: not empty, cannot be made,
+  /// read-only.
+  static void check_new(const std::filesystem::path& path);
+
+  /// A new folder, or an empty one. Errors: those of check_new; another program is in it.
   static RunFolder create(const std::filesystem::path& path);
 
   /// The folder of an earlier run. Errors: none there, read-only, another program is in it.
