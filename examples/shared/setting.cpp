@@ -32,6 +32,8 @@ void read_setting(const Setting& row, TuneSettings& s, const std::vector<std::st
                   const std::string& shown) {
   std::string got;
   for (const auto& word : words) got += (got.empty() ? "'" : ", '") + word + "'";
+  REWARD_TUNER_CHECK(words.size() < 2 || row.field.is_list, "[rt-tune] ", shown, " expected one value, got ",
+                     words.size(), ": ", got);
   REWARD_TUNER_CHECK(row.field.read(s, words), "[rt-tune] ", shown, " expected ", row.field.expected, ", got ",
                      got.empty() ? "nothing" : got);
   s.given.insert(row.name);

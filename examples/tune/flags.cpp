@@ -49,7 +49,7 @@ void add_flags(CLI::App& command, const SettingsTable& table, TuneSettings& s) {
     if (row.field.is_switch) {
       command.add_flag_function(
                  flag, [read](std::int64_t n) { read({n > 0 ? "true" : "false"}); }, row.help)
-          ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+          ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
           ->check([](const std::string& word) {  // CLI11's own conversion names neither flag nor what it expects
             bool value = false;
             return CLI::detail::lexical_cast(word, value) ? std::string()
@@ -58,9 +58,13 @@ void add_flags(CLI::App& command, const SettingsTable& table, TuneSettings& s) {
           ->group(row.group);
       continue;
     }
-    CLI::Option* option = command.add_option_function<std::vector<std::string>>(flag, read, row.help);
-    option->expected(1)
-        ->multi_option_policy(row.field.is_list ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::TakeLast)
+    const CLI::callback_t take = [read](const CLI::results_t& words) {
+      read(words);
+      return true;
+    };
+    // the words as they were typed: CLI11 would take "[a, b]" for a list; read_setting refuses a second value
+    command.add_option(flag, take, row.help)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->type_name(shown_value(row))
         ->default_str(shown_default(row.field.json(s)))
         ->required(row.required)

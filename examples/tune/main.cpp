@@ -59,8 +59,6 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(reward_tuner::kVersion));
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  // a later flag wins, so that scripts can append flags
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.footer(
       "Exit codes: 0 done; 1 an error, told in one sentence; 2 wrong usage; 130 interrupted, with a checkpoint to "
       "resume from.\n"

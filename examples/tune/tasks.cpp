@@ -1,14 +1,15 @@
 #include "tasks.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <map>
-
-#include <CLI/CLI.hpp>
+#include <exception>
+#include <utility>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/text_file.hpp>
 
 #include <examples/shared/settings_table.hpp>
+
+#include "toml_file.hpp"
 
 namespace rt_tune {
 
@@ -17,53 +18,42 @@ using namespace rt_shared;
 
 namespace {
 
-using Table = std::map<std::string, std::vector<std::string>>;
+using Table = std::vector<TomlEntry>;
 
-/// The tables in the order of the file.
+/// The tables in the order of the file. Settings outside of them are of the whole run: config_file.cpp has made flags
+/// of them, and has refused other tables.
 std::vector<std::pair<std::string, Table>> read_tables(const std::filesystem::path& file) {
-  std::ifstream text(file);
-  REWARD_TUNER_CHECK(text.good(), "[rt-tune] --tasks cannot read the file ", file.string());
-  std::vector<CLI::ConfigItem> items;
-  try {
-    items = CLI::ConfigTOML().from_config(text);
-  } catch (const std::exception& problem) {
-    rt::detail::fail("[rt-tune] --tasks expected TOML in ", file.string(), ", got text that cannot be read as such (",
-                     problem.what(), ")");
-  }
   std::vector<std::pair<std::string, Table>> tables;
-  for (const auto& item : items) {
-    if (item.name == "++" || item.name == "--") continue;  // open and close a section
-    // of the whole run: config_file.hpp has made flags of them
-    if (item.parents.empty() || item.parents[0] != "task") continue;
-    REWARD_TUNER_CHECK(item.parents.size() == 2, "[rt-tune] ", file.string(), " expected tables [task.NAME], got ",
-                       item.fullname());
-    const std::string& name = item.parents[1];
-    if (tables.empty() || tables.back().first != name) {
-      for (const auto& other : tables)
-        REWARD_TUNER_CHECK(other.first != name, "[rt-tune] ", file.string(), " has two tables [task.", name, "]");
-      tables.emplace_back(name, Table());
-    }
-    REWARD_TUNER_CHECK(tables.back().second.emplace(item.name, item.inputs).second, "[rt-tune] ", file.string(),
-                       ", [task.", name, "]: ", item.name, " is given twice");
+  for (TomlEntry& entry : TomlReader(rt::read_text_file(file), file.string()).entries()) {
+    if (entry.table.size() != 2) continue;
+    if (tables.empty() || tables.back().first != entry.table[1]) tables.emplace_back(entry.table[1], Table());
+    tables.back().second.push_back(std::move(entry));
   }
   REWARD_TUNER_CHECK(!tables.empty(), "[rt-tune] --tasks expected at least one table [task.NAME] in ", file.string(),
                      ", got none");
   return tables;
 }
 
-TuneTask read_task(const std::string& name, const Table& table, const TuneSettings& all) {
+/// The run's settings with those of the table, which alone are marked as given.
+TuneSettings task_settings(const std::string& name, const Table& table, const TuneSettings& all) {
   TuneSettings s = all;
   s.given = {};
-  for (const auto& entry : table) {
-    const std::string& key = entry.first;
-    const auto row = std::find_if(settings_table().begin(), settings_table().end(),
-                                  [&](const Setting& r) { return r.of_task && r.name == key; });
-    std::vector<std::string> known;
-    for (const Setting& r : settings_table())
-      if (r.of_task) known.push_back(r.name);
-    REWARD_TUNER_CHECK(row != settings_table().end(), "[rt-tune] expected ", listed(known, "or"), ", got '", key, "'");
-    read_setting(*row, s, entry.second, key);
+  std::vector<std::string> known;
+  for (const Setting& row : settings_table())
+    if (row.of_task) known.push_back(row.name);
+  for (const TomlEntry& entry : table) {
+    try {
+      REWARD_TUNER_CHECK(std::find(known.begin(), known.end(), entry.key) != known.end(), "[rt-tune] expected ",
+                         listed(known, "or"), ", got '", entry.key, "'");
+      read_setting(setting(settings_table(), entry.key), s, entry.values, entry.key);
+    } catch (const std::exception& problem) {
+      refuse_task(entry.where, name, problem);
+    }
   }
+  return s;
+}
+
+TuneTask task_of(const std::string& name, TuneSettings s, const TuneSettings& all) {
   REWARD_TUNER_CHECK(s.was_given("reward"),
                      "[rt-tune] reward expected a list of \"name\" or \"name:weight\", got none");
   REWARD_TUNER_CHECK(!s.prompts.empty(), "[rt-tune] prompts expected a file, got none here and no --prompts");
@@ -81,8 +71,9 @@ TuneTask read_task(const std::string& name, const Table& table, const TuneSettin
 std::vector<TuneTask> read_tasks(const TuneSettings& settings) {
   std::vector<TuneTask> tasks;
   for (const auto& [name, table] : read_tables(settings.tasks)) {
+    TuneSettings own = task_settings(name, table, settings);
     try {
-      tasks.push_back(read_task(name, table, settings));
+      tasks.push_back(task_of(name, std::move(own), settings));
     } catch (const std::exception& problem) {
       refuse_task(settings.tasks, name, problem);
     }

@@ -8,9 +8,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 head -n 2 <(grep -v '^#' "$prompts") >"$work/held_out.txt"
-bare=(--model "$model" --eval-prompts "$work/held_out.txt" --steps 4 --guidance 2 --batch 2 --learning-rate 1e-3
-       --checkpoint-every 1 --keep-checkpoints 3 --images 2 --threads 1
-      --quiet --no-tensorboard)
+start=(--model "$model" --eval-prompts "$work/held_out.txt" --steps 4 --guidance 2 --batch 2
+       --checkpoint-every 1 --keep-checkpoints 3 --images 2 --threads 1 --quiet --no-tensorboard)
+bare=("${start[@]}" --learning-rate 1e-3)
 common=("${bare[@]}" --prompts "$prompts" --reward brightness)
 same() { # same A B: metrics, and the whole state after two updates
   cmp -s "$1/metrics.jsonl" "$2/metrics.jsonl" ||
@@ -44,7 +44,8 @@ resumes raft "${common[@]}" --method raft --samples-per-prompt 2
 resumes reward-weighted "${common[@]}" --method reward-weighted --weighting exponential --temperature 0.1 --noisings 2
 # its images are the untuned model's, however far training has come
 for rate in 1e-12 1e-2; do
-  "$rt_tune" tune "${common[@]}" --method reward-weighted --updates 2 --learning-rate "$rate" \
+  "$rt_tune" tune "${start[@]}" --prompts "$prompts" --reward brightness --method reward-weighted --updates 2 \
+    --learning-rate "$rate" \
     --out "$work/frozen-$rate" >/dev/null || fail "reward-weighted with learning rate $rate"
   grep -o '"reward":[^,]*' "$work/frozen-$rate/metrics.jsonl" >"$work/rewards-$rate"
 done
@@ -165,7 +166,7 @@ expect 1 'not.jsonl:1: expected an object, got number 3' "${bare[@]}" --method d
 expect 1 'regularizer kl cannot be combined with --method raft' "${common[@]}" --method raft --regularizer kl
 expect 2 'prompts is required' "${bare[@]}" --method ddpo
 expect 2 'explore expected none, guidance, prompt or diffexp, got .nonsense' "${common[@]}" --explore nonsense
-expect 2 'steps expected a whole number, got .many' "${common[@]}" --steps many
+expect 2 'rank expected a whole number, got .many' "${common[@]}" --rank many
 expect 1 'num_trained must be at most the sampler.s 4 steps, got 5' "${common[@]}" --trained-steps 5
 
 # a default bends to few steps: no method refuses what nobody said
@@ -192,15 +193,16 @@ tasks 'bad.toml, \[task.one\]: reward expected one of .*, got .nonsense' \
   '[task.one]\nreward = "nonsense"\nprompts = "p"\n'
 tasks 'bad.toml, \[task.one\]: reward expected a list' '[task.one]\nprompts = "p"\n'
 tasks 'bad.toml, \[task.one\]: prompts expected a file' '[task.one]\nreward = "brightness"\n'
-tasks 'bad.toml, \[task.one\]: .*cannot read the prompt file nowhere' \
+tasks 'bad.toml, \[task.one\]: .*expected a readable text file, got none at nowhere' \
   '[task.one]\nreward = "brightness"\nprompts = "nowhere"\n'
 tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got -3' \
   '[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\nbatch = -3\n'
-tasks 'bad.toml, \[task.one\]: advantage expected default, per-batch, per-prompt, per-group or history, got .none' \
+tasks 'bad.toml:4, \[task.one\]: advantage expected default, per-batch, per-prompt, per-group or history, got .none' \
   '[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\nadvantage = "none"\n'
-tasks 'bad.toml, \[task.one\]: expected reward, prompts, samples-per-prompt, advantage or batch, got .steps' \
+tasks 'bad.toml:2, \[task.one\]: expected reward, prompts, samples-per-prompt, advantage or batch, got .steps' \
   '[task.one]\nsteps = 3\n'
-tasks 'bad.toml expected tables \[task.NAME\], got task.batch' '[task]\nbatch = 3\n'
+printf '[task]\nbatch = 3\n' >"$work/bad.toml"
+expect 2 'bad.toml:2: expected tables \[task.NAME\], got \[task\]' "${bare[@]}" --method lsrl --tasks "$work/bad.toml"
 tasks 'updates must be >= 1, got -3' \
   'updates = -3\ntrained-steps = 2\n[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\n'
 tasks 'expected at least one table \[task.NAME\] in .*bad.toml' '# nothing\n'

@@ -6,9 +6,9 @@ rt_tune=$1 model=$2 prompts=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
-common=(--model "$model" --prompts "$prompts" --steps 4 --trained-steps 2 --early-stop 2 --guidance 2 --batch 2
-       --updates 8 --learning-rate 1e-3
-        --checkpoint-every 2 --images 2 --ema 0.9 --threads 1 --quiet --no-tensorboard)
+base=(--model "$model" --prompts "$prompts" --steps 4 --early-stop 2 --guidance 2 --batch 2 --learning-rate 1e-3
+      --checkpoint-every 2 --images 2 --ema 0.9 --threads 1 --quiet --no-tensorboard)
+common=("${base[@]}" --trained-steps 2 --updates 8)
 tune() { # tune FOLDER FLAGS...
   local out=$1
   shift
@@ -50,9 +50,9 @@ expect 1 'options/guidance was 2.0, is now 3.0' "$rt_tune" tune --model "$model"
   --batch 2 --learning-rate 1e-3 --images 2 --ema 0.9 --resume
 expect 2 'no-such-flag' tune "$work/new" --no-such-flag
 expect 2 'method' tune "$work/new" --method nonsense
-expect 1 'updates must be >= 1, got 0' tune "$work/new" --updates 0
+expect 1 'updates must be >= 1, got 0' "$rt_tune" tune "${base[@]}" --out "$work/new" --updates 0
 expect 1 'eta must be in \[0, 1\], got 1.5' tune "$work/new" --eta 1.5
-expect 1 'num_trained must be at most' tune "$work/new" --trained-steps 5
+expect 1 'num_trained must be at most' "$rt_tune" tune "${base[@]}" --out "$work/new" --trained-steps 5
 expect 1 'trained-steps cannot be combined with --method refl' tune "$work/new" --method refl
 expect 1 'trained-steps cannot be combined with --method draft-lv' tune "$work/new" --method draft-lv
 expect 1 'early-stop cannot be combined with --method alignprop' tune "$work/new" --method alignprop --horizon fixed
