@@ -44,12 +44,15 @@ void complete_samples(TuneSettings& s, bool per_group) {
   const bool compares = per_group || best || s.advantage == AdvantageName::kPerGroup;
   s.samples_per_prompt = 1;
   if (!compares || s.branches.value_or(1) > 1) return;  // branches of an image are a group already
-  s.samples_per_prompt = std::max(rt::kComparedImages, best ? s.best : 1);
+  s.samples_per_prompt = std::max(rt::kComparedImages, best ? s.best + 1 : 1);
 }
 
 }  // namespace
 
 void check_settings(const TuneSettings& s, const MethodEntry& m) {
+  for (const char* own : {"rank", "alpha", "targets"})
+    REWARD_TUNER_CHECK(s.init_lora.empty() || !s.was_given(own), "[rt-tune] --", own,
+                       " cannot be combined with --init-lora, whose file has its own");
   check_rules(settings_table(), s, m);
   REWARD_TUNER_CHECK(s.steps >= 1, "[rt-tune] --steps expected a number >= 1, got ", s.steps);
   REWARD_TUNER_CHECK(s.regularizer != RegularizerName::kPretraining || !s.pretraining_data.empty(),
@@ -78,6 +81,8 @@ void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers
     if (!s.was_given("step-per-timestep")) s.step_per_timestep = s.updates_per_epoch == 1;
     if (!s.was_given("pretraining-mode")) s.pretraining_mode = rt::PretrainingMode::kAlternating;
   }
+  if (!s.was_given("word-weight-low")) s.word_weight_low = std::min(s.word_weight_low, s.word_weight_high);
+  if (!s.was_given("word-weight-high")) s.word_weight_high = std::max(s.word_weight_high, s.word_weight_low);
   if (m.name == "raft") s.weighting = rt::RewardWeighting::kBest;
   if (m.knows("log-prob")) {
     complete_log_prob(s, m, latent_numbers);
@@ -85,6 +90,25 @@ void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers
   }
   if (m.knows("sampled")) complete_samples(s, per_group);
   if (!s.eta) s.eta = 0;  // the value in force, for config.json
+}
+
+void check_learns(const TuneSettings& s, const MethodEntry& m, std::size_t num_prompts) {
+  if (!m.knows("sampled")) return;
+  const int images = s.samples_per_prompt * s.branches.value_or(1);  // of a prompt
+  const bool repeated = s.batch > 0 && static_cast<std::size_t>(s.batch) > num_prompts;
+  REWARD_TUNER_CHECK(s.weighting != rt::RewardWeighting::kBest || s.best < s.samples_per_prompt || repeated,
+                     "[rt-tune] --samples-per-prompt expected more than the ", s.best,
+                     " images that are kept of each prompt (--best), got ", s.samples_per_prompt,
+                     ": the reward would choose nothing");
+  if (!m.knows("log-prob")) return;
+  REWARD_TUNER_CHECK(s.advantage != AdvantageName::kPerGroup || images >= 2 || repeated,
+                     "[rt-tune] --samples-per-prompt expected a number >= 2 with --advantage per-group of --method ",
+                     m.name, ", which compares the images of a prompt with one another, got ", s.samples_per_prompt);
+  REWARD_TUNER_CHECK(
+      s.advantage != AdvantageName::kPerBatch || images * s.batch >= 2,
+      "[rt-tune] --batch expected a number >= 2, or --samples-per-prompt one, with --advantage per-batch "
+      "of --method ",
+      m.name, ", which compares the images of an update with one another, got 1 image");
 }
 
 bool needs_reference(const TuneSettings& s, const MethodEntry& m) {

@@ -1,5 +1,6 @@
 // The defaults that depend on other settings, and the rules that no row of the table can say.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 #include "method_table.hpp"
@@ -14,6 +15,10 @@ void check_settings(const TuneSettings& s, const MethodEntry& method);
 /// `latent_numbers`: D, the numbers of a latent. `per_group`: the reward scores groups of images.
 /// Errors: a method that learns nothing from a reward of groups.
 void complete(TuneSettings& s, const MethodEntry& method, std::int64_t latent_numbers, bool per_group);
+
+/// Errors: settings under which no update can learn anything from the reward, as one image of a prompt that is compared
+/// with the others of its prompt. `num_prompts`: of the prompt file; a round of more has prompts twice.
+void check_learns(const TuneSettings& s, const MethodEntry& method, std::size_t num_prompts);
 
 /// Whether a run evaluates the untuned network.
 bool needs_reference(const TuneSettings& s, const MethodEntry& method);

@@ -5,7 +5,7 @@
 
 namespace rt_shared {
 
-inline ChosenDirectSteps::Options step_options(const TuneSettings& s, const MethodEntry& method) {
+inline ChosenDirectSteps::Options direct_steps(const TuneSettings& s, const MethodEntry& method) {
   if (method.name == "draft") return rt::LastStepsOptions{.num_trained = s.trained_steps};
   if (method.name == "draft-lv") return rt::NoisedTailOptions{.num_noises = s.noises};
   if (method.name == "refl") return rt::LateJumpOptions{.max_stop = *s.early_stop};
@@ -29,7 +29,7 @@ TuneResult train_direct(TuneSession& session) {
   const TuneSettings& s = session.settings;
   typename Tuner::Options options;
   options.sampler = sampler_options(s);
-  options.steps = step_options(s, session.method);
+  options.steps = direct_steps(s, session.method);
   options.exploration = exploration_options(s);
   options.objective = {.scale = s.loss_scale, .loss = s.loss, .target = s.loss_target};
   options.regularizer = regularizer_options(session, s);

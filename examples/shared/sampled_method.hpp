@@ -39,7 +39,7 @@ inline ChosenAdvantage::Options advantage_options(const TuneSettings& s) {
   return rt::PerBatchOptions{};
 }
 
-inline ChosenSteps::Options step_options(const TuneSettings& s, const MethodEntry& method) {
+inline ChosenSteps::Options sampled_steps(const TuneSettings& s, const MethodEntry& method) {
   if (method.knows("window")) return rt::BackwardWindowOptions{.initial = s.window_start};
   if (method.name == "lsrl") {
     // the default bends to the steps that have noise; what was asked for does not
@@ -61,7 +61,7 @@ LogProbTuner<Objective> log_prob_tuner(const TuneSession& session, const TuneSet
                                        typename Objective::Options objective) {
   typename LogProbTuner<Objective>::Options options;
   options.sampler = sampler_options(s);
-  options.steps = step_options(s, session.method);
+  options.steps = sampled_steps(s, session.method);
   options.exploration = exploration_options(s);
   options.objective = std::move(objective);
   options.objective.round = round_options(s);

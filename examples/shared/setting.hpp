@@ -106,6 +106,17 @@ SettingField field(Access access) {
   return f;
 }
 
+/// The same of a list whose words are taken as they are, commas included.
+template <class Access>
+SettingField words_field(Access access) {
+  SettingField f = field(access);
+  f.read = [access](TuneSettings& s, const std::vector<std::string>& words) {
+    std::invoke(access, s) = words;
+    return !words.empty();
+  };
+  return f;
+}
+
 /// The same of an enumeration, whose values have names.
 template <class Access, class T = std::remove_cvref_t<std::invoke_result_t<Access, TuneSettings&>>>
 SettingField field(Access access, std::vector<std::pair<std::string, std::type_identity_t<T>>> values) {

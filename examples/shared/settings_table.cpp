@@ -1,5 +1,9 @@
 #include "settings_table.hpp"
 
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+
 namespace rt_shared {
 
 namespace {
@@ -28,6 +32,20 @@ bool keeps_best(const S& s, const M& m) { return m.name == "raft" || s.weighting
 bool pulls_back(const S& s, const M&) { return s.regularizer == RegularizerName::kKl; }
 bool pretrains(const S& s, const M&) { return s.regularizer == RegularizerName::kPretraining; }
 bool adapts(const S& s, const M&) { return !s.full; }
+bool adapts_anew(const S& s, const M&) { return !s.full && s.init_lora.empty(); }
+bool goes_on(const S& s, const M&) { return !s.init_lora.empty(); }
+/// Whether one of these is among the rewards, or tasks have rewards of their own.
+bool rewards_by(const S& s, std::initializer_list<std::string_view> names) {
+  return !s.tasks.empty() || std::any_of(s.rewards.begin(), s.rewards.end(), [&](const std::string& reward) {
+    return std::find(names.begin(), names.end(), std::string_view(reward).substr(0, reward.rfind(':'))) != names.end();
+  });
+}
+bool by_symmetry(const S& s, const M&) { return rewards_by(s, {"symmetry"}); }
+bool by_jpeg(const S& s, const M&) {
+  return rewards_by(s, {"jpeg_error", "jpeg_incompressible", "jpeg_size", "jpeg_size_incompressible"});
+}
+bool by_aesthetic(const S& s, const M&) { return rewards_by(s, {"aesthetic"}); }
+bool by_parity(const S& s, const M&) { return rewards_by(s, {"parity"}); }
 
 std::vector<std::pair<std::string, std::string>> method_names() {
   std::vector<std::pair<std::string, std::string>> names;
@@ -89,11 +107,22 @@ void sampling(SettingsTable& t) {
   t.push_back(row("sampler", group, "of an image",
                   field(&S::sampler, {{"ddim", SamplerName::kDdim}, {"ddpm", SamplerName::kDdpm}})));
   t.push_back(row("steps", group, "sampler steps T of an image", field(&S::steps)));
-  t.push_back(row("guidance", group, "classifier-free guidance scale; 1 switches it off", field(&S::guidance)));
+  t.push_back(
+      row("guidance", group, "classifier-free guidance scale; 1 or less: the prompt alone", field(&S::guidance)));
   t.push_back(row("eta", group,
                   "ddim: share of noise in a step, 0 (none) to 1 (as ddpm); default: 0, with methods on "
                   "log-probabilities 1",
                   field(&S::eta)));
+  t.push_back(row("negative", group, "what guidance pushes away from; default: the empty prompt", field(&S::negative)));
+  t.push_back(row("height", group, "of images, in pixels; default: the model's own", field(&S::height)));
+  t.push_back(row("width", group, "of images, in pixels; default: the model's own", field(&S::width)));
+  // what decides is what the files hold: tune_command.cpp adds digests to the options
+  t.push_back(row("lora", group,
+                  "folder or file of a LoRA that is a part of the model, at strength SCALE (default 1); several add up "
+                  "(repeat the flag)",
+                  words_field(&S::loras))
+                  .with(kNote)
+                  .shown_as("PATH[:SCALE]"));
 }
 
 void gradient(SettingsTable& t) {
@@ -271,7 +300,7 @@ void regularizer(SettingsTable& t) {
                                           {"kl", RegularizerName::kKl},
                                           {"pretraining", RegularizerName::kPretraining}})));
   t.push_back(row("kl-weight", group, "factor of the kl regularizer beside the reward", field(&S::kl_weight))
-                  .wants(pulls_back));
+                  .wants(pulls_back, "regularizer", "kl"));
   t.push_back(row("pretraining-data", group, "folder of PNG images with metadata.jsonl, or with a .txt beside each",
                   field(&S::pretraining_data))
                   .shown_as("DIR")
@@ -291,32 +320,46 @@ void rewards(SettingsTable& t) {
   const char* group = "Rewards";
   t.push_back(row("symmetry-deviation", group, "symmetry: spatial, or literal as the paper's equation 6",
                   field(&S::symmetry_deviation,
-                        {{"spatial", rt::SymmetryDeviation::kSpatial}, {"literal", rt::SymmetryDeviation::kLiteral}})));
+                        {{"spatial", rt::SymmetryDeviation::kSpatial}, {"literal", rt::SymmetryDeviation::kLiteral}}))
+                  .wants(by_symmetry, "reward", "symmetry"));
   t.push_back(row("text-weight", group, "symmetry: weight of a CLIPScore term (needs clip/ in the model folder)",
-                  field(&S::text_weight)));
+                  field(&S::text_weight))
+                  .wants(by_symmetry, "reward", "symmetry"));
   t.push_back(row("jpeg-quality", group,
                   "jpeg rewards: quality of the JPEG, 1 to 100; default: 50 for jpeg_error and jpeg_incompressible, 95 "
                   "for the sizes",
-                  field(&S::jpeg_quality)));
+                  field(&S::jpeg_quality))
+                  .wants(by_jpeg, "reward", "of JPEG"));
   // what decides is what the file holds: tune_command.cpp adds a digest to the options
   t.push_back(
       row("aesthetic-head", group, "aesthetic: safetensors with layers.<n>.weight and .bias", field(&S::aesthetic_head))
           .with(kNote)
+          .wants(by_aesthetic, "reward", "aesthetic")
           .shown_as("FILE"));
   t.push_back(row("leave-one-out", group,
                   "parity: an image's reward is what it adds to its group's, which else all of them get",
-                  field(&S::leave_one_out)));
+                  field(&S::leave_one_out))
+                  .wants(by_parity, "reward", "parity"));
 }
 
 void trained(SettingsTable& t) {
   const char* group = "What is trained";
-  t.push_back(row("rank", group, "rank of the LoRA", field(&S::rank)).wants(adapts));
-  t.push_back(
-      row("alpha", group, "scale of the LoRA is alpha / rank; 0: alpha = rank", field(&S::alpha)).wants(adapts));
+  t.push_back(row("rank", group, "rank of the LoRA", field(&S::rank)).wants(adapts_anew, "full", "false"));
+  t.push_back(row("alpha", group, "scale of the LoRA is alpha / rank; 0: alpha = rank", field(&S::alpha))
+                  .wants(adapts_anew, "full", "false"));
   t.push_back(
       row("targets", group, "layers with a LoRA: ends of their names, or all-linear, or all", field(&S::targets))
-          .wants(adapts));
+          .wants(adapts_anew, "full", "false"));
   t.push_back(row("full", group, "train every weight of the UNet instead of a LoRA", field(&S::full)));
+  t.push_back(row("init-lora", group, "folder or file of a LoRA to train on, with its rank, alpha and targets",
+                  field(&S::init_lora))
+                  .with(kNote)
+                  .wants(adapts, "full", "false")
+                  .shown_as("PATH"));
+  t.push_back(row("reference", group,
+                  "what the untuned network is: the model without that LoRA (base), or with it as it was given (init)",
+                  field(&S::reference, {{"base", ReferenceName::kBase}, {"init", ReferenceName::kInit}}))
+                  .wants(goes_on, "init-lora", "PATH"));
 }
 
 void optimization(SettingsTable& t) {
@@ -372,7 +415,8 @@ void engine(SettingsTable& t) {
                   "keep only the inputs of the UNet's blocks: less memory, one more forward a trained step",
                   field(&S::activation_checkpointing)));
   t.push_back(
-      row("adapters-apart", group, "do not merge the LoRA into the weights in rollouts", field(&S::adapters_apart)));
+      row("adapters-apart", group, "do not merge the LoRA into the weights in rollouts", field(&S::adapters_apart))
+          .wants(adapts, "full", "false"));
 }
 
 void evaluation(SettingsTable& t) {

@@ -29,6 +29,7 @@ enum class StopName { kOwn, kStop, kPass };
 enum class AdvantageName { kOwn, kPerBatch, kPerPrompt, kPerGroup, kHistory };
 enum class ExplorationName { kNone, kGuidance, kPrompt, kDiffexp };
 enum class RegularizerName { kNone, kKl, kPretraining };
+enum class ReferenceName { kBase, kInit };
 
 struct TuneSettings {
   std::set<std::string> given;  ///< names of the settings that the user gave: "updates"
@@ -44,6 +45,9 @@ struct TuneSettings {
   int steps = 50;
   double guidance = 7.5;
   std::optional<double> eta;
+  std::string negative;
+  std::optional<std::int64_t> height, width;
+  std::vector<std::string> loras;  // PATH[:SCALE]
   // methods that follow the reward's gradient
   int trained_steps = 0;
   std::optional<int> early_stop;
@@ -93,6 +97,8 @@ struct TuneSettings {
   bool leave_one_out = false;
   // what is trained
   bool full = false;
+  std::filesystem::path init_lora;
+  ReferenceName reference = ReferenceName::kBase;
   std::int64_t rank = 8;
   double alpha = 0;
   std::vector<std::string> targets = {"to_q", "to_k", "to_v", "to_out.0"};

@@ -14,11 +14,13 @@
 #include <reward_tuner/report/image_grid.hpp>
 #include <reward_tuner/report/png.hpp>
 #include <reward_tuner/run/evaluation.hpp>
-#include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/run_record.hpp>
 #include <reward_tuner/samplers/any_sampler.hpp>
 #include <reward_tuner/shapes/shape_evaluation.hpp>
 
+#include <examples/shared/load_model.hpp>
+#include <examples/shared/outputs.hpp>
 #include <examples/shared/sampler_options.hpp>
 #include <examples/shared/settings_table.hpp>
 
@@ -31,104 +33,99 @@ namespace rt = reward_tuner;
 
 namespace {
 
-/// A model with an optional adapter.
-struct ModelSettings : TuneSettings {
-  std::filesystem::path lora;
-  double lora_scale = 1;
-  std::string negative;
-};
-
-struct LoadedModel {
-  rt::StableDiffusion pipeline;
-  std::optional<rt::Lora> lora;
-};
-
-LoadedModel load(const ModelSettings& s) {
-  apply_threads(s.threads);
-  LoadedModel loaded{rt::StableDiffusion::load(s.model, {.negative_prompt = s.negative}), std::nullopt};
-  if (!s.lora.empty()) {
-    loaded.lora.emplace(rt::Lora::load(loaded.pipeline.unet(), s.lora));
-    loaded.lora->set_scale(s.lora_scale);
-  }
-  return loaded;
-}
-
-void add_model_options(CLI::App& command, ModelSettings& s) {
-  static const SettingsTable rows =
-      rows_of(settings_table(), {"model", "sampler", "steps", "guidance", "eta", "threads"});
+void add_model_options(CLI::App& command, TuneSettings& s) {
+  static const SettingsTable rows = rows_of(settings_table(), {"model", "sampler", "steps", "guidance", "eta",
+                                                               "negative", "height", "width", "lora", "threads"});
   add_flags(command, rows, s);
-  command.add_option("--lora", s.lora, "folder or file of a LoRA to put on it")->type_name("DIR|FILE");
-  command.add_option("--lora-scale", s.lora_scale, "strength of the LoRA: 0 none, 1 as trained")->capture_default_str();
-  command.add_option("--negative", s.negative, "what guidance pushes away from")->capture_default_str();
 }
 
-struct SampleSettings : ModelSettings {
+struct SampleSettings : TuneSettings {
   std::vector<std::string> shown;  // --prompt
   std::filesystem::path latents, save_latents;
 };
 
 int sample(const SampleSettings& s) {
   const rt::AnySampler sampler = rt::AnySampler(sampler_options(s));
-  auto [pipeline, lora] = load(s);
+  std::vector<std::string> prompts = s.shown;
+  if (!s.prompts.empty())
+    for (auto& prompt : rt::read_prompts(s.prompts)) prompts.push_back(std::move(prompt));
+  REWARD_TUNER_CHECK(!prompts.empty(), "[rt-tune] sample expected --prompt TEXT or --prompts FILE, got neither");
+  rt::Tensor clean, images;  // [B,C,h,w], [B,3,H,W]
+  Outputs outputs;
+  outputs.add("--save-latents", s.save_latents, [&] { rt::save_safetensors(s.save_latents, {{"latents", clean}}); });
+  outputs.add("--out", s.out, [&] {
+    rt::write_png(s.out,
+                  prompts.size() == 1 ? images[0] : rt::image_grid({images}, {.scale = 1, .column_labels = prompts}));
+  });
+  apply_threads(s.threads);
+  auto [pipeline, loras] = load_model(s);
+  CutPrompts cut(pipeline);
+  for (const auto& prompt : prompts) cut.add(prompt);
+  cut.note_each();
   const torch::NoGradGuard no_grad;
   const rt::SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
   rt::Tensor start;  // [B,C,h,w]
   if (!s.latents.empty()) start = rt::SafetensorsFile::open(s.latents).tensor("latents").to(pipeline.latent_options());
   std::vector<std::uint64_t> seeds;
-  for (std::size_t i = 0; i < s.shown.size(); ++i) seeds.push_back(s.seed + i);
+  for (std::size_t i = 0; i < prompts.size(); ++i) seeds.push_back(s.seed + i);
   rt::SampleNoise noise(seeds);
   rt::NetworkCounts counts;
-  const rt::RolloutSetup setup = rt::sampling_setup(schedule, pipeline.encode(s.shown), sampler.guidance());
-  const rt::Tensor clean = rt::rollout(pipeline, setup, noise, counts, {.start = start}).clean;  // [B,C,h,w]
-  const rt::Tensor images = pipeline.decode(clean);                                              // [B,3,H,W]
-  if (!s.save_latents.empty()) rt::save_safetensors(s.save_latents, {{"latents", clean}});
-  rt::write_png(s.out,
-                s.shown.size() == 1 ? images[0] : rt::image_grid({images}, {.scale = 1, .column_labels = s.shown}));
+  const rt::RolloutSetup setup = rt::sampling_setup(schedule, pipeline.encode(prompts), sampler.guidance());
+  clean = rt::rollout(pipeline, setup, noise, counts, {.start = start}).clean;
+  images = pipeline.decode(clean);
+  outputs.write();
   std::cout << s.out.string() << std::endl;
   return kDone;
 }
 
-struct EvaluateSettings : ModelSettings {
+struct EvaluateSettings : TuneSettings {
   std::filesystem::path json, grid;  // --json, --images
   std::uint64_t first_seed = 1000;   // --seed
 };
 
 int evaluate_model(const EvaluateSettings& s) {
   const rt::AnySampler sampler = rt::AnySampler(sampler_options(s));
-  const auto prompts = rt::PromptSet::from_file(s.prompts);
-  auto [pipeline, lora] = load(s);
-  const auto pairs = rt::evaluation_pairs(prompts.prompts(), s.eval_seeds, s.first_seed);
+  const std::vector<std::string> prompts = rt::read_prompts(s.prompts);
+  std::vector<rt::EvaluationPair> pairs = rt::evaluation_pairs(prompts, s.eval_seeds, s.first_seed);
+  std::optional<rt::Evaluation> result;
+  Outputs outputs;
+  outputs.add("--json", s.json, [&] {
+    nlohmann::json report{{"model", s.model.string()},
+                          {"pairs", pairs.size()},
+                          {"first_seed", s.first_seed},
+                          {"seeds", s.eval_seeds},
+                          {"metrics", result->metrics},
+                          {"sentinels", result->sentinels},
+                          {"network_forwards", result->network.forwards},
+                          {"seconds", result->seconds},
+                          {"versions", rt::run_versions()}};
+    for (const char* name : {"lora", "sampler", "steps", "guidance", "negative", "height", "width"})
+      report[name] = setting(settings_table(), name).field.json(s);
+    report["eta"] = s.eta.value_or(0);
+    rt::write_json(s.json, report);
+  });
+  outputs.add("--images", s.grid, [&] {
+    constexpr std::int64_t kColumns = 8;
+    std::vector<rt::Tensor> rows;
+    for (std::int64_t i = 0; i < result->images.size(0); i += kColumns)
+      rows.push_back(result->images.narrow(0, i, std::min(kColumns, result->images.size(0) - i)));
+    rt::write_png(s.grid, rt::image_grid(rows));
+  });
+  apply_threads(s.threads);
+  auto [pipeline, loras] = load_model(s);
+  CutPrompts cut(pipeline);
+  for (const auto& prompt : prompts) cut.add(prompt);
+  cut.note_each();
   auto rewards = rt::standard_evaluation_rewards(pipeline);
-  for (auto& further : rt::shapes::shape_evaluation_rewards(prompts.prompts())) rewards.push_back(std::move(further));
-  const auto result = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = s.eval_batch});
+  for (auto& further : rt::shapes::shape_evaluation_rewards(prompts)) rewards.push_back(std::move(further));
+  result = rt::evaluate(pipeline, sampler, pairs, rewards, {.batch = s.eval_batch});
   for (const auto* numbers : {&result->metrics, &result->sentinels}) {
     for (const auto& [name, value] : *numbers)
       std::cout << std::left << std::setw(22) << name << std::right << std::fixed << std::setprecision(4)
                 << std::setw(10) << value << '\n';
     if (numbers == &result->metrics) std::cout << "-- sentinels\n";
   }
-  if (!s.json.empty())
-    rt::write_json(s.json, {{"model", s.model.string()},
-                            {"lora", s.lora.string()},
-                            {"pairs", pairs.size()},
-                            {"first_seed", s.first_seed},
-                            {"seeds", s.eval_seeds},
-                            {"sampler", setting(settings_table(), "sampler").field.json(s)},
-                            {"steps", s.steps},
-                            {"guidance", s.guidance},
-                            {"eta", s.eta.value_or(0)},
-                            {"metrics", result->metrics},
-                            {"sentinels", result->sentinels},
-                            {"network_forwards", result->network.forwards},
-                            {"seconds", result->seconds},
-                            {"versions", rt::run_versions()}});
-  if (!s.grid.empty()) {
-    constexpr std::int64_t kColumns = 8;
-    std::vector<rt::Tensor> rows;
-    for (std::int64_t i = 0; i < result->images.size(0); i += kColumns)
-      rows.push_back(result->images.narrow(0, i, std::min(kColumns, result->images.size(0) - i)));
-    rt::write_png(s.grid, rt::image_grid(rows));
-  }
+  outputs.write();
   return kDone;
 }
 
@@ -201,9 +198,14 @@ void add_sample_command(CLI::App& app, Command& chosen, const std::string&) {
   SampleSettings& s = *settings;
   auto* c = app.add_subcommand("sample", "Draw images");
   add_model_options(*c, s);
-  c->add_option("--prompt", s.shown, "what to draw; several prompts make a grid (repeat the flag)")
-      ->required()
-      ->take_all();
+  const CLI::callback_t take = [&s](const CLI::results_t& words) {  // as they were typed: "[a, b]" is one
+    s.shown = words;
+    return true;
+  };
+  c->add_option("--prompt", take, "what to draw; several prompts make a grid (repeat the flag)")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("TEXT");
+  c->add_option("--prompts", s.prompts, "more of them: a file as `rt-tune tune --prompts` takes it")->type_name("FILE");
   c->add_option("--seed", s.seed, "of the first image; the next has the next seed")->capture_default_str();
   c->add_option("--latents", s.latents,
                 "start latents instead of noise: a safetensors file with one tensor `latents` [B,C,h,w]")
@@ -219,7 +221,7 @@ void add_evaluate_command(CLI::App& app, Command& chosen, const std::string&) {
   EvaluateSettings& s = *settings;
   auto* c = app.add_subcommand("evaluate", "Measure a model on prompts: every metric and sentinel");
   add_model_options(*c, s);
-  c->add_option("--prompts", s.prompts, "prompts, one a line")->required()->type_name("FILE");
+  c->add_option("--prompts", s.prompts, "a file as `rt-tune tune --prompts` takes it")->required()->type_name("FILE");
   c->add_option("--seeds", s.eval_seeds, "images of each prompt")->capture_default_str();
   c->add_option("--seed", s.first_seed, "the first seed")->capture_default_str();
   c->add_option("--batch", s.eval_batch, "images at a time")->capture_default_str();

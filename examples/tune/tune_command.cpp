@@ -4,18 +4,22 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
-#include <limits>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include <reward_tuner/lora/lora.hpp>
+#include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
+#include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
+#include <reward_tuner/run/run_folder.hpp>
 #include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #include <examples/shared/defaults.hpp>
+#include <examples/shared/load_model.hpp>
 #include <examples/shared/run_options.hpp>
 #include <examples/shared/settings_table.hpp>
 #include <examples/shared/tune_session.hpp>
@@ -79,11 +83,24 @@ std::string head_digest(const rt::AestheticHead& head) {
                      std::to_string(head.bias())});
 }
 
+/// Tells LoRAs apart, wherever their files are.
+std::string lora_digest(const rt::Lora& lora) {
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : lora.named_parameters()) {
+    const rt::Tensor factor = value.detach().to(at::kCPU).contiguous();
+    lines.push_back(name);
+    lines.emplace_back(static_cast<const char*>(factor.const_data_ptr()), factor.nbytes());
+  }
+  return rt::digest(lines);
+}
+
 /// Everything that decides the numbers: settings, and digests of what their files hold.
 nlohmann::json fingerprint_options(const TuneSettings& s, const MethodEntry& method, const AnyPrompts& prompts,
-                                   const std::vector<TuneTask>& tasks, rt::StableDiffusion& pipeline) {
+                                   const std::vector<TuneTask>& tasks, LoadedModel& model) {
   nlohmann::json options = deciding_options(settings_table(), s, method);
-  options["model_digest"] = model_digest(pipeline);
+  options["model_digest"] = model_digest(model.pipeline);
+  for (const auto& lora : model.loras)
+    options["lora"].push_back({{"digest", lora_digest(lora)}, {"scale", lora.scale()}});
   if (!s.aesthetic_head.empty())
     options["aesthetic_head_digest"] = head_digest(rt::AestheticHead::load(s.aesthetic_head));
   if (prompts.streamed()) options["prompts_streamed"] = true;
@@ -142,12 +159,53 @@ std::vector<std::string> prompts_of(const std::vector<TuneTask>& tasks) {
   return all;
 }
 
+/// A line for each file with prompts that the text encoder does not read to their end.
+void note_cut_prompts(const TuneSettings& s, const AnyPrompts& prompts, const std::vector<std::string>& held_out,
+                      const std::vector<TuneTask>& tasks, rt::StableDiffusion& pipeline) {
+  std::set<std::filesystem::path> seen;
+  const auto tell = [&](const std::filesystem::path& file, const auto& each) {
+    if (file.empty() || !seen.insert(file).second) return;
+    CutPrompts cut(pipeline);
+    each([&](const std::string& prompt) { cut.add(prompt); });
+    cut.note_number("prompts in " + file.string());
+  };
+  tell(s.prompts, [&](auto f) { prompts.each(f); });
+  for (const auto& task : tasks) tell(task.settings.prompts, [&](auto f) { task.prompts.each(f); });
+  tell(s.eval_prompts, [&](auto f) { std::for_each(held_out.begin(), held_out.end(), f); });
+}
+
 /// What a run of several tasks is called.
 ChosenReward joined_reward(const std::vector<TuneTask>& tasks) {
   ChosenReward all = tasks.front().reward;
   all.text.clear();
   for (const auto& task : tasks) all.text += (all.text.empty() ? "" : "; ") + task.name + ": " + task.reward.text;
   return all;
+}
+
+/// The LoRA that the run trains, which comes first, and the parts of --init-lora that stay as they are.
+std::vector<rt::Lora> trained_loras(const TuneSettings& s, rt::StableDiffusion& pipeline) {
+  std::vector<rt::Lora> loras;
+  if (s.init_lora.empty()) {
+    loras.push_back(
+        rt::Lora::attach(pipeline.unet(), {.rank = s.rank, .alpha = s.alpha, .targets = s.targets, .seed = s.seed}));
+    return loras;
+  }
+  loras = rt::load_lora(pipeline, s.init_lora);
+  REWARD_TUNER_CHECK(!loras.empty() && loras.front().prefix() == "unet",
+                     "[rt-tune] --init-lora expected a LoRA of the UNet, got one without at ", s.init_lora.string());
+  for (std::size_t i = 1; i < loras.size(); ++i) loras[i].freeze();
+  if (s.reference == ReferenceName::kInit) loras.front().keep_reference();
+  return loras;
+}
+
+/// They must outlive the result. All of them are saved, those that stay as they are too.
+rt::TrainedWeights weights_of(const std::vector<rt::Lora>& loras) {
+  if (loras.size() == 1) return rt::trained_weights(loras.front());
+  return {loras.front().named_parameters(), [&loras](const std::filesystem::path& run) {
+            std::vector<const rt::Lora*> all;
+            for (const auto& lora : loras) all.push_back(&lora);
+            rt::save_loras(run / "lora", all);
+          }};
 }
 
 int tune(const TuneSettings& typed, const std::string& command_line) {
@@ -161,30 +219,44 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   const ChosenReward reward = tasks.empty() ? make_reward(s) : joined_reward(tasks);
   const AnyPrompts prompts =
       s.prompts.empty() ? tasks.front().prompts : AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed);
-  const std::vector<std::string> held_out =
-      !s.eval_prompts.empty() ? AnyPrompts::from_file(s.eval_prompts, false, 0).some(std::numeric_limits<int>::max())
-      : tasks.empty()         ? prompts.some(kHeldOutOfStream)
-                              : prompts_of(tasks);
-  auto pipeline = rt::StableDiffusion::load(s.model);
+  const std::vector<std::string> held_out = !s.eval_prompts.empty() ? rt::read_prompts(s.eval_prompts)
+                                            : tasks.empty()         ? prompts.some(kHeldOutOfStream)
+                                                                    : prompts_of(tasks);
+  for (const auto& task : tasks) check_weights(task.settings, "reward of [task." + task.name + "]");
+  if (tasks.empty()) check_weights(s);
+  if (!s.resume) rt::RunFolder::check_new(s.out);
+  LoadedModel model = load_model(s);
+  auto& pipeline = model.pipeline;
+  note_cut_prompts(s, prompts, held_out, tasks, pipeline);
   std::int64_t latent_numbers = 1;
   for (const auto size : pipeline.latent_shape(1)) latent_numbers *= size;
   for (auto& task : tasks) {
     complete(task.settings, method, latent_numbers, task.reward.per_group);
+    try {
+      check_learns(task.settings, method, task.prompts.size());
+    } catch (const std::exception& problem) {
+      refuse_task(s.tasks, task.name, problem);
+    }
     if (s.regularizer == RegularizerName::kPretraining)
       task.settings.regularizer = RegularizerName::kNone;  // once an update, after all tasks
   }
   complete(s, method, latent_numbers, tasks.empty() && reward.per_group);
-  const nlohmann::json options = fingerprint_options(s, method, prompts, tasks, pipeline);
-  std::shared_ptr<const rt::CaptionedImageSource> pretraining_images;
-  if (s.regularizer == RegularizerName::kPretraining)
+  if (tasks.empty()) check_learns(s, method, prompts.size());
+  nlohmann::json options = fingerprint_options(s, method, prompts, tasks, model);
+  std::shared_ptr<const rt::CaptionedImages> pretraining_images;
+  if (s.regularizer == RegularizerName::kPretraining) {
     pretraining_images =
         std::make_shared<const rt::CaptionedImages>(rt::CaptionedImages::from_folder(s.pretraining_data));
-  std::unique_ptr<rt::Lora> lora;
+    CutPrompts cut(pipeline);
+    for (const auto& caption : pretraining_images->captions()) cut.add(caption);
+    cut.note_number("captions in " + s.pretraining_data.string());
+  }
+  std::vector<rt::Lora> loras;
   if (s.full) pipeline.train_unet(needs_reference(s, method));
-  else
-    lora = std::make_unique<rt::Lora>(
-        rt::Lora::attach(pipeline.unet(), {.rank = s.rank, .alpha = s.alpha, .targets = s.targets, .seed = s.seed}));
-  rt::TrainedWeights weights = s.full ? rt::trained_unet(pipeline) : rt::trained_weights(*lora);
+  else loras = trained_loras(s, pipeline);
+  if (!s.init_lora.empty())
+    for (const auto& lora : loras) options["init_lora"].push_back(lora_digest(lora));
+  rt::TrainedWeights weights = s.full ? rt::trained_unet(pipeline) : weights_of(loras);
   rt::AdamW optimizer(weights.tensors(), adamw_options(s));
   constexpr std::uint64_t kFirstEvaluationSeed = 1000;
   TuneSession session{.settings = s,

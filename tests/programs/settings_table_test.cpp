@@ -117,6 +117,47 @@ TEST_CASE("settings: a TOML file gives what flags give, and flags win over it") 
   CHECK(s.full);
 }
 
+TEST_CASE("settings: a flag of one value that is given twice is an error, a list adds up, commas of a path stay") {
+  const auto parsed = [](const std::vector<std::string>& more, MySettings& s) {
+    const SettingsTable table = my_table();
+    CLI::App app;
+    rt_tune::add_flags(app, table, s);
+    std::vector<std::string> flags{"--model", "m", "--out", "o"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return parse(app, flags);
+  };
+  MySettings s;
+  CHECK(parsed({"--rank", "4", "--rank", "8"}, s).find("--rank expected one value, got 2: '4', '8'") !=
+        std::string::npos);
+  CHECK(parsed({"--rank=4", "--rank=4"}, s).find("--rank expected one value, got 2") != std::string::npos);
+  CHECK(parsed({"--method", "ddpo", "--method", "pg"}, s).find("--method expected one value") != std::string::npos);
+  CHECK(parsed({"--full", "--full=false"}, s).find("--full") != std::string::npos);
+  s = {};
+  CHECK(parsed({"--negative", "[blurry, low] {quality}"}, s).empty());
+  CHECK(s.negative == "[blurry, low] {quality}");
+  CHECK(parsed({"--negative", ""}, s).empty());
+  CHECK(s.negative.empty());
+  CHECK(parsed({"--reward", "shapes,parity", "--reward", "symmetry:2", "--lora", "a,b", "--lora", "c:0.5"}, s).empty());
+  CHECK(s.rewards == std::vector<std::string>{"shapes", "parity", "symmetry:2"});
+  CHECK(s.loras == std::vector<std::string>{"a,b", "c:0.5"});
+}
+
+TEST_CASE("settings: size, negative prompt and LoRAs are rows that tune, sample and evaluate share") {
+  TuneSettings s;
+  const auto read = [&](const char* name, const char* value) {
+    read_setting(setting(settings_table(), name), s, {value}, name);
+  };
+  read("height", "64");
+  read("negative", "blurry, low quality");
+  CHECK((s.height == 64 && !s.width && s.negative == "blurry, low quality"));
+  const auto options = deciding_options(settings_table(), s, method_entry("ddpo"));
+  CHECK(options.at("height") == 64);
+  CHECK(options.at("width").is_null());
+  CHECK(options.at("negative") == "blurry, low quality");
+  read("lora", "x:0.5");
+  CHECK(noted_options(settings_table(), s).at("lora") == nlohmann::json{"x:0.5"});
+}
+
 TEST_CASE("settings: names are unique, and rules name methods and settings that exist") {
   std::set<std::string> names;
   for (const Setting& row : settings_table()) {
@@ -151,7 +192,7 @@ TEST_CASE("settings: a default bends to what the user said") {
   s = {};
   s.best = 12;
   complete(s, method_entry("raft"), 1024, false);
-  CHECK(s.samples_per_prompt == 12);
+  CHECK(s.samples_per_prompt == 13);
 }
 
 }  // namespace settings_table_test

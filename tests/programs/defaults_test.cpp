@@ -1,0 +1,161 @@
+// Defaults that depend on other settings bend to what the user said, and settings that can teach nothing are refused.
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <examples/shared/defaults.hpp>
+#include <examples/shared/direct_method.hpp>
+#include <examples/shared/sampled_method.hpp>
+#include <examples/shared/settings_table.hpp>
+
+namespace defaults_test {
+namespace {
+
+using namespace rt_shared;
+
+/// The settings of a run of `method`, complete. `say` writes what the user says.
+TuneSettings completed(std::string_view method, const std::function<void(TuneSettings&)>& say) {
+  TuneSettings s;
+  s.method = method;
+  say(s);
+  const MethodEntry& entry = method_entry(method);
+  check_settings(s, entry);
+  complete(s, entry, 1024, false);
+  return s;
+}
+
+std::string problem(std::string_view method, std::size_t num_prompts, const std::function<void(TuneSettings&)>& say) {
+  try {
+    check_learns(completed(method, say), method_entry(method), num_prompts);
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+  return {};
+}
+
+void give(TuneSettings& s, const std::string& name, const std::string& value) {
+  read_setting(setting(settings_table(), name), s, {value}, "--" + name);
+}
+
+}  // namespace
+
+TEST_CASE("defaults: every method's steps fit every number of sampler steps") {
+  for (const MethodEntry& method : method_entries())
+    for (const int steps : {1, 2, 3, 4, 5, 9, 10, 50}) {
+      CAPTURE(method.name);
+      CAPTURE(steps);
+      const TuneSettings s = completed(method.name, [&](TuneSettings& t) { t.steps = steps; });
+      rt::Rng rng(1);
+      const rt::PlanContext context{.num_steps = steps, .update = 1};
+      if (method.knows("gradient")) {
+        const ChosenDirectSteps policy(direct_steps(s, method));
+        CHECK_NOTHROW(policy.check(steps));
+        const rt::StepPlan plan = policy.plan(context, rng);
+        CHECK((!plan.trained.empty() || plan.replicas > 0));
+      } else if (method.knows("log-prob")) {
+        const ChosenSteps policy(sampled_steps(s, method));
+        CHECK_NOTHROW(policy.check(steps));
+        CHECK_FALSE(policy.plan(context, rng).trained.empty());
+      }
+    }
+}
+
+TEST_CASE("defaults: each that depends on another setting bends to what the user said of that") {
+  const auto with = [](std::string_view method, const std::string& name, const std::string& value) {
+    return completed(method, [&](TuneSettings& s) { give(s, name, value); });
+  };
+  CHECK(with("drtune", "steps", "4").trained_steps == 4);     // 5
+  CHECK(with("lsrl", "steps", "3").trained_steps == 3);       // 5
+  CHECK(with("refl", "steps", "6").early_stop == 6);          // 10
+  CHECK(with("raft", "best", "12").samples_per_prompt > 12);  // 8
+  CHECK(with("raft", "best", "8").samples_per_prompt > 8);
+  CHECK(with("grpo", "batch", "1").samples_per_prompt == rt::kComparedImages);
+  CHECK(with("ddpo", "advantage", "per-group").samples_per_prompt == rt::kComparedImages);  // 1
+  CHECK(with("b2-ddpo", "branches", "2").samples_per_prompt == 1);
+  CHECK_FALSE(with("lsrl", "updates-per-epoch", "2").step_per_timestep);                      // true
+  CHECK(with("ddpo", "sampler", "ddpm").eta == 0);                                            // 1: ddim's alone
+  CHECK(with("ddpo", "log-prob", "sum").clip_range == doctest::Approx(0.806).epsilon(1e-3));  // 1.64 / D
+  CHECK(with("b2-pg", "updates", "7").planned_updates == 7);
+  const auto words = [](const std::string& name, const std::string& value) {
+    return completed("ddpo", [&](TuneSettings& s) {
+      give(s, "explore", "prompt");
+      give(s, name, value);
+    });
+  };
+  CHECK(words("word-weight-high", "0.8").word_weight_low == 0.8);  // 1
+  CHECK(words("word-weight-low", "2").word_weight_high == 2);      // 1.5
+  const auto both = completed("ddpo", [](TuneSettings& s) {        // what he said himself stays, and is refused later
+    give(s, "explore", "prompt");
+    give(s, "word-weight-low", "2");
+    give(s, "word-weight-high", "1");
+  });
+  CHECK((both.word_weight_low == 2 && both.word_weight_high == 1));
+}
+
+TEST_CASE("settings that can teach nothing are refused where that is known at the start") {
+  const auto one_sample = [](TuneSettings& s) { give(s, "samples-per-prompt", "1"); };
+  CHECK(problem("grpo", 20, one_sample)
+            .find("--samples-per-prompt expected a number >= 2 with --advantage per-group of --method grpo, which "
+                  "compares the images of a prompt with one another, got 1") != std::string::npos);
+  CHECK(problem("grpo", 3, one_sample).empty());  // 8 of 3 prompts: the same prompt comes again
+  CHECK(problem("ddpo", 20, one_sample).empty());
+  CHECK(problem("dpo", 20, one_sample).empty());  // its branches are compared
+  CHECK(problem("raft", 20, one_sample).find("expected more than the 1 images that are kept") != std::string::npos);
+  const auto one_image = [](TuneSettings& s) {
+    give(s, "batch", "1");
+    give(s, "samples-per-prompt", "1");
+  };
+  CHECK(problem("lsrl", 20, one_image).find("--batch expected a number >= 2") != std::string::npos);
+  CHECK(problem("drtune", 20, [](TuneSettings& s) { give(s, "batch", "1"); }).empty());
+  for (const MethodEntry& method : method_entries()) CHECK(problem(method.name, 20, [](TuneSettings&) {}).empty());
+}
+
+TEST_CASE("what a user says and no part of the run uses is refused") {
+  const auto says = [](std::string_view method, const std::function<void(TuneSettings&)>& say,
+                       const std::string& sentence) {
+    std::string got;
+    try {
+      completed(method, say);
+    } catch (const std::exception& e) {
+      got = e.what();
+    }
+    CHECK_MESSAGE(got.find(sentence) != std::string::npos, got);
+  };
+  says(
+      "drtune", [](TuneSettings& s) { give(s, "kl-weight", "1"); },
+      "--kl-weight expected --regularizer kl, got --regularizer none");
+  says(
+      "drtune",
+      [](TuneSettings& s) {
+        give(s, "full", "true");
+        give(s, "rank", "4");
+      },
+      "--rank expected --full false, got --full true");
+  says(
+      "drtune",
+      [](TuneSettings& s) {
+        give(s, "reward", "brightness");
+        give(s, "jpeg-quality", "50");
+      },
+      "--jpeg-quality expected --reward of JPEG, got --reward [\"brightness\"]");
+  says(
+      "drtune", [](TuneSettings& s) { give(s, "aesthetic-head", "x"); },
+      "--aesthetic-head expected --reward aesthetic");
+  says("ddpo", [](TuneSettings& s) { give(s, "leave-one-out", "true"); }, "--leave-one-out expected --reward parity");
+  says("drtune", [](TuneSettings& s) { give(s, "reference", "init"); }, "--reference expected --init-lora PATH");
+  says(
+      "drtune",
+      [](TuneSettings& s) {
+        give(s, "init-lora", "x");
+        give(s, "rank", "4");
+      },
+      "--rank cannot be combined with --init-lora, whose file has its own");
+  CHECK_NOTHROW(completed("drtune", [](TuneSettings& s) {
+    give(s, "reward", "symmetry:2");
+    give(s, "text-weight", "0.5");
+  }));
+}
+
+}  // namespace defaults_test
