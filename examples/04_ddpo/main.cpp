@@ -16,10 +16,9 @@ int main(int argc, char** argv) {
   auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 8, .targets = {"all"}});
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});
 
-  // DDIM defaults to eta 1 here; the clip range allows 1.64 nats of the true ratio for latents of 4 x 16 x 16
-  auto tuner = rt::make<rt::DDPO>(rt::JpegSizeReward(), {.sampler = {.num_steps = 8, .guidance = 2.0},
-                                                         .objective = {.clip = 1.64 / (4 * 16 * 16)},
-                                                         .engine = {.gradient_clip = 1.0}});
+  // DDIM defaults to eta 1 here. A clip range in nats holds for latents of any size; 1.64 is the default too
+  auto tuner = rt::make<rt::DDPO>(rt::JpegSizeReward(),
+                                  {.sampler = {.num_steps = 8, .guidance = 2.0}, .objective = {.clip_nats = 1.64}});
   rt::PromptSet prompts = rt::PromptSet::from_file("examples/tune/prompts_train.txt");
   rt::Rng rng(0);
   for (int round = 0; round < rounds; ++round) {

@@ -17,12 +17,9 @@ int main(int argc, char** argv) {
 
   const rt::DdimOptions sampler{.num_steps = 8, .guidance = 2.0};
   auto bright = rt::make<rt::LSRL>(rt::black_box([](const rt::Tensor& images) { return images.mean({1, 2, 3}); }),
-                                   {.sampler = sampler,
-                                    .steps = {.num_trained = 3},
-                                    .objective = {.clip = 1.6e-3, .round = {.step_per_timestep = true}}});
-  auto objects = rt::make<rt::DDPO, rt::RandomSteps>(
-      rt::shapes::CompositionReward(),
-      {.sampler = sampler, .steps = {.num_trained = 3}, .objective = {.clip = 1.6e-3}});
+                                   {.sampler = sampler, .steps = {.num_trained = 3}});
+  auto objects = rt::make<rt::DDPO, rt::RandomSteps>(rt::shapes::CompositionReward(),
+                                                     {.sampler = sampler, .steps = {.num_trained = 3}});
   auto tasks = rt::multi_task(
       {}, rt::task("bright", bright),
       rt::task("objects", objects, rt::PromptSet::from_file("examples/tune/prompts_pairs_train.txt"), 6));

@@ -71,8 +71,7 @@ int main(int argc, char** argv) {
 
   auto drtune = rt::make<rt::DRTune, LateQuiet>(
       rt::SymmetryReward(), {.sampler = {.num_steps = 8, .guidance = 3.0}, .steps = {.num_trained = 2}});
-  auto ddpo = rt::make<rt::DDPO, LateQuiet>(rt::BrightnessReward(), {.sampler = {.num_steps = 6, .guidance = 3.0},
-                                                                     .objective = {.clip = 1.64 / (4 * 16 * 16)}});
+  auto ddpo = rt::make<rt::DDPO, LateQuiet>(rt::BrightnessReward(), {.sampler = {.num_steps = 6, .guidance = 3.0}});
   rt::PromptSet prompts({"a red circle", "a green square", "a yellow star", "a white ring"});
   rt::Rng rng(0);
   for (int update = 0; update < updates; ++update) {

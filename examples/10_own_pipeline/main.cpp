@@ -20,8 +20,7 @@ int main(int argc, char** argv) {
   auto drtune = rt::make<rt::DRTune, rt::KlToReference>(
       rt::ColorfulnessReward(),
       {.sampler = {.num_steps = 10, .guidance = 2.0}, .steps = {.num_trained = 3}, .regularizer = {.weight = 0.1}});
-  auto ddpo = rt::make<rt::DDPO>(rt::BrightnessReward(), {.sampler = {.num_steps = 10, .guidance = 1.0},
-                                                          .objective = {.clip = 1.64 / (3 * 8 * 8)}});
+  auto ddpo = rt::make<rt::DDPO>(rt::BrightnessReward(), {.sampler = {.num_steps = 10, .guidance = 1.0}});
   const std::vector<std::string> prompts{"sun", "moon", "a star", "the sea"};
   rt::Rng rng(0);
   for (int update = 0; update < updates; ++update) {

@@ -70,9 +70,7 @@ int run_cell(const Study& study, const Cell& cell) {
   else settings.resume = begun(folder);
   const auto& method = rt_shared::method_entry(settings.method);
   auto pipeline = rt::StableDiffusion::load(study.model);
-  std::int64_t latent_numbers = 1;
-  for (const auto size : pipeline.latent_shape(1)) latent_numbers *= size;
-  rt_shared::complete(settings, method, latent_numbers, false);
+  rt_shared::complete(settings, method, false);
   const bool tasks = study.kind == StudyKind::kLsrl;
   const auto lora = rt::Lora::attach(
       pipeline.unet(),
@@ -89,7 +87,7 @@ int run_cell(const Study& study, const Cell& cell) {
       .prompts = rt_shared::AnyPrompts::from_file(settings.prompts, settings.stream_prompts, settings.seed),
       .held_out = rt::evaluation_pairs(held_out, study.held_out_seeds, study.settings.first_held_out_seed),
       .reward = rt_shared::make_reward(settings),
-      .tasks = tasks ? lsrl_tasks(study, cell, settings, latent_numbers) : std::vector<rt_shared::TuneTask>(),
+      .tasks = tasks ? lsrl_tasks(study, cell, settings) : std::vector<rt_shared::TuneTask>(),
       .pretraining_images = cell.pretraining ? pretraining_images(study.settings.pretraining_images) : nullptr,
       .description = {.method = settings.method,
                       .reward = cell.reward,

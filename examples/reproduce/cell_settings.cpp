@@ -65,6 +65,7 @@ void set_round(TuneSettings& s, const Study& study, const Cell& cell) {
   s.updates_per_epoch = o.optimizer_steps;
   s.window_start = o.window_start;
   s.beta = kPreferenceBeta;
+  if (cell.method == Method::kDpok) s.value_baseline = true;  // with and without branches, so that these alone differ
 }
 
 void set_exploration(TuneSettings& s, const Study& study, const Cell& cell) {
@@ -121,7 +122,10 @@ TuneSettings cell_settings(const Study& study, const Cell& cell) {
     s.regularizer = rt_shared::RegularizerName::kKl;
     s.kl_weight = study.kl_weight;
   }
-  if (cell.pretraining) s.regularizer = rt_shared::RegularizerName::kPretraining;
+  if (cell.pretraining) {
+    s.regularizer = rt_shared::RegularizerName::kPretraining;
+    s.pretraining_dropout = 0;  // at guidance 1 there is no unconditional half
+  }
   set_reward(s, study, cell);
   set_run(s, study, cell);
   set_exploration(s, study, cell);

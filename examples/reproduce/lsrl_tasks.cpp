@@ -26,8 +26,7 @@ std::shared_ptr<const rt::CaptionedImages> pretraining_images(int count) {
 
 std::string lsrl_reward(std::string_view task) { return task == "clip" ? "clip_score" : std::string(task); }
 
-std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all,
-                                            std::int64_t latent_numbers) {
+std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all) {
   const std::vector<std::string> names = cell.method == Method::kLsrlJoint
                                              ? std::vector<std::string>{"clip", "parity", "composition"}
                                              : std::vector<std::string>{cell.reward};
@@ -43,7 +42,7 @@ std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell
     s.rewards = {lsrl_reward(name)};
     s.regularizer = rt_shared::RegularizerName::kNone;  // once an update, after all tasks
     rt_shared::ChosenReward reward = rt_shared::make_reward(s);
-    rt_shared::complete(s, rt_shared::method_entry(s.method), latent_numbers, reward.per_group);
+    rt_shared::complete(s, rt_shared::method_entry(s.method), reward.per_group);
     auto prompts = rt_shared::AnyPrompts::from_file(s.prompts, false, s.seed);
     tasks.push_back({name, std::move(s), std::move(reward), std::move(prompts)});
   }

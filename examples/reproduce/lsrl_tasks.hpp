@@ -1,6 +1,5 @@
 // The tasks of the lsrl study: rewards, prompts, and the images of the pre-training loss.
 #pragma once
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,7 +20,6 @@ std::shared_ptr<const reward_tuner::CaptionedImages> pretraining_images(int coun
 std::string lsrl_reward(std::string_view task);
 
 /// The cell's task, or all of them, with settings that are complete. `all`: those of the cell.
-std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all,
-                                            std::int64_t latent_numbers);
+std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all);
 
 }  // namespace rt_reproduce

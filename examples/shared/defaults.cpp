@@ -17,15 +17,10 @@ void complete_steps(TuneSettings& s, const MethodEntry& m) {
   if (m.name == "refl" && !s.early_stop) s.early_stop = std::min(rt::LateJumpOptions{}.max_stop, s.steps);
 }
 
-void complete_log_prob(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers) {
+void complete_log_prob(TuneSettings& s, const MethodEntry& m) {
   if (s.advantage == AdvantageName::kOwn) s.advantage = m.advantage;
   if (!s.branches) s.branches = m.branches;
   if (!s.eta && s.sampler == SamplerName::kDdim) s.eta = 1;
-  // 1.64 nats of the true ratio: what ddpo-pytorch's 1e-4 is of a mean over Stable Diffusion's D = 4*64*64 numbers
-  constexpr double kNats = 1.64;
-  if (!s.clip_range)
-    s.clip_range =
-        s.log_prob == rt::LogProbReduction::kSum ? 1 - std::exp(-kNats) : kNats / static_cast<double>(latent_numbers);
 }
 
 /// One reward for all images of a prompt leaves nothing to compare within them.
@@ -74,18 +69,15 @@ void check_settings(const TuneSettings& s, const MethodEntry& m) {
                      "[rt-tune] --reward cannot be combined with --tasks, whose tables name the rewards");
 }
 
-void complete(TuneSettings& s, const MethodEntry& m, std::int64_t latent_numbers, bool per_group) {
+void complete(TuneSettings& s, const MethodEntry& m, bool per_group) {
   complete_steps(s, m);
-  // Zhang et al. 2024, Alg. 1: an optimizer step a timestep, and pre-training with one of its own
-  if (m.name == "lsrl") {
-    if (!s.was_given("step-per-timestep")) s.step_per_timestep = s.updates_per_epoch == 1;
-    if (!s.was_given("pretraining-mode")) s.pretraining_mode = rt::PretrainingMode::kAlternating;
-  }
+  // Zhang et al. 2024, Alg. 1: an optimizer step a timestep
+  if (m.name == "lsrl" && !s.was_given("step-per-timestep")) s.step_per_timestep = s.updates_per_epoch == 0;
   if (!s.was_given("word-weight-low")) s.word_weight_low = std::min(s.word_weight_low, s.word_weight_high);
   if (!s.was_given("word-weight-high")) s.word_weight_high = std::max(s.word_weight_high, s.word_weight_low);
   if (m.name == "raft") s.weighting = rt::RewardWeighting::kBest;
   if (m.knows("log-prob")) {
-    complete_log_prob(s, m, latent_numbers);
+    complete_log_prob(s, m);
     if (per_group && s.rewards.size() == 1 && !s.leave_one_out) check_equal_rewards(s, m);  // parity alone
   }
   if (m.knows("sampled")) complete_samples(s, per_group);

@@ -1,7 +1,6 @@
 // The defaults that depend on other settings, and the rules that no row of the table can say.
 #pragma once
 #include <cstddef>
-#include <cstdint>
 
 #include "method_table.hpp"
 
@@ -12,9 +11,9 @@ void check_settings(const TuneSettings& s, const MethodEntry& method);
 
 /// Writes the method's own values where the settings leave them open. A default bends to what the user said: of 5
 /// trained steps a sampler of 4 trains 4. Only what he said himself can be an error.
-/// `latent_numbers`: D, the numbers of a latent. `per_group`: the reward scores groups of images.
+/// `per_group`: the reward scores groups of images.
 /// Errors: a method that learns nothing from a reward of groups.
-void complete(TuneSettings& s, const MethodEntry& method, std::int64_t latent_numbers, bool per_group);
+void complete(TuneSettings& s, const MethodEntry& method, bool per_group);
 
 /// Errors: settings under which no update can learn anything from the reward, as one image of a prompt that is compared
 /// with the others of its prompt. `num_prompts`: of the prompt file; a round of more has prompts twice.

@@ -10,8 +10,9 @@ const RegisteredUnit unit(MethodUnit::kKlRegularized, [](TuneSession& session) {
   const TuneSettings& s = session.settings;
   return train_on_log_probs<rt::KlRegularized>(session, {.reward_weight = s.dpok_reward_weight,
                                                          .kl_weight = s.dpok_kl_weight,
-                                                         .clip = *s.clip_range,
-                                                         .value = {.enabled = !s.no_value_baseline}});
+                                                         .clip = s.clip_range,
+                                                         .clip_nats = s.clip_nats,
+                                                         .value = {.enabled = s.value_baseline}});
 });
 
 }  // namespace

@@ -17,7 +17,8 @@ inline rt::PretrainingLossOptions pretraining_options(const TuneSession& session
   return {.images = session.pretraining_images,
           .weight = s.pretraining_weight,
           .batch = s.pretraining_batch,
-          .mode = s.pretraining_mode};
+          .mode = s.pretraining_mode,
+          .dropout = s.pretraining_dropout};
 }
 
 inline ChosenRegularizerOptions regularizer_options(const TuneSession& session, const TuneSettings& s) {

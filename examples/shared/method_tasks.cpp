@@ -15,16 +15,16 @@ const RegisteredUnit unit(MethodUnit::kTasks, [](TuneSession& s) {
     try {
       tasks.push_back(rt::task(
           task.name,
-          log_prob_tuner<rt::ClippedRatio>(s, task.settings, task.reward.reward, {.clip = *task.settings.clip_range}),
+          log_prob_tuner<rt::ClippedRatio>(s, task.settings, task.reward.reward,
+                                           {.clip = task.settings.clip_range, .clip_nats = task.settings.clip_nats}),
           task.prompts, task.settings.batch));
     } catch (const std::exception& problem) {
       refuse_task(s.settings.tasks, task.name, problem);
     }
   }
-  return train(
-      rt::multi_task({.pretraining = pretraining_options(s, s.settings), .gradient_clip = s.settings.clip_gradient},
-                     std::move(tasks)),
-      s);
+  rt::MultiTaskOptions options{.pretraining = pretraining_options(s, s.settings)};
+  if (s.settings.clip_gradient) options.gradient_clip = *s.settings.clip_gradient;
+  return train(rt::multi_task(std::move(options), std::move(tasks)), s);
 });
 
 }  // namespace

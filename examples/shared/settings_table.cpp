@@ -171,9 +171,12 @@ void sampled(SettingsTable& t) {
           .of("sampled")
           .in_tasks());
   t.push_back(row("epochs", group, "passes over an update's images", field(&S::epochs)).of("sampled"));
-  t.push_back(row("updates-per-epoch", group, "optimizer steps a pass, each on an equal share of the images",
-                  field(&S::updates_per_epoch))
-                  .of("sampled"));
+  t.push_back(
+      row("updates-per-epoch", group,
+          "optimizer steps a pass, each on an equal share of the images; 0: the method's own, 4 of ddpo, grpo and "
+          "b2-ddpo, 5 of dpok and b2-dpok, 1 of others",
+          field(&S::updates_per_epoch))
+          .of("sampled"));
   t.push_back(row("step-per-timestep", group,
                   "one optimizer step for each trained sampler step instead; lsrl does so unless =false or "
                   "--updates-per-epoch says otherwise",
@@ -189,11 +192,15 @@ void sampled(SettingsTable& t) {
                   .of("log-prob"));
   t.push_back(
       row("clip-range", group,
-          "how far the ratio of new to old probability may leave 1. Of the mean over D numbers a ratio of 1 + r "
-          "is r*D nats of the true one: the usual 1e-4 at Stable Diffusion's D = 16384 is 1.64 nats. Default: "
-          "the same at this model's D, 1.64 / D; with --log-prob sum 1 - exp(-1.64) = 0.81 (docs/methods.md, "
-          "\"What 1e-4 means\")",
+          "how far the ratio of new to old probability may leave 1, of the mean over D numbers the D-th root of the "
+          "true ratio; default: as --clip-nats says",
           field(&S::clip_range))
+          .of("clip"));
+  t.push_back(
+      row("clip-nats", group,
+          "the same in nats of the true ratio, for a model of any size; default: 1.64, the usual 1e-4 at Stable "
+          "Diffusion's D = 16384 (docs/methods.md, \"What 1e-4 means\")",
+          field(&S::clip_nats))
           .of("clip"));
   t.push_back(
       row("advantage", group,
@@ -238,8 +245,10 @@ void sampled(SettingsTable& t) {
   t.push_back(row("dpok-kl-weight", group, "dpok, b2-dpok: factor on the divergence from the untuned network",
                   field(&S::dpok_kl_weight))
                   .of("dpok"));
-  t.push_back(
-      row("no-value-baseline", group, "dpok, b2-dpok: learn no baseline", field(&S::no_value_baseline)).of("dpok"));
+  t.push_back(row("value-baseline", group,
+                  "dpok, b2-dpok: learn a baseline, true or false; default: true, with branches false",
+                  field(&S::value_baseline))
+                  .of("dpok"));
   t.push_back(row("weighting", group, "reward-weighted: by what an image weighs; exponential takes --temperature",
                   field(&S::weighting, {{"min-max", rt::RewardWeighting::kMinMax},
                                         {"exponential", rt::RewardWeighting::kExponential},
@@ -309,10 +318,13 @@ void regularizer(SettingsTable& t) {
                   .wants(pretrains, "regularizer", "pretraining"));
   t.push_back(row("pretraining-batch", group, "captioned images an update", field(&S::pretraining_batch))
                   .wants(pretrains, "regularizer", "pretraining"));
-  t.push_back(row("pretraining-mode", group,
-                  "joint: one step on both losses; alternating: a step each (lsrl's default)",
+  t.push_back(row("pretraining-mode", group, "alternating: a step on each loss; joint: one step on both",
                   field(&S::pretraining_mode,
                         {{"joint", rt::PretrainingMode::kJoint}, {"alternating", rt::PretrainingMode::kAlternating}}))
+                  .wants(pretrains, "regularizer", "pretraining"));
+  t.push_back(row("pretraining-dropout", group,
+                  "share of captions that are left out, so that the unconditional half of guidance stays trained",
+                  field(&S::pretraining_dropout))
                   .wants(pretrains, "regularizer", "pretraining"));
 }
 
@@ -378,7 +390,10 @@ void optimization(SettingsTable& t) {
   t.push_back(row("beta2", group, "decay of AdamW's second moment", field(&S::beta2)));
   t.push_back(row("weight-decay", group, "decoupled decay of AdamW", field(&S::weight_decay)));
   t.push_back(
-      row("clip-gradient", group, "largest norm of the gradient; 0 switches clipping off", field(&S::clip_gradient)));
+      row("clip-gradient", group,
+          "largest norm of the gradient; 0 switches clipping off; default: 0.1 with methods that follow the reward's "
+          "gradient, 1 with those that learn from samples",
+          field(&S::clip_gradient)));
   t.push_back(row("ema", group,
                   "decay of an average of the weights, which is then what is evaluated and saved; 0: none",
                   field(&S::ema))

@@ -58,11 +58,11 @@ struct TuneSettings {
   double loss_target = 0, loss_scale = 1;
   // methods that learn from sampled images
   int samples_per_prompt = 0;
-  int epochs = 1, updates_per_epoch = 1;
+  int epochs = 1, updates_per_epoch = 0;
   bool step_per_timestep = false;
   int rows = 0;
   rt::LogProbReduction log_prob = rt::LogProbReduction::kMean;
-  std::optional<double> clip_range;
+  std::optional<double> clip_range, clip_nats;
   AdvantageName advantage = AdvantageName::kOwn;
   rt::GroupScale group_scale = rt::GroupScale::kGroup;
   std::optional<int> branches;
@@ -71,7 +71,7 @@ struct TuneSettings {
   double beta = 0.1;
   rt::PreferenceReference preference_reference = rt::PreferenceReference::kSampling;
   double dpok_reward_weight = 100, dpok_kl_weight = 0.01;
-  bool no_value_baseline = false;
+  std::optional<bool> value_baseline;
   rt::RewardWeighting weighting = rt::RewardWeighting::kMinMax;
   double temperature = 0.2;
   int best = 1, noisings = 1;
@@ -88,7 +88,8 @@ struct TuneSettings {
   std::filesystem::path pretraining_data;
   double pretraining_weight = 1;
   int pretraining_batch = 8;
-  rt::PretrainingMode pretraining_mode = rt::PretrainingMode::kJoint;
+  rt::PretrainingMode pretraining_mode = rt::PretrainingLossOptions{}.mode;
+  double pretraining_dropout = rt::PretrainingLossOptions{}.dropout;
   // the rewards
   rt::SymmetryDeviation symmetry_deviation = rt::SymmetryDeviation::kSpatial;
   double text_weight = 0;
@@ -110,7 +111,7 @@ struct TuneSettings {
   double learning_rate = 1e-4;
   std::int64_t warm_up = 0;
   double beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
-  double clip_gradient = 0.1;
+  std::optional<double> clip_gradient;
   double ema = 0;
   std::int64_t plateau = 0;
   double divergence = 0;

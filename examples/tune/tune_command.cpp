@@ -228,10 +228,8 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   LoadedModel model = load_model(s);
   auto& pipeline = model.pipeline;
   note_cut_prompts(s, prompts, held_out, tasks, pipeline);
-  std::int64_t latent_numbers = 1;
-  for (const auto size : pipeline.latent_shape(1)) latent_numbers *= size;
   for (auto& task : tasks) {
-    complete(task.settings, method, latent_numbers, task.reward.per_group);
+    complete(task.settings, method, task.reward.per_group);
     try {
       check_learns(task.settings, method, task.prompts.size());
     } catch (const std::exception& problem) {
@@ -240,7 +238,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
     if (s.regularizer == RegularizerName::kPretraining)
       task.settings.regularizer = RegularizerName::kNone;  // once an update, after all tasks
   }
-  complete(s, method, latent_numbers, tasks.empty() && reward.per_group);
+  complete(s, method, tasks.empty() && reward.per_group);
   if (tasks.empty()) check_learns(s, method, prompts.size());
   nlohmann::json options = fingerprint_options(s, method, prompts, tasks, model);
   std::shared_ptr<const rt::CaptionedImages> pretraining_images;

@@ -11,6 +11,7 @@
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/core/objective_context.hpp>
 #include <reward_tuner/core/permutation.hpp>
 #include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/prompt_groups.hpp>
@@ -127,6 +128,7 @@
 #include <reward_tuner/rewards/takes_clip.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
+#include <reward_tuner/objectives/clip_range.hpp>
 #include <reward_tuner/objectives/clipped_ratio.hpp>
 #include <reward_tuner/objectives/direct_gradient.hpp>
 #include <reward_tuner/objectives/kl_regularized.hpp>

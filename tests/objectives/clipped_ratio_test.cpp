@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -57,10 +58,27 @@ TEST_CASE("at ratio 1 the clipped surrogate has the policy gradient's slope, not
         at::tensor({-1.5, 0.5}, at::kDouble)));
 }
 
+TEST_CASE("the clip range in nats: over D for a mean over D numbers, as wide downward for the sum") {
+  using namespace reward_tuner;
+  const auto range = [](ClippedRatioOptions options, std::int64_t size) {
+    return ClippedRatio(ClippedRatio::completed(options, {.latent_size = size})).clip();
+  };
+  CHECK(range({}, 16384) == doctest::Approx(1e-4).epsilon(2e-3));  // ddpo-pytorch's
+  CHECK(range({.clip_nats = 1.64}, 1024) == 1.64 / 1024);
+  CHECK(range({.clip_nats = 2, .round = {.reduction = LogProbReduction::kSum}}, 1024) == 1 - std::exp(-2.0));
+  CHECK(range({.clip = 0.2}, 1024) == 0.2);
+}
+
 TEST_CASE("ClippedRatio's bad options are named errors") {
   using namespace reward_tuner;
   CHECK_FALSE(ObjectiveTraits<ClippedRatio>::needs_reference(ClippedRatio()));
-  CHECK(ClippedRatio().clip() == 1e-4);
+  CHECK_THROWS_WITH_AS(ClippedRatio({.clip = 1e-4, .clip_nats = 1.64}),
+                       "[ClippedRatio] expected either clip or clip_nats, got both: 0.0001 and 1.64", Error);
+  CHECK_THROWS_WITH_AS(ClippedRatio({.clip_nats = 0}), "[ClippedRatio] clip_nats must be > 0, got 0", Error);
+  CHECK_THROWS_WITH_AS(ClippedRatio().clip(),
+                       "[ClippedRatio] the clip range in nats depends on the latents: expected options completed for a "
+                       "model, as a tuner does, or clip, got neither",
+                       Error);
   CHECK_THROWS_WITH_AS(ClippedRatio({.clip = 0}), "[ClippedRatio] clip must be > 0, got 0", Error);
   CHECK_THROWS_WITH_AS(ClippedRatio({.clip = -0.1}), "[ClippedRatio] clip must be > 0, got -0.1", Error);
   CHECK_THROWS_WITH_AS(ClippedRatio({.clip = std::numeric_limits<double>::infinity()}),

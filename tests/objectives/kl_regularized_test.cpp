@@ -42,7 +42,7 @@ TEST_CASE("the divergence is kl_weight times the rows' drift, and absent without
   const Tensor lp = at::tensor({-1.0, 0.5}, at::kDouble).requires_grad_(),
                drift = at::tensor({0.2, 3.0}, at::kDouble).requires_grad_();
   PolicyRows rows{.log_probs = lp, .old_log_probs = lp.detach(), .advantages = at::tensor({1.0, -2.0}, at::kDouble)};
-  const KlRegularized dpok({.reward_weight = 100, .kl_weight = 0.25});
+  const KlRegularized dpok({.reward_weight = 100, .kl_weight = 0.25, .clip = 1e-4});
   CHECK(dpok.needs_reference());
   CHECK(dpok.losses(rows).equal(at::tensor({-100.0, 200.0}, at::kDouble)));
   rows.drift = drift;
@@ -60,6 +60,9 @@ TEST_CASE("KlRegularized's bad options are named errors") {
                        Error);
   CHECK_THROWS_WITH_AS(KlRegularized({.kl_weight = -1}), "[KlRegularized] kl_weight must be >= 0, got -1", Error);
   CHECK_THROWS_WITH_AS(KlRegularized({.clip = 0}), "[KlRegularized] clip must be > 0, got 0", Error);
+  CHECK_THROWS_WITH_AS(KlRegularized({.clip_nats = -1}), "[KlRegularized] clip_nats must be > 0, got -1", Error);
+  CHECK_THROWS_WITH_AS(KlRegularized({.clip = 0.5, .clip_nats = 2}),
+                       "[KlRegularized] expected either clip or clip_nats, got both: 0.5 and 2", Error);
   CHECK_THROWS_WITH_AS(KlRegularized({.value = {.learning_rate = 0}}),
                        "[KlRegularized] value.learning_rate must be > 0, got 0", Error);
   CHECK_THROWS_WITH_AS(KlRegularized({.value = {.steps = 0}}), "[KlRegularized] value.steps must be >= 1, got 0",

@@ -46,8 +46,9 @@ TEST_CASE("Reinforce needs no reference and refuses bad rounds by name") {
       Reinforce({.round = {.samples_per_prompt = -1}}),
       "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), got -1", Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.epochs = 0}}), "[RewardTuner] round.epochs must be >= 1, got 0", Error);
-  CHECK_THROWS_WITH_AS(Reinforce({.round = {.updates_per_epoch = 0}}),
-                       "[RewardTuner] round.updates_per_epoch must be >= 1, got 0", Error);
+  CHECK_THROWS_WITH_AS(Reinforce({.round = {.updates_per_epoch = -1}}),
+                       "[RewardTuner] round.updates_per_epoch must be >= 0 (0: the objective's own number), got -1",
+                       Error);
   CHECK_THROWS_WITH_AS(Reinforce({.round = {.updates_per_epoch = 3, .step_per_timestep = true}}),
                        "[RewardTuner] round.updates_per_epoch 3 cannot be combined with round.step_per_timestep, which "
                        "takes one step per timestep",

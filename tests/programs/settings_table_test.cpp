@@ -177,21 +177,24 @@ TEST_CASE("settings: a default bends to what the user said") {
       s.method = method.name;
       s.steps = steps;
       check_settings(s, method);
-      complete(s, method, 1024, false);
+      complete(s, method, false);
       CHECK_MESSAGE(s.trained_steps <= steps, method.name);
       CHECK_MESSAGE(s.early_stop.value_or(0) <= steps, method.name);
     }
   TuneSettings s;
   s.steps = 4;
-  complete(s, method_entry("drtune"), 1024, false);
+  complete(s, method_entry("drtune"), false);
   CHECK(s.trained_steps == 4);
   s = {};
   s.updates_per_epoch = 2;
-  complete(s, method_entry("lsrl"), 1024, false);
+  complete(s, method_entry("lsrl"), false);
   CHECK_FALSE(s.step_per_timestep);
   s = {};
+  complete(s, method_entry("lsrl"), false);
+  CHECK(s.step_per_timestep);
+  s = {};
   s.best = 12;
-  complete(s, method_entry("raft"), 1024, false);
+  complete(s, method_entry("raft"), false);
   CHECK(s.samples_per_prompt == 13);
 }
 

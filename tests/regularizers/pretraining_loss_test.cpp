@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <ATen/autocast_mode.h>
+#include <ATen/ops/arange.h>
 
 #include <cmath>
 #include <cstdint>
@@ -39,13 +40,17 @@ TEST_CASE("the loss is the denoising error of random images at random levels, fo
       CaptionedToy pipeline({.schedule = {.prediction = prediction}});
       const auto data = captioned_images();
       Rng rng(seed), same(seed);
-      const double loss =
-          PretrainingLoss({.images = data, .weight = 0.3, .batch = 5}).own_loss(pipeline, rng).item<double>();
+      const double loss = PretrainingLoss({.images = data, .weight = 0.3, .batch = 5, .dropout = 0.4})
+                              .own_loss(pipeline, rng)
+                              .item<double>();
       // the same draws, then sample by sample
       std::vector<std::int64_t> rows, times;
-      for (int i = 0; i < 5; ++i) rows.push_back(same.integer(0, 2)), times.push_back(same.integer(0, 999));
+      std::vector<std::string> captions;
+      for (int i = 0; i < 5; ++i) {
+        rows.push_back(same.integer(0, 2)), times.push_back(same.integer(0, 999));
+        captions.push_back(same.uniform() < 0.4 ? "" : data->captions()[static_cast<std::size_t>(rows.back())]);
+      }
       const Tensor e = same.normal({5, 2, 4, 4}, at::kDouble);
-      const std::vector<std::string> captions = data->captions();
       double sum = 0;
       for (int i = 0; i < 5; ++i) {
         const auto at_i = static_cast<std::size_t>(i);
@@ -53,8 +58,8 @@ TEST_CASE("the loss is the denoising error of random images at random levels, fo
         const double abar = pipeline.noise_schedule().abar(times[at_i]), alpha = std::sqrt(abar),
                      sigma = std::sqrt(1 - abar);
         const Tensor noisy = alpha * z + sigma * e.narrow(0, i, 1);
-        const Tensor out = pipeline.predict(noisy, at::full({1}, times[at_i], at::kLong),
-                                            pipeline.encode({captions[static_cast<std::size_t>(rows[at_i])]}).positive);
+        const Tensor out =
+            pipeline.predict(noisy, at::full({1}, times[at_i], at::kLong), pipeline.encode({captions[at_i]}).positive);
         Tensor target = e.narrow(0, i, 1);
         if (prediction == PredictionType::kVPrediction) target = alpha * e.narrow(0, i, 1) - sigma * z;
         if (prediction == PredictionType::kSample) target = z;
@@ -77,9 +82,9 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
     return std::pair(optimizer.steps, report);
   };
   const auto [reward_only, plain] = run({});
-  const auto [joint, together] = run({.images = captioned_images(), .weight = 0.5, .batch = 4});
-  const auto [alternating, apart] =
-      run({.images = captioned_images(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kAlternating});
+  const auto [joint, together] =
+      run({.images = captioned_images(), .weight = 0.5, .batch = 4, .mode = PretrainingMode::kJoint});
+  const auto [alternating, apart] = run({.images = captioned_images(), .weight = 0.5, .batch = 4});  // the default
   REQUIRE(reward_only.size() == 1);
   REQUIRE(joint.size() == 1);
   REQUIRE(alternating.size() == 2);
@@ -101,6 +106,37 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
     CHECK(report.forwards == plain.forwards + 1);
     CHECK(report.backwards == plain.backwards + 1);
   }
+}
+
+TEST_CASE("captions are left out with their probability, and that trains the unconditional half of guidance") {
+  using namespace pretraining_loss_test;
+  struct Reading : CaptionedToy {
+    int empty = 0, all = 0;
+    Condition encode(const std::vector<std::string>& prompts) {
+      for (const std::string& prompt : prompts) ++all, empty += prompt.empty() ? 1 : 0;
+      return CaptionedToy::encode(prompts);
+    }
+  };
+  const auto data = captioned_images();
+  for (const double dropout : {0.0, PretrainingLossOptions{}.dropout, 0.5, 1.0})
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      Reading pipeline;
+      Rng rng(seed);
+      PretrainingLoss({.images = data, .batch = 4000, .dropout = dropout}).own_loss(pipeline, rng);
+      const double deviation = std::sqrt(dropout * (1 - dropout) / 4000);
+      CHECK(std::abs(pipeline.empty / 4000.0 - dropout) <= 4 * deviation);
+      CHECK(pipeline.all == 4000);
+    }
+  CHECK(PretrainingLossOptions{}.dropout == 0.1);
+  // images, levels and noise are the same whatever is left out
+  const auto loss = [&](double dropout, const std::vector<std::string>& captions) {
+    CaptionedToy pipeline;
+    Rng rng(3);
+    const auto own = std::make_shared<const CaptionedImages>(data->images(at::arange(3)), captions);
+    return PretrainingLoss({.images = own, .batch = 6, .dropout = dropout}).own_loss(pipeline, rng).item<double>();
+  };
+  CHECK(loss(1, data->captions()) == loss(0, {"", "", ""}));
+  CHECK(loss(0, data->captions()) != loss(1, data->captions()));
 }
 
 TEST_CASE("its gradient is the slope of the loss") {
@@ -204,6 +240,8 @@ TEST_CASE("PretrainingLoss: an infinite gradient of its own step is left out, th
 
 TEST_CASE("PretrainingLoss: bad options and images of another size are named errors") {
   using namespace pretraining_loss_test;
+  CHECK_THROWS_WITH_AS(PretrainingLoss({.dropout = 1.5}), "[PretrainingLoss] dropout must be in [0, 1], got 1.5",
+                       Error);
   CHECK_THROWS_WITH_AS(PretrainingLoss({.weight = -1}), "[PretrainingLoss] weight must be finite and >= 0, got -1",
                        Error);
   CHECK_THROWS_WITH_AS(PretrainingLoss({.batch = 0}), "[PretrainingLoss] batch must be >= 1, got 0", Error);

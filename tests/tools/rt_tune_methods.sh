@@ -148,7 +148,7 @@ expect 1 'eta must be in \[0, 1\], got -1' "${common[@]}" --method ddpo --eta -1
 expect 2 'full: expected true or false, got .banana' "${common[@]}" --full=banana
 expect 1 'samples_per_prompt must be >= 0' "${common[@]}" --method ddpo --samples-per-prompt -1
 expect 1 'epochs must be >= 1' "${common[@]}" --method raft --epochs 0
-expect 1 'updates_per_epoch must be >= 1' "${common[@]}" --method ddpo --updates-per-epoch -2
+expect 1 'updates_per_epoch must be >= 0' "${common[@]}" --method ddpo --updates-per-epoch -2
 expect 1 'rows must be >= 0' "${common[@]}" --method ddpo --rows -1
 expect 1 'clip must be > 0, got -0.1' "${common[@]}" --method ddpo --clip-range -0.1
 expect 1 'beta must be > 0' "${common[@]}" --method dpo --beta -1

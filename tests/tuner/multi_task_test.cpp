@@ -66,12 +66,14 @@ struct Counting {
 
 /// Two tasks of the kind that learns from samples.
 auto ddpo() {
-  return make<DDPO>(black_box_brightness(),
-                    {.sampler = {.num_steps = 5, .guidance = 3.0}, .advantage = {.min_count = 2}});
+  return make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 5, .guidance = 3.0},
+                                             .objective = {.round = {.updates_per_epoch = 1}},
+                                             .advantage = {.min_count = 2}});
 }
 auto b2() {
   return make<B2DiffuRL>(contrast(), {.sampler = {.num_steps = 5, .guidance = 3.0},
                                       .steps = {.initial = 2, .rounds = 4},
+                                      .objective = {.round = {.updates_per_epoch = 1}},
                                       .branching = {.threshold = 0}});
 }
 
@@ -93,9 +95,11 @@ TEST_CASE("all tasks are sampled from the same weights before any is trained, or
       };
       const auto mean = [](const Tensor& images) { return images.mean({1, 2, 3}); };
       const auto spread = [](const Tensor& images) { return images.flatten(1).std(1); };
-      auto both = multi_task({.sample_all_first = first},
-                             task("mean", make<DDPO>(watching(mean), {.sampler = {.num_steps = 5}})),
-                             task("spread", make<DDPO>(watching(spread), {.sampler = {.num_steps = 5}})));
+      const auto once = [](auto reward) {
+        return make<DDPO>(reward, {.sampler = {.num_steps = 5}, .objective = {.round = {.updates_per_epoch = 1}}});
+      };
+      auto both = multi_task({.sample_all_first = first}, task("mean", once(watching(mean))),
+                             task("spread", once(watching(spread))));
       const auto before = copies(pipeline.parameters());
       Rng rng(seed);
       const UpdateReport report = both.update(pipeline, optimizer, kPrompts, rng);

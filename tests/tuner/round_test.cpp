@@ -19,6 +19,7 @@
 #include <reward_tuner/methods/dpo.hpp>
 #include <reward_tuner/methods/dpok.hpp>
 #include <reward_tuner/methods/grpo.hpp>
+#include <reward_tuner/methods/lsrl.hpp>
 #include <reward_tuner/methods/policy_gradient.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
@@ -33,6 +34,7 @@
 #include <reward_tuner/step_selection/random_horizon.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 
+#include <tests/reference/captioned_toy.hpp>
 #include <tests/reference/tensor_lists.hpp>
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -66,9 +68,9 @@ struct Tuned {
   TunerState state;
 };
 
-template <class Tuner>
+template <class Pipeline = ToyPipeline, class Tuner>
 Tuned tune(Tuner tuner, ToyOptions toy = {}, int updates = 1, std::uint64_t seed = 5) {
-  ToyPipeline pipeline(toy);
+  Pipeline pipeline(toy);
   pipeline.disturb(8, 0.05);
   AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
   Rng rng(seed);
@@ -86,10 +88,11 @@ TEST_CASE("the first ratio is 1 within 1e-6 in float for every cut of batch and 
   for (const int micro : {0, 1, 3})
     for (const int rows : {0, 1, 5, 64})
       for (const double guidance : {1.0, 5.0}) {
-        const auto tuned = tune(make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 10, .guidance = guidance},
-                                                                    .objective = {.round = {.rows = rows}},
-                                                                    .engine = {.micro_batch = micro}}),
-                                {.side = 16, .width = 16, .dtype = at::kFloat});
+        const auto tuned =
+            tune(make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 10, .guidance = guidance},
+                                                     .objective = {.round = {.updates_per_epoch = 1, .rows = rows}},
+                                                     .engine = {.micro_batch = micro}}),
+                 {.side = 16, .width = 16, .dtype = at::kFloat});
         CHECK(tuned.report.ratio_deviation <= 1e-6);
         CHECK(tuned.report.warning.empty());
         CHECK(tuned.report.clip_fraction == 0);
@@ -593,6 +596,84 @@ TEST_CASE("a round reports each trained step: together they give the round's num
   CHECK(report.clip_fraction == doctest::Approx(clipped / static_cast<double>(rows)).epsilon(1e-12));
   CHECK(report.policy_change == doctest::Approx(change / static_cast<double>(rows)).epsilon(1e-12));
   CHECK(report.steps.front().policy_change != report.steps.back().policy_change);
+}
+
+TEST_CASE("methods take their papers' optimizer steps by themselves: several a round, so that the clip range can act") {
+  using namespace round_test;
+  const DdimOptions sampler{.num_steps = 6};
+  CHECK(tune(make<DDPO>(black_box_brightness(), {.sampler = sampler})).report.optimizer_steps == 4);
+  CHECK(
+      tune(make<DPOK>(black_box_brightness(), {.sampler = sampler, .objective = {.round = {.samples_per_prompt = 2}}}))
+          .report.optimizer_steps == 5);
+  CHECK(tune(make<PolicyGradient>(black_box_brightness(), {.sampler = sampler})).report.optimizer_steps == 1);
+  // large-scale RL: one for each trained timestep
+  CHECK(tune<CaptionedToy>(make<LSRL>(black_box_brightness(), {.sampler = sampler, .steps = {.num_trained = 3}}))
+            .report.optimizer_steps == 3);
+  CHECK(tune<CaptionedToy>(make<LSRL>(black_box_brightness(), {.sampler = sampler,
+                                                               .steps = {.num_trained = 3},
+                                                               .objective = {.round = {.updates_per_epoch = 2}}}))
+            .report.optimizer_steps == 2);
+}
+
+TEST_CASE("a clip range in nats is that number over the latent's size, and the default is 1.64 nats") {
+  using namespace round_test;
+  for (const std::int64_t side : {4, 3}) {
+    const auto tuned = [&](auto made) { return tune(made, {.side = side}, 3); };
+    const DdimOptions sampler{.num_steps = 5};
+    const RoundOptions round{.epochs = 3}, sum{.epochs = 3, .reduction = LogProbReduction::kSum};
+    const auto ddpo = [&](ClippedRatioOptions objective) {
+      return tuned(make<DDPO>(black_box_brightness(), {.sampler = sampler, .objective = objective}));
+    };
+    const auto dpok = [&](KlRegularizedOptions objective) {
+      return tuned(make<DPOK>(black_box_brightness(), {.sampler = sampler, .objective = objective}));
+    };
+    const double numbers = 2.0 * static_cast<double>(side * side);
+    for (const double nats : {0.02, 1.64}) {
+      const auto wanted = ddpo({.clip = nats / numbers, .round = round});
+      CHECK(bit_equal(ddpo({.clip_nats = nats, .round = round}).parameters, wanted.parameters));
+      CHECK(ddpo({.clip_nats = nats, .round = round}).report.clip_fraction == wanted.report.clip_fraction);
+      CHECK(bit_equal(dpok({.clip_nats = nats, .round = round}).parameters,
+                      dpok({.clip = nats / numbers, .round = round}).parameters));
+      CHECK(bit_equal(ddpo({.clip_nats = nats, .round = sum}).parameters,
+                      ddpo({.clip = 1 - std::exp(-nats), .round = sum}).parameters));
+    }
+    CHECK(ddpo({.clip_nats = 0.02, .round = round}).report.clip_fraction > 0);
+    CHECK(bit_equal(ddpo({.round = round}).parameters, ddpo({.clip_nats = 1.64, .round = round}).parameters));
+  }
+  // one tuner, two models: the range follows the latents
+  auto tuner = make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 5}, .objective = {.clip_nats = 0.02}});
+  for (const std::int64_t side : {4, 8}) {
+    ToyPipeline mine({.side = side}), same({.side = side});
+    AdamW one(mine.parameters(), {.learning_rate = 1e-3}), two(same.parameters(), {.learning_rate = 1e-3});
+    auto fixed = make<DDPO>(
+        black_box_brightness(),
+        {.sampler = {.num_steps = 5}, .objective = {.clip = 0.02 / (2.0 * static_cast<double>(side * side))}});
+    fixed.load_state(tuner.state());
+    Rng rng(1), other(1);
+    tuner.update(mine, one, kPrompts, rng);
+    fixed.update(same, two, kPrompts, other);
+    CHECK(bit_equal(mine.parameters(), same.parameters()));
+  }
+}
+
+TEST_CASE("DPOK learns a baseline; with branches it does not unless it is told to") {
+  using namespace round_test;
+  const auto learned = [](auto tuner) { return !tune(tuner).state.tensors.empty(); };
+  const DdimOptions sampler{.num_steps = 4};
+  CHECK(learned(make<DPOK>(black_box_brightness(), {.sampler = sampler})));
+  CHECK_FALSE(
+      learned(make<DPOK>(black_box_brightness(), {.sampler = sampler, .objective = {.value = {.enabled = false}}})));
+  const BackwardWindowOptions window{.initial = 2};
+  CHECK_FALSE(learned(make<B2DiffuRL, KlRegularized>(black_box_brightness(), {.sampler = sampler, .steps = window})));
+  CHECK(learned(make<B2DiffuRL, KlRegularized>(
+      black_box_brightness(), {.sampler = sampler, .steps = window, .objective = {.value = {.enabled = true}}})));
+}
+
+TEST_CASE("the gradient is clipped to the method's norm unless told: 1 of samples, 0.1 of the reward's own gradient") {
+  using namespace round_test;
+  CHECK(make<DDPO>(black_box_brightness()).options().engine.gradient_clip == 1);
+  CHECK(make<RewardWeightedTraining>(black_box_brightness()).options().engine.gradient_clip == 1);
+  CHECK(make<DDPO>(black_box_brightness(), {.engine = {.gradient_clip = 0.3}}).options().engine.gradient_clip == 0.3);
 }
 
 TEST_CASE("what a tuner remembers decides its next round: a state put into a fresh tuner continues bit for bit") {

@@ -92,11 +92,13 @@ concept RewardObjective = require::role<P, ObjectiveRole> && require::name<P> &&
 ///  7. `const ValueBaselineOptions& value_baseline() const`: a learned baseline is subtracted from the advantages.
 ///     Default: none.
 ///  8. `int default_group() const`: images of each prompt if round.samples_per_prompt is 0. Default: 1.
+///  9. `static Options completed(Options, const ObjectiveContext&)`: the options with those set that depend on the
+///     model or on other policies, where they are not; called before every update. Default: the options as they are.
 template <class P>
-concept LogProbObjective =
-    require::role<P, ObjectiveRole> && require::name<P> && require::options<P> &&
-    require::surrogate<P, Surrogate::kLogProb> && require::row_losses<P> && require::round_options<P> &&
-    may::kPairs<P> && may::needs_reference<P> && may::clip<P> && may::value_baseline<P> && may::default_group<P>;
+concept LogProbObjective = require::role<P, ObjectiveRole> && require::name<P> && require::options<P> &&
+                           require::surrogate<P, Surrogate::kLogProb> && require::row_losses<P> &&
+                           require::round_options<P> && may::kPairs<P> && may::needs_reference<P> && may::clip<P> &&
+                           may::value_baseline<P> && may::default_group<P> && may::completed<P>;
 
 /// An objective that weighs the denoising loss of sampled images. MUST
 ///  1. `static constexpr Surrogate kSurrogate = Surrogate::kDenoising`.

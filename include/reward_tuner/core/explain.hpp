@@ -110,7 +110,7 @@ template <class P>
 struct ExplainSurrogate<P, Surrogate::kLogProb> {
   static constexpr int missing =
       first_missing({require::row_losses<P>, require::round_options<P>, may::kPairs<P>, may::needs_reference<P>,
-                     may::clip<P>, may::value_baseline<P>, may::default_group<P>});
+                     may::clip<P>, may::value_baseline<P>, may::default_group<P>, may::completed<P>});
   static_assert(missing != 0, "[LogProbObjective] missing: Tensor losses(const PolicyRows&) const");
   static_assert(missing != 1,
                 "[LogProbObjective] missing: const Options& options() const, with RoundOptions round in its Options");
@@ -125,6 +125,9 @@ struct ExplainSurrogate<P, Surrogate::kLogProb> {
                 "const ValueBaselineOptions& value_baseline() const");
   static_assert(missing != 6,
                 "[LogProbObjective] optional member with another signature, expected: int default_group() const");
+  static_assert(missing != 7,
+                "[LogProbObjective] optional member with another signature, expected: "
+                "static Options completed(Options, const ObjectiveContext&)");
   static constexpr bool value = true;
 };
 

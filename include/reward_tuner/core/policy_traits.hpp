@@ -8,6 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <reward_tuner/core/objective_context.hpp>
 #include <reward_tuner/core/step_plan.hpp>
 
 namespace at {
@@ -70,6 +71,10 @@ concept needs_reference = requires(const P p) {
 template <class P>
 concept clip = requires(const P p) {
   { p.clip() } -> std::same_as<double>;
+};
+template <class P>
+concept completed = requires(typename P::Options options, const ObjectiveContext& context) {
+  { P::completed(options, context) } -> std::same_as<typename P::Options>;
 };
 template <class P>
 concept value_baseline = requires(const P p) {
@@ -137,6 +142,7 @@ REWARD_TUNER_OPTIONAL_MEMBER(active)             // exploration
 REWARD_TUNER_OPTIONAL_MEMBER(kPairs)             // objectives on log-probabilities
 REWARD_TUNER_OPTIONAL_MEMBER(needs_reference)    // objectives on log-probabilities
 REWARD_TUNER_OPTIONAL_MEMBER(clip)               // objectives on log-probabilities
+REWARD_TUNER_OPTIONAL_MEMBER(completed)          // objectives on log-probabilities
 REWARD_TUNER_OPTIONAL_MEMBER(value_baseline)     // objectives on log-probabilities
 REWARD_TUNER_OPTIONAL_MEMBER(default_group)      // objectives that learn from samples
 REWARD_TUNER_OPTIONAL_MEMBER(noisings)           // objectives on the denoising loss
@@ -169,6 +175,8 @@ template <class P>
 concept needs_reference = has::needs_reference<P> || !named::needs_reference<P>;
 template <class P>
 concept clip = has::clip<P> || !named::clip<P>;
+template <class P>
+concept completed = has::completed<P> || !named::completed<P>;
 template <class P>
 concept value_baseline = has::value_baseline<P> || !named::value_baseline<P>;
 template <class P>
@@ -259,6 +267,14 @@ struct ObjectiveTraits {
   static std::optional<double> clip([[maybe_unused]] const P& objective) {
     if constexpr (has::clip<P>) return objective.clip();
     else return std::nullopt;
+  }
+  /// Surrogate::kLogProb: some of its options depend on the model or on other policies. Left out: false.
+  static constexpr bool kCompletes = has::completed<P>;
+  /// The options with those set where they are not. Left out: as they are.
+  template <class Options>
+  static Options completed(const Options& options, [[maybe_unused]] const ObjectiveContext& context) {
+    if constexpr (kCompletes) return P::completed(options, context);
+    else return options;
   }
   /// Surrogate::kLogProb: the objective has a learned baseline, value_baseline() its options. Left out: no baseline.
   static constexpr bool kValueBaseline = has::value_baseline<P>;

@@ -30,8 +30,9 @@ inline constexpr int kComparedImages = 8;
 struct RoundOptions {
   /// images of each prompt; 0: one, or kComparedImages where they are compared (not with branches)
   int samples_per_prompt = 0;
-  int epochs = 1;             ///< passes over the round's kept images (DDPO's code: 1)
-  int updates_per_epoch = 1;  ///< optimizer steps per pass, each on an equal share of the images
+  int epochs = 1;  ///< passes over the round's kept images (DDPO's code: 1)
+  /// optimizer steps per pass, each on an equal share of the images; 0: the objective's own number, or 1
+  int updates_per_epoch = 0;
   /// one optimizer step for each trained timestep over all images instead (large-scale RL paper, Alg. 1)
   bool step_per_timestep = false;
   int rows = 0;  ///< (image, step) pairs in one network call of the training; 0: as many as images in a micro-batch
@@ -52,15 +53,22 @@ inline void check_options(const RoundOptions& o) {
                      "[RewardTuner] round.samples_per_prompt must be >= 0 (0: one, or what the advantage needs), got ",
                      o.samples_per_prompt);
   REWARD_TUNER_CHECK(o.epochs >= 1, "[RewardTuner] round.epochs must be >= 1, got ", o.epochs);
-  REWARD_TUNER_CHECK(o.updates_per_epoch >= 1, "[RewardTuner] round.updates_per_epoch must be >= 1, got ",
+  REWARD_TUNER_CHECK(o.updates_per_epoch >= 0,
+                     "[RewardTuner] round.updates_per_epoch must be >= 0 (0: the objective's own number), got ",
                      o.updates_per_epoch);
-  REWARD_TUNER_CHECK(!o.step_per_timestep || o.updates_per_epoch == 1, "[RewardTuner] round.updates_per_epoch ",
+  REWARD_TUNER_CHECK(!o.step_per_timestep || o.updates_per_epoch <= 1, "[RewardTuner] round.updates_per_epoch ",
                      o.updates_per_epoch,
                      " cannot be combined with round.step_per_timestep, which takes one step per timestep");
   REWARD_TUNER_CHECK(o.rows >= 0, "[RewardTuner] round.rows must be >= 0 (0: the images of a micro-batch), got ",
                      o.rows);
   REWARD_TUNER_CHECK(!o.ratio_tolerance || (std::isfinite(*o.ratio_tolerance) && *o.ratio_tolerance > 0),
                      "[RewardTuner] round.ratio_tolerance must be > 0, got ", *o.ratio_tolerance);
+}
+
+/// The options with an objective's own number of optimizer steps per pass, where they say nothing.
+inline RoundOptions with_updates(RoundOptions options, int updates_per_epoch) {
+  if (options.updates_per_epoch == 0 && !options.step_per_timestep) options.updates_per_epoch = updates_per_epoch;
+  return options;
 }
 
 }  // namespace reward_tuner

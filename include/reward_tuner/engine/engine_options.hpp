@@ -21,8 +21,9 @@ enum class Memory {
 struct EngineOptions {
   /// samples rolled out and differentiated at a time; gradients add up over the batch. 0: the whole batch
   int micro_batch = 0;
-  /// largest norm of the whole gradient, scaled down beyond it; 0 switches clipping off (DRTune-paper 4.1: 0.1)
-  double gradient_clip = 0.1;
+  /// largest norm of the whole gradient, scaled down beyond it; 0 switches clipping off. Unset: 0.1 of the reward's own
+  /// gradient (DRTune-paper 4.1), 1 of what is learned from samples (ddpo-pytorch)
+  std::optional<double> gradient_clip = {};
   int max_skipped_in_a_row = 5;     ///< this many consecutive non-finite updates are an error
   Memory memory = Memory::kReplay;  ///< see Memory
   /// independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
@@ -44,8 +45,8 @@ REWARD_TUNER_FIELDS(EngineOptions, micro_batch, gradient_clip, max_skipped_in_a_
 inline void check_options(const EngineOptions& o) {
   REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), got ",
                      o.micro_batch);
-  REWARD_TUNER_CHECK(o.gradient_clip >= 0, "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), got ",
-                     o.gradient_clip);
+  REWARD_TUNER_CHECK(!o.gradient_clip || *o.gradient_clip >= 0,
+                     "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), got ", *o.gradient_clip);
   REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, got ",
                      o.max_skipped_in_a_row);
   REWARD_TUNER_CHECK(o.replay_batch >= 1, "[RewardTuner] engine.replay_batch must be >= 1, got ", o.replay_batch);

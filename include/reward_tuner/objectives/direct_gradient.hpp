@@ -24,7 +24,8 @@ enum class RewardLoss {
 
 /// The loss that DirectGradient makes of a reward.
 struct DirectGradientOptions {
-  /// factor on the loss, > 0; matters only with a regularizer or gradient clipping (ReFL: 1e-3, AlignProp's code: 1e-2)
+  /// factor on the loss, > 0 (ReFL: 1e-3, AlignProp's code: 1e-2); it counts beside a regularizer, with gradient
+  /// clipping, and where gradients are near AdamW's epsilon
   double scale = 1.0;
   RewardLoss loss = RewardLoss::kNegative;  ///< phi
   double target = 0.0;                      ///< kHinge, kDistance: the target reward, in the reward's own units

@@ -23,22 +23,27 @@ namespace reward_tuner {
 /// When the pre-training loss is minimized.
 enum class PretrainingMode {
   kJoint,  ///< one optimizer step on the sum of both losses (ReFL: ImageReward paper Eq. 5)
-  /// a step on the reward, then a step of its own (ReFL's SDXL code; large-scale RL paper, Alg. 1); under Adam the
-  /// weight then hardly matters
+  /// a step on the reward, then a step of its own (ReFL's SDXL code; large-scale RL paper, Alg. 1). Both steps share
+  /// the optimizer's moments: of two gradients of different size the smaller one's steps are shorter under Adam, so the
+  /// weight counts
   kAlternating,
 };
 
 /// The images of PretrainingLoss, its weight, and when it is descended.
 struct PretrainingLossOptions {
   std::shared_ptr<const CaptionedImageSource> images = nullptr;  ///< the data; nullptr switches the loss off
-  double weight = 1.0;                             ///< beta, factor relative to the reward's loss, >= 0; 0: off
-  int batch = 8;                                   ///< images per update, >= 1
-  PretrainingMode mode = PretrainingMode::kJoint;  ///< see PretrainingMode
+  double weight = 1.0;                                   ///< beta, factor relative to the reward's loss, >= 0; 0: off
+  int batch = 8;                                         ///< images per update, >= 1
+  PretrainingMode mode = PretrainingMode::kAlternating;  ///< see PretrainingMode
+  /// probability with which a caption is replaced by the empty prompt, in [0, 1]; it keeps the unconditional half of
+  /// guidance trained (Ho & Salimans 2022, section 5; Stable Diffusion's own training: 0.1)
+  double dropout = 0.1;
 };
 REWARD_TUNER_FIELDS(PretrainingLossOptions, images, weight, batch, mode);
 
 /// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of an image, e ~
-/// N(0,I), t uniform over the training timesteps; target e, v or z as the network predicts (Ho et al. 2020, Eq. 14;
+/// N(0,I), t uniform over the training timesteps, the caption empty with probability `dropout`; target e, v or z as the
+/// network predicts (Ho et al. 2020, Eq. 14;
 /// Salimans & Ho 2022, appendix D). A mean over elements. No guidance.
 /// Costs one network forward and backward of `batch` rows an update and one encoder pass. Gradient: to the network's
 /// trainable weights.
@@ -55,6 +60,8 @@ class PretrainingLoss {
     REWARD_TUNER_CHECK(std::isfinite(options_.weight) && options_.weight >= 0,
                        "[PretrainingLoss] weight must be finite and >= 0, got ", options_.weight);
     REWARD_TUNER_CHECK(options_.batch >= 1, "[PretrainingLoss] batch must be >= 1, got ", options_.batch);
+    REWARD_TUNER_CHECK(options_.dropout >= 0 && options_.dropout <= 1,
+                       "[PretrainingLoss] dropout must be in [0, 1], got ", options_.dropout);
   }
   double weight() const { return options_.weight; }
   const PretrainingLossOptions& options() const { return options_; }
@@ -75,7 +82,8 @@ class PretrainingLoss {
     for (std::int64_t i = 0; i < batch; ++i) {
       rows.push_back(rng.integer(0, options_.images->size() - 1));
       times.push_back(rng.integer(0, noise.config().num_train_steps - 1));
-      captions.push_back(options_.images->captions()[static_cast<std::size_t>(rows.back())]);
+      const bool dropped = rng.uniform() < options_.dropout;
+      captions.push_back(dropped ? std::string() : options_.images->captions()[static_cast<std::size_t>(rows.back())]);
     }
     const at::TensorOptions like = pipeline.latent_options();
     Tensor latents;  // [B,C,h,w]

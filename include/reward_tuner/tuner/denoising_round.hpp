@@ -69,7 +69,7 @@ class DenoisingRound {
     bool sound = true;
     std::int64_t steps_wanted = 0;
     for (int epoch = 0; epoch < options.epochs && sound; ++epoch) {
-      const auto parts = shares(round.transitions.size(), options.updates_per_epoch, update.rng);
+      const auto parts = shares(round.transitions.size(), std::max(1, options.updates_per_epoch), update.rng);
       for (std::size_t i = 0; i < parts.size() && sound; ++i, ++steps_wanted) {
         total += accumulate(update, round, parts[i]);
         sound = end_round_step(parts_, update);

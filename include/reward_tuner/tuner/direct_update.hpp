@@ -46,7 +46,7 @@ class DirectUpdate {
                  static_cast<double>(parts[i].size()) / static_cast<double>(batch));
     if (!report.skip_reason.empty()) return;
     add_own_loss(parts_.regularizer, update);
-    optimizer_step(update, engine_.gradient_clip);
+    optimizer_step(update, *engine_.gradient_clip);
   }
 
  private:
@@ -121,6 +121,7 @@ struct SurrogateRules<Surrogate::kReward> {
   using Update = DirectUpdate<Parts>;
   using DefaultSteps = SpreadSteps;
   static constexpr bool kSamples = false, kAdvantages = false;
+  static constexpr double kGradientClip = 0.1;  // DRTune-paper 4.1
   static constexpr std::string_view kKept = "; parameters are as before the first of them";
 
   template <class Reward, class Sampler, class Objective, class Regularizer, class... Given>

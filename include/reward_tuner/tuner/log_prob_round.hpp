@@ -104,7 +104,7 @@ class LogProbRound {
         for (std::size_t i = 0; i < t.steps().size() && sound; ++i, ++steps_wanted)
           sound = step(update, round, everyone, {t.steps()[i]});
       } else {
-        const auto parts = shares(units, options_.updates_per_epoch, update.rng);
+        const auto parts = shares(units, std::max(1, options_.updates_per_epoch), update.rng);
         for (std::size_t i = 0; i < parts.size() && sound; ++i, ++steps_wanted)
           sound = step(update, round, parts[i], t.steps());
       }

@@ -43,7 +43,7 @@ struct MultiTaskOptions {
   bool sample_all_first = true;
   /// after the tasks, with an optimizer step of its own whatever its mode says; off without images
   PretrainingLossOptions pretraining = {};
-  double gradient_clip = 0.1;  ///< of that step; 0: no clipping
+  double gradient_clip = 1;  ///< of that step; 0: no clipping (as of the tasks' steps)
 };
 REWARD_TUNER_FIELDS(MultiTaskOptions, sample_all_first, pretraining, gradient_clip);
 

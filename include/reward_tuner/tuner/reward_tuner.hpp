@@ -37,7 +37,7 @@ class RewardTuner {
   using Advantage = typename Roles::Advantage;
   using Branching = typename Roles::Branching;
   using Regularizer = typename Roles::Regularizer;
-  using Options = TunerOptions<Roles>;
+  using Options = TunerOptions<typename Roles::WithOptions>;
   static constexpr bool kSamples = Roles::Rules::kSamples;  ///< learns from sampled images, by rounds
 
   /// Errors: an option out of range, options that do not fit together.
@@ -66,6 +66,7 @@ class RewardTuner {
     check_prompts(prompts);
     if (parts_.state.updates == 0) check_round(prompts);
     parts_.bind_clip(pipeline);
+    parts_.complete_objective(pipeline);
     const UpdateMeter meter;
     ConfiguredPipeline<Pipeline> configured(pipeline, parts_.options.engine);
     Round round = SurrogateUpdate(parts_).sample(configured, prompts, rng);
@@ -135,6 +136,7 @@ class RewardTuner {
   /// Runs `body` on an update that begins with `report`, and closes its accounts. An exception leaves no gradients.
   template <DiffusionPipeline Pipeline, Optimizer Optim, class Body>
   UpdateReport concluded(Pipeline& pipeline, Optim& optimizer, Rng& rng, UpdateReport report, Body body) {
+    parts_.complete_objective(pipeline);
     const UpdateMeter meter;
     ConfiguredPipeline<Pipeline> configured(pipeline, parts_.options.engine);
     RunningUpdate<ConfiguredPipeline<Pipeline>, Optim> update{configured, optimizer, rng, std::move(report)};
@@ -179,7 +181,7 @@ class RewardTuner {
     if (update.report.skipped || !RegularizerTraits<Regularizer>::alternates(parts_.regularizer)) return;
     update.optimizer.zero_grad();
     if (accumulate_own_loss(parts_.regularizer, update.pipeline, update.rng, update.counts, update.report))
-      own_optimizer_step(update.optimizer, parts_.options.engine.gradient_clip,
+      own_optimizer_step(update.optimizer, *parts_.options.engine.gradient_clip,
                          "the gradient of the regularizer's own step is not finite; the reward's step was made",
                          update.report);
   }

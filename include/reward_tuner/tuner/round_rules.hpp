@@ -15,6 +15,7 @@ namespace reward_tuner {
 struct RoundRules {
   using DefaultSteps = AllSteps;
   static constexpr bool kSamples = true;
+  static constexpr double kGradientClip = 1;  // ddpo-pytorch
   static constexpr std::string_view kKept = "; optimizer steps that a round had made before stay made";
 
   template <class... Given>

@@ -40,7 +40,7 @@ inline std::vector<std::vector<std::int64_t>> shares(std::int64_t count, std::in
 template <class Parts, class Update>
 bool end_round_step(const Parts& parts, Update& update) {
   add_own_loss(parts.regularizer, update);
-  if (!optimizer_step(update, parts.options.engine.gradient_clip)) return false;
+  if (!optimizer_step(update, *parts.options.engine.gradient_clip)) return false;
   update.optimizer.zero_grad();
   return true;
 }

@@ -25,7 +25,7 @@ PerStep<std::vector<double>> row_advantages(const Round& round, [[maybe_unused]]
   for (const int k : round.transitions.steps()) {
     auto& row = rows(k) = round.weights;
     if constexpr (ObjectiveTraits<Objective>::kValueBaseline) {
-      if (!objective.value_baseline().enabled) continue;
+      if (!objective.value_baseline().enabled.value_or(true)) continue;
       // [kept]
       const Tensor values = ValueBaseline::values(learned, ValueBaseline::features(round.transitions, k)).cpu();
       for (std::size_t i = 0; i < row.size(); ++i) row[i] -= values.const_data_ptr<double>()[i];
@@ -39,7 +39,7 @@ template <class Objective>
 void fit_baseline([[maybe_unused]] const Round& round, [[maybe_unused]] const Objective& objective,
                   [[maybe_unused]] ValueBaseline::State& learned, [[maybe_unused]] Rng& rng) {
   if constexpr (ObjectiveTraits<Objective>::kValueBaseline) {
-    if (!objective.value_baseline().enabled) return;
+    if (!objective.value_baseline().enabled.value_or(true)) return;
     std::vector<Tensor> features;
     for (const int k : round.transitions.steps()) features.push_back(ValueBaseline::features(round.transitions, k));
     // [K*kept]

@@ -15,7 +15,8 @@ namespace reward_tuner {
 ///  5. `completed(sampler options)`, `check(engine options, name)` and `check(plan, schedule, name)`: options and plans
 ///     that it can train with. `name` is the objective's.
 ///  6. `trainable(schedule)`: the steps it can learn from, as PlanContext has them; empty: all.
-///  7. `kKept`: what a skipped update leaves of the steps before.
+///  7. `kGradientClip`: engine.gradient_clip where it is unset.
+///  8. `kKept`: what a skipped update leaves of the steps before.
 template <Surrogate>
 struct SurrogateRules;
 

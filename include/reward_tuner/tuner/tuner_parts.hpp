@@ -28,7 +28,8 @@ struct Drawn {
   SampleNoise noise;
 };
 
-/// The options of a tuner; they nest as the roles are named.
+/// The options of a tuner; they nest as the roles are named. `Roles` is TunerPolicies<...>::WithOptions: the reward is
+/// not among them, so tuners of different rewards share their options' type.
 template <class Roles>
 struct TunerOptions {
   typename Roles::Sampler::Options sampler = {};
@@ -50,7 +51,7 @@ struct TunerParts {
   using Rules = typename Roles::Rules;
 
   /// Errors: an option out of range, options that do not fit together.
-  TunerParts(typename Roles::Reward given, TunerOptions<Roles> wanted)
+  TunerParts(typename Roles::Reward given, TunerOptions<typename Roles::WithOptions> wanted)
       : options(completed(std::move(wanted))), reward(std::move(given)) {
     check_options(options.engine);
     Rules::check(options.engine, Objective::kName);
@@ -58,7 +59,7 @@ struct TunerParts {
     exploration.guidance(sampler.guidance(), 0, options.sampler.num_steps);  // throws if it does not fit that scale
   }
 
-  TunerOptions<Roles> options;
+  TunerOptions<typename Roles::WithOptions> options;
   typename Roles::Reward reward;
   typename Roles::Sampler sampler{options.sampler};
   typename Roles::GradientStop gradient_stop{options.gradient_stop};
@@ -83,6 +84,17 @@ struct TunerParts {
         detail::fail("[RewardTuner] the reward ", Reward::kName,
                      " needs a CLIP, and this pipeline has none: give one to the reward");
       }
+    }
+  }
+
+  /// Completes what the objective's options leave to the model and to other policies.
+  template <DiffusionPipeline Pipeline>
+  void complete_objective([[maybe_unused]] Pipeline& pipeline) {
+    if constexpr (ObjectiveTraits<Objective>::kCompletes) {
+      ObjectiveContext context{.latent_size = 1};
+      for (const std::int64_t size : std::vector<std::int64_t>(pipeline.latent_shape(1))) context.latent_size *= size;
+      if constexpr (Rules::kAdvantages) context.branches = branching.branches();
+      objective = Objective(ObjectiveTraits<Objective>::completed(options.objective, context));
     }
   }
 
@@ -125,8 +137,9 @@ struct TunerParts {
     Rng own = Rng::derive(noise.seeds().front(), kExplorationStream);
     return exploration.condition(plain, own);
   }
-  static TunerOptions<Roles> completed(TunerOptions<Roles> wanted) {
+  static TunerOptions<typename Roles::WithOptions> completed(TunerOptions<typename Roles::WithOptions> wanted) {
     wanted.sampler = Rules::template completed<typename Roles::Sampler>(std::move(wanted.sampler));
+    if (!wanted.engine.gradient_clip) wanted.engine.gradient_clip = Rules::kGradientClip;
     return wanted;
   }
 };

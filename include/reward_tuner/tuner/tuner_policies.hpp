@@ -29,6 +29,19 @@ struct Unused {
   explicit Unused(NoOptions = {}) {}
 };
 
+/// The policies that have options, by role.
+template <class S, class G, class T, class E, class O, class A, class B, class R>
+struct PoliciesWithOptions {
+  using Sampler = S;
+  using GradientStop = G;
+  using StepSelection = T;
+  using Exploration = E;
+  using Objective = O;
+  using Advantage = A;
+  using Branching = B;
+  using Regularizer = R;
+};
+
 /// The policies by role. Defaults: Ddim, StopInput, NoExploration, DirectGradient, NoRegularizer, PerBatch,
 /// NoBranching; SpreadSteps with DirectGradient, else AllSteps. What a surrogate allows is said beside its class.
 template <Policy... Policies>
@@ -67,6 +80,8 @@ struct TunerPolicies {
       std::conditional_t<Rules::kAdvantages, usable<policy_for<BranchingRole, NoBranching, Policies...>, NoBranching>,
                          Unused>;
   using Regularizer = usable<policy_for<RegularizerRole, NoRegularizer, Policies...>, NoRegularizer>;
+  using WithOptions = PoliciesWithOptions<Sampler, GradientStop, StepSelection, Exploration, Objective, Advantage,
+                                          Branching, Regularizer>;
 
   // At class scope, so that a mistake prints its sentence and nothing else.
   static_assert(ExplainReward<Reward>::value && ExplainSampler<policy_for<SamplerRole, Ddim, Policies...>>::value &&
