@@ -22,6 +22,7 @@ endforeach()
 foreach(folder methods run)
   set(floor_${folder} 8)
 endforeach()
+set(floor_recipes 9)
 
 file(GLOB_RECURSE headers RELATIVE "${INCLUDE_DIR}" "${INCLUDE_DIR}/*.hpp" "${INCLUDE_DIR}/*.ipp")
 set(wrong "")

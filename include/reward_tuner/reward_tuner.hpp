@@ -1,4 +1,4 @@
-// The library, floor by floor: models, policies, rewards, the tuner and the methods.
+// The library, floor by floor: models, policies, rewards, the tuner, the methods and their recipes.
 // script/umbrella writes this list.
 #pragma once
 
@@ -205,3 +205,11 @@
 #include <reward_tuner/methods/policy_gradient.hpp>
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/methods/reward_weighted.hpp>
+
+#include <reward_tuner/recipes/b2_diffurl.hpp>
+#include <reward_tuner/recipes/ddpo.hpp>
+#include <reward_tuner/recipes/diffexp.hpp>
+#include <reward_tuner/recipes/dpok.hpp>
+#include <reward_tuner/recipes/drtune.hpp>
+#include <reward_tuner/recipes/lsrl.hpp>
+#include <reward_tuner/recipes/recipe.hpp>

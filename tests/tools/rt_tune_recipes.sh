@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# rt_tune_recipes.sh RT_TUNE MODEL_FOLDER PROMPTS: two updates of every recipe on the shipped model. Overridden is only
+# what is too large for it: the sampler's steps with the windows, trained steps and early stops that count them, prompts
+# and images of an update, and the rank.
+set -euo pipefail
+rt_tune=$1 model=$2 prompts=$3
+recipes=$(cd "$(dirname "$0")/../../examples/recipes" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+head -n 1 <(grep -v '^#' "$prompts") >"$work/held_out.txt"
+mkdir "$work/images"
+"$rt_tune" sample --model "$model" --prompt "a red circle" --steps 2 --threads 1 --out "$work/images/one.png" >/dev/null
+echo "a red circle" >"$work/images/one.txt"
+
+for file in "$recipes"/*.toml; do
+  name=$(basename "$file" .toml)
+  flags=(--steps 4 --batch 2 --micro-batch 2)
+  says() { grep -q "^$1 = " "$file"; }
+  says rank && flags+=(--rank 4)
+  says trained-steps && flags+=(--trained-steps 2)
+  says early-stop && flags+=(--early-stop 2)
+  says window-start && flags+=(--window-start 2)
+  says pretraining-batch && flags+=(--pretraining-batch 2 --pretraining-data "$work/images")
+  # two of a prompt, so that they can be compared; branches are a comparison already
+  says samples-per-prompt && ! says branches && flags+=(--samples-per-prompt 2)
+  "$rt_tune" tune --config "$file" --model "$model" --prompts "$prompts" --eval-prompts "$work/held_out.txt" \
+    --reward brightness "${flags[@]}" --updates 2 --images 1 --threads 1 --quiet --no-tensorboard \
+    --checkpoint-every 0 --out "$work/$name" >"$work/out.txt" 2>&1 || fail "$name: $(cat "$work/out.txt")"
+  [ "$(wc -l <"$work/$name/metrics.jsonl")" = 2 ] || fail "$name expected two updates: $(cat "$work/out.txt")"
+  grep -q '"kept":[1-9]' "$work/$name/metrics.jsonl" ||
+    fail "$name trained on nothing: $(cat "$work/$name/metrics.jsonl")"
+  rm -rf "${work:?}/$name"
+done
+echo "rt-tune: every recipe runs"
