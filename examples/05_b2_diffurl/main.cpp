@@ -28,8 +28,7 @@ int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 10;
   const char* folder = argc > 2 ? argv[2] : "examples/models/tiny-shapes";
   const rt::shapes::ShapeReward reward;  // a detector without gradient: does the image show what the prompt says?
-  run(rt::make<rt::B2DiffuRL>(reward, {.sampler = {.num_steps = 8, .guidance = 2.0}}),
-      "around DDPO", rounds, folder);
+  run(rt::make<rt::B2DiffuRL>(reward, {.sampler = {.num_steps = 8, .guidance = 2.0}}), "around DDPO", rounds, folder);
   run(rt::make<rt::B2DiffuRL, rt::Preference>(
           reward, {.sampler = {.num_steps = 8, .guidance = 2.0}, .branching = {.threshold = 0.3}}),
       "around DPO", rounds, folder);

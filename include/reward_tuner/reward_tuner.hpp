@@ -9,9 +9,9 @@
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/explain.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
-#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/core/objective_context.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/permutation.hpp>
 #include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/prompt_groups.hpp>
@@ -74,8 +74,8 @@
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
-#include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
+#include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>

@@ -17,7 +17,7 @@ using namespace reward_tuner;
 
 /// The line of metrics.jsonl that the report becomes.
 nlohmann::json line_of(const UpdateReport& report) {
-  const reference::TemporaryFolder runs;
+  const io_test::Folder runs;
   {
     RunRecord record(RunFolder::create(runs / "a"), RunProgress(), /*tensorboard=*/true);
     record.add_update(report, 0.01);

@@ -111,7 +111,7 @@ expect 0 'does not read its end: .*a yellow star beside it' sample "${few[@]}" -
   --out "$work/long.png"
 printf '%s\na red circle\n%s too\n' "$long" "$long" >"$work/long.txt"
 expect 0 'does not read its end: .*beside it too' evaluate "${few[@]}" --prompts "$work/long.txt"
-expect 0 '2 of 3 prompts in .*long.txt are longer .* does not read their ends, .*a yellow star beside it' tune "${tune[@]}" \
+expect 0 '2 of 3 prompts in .*long.txt are longer .* not read their ends, .*a yellow star beside it' tune "${tune[@]}" \
   --prompts "$work/long.txt" --method ddpo --out "$work/long"
 [ "$(grep -c 'does not read' "$work/out.txt")" = 1 ] || fail "long prompts of a run expected one line"
 expect 0 'does not read its end' sample "${few[@]}" --prompt "a red circle" --negative "$long" \

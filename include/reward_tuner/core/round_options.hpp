@@ -46,7 +46,7 @@ struct RoundOptions {
   std::optional<double> ratio_tolerance = {};
 };
 REWARD_TUNER_FIELDS(RoundOptions, samples_per_prompt, epochs, updates_per_epoch, step_per_timestep, rows, reduction,
-                    target, ratio_tolerance);
+                    target, recompute_log_probs, ratio_tolerance);
 
 inline void check_options(const RoundOptions& o) {
   REWARD_TUNER_CHECK(o.samples_per_prompt >= 0,

@@ -23,7 +23,7 @@ struct ClippedRatioOptions {
   std::optional<double> clip_nats = {};
   RoundOptions round = {};  ///< how a round is sampled and trained; updates_per_epoch = 0 is 4 (ddpo-pytorch)
 };
-REWARD_TUNER_FIELDS(ClippedRatioOptions, clip, round);
+REWARD_TUNER_FIELDS(ClippedRatioOptions, clip, clip_nats, round);
 
 /// L = max(-A * ratio, -A * clamp(ratio, 1 - epsilon, 1 + epsilon)), ratio = p_theta / p_old of one step
 /// (Schulman et al. 2017, Eq. 7; large-scale RL paper Eq. 6-8 with the sums from t = 1; Black et al. 2024, section

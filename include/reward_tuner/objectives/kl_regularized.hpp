@@ -38,7 +38,7 @@ struct KlRegularizedOptions {
   ValueBaselineOptions value = {};  ///< the learned baseline
   RoundOptions round = {};          ///< how a round is sampled and trained; updates_per_epoch = 0 is 5 (DPOK's code)
 };
-REWARD_TUNER_FIELDS(KlRegularizedOptions, reward_weight, kl_weight, clip, pessimistic, value, round);
+REWARD_TUNER_FIELDS(KlRegularizedOptions, reward_weight, kl_weight, clip, clip_nats, pessimistic, value, round);
 
 /// L = -reward_weight * A * clamp(ratio, 1 - epsilon, 1 + epsilon) + kl_weight * mean (h - h_pre)^2, A = R - V(x_t, t,
 /// text); h, h_pre the guided outputs of tuned and untuned network (Fan et al. 2023, Alg. 1 and Eq. 9; B2-DiffuRL paper

@@ -39,7 +39,7 @@ struct PretrainingLossOptions {
   /// guidance trained (Ho & Salimans 2022, section 5; Stable Diffusion's own training: 0.1)
   double dropout = 0.1;
 };
-REWARD_TUNER_FIELDS(PretrainingLossOptions, images, weight, batch, mode);
+REWARD_TUNER_FIELDS(PretrainingLossOptions, images, weight, batch, mode, dropout);
 
 /// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of an image, e ~
 /// N(0,I), t uniform over the training timesteps, the caption empty with probability `dropout`; target e, v or z as the

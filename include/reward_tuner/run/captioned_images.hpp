@@ -25,8 +25,8 @@ class CaptionedImages : public CaptionedImageSource {
   CaptionedImages(const Tensor& images, std::vector<std::string> captions);
 
   /// Reads a folder of PNG images of one size: with a metadata.jsonl of lines {"file_name": "x.png", "text": "a
-  /// caption"}, or with an x.txt for every x.png. Both are UTF-8 text (files/text_file.hpp). A note counts the files that
-  /// are not read.
+  /// caption"}, or with an x.txt for every x.png. Both are UTF-8 text (files/text_file.hpp). A note counts the files
+  /// that are not read.
   /// Errors: no folder, no images, an image without a caption, a line that is not such an object, images of
   /// different sizes. Streamed images are checked when they are drawn, the first one at once.
   static CaptionedImages from_folder(const std::filesystem::path& folder,
