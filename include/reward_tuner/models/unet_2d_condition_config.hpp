@@ -21,7 +21,7 @@ struct LatentSize {
 
   LatentSize() = default;
   LatentSize(std::int64_t side) : height(side), width(side) {}  // NOLINT(google-explicit-constructor)
-  LatentSize(std::int64_t height, std::int64_t width) : height(height), width(width) {}
+  LatentSize(std::int64_t rows, std::int64_t columns) : height(rows), width(columns) {}
   bool operator==(const LatentSize&) const = default;
 };
 
