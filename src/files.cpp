@@ -9,3 +9,4 @@
 #include <reward_tuner/files/safetensors_header.ipp>
 #include <reward_tuner/files/text_file.ipp>
 #include <reward_tuner/files/weights.ipp>
+#include <reward_tuner/files/weights_file.ipp>

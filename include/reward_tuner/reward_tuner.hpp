@@ -51,6 +51,7 @@
 #include <reward_tuner/files/safetensors_header.hpp>
 #include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/files/weights.hpp>
+#include <reward_tuner/files/weights_file.hpp>
 
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/lora/lora_files.hpp>

@@ -10,6 +10,8 @@
 
 #include <reward_tuner/models/clip_image.hpp>
 
+#include <tests/reference/test_folder.hpp>
+
 namespace clip_image_test {
 namespace {
 
@@ -87,6 +89,26 @@ TEST_CASE("CLIP preprocessing reads preprocessor_config.json") {
   CHECK(message({{"blur", 1}}).find("blur") != std::string::npos);
   CHECK(message({{"size", 10}, {"crop_size", 11}}).find("crop_size") != std::string::npos);
   CHECK_THROWS_WITH_AS(ClipImagePreprocessor()(at::zeros({3, 8, 8})), doctest::Contains("[B,3,H,W]"), Error);
+}
+
+TEST_CASE("CLIP preprocessing reads what transformers 4 and 5 write, in their order, and the fallback without files") {
+  const io_test::Folder folder;
+  const ClipImageOptions fallback{.shortest_edge = 8, .crop_size = 8};
+  CHECK(ClipImageOptions::load(folder.path, fallback).crop_size == 8);
+  // transformers 4: the image processor's own file, and a processor's beside it that does not hold it
+  io_test::write_text(folder / "preprocessor_config.json", R"({"size": {"shortest_edge": 40}, "crop_size": 30})");
+  io_test::write_text(folder / "processor_config.json", R"({"processor_class": "CLIPProcessor"})");
+  CHECK(ClipImageOptions::load(folder.path, fallback).crop_size == 30);
+  // transformers 5: inside the processor's file, with a byte order mark of another system
+  io_test::write_text(folder / "processor_config.json",
+                      "\xEF\xBB\xBF"
+                      R"({"image_processor": {"size": {"shortest_edge": 20}, "crop_size": {"height": 18, "width": 18},
+                          "do_pad": null, "pad_size": null}, "processor_class": "CLIPProcessor"})");
+  CHECK(ClipImageOptions::load(folder.path, fallback).shortest_edge == 20);
+  CHECK(ClipImageOptions::load(folder.path, fallback).crop_size == 18);
+  io_test::write_text(folder / "processor_config.json", R"({"image_processor": {"do_pad": true}})");
+  CHECK_THROWS_WITH_AS(ClipImageOptions::load(folder.path, fallback), doctest::Contains("processor_config.json"),
+                       Error);
 }
 
 }  // namespace clip_image_test

@@ -11,6 +11,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights.hpp>
+#include <reward_tuner/files/weights_file.hpp>
 
 namespace reward_tuner {
 
@@ -62,15 +63,16 @@ REWARD_TUNER_INLINE ClipModel::ClipModel(ClipConfig config, ClipTokenizer tokeni
 
 REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesystem::path& folder) {
   ClipConfig config = ClipConfig::load(folder / "config.json");
-  ClipImageOptions image{.shortest_edge = config.vision.image_size, .crop_size = config.vision.image_size};
-  if (const auto file = folder / "preprocessor_config.json"; std::filesystem::exists(file))
-    image = ClipImageOptions::load(file);
-  const bool nested = !std::filesystem::exists(folder / "vocab.json") && std::filesystem::exists(folder / "tokenizer");
+  const auto image = ClipImageOptions::load(
+      folder, {.shortest_edge = config.vision.image_size, .crop_size = config.vision.image_size});
+  const bool nested = !std::filesystem::exists(folder / "vocab.json") &&
+                      !std::filesystem::exists(folder / "tokenizer.json") &&
+                      std::filesystem::exists(folder / "tokenizer");
   auto model = std::make_shared<ClipModel>(
       std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ClipImagePreprocessor(image));
   LoadOptions options;
   options.rename = [](std::string key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
-  load_weights(*model, SafetensorsFile::open(folder / "model.safetensors"), options);
+  load_weights(*model, SafetensorsFile::open(weights_file(folder, "model")), options);
   for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
   model->eval();
   return model;

@@ -20,10 +20,11 @@ struct ClipImageOptions {
   std::array<double, 3> mean{0.48145466, 0.4578275, 0.40821073};        ///< per channel, of images in [0,1]
   std::array<double, 3> deviation{0.26862954, 0.26130258, 0.27577711};  ///< per channel, of images in [0,1]
 
-  /// `from_json` of a file, which errors name.
-  static ClipImageOptions load(const std::filesystem::path& file);
+  /// The settings that a folder holds, by transformers' order of its files: the image_processor section of
+  /// processor_config.json (transformers 5's processors), else preprocessor_config.json; `fallback` if it has neither.
+  static ClipImageOptions load(const std::filesystem::path& folder, const ClipImageOptions& fallback);
 
-  /// Reads transformers' preprocessor_config.json; unknown keys and unsupported values throw.
+  /// Reads an image processor's settings as transformers writes them; unknown keys and unsupported values throw.
   static ClipImageOptions from_json(const nlohmann::json& json, std::string where = "preprocessor_config.json");
 
   /// Throws unless the sizes fit together.

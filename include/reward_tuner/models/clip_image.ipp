@@ -16,8 +16,15 @@
 
 namespace reward_tuner {
 
-REWARD_TUNER_INLINE ClipImageOptions ClipImageOptions::load(const std::filesystem::path& file) {
-  return from_json(read_json(file), file.string());
+REWARD_TUNER_INLINE ClipImageOptions ClipImageOptions::load(const std::filesystem::path& folder,
+                                                            const ClipImageOptions& fallback) {
+  const auto nested = folder / "processor_config.json", own = folder / "preprocessor_config.json";
+  if (std::filesystem::exists(nested)) {
+    const nlohmann::json json = read_json(nested);
+    REWARD_TUNER_CHECK(json.is_object(), "[ClipImage] ", nested.string(), " must be an object, got ", json.type_name());
+    if (json.contains("image_processor")) return from_json(json.at("image_processor"), nested.string());
+  }
+  return std::filesystem::exists(own) ? from_json(read_json(own), own.string()) : fallback;
 }
 
 REWARD_TUNER_INLINE ClipImageOptions ClipImageOptions::from_json(const nlohmann::json& json, std::string where) {
@@ -47,11 +54,13 @@ REWARD_TUNER_INLINE ClipImageOptions ClipImageOptions::from_json(const nlohmann:
   for (const char* step : {"do_resize", "do_center_crop", "do_rescale", "do_normalize"})
     reader.expect(step, true, "CLIP's preprocessing has this step");
   reader.expect("resample", 3, "only bicubic resizing (3) is supported");
+  reader.expect("do_pad", false, "CLIP's preprocessing pads nothing");
   const double rescale = reader.optional<double>("rescale_factor", 1.0 / 255);
   REWARD_TUNER_CHECK(std::abs(rescale * 255 - 1) < 1e-6, "[ClipImage] ", where,
                      ": \"rescale_factor\" must be 1/255, got ", rescale);
   reader.ignore({"do_convert_rgb", "image_processor_type", "feature_extractor_type", "processor_class", "data_format",
-                 "input_data_format", "return_tensors", "default_to_square", "device", "disable_grouping"});
+                 "input_data_format", "return_tensors", "default_to_square", "device", "disable_grouping", "pad_size",
+                 "image_seq_length"});
   reader.finish();
   o.check();
   return o;
