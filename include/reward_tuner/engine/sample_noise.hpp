@@ -50,11 +50,11 @@ class SampleNoise {
     return part;
   }
 
-  /// The streams of the samples that `rows` names, shared likewise.
+  /// The same of the samples that `rows` names.
   SampleNoise select(const std::vector<std::int64_t>& rows) const {
     SampleNoise part({});
     for (const std::int64_t row : rows) {
-      part.streams_.push_back(streams_[static_cast<std::size_t>(row)]);
+      part.streams_.push_back(streams_[static_cast<std::size_t>(row)].clone());
       part.seeds_.push_back(seeds_[static_cast<std::size_t>(row)]);
     }
     for (const Tensor& block : recorded_)
