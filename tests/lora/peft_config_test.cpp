@@ -41,13 +41,12 @@ TEST_CASE("peft_config: the first pattern of the file that matches the whole nam
   CHECK(alpha(R"({"mid_block.*to_k": 6})", kDown) == 1);
   CHECK(alpha(R"({"^mid_block.*": 6})", kMiddle) == 6);
   CHECK(alpha(R"({"^attn2.to_k": 6})", kMiddle) == 1);
-  CHECK(alpha(R"({".*down_blocks.*attn1.to_(q|k)": 7
-})", kDown) == 7);
+  CHECK(alpha(R"json({".*down_blocks.*attn1.to_(q|k)": 7})json", kDown) == 7);
   CHECK(alpha(R"({"to_q|to_v": 7})", kDown) == 7);  // the key is one group
-// not in the order of the alphabet
-CHECK(alpha(R"({"to_k": 10, "mid_block.*to_k": 9})", kMiddle) == 10);
-CHECK(alpha(R"({"mid_block.*to_k": 9, "to_k": 10})", kMiddle) == 9);
-CHECK(alpha(R"({"zz": 1, "mid_block.*to_k": 9, "attn2.to_k": 10})", kMiddle) == 9);
+  // not in the order of the alphabet
+  CHECK(alpha(R"({"to_k": 10, "mid_block.*to_k": 9})", kMiddle) == 10);
+  CHECK(alpha(R"({"mid_block.*to_k": 9, "to_k": 10})", kMiddle) == 9);
+  CHECK(alpha(R"({"zz": 1, "mid_block.*to_k": 9, "attn2.to_k": 10})", kMiddle) == 9);
 }
 
 TEST_CASE("peft_config: diffusers' settings of one part begin with its name") {

@@ -76,7 +76,7 @@ TEST_CASE("pipeline_lora: PATH and PATH:SCALE") {
   std::ofstream(odd) << "x";
   CHECK(lora_source(odd).path == odd);
   CHECK(lora_source(odd + ":3").scale == 3);
-  for (const char* wrong : {"", ":", ":0.5", "a:", "a:inf", "a:nan", "a:1e999"}) {
+  for (const std::string wrong : {"", ":", ":0.5", "a:", "a:inf", "a:nan", "a:1e999"}) {
     CAPTURE(wrong);
     CHECK_THROWS_WITH_AS(lora_source(wrong), doctest::Contains("[LoRA] expected PATH or PATH:SCALE"), Error);
   }

@@ -3,8 +3,7 @@
 #include <reward_tuner/models/pipeline_lora.hpp>
 
 #include <cmath>
-#include <cstddef>
-#include <exception>
+#include <cstdlib>
 #include <map>
 #include <utility>
 
@@ -18,14 +17,9 @@ REWARD_TUNER_INLINE LoraSource lora_source(const std::string& text) {
   const auto colon = text.rfind(':');
   if (colon == std::string::npos || std::filesystem::exists(text)) return {text};
   const std::string after = text.substr(colon + 1);
-  std::size_t read = 0;
-  double scale = 0;
-  try {
-    scale = std::stod(after, &read);
-  } catch (const std::exception&) {
-    read = 0;
-  }
-  const bool number = read == after.size() && read > 0;
+  char* end = nullptr;
+  const double scale = std::strtod(after.c_str(), &end);
+  const bool number = !after.empty() && end == after.c_str() + after.size();
   if (!number && !after.empty()) return {text};  // a path with a colon; whether it exists is the reader's question
   REWARD_TUNER_CHECK(colon > 0 && number && std::isfinite(scale),
                      "[LoRA] expected PATH or PATH:SCALE with a finite number as the scale, got '", text, "'");
