@@ -46,9 +46,9 @@ std::pair<Tensor, Tensor> plain_outputs(Pipeline& pipeline, const Tensor& x, std
 }
 
 /// The loop of Wu et al. 2024, Alg. 1 (sign corrected) with every graph kept. `streams` are consumed.
-template <class Pipeline>
+template <class Pipeline, class Noise>
 UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, const Condition& condition,
-                               SampleNoise streams, const LatentReward& reward) {
+                               Noise&& streams, const LatentReward& reward) {
   const torch::AutoGradMode grad(true);
   const auto levels = plain_levels(setup.sampler);
   const auto shape = pipeline.latent_shape(condition.size());

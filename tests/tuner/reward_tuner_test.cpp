@@ -223,7 +223,7 @@ TEST_CASE("DRaFT-LV's gradient is the mean over the base and its replicas, each 
         .stop_input = false,
         .guidance = guidance};
     // consumes the same streams
-    const auto rolled = unrolled_update(pipeline, setup, condition, streams.narrow(0, 4), reward);
+    const auto rolled = unrolled_update(pipeline, setup, condition, streams, reward);
     std::vector<Tensor> sum;
     double loss = base ? rolled.loss : 0;
     for (const Tensor& g : rolled.gradients) sum.push_back(base ? g : at::zeros_like(g));
