@@ -154,6 +154,8 @@
 
 #include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
+#include <reward_tuner/engine/condition_gradient.hpp>
+#include <reward_tuner/engine/condition_source.hpp>
 #include <reward_tuner/engine/configured_pipeline.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/log_prob.hpp>

@@ -35,7 +35,7 @@ Tensor call(StableDiffusion& pipeline) {
                           pipeline.encode({"a red circle", "a blue star"}).positive);
 }
 
-static_assert(DiffusionPipeline<StableDiffusion>);
+static_assert(DiffusionPipeline<StableDiffusion> && ConditionTraining<StableDiffusion>);
 
 TEST_CASE("a folder loads frozen and answers with the promised shapes") {
   auto pipeline = StableDiffusion::load(kModel);
@@ -153,6 +153,34 @@ TEST_CASE("adapters are merged in rollouts and off in the reference network") {
     }
     CHECK(call(pipeline).equal(tuned));
   }
+}
+
+TEST_CASE("a LoRA on the text encoder gives the condition its graph, and the reference network has none of it") {
+  auto pipeline = StableDiffusion::load(kModel);
+  const std::vector<std::string> prompts = {"a red circle", "a blue star"};
+  CHECK_FALSE(pipeline.trains_condition());
+  const Condition base = pipeline.encode(prompts);
+  CHECK_FALSE(base.positive.embeddings.requires_grad());
+  const Lora lora = Lora::attach(pipeline.text_encoder(),
+                                 {.rank = 2, .targets = {"q_proj", "k_proj", "v_proj", "out_proj"}}, "text_encoder");
+  CHECK(pipeline.trains_condition());
+  {
+    const torch::NoGradGuard no_grad;
+    Rng rng(5);
+    for (Tensor& p : lora.parameters()) p.add_(rng.normal(p.sizes()), 0.1);
+    CHECK_FALSE(pipeline.encode(prompts).positive.embeddings.requires_grad());
+  }
+  const Condition tuned = pipeline.encode(prompts);
+  for (const Tensor* states : {&tuned.positive.embeddings, &tuned.negative.embeddings, &tuned.empty.embeddings})
+    CHECK(states->requires_grad());
+  CHECK_FALSE(tuned.positive.embeddings.equal(base.positive.embeddings));
+  {
+    const auto scope = pipeline.reference_scope();  // though the UNet has no LoRA
+    const auto rollout = pipeline.rollout_scope();
+    CHECK(pipeline.encode(prompts).positive.embeddings.equal(base.positive.embeddings));
+  }
+  const auto rollout = pipeline.rollout_scope();
+  CHECK(pipeline.encode(prompts).positive.embeddings.equal(tuned.positive.embeddings));
 }
 
 TEST_CASE("full fine-tuning keeps its reference, and the saved folder holds the tuned weights") {

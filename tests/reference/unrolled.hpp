@@ -19,7 +19,7 @@ namespace reward_tuner::reference {
 /// What an unrolled update is told beside the pipeline.
 struct UnrolledSetup {
   PlainSampler sampler;
-  StepPlan plan;
+  StepPlan plan = {};
   bool stop_input = true;
   double guidance = 1;
   double kl_weight = 0;                        ///< KlToReference
@@ -71,7 +71,8 @@ UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, c
       {
         const torch::NoGradGuard no_grad;
         const auto scope = pipeline.reference_scope();
-        std::tie(ru, rc) = plain_outputs(pipeline, input.detach(), level.timestep, condition, setup.guidance);
+        std::tie(ru, rc) =
+            plain_outputs(pipeline, input.detach(), level.timestep, condition.reference(), setup.guidance);
       }
       regularizer = regularizer + setup.kl_weight / static_cast<double>(setup.plan.trained.size()) * 0.5 *
                                       ((u - ru).square().mean() + (c - rc).square().mean());

@@ -96,23 +96,27 @@ struct SweepOptions {
 template <DiffusionPipeline Pipeline>
 Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vector<StepJob>& jobs,
                 const SweepOptions& options, NetworkCounts& counts, SweepResult& result) {
-  std::vector<RowInputs> parts;
-  std::vector<Tensor> cotangents;
+  const torch::AutoGradMode grad(true);  // the condition may be trained
+  std::vector<Tensor> inputs, cotangents;
   for (const StepJob& job : jobs) {
-    const Tensor input = trajectory.latent(job.k).detach().requires_grad_(job.with_input);  // [B,C,h,w]
-    parts.push_back(step_rows(trajectory.setup, job.k, input));
+    inputs.push_back(trajectory.latent(job.k).detach().requires_grad_(job.with_input));  // [B,C,h,w]
     cotangents.push_back(job.cotangent);
     result.cotangent_norms[job.k] = job.cotangent.to(at::kDouble).norm();
   }
-  const RowInputs rows = concatenate(parts);
+  const auto rows_under = [&](const Condition& condition) {
+    std::vector<RowInputs> parts;
+    for (std::size_t i = 0; i < jobs.size(); ++i)
+      parts.push_back(step_rows(trajectory.setup, condition, jobs[i].k, inputs[i]));
+    return concatenate(parts);
+  };
+  const Condition& condition = trajectory.setup.condition;
+  const RowInputs rows = rows_under(condition);
   ReferencePull pull{.weight = options.reference_weight / static_cast<double>(trajectory.setup.plan.trained.size()) /
                                static_cast<double>(trajectory.setup.size())};
-  if (pull.weight > 0) pull.reference = reference_call(pipeline, rows, counts).raw;
-  const RowCall call = [&] {
-    if (options.retained) return std::exchange(options.retained->call(jobs[0].k), {});
-    const torch::AutoGradMode grad(true);
-    return row_call(pipeline, rows, counts);
-  }();
+  if (pull.weight > 0)
+    pull.reference = reference_call(pipeline, condition.untuned ? rows_under(*condition.untuned) : rows, counts).raw;
+  const RowCall call =
+      options.retained ? std::exchange(options.retained->call(jobs[0].k), {}) : row_call(pipeline, rows, counts);
   result.regularizer += rows_backward(call, cotangents.size() == 1 ? cotangents[0] : at::cat(cotangents), pull, counts);
   return jobs[0].with_input ? call.rows.latents.grad() : Tensor();
 }

@@ -43,6 +43,7 @@ class ConfiguredPipeline {
   ConfiguredPipeline& operator=(const ConfiguredPipeline&) = delete;
 
   Condition encode(const std::vector<std::string>& prompts) { return pipeline_.encode(prompts); }
+  bool trains_condition() { return reward_tuner::trains_condition(pipeline_); }
   Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning) {
     if (!autocast_) return pipeline_.predict(latents, timesteps, conditioning);
     // one scope per call: its cache must not outlive a change between calls with and without gradient

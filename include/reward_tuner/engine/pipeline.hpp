@@ -19,7 +19,8 @@ namespace reward_tuner {
 ///  4. `latent_shape(N)`, `latent_options()`: shape, dtype and device of latents.
 ///  5. `noise_schedule()`: the levels the network was trained with.
 ///  6. `rollout_scope()`: a scope for no-grad calls, in which adapters may be merged; `reference_scope()`: one in which
-///     `predict` is the untuned network.
+///     `predict` is the untuned network, and `encode` the untuned text encoder.
+/// A pipeline whose text encoder can be trained has `trains_condition()`, see ConditionTraining.
 template <class P>
 concept DiffusionPipeline =
     requires(P p, const std::vector<std::string>& prompts, const Tensor& x, const Conditioning& c, std::int64_t n) {
@@ -32,6 +33,25 @@ concept DiffusionPipeline =
       p.rollout_scope();
       p.reference_scope();
     };
+
+/// A pipeline that trains what encodes its prompts: `bool trains_condition()` says whether `encode` depends on anything
+/// trainable now. Where gradients are enabled its states then carry their graph; a prompt's states depend on that
+/// prompt alone. Every method sends its gradient there, in addition to the network's weights.
+template <class P>
+concept ConditionTraining = requires(P p) {
+  { p.trains_condition() } -> std::same_as<bool>;
+};
+
+/// Whether the text encoder is trained; false for a pipeline that cannot.
+template <DiffusionPipeline P>
+bool trains_condition([[maybe_unused]] P& pipeline) {
+  if constexpr (requires { pipeline.trains_condition(); }) {
+    static_assert(ConditionTraining<P>,
+                  "[DiffusionPipeline] optional member with another signature, expected: bool trains_condition()");
+    if constexpr (ConditionTraining<P>) return pipeline.trains_condition();
+  }
+  return false;
+}
 
 /// Network calls made; a doubled guidance batch is one call.
 struct NetworkCounts {

@@ -62,8 +62,8 @@ struct PolicyRowsResult {
   }
 };
 
-/// The rows' inputs, gathered from the stored transitions.
-inline RowInputs gather_rows(const Transitions& t, const std::vector<PolicyRow>& rows) {
+/// The rows' inputs, gathered from the stored transitions, under a condition of their samples.
+inline RowInputs gather_rows(const Transitions& t, const Condition& condition, const std::vector<PolicyRow>& rows) {
   std::vector<Tensor> latents;
   std::vector<std::int64_t> samples, times;
   std::vector<double> guidance;
@@ -74,7 +74,6 @@ inline RowInputs gather_rows(const Transitions& t, const std::vector<PolicyRow>&
     guidance.push_back(t.setup.guidance(row.step));
   }
   const Tensor index = at::tensor(samples, at::kLong);  // [n]
-  const Condition& condition = t.setup.condition;
   return {at::stack(latents), times, guidance, condition.positive.select(index), condition.negative.select(index)};
 }
 
@@ -107,12 +106,14 @@ template <DiffusionPipeline Pipeline, ObjectivePolicy Objective>
 PolicyRowsResult policy_backward(Pipeline& pipeline, const Transitions& t, const std::vector<PolicyRow>& rows,
                                  const Objective& objective, const PolicyBackwardOptions& options,
                                  NetworkCounts& counts) {
-  const RowInputs inputs = gather_rows(t, rows);
+  const torch::AutoGradMode grad(true);  // the condition may be trained
+  const Condition& condition = t.setup.condition;
+  const RowInputs inputs = gather_rows(t, condition, rows);
   const LogProbReduction reduction = objective.options().round.reduction;
   RowCall reference;  // of the untuned network
   const bool compared = ObjectiveTraits<Objective>::needs_reference(objective);
-  if (options.reference_weight > 0 || compared) reference = reference_call(pipeline, inputs, counts);
-  const torch::AutoGradMode grad(true);
+  if (options.reference_weight > 0 || compared)
+    reference = reference_call(pipeline, condition.untuned ? gather_rows(t, *condition.untuned, rows) : inputs, counts);
   const RowCall call = row_call(pipeline, inputs, counts);
   const Tensor guided = call.guided.detach().requires_grad_();  // [n,C,h,w] leaf
   std::vector<Tensor> old;
@@ -164,7 +165,7 @@ void retarget(Pipeline& pipeline, Transitions& t, RolloutSetup target, std::int6
     for (std::int64_t begin = 0; begin < t.size(); begin += rows_at_once) {
       std::vector<PolicyRow> rows;
       for (std::int64_t i = begin; i < std::min(begin + rows_at_once, t.size()); ++i) rows.push_back({i, k});
-      const RowCall call = row_call(pipeline, gather_rows(t, rows), counts);
+      const RowCall call = row_call(pipeline, gather_rows(t, t.setup.condition, rows), counts);
       parts.push_back(detail::log_probs_of_rows(t, rows, call.rows.latents, call.guided, reduction));
     }
     t.log_prob(k) = detail::joined(parts);

@@ -64,11 +64,15 @@ struct RowInputs {
   }
 };
 
-/// The rows of a rollout's samples at step k.  latents [B,C,h,w]
-inline RowInputs step_rows(const RolloutSetup& setup, int k, const Tensor& latents) {
+/// The rows of a rollout's samples at step k, under a condition of theirs.  latents [B,C,h,w]
+inline RowInputs step_rows(const RolloutSetup& setup, const Condition& condition, int k, const Tensor& latents) {
   const auto rows = static_cast<std::size_t>(latents.size(0));
   return {latents, std::vector<std::int64_t>(rows, setup.schedule.timestep(k)),
-          std::vector<double>(rows, setup.guidance(k)), setup.condition.positive, setup.condition.negative};
+          std::vector<double>(rows, setup.guidance(k)), condition.positive, condition.negative};
+}
+/// The same under the rollout's own.
+inline RowInputs step_rows(const RolloutSetup& setup, int k, const Tensor& latents) {
+  return step_rows(setup, setup.condition, k, latents);
 }
 
 /// The rows of all parts, one part after another.

@@ -1,6 +1,7 @@
 // Conditioning inputs of the denoiser: prompt and negative-prompt encodings.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,11 @@ struct Condition {
   std::vector<std::vector<WordTokens>> words = {};
   /// one row [1,L,D]: the encoding of the empty prompt; undefined if the pipeline does not give it
   Conditioning empty = {};
+  /// the same samples as the untuned text encoder has them; nullptr if that is the same, or not asked for
+  std::shared_ptr<const Condition> untuned = nullptr;
 
+  /// What the untuned network is called with.
+  const Condition& reference() const { return untuned ? *untuned : *this; }
   std::int64_t size() const { return static_cast<std::int64_t>(prompts.size()); }
   Condition narrow(std::int64_t start, std::int64_t count) const;
   /// The samples that `rows` (int64 [n], on the CPU) names.

@@ -33,11 +33,13 @@ REWARD_TUNER_INLINE Condition Condition::narrow(std::int64_t start, std::int64_t
           negative.narrow(start, count),
           {prompts.begin() + start, prompts.begin() + start + count},
           words.empty() ? words : decltype(words)(words.begin() + start, words.begin() + start + count),
-          empty};
+          empty,
+          untuned ? std::make_shared<const Condition>(untuned->narrow(start, count)) : nullptr};
 }
 
 REWARD_TUNER_INLINE Condition Condition::select(const Tensor& rows) const {
   Condition out{positive.select(rows), negative.select(rows), {}, {}, empty};
+  if (untuned) out.untuned = std::make_shared<const Condition>(untuned->select(rows));
   for (std::int64_t i = 0; i < rows.numel(); ++i) {
     const auto row = static_cast<std::size_t>(rows.const_data_ptr<std::int64_t>()[i]);
     out.prompts.push_back(prompts[row]);

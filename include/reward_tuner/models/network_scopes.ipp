@@ -6,11 +6,14 @@
 
 namespace reward_tuner {
 
-REWARD_TUNER_INLINE ReferenceScope::ReferenceScope(UNet2DConditionModel& network,
+REWARD_TUNER_INLINE ReferenceScope::ReferenceScope(UNet2DConditionModel& network, ClipTextModel& text_encoder,
                                                    const std::map<std::string, Tensor>& kept,
                                                    UNet2DConditionModel*& copy_in_use)
-    : adapters_(network, AdapterMode::kReference), copy_in_use_(copy_in_use), before_(copy_in_use) {
-  REWARD_TUNER_CHECK(adapters_.trains() || !kept.empty(),
+    : adapters_(network, AdapterMode::kReference),
+      text_adapters_(text_encoder, AdapterMode::kReference),
+      copy_in_use_(copy_in_use),
+      before_(copy_in_use) {
+  REWARD_TUNER_CHECK(adapters_.trains() || text_adapters_.trains() || !kept.empty(),
                      "[StableDiffusion] a reference network was asked for, but no LoRA is trained and no weights "
                      "were kept; attach a LoRA or call keep_reference() before full fine-tuning");
   copy_in_use_ = nullptr;

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/files/weights.hpp>
+#include <reward_tuner/layers/activation_checkpoint.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
@@ -62,8 +63,11 @@ class StableDiffusion {
   // ---- required by the engine (engine/pipeline.hpp)
 
   /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty
-  /// prompt [1,L,D]. No gradient.
+  /// prompt [1,L,D]. Gradient: to the text encoder's trainable weights and adapters, if it has any.
   Condition encode(const std::vector<std::string>& prompts);
+
+  /// Whether the text encoder has weights or adapters that train: attach a LoRA to text_encoder() for that.
+  bool trains_condition() const { return !trainable_tensors(*text_encoder_).empty(); }
 
   /// latents [N,C,h,w], timesteps [N] -> the UNet's output [N,C,h,w].
   Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning);
@@ -80,7 +84,7 @@ class StableDiffusion {
   const NoiseSchedule& noise_schedule() const { return schedule_; }
   RolloutScope rollout_scope(const RolloutMode& mode = {});
   ActivationCheckpointScope activation_checkpoint_scope() { return ActivationCheckpointScope(*unet_); }
-  ReferenceScope reference_scope() { return ReferenceScope(*unet_, reference_, low_precision_in_use_); }
+  ReferenceScope reference_scope() { return ReferenceScope(*unet_, *text_encoder_, reference_, low_precision_in_use_); }
 
  private:
   StableDiffusion() = default;

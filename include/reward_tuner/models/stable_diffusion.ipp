@@ -79,7 +79,7 @@ REWARD_TUNER_INLINE void StableDiffusion::keep_reference() {
 }
 
 REWARD_TUNER_INLINE Condition StableDiffusion::encode(const std::vector<std::string>& prompts) {
-  const torch::NoGradGuard no_grad;
+  const torch::AutoGradMode grad(torch::GradMode::is_enabled() && trains_condition());
   const auto length = text_encoder_->config().max_position_embeddings;
   std::vector<std::string> texts = prompts;
   texts.push_back("");

@@ -55,7 +55,8 @@ class DenoisingRound {
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);
-    round.transitions.setup.condition = drawn.plain.select(kept);
+    round.source = drawn.plain.select(kept);
+    round.transitions.setup.condition = round.source.condition();
     add_counts(report, counts);
     return round;
   }
@@ -84,14 +85,17 @@ class DenoisingRound {
     const SamplingOptions options{.micro_batch = parts_.options.engine.micro_batch};
     if (!ObjectiveTraits<Objective>::samples_reference(parts_.objective))
       return sample_transitions(pipeline, setup, std::move(noise), options, counts);
+    RolloutSetup untuned = setup;
+    untuned.condition = setup.condition.reference();
     const auto scope = pipeline.reference_scope();
-    return sample_transitions(pipeline, setup, std::move(noise), options, counts);
+    return sample_transitions(pipeline, untuned, std::move(noise), options, counts);
   }
 
   /// Adds the gradients of an optimizer step on some samples, each at random noise levels; returns the step's loss.
   template <class Update>
   double accumulate(Update& update, const Round& round, const std::vector<std::int64_t>& samples) const {
-    const Transitions& t = round.transitions;
+    ConditionGradient condition = round_gradient(parts_, update, round);
+    const Transitions t = present_transitions(round, condition);
     const std::int64_t levels = update.pipeline.noise_schedule().config().num_train_steps;
     std::vector<std::int64_t> rows, times;
     const int noisings = ObjectiveTraits<Objective>::noisings(parts_.objective);
@@ -128,6 +132,7 @@ class DenoisingRound {
       total += loss.template item<double>();
       torch::autograd::backward({loss}, {});
     }
+    condition.backward();
     return total;
   }
 

@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/engine/adjoint.hpp>
+#include <reward_tuner/engine/condition_gradient.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/reward_gradient.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
@@ -41,10 +43,16 @@ class DirectUpdate {
     const std::vector<std::int64_t> groups = prompt_groups(drawn.explored.condition.prompts);
     const auto parts = per_group(parts_.reward) ? whole_groups(groups, engine_.micro_batch, reward_name(parts_.reward))
                                                 : micro_batches(batch, engine_.micro_batch);
-    for (std::size_t i = 0; i < parts.size() && report.skip_reason.empty(); ++i)
-      accumulate(update, drawn.explored.select(at::tensor(parts[i], at::kLong)), drawn.noise.select(parts[i]),
+    ConditionGradient condition(update.pipeline, drawn.source, engine_.micro_batch);
+    for (std::size_t i = 0; i < parts.size() && report.skip_reason.empty(); ++i) {
+      const Tensor rows = at::tensor(parts[i], at::kLong);
+      RolloutSetup setup = drawn.explored.select(rows);
+      setup.condition = condition.collect(std::move(setup.condition), rows);
+      accumulate(update, std::move(setup), drawn.noise.select(parts[i]),
                  static_cast<double>(parts[i].size()) / static_cast<double>(batch));
+    }
     if (!report.skip_reason.empty()) return;
+    condition.backward();
     add_own_loss(parts_.regularizer, update);
     optimizer_step(update, *engine_.gradient_clip);
   }

@@ -71,11 +71,13 @@ class LogProbRound {
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);
+    const Tensor roots = at::div(kept, branches, "floor");  // int64 [kept]
     const bool plain = options_.target == RatioTarget::kPlain && parts_.exploring();
+    round.source = (plain ? drawn.plain : drawn.source).select(roots);
     if ((plain || options_.recompute_log_probs) && report.kept > 0) {
       RolloutSetup target = round.transitions.setup;
       if (plain) {
-        target.condition = drawn.plain.select(at::div(kept, branches, "floor"));
+        target.condition = round.source.condition();
         target.guidance = parts_.plain_guidance(target.schedule.num_steps());
       }
       retarget(pipeline, round.transitions, std::move(target), rows_at_once(parts_, report.kept), options_.reduction,
@@ -147,12 +149,15 @@ class LogProbRound {
     const PolicyBackwardOptions weights{.share = 1.0 / static_cast<double>(terms.size()),
                                         .reference_weight = reference_weight(parts_.regularizer)};
     const std::int64_t at_once = rows_at_once(parts_, update.report.kept) / kRowsOfUnit;
+    ConditionGradient condition = round_gradient(parts_, update, round);
+    const Transitions t = present_transitions(round, condition);
     PolicyRowsResult result;
     for (std::size_t begin = 0, end = 0; begin < terms.size(); begin = end) {
       end = std::min(terms.size(), begin + static_cast<std::size_t>(std::max<std::int64_t>(1, at_once)));
-      result.add(policy_backward(update.pipeline, round.transitions, rows(round, terms, begin, end), parts_.objective,
-                                 weights, update.counts));
+      result.add(policy_backward(update.pipeline, t, rows(round, terms, begin, end), parts_.objective, weights,
+                                 update.counts));
     }
+    condition.backward();
     if (update.report.optimizer_steps == 0) first_ = result;
     all_.add(result);
     return end_round_step(parts_, update);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <reward_tuner/core/advantage_input.hpp>
+#include <reward_tuner/engine/condition_source.hpp>
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
@@ -14,6 +15,7 @@ namespace reward_tuner {
 /// are those of the sampling. A round that is dropped leaves no trace in the tuner.
 struct Round {
   Transitions transitions;      ///< of the kept images
+  ConditionSource source = {};  ///< of their condition: an optimizer step that trains the text encoder makes it again
   std::vector<double> weights;  ///< [kept] advantage times the branch's weight; for a denoising objective its weight
   /// for objectives on pairs: better and worse image of a root
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs;

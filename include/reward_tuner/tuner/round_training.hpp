@@ -7,7 +7,9 @@
 #include <numeric>
 #include <vector>
 
+#include <reward_tuner/engine/condition_gradient.hpp>
 #include <reward_tuner/tensor/rng.hpp>
+#include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/running_update.hpp>
 
 namespace reward_tuner {
@@ -33,6 +35,21 @@ inline std::vector<std::vector<std::int64_t>> shares(std::int64_t count, std::in
   for (std::int64_t part = 0; part < parts; ++part)
     out.emplace_back(order.begin() + part * count / parts, order.begin() + (part + 1) * count / parts);
   return out;
+}
+
+/// The text encoder's part of an optimizer step of the round.
+template <class Parts, class Update>
+auto round_gradient(const Parts& parts, const Update& update, const Round& round) {
+  return ConditionGradient(update.pipeline, round.source, parts.options.engine.micro_batch);
+}
+
+/// What an optimizer step trains on: the round's transitions, with the condition of the present text encoder if it is
+/// trained.
+template <class Pipeline>
+Transitions present_transitions(const Round& round, ConditionGradient<Pipeline>& gradient) {
+  Transitions t = round.transitions;
+  if (gradient.trained()) t.setup.condition = gradient.renewed();
+  return t;
 }
 
 /// Ends an optimizer step of the round: the regularizer's own loss joins the gradients, and they are spent. False if

@@ -12,10 +12,12 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/policy_traits.hpp>
+#include <reward_tuner/engine/condition_source.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/engine/rollout_setup.hpp>
 #include <reward_tuner/engine/sample_noise.hpp>
+#include <reward_tuner/engine/trained_rows.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
 
@@ -23,8 +25,9 @@ namespace reward_tuner {
 
 /// What the rollouts of an update begin with: one sample for each copy of each prompt, prompt by prompt.
 struct Drawn {
-  RolloutSetup explored;  ///< as training rollouts see it
-  Condition plain;        ///< without exploration
+  RolloutSetup explored;   ///< as training rollouts see it
+  ConditionSource source;  ///< of its condition
+  ConditionSource plain;   ///< the same without exploration
   SampleNoise noise;
 };
 
@@ -123,19 +126,39 @@ struct TunerParts {
     const StepPlan plan = steps.plan(now, rng);
     check_plan(plan, schedule.num_steps());
     Rules::check(plan, schedule, Objective::kName);
-    Condition plain = pipeline.encode(prompts);
-    if (copies > 1) plain = plain.select(at::arange(plain.size(), at::kLong).repeat_interleave(copies));
-    SampleNoise noise = SampleNoise::draw(plain.size(), rng);
-    return {{schedule, plan, explore(plain, noise), guidance(schedule.num_steps())}, plain, std::move(noise)};
+    ConditionSource plain{encode_without_gradient(pipeline, prompts), [copies](const Condition& encoded) {
+                            if (copies <= 1) return encoded;
+                            return encoded.select(at::arange(encoded.size(), at::kLong).repeat_interleave(copies));
+                          }};
+    if (compares_with_untuned() && trains_condition(pipeline)) {
+      const auto scope = pipeline.reference_scope();
+      plain.untuned = encode_without_gradient(pipeline, prompts);
+    }
+    SampleNoise noise = SampleNoise::draw(plain.encoded.size() * copies, rng);
+    ConditionSource source = explored(plain, noise);
+    return {{schedule, plan, source.condition(), guidance(schedule.num_steps())},
+            std::move(source),
+            std::move(plain),
+            std::move(noise)};
   }
 
  private:
-  /// Exploration has a stream of its own, so that one which changes nothing leaves every other draw as it was.
-  Condition explore(const Condition& plain, const SampleNoise& noise) const {
-    if (!exploring()) return plain;
+  /// Exploration has a stream of its own, so that one which changes nothing leaves every other draw as it was, and so
+  /// that it can be repeated.
+  ConditionSource explored(ConditionSource source, const SampleNoise& noise) const {
+    if (!exploring()) return source;
     constexpr std::uint64_t kExplorationStream = 0xE0;
-    Rng own = Rng::derive(noise.seeds().front(), kExplorationStream);
-    return exploration.condition(plain, own);
+    source.arrange = [plain = std::move(source.arrange), seed = noise.seeds().front(),
+                      policy = exploration](const Condition& encoded) {
+      Rng own = Rng::derive(seed, kExplorationStream);
+      return policy.condition(plain(encoded), own);
+    };
+    return source;
+  }
+  /// Whether something of the update is compared with the untuned network, or sampled from it.
+  bool compares_with_untuned() const {
+    return reference_weight(regularizer) > 0 || ObjectiveTraits<Objective>::needs_reference(objective) ||
+           ObjectiveTraits<Objective>::samples_reference(objective);
   }
   static TunerOptions<typename Roles::WithOptions> completed(TunerOptions<typename Roles::WithOptions> wanted) {
     wanted.sampler = Rules::template completed<typename Roles::Sampler>(std::move(wanted.sampler));
