@@ -32,6 +32,7 @@ bool keeps_best(const S& s, const M& m) { return m.name == "raft" || s.weighting
 bool pulls_back(const S& s, const M&) { return s.regularizer == RegularizerName::kKl; }
 bool pretrains(const S& s, const M&) { return s.regularizer == RegularizerName::kPretraining; }
 bool adapts(const S& s, const M&) { return !s.full; }
+bool adapts_text(const S& s, const M&) { return !s.full || !s.train_text_encoder; }
 bool adapts_anew(const S& s, const M&) { return !s.full && s.init_lora.empty(); }
 bool goes_on(const S& s, const M&) { return !s.init_lora.empty(); }
 /// Whether one of these is among the rewards, or tasks have rewards of their own.
@@ -362,6 +363,10 @@ void trained(SettingsTable& t) {
   t.push_back(
       row("targets", group, "layers with a LoRA: ends of their names, or all-linear, or all", field(&S::targets))
           .wants(adapts_anew, "full", "false"));
+  t.push_back(row("train-text-encoder", group,
+                  "train a LoRA on the text encoder's attention as well, of the rank and alpha of the UNet's",
+                  field(&S::train_text_encoder))
+                  .wants(adapts_text, "full", "false"));
   t.push_back(row("full", group, "train every weight of the UNet instead of a LoRA", field(&S::full)));
   t.push_back(row("init-lora", group, "folder or file of a LoRA to train on, with its rank, alpha and targets",
                   field(&S::init_lora))

@@ -103,6 +103,7 @@ struct TuneSettings {
   std::int64_t rank = 8;
   double alpha = 0;
   std::vector<std::string> targets = {"to_q", "to_k", "to_v", "to_out.0"};
+  bool train_text_encoder = false;
   // optimization
   std::int64_t updates = 100;
   double minutes = 0;

@@ -182,30 +182,38 @@ ChosenReward joined_reward(const std::vector<TuneTask>& tasks) {
   return all;
 }
 
-/// The LoRA that the run trains, which comes first, and the parts of --init-lora that stay as they are.
+/// The LoRAs that the run trains, the UNet's first, and the part of --init-lora that stays as it is.
 std::vector<rt::Lora> trained_loras(const TuneSettings& s, rt::StableDiffusion& pipeline) {
   std::vector<rt::Lora> loras;
   if (s.init_lora.empty()) {
     loras.push_back(
         rt::Lora::attach(pipeline.unet(), {.rank = s.rank, .alpha = s.alpha, .targets = s.targets, .seed = s.seed}));
-    return loras;
+  } else {
+    loras = rt::load_lora(pipeline, s.init_lora);
+    REWARD_TUNER_CHECK(!loras.empty() && loras.front().prefix() == "unet",
+                       "[rt-tune] --init-lora expected a LoRA of the UNet, got one without at ", s.init_lora.string());
+    for (auto& lora : loras)
+      if (lora.prefix() != "unet" && !s.train_text_encoder) lora.freeze();
+      else if (s.reference == ReferenceName::kInit) lora.keep_reference();
   }
-  loras = rt::load_lora(pipeline, s.init_lora);
-  REWARD_TUNER_CHECK(!loras.empty() && loras.front().prefix() == "unet",
-                     "[rt-tune] --init-lora expected a LoRA of the UNet, got one without at ", s.init_lora.string());
-  for (std::size_t i = 1; i < loras.size(); ++i) loras[i].freeze();
-  if (s.reference == ReferenceName::kInit) loras.front().keep_reference();
+  if (s.train_text_encoder && loras.size() == 1) {
+    const rt::LoraOptions& like = loras.front().options();
+    loras.push_back(rt::Lora::attach(pipeline.text_encoder(),
+                                     {.rank = like.rank,
+                                      .alpha = like.alpha,
+                                      .targets = {"q_proj", "k_proj", "v_proj", "out_proj"},
+                                      .seed = s.seed + 1},
+                                     "text_encoder"));
+  }
   return loras;
 }
 
-/// They must outlive the result. All of them are saved, those that stay as they are too.
+/// They must outlive the result. All of them are saved, what stays as it is too.
 rt::TrainedWeights weights_of(const std::vector<rt::Lora>& loras) {
   if (loras.size() == 1) return rt::trained_weights(loras.front());
-  return {loras.front().named_parameters(), [&loras](const std::filesystem::path& run) {
-            std::vector<const rt::Lora*> all;
-            for (const auto& lora : loras) all.push_back(&lora);
-            rt::save_loras(run / "lora", all);
-          }};
+  std::vector<const rt::Lora*> all;
+  for (const auto& lora : loras) all.push_back(&lora);
+  return rt::trained_weights(all);
 }
 
 int tune(const TuneSettings& typed, const std::string& command_line) {

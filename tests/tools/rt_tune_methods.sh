@@ -68,6 +68,25 @@ grep -q '"eta": 0.0' "$work/explored-gradient/config.json" || fail "config.json 
 grep -q '"reward_queries": 8' "$work/ddpo-passes/report.json" ||
   fail "reward queries of ddpo with 2 images of 2 prompts in 2 updates"
 
+# the text encoder together with the UNet: one file holds both parts, and sampling takes both from it
+resumes text-encoder "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --train-text-encoder
+resumes text-encoder-rounds "${common[@]}" --method ddpo --regularizer kl --epochs 2 --micro-batch 1 \
+  --explore prompt --planned-updates 2 --train-text-encoder
+resumes text-encoder-denoising "${common[@]}" --method raft --samples-per-prompt 2 --train-text-encoder
+tuned="$work/text-encoder/lora/pytorch_lora_weights.safetensors"
+for name in unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k \
+  text_encoder.text_model.encoder.layers.0.self_attn.{q_proj,k_proj,v_proj,out_proj}; do
+  grep -aq "\"$name.lora_B.weight\"" "$tuned" || fail "the saved LoRA lacks $name"
+done
+grep -q '"train_text_encoder": true' "$work/text-encoder/config.json" || fail "config.json lacks train_text_encoder"
+resumes text-encoder-further "${common[@]}" --method ddpo --init-lora "$tuned" --reference init --regularizer kl \
+  --train-text-encoder
+shown=(--model "$model" --prompt "a red circle" --steps 4 --guidance 2 --threads 1)
+"$rt_tune" sample "${shown[@]}" --save-latents "$work/base.safetensors" --out "$work/base.png" >/dev/null
+"$rt_tune" sample "${shown[@]}" --lora "$tuned" --save-latents "$work/tuned.safetensors" --out "$work/tuned.png" \
+  >/dev/null || fail "sample with a LoRA of both parts"
+! cmp -s "$work/base.safetensors" "$work/tuned.safetensors" || fail "a tuned LoRA of both parts changed no sample"
+
 # pre-training beside the reward, and several tasks
 mkdir "$work/images"
 "$rt_tune" sample --model "$model" --prompt "a red circle" --steps 4 --threads 1 --out "$work/images/one.png" >/dev/null
@@ -145,6 +164,7 @@ expect 1 'branches expected a number >= 2 with --method dpo, got 1' "${common[@]
 expect 1 'learns from the noise of the sampler.s steps, got --eta 0: leave --eta away' "${common[@]}" --method ddpo \
   --eta 0
 expect 1 'eta must be in \[0, 1\], got -1' "${common[@]}" --method ddpo --eta -1
+expect 1 'train-text-encoder expected --full false, got --full true' "${common[@]}" --full --train-text-encoder
 expect 2 'full: expected true or false, got .banana' "${common[@]}" --full=banana
 expect 1 'samples_per_prompt must be >= 0' "${common[@]}" --method ddpo --samples-per-prompt -1
 expect 1 'epochs must be >= 1' "${common[@]}" --method raft --epochs 0

@@ -12,6 +12,7 @@
 
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
+#include <reward_tuner/models/pipeline_lora.hpp>
 
 namespace reward_tuner {
 
@@ -34,6 +35,20 @@ inline TrainedWeights trained_weights(const Lora& lora) {
   return {.named = lora.named_parameters(),
           .save = [&lora](const std::filesystem::path& run) { lora.save(run / "lora"); },
           .options = {{"alpha", lora.options().alpha}, {"scale", lora.scale()}}};
+}
+
+/// LoRAs on several networks, which must outlive the result, each under its prefix; frozen ones are only saved. Saved
+/// as one file, lora/pytorch_lora_weights.safetensors.
+inline TrainedWeights trained_weights(const std::vector<const Lora*>& loras) {
+  TrainedWeights weights;
+  for (const Lora* lora : loras) {
+    if (lora->frozen()) continue;
+    for (const auto& [name, tensor] : lora->named_parameters())
+      weights.named.emplace_back(lora->prefix() + "." + name, tensor);
+    weights.options[lora->prefix()] = {{"alpha", lora->options().alpha}, {"scale", lora->scale()}};
+  }
+  weights.save = [loras](const std::filesystem::path& run) { save_loras(run / "lora", loras); };
+  return weights;
 }
 
 /// All weights of the pipeline's UNet; call it after `train_unet()`. The pipeline must outlive the result. Saved as a
