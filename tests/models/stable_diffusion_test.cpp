@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
@@ -203,6 +204,138 @@ TEST_CASE("full fine-tuning keeps its reference, and the saved folder holds the 
   auto again = StableDiffusion::load(scratch.path / "saved");
   CHECK(at::allclose(call(again), tuned, 1e-5, 1e-5));
   CHECK(again.clip() != nullptr);
+}
+
+/// A copy of the model in which files can be changed.
+struct Copy {
+  Scratch scratch;
+  fs::path path = scratch.path / "copy";
+  Copy() { fs::copy(kModel, path, fs::copy_options::recursive); }
+  void edit(const fs::path& file, const nlohmann::json& changes) const {
+    nlohmann::json json = read_json(path / file);
+    json.update(changes);
+    std::ofstream(path / file) << json.dump();
+  }
+};
+
+/// The notes of loading a folder.
+std::vector<std::string> notes_of(const fs::path& folder) {
+  std::vector<std::string> notes;
+  const NoteScope scope([&](const std::string& text) { notes.push_back(text); });
+  StableDiffusion::load(folder);
+  return notes;
+}
+
+TEST_CASE("a saved folder has every part that its model_index.json names") {
+  const Copy copy;
+  copy.edit("model_index.json", {{"safety_checker", {"stable_diffusion", "StableDiffusionSafetyChecker"}},
+                                 {"feature_extractor", {"transformers", "CLIPImageProcessor"}},
+                                 {"image_encoder", {"transformers", "CLIPVisionModelWithProjection"}}});
+  for (const char* part : {"safety_checker", "feature_extractor"}) {
+    fs::create_directories(copy.path / part / "inner");
+    std::ofstream(copy.path / part / "inner" / "file.txt") << part;
+  }
+  const fs::path saved = copy.scratch.path / "saved";
+  auto pipeline = StableDiffusion::load(copy.path);
+  std::vector<std::string> notes;
+  {
+    const NoteScope scope([&](const std::string& text) { notes.push_back(text); });
+    pipeline.save(saved);
+  }
+  CHECK(fs::exists(saved / "safety_checker" / "inner" / "file.txt"));
+  CHECK(fs::exists(saved / "feature_extractor" / "inner" / "file.txt"));
+  CHECK(fs::exists(saved / "clip" / "model.safetensors"));
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].find("names the part image_encoder, which the folder does not have") != std::string::npos);
+  CHECK(StableDiffusion::load(saved).latent_shape(1) == pipeline.latent_shape(1));
+  {
+    const torch::NoGradGuard no_grad;
+    pipeline.unet().parameters()[0].mul_(2.0);
+  }
+  pipeline.save(copy.path);  // over the folder that it came from
+  auto again = StableDiffusion::load(copy.path);
+  CHECK(again.unet().parameters()[0].equal(pipeline.unet().parameters()[0]));
+}
+
+TEST_CASE("a folder means what StableDiffusionPipeline makes of it, and says so") {
+  const Copy copy;
+  CHECK(notes_of(copy.path).empty());
+  copy.edit("scheduler/scheduler_config.json", {{"clip_sample", true}, {"steps_offset", 0}});
+  const auto notes = notes_of(copy.path);
+  REQUIRE(notes.size() == 2);
+  CHECK(notes[0].find("steps_offset 0 is taken as 1, as diffusers' StableDiffusionPipeline does") != std::string::npos);
+  CHECK(notes[1].find("clip_sample true is taken as false") != std::string::npos);
+  const auto pipeline = StableDiffusion::load(copy.path);
+  CHECK(pipeline.noise_schedule().config() == StableDiffusion::load(kModel).noise_schedule().config());
+  copy.edit("unet/config.json", {{"_diffusers_version", "0.6.0"}});
+  CHECK(StableDiffusion::load(copy.path).latent_shape(1) == std::vector<std::int64_t>{1, 4, 64, 64});
+  CHECK(notes_of(copy.path).size() == 3);
+  CHECK(StableDiffusion::load(copy.path, {.height = 64, .width = 32}).latent_shape(1) ==
+        std::vector<std::int64_t>{1, 4, 16, 8});
+}
+
+TEST_CASE("prompts are as long as the tokenizer's files say, and what is cut can be told") {
+  auto pipeline = StableDiffusion::load(kModel);
+  CHECK(pipeline.text_length() == 16);
+  CHECK(pipeline.lost_text("a red circle").empty());
+  const std::string prompt = "a red circle above a blue star below a green ring and a cyan cross";
+  CHECK(pipeline.lost_text(prompt) == "cross");
+  const Copy copy;
+  copy.edit("tokenizer/tokenizer_config.json", {{"model_max_length", 8}});
+  auto shorter = StableDiffusion::load(copy.path);
+  CHECK(shorter.encode({prompt}).positive.embeddings.size(1) == 8);
+  CHECK(shorter.lost_text("a red circle above a blue star") == "star");
+}
+
+TEST_CASE("a text encoder has the precision that its config.json names, as transformers 5 gives it") {
+  const Copy copy;
+  const auto weight = [&] { return StableDiffusion::load(copy.path).text_encoder().parameters()[0].clone(); };
+  const Tensor full = weight();
+  copy.edit("text_encoder/config.json", {{"torch_dtype", "float32"}});
+  CHECK(weight().equal(full));
+  copy.edit("text_encoder/config.json", {{"dtype", "float16"}});
+  CHECK(weight().equal(full.to(at::kHalf).to(at::kFloat)));
+  CHECK_FALSE(weight().equal(full));
+}
+
+TEST_CASE("tokens and the text encoder's rows are compared") {
+  const Copy copy;
+  const auto rows = read_json(copy.path / "text_encoder" / "config.json").at("vocab_size").get<std::int64_t>();
+  std::ofstream(copy.path / "tokenizer" / "added_tokens.json") << nlohmann::json{{"<my-blob>", rows}}.dump();
+  auto pipeline = StableDiffusion::load(copy.path);
+  CHECK_NOTHROW(pipeline.encode({"a red circle"}));
+  CHECK_THROWS_WITH_AS(pipeline.encode({"a <my-blob>"}), doctest::Contains("expected tokens with ids below"), Error);
+}
+
+TEST_CASE("weights that are not read are named with what to do, and so is a checkpoint in one file") {
+  const Copy copy;
+  const fs::path unet = copy.path / "unet", weights = unet / "diffusion_pytorch_model.safetensors";
+  const auto error_with = [&](const char* name) {
+    fs::rename(weights, unet / name);
+    std::string message;
+    try {
+      StableDiffusion::load(copy.path);
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    fs::rename(unet / name, weights);
+    return message;
+  };
+  const auto has = [](const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  };
+  CHECK(has(error_with("diffusion_pytorch_model.fp16.safetensors"),
+            "got diffusion_pytorch_model.fp16.safetensors: variants are not read here: rename"));
+  CHECK(has(error_with("diffusion_pytorch_model-00001-of-00002.safetensors"), "several files"));
+  CHECK(has(error_with("diffusion_pytorch_model.bin"), "pickle files are not read"));
+  CHECK(has(error_with("other.safetensors"), "got other.safetensors: this name is not read"));
+  CHECK(has(error_with("notes.txt"), "no file of weights"));
+  CHECK(has(error_with("diffusion_pytorch_model.fp16.safetensors"), weights.string()));
+  CHECK_NOTHROW(StableDiffusion::load(copy.path));
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(weights), doctest::Contains("checkpoints in one file are not read"),
+                       Error);
+  copy.edit("unet/config.json", {{"in_channels", 9}});
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(copy.path), doctest::Contains("an inpainting model"), Error);
 }
 
 TEST_CASE("a folder that is not a pipeline is a named error") {

@@ -14,6 +14,7 @@
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 
+#include <tests/parity/parity_folder.hpp>
 #include <tests/parity/parity_lora.hpp>
 #include <tests/parity/parity_lora_file.hpp>
 #include <tests/parity/parity_scheduler.hpp>
@@ -36,6 +37,7 @@ int main(int argc, char** argv) {
       {"scheduler", [](const auto& folder) { return parity::probe_scheduler(folder); }},
       {"lora", [](const auto& folder) { return parity::probe_lora(folder); }},
       {"lora_file", [](const auto& folder) { return parity::probe_lora_file(folder); }},
+      {"folder", [](const auto& folder) { return parity::probe_folder(folder); }},
   };
   try {
     const std::filesystem::path folder = argv[1];

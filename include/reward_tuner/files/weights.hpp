@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ namespace reward_tuner {
 /// How `load_weights` reads a file.
 struct LoadOptions {
   std::function<std::string(std::string)> rename = {};  ///< file key -> module name; an empty result skips the key
+  /// floating-point values are rounded to this type before they take the module's own
+  std::optional<at::ScalarType> round_to = std::nullopt;
 };
 
 /// Parameters and buffers by their dotted names, detached views of the module's own storage.

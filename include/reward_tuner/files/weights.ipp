@@ -69,7 +69,10 @@ REWARD_TUNER_INLINE void load_weights(torch::nn::Module& module, const Safetenso
                      " tensors", problems);
 
   const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : wanted) tensor.copy_(file.tensor(sources.at(name)));
+  for (auto& [name, tensor] : wanted) {
+    const Tensor value = file.tensor(sources.at(name));
+    tensor.copy_(options.round_to && value.is_floating_point() ? value.to(*options.round_to) : value);
+  }
 }
 
 }  // namespace reward_tuner

@@ -37,11 +37,12 @@ struct StableDiffusionOptions {
 /// Example: auto pipeline = StableDiffusion::load("examples/models/tiny-shapes");
 class StableDiffusion {
  public:
-  /// Loads a folder as diffusers' StableDiffusionPipeline.save_pretrained writes it. Missing files, unknown settings
-  /// and wrong shapes are named errors.
+  /// Loads a folder as diffusers' StableDiffusionPipeline.save_pretrained writes it and as that class reads it (see
+  /// pipeline_corrections.hpp). Missing files, unknown settings and wrong shapes are named errors.
   static StableDiffusion load(const std::filesystem::path& folder, StableDiffusionOptions options = {});
 
-  /// Writes the whole folder again, tuned UNet weights included (adapters are not merged: save those by Lora::save).
+  /// Writes the whole folder again: every part that model_index.json names, our clip/, and the UNet with its weights as
+  /// they are now (adapters are not merged: save those by Lora::save).
   void save(const std::filesystem::path& folder) const;
 
   UNet2DConditionModel& unet() { return *unet_; }
@@ -60,10 +61,17 @@ class StableDiffusion {
   /// Copies the UNet's weights as they are now; `reference_scope` returns to them.
   void keep_reference();
 
+  /// Tokens of a prompt's row, start and end included: the text encoder's positions, or fewer where the tokenizer's
+  /// files say so.
+  std::int64_t text_length() const;
+  /// The end of a prompt that `encode` leaves out because it is too long; empty if nothing is lost.
+  std::string lost_text(const std::string& prompt) const { return tokenizer_->lost_text(prompt, text_length()); }
+
   // ---- required by the engine (engine/pipeline.hpp)
 
   /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty
-  /// prompt [1,L,D]. Gradient: to the text encoder's trainable weights and adapters, if it has any.
+  /// prompt [1,L,D]. Long prompts lose their end, see `lost_text`. Gradient: to the text encoder's trainable weights and
+  /// adapters, if it has any.
   Condition encode(const std::vector<std::string>& prompts);
 
   /// Whether the text encoder has weights or adapters that train: attach a LoRA to text_encoder() for that.
@@ -92,6 +100,8 @@ class StableDiffusion {
   static void load_part(torch::nn::Module& module, const std::filesystem::path& file, LoadOptions load,
                         const StableDiffusionOptions& options);
 
+  /// Named errors unless the parts fit one another and the options.
+  void check_fit();
   /// The size of latents that the options and the networks' configurations give; a named error if there is none.
   LatentSize chosen_size() const;
 

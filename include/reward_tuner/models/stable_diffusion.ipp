@@ -3,56 +3,90 @@
 #include <reward_tuner/models/stable_diffusion.hpp>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/safetensors.hpp>
-#include <reward_tuner/models/scheduler_config.hpp>
+#include <reward_tuner/files/weights_file.hpp>
+#include <reward_tuner/models/pipeline_corrections.hpp>
 
 namespace reward_tuner {
 
 REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem::path& folder,
                                                           StableDiffusionOptions options) {
+  REWARD_TUNER_CHECK(!std::filesystem::is_regular_file(folder),
+                     "[StableDiffusion] expected a model folder in diffusers layout, got the file ", folder.string(),
+                     ": checkpoints in one file are not read here; convert it in Python by "
+                     "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)");
   REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
                      "[StableDiffusion] expected a model folder in diffusers layout, got nothing at ", folder.string());
   const auto index_file = folder / "model_index.json";
-  const auto index = read_json(index_file);
-  const std::string name = index.is_object() ? index.value("_class_name", std::string()) : std::string();
+  const auto name = ConfigReader::from_file(index_file).required<std::string>("_class_name");
   REWARD_TUNER_CHECK(name == "StableDiffusionPipeline", "[StableDiffusion] ", index_file.string(),
                      " expected _class_name \"StableDiffusionPipeline\", got \"", name, "\"");
   StableDiffusion p;
   p.folder_ = folder;
   p.options_ = std::move(options);
-  p.schedule_ = NoiseSchedule(load_noise_schedule_config(folder / "scheduler" / "scheduler_config.json"));
+  const auto scheduler_file = folder / "scheduler" / "scheduler_config.json",
+             unet_file = folder / "unet" / "config.json";
+  p.schedule_ = NoiseSchedule(stable_diffusion_schedule(read_json(scheduler_file), scheduler_file.string()));
   p.tokenizer_ = std::make_shared<ClipTokenizer>(ClipTokenizer::load(folder / "tokenizer"));
-  p.unet_ = std::make_shared<UNet2DConditionModel>(UNet2DConditionConfig::load(folder / "unet" / "config.json"));
+  p.unet_ = std::make_shared<UNet2DConditionModel>(stable_diffusion_unet(read_json(unet_file), unet_file.string()));
   p.vae_ = std::make_shared<AutoencoderKL>(AutoencoderKLConfig::load(folder / "vae" / "config.json"));
   p.text_encoder_ = std::make_shared<ClipTextModel>(ClipTextConfig::load(folder / "text_encoder" / "config.json"));
-  load_part(*p.unet_, folder / "unet" / "diffusion_pytorch_model.safetensors", {}, p.options_);
-  load_part(*p.vae_, folder / "vae" / "diffusion_pytorch_model.safetensors", {.rename = rename_legacy_vae_key},
+  p.check_fit();
+  load_part(*p.unet_, weights_file(folder / "unet", "diffusion_pytorch_model"), {}, p.options_);
+  load_part(*p.vae_, weights_file(folder / "vae", "diffusion_pytorch_model"), {.rename = rename_legacy_vae_key},
             p.options_);
-  load_part(*p.text_encoder_, folder / "text_encoder" / "model.safetensors", {.rename = clip_text_key}, p.options_);
-  p.latent_size_ = p.chosen_size();
-  const std::int64_t width = p.text_encoder_->config().hidden_size;
-  for (const std::int64_t wanted : p.unet_->config().cross_attention_dim)
-    REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted,
-                       ", but the text encoder's hidden_size is ", width);
+  load_part(
+      *p.text_encoder_, weights_file(folder / "text_encoder", "model"),
+      {.rename = clip_text_key, .round_to = transformers_dtype(read_json(folder / "text_encoder" / "config.json"))},
+      p.options_);
   return p;
 }
 
+REWARD_TUNER_INLINE void StableDiffusion::check_fit() {
+  latent_size_ = chosen_size();
+  const std::int64_t rows = text_encoder_->config().vocab_size, tokens = tokenizer_->vocab_size();
+  if (rows > tokens)
+    note("[StableDiffusion] ", folder_.string(), ": the text encoder has ", rows, " rows, but the tokenizer only ",
+         tokens, " tokens: a file with added tokens may be missing");
+  const auto& unet = unet_->config();
+  const std::int64_t width = text_encoder_->config().hidden_size, channels = vae_->config().latent_channels;
+  for (const std::int64_t wanted : unet.cross_attention_dim)
+    REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted,
+                       ", but the text encoder's hidden_size is ", width);
+  REWARD_TUNER_CHECK(unet.in_channels == channels && unet.out_channels == channels, "[StableDiffusion] ",
+                     folder_.string(), "/unet/config.json: expected ", channels,
+                     " in_channels and out_channels, the VAE's latent_channels, got ", unet.in_channels, " and ",
+                     unet.out_channels, unet.in_channels == 9 ? " (an inpainting model, which is not built here)" : "");
+}
+
 REWARD_TUNER_INLINE void StableDiffusion::save(const std::filesystem::path& folder) const {
-  std::filesystem::create_directories(folder);
-  for (const char* part : {"scheduler", "tokenizer", "text_encoder", "vae", "clip"})
-    if (std::filesystem::exists(folder_ / part))
-      std::filesystem::copy(
-          folder_ / part, folder / part,
-          std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
-  std::filesystem::create_directories(folder / "unet");
+  namespace fs = std::filesystem;
+  constexpr auto kOverwrite = fs::copy_options::recursive | fs::copy_options::overwrite_existing;
+  fs::create_directories(folder);
+  if (!fs::equivalent(folder, folder_)) {
+    std::set<std::string> parts{"scheduler", "tokenizer", "text_encoder", "vae", "clip"};
+    const nlohmann::json index = read_json(folder_ / "model_index.json");
+    for (const auto& [part, library_and_class] : index.items())
+      if (part != "unet" && library_and_class.is_array() && !library_and_class.empty() &&
+          !library_and_class[0].is_null() && fs::path(part).filename() == part && part != "..")
+        parts.insert(part);  // a folder beside the others, never one elsewhere
+    for (const std::string& part : parts) {
+      if (fs::exists(folder_ / part)) fs::copy(folder_ / part, folder / part, kOverwrite);
+      else if (part != "clip")  // ours, for rewards
+        note("[StableDiffusion] ", folder_.string(), "/model_index.json names the part ", part,
+             ", which the folder does not have: ", folder.string(), " lacks it too");
+    }
+    fs::copy_file(folder_ / "model_index.json", folder / "model_index.json", fs::copy_options::overwrite_existing);
+  }
+  fs::create_directories(folder / "unet");
   write_file_atomically(folder / "unet" / "config.json", unet_->config().to_json().dump(2) + "\n");
   save_safetensors(folder / "unet" / "diffusion_pytorch_model.safetensors", state_dict(*unet_));
-  std::filesystem::copy_file(folder_ / "model_index.json", folder / "model_index.json",
-                             std::filesystem::copy_options::overwrite_existing);
 }
 
 REWARD_TUNER_INLINE std::shared_ptr<const ClipModel> StableDiffusion::clip() {
@@ -78,15 +112,25 @@ REWARD_TUNER_INLINE void StableDiffusion::keep_reference() {
   for (const auto& [name, value] : state_dict(*unet_)) reference_[name] = value.clone();
 }
 
+REWARD_TUNER_INLINE std::int64_t StableDiffusion::text_length() const {
+  const auto positions = text_encoder_->config().max_position_embeddings;
+  return std::min(positions, tokenizer_->model_max_length().value_or(positions));
+}
+
 REWARD_TUNER_INLINE Condition StableDiffusion::encode(const std::vector<std::string>& prompts) {
   const torch::AutoGradMode grad(torch::GradMode::is_enabled() && trains_condition());
-  const auto length = text_encoder_->config().max_position_embeddings;
+  const auto length = text_length();
   std::vector<std::string> texts = prompts;
   texts.push_back("");
   // else the empty prompt is the negative one
   if (!options_.negative_prompt.empty()) texts.push_back(options_.negative_prompt);
+  const Tensor ids = (*tokenizer_)(texts, length);  // [B+1|B+2,L]
+  const std::int64_t rows = text_encoder_->config().vocab_size, largest = ids.max().item<std::int64_t>();
+  REWARD_TUNER_CHECK(largest < rows, "[StableDiffusion] expected tokens with ids below ", rows,
+                     ", the rows of the text encoder's table, got ", largest,
+                     ": the tokenizer has tokens that the text encoder was not trained with");
   // [B+1|B+2,L,D]
-  const Tensor states = text_encoder_->forward((*tokenizer_)(texts, length).to(options_.device)).last_hidden_state;
+  const Tensor states = text_encoder_->forward(ids.to(options_.device)).last_hidden_state;
   const auto batch = static_cast<std::int64_t>(prompts.size());
   std::vector<std::vector<WordTokens>> words;
   words.reserve(prompts.size());
