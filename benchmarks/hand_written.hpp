@@ -124,10 +124,10 @@ class HandWritten {
   }
 
   Tensor noise(std::int64_t batch, std::vector<rt::Rng>& streams) {
-    const auto& c = model_.unet().config();
+    const std::vector<std::int64_t> shape = model_.latent_shape(1);
     std::vector<Tensor> rows;
     for (std::int64_t i = 0; i < batch; ++i)
-      rows.push_back(streams[static_cast<std::size_t>(i)].normal({c.in_channels, *c.sample_size, *c.sample_size}));
+      rows.push_back(streams[static_cast<std::size_t>(i)].normal({shape[1], shape[2], shape[3]}));
     return at::stack(rows);
   }
 

@@ -84,25 +84,6 @@ void complete(TuneSettings& s, const MethodEntry& m, bool per_group) {
   if (!s.eta) s.eta = 0;  // the value in force, for config.json
 }
 
-void check_learns(const TuneSettings& s, const MethodEntry& m, std::size_t num_prompts) {
-  if (!m.knows("sampled")) return;
-  const int images = s.samples_per_prompt * s.branches.value_or(1);  // of a prompt
-  const bool repeated = s.batch > 0 && static_cast<std::size_t>(s.batch) > num_prompts;
-  REWARD_TUNER_CHECK(s.weighting != rt::RewardWeighting::kBest || s.best < s.samples_per_prompt || repeated,
-                     "[rt-tune] --samples-per-prompt expected more than the ", s.best,
-                     " images that are kept of each prompt (--best), got ", s.samples_per_prompt,
-                     ": the reward would choose nothing");
-  if (!m.knows("log-prob")) return;
-  REWARD_TUNER_CHECK(s.advantage != AdvantageName::kPerGroup || images >= 2 || repeated,
-                     "[rt-tune] --samples-per-prompt expected a number >= 2 with --advantage per-group of --method ",
-                     m.name, ", which compares the images of a prompt with one another, got ", s.samples_per_prompt);
-  REWARD_TUNER_CHECK(
-      s.advantage != AdvantageName::kPerBatch || images * s.batch >= 2,
-      "[rt-tune] --batch expected a number >= 2, or --samples-per-prompt one, with --advantage per-batch "
-      "of --method ",
-      m.name, ", which compares the images of an update with one another, got 1 image");
-}
-
 bool needs_reference(const TuneSettings& s, const MethodEntry& m) {
   return s.regularizer == RegularizerName::kKl || m.name == "reward-weighted" ||
          (m.knows("dpok") && s.dpok_kl_weight > 0) ||

@@ -1,7 +1,5 @@
 // The defaults that depend on other settings, and the rules that no row of the table can say.
 #pragma once
-#include <cstddef>
-
 #include "method_table.hpp"
 
 namespace rt_shared {
@@ -14,10 +12,6 @@ void check_settings(const TuneSettings& s, const MethodEntry& method);
 /// `per_group`: the reward scores groups of images.
 /// Errors: a method that learns nothing from a reward of groups.
 void complete(TuneSettings& s, const MethodEntry& method, bool per_group);
-
-/// Errors: settings under which no update can learn anything from the reward, as one image of a prompt that is compared
-/// with the others of its prompt. `num_prompts`: of the prompt file; a round of more has prompts twice.
-void check_learns(const TuneSettings& s, const MethodEntry& method, std::size_t num_prompts);
 
 /// Whether a run evaluates the untuned network.
 bool needs_reference(const TuneSettings& s, const MethodEntry& method);

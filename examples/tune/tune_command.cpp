@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
@@ -68,12 +69,17 @@ std::string methods_text() {
 /// Tells models apart without reading all of their weights.
 std::string model_digest(rt::StableDiffusion& pipeline) {
   std::vector<std::string> lines;
-  for (const auto& [name, value] : rt::state_dict(pipeline.unet())) {
-    const rt::Tensor few =
-        value.flatten().narrow(0, 0, std::min<std::int64_t>(value.numel(), 16)).to(at::kCPU, at::kFloat).contiguous();
-    lines.push_back(name + " " + std::to_string(value.numel()));
-    lines.emplace_back(static_cast<const char*>(few.const_data_ptr()), few.nbytes());
-  }
+  const auto add = [&](const std::string& part, const torch::nn::Module& network) {
+    for (const auto& [name, value] : rt::state_dict(network)) {
+      const rt::Tensor few =
+          value.flatten().narrow(0, 0, std::min<std::int64_t>(value.numel(), 16)).to(at::kCPU, at::kFloat).contiguous();
+      lines.push_back(part + "." + name + " " + std::to_string(value.numel()));
+      lines.emplace_back(static_cast<const char*>(few.const_data_ptr()), few.nbytes());
+    }
+  };
+  add("unet", pipeline.unet());
+  add("text_encoder", pipeline.text_encoder());
+  add("vae", pipeline.vae());
   return rt::digest(lines);
 }
 
@@ -238,16 +244,10 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   note_cut_prompts(s, prompts, held_out, tasks, pipeline);
   for (auto& task : tasks) {
     complete(task.settings, method, task.reward.per_group);
-    try {
-      check_learns(task.settings, method, task.prompts.size());
-    } catch (const std::exception& problem) {
-      refuse_task(s.tasks, task.name, problem);
-    }
     if (s.regularizer == RegularizerName::kPretraining)
       task.settings.regularizer = RegularizerName::kNone;  // once an update, after all tasks
   }
   complete(s, method, tasks.empty() && reward.per_group);
-  if (tasks.empty()) check_learns(s, method, prompts.size());
   nlohmann::json options = fingerprint_options(s, method, prompts, tasks, model);
   std::shared_ptr<const rt::CaptionedImages> pretraining_images;
   if (s.regularizer == RegularizerName::kPretraining) {

@@ -1,4 +1,4 @@
-// Defaults that depend on other settings bend to what the user said, and settings that can teach nothing are refused.
+// Defaults that depend on other settings bend to what the user said.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -22,17 +22,8 @@ TuneSettings completed(std::string_view method, const std::function<void(TuneSet
   say(s);
   const MethodEntry& entry = method_entry(method);
   check_settings(s, entry);
-  complete(s, entry, 1024, false);
+  complete(s, entry, false);
   return s;
-}
-
-std::string problem(std::string_view method, std::size_t num_prompts, const std::function<void(TuneSettings&)>& say) {
-  try {
-    check_learns(completed(method, say), method_entry(method), num_prompts);
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return {};
 }
 
 void give(TuneSettings& s, const std::string& name, const std::string& value) {
@@ -92,24 +83,6 @@ TEST_CASE("defaults: each that depends on another setting bends to what the user
     give(s, "word-weight-high", "1");
   });
   CHECK((both.word_weight_low == 2 && both.word_weight_high == 1));
-}
-
-TEST_CASE("settings that can teach nothing are refused where that is known at the start") {
-  const auto one_sample = [](TuneSettings& s) { give(s, "samples-per-prompt", "1"); };
-  CHECK(problem("grpo", 20, one_sample)
-            .find("--samples-per-prompt expected a number >= 2 with --advantage per-group of --method grpo, which "
-                  "compares the images of a prompt with one another, got 1") != std::string::npos);
-  CHECK(problem("grpo", 3, one_sample).empty());  // 8 of 3 prompts: the same prompt comes again
-  CHECK(problem("ddpo", 20, one_sample).empty());
-  CHECK(problem("dpo", 20, one_sample).empty());  // its branches are compared
-  CHECK(problem("raft", 20, one_sample).find("expected more than the 1 images that are kept") != std::string::npos);
-  const auto one_image = [](TuneSettings& s) {
-    give(s, "batch", "1");
-    give(s, "samples-per-prompt", "1");
-  };
-  CHECK(problem("lsrl", 20, one_image).find("--batch expected a number >= 2") != std::string::npos);
-  CHECK(problem("drtune", 20, [](TuneSettings& s) { give(s, "batch", "1"); }).empty());
-  for (const MethodEntry& method : method_entries()) CHECK(problem(method.name, 20, [](TuneSettings&) {}).empty());
 }
 
 TEST_CASE("what a user says and no part of the run uses is refused") {
