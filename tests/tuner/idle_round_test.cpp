@@ -97,6 +97,9 @@ TEST_CASE("rounds that can teach pass, at once or after earlier rounds, and what
   passes(make<DPO>(black_box_brightness()), {"a star"});
   passes(make<B2DiffuRL>(black_box_brightness()), {"a star"});
   passes(make<B2DiffuRL>(black_box_brightness(), {.branching = {.num_branches = 5, .threshold = 1.9}}), {"a star"});
+  // of many equal prompts a pair must differ within one root
+  passes(make<DPO>(black_box_brightness(), {.branching = {.num_branches = 2}}), std::vector<std::string>(16, "a star"));
+  passes(make<B2DiffuRL, Preference>(black_box_brightness()), std::vector<std::string>(16, "a star"));
   passes(make<RewardWeightedTraining>(black_box_brightness()), kPrompts);
   passes(make<RewardWeightedTraining>(black_box_brightness(), {.objective = {.weighting = RewardWeighting::kBest}}),
          {"a star"});

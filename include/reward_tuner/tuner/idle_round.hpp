@@ -1,6 +1,7 @@
 // Rounds that teach nothing: why one kept no image, and which can keep none whatever their rewards will be.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -31,13 +32,21 @@ inline std::string idle_reason(const std::vector<double>& rewards, const std::ve
 
 namespace detail {
 
-/// Rewards as different as can be, in four ways: rising, one high, one low, one of each.
+inline constexpr int kProbes = 6;
+
+/// Rewards that differ in one of several ways, among them within a root, between roots, and as far as can be.
 inline std::vector<double> probe_rewards(std::size_t count, int way) {
+  constexpr double kGolden = 0.6180339887498949;  // its multiples spread evenly over [0, 1) without a period
   std::vector<double> rewards(count, 0.0);
-  if (way == 0)
-    for (std::size_t i = 0; i < count; ++i) rewards[i] = static_cast<double>(i);
-  if (way == 1 || way == 3) rewards.front() = 1;
-  if (way == 2 || way == 3) rewards.back() = -1;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto x = static_cast<double>(i);
+    if (way == 0) rewards[i] = x / static_cast<double>(count);
+    if (way == 1) rewards[i] = i == 0 ? 1 : 0;
+    if (way == 2) rewards[i] = i == 0 ? -1 : 0;
+    if (way == 3) rewards[i] = i == 0 ? 1 : i == 1 ? -1 : 0;
+    if (way == 4) rewards[i] = i % 2 == 0 ? 1 : -1;
+    if (way == 5) rewards[i] = x * kGolden - std::floor(x * kGolden);
+  }
   return rewards;
 }
 
@@ -63,7 +72,7 @@ bool prefers_any(const Parts& parts, const AdvantageInput& input, RewardHistory&
 /// Example: groups of one image under PerGroup or kBest, one image under PerBatch, pairs of a rollout that never forks.
 template <class Parts>
 void check_can_teach(const Parts& parts, const std::vector<std::string>& prompts) {
-  constexpr int kRounds = 256;  // some advantages compare with earlier rounds, once they remember enough
+  constexpr int kRounds = 64;  // some advantages compare with earlier rounds, once they remember enough
   const std::int64_t copies = samples_per_prompt(parts);
   std::int64_t branches = 1;
   if constexpr (Parts::Rules::kAdvantages) branches = parts.branching.branches();
@@ -71,10 +80,12 @@ void check_can_teach(const Parts& parts, const std::vector<std::string>& prompts
   for (const auto& prompt : prompts)
     input.prompts.insert(input.prompts.end(), static_cast<std::size_t>(copies * branches), prompt);
   input.groups = prompt_groups(input.prompts);
-  RewardHistory history = parts.state.history;
-  for (int round = 0; round < kRounds; ++round) {
-    input.rewards = detail::probe_rewards(input.prompts.size(), round % 4);
-    if (detail::prefers_any(parts, input, history)) return;
+  for (int first = 0; first < detail::kProbes; ++first) {
+    RewardHistory history = parts.state.history;  // what an earlier probe leaves may hide the next
+    for (int round = 0; round < kRounds; ++round) {
+      input.rewards = detail::probe_rewards(input.prompts.size(), (first + round) % detail::kProbes);
+      if (detail::prefers_any(parts, input, history)) return;
+    }
   }
   detail::fail("[RewardTuner] ", Parts::Objective::kName,
                " can learn nothing from such rounds, whatever the rewards: expected images to compare (more of "
