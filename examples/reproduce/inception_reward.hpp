@@ -6,7 +6,6 @@
 #include <string_view>
 #include <utility>
 
-#include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/metrics/inception_score.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>

@@ -1,11 +1,9 @@
 // Numbers of finished cells, and the rules by which orderings are judged.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "study.hpp"

@@ -58,7 +58,7 @@ TEST_CASE("peft_config: diffusers' settings of one part begin with its name") {
 }
 
 TEST_CASE("peft_config: all that peft 0.21.2 writes for a plain LoRA is read") {
-  const std::string path = std::string(REWARD_TUNER_TEST_DATA) + "/peft/adapter_config.json";
+  const std::string path = REWARD_TUNER_TEST_DATA "/peft/adapter_config.json";
   std::ifstream stream(path);
   const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
   const PeftConfig config = PeftConfig::parse(text, path);

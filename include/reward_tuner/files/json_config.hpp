@@ -108,7 +108,7 @@ class ConfigReader {
   /// The value of `key`, or `fallback` when it is absent or null; an error when it is of another type.
   template <class T>
   T optional(const std::string& key, T fallback) {
-    return has_value(key) ? convert<T>(key) : fallback;
+    return has_value(key) ? convert<T>(key) : std::move(fallback);
   }
 
   /// Whether `key` is present and not null. Marks it as known.

@@ -38,8 +38,8 @@ struct CheckpointedCall : torch::CustomClassHolder {
 };
 
 struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
-  static variable_list forward(torch::autograd::AutogradContext* context, c10::intrusive_ptr<CheckpointedCall> call,
-                               at::TensorList tensors) {
+  static variable_list forward(torch::autograd::AutogradContext* context,
+                               const c10::intrusive_ptr<CheckpointedCall>& call, at::TensorList tensors) {
     context->saved_data["call"] = c10::IValue::make_capsule(call);
     context->save_for_backward(tensors.vec());
     const torch::NoGradGuard no_grad;

@@ -39,7 +39,7 @@ struct AutoencoderKLConfig {
 
   /// Reads a config.json. Absent keys have diffusers' defaults. Throws for unknown keys and for values that this
   /// library cannot build.
-  static AutoencoderKLConfig from_json(const nlohmann::json& json, std::string where = "vae/config.json");
+  static AutoencoderKLConfig from_json(const nlohmann::json& json, const std::string& where = "vae/config.json");
 
   /// A config.json that diffusers loads.
   nlohmann::json to_json() const;

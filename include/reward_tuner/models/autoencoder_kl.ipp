@@ -17,7 +17,8 @@ REWARD_TUNER_INLINE AutoencoderKLConfig AutoencoderKLConfig::load(const std::fil
   return from_json(read_json(file), file.string());
 }
 
-REWARD_TUNER_INLINE AutoencoderKLConfig AutoencoderKLConfig::from_json(const nlohmann::json& json, std::string where) {
+REWARD_TUNER_INLINE AutoencoderKLConfig AutoencoderKLConfig::from_json(const nlohmann::json& json,
+                                                                       const std::string& where) {
   ConfigReader reader(json, where);
   AutoencoderKLConfig c;
   c.in_channels = reader.optional<std::int64_t>("in_channels", 3);

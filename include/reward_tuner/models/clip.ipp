@@ -71,7 +71,7 @@ REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesy
   auto model = std::make_shared<ClipModel>(
       std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ClipImagePreprocessor(image));
   LoadOptions options;
-  options.rename = [](std::string key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
+  options.rename = [](const std::string& key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
   load_weights(*model, SafetensorsFile::open(weights_file(folder, "model")), options);
   for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
   model->eval();

@@ -25,7 +25,7 @@ struct ClipImageOptions {
   static ClipImageOptions load(const std::filesystem::path& folder, const ClipImageOptions& fallback);
 
   /// Reads an image processor's settings as transformers writes them; unknown keys and unsupported values throw.
-  static ClipImageOptions from_json(const nlohmann::json& json, std::string where = "preprocessor_config.json");
+  static ClipImageOptions from_json(const nlohmann::json& json, const std::string& where = "preprocessor_config.json");
 
   /// Throws unless the sizes fit together.
   void check() const;

@@ -27,12 +27,12 @@ REWARD_TUNER_INLINE ClipImageOptions ClipImageOptions::load(const std::filesyste
   return std::filesystem::exists(own) ? from_json(read_json(own), own.string()) : fallback;
 }
 
-REWARD_TUNER_INLINE ClipImageOptions ClipImageOptions::from_json(const nlohmann::json& json, std::string where) {
+REWARD_TUNER_INLINE ClipImageOptions ClipImageOptions::from_json(const nlohmann::json& json, const std::string& where) {
   ClipImageOptions o;
   ConfigReader reader(json, where);
   const auto side = [&](const char* key, std::vector<const char*> parts, std::int64_t fallback) {
     if (!reader.has_value(key)) return fallback;
-    const nlohmann::json value = json.at(key);
+    const nlohmann::json& value = json.at(key);
     if (value.is_number_integer()) return value.get<std::int64_t>();
     bool fits = value.is_object() && value.size() == parts.size();
     for (const char* part : parts)

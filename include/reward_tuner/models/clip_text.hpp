@@ -31,7 +31,7 @@ struct ClipTextConfig : ClipEncoderOptions {
 
   /// Reads transformers' config.json; unknown keys and unsupported values throw. Both transformers 4 and 5 files are
   /// understood.
-  static ClipTextConfig from_json(const nlohmann::json& json, std::string where = "text_encoder/config.json");
+  static ClipTextConfig from_json(const nlohmann::json& json, const std::string& where = "text_encoder/config.json");
 
   nlohmann::json to_json() const;
 

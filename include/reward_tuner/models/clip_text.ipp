@@ -20,9 +20,9 @@ REWARD_TUNER_INLINE ClipTextConfig ClipTextConfig::load(const std::filesystem::p
   return from_json(read_json(file), file.string());
 }
 
-REWARD_TUNER_INLINE ClipTextConfig ClipTextConfig::from_json(const nlohmann::json& json, std::string where) {
+REWARD_TUNER_INLINE ClipTextConfig ClipTextConfig::from_json(const nlohmann::json& json, const std::string& where) {
   ClipTextConfig c;
-  ConfigReader reader(json, std::move(where));
+  ConfigReader reader(json, where);
   reader.expect("model_type", "clip_text_model", "this class is CLIP's text tower");
   detail::read_clip_encoder(reader, c);
   c.vocab_size = reader.optional<std::int64_t>("vocab_size", c.vocab_size);

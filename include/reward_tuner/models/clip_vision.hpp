@@ -28,7 +28,7 @@ struct ClipVisionConfig : ClipEncoderOptions {
             .hidden_size = 768, .intermediate_size = 3072, .num_hidden_layers = 12, .num_attention_heads = 12} {}
 
   /// Reads transformers' config.json; unknown keys and unsupported values throw.
-  static ClipVisionConfig from_json(const nlohmann::json& json, std::string where = "image_encoder/config.json");
+  static ClipVisionConfig from_json(const nlohmann::json& json, const std::string& where = "image_encoder/config.json");
 
   nlohmann::json to_json() const;
 

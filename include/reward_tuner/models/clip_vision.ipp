@@ -15,9 +15,9 @@
 
 namespace reward_tuner {
 
-REWARD_TUNER_INLINE ClipVisionConfig ClipVisionConfig::from_json(const nlohmann::json& json, std::string where) {
+REWARD_TUNER_INLINE ClipVisionConfig ClipVisionConfig::from_json(const nlohmann::json& json, const std::string& where) {
   ClipVisionConfig c;
-  ConfigReader reader(json, std::move(where));
+  ConfigReader reader(json, where);
   reader.expect("model_type", "clip_vision_model", "this class is CLIP's vision tower");
   detail::read_clip_encoder(reader, c);
   c.num_channels = reader.optional<std::int64_t>("num_channels", c.num_channels);

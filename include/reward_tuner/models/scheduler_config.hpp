@@ -1,6 +1,5 @@
 // Reads and writes diffusers' scheduler_config.json: the noise levels and conventions a model was trained with.
 #pragma once
-#include <filesystem>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
@@ -16,9 +15,6 @@ namespace reward_tuner {
 /// models, score SDEs, unCLIP, VQ, IPNDM, ...), unknown keys, values that are not built here.
 NoiseScheduleConfig noise_schedule_config_from_json(const nlohmann::json& json,
                                                     const std::string& where = "scheduler/scheduler_config.json");
-
-/// The same of a file, which errors name.
-NoiseScheduleConfig load_noise_schedule_config(const std::filesystem::path& file);
 
 /// The same as a DDIMScheduler's configuration, for a model folder.
 nlohmann::json to_json(const NoiseScheduleConfig& c);

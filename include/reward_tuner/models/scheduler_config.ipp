@@ -137,10 +137,6 @@ REWARD_TUNER_INLINE NoiseScheduleConfig noise_schedule_config_from_json(const nl
   return c;
 }
 
-REWARD_TUNER_INLINE NoiseScheduleConfig load_noise_schedule_config(const std::filesystem::path& file) {
-  return noise_schedule_config_from_json(read_json(file), file.string());
-}
-
 REWARD_TUNER_INLINE nlohmann::json to_json(const NoiseScheduleConfig& c) {
   const auto word = [](const auto value, const std::vector<const char*>& words) {
     return std::string(words.at(static_cast<std::size_t>(value)));

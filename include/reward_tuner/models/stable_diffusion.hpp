@@ -97,7 +97,7 @@ class StableDiffusion {
  private:
   StableDiffusion() = default;
 
-  static void load_part(torch::nn::Module& module, const std::filesystem::path& file, LoadOptions load,
+  static void load_part(torch::nn::Module& module, const std::filesystem::path& file, const LoadOptions& load,
                         const StableDiffusionOptions& options);
 
   /// Named errors unless the parts fit one another and the options.

@@ -193,7 +193,7 @@ REWARD_TUNER_INLINE RolloutScope StableDiffusion::rollout_scope(const RolloutMod
 }
 
 REWARD_TUNER_INLINE void StableDiffusion::load_part(torch::nn::Module& module, const std::filesystem::path& file,
-                                                    LoadOptions load, const StableDiffusionOptions& options) {
+                                                    const LoadOptions& load, const StableDiffusionOptions& options) {
   module.to(options.device, options.dtype);
   load_weights(module, SafetensorsFile::open(file), load);
   module.eval();

@@ -2,7 +2,6 @@
 // back to JSON.
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,12 +60,9 @@ struct UNet2DConditionConfig {
   std::int64_t addition_time_embed_dim = 0;  ///< width of each projected number of time_ids; with text_time only
   std::int64_t projection_class_embeddings_input_dim = 0;  ///< P + 6 * addition_time_embed_dim; with text_time only
 
-  /// `from_json` of a file, which errors name.
-  static UNet2DConditionConfig load(const std::filesystem::path& file);
-
   /// Reads a config.json. Absent keys have diffusers' defaults. Throws for unknown keys, values that this library
   /// cannot build ("unsupported") and lists of the wrong length; `where` names the file in the messages.
-  static UNet2DConditionConfig from_json(const nlohmann::json& json, std::string where = "unet/config.json");
+  static UNet2DConditionConfig from_json(const nlohmann::json& json, const std::string& where = "unet/config.json");
   /// A config.json that diffusers loads.
   nlohmann::json to_json() const;
   /// Throws unless the fields fit each other.
@@ -86,7 +82,7 @@ std::optional<LatentSize> optional_size(ConfigReader& reader, const nlohmann::js
 
 }  // namespace detail
 
-inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::json& json, std::string where) {
+inline UNet2DConditionConfig UNet2DConditionConfig::from_json(const nlohmann::json& json, const std::string& where) {
   ConfigReader reader(json, where);
   UNet2DConditionConfig c;
   const UNet2DConditionConfig names;  // the defaults of the lists

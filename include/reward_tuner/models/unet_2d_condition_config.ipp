@@ -8,10 +8,6 @@
 
 namespace reward_tuner {
 
-REWARD_TUNER_INLINE UNet2DConditionConfig UNet2DConditionConfig::load(const std::filesystem::path& file) {
-  return from_json(read_json(file), file.string());
-}
-
 namespace detail {
 
 REWARD_TUNER_INLINE std::vector<std::int64_t> per_level(ConfigReader& reader, const nlohmann::json& json,
