@@ -11,6 +11,8 @@
 
 #include <examples/shared/settings_table.hpp>
 
+#include "toml_file.hpp"
+
 namespace rt_tune {
 
 using namespace rt_shared;
@@ -28,7 +30,7 @@ void add_flags_of(const TomlEntry& entry, std::vector<std::string>& flags) {
 bool of_task(const TomlEntry& entry) { return entry.table.size() == 2 && entry.table[0] == "task"; }
 
 std::vector<TomlEntry> read(const std::string& text, const std::string& name) {
-  std::vector<TomlEntry> entries = TomlReader(text, name).entries();
+  std::vector<TomlEntry> entries = toml_entries(text, name);
   for (const TomlEntry& entry : entries)
     REWARD_TUNER_CHECK(entry.table.empty() || of_task(entry), "[rt-tune] ", entry.where,
                        ": expected tables [task.NAME], got [", entry.table.front(), "]");

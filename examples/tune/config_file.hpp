@@ -6,12 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "toml_file.hpp"
-
 namespace rt_tune {
 
 /// The settings of a TOML text as `--name=value` flags, without those in `given`. `where` names the file in errors.
-/// Errors: CLI::ConfigError, whatever the text is: those of TomlReader; a table that is not [task.NAME].
+/// Errors: CLI::ConfigError, whatever the text is: those of toml_entries; a table that is not [task.NAME].
 std::vector<std::string> flags_from_settings(std::istream& text, const std::set<std::string>& given,
                                              const std::string& where);
 

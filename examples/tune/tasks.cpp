@@ -24,7 +24,7 @@ using Table = std::vector<TomlEntry>;
 /// of them, and has refused other tables.
 std::vector<std::pair<std::string, Table>> read_tables(const std::filesystem::path& file) {
   std::vector<std::pair<std::string, Table>> tables;
-  for (TomlEntry& entry : TomlReader(rt::read_text_file(file), file.string()).entries()) {
+  for (TomlEntry& entry : toml_entries(rt::read_text_file(file), file.string())) {
     if (entry.table.size() != 2) continue;
     if (tables.empty() || tables.back().first != entry.table[1]) tables.emplace_back(entry.table[1], Table());
     tables.back().second.push_back(std::move(entry));

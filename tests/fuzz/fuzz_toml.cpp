@@ -10,7 +10,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   try {
-    for (const auto& entry : rt_tune::TomlReader(text, "input").entries())
+    for (const auto& entry : rt_tune::toml_entries(text, "input"))
       if (entry.key.empty() || entry.values.empty() || !entry.where.starts_with("input:")) std::abort();
   } catch (const reward_tuner::Error&) {
   }

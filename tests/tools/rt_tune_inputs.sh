@@ -71,10 +71,10 @@ config() { # config TEXT TOML
   printf '%b' "$2" >"$work/bad.toml"
   expect 2 "$1" tune "${tune[@]}" --prompts "$work/plain.txt" --config "$work/bad.toml" --out "$work/new"
 }
-config 'bad.toml:3: rank is given twice: it stands in line 1 too' 'rank = 4\n\nrank = 8\n'
+config 'bad.toml:3: Error while parsing key-value pair: cannot redefine existing integer' 'rank = 4\n\nrank = 8\n'
 config 'bad.toml:2: expected a setting of .*, got .rnak' '\nrnak = 4\n'
 config 'bad.toml:1: rank expected a whole number, got .many' 'rank = "many"\n'
-config 'bad.toml:1: expected a text in quotes' 'method = ddpo\n'
+config 'bad.toml:1: Error while parsing value' 'method = ddpo\n'
 config 'bad.toml:2: \[task.one\] is read by --tasks' '[task.one]\nreward = "shapes"\n'
 
 # ---- flags given twice, and flags that no part of the run uses
