@@ -41,7 +41,9 @@ struct OneBranch {
   static constexpr std::string_view kName = "one_branch";
   explicit OneBranch(Options = {}) {}
   int branches() const { return 1; }
-  std::vector<BranchChoice> choose(const std::vector<double>&) const { return {BranchChoice()}; }
+  std::vector<BranchChoice> choose(const std::vector<double>& own) const {
+    return std::vector<BranchChoice>(own.size());
+  }
 };
 
 /// The sentence of the refusal; empty if such rounds can teach.

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpok.hpp>
@@ -20,6 +22,7 @@
 #include <reward_tuner/methods/lsrl.hpp>
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/run/tuner_state_json.hpp>
 #include <reward_tuner/tuner/multi_task.hpp>
 
 #include <tests/reference/captioned_toy.hpp>
