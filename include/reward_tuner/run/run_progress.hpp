@@ -14,13 +14,13 @@ namespace reward_tuner {
 /// The numbers of one evaluation.
 struct EvaluationRecord {
   std::int64_t update = 0;  ///< made after so many updates
-  std::map<std::string, double> metrics, sentinels;
+  std::map<std::string, double> metrics = {}, sentinels = {};
 };
 
 /// How far a run has come: what its checkpoints remember beside tensors.
 struct RunProgress {
-  std::vector<double> rewards;                             ///< of every update
-  std::vector<EvaluationRecord> evaluations;               ///< the first is "before"
+  std::vector<double> rewards = {};                        ///< of every update
+  std::vector<EvaluationRecord> evaluations = {};          ///< the first is "before"
   std::int64_t forwards = 0, backwards = 0;                ///< network calls of all updates
   std::int64_t forward_samples = 0, backward_samples = 0;  ///< the same counted a sample at a step
   std::int64_t images = 0;                                 ///< scored in training: the reward queries
