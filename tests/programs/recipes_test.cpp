@@ -248,13 +248,13 @@ template <class Recipe>
 void check_direct(const std::string& name, const std::string& method, const Recipe& own) {
   const TuneSettings s = check_common(name, method, own);
   CHECK(s.gradient_stop == StopName::kOwn);
-  same(std::get<std::remove_cvref_t<decltype(own.steps)>>(direct_step_options(s, method_entry(method))), own.steps);
+  same(std::get<std::remove_cvref_t<decltype(own.steps)>>(direct_steps(s, method_entry(method))), own.steps);
 }
 template <class Recipe>
 void check_log_prob(const std::string& name, const std::string& method, const Recipe& own) {
   const TuneSettings s = check_common(name, method, own);
   same(round_options(s), own.objective.round);
-  same(std::get<std::remove_cvref_t<decltype(own.steps)>>(step_options(s, method_entry(method))), own.steps);
+  same(std::get<std::remove_cvref_t<decltype(own.steps)>>(sampled_steps(s, method_entry(method))), own.steps);
   same(std::get<std::remove_cvref_t<decltype(own.advantage)>>(advantage_options(s)), own.advantage);
   same(std::get<std::remove_cvref_t<decltype(own.branching)>>(branching_options(s)), own.branching);
 }
