@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <functional>
 
-#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
@@ -123,17 +122,6 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& shown)
   if (parts.size() == 1 && parts[0].weight == 1.0)
     return {parts[0].reward, parse(settings.rewards[0], shown).first, black_box, per_group};
   return {rt::weighted_sum(std::move(parts)), text, black_box, per_group};
-}
-
-void check_weights(const TuneSettings& settings, const std::string& shown) {
-  std::size_t weightless = 0;
-  for (const auto& spec : settings.rewards)
-    if (const auto [name, weight] = parse(spec, shown); weight == 0) {
-      ++weightless;
-      rt::note(shown, " ", name, " has the weight 0: it is measured and teaches nothing");
-    }
-  REWARD_TUNER_CHECK(weightless < settings.rewards.size(), "[rt-tune] ", shown,
-                     " expected a weight other than 0, got only rewards of weight 0");
 }
 
 }  // namespace rt_shared

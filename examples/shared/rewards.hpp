@@ -26,7 +26,4 @@ struct ChosenReward {
 /// `shown` names the list in errors.
 ChosenReward make_reward(const TuneSettings& settings, const std::string& shown = "--reward");
 
-/// Notes each of those rewards whose weight is 0. Errors: all of them have it.
-void check_weights(const TuneSettings& settings, const std::string& shown = "--reward");
-
 }  // namespace rt_shared

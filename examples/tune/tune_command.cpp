@@ -236,8 +236,6 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   const std::vector<std::string> held_out = !s.eval_prompts.empty() ? rt::read_prompts(s.eval_prompts)
                                             : tasks.empty()         ? prompts.some(kHeldOutOfStream)
                                                                     : prompts_of(tasks);
-  for (const auto& task : tasks) check_weights(task.settings, "reward of [task." + task.name + "]");
-  if (tasks.empty()) check_weights(s);
   if (!s.resume) rt::RunFolder::check_new(s.out);
   LoadedModel model = load_model(s);
   auto& pipeline = model.pipeline;

@@ -100,10 +100,10 @@ done
 same "$work/scale-0.png" "$work/scale-1.png" "--guidance 0"
 same "$work/scale-0.5.png" "$work/scale-1.png" "--guidance 0.5"
 
-expect 1 'reward expected a weight other than 0' tune "${few[@]}" --prompts "$work/three.txt" --reward symmetry:0 \
-  --out "$work/new"
-expect 0 'note: --reward colorfulness has the weight 0' tune "${tune[@]}" --prompts "$work/three.txt" --method ddpo \
-  --reward colorfulness:0 --out "$work/weightless"
+for rewards in "symmetry:0" "brightness,colorfulness:0"; do
+  expect 1 'a reward of weight 0 trains nothing' tune "${few[@]}" --prompts "$work/three.txt" --reward "$rewards" \
+    --out "$work/new"
+done
 
 # ---- long prompts: the words that are lost
 long="a red circle and a blue square and a green triangle and a white ring and a yellow star beside it"
