@@ -22,7 +22,7 @@ LoadedModel load_model(const TuneSettings& s) {
 
 void CutPrompts::add(const std::string& prompt) {
   ++seen_;
-  std::string lost = tokenizer_.lost_text(prompt, length_);
+  std::string lost = pipeline_.lost_text(prompt);
   if (lost.empty()) return;
   ++cut_;
   if (lost_.size() < kShown) lost_.push_back(std::move(lost));

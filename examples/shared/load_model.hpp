@@ -24,8 +24,7 @@ LoadedModel load_model(const TuneSettings& s);
 /// Prompts of which the text encoder does not read all.
 class CutPrompts {
  public:
-  explicit CutPrompts(rt::StableDiffusion& pipeline)
-      : tokenizer_(pipeline.tokenizer()), length_(pipeline.text_encoder().config().max_position_embeddings) {}
+  explicit CutPrompts(const rt::StableDiffusion& pipeline) : pipeline_(pipeline) {}
   void add(const std::string& prompt);
 
   /// Notes the words that are lost of each of the first few, then the number of the others.
@@ -37,8 +36,7 @@ class CutPrompts {
  private:
   static constexpr std::size_t kShown = 10;
 
-  const rt::ClipTokenizer& tokenizer_;
-  std::int64_t length_;
+  const rt::StableDiffusion& pipeline_;
   std::size_t seen_ = 0, cut_ = 0;
   std::vector<std::string> lost_;  // of the first ones
 };

@@ -40,8 +40,8 @@ TEST_CASE("markdown: paragraphs and list items are at most 120 columns, and lose
 
 TEST_CASE("markdown: tables, headings, images, HTML and code stay as they are") {
   const std::string wide = words(40);
-  for (const std::string kept : {"| " + wide + " |\n", "# " + wide + "\n", "![" + wide + "](x.png)\n",
-                                 "<img alt='" + wide + "'>\n", "```\n" + wide + "\n- " + wide + "\n```\n"})
+  for (const std::string& kept : {"| " + wide + " |\n", "# " + wide + "\n", "![" + wide + "](x.png)\n",
+                                  "<img alt='" + wide + "'>\n", "```\n" + wide + "\n- " + wide + "\n```\n"})
     CHECK(wrapped_markdown("before\n\n" + kept + "\nafter\n") == "before\n\n" + kept + "\nafter\n");
 }
 

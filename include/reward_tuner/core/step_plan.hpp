@@ -39,10 +39,11 @@ struct PlanContext {
 /// Errors: neither is known; `option` is where it could stand: "[BackwardWindow] rounds".
 inline std::int64_t planned_length(const std::optional<std::int64_t>& own, const PlanContext& context,
                                    std::string_view option) {
-  REWARD_TUNER_CHECK(own || context.planned, option,
+  const std::optional<std::int64_t>& length = own ? own : context.planned;
+  REWARD_TUNER_CHECK(length, option,
                      " expected a number, or the length of the run: a Trainer tells the tuner, a loop of your own by "
                      "tuner.plan(updates) before its first update; got neither");
-  return own ? *own : *context.planned;
+  return length.value();
 }
 
 /// The decision for one update. Steps count forward, k = 0 the noisiest; the papers' t is T - k.

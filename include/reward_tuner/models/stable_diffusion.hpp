@@ -70,8 +70,8 @@ class StableDiffusion {
   // ---- required by the engine (engine/pipeline.hpp)
 
   /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty
-  /// prompt [1,L,D]. Long prompts lose their end, see `lost_text`. Gradient: to the text encoder's trainable weights and
-  /// adapters, if it has any.
+  /// prompt [1,L,D]. Long prompts lose their end, see `lost_text`.
+  /// Gradient: to the text encoder's trainable weights and adapters, if it has any.
   Condition encode(const std::vector<std::string>& prompts);
 
   /// Whether the text encoder has weights or adapters that train: attach a LoRA to text_encoder() for that.
