@@ -37,6 +37,8 @@ inline std::map<std::string, torch::Tensor> probe_text(const std::filesystem::pa
 
 inline std::map<std::string, torch::Tensor> probe_tokenizer(const std::filesystem::path& case_dir) {
   const nlohmann::json settings = read_json(case_dir / "case.json");
+  const auto kind = ConfigReader::from_file(case_dir / "config.json").required<std::string>("tokenizer_class");
+  REWARD_TUNER_CHECK(kind == "CLIPTokenizer", "unsupported tokenizer ", kind);
   const auto tokenizer = ClipTokenizer::load(case_dir / "tokenizer");
   return {{"input_ids", tokenizer(settings.at("texts").get<std::vector<std::string>>(),
                                   settings.at("max_length").get<std::int64_t>())}};

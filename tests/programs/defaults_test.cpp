@@ -39,7 +39,7 @@ TEST_CASE("defaults: every method's steps fit every number of sampler steps") {
       CAPTURE(steps);
       const TuneSettings s = completed(method.name, [&](TuneSettings& t) { t.steps = steps; });
       rt::Rng rng(1);
-      const rt::PlanContext context{.num_steps = steps, .update = 1};
+      const rt::PlanContext context{.num_steps = steps, .update = 1, .planned = 100};
       if (method.knows("gradient")) {
         const ChosenDirectSteps policy(direct_steps(s, method));
         CHECK_NOTHROW(policy.check(steps));
@@ -65,10 +65,8 @@ TEST_CASE("defaults: each that depends on another setting bends to what the user
   CHECK(with("grpo", "batch", "1").samples_per_prompt == rt::kComparedImages);
   CHECK(with("ddpo", "advantage", "per-group").samples_per_prompt == rt::kComparedImages);  // 1
   CHECK(with("b2-ddpo", "branches", "2").samples_per_prompt == 1);
-  CHECK_FALSE(with("lsrl", "updates-per-epoch", "2").step_per_timestep);                      // true
-  CHECK(with("ddpo", "sampler", "ddpm").eta == 0);                                            // 1: ddim's alone
-  CHECK(with("ddpo", "log-prob", "sum").clip_range == doctest::Approx(0.806).epsilon(1e-3));  // 1.64 / D
-  CHECK(with("b2-pg", "updates", "7").planned_updates == 7);
+  CHECK_FALSE(with("lsrl", "updates-per-epoch", "2").step_per_timestep);  // true
+  CHECK(with("ddpo", "sampler", "ddpm").eta == 0);                        // 1: ddim's alone
   const auto words = [](const std::string& name, const std::string& value) {
     return completed("ddpo", [&](TuneSettings& s) {
       give(s, "explore", "prompt");

@@ -279,7 +279,8 @@ TEST_CASE("folders and options that do not fit are refused by name") {
   std::filesystem::create_directory(runs / "empty");
   CHECK_THROWS_WITH_AS(run(model, runs / "empty", resume), doctest::Contains("no usable one"), rt::Error);
   std::ofstream(runs / "file") << "x";
-  CHECK_THROWS_WITH_AS(run(model, runs / "file" / "run", two), doctest::Contains("run folder"), rt::Error);
+  CHECK_THROWS_WITH_AS(run(model, runs / "file" / "run", two), doctest::Contains("expected a folder to write at"),
+                       rt::Error);
   two.batch = 0;
   CHECK_THROWS_WITH_AS(run(model, runs / "b", two), doctest::Contains("batch"), rt::Error);
   CHECK_FALSE(std::filesystem::exists(runs / "b"));
@@ -317,7 +318,7 @@ TEST_CASE("a resume with other options of the tuner, the optimizer or the adapte
   refused({.trained = 3}, "was made with other options; tuner/steps/options/num_trained was 2, is now 3; resume with");
   refused({.threshold = 0.25}, "tuner/exploration/options/threshold was 0.5, is now 0.25");
   refused({.beta2 = 0.5}, "optimizer/beta2 was 0.999, is now 0.5");
-  refused({.alpha = 4}, "trained/alpha was 0.0, is now 4.0");
+  refused({.alpha = 4}, "trained/alpha was 2.0, is now 4.0");
   CHECK(run({.skipped = 9}, true).end == rt::RunEnd::kCompleted);  // when to give up is no part of the numbers
 
   const auto config = rt::read_json(runs / "a" / "config.json");

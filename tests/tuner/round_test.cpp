@@ -248,6 +248,7 @@ TEST_CASE("a prompt that stands in a batch several times is one group: in advant
   const auto sampled = [&](auto tuner) {
     ToyPipeline pipeline;
     Rng rng(4);
+    tuner.plan(100);
     return tuner.sample(pipeline, spread, rng);
   };
   // one image of each place in the list: alone, no image would have another to be compared with

@@ -15,7 +15,7 @@ template <class Objective>
 Recipe<OptionsOf<B2DiffuRL, Objective>> b2_paper() {
   Recipe<OptionsOf<B2DiffuRL, Objective>> r;
   r.sampler = {.num_steps = 20, .guidance = 5.0, .eta = 1.0};  // Table 6
-  r.steps = {.initial = 14, .rounds = 100};                    // run_process.sh; not legible in Table 6
+  r.steps = {.initial = 14};                                   // run_process.sh; not legible in Table 6
   r.branching = {.num_branches = 3, .threshold = 0.5};         // Table 6
   r.advantage = {.rounds = 8, .clamp = 5};                     // the code
   r.objective.round = {.samples_per_prompt = 1,                // the code: a prompt drawn for every root
