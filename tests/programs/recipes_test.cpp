@@ -18,6 +18,7 @@
 #include <reward_tuner/recipes/dpok.hpp>
 #include <reward_tuner/recipes/drtune.hpp>
 #include <reward_tuner/recipes/lsrl.hpp>
+#include <reward_tuner/run/options_json.hpp>
 
 #include <examples/shared/defaults.hpp>
 #include <examples/shared/direct_method.hpp>
@@ -54,6 +55,12 @@ TuneSettings read(const std::string& name) {
   return s;
 }
 
+/// Options of one type: every field, by the list that a resume compares too.
+template <class Options>
+void same(const Options& file, const Options& own) {
+  CHECK(rt::options_json(file) == rt::options_json(own));
+}
+
 void same(const rt::AnySamplerOptions& file, const rt::DdimOptions& own) {
   CHECK(file.name == rt::Ddim::kName);
   CHECK(file.num_steps == own.num_steps);
@@ -72,81 +79,6 @@ void same(const rt::AnySamplerOptions& file, const rt::DdpmOptions& own) {
   CHECK(own.spacing == rt::DdpmOptions{}.spacing);
   CHECK(own.variance == rt::DdpmOptions{}.variance);
   CHECK(own.clipping.has_value() == rt::DdpmOptions{}.clipping.has_value());
-}
-
-void same(const rt::SpreadStepsOptions& file, const rt::SpreadStepsOptions& own) {
-  CHECK(file.num_trained == own.num_trained);
-  CHECK(file.max_early_stop == own.max_early_stop);
-  CHECK(file.subset == own.subset);
-}
-void same(const rt::LastStepsOptions& file, const rt::LastStepsOptions& own) {
-  CHECK(file.num_trained == own.num_trained);
-}
-void same(const rt::NoisedTailOptions& file, const rt::NoisedTailOptions& own) {
-  CHECK(file.num_noises == own.num_noises);
-  CHECK(file.include_base == own.include_base);
-}
-void same(const rt::LateJumpOptions& file, const rt::LateJumpOptions& own) {
-  CHECK(file.min_stop == own.min_stop);
-  CHECK(file.max_stop == own.max_stop);
-}
-void same(const rt::RandomHorizonOptions& file, const rt::RandomHorizonOptions& own) {
-  CHECK(file.draw == own.draw);
-  CHECK(file.cutoff == own.cutoff);
-  CHECK(file.cutoff_mean == own.cutoff_mean);
-  CHECK(file.cutoff_deviation == own.cutoff_deviation);
-}
-void same(const rt::RandomStepsOptions& file, const rt::RandomStepsOptions& own) {
-  CHECK(file.num_trained == own.num_trained);
-}
-void same(const rt::BackwardWindowOptions& file, const rt::BackwardWindowOptions& own) {
-  CHECK(file.initial == own.initial);
-  CHECK(file.rounds == own.rounds);
-}
-void same(const rt::AllStepsOptions&, const rt::AllStepsOptions&) {}
-
-void same(const rt::NoExplorationOptions&, const rt::NoExplorationOptions&) {}
-void same(const rt::DiffExpOptions& file, const rt::DiffExpOptions& own) {
-  CHECK(file.guidance.low == own.guidance.low);
-  CHECK(file.guidance.high == own.guidance.high);
-  CHECK(file.guidance.threshold == own.guidance.threshold);
-  CHECK(file.words.low == own.words.low);
-  CHECK(file.words.high == own.words.high);
-  CHECK(file.span.share == own.span.share);  // of the run's updates, whatever their number
-}
-
-void same(const rt::PerBatchOptions& file, const rt::PerBatchOptions& own) {
-  CHECK(file.epsilon == own.epsilon);
-  CHECK(file.clamp == own.clamp);
-}
-void same(const rt::PerPromptOptions& file, const rt::PerPromptOptions& own) {
-  CHECK(file.window == own.window);
-  CHECK(file.min_count == own.min_count);
-  CHECK(file.epsilon == own.epsilon);
-  CHECK(file.clamp == own.clamp);
-}
-void same(const rt::HistoryOptions& file, const rt::HistoryOptions& own) {
-  CHECK(file.rounds == own.rounds);
-  CHECK(file.epsilon == own.epsilon);
-  CHECK(file.clamp == own.clamp);
-}
-
-void same(const rt::NoBranchingOptions&, const rt::NoBranchingOptions&) {}
-void same(const rt::BestAndWorstOptions& file, const rt::BestAndWorstOptions& own) {
-  CHECK(file.num_branches == own.num_branches);
-  CHECK(file.threshold == own.threshold);
-  CHECK(file.positive_weight == own.positive_weight);
-  CHECK(file.negative_weight == own.negative_weight);
-}
-
-void same(const rt::RoundOptions& file, const rt::RoundOptions& own) {
-  CHECK(file.samples_per_prompt == own.samples_per_prompt);
-  CHECK(file.epochs == own.epochs);
-  CHECK(file.updates_per_epoch == own.updates_per_epoch);
-  CHECK(file.step_per_timestep == own.step_per_timestep);
-  CHECK(file.rows == own.rows);
-  CHECK(file.reduction == own.reduction);
-  CHECK(file.target == own.target);
 }
 
 void same_objective(const TuneSettings& s, const rt::DirectGradientOptions& own) {
@@ -189,19 +121,6 @@ void same(const TuneSettings& s, const rt::PretrainingLossOptions& own) {
   CHECK(s.pretraining_batch == own.batch);
   CHECK(s.pretraining_mode == own.mode);
   CHECK(s.pretraining_dropout == own.dropout);
-}
-
-void same(const rt::EngineOptions& file, const rt::EngineOptions& own) {
-  CHECK(file.micro_batch == own.micro_batch);
-  CHECK(file.gradient_clip == own.gradient_clip);
-  CHECK(file.max_skipped_in_a_row == own.max_skipped_in_a_row);
-  CHECK(file.memory == own.memory);
-  CHECK(file.replay_batch == own.replay_batch);
-  CHECK(file.decode_batch == own.decode_batch);
-  CHECK(file.merge_adapters == own.merge_adapters);
-  CHECK(file.rollout_dtype == own.rollout_dtype);
-  CHECK(file.autocast == own.autocast);
-  CHECK(file.activation_checkpointing == own.activation_checkpointing);
 }
 
 template <class Recipe>

@@ -189,5 +189,20 @@ grep -q '"init_lora": \[' "$work/init-base/config.json" || fail "config.json exp
 expect 1 'options/lora' tune "${again[@]}" --lora "$lora:0.5" --resume --out "$work/on-lora"
 expect 1 'rank cannot be combined with --init-lora' tune "${again[@]}" --init-lora "$lora" --rank 4 --out "$work/new"
 expect 1 'reference expected --init-lora PATH' tune "${again[@]}" --reference init --out "$work/new"
+
+# ---- a resume tells models of one name apart by each of their parts
+cp -r "$model" "$work/model"
+mine=(--model "$work/model" --steps 2 --guidance 2 --threads 1 --batch 2 --images 2 --reward brightness --quiet
+  --no-tensorboard --prompts "$work/plain.txt" --method drtune --trained-steps 1 --out "$work/parts")
+"$rt_tune" tune "${mine[@]}" --updates 1 >/dev/null || fail "tune on a copy of the model"
+for part in unet/diffusion_pytorch_model text_encoder/model vae/diffusion_pytorch_model; do
+  file="$work/model/$part.safetensors"
+  cp "$file" "$work/kept"
+  first=$((8 + $(od -An -t u8 -N8 "$file")))  # of the weights, behind the header
+  printf '\xa5\x5a' | dd of="$file" bs=1 seek="$first" conv=notrunc status=none
+  expect 1 'options/model_digest was' tune "${mine[@]}" --updates 2 --resume
+  cp "$work/kept" "$file"
+done
+"$rt_tune" tune "${mine[@]}" --updates 2 --resume >/dev/null || fail "resume with the model as it was"
 [ ! -e "$work/new" ] || fail "a refused run left a folder"
 echo "rt-tune: inputs as users have them"

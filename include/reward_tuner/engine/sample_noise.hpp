@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -41,13 +42,9 @@ class SampleNoise {
   std::int64_t size() const { return static_cast<std::int64_t>(streams_.size()); }
   /// Streams of samples start .. start+count-1 that draw what these would draw next.
   SampleNoise narrow(std::int64_t start, std::int64_t count) const {
-    SampleNoise part({});
-    for (std::int64_t i = start; i < start + count; ++i)
-      part.streams_.push_back(streams_[static_cast<std::size_t>(i)].clone());
-    for (const Tensor& block : recorded_) part.recorded_.push_back(block.narrow(0, start, count));
-    part.next_ = next_;
-    part.seeds_.assign(seeds_.begin() + start, seeds_.begin() + start + count);
-    return part;
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+    std::iota(rows.begin(), rows.end(), start);
+    return select(rows);
   }
 
   /// The same of the samples that `rows` names.

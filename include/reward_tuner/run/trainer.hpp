@@ -215,8 +215,7 @@ class Trainer {
     UpdateReport report = tuner_.update(pipeline_, optimizer_, prompts_.draw(options_.batch, rng_), rng_);
     if (ema_ && !report.skipped) ema_->update();
     progress_.add(report);
-    if (const std::string idle = idle_warning(progress_); !idle.empty())
-      report.warning += (report.warning.empty() ? "" : "; ") + idle;
+    if (const std::string idle = idle_warning(progress_); !idle.empty()) add_sentence(report.warning, idle);
     record_->add_update(report, rate);
     progress_.tune_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     progress_.tune_cpu_seconds += static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;
@@ -224,7 +223,9 @@ class Trainer {
       bar->update(progress_.done(),
                   {{"reward", text("%.4f", report.reward)}, {"grad", text("%.2e", report.gradient_norm)}});
     if (bar && !report.warning.empty()) bar->note("update " + std::to_string(report.update) + ": " + report.warning);
-    if (bar && report.skipped) bar->note("update " + std::to_string(report.update) + " skipped: " + report.skip_reason);
+    if (bar && !report.skip_reason.empty())  // of several tasks one may fail alone
+      bar->note("update " + std::to_string(report.update) + (report.skipped ? " skipped: " : " failed: ") +
+                report.skip_reason);
     if (options_.on_update) options_.on_update(report);
   }
 
