@@ -7,7 +7,7 @@
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
-#include <reward_tuner/models/unet_2d_condition.hpp>
+#include <reward_tuner/models/unet_2d_condition_config.hpp>
 
 namespace reward_tuner::pretrain {
 

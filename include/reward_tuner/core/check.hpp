@@ -2,7 +2,6 @@
 #pragma once
 #include <sstream>
 #include <stdexcept>
-#include <string>
 
 namespace reward_tuner {
 
