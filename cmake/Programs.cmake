@@ -22,6 +22,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 if(TARGET reward_tuner_compiled)
   reward_tuner_own(reward_tuner_compiled)
+  set_target_properties(reward_tuner_compiled PROPERTIES UNITY_BUILD OFF)  # its units are long enough
 endif()
 
 # reward_tuner_program(NAME [HEADER_ONLY] SOURCES...): an executable of ours over the compiled library where it is
@@ -35,4 +36,7 @@ function(reward_tuner_program name)
     target_link_libraries(${name} PRIVATE RewardTuner::reward_tuner)
   endif()
   reward_tuner_own(${name})
+  if(program_HEADER_ONLY)  # it shows that units of headers alone link
+    set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
+  endif()
 endfunction()
