@@ -6,7 +6,7 @@
 namespace rt_shared {
 namespace {
 
-const RegisteredUnit unit(MethodUnit::kClippedRatio, [](TuneSession& s) {
+const RegisteredUnit clipped_ratio_unit(MethodUnit::kClippedRatio, [](TuneSession& s) {
   return train_on_log_probs<rt::ClippedRatio>(s, {.clip = s.settings.clip_range, .clip_nats = s.settings.clip_nats});
 });
 

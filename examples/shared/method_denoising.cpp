@@ -7,7 +7,7 @@
 namespace rt_shared {
 namespace {
 
-const RegisteredUnit unit(MethodUnit::kDenoising, [](TuneSession& session) {
+const RegisteredUnit denoising_unit(MethodUnit::kDenoising, [](TuneSession& session) {
   using Tuner = rt::RewardWeightedTraining<rt::AnyReward, rt::AnySampler, ChosenExploration, rt::PretrainingLoss>;
   const TuneSettings& s = session.settings;
   typename Tuner::Options options;

@@ -6,7 +6,7 @@
 namespace rt_shared {
 namespace {
 
-const RegisteredUnit unit(MethodUnit::kKlRegularized, [](TuneSession& session) {
+const RegisteredUnit kl_regularized_unit(MethodUnit::kKlRegularized, [](TuneSession& session) {
   const TuneSettings& s = session.settings;
   return train_on_log_probs<rt::KlRegularized>(session, {.reward_weight = s.dpok_reward_weight,
                                                          .kl_weight = s.dpok_kl_weight,

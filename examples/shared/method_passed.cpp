@@ -7,7 +7,7 @@ namespace rt_shared {
 
 namespace {
 
-const RegisteredUnit unit(MethodUnit::kPassed, train_direct<rt::PassInput>);
+const RegisteredUnit passed_unit(MethodUnit::kPassed, train_direct<rt::PassInput>);
 
 }  // namespace
 }  // namespace rt_shared

@@ -6,7 +6,7 @@
 namespace rt_shared {
 namespace {
 
-const RegisteredUnit unit(MethodUnit::kPreference, [](TuneSession& s) {
+const RegisteredUnit preference_unit(MethodUnit::kPreference, [](TuneSession& s) {
   return train_on_log_probs<rt::Preference>(s, {.beta = s.settings.beta, .reference = s.settings.preference_reference});
 });
 

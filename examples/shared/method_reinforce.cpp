@@ -6,8 +6,8 @@
 namespace rt_shared {
 namespace {
 
-const RegisteredUnit unit(MethodUnit::kReinforce,
-                          [](TuneSession& s) { return train_on_log_probs<rt::Reinforce>(s, {}); });
+const RegisteredUnit reinforce_unit(MethodUnit::kReinforce,
+                                    [](TuneSession& s) { return train_on_log_probs<rt::Reinforce>(s, {}); });
 
 }  // namespace
 }  // namespace rt_shared

@@ -7,7 +7,7 @@ namespace rt_shared {
 
 namespace {
 
-const RegisteredUnit unit(MethodUnit::kStopped, train_direct<rt::StopInput>);
+const RegisteredUnit stopped_unit(MethodUnit::kStopped, train_direct<rt::StopInput>);
 
 }  // namespace
 }  // namespace rt_shared

@@ -9,7 +9,7 @@
 namespace rt_shared {
 namespace {
 
-const RegisteredUnit unit(MethodUnit::kTasks, [](TuneSession& s) {
+const RegisteredUnit tasks_unit(MethodUnit::kTasks, [](TuneSession& s) {
   std::vector<rt::Task<LogProbTuner<rt::ClippedRatio>, AnyPrompts>> tasks;
   for (const TuneTask& task : s.tasks) {
     try {
