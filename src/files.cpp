@@ -10,3 +10,4 @@
 #include <reward_tuner/files/text_file.ipp>
 #include <reward_tuner/files/weights.ipp>
 #include <reward_tuner/files/weights_file.ipp>
+#include <reward_tuner/files/weights_source.ipp>

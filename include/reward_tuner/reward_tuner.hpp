@@ -52,6 +52,7 @@
 #include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_file.hpp>
+#include <reward_tuner/files/weights_source.hpp>
 
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/lora/lora_files.hpp>

@@ -54,7 +54,7 @@ class SafetensorsFile {
   /// Maps the file and checks its whole header. Errors: anything the format forbids, by name.
   static SafetensorsFile open(const std::filesystem::path& path);
 
-  bool contains(const std::string& name) const { return entries_.count(name) != 0; }
+  bool contains(const std::string& name) const { return contents_->entries.count(name) != 0; }
 
   /// The tensor called `name` on the CPU, a view of the mapped file (a copy where the file misaligns it, or for
   /// booleans). Views of one file share their bytes: clone before writing in place.
@@ -66,20 +66,23 @@ class SafetensorsFile {
 
   /// All names, sorted.
   std::vector<std::string> names() const;
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::map<std::string, std::string>& metadata() const { return contents_->metadata; }
   /// The path it was opened with, for messages.
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return contents_->path; }
 
  private:
-  SafetensorsFile() = default;
+  struct Contents {
+    std::string path;
+    std::shared_ptr<detail::FileMapping> mapping;
+    std::uint64_t data_begin = 0;
+    std::map<std::string, SafetensorsEntry> entries;
+    std::map<std::string, std::string> metadata;
+  };
+  explicit SafetensorsFile(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
   const SafetensorsEntry& find(const std::string& name) const;
   static at::ScalarType scalar_type(const SafetensorsEntry& entry);
 
-  std::string path_;
-  std::shared_ptr<detail::FileMapping> mapping_;
-  std::uint64_t data_begin_ = 0;
-  std::map<std::string, SafetensorsEntry> entries_;
-  std::map<std::string, std::string> metadata_;
+  std::shared_ptr<const Contents> contents_;
 };
 
 /// Writes the tensors (any device, layout or strides; saved contiguously) as one safetensors file, atomically and

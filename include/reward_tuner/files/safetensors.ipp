@@ -54,17 +54,17 @@ class FileMapping {
 }  // namespace detail
 
 REWARD_TUNER_INLINE SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
-  SafetensorsFile file;
-  file.path_ = path.string();
-  file.mapping_ = std::make_shared<detail::FileMapping>(path);
-  auto header = SafetensorsHeader::parse(file.mapping_->bytes(), "'" + file.path_ + "'");
-  file.data_begin_ = header.data_begin;
-  file.metadata_ = std::move(header.metadata);
+  auto contents = std::make_shared<Contents>();
+  contents->path = path.string();
+  contents->mapping = std::make_shared<detail::FileMapping>(path);
+  auto header = SafetensorsHeader::parse(contents->mapping->bytes(), "'" + contents->path + "'");
+  contents->data_begin = header.data_begin;
+  contents->metadata = std::move(header.metadata);
   for (auto& entry : header.entries) {
     std::string name = entry.name;
-    file.entries_.emplace(std::move(name), std::move(entry));
+    contents->entries.emplace(std::move(name), std::move(entry));
   }
-  return file;
+  return SafetensorsFile(std::move(contents));
 }
 
 REWARD_TUNER_INLINE Tensor SafetensorsFile::tensor(const std::string& name) const {
@@ -72,7 +72,7 @@ REWARD_TUNER_INLINE Tensor SafetensorsFile::tensor(const std::string& name) cons
   const at::ScalarType type = scalar_type(entry);
   const auto bytes = static_cast<std::size_t>(entry.end - entry.begin);
   if (bytes == 0) return at::empty(entry.shape, type);
-  char* data = mapping_->at(data_begin_ + entry.begin);
+  char* data = contents_->mapping->at(contents_->data_begin + entry.begin);
   // a byte of 2 is no valid bool in C++
   if (type == at::kBool) return at::from_blob(data, entry.shape, at::kByte).ne(0);
   if (reinterpret_cast<std::uintptr_t>(data) % c10::elementSize(type) != 0) {
@@ -80,19 +80,20 @@ REWARD_TUNER_INLINE Tensor SafetensorsFile::tensor(const std::string& name) cons
     std::memcpy(copy.data_ptr(), data, bytes);
     return copy;
   }
-  return at::from_blob(data, entry.shape, [keep = mapping_](void*) {}, type);
+  return at::from_blob(data, entry.shape, [keep = contents_->mapping](void*) {}, type);
 }
 
 REWARD_TUNER_INLINE std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> all;
-  for (const auto& [name, entry] : entries_) all.push_back(name);
+  for (const auto& [name, entry] : contents_->entries) all.push_back(name);
   return all;
 }
 
 REWARD_TUNER_INLINE const SafetensorsEntry& SafetensorsFile::find(const std::string& name) const {
-  const auto found = entries_.find(name);
-  REWARD_TUNER_CHECK(found != entries_.end(), "[Safetensors] '", path_, "' has no tensor ", detail::shortened(name),
-                     " among its ", entries_.size());
+  const auto& entries = contents_->entries;
+  const auto found = entries.find(name);
+  REWARD_TUNER_CHECK(found != entries.end(), "[Safetensors] '", path(), "' has no tensor ", detail::shortened(name),
+                     " among its ", entries.size());
   return found->second;
 }
 

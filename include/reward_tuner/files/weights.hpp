@@ -1,4 +1,4 @@
-// Moves weights between a network and a safetensors file, strictly: every name and every shape must match.
+// Moves weights between a network and safetensors files, strictly: every name and every shape must match.
 #pragma once
 #include <torch/nn/module.h>
 
@@ -9,14 +9,14 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
-#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights_source.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
 
-/// How `load_weights` reads a file.
+/// How `load_weights` reads its source.
 struct LoadOptions {
-  std::function<std::string(std::string)> rename = {};  ///< file key -> module name; an empty result skips the key
+  std::function<std::string(std::string)> rename = {};  ///< source's name -> module's; an empty result skips it
   /// floating-point values are rounded to this type before they take the module's own
   std::optional<at::ScalarType> round_to = std::nullopt;
 };
@@ -33,11 +33,11 @@ std::string problem_list(const char* what, const std::vector<std::string>& names
 
 }  // namespace detail
 
-/// Copies the file's values into the module's parameters and buffers, converting floating-point types (fp16, bf16, ...)
+/// Copies the source's values into the module's parameters and buffers, converting floating-point types (fp16, ...)
 /// to the module's own dtype and device. All names are checked before the first value is copied.
 /// Errors: names that are missing or unexpected, wrong shapes, integers where floating point is expected and vice
 /// versa, two keys with one name.
-void load_weights(torch::nn::Module& module, const SafetensorsFile& file, const LoadOptions& options = {});
+void load_weights(torch::nn::Module& module, const WeightsSource& source, const LoadOptions& options = {});
 
 }  // namespace reward_tuner
 

@@ -34,12 +34,12 @@ REWARD_TUNER_INLINE std::string problem_list(const char* what, const std::vector
 
 }  // namespace detail
 
-REWARD_TUNER_INLINE void load_weights(torch::nn::Module& module, const SafetensorsFile& file,
+REWARD_TUNER_INLINE void load_weights(torch::nn::Module& module, const WeightsSource& source,
                                       const LoadOptions& options) {
   auto wanted = state_dict(module);
   std::map<std::string, std::string> sources;  // module name -> file key
   std::vector<std::string> missing, unexpected, shapes, types;
-  for (const auto& key : file.names()) {
+  for (const auto& key : source.names()) {
     const std::string name = options.rename ? options.rename(key) : key;
     if (options.rename && name.empty()) continue;
     const auto target = wanted.find(name);
@@ -48,13 +48,13 @@ REWARD_TUNER_INLINE void load_weights(torch::nn::Module& module, const Safetenso
       continue;
     }
     const auto [previous, is_new] = sources.emplace(name, key);
-    REWARD_TUNER_CHECK(is_new, "[Weights] '", file.path(), "': the keys ", detail::shortened(previous->second), " and ",
-                       detail::shortened(key), " both mean ", detail::shortened(name));
-    const auto& shape = file.shape(key);
+    REWARD_TUNER_CHECK(is_new, "[Weights] ", source.where(), ": the keys ", detail::shortened(previous->second),
+                       " and ", detail::shortened(key), " both mean ", detail::shortened(name));
+    const auto& shape = source.shape(key);
     if (target->second.sizes() != at::IntArrayRef(shape))
       shapes.push_back(detail::shortened(key) + " (found " + detail::shape_text(shape) + ", expected " +
                        detail::shape_text(target->second.sizes()) + ")");
-    const at::ScalarType type = file.dtype(key), own = target->second.scalar_type();
+    const at::ScalarType type = source.dtype(key), own = target->second.scalar_type();
     if (type != own && !(c10::isFloatingType(type) && c10::isFloatingType(own)))
       types.push_back(detail::shortened(key) + " (found " + c10::toString(type) + ", expected " + c10::toString(own) +
                       ")");
@@ -65,12 +65,12 @@ REWARD_TUNER_INLINE void load_weights(torch::nn::Module& module, const Safetenso
   const std::string problems =
       detail::problem_list("missing", missing) + detail::problem_list("unexpected", unexpected) +
       detail::problem_list("of the wrong shape", shapes) + detail::problem_list("of the wrong type", types);
-  REWARD_TUNER_CHECK(problems.empty(), "[Weights] '", file.path(), "' does not fit the network of ", wanted.size(),
+  REWARD_TUNER_CHECK(problems.empty(), "[Weights] ", source.where(), " does not fit the network of ", wanted.size(),
                      " tensors", problems);
 
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : wanted) {
-    const Tensor value = file.tensor(sources.at(name));
+    const Tensor value = source.tensor(sources.at(name));
     tensor.copy_(options.round_to && value.is_floating_point() ? value.to(*options.round_to) : value);
   }
 }
