@@ -5,9 +5,11 @@
 #include <reward_tuner/files/json_file.ipp>
 #include <reward_tuner/files/json_line.ipp>
 #include <reward_tuner/files/output_path.ipp>
+#include <reward_tuner/files/part_copy.ipp>
 #include <reward_tuner/files/safetensors.ipp>
 #include <reward_tuner/files/safetensors_header.ipp>
 #include <reward_tuner/files/text_file.ipp>
 #include <reward_tuner/files/weights.ipp>
-#include <reward_tuner/files/weights_file.ipp>
+#include <reward_tuner/files/weights_folder.ipp>
+#include <reward_tuner/files/weights_index.ipp>
 #include <reward_tuner/files/weights_source.ipp>

@@ -8,7 +8,9 @@ namespace rt_shared {
 
 LoadedModel load_model(const TuneSettings& s) {
   LoadedModel loaded{
-      rt::StableDiffusion::load(s.model, {.negative_prompt = s.negative, .height = s.height, .width = s.width}), {}};
+      rt::StableDiffusion::load(
+          s.model, {.variant = s.variant, .negative_prompt = s.negative, .height = s.height, .width = s.width}),
+      {}};
   std::vector<rt::LoraSource> sources;
   for (const std::string& word : s.loras) sources.push_back(rt::lora_source(word));
   for (const rt::LoraSource& source : sources)

@@ -65,6 +65,12 @@ void what(SettingsTable& t) {
                   .with(kRun)
                   .shown_as("DIR")
                   .must_be_given());
+  t.push_back(row("variant", group,
+                  "of the model's weights, such as fp16, where a part has several; default: the plain files, or the "
+                  "only variant",
+                  field(&S::variant))
+                  .with(kNote)
+                  .shown_as("NAME"));
   t.push_back(row("method", group, "the estimator, see below", field(&S::method, method_names())).with(kRun));
   t.push_back(
       row("reward", group, "NAME or NAME:WEIGHT, see below; several are added (repeat the flag)", field(&S::rewards))

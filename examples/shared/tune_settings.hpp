@@ -36,6 +36,7 @@ struct TuneSettings {
 
   // what
   std::filesystem::path model, prompts, eval_prompts, out, tasks;
+  std::string variant;
   std::string method = "drtune";
   std::vector<std::string> rewards = {"symmetry"};
   bool stream_prompts = false;

@@ -34,8 +34,9 @@ namespace rt = reward_tuner;
 namespace {
 
 void add_model_options(CLI::App& command, TuneSettings& s) {
-  static const SettingsTable rows = rows_of(settings_table(), {"model", "sampler", "steps", "guidance", "eta",
-                                                               "negative", "height", "width", "lora", "threads"});
+  static const SettingsTable rows = rows_of(
+      settings_table(),
+      {"model", "variant", "sampler", "steps", "guidance", "eta", "negative", "height", "width", "lora", "threads"});
   add_flags(command, rows, s);
 }
 
@@ -99,7 +100,7 @@ int evaluate_model(const EvaluateSettings& s) {
                           {"network_forwards", result->network.forwards},
                           {"seconds", result->seconds},
                           {"versions", rt::run_versions()}};
-    for (const char* name : {"lora", "sampler", "steps", "guidance", "negative", "height", "width"})
+    for (const char* name : {"variant", "lora", "sampler", "steps", "guidance", "negative", "height", "width"})
       report[name] = setting(settings_table(), name).field.json(s);
     report["eta"] = s.eta.value_or(0);
     rt::write_json(s.json, report);
@@ -131,6 +132,7 @@ int evaluate_model(const EvaluateSettings& s) {
 
 struct InfoSettings {
   std::filesystem::path model, lora;
+  std::string variant;
 };
 
 std::int64_t numbers_in(const torch::nn::Module& module) {
@@ -148,7 +150,7 @@ int info(const InfoSettings& s) {
   REWARD_TUNER_CHECK(!s.model.empty() || !s.lora.empty(),
                      "[rt-tune] info expected --model DIR or --lora FILE, got neither");
   if (!s.model.empty()) {
-    auto pipeline = rt::StableDiffusion::load(s.model);
+    auto pipeline = rt::StableDiffusion::load(s.model, {.variant = s.variant});
     const auto& unet = pipeline.unet().config();
     const auto& vae = pipeline.vae().config();
     const auto& text = pipeline.text_encoder().config();
@@ -234,6 +236,7 @@ void add_info_command(CLI::App& app, Command& chosen, const std::string&) {
   auto settings = std::make_shared<InfoSettings>();
   auto* c = app.add_subcommand("info", "Tell what a model folder or a LoRA file holds");
   c->add_option("--model", settings->model, "a model folder")->type_name("DIR");
+  c->add_option("--variant", settings->variant, "of the model's weights, such as fp16")->type_name("NAME");
   c->add_option("--lora", settings->lora, "a LoRA folder or file")->type_name("DIR|FILE");
   c->callback([settings, &chosen] { chosen = [settings] { return info(*settings); }; });
 }

@@ -34,6 +34,7 @@
 #include <reward_tuner/layers/adapted_linear.hpp>
 #include <reward_tuner/layers/dot_product_attention.hpp>
 #include <reward_tuner/layers/frozen_ops.hpp>
+#include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/layers/upsampled_conv.hpp>
 
 #include <reward_tuner/optim/adamw.hpp>
@@ -47,11 +48,13 @@
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/json_line.hpp>
 #include <reward_tuner/files/output_path.hpp>
+#include <reward_tuner/files/part_copy.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
 #include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/files/weights.hpp>
-#include <reward_tuner/files/weights_file.hpp>
+#include <reward_tuner/files/weights_folder.hpp>
+#include <reward_tuner/files/weights_index.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 
 #include <reward_tuner/lora/lora.hpp>

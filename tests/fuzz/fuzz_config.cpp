@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <initializer_list>
 #include <string>
 
 #include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/files/weights_index.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
@@ -70,6 +72,17 @@ void read_scheduler(const nlohmann::json& json) {
   }
 }
 
+/// No shard may lie outside of the index's folder.
+void read_index(const nlohmann::json& json) {
+  const auto index = rt::parse_weights_index(json, "input");
+  demand(!index.empty());
+  for (const auto& [tensor, shard] : index) {
+    const std::filesystem::path path = std::filesystem::path("folder") / shard;
+    demand(path.lexically_normal() == path && path.parent_path() == "folder" && shard.ends_with(".safetensors"));
+    demand(std::char_traits<char>::length(path.c_str()) == path.native().size());
+  }
+}
+
 void read(char kind, const std::string& text) {
   const auto json = rt::parse_json(rt::detail::quote_bare_numbers(text), "input");
   switch (kind) {
@@ -89,6 +102,9 @@ void read(char kind, const std::string& text) {
       break;
     case 'i':
       read_network<rt::ClipVisionConfig>(json, {"layer_norm_eps"}, [](const auto& c) { rt::ClipVisionModel{c, true}; });
+      break;
+    case 'w':
+      read_index(json);
       break;
     default:
       read_scheduler(json);

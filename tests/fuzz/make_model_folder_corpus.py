@@ -56,6 +56,12 @@ CONFIG = {
                                 timestep_spacing="linspace"),
     "scheduler_infinity": b's{"lambda_min_clipped": -Infinity, "beta_schedule": "squaredcos_cap_v2", '
                           b'"num_train_timesteps": 20}',
+    "index": b'w{"metadata":{"total_size":8},"weight_map":{"a":"model-00001-of-00002.safetensors",'
+             b'"b":"model-00002-of-00002.safetensors"}}',
+    "index_elsewhere": b'w{"weight_map":{"a":"../model.safetensors"}}',
+    "index_pickle": b'w{"weight_map":{"a":"pytorch_model.bin"}}',
+    "index_zero": b'w{"weight_map":{"a":"..\\u0000.safetensors"}}',
+    "index_empty": b'w{"weight_map":{}}',
     "deep": b"u" + b'{"a":' + b"[" * 200,
     "twice": b's{"beta_start":0.1,"beta_start":0.2}',
     "not_an_object": b"t[1,2]",

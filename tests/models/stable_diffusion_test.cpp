@@ -4,12 +4,18 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <unistd.h>
 
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/tensor/rng.hpp>
@@ -257,6 +263,138 @@ TEST_CASE("a saved folder has every part that its model_index.json names") {
   CHECK(again.unet().parameters()[0].equal(pipeline.unet().parameters()[0]));
 }
 
+/// Writes a network's tensors again, times `scale`: of a variant if it has a name, in two shards if asked.
+void write_weights(const fs::path& folder, const WeightsNames& names, const std::map<std::string, Tensor>& tensors,
+                   const std::string& variant, bool sharded) {
+  const std::string dot = variant.empty() ? "" : "." + variant;
+  std::map<std::string, Tensor> parts[2];
+  nlohmann::json map = nlohmann::json::object();
+  std::size_t number = 0;
+  const auto shard = [&](int i) {
+    return names.stem + dot + (sharded ? "-0000" + std::to_string(i + 1) + "-of-00002" : "") + ".safetensors";
+  };
+  for (const auto& [name, tensor] : tensors) {
+    const int i = sharded && 2 * number++ >= tensors.size() ? 1 : 0;
+    parts[i].emplace(name, tensor);
+    map[name] = shard(i);
+  }
+  for (int i = 0; i < (sharded ? 2 : 1); ++i) save_safetensors(folder / shard(i), parts[i]);
+  if (sharded)
+    write_json(folder / (names.stem + (".safetensors.index" + dot + ".json")),
+               {{"metadata", {{"total_size", 1}}}, {"weight_map", map}});
+}
+
+/// The tensors of a part's plain file, as `type` and times `scale`.
+std::map<std::string, Tensor> part_weights(const fs::path& folder, const WeightsNames& names, at::ScalarType type,
+                                           double scale = 1) {
+  std::map<std::string, Tensor> tensors;
+  const auto file = SafetensorsFile::open(folder / (names.stem + std::string(".safetensors")));
+  for (const auto& name : file.names()) {
+    const Tensor stored = file.tensor(name);
+    tensors[name] = stored.is_floating_point() ? (stored * scale).to(type) : stored.clone();
+  }
+  return tensors;
+}
+
+const std::pair<const char*, WeightsNames> kParts[] = {
+    {"unet", kDiffusersWeights}, {"vae", kDiffusersWeights}, {"text_encoder", kTransformersWeights}};
+
+TEST_CASE("half-precision variants and shards are the same model, in the dtype that is asked for") {
+  const Copy copy;
+  for (const auto& [part, names] : kParts) {
+    const auto weights = part_weights(copy.path / part, names, at::kHalf);
+    fs::remove(copy.path / part / (names.stem + std::string(".safetensors")));
+    write_weights(copy.path / part, names, weights, "fp16", part != std::string("vae"));
+  }
+  const auto notes = notes_of(copy.path);
+  REQUIRE(notes.size() == 3);
+  for (const std::string& said : notes) CHECK(said.find("weights of the variant fp16 alone") != std::string::npos);
+  auto plain = StableDiffusion::load(kModel), half = StableDiffusion::load(copy.path),
+       narrow = StableDiffusion::load(copy.path, {.dtype = at::kHalf, .variant = "fp16"});
+  const auto compare = [](torch::nn::Module& full, torch::nn::Module& widened, torch::nn::Module& halved) {
+    const auto rounded = state_dict(widened), stored = state_dict(halved);
+    for (const auto& [name, value] : state_dict(full)) {
+      CHECK((rounded.at(name).scalar_type() == at::kFloat));
+      CHECK(rounded.at(name).equal(value.to(at::kHalf).to(at::kFloat)));
+      CHECK((stored.at(name).scalar_type() == at::kHalf));
+      CHECK(stored.at(name).equal(value.to(at::kHalf)));
+    }
+  };
+  compare(plain.unet(), half.unet(), narrow.unet());
+  compare(plain.vae(), half.vae(), narrow.vae());
+  compare(plain.text_encoder(), half.text_encoder(), narrow.text_encoder());
+}
+
+TEST_CASE("a variant is read where it is asked for, a part without it is noted, and one that no part has is an error") {
+  const Copy copy;
+  write_weights(copy.path / "unet", kDiffusersWeights,
+                part_weights(copy.path / "unet", kDiffusersWeights, at::kHalf, 2), "fp16", /*sharded=*/false);
+  const auto first = [](StableDiffusion pipeline) { return pipeline.unet().parameters()[0].clone(); };
+  const Tensor plain = first(StableDiffusion::load(kModel));
+  CHECK(first(StableDiffusion::load(copy.path)).equal(plain));
+  std::vector<std::string> notes;
+  const NoteScope scope([&](const std::string& text) { notes.push_back(text); });
+  CHECK(first(StableDiffusion::load(copy.path, {.variant = "fp16"})).equal((plain * 2).to(at::kHalf).to(at::kFloat)));
+  REQUIRE(notes.size() == 2);
+  CHECK(notes[0].find("vae has no weights of the variant fp16: the plain ones are read") != std::string::npos);
+  CHECK(notes[1].find("text_encoder has no weights of the variant fp16") != std::string::npos);
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(copy.path, {.variant = "bf16"}),
+                       doctest::Contains("expected weights of the variant bf16 in some part, got the variants fp16"),
+                       Error);
+}
+
+TEST_CASE("a saved folder has plain weights whatever form it was read from, and none that would win over them") {
+  for (const char* variant : {"", "fp16"}) {
+    CAPTURE(variant);
+    const Copy copy;
+    for (const auto& [part, names] : kParts)  // other numbers than the plain file's
+      write_weights(copy.path / part, names, part_weights(copy.path / part, names, at::kHalf, 2), variant, true);
+    if (variant[0] == '\0')
+      fs::remove(copy.path / "text_encoder" / "model.safetensors");  // transformers takes it first
+    write_weights(copy.path / "unet", kDiffusersWeights,
+                  part_weights(copy.path / "unet", kDiffusersWeights, at::kBFloat16, 3), "bf16", false);
+    std::ofstream(copy.path / "unet" / "diffusion_pytorch_model.bin") << "pickle";
+    auto pipeline = StableDiffusion::load(copy.path, {.variant = variant});
+    const torch::NoGradGuard no_grad;
+    for (Tensor& p : pipeline.train_unet(/*keep_reference=*/false)) p.mul_(1.5);
+    const auto same = [&](const fs::path& folder) {
+      auto again = StableDiffusion::load(folder);
+      for (const auto& [mine, saved] :
+           {std::pair(state_dict(pipeline.unet()), state_dict(again.unet())),
+            std::pair(state_dict(pipeline.vae()), state_dict(again.vae())),
+            std::pair(state_dict(pipeline.text_encoder()), state_dict(again.text_encoder()))})
+        for (const auto& [name, value] : mine) CHECK(saved.at(name).equal(value));
+      std::vector<std::string> unet;
+      for (const auto& entry : fs::directory_iterator(folder / "unet"))
+        unet.push_back(entry.path().filename().string());
+      std::sort(unet.begin(), unet.end());
+      CHECK((unet == std::vector<std::string>{"config.json", "diffusion_pytorch_model.safetensors"}));
+    };
+    const fs::path saved = copy.scratch.path / "saved";
+    fs::copy(copy.path, saved, fs::copy_options::recursive);  // over another model
+    pipeline.save(saved);
+    same(saved);
+    if (variant[0] != '\0') continue;
+    pipeline.save(copy.path);  // over the one that it was read from
+    same(copy.path);
+  }
+}
+
+TEST_CASE("what links lead to is not written: it may be the hub's cache") {
+  const Copy copy;
+  const fs::path file = copy.path / "unet" / "diffusion_pytorch_model.safetensors", blob = copy.scratch.path / "blob";
+  fs::rename(file, blob);
+  fs::create_symlink("../../blob", file);
+  auto pipeline = StableDiffusion::load(copy.path);
+  const torch::NoGradGuard no_grad;
+  for (Tensor& p : pipeline.train_unet(/*keep_reference=*/false)) p.mul_(1.5);
+  const auto before = fs::last_write_time(blob);
+  pipeline.save(copy.path);
+  CHECK_FALSE(fs::is_symlink(file));
+  CHECK(fs::last_write_time(blob) == before);
+  CHECK(StableDiffusion::load(copy.path).unet().parameters()[0].equal(pipeline.unet().parameters()[0]));
+}
+
 TEST_CASE("a folder means what StableDiffusionPipeline makes of it, and says so") {
   const Copy copy;
   CHECK(notes_of(copy.path).empty());
@@ -324,13 +462,11 @@ TEST_CASE("weights that are not read are named with what to do, and so is a chec
   const auto has = [](const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
   };
-  CHECK(has(error_with("diffusion_pytorch_model.fp16.safetensors"),
-            "got diffusion_pytorch_model.fp16.safetensors: variants are not read here: rename"));
-  CHECK(has(error_with("diffusion_pytorch_model-00001-of-00002.safetensors"), "several files"));
+  CHECK(has(error_with("diffusion_pytorch_model-00001-of-00002.safetensors"), "the index of its weights"));
   CHECK(has(error_with("diffusion_pytorch_model.bin"), "pickle files are not read"));
   CHECK(has(error_with("other.safetensors"), "got other.safetensors: this name is not read"));
   CHECK(has(error_with("notes.txt"), "no file of weights"));
-  CHECK(has(error_with("diffusion_pytorch_model.fp16.safetensors"), weights.string()));
+  CHECK(has(error_with("notes.txt"), weights.string()));
   CHECK_NOTHROW(StableDiffusion::load(copy.path));
   CHECK_THROWS_WITH_AS(StableDiffusion::load(weights), doctest::Contains("checkpoints in one file are not read"),
                        Error);

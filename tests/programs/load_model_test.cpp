@@ -21,6 +21,13 @@ TuneSettings settings() {
 
 }  // namespace
 
+TEST_CASE("model: the variant is the setting's") {
+  TuneSettings s = settings();
+  s.variant = "fp16";
+  CHECK_THROWS_WITH_AS(load_model(s), doctest::Contains("expected weights of the variant fp16 in some part"),
+                       rt::Error);
+}
+
 TEST_CASE("model: negative prompt and size are the settings'") {
   TuneSettings s = settings();
   auto plain = load_model(s);

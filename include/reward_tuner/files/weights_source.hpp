@@ -27,6 +27,8 @@ class WeightsSource {
   /// Every tensor of the file under its own name.
   WeightsSource(const SafetensorsFile& file);  // NOLINT(google-explicit-constructor): a file is a source
 
+  /// Adds every tensor of the file under its own name. Errors: a name that is there already.
+  void add(const SafetensorsFile& file);
   /// Adds the tensor that `file` holds under `key`. Errors: no such key, a name that is there already.
   void add(const std::string& name, const SafetensorsFile& file, const std::string& key, View view = {});
 

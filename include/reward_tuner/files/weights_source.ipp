@@ -11,6 +11,10 @@
 namespace reward_tuner {
 
 REWARD_TUNER_INLINE WeightsSource::WeightsSource(const SafetensorsFile& file) : where_("'" + file.path() + "'") {
+  add(file);
+}
+
+REWARD_TUNER_INLINE void WeightsSource::add(const SafetensorsFile& file) {
   for (const std::string& name : file.names()) add(name, file, name);
 }
 

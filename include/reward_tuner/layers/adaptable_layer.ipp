@@ -3,9 +3,9 @@
 #include <reward_tuner/layers/adaptable_layer.hpp>
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/layers/new_weights.hpp>
 
 namespace reward_tuner {
 
@@ -28,8 +28,8 @@ REWARD_TUNER_INLINE LowRank stacked(const std::vector<const LowRank*>& parts) {
 }
 
 REWARD_TUNER_INLINE AdaptableLayer::AdaptableLayer(std::vector<std::int64_t> weight_shape, bool with_bias) {
-  weight = register_parameter("weight", at::empty(weight_shape));
-  if (with_bias) bias = register_parameter("bias", at::empty({weight_shape[0]}));
+  weight = register_parameter("weight", new_weight(weight_shape));
+  if (with_bias) bias = register_parameter("bias", new_weight({weight_shape[0]}));
 }
 
 REWARD_TUNER_INLINE void AdaptableLayer::attach(std::shared_ptr<const Adapter> adapter) {

@@ -48,10 +48,10 @@ class ClipModel : public torch::nn::Module {
  public:
   ClipModel(ClipConfig config, ClipTokenizer tokenizer, ClipImagePreprocessor preprocessor);
 
-  /// Reads config.json, model.safetensors, the image processor's settings (see ClipImageOptions::load; OpenAI's values
-  /// at the tower's image_size where there are none), and the tokenizer's files in `folder` or `folder`/tokenizer.
-  /// Anything missing or unsupported throws. The parameters do not require gradients.
-  static std::shared_ptr<ClipModel> load(const std::filesystem::path& folder);
+  /// Reads config.json, the weights (see `find_weights`), the image processor's settings (see ClipImageOptions::load;
+  /// OpenAI's values at the tower's image_size where there are none), and the tokenizer's files in `folder` or
+  /// `folder`/tokenizer. Anything missing or unsupported throws. The parameters do not require gradients.
+  static std::shared_ptr<ClipModel> load(const std::filesystem::path& folder, const std::string& variant = "");
 
   /// Unit vectors [B,P] of the prompts, on the model's device. Long prompts lose their end.
   Tensor text_features(const std::vector<std::string>& prompts) const;

@@ -2,16 +2,13 @@
 #pragma once
 #include <reward_tuner/models/clip.hpp>
 
-#include <ATen/ops/empty.h>
-
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/compiled.hpp>
-#include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights.hpp>
-#include <reward_tuner/files/weights_file.hpp>
+#include <reward_tuner/files/weights_folder.hpp>
 
 namespace reward_tuner {
 
@@ -58,10 +55,11 @@ REWARD_TUNER_INLINE ClipModel::ClipModel(ClipConfig config, ClipTokenizer tokeni
                                      std::make_shared<Linear>(config_.text.hidden_size, config_.projection_dim, false));
   visual_projection_ = register_module(
       "visual_projection", std::make_shared<Linear>(config_.vision.hidden_size, config_.projection_dim, false));
-  logit_scale_ = register_parameter("logit_scale", at::empty({}));
+  logit_scale_ = register_parameter("logit_scale", new_weight({}));
 }
 
-REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesystem::path& folder) {
+REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesystem::path& folder,
+                                                               const std::string& variant) {
   ClipConfig config = ClipConfig::load(folder / "config.json");
   const auto image = ClipImageOptions::load(
       folder, {.shortest_edge = config.vision.image_size, .crop_size = config.vision.image_size});
@@ -72,7 +70,7 @@ REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesy
       std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ClipImagePreprocessor(image));
   LoadOptions options;
   options.rename = [](const std::string& key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
-  load_weights(*model, SafetensorsFile::open(weights_file(folder, "model")), options);
+  load_weights(*model, find_weights(folder, kTransformersWeights, variant).open(), options);
   for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
   model->eval();
   return model;

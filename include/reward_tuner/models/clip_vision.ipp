@@ -3,7 +3,6 @@
 #include <reward_tuner/models/clip_vision.hpp>
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 
 #include <utility>
 
@@ -56,7 +55,7 @@ REWARD_TUNER_INLINE void ClipVisionConfig::check() const {
 
 REWARD_TUNER_INLINE ClipVisionEmbeddings::ClipVisionEmbeddings(const ClipVisionConfig& c) {
   const std::int64_t grid = c.image_size / c.patch_size;
-  class_embedding_ = register_parameter("class_embedding", at::empty({c.hidden_size}));
+  class_embedding_ = register_parameter("class_embedding", new_weight({c.hidden_size}));
   patch_embedding_ = register_module(
       "patch_embedding", std::make_shared<Conv2d>(c.num_channels, c.hidden_size, c.patch_size, c.patch_size, 0, false));
   position_embedding_ =

@@ -3,7 +3,6 @@
 #pragma once
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/layer_norm.h>
 #include <torch/nn/module.h>
@@ -18,6 +17,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
+#include <reward_tuner/layers/new_weights.hpp>
 
 namespace reward_tuner {
 
@@ -81,7 +81,7 @@ class LayerNorm : public torch::nn::Module {
 /// Rows of a table by index.  ids int64 [...] -> [..., width]
 class Embedding : public torch::nn::Module {
  public:
-  Embedding(std::int64_t rows, std::int64_t width) { weight = register_parameter("weight", at::empty({rows, width})); }
+  Embedding(std::int64_t rows, std::int64_t width) { weight = register_parameter("weight", new_weight({rows, width})); }
   Tensor forward(const Tensor& ids) const { return at::embedding(weight, ids); }
   Tensor weight;
 };

@@ -35,13 +35,13 @@ REWARD_TUNER_INLINE GroupNorm::GroupNorm(std::int64_t groups, std::int64_t chann
   REWARD_TUNER_CHECK(groups > 0 && channels % groups == 0,
                      "[GroupNorm] channels must be a multiple of the groups, got ", channels, " channels and ", groups,
                      " groups");
-  weight = register_parameter("weight", at::empty({channels}));
-  bias = register_parameter("bias", at::empty({channels}));
+  weight = register_parameter("weight", new_weight({channels}));
+  bias = register_parameter("bias", new_weight({channels}));
 }
 
 REWARD_TUNER_INLINE LayerNorm::LayerNorm(std::int64_t width, double eps) : width_(width), eps_(eps) {
-  weight = register_parameter("weight", at::empty({width}));
-  bias = register_parameter("bias", at::empty({width}));
+  weight = register_parameter("weight", new_weight({width}));
+  bias = register_parameter("bias", new_weight({width}));
 }
 
 }  // namespace reward_tuner

@@ -26,7 +26,9 @@ namespace reward_tuner {
 struct StableDiffusionOptions {
   at::Device device = at::kCPU;       ///< where all parts live
   at::ScalarType dtype = at::kFloat;  ///< of the frozen weights and latents; float for training on CPU
-  std::string negative_prompt = "";   ///< what guidance pushes away from
+  /// of the weights' files, such as fp16, wherever a part has it; empty: the plain files, or those of the only variant
+  std::string variant = "";
+  std::string negative_prompt = "";  ///< what guidance pushes away from
   /// of the images, in pixels: any multiple of the VAE's reduction; unset: the model's own
   std::optional<std::int64_t> height = std::nullopt;
   std::optional<std::int64_t> width = std::nullopt;  ///< as height
@@ -41,8 +43,10 @@ class StableDiffusion {
   /// pipeline_corrections.hpp). Missing files, unknown settings and wrong shapes are named errors.
   static StableDiffusion load(const std::filesystem::path& folder, StableDiffusionOptions options = {});
 
-  /// Writes the whole folder again: every part that model_index.json names, our clip/, and the UNet with its weights as
-  /// they are now (adapters are not merged: save those by Lora::save).
+  /// Writes the whole folder again, for diffusers to load as it is: every part that model_index.json names, our clip/,
+  /// and the UNet with its weights as they are now, in one file (adapters are not merged: save those by Lora::save).
+  /// Weights have their plain names, whatever variant or shards they were read from; other files of weights of a
+  /// written part are removed, with a note.
   void save(const std::filesystem::path& folder) const;
 
   UNet2DConditionModel& unet() { return *unet_; }
@@ -97,8 +101,7 @@ class StableDiffusion {
  private:
   StableDiffusion() = default;
 
-  static void load_part(torch::nn::Module& module, const std::filesystem::path& file, const LoadOptions& load,
-                        const StableDiffusionOptions& options);
+  static void load_part(torch::nn::Module& module, const WeightsSource& weights, const LoadOptions& load = {});
 
   /// Named errors unless the parts fit one another and the options.
   void check_fit();

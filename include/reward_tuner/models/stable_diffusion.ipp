@@ -9,8 +9,10 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
+#include <reward_tuner/files/part_copy.hpp>
 #include <reward_tuner/files/safetensors.hpp>
-#include <reward_tuner/files/weights_file.hpp>
+#include <reward_tuner/files/weights_folder.hpp>
+#include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 
 namespace reward_tuner {
@@ -30,21 +32,24 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
   StableDiffusion p;
   p.folder_ = folder;
   p.options_ = std::move(options);
+  check_variant(folder, p.options_.variant);
   const auto scheduler_file = folder / "scheduler" / "scheduler_config.json",
              unet_file = folder / "unet" / "config.json";
   p.schedule_ = NoiseSchedule(stable_diffusion_schedule(read_json(scheduler_file), scheduler_file.string()));
   p.tokenizer_ = std::make_shared<ClipTokenizer>(ClipTokenizer::load(folder / "tokenizer"));
+  const NewWeightsScope weights_as_wanted(p.latent_options());
   p.unet_ = std::make_shared<UNet2DConditionModel>(stable_diffusion_unet(read_json(unet_file), unet_file.string()));
   p.vae_ = std::make_shared<AutoencoderKL>(AutoencoderKLConfig::load(folder / "vae" / "config.json"));
   p.text_encoder_ = std::make_shared<ClipTextModel>(ClipTextConfig::load(folder / "text_encoder" / "config.json"));
   p.check_fit();
-  load_part(*p.unet_, weights_file(folder / "unet", "diffusion_pytorch_model"), {}, p.options_);
-  load_part(*p.vae_, weights_file(folder / "vae", "diffusion_pytorch_model"), {.rename = rename_legacy_vae_key},
-            p.options_);
+  const auto weights = [&](const char* part, const WeightsNames& names) {
+    return find_weights(folder / part, names, p.options_.variant).open();
+  };
+  load_part(*p.unet_, weights("unet", kDiffusersWeights));
+  load_part(*p.vae_, weights("vae", kDiffusersWeights), {.rename = rename_legacy_vae_key});
   load_part(
-      *p.text_encoder_, weights_file(folder / "text_encoder", "model"),
-      {.rename = clip_text_key, .round_to = transformers_dtype(read_json(folder / "text_encoder" / "config.json"))},
-      p.options_);
+      *p.text_encoder_, weights("text_encoder", kTransformersWeights),
+      {.rename = clip_text_key, .round_to = transformers_dtype(read_json(folder / "text_encoder" / "config.json"))});
   return p;
 }
 
@@ -67,7 +72,6 @@ REWARD_TUNER_INLINE void StableDiffusion::check_fit() {
 
 REWARD_TUNER_INLINE void StableDiffusion::save(const std::filesystem::path& folder) const {
   namespace fs = std::filesystem;
-  constexpr auto kOverwrite = fs::copy_options::recursive | fs::copy_options::overwrite_existing;
   fs::create_directories(folder);
   if (!fs::equivalent(folder, folder_)) {
     std::set<std::string> parts{"scheduler", "tokenizer", "text_encoder", "vae", "clip"};
@@ -77,7 +81,7 @@ REWARD_TUNER_INLINE void StableDiffusion::save(const std::filesystem::path& fold
           !library_and_class[0].is_null() && fs::path(part).filename() == part && part != "..")
         parts.insert(part);  // a folder beside the others, never one elsewhere
     for (const std::string& part : parts) {
-      if (fs::exists(folder_ / part)) fs::copy(folder_ / part, folder / part, kOverwrite);
+      if (fs::exists(folder_ / part)) copy_part(folder_ / part, folder / part, options_.variant);
       else if (part != "clip")  // ours, for rewards
         note("[StableDiffusion] ", folder_.string(), "/model_index.json names the part ", part,
              ", which the folder does not have: ", folder.string(), " lacks it too");
@@ -85,8 +89,13 @@ REWARD_TUNER_INLINE void StableDiffusion::save(const std::filesystem::path& fold
     fs::copy_file(folder_ / "model_index.json", folder / "model_index.json", fs::copy_options::overwrite_existing);
   }
   fs::create_directories(folder / "unet");
+  const std::string weights = kDiffusersWeights.stem + std::string(".safetensors");
+  for (const std::string& name : {std::string("config.json"), weights})
+    if (fs::is_symlink(folder / "unet" / name))
+      fs::remove(folder / "unet" / name);  // the hub's cache shares its target
   write_file_atomically(folder / "unet" / "config.json", unet_->config().to_json().dump(2) + "\n");
-  save_safetensors(folder / "unet" / "diffusion_pytorch_model.safetensors", state_dict(*unet_));
+  save_safetensors(folder / "unet" / weights, state_dict(*unet_));
+  remove_other_weights(folder / "unet", {weights});
 }
 
 REWARD_TUNER_INLINE std::shared_ptr<const ClipModel> StableDiffusion::clip() {
@@ -94,7 +103,7 @@ REWARD_TUNER_INLINE std::shared_ptr<const ClipModel> StableDiffusion::clip() {
     REWARD_TUNER_CHECK(std::filesystem::is_directory(folder_ / "clip"),
                        "[StableDiffusion] the reward needs a CLIP, but ", folder_.string(),
                        " has no clip/ folder; load one by ClipModel::load(folder) and give it to the reward");
-    auto clip = ClipModel::load(folder_ / "clip");
+    auto clip = ClipModel::load(folder_ / "clip", options_.variant);
     clip->to(options_.device);
     clip_ = std::move(clip);
   }
@@ -192,10 +201,9 @@ REWARD_TUNER_INLINE RolloutScope StableDiffusion::rollout_scope(const RolloutMod
   return RolloutScope(*unet_, mode, low_precision_, low_precision_in_use_);
 }
 
-REWARD_TUNER_INLINE void StableDiffusion::load_part(torch::nn::Module& module, const std::filesystem::path& file,
-                                                    const LoadOptions& load, const StableDiffusionOptions& options) {
-  module.to(options.device, options.dtype);
-  load_weights(module, SafetensorsFile::open(file), load);
+REWARD_TUNER_INLINE void StableDiffusion::load_part(torch::nn::Module& module, const WeightsSource& weights,
+                                                    const LoadOptions& load) {
+  load_weights(module, weights, load);
   module.eval();
   for (Tensor& p : module.parameters()) p.requires_grad_(false);
 }
