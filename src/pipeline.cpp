@@ -2,5 +2,7 @@
 #include <reward_tuner/models/condition.ipp>
 #include <reward_tuner/models/pipeline_lora.ipp>
 #include <reward_tuner/models/pipeline_corrections.ipp>
+#include <reward_tuner/models/pipeline_family.ipp>
+#include <reward_tuner/models/prompt_encoder.ipp>
 #include <reward_tuner/models/scheduler_config.ipp>
 #include <reward_tuner/models/stable_diffusion.ipp>

@@ -80,7 +80,9 @@
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
+#include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
+#include <reward_tuner/models/prompt_encoder.hpp>
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>

@@ -14,6 +14,7 @@
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
+#include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 
@@ -105,6 +106,9 @@ void read(char kind, const std::string& text) {
       break;
     case 'w':
       read_index(json);
+      break;
+    case 'm':
+      rt::pipeline_family(json, "input");
       break;
     default:
       read_scheduler(json);

@@ -25,6 +25,9 @@ IMAGE = {"model_type": "clip_vision_model", "hidden_size": 8, "intermediate_size
 SCHEDULER = {"_class_name": "DDIMScheduler", "num_train_timesteps": 10, "beta_start": 0.00085, "beta_end": 0.012,
              "beta_schedule": "scaled_linear", "steps_offset": 1}
 
+INDEX = {"_class_name": "StableDiffusionXLPipeline", "text_encoder": ["transformers", "CLIPTextModel"],
+         "force_zeros_for_empty_prompt": True}
+
 
 def config(kind, value, **changes):
     return kind.encode() + json.dumps({**value, **changes}, separators=(",", ":")).encode()
@@ -62,6 +65,9 @@ CONFIG = {
     "index_pickle": b'w{"weight_map":{"a":"pytorch_model.bin"}}',
     "index_zero": b'w{"weight_map":{"a":"..\\u0000.safetensors"}}',
     "index_empty": b'w{"weight_map":{}}',
+    "pipeline": config("m", INDEX),
+    "pipeline_refiner": config("m", INDEX, requires_aesthetics_score=True, text_encoder=[None, None]),
+    "pipeline_parts": config("m", INDEX, text_encoder=[], force_zeros_for_empty_prompt="yes"),
     "deep": b"u" + b'{"a":' + b"[" * 200,
     "twice": b's{"beta_start":0.1,"beta_start":0.2}',
     "not_an_object": b"t[1,2]",

@@ -170,7 +170,7 @@ TEST_CASE("lora_files: what was written is read again, part by part") {
     for (const auto& [path, layer] : layers) CHECK(again.at(part).at(path).delta().equal(layer.delta()));
   CHECK_THROWS_WITH_AS(write_lora(folder.path, {}), doctest::Contains("at least one layer to save, got none"), Error);
   CHECK_THROWS_WITH_AS(write_lora_kohya(folder.path / "k.safetensors", {}), doctest::Contains("got none"), Error);
-  write_lora_kohya(folder.path / "k.safetensors", parts["text_encoder"], "text_encoder");
+  write_lora_kohya(folder.path / "k.safetensors", {{"text_encoder", parts["text_encoder"]}});
   CHECK(read_lora(folder.path / "k.safetensors", kParts).at("text_encoder").at(kText).scale == 2);
 }
 

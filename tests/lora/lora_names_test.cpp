@@ -108,6 +108,22 @@ TEST_CASE("lora_names: what Kohya's name of a layer is, and that two layers may 
                        Error);
 }
 
+TEST_CASE("lora_names: Kohya's names of SDXL's layers are those of the original layout, and te1") {
+  const std::vector<std::string> unet = {"down_blocks.0.resnets.0.conv1", kQuery, "add_embedding.linear_2"};
+  const auto sd = kohya_names({{"unet", unet}, {"text_encoder", {kText}}});
+  CHECK(sd.at("unet").at(kQuery) == kohya_name(kQuery, "unet"));
+  CHECK(sd.at("text_encoder").at(kText) == kohya_name(kText, "text_encoder"));
+  const LoraParts parts = {{"unet", unet}, {"text_encoder", {kText}}, {"text_encoder_2", {kText}}};
+  const auto xl = kohya_names(parts);
+  CHECK(xl.at("unet").at(kQuery) == "lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_q");
+  CHECK(xl.at("unet").at("add_embedding.linear_2") == "lora_unet_label_emb_0_2");
+  CHECK(xl.at("text_encoder").at(kText) == "lora_te1_text_model_encoder_layers_0_self_attn_q_proj");
+  CHECK(xl.at("text_encoder_2").at(kText) == kohya_name(kText, "text_encoder_2"));
+  const LoraNames names(parts);
+  for (const auto& [part, paths] : xl)
+    for (const auto& [path, name] : paths) CHECK(found(names, name) == part + " " + path);
+}
+
 TEST_CASE("lora_names: the part that a name claims") {
   CHECK(claimed_lora_part("unet.x") == "unet");
   CHECK(claimed_lora_part("lora_te1_x") == "text_encoder");

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -13,6 +14,8 @@
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/tensor/rng.hpp>
+
+#include <tests/reference/tiny_folder.hpp>
 
 using namespace reward_tuner;
 
@@ -163,6 +166,51 @@ TEST_CASE("pipeline_lora: load_lora gives trainable adapters, one for each part"
   CHECK_FALSE(near(call(pipeline), begun));
   const auto reference = pipeline.reference_scope();
   CHECK(near(call(pipeline), begun));
+}
+
+TEST_CASE("pipeline_lora: SDXL's three parts are saved and loaded by the names of diffusers and of Kohya") {
+  const reference::TemporaryFolder folder;
+  const fs::path model = folder / "model";
+  reference::write_tiny_model(model, REWARD_TUNER_TEST_DATA "/tokenizer", 0, PipelineFamily::kStableDiffusionXL);
+  auto pipeline = StableDiffusion::load(model);
+  std::vector<Lora> loras;
+  loras.push_back(Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}}));
+  for (const auto& [name, text] : pipeline.text_encoders())
+    loras.push_back(Lora::attach(*text, {.rank = 3, .targets = {"q_proj", "fc1"}}, name));
+  std::vector<const Lora*> pointers;
+  for (Lora& lora : loras) {
+    const torch::NoGradGuard no_grad;
+    Rng rng(4);
+    for (Tensor& p : lora.parameters()) p.copy_(rng.normal(p.sizes()) * 0.2);
+    pointers.push_back(&lora);
+  }
+  const auto answer = [](StableDiffusion& of) {
+    const torch::NoGradGuard no_grad;
+    const Conditioning c = of.encode({"a red circle"}).positive;
+    return at::cat({of.predict(Rng(3).normal(of.latent_shape(1)), at::full({1}, 400.0f), c).flatten(), c.pooled[0],
+                    c.embeddings.flatten()});
+  };
+  auto base = StableDiffusion::load(model);
+  CHECK_FALSE(near(answer(base), answer(pipeline)));
+  save_loras(folder / "diffusers.safetensors", pointers);
+  save_loras_kohya(folder / "kohya.safetensors", pointers, pipeline);
+  for (const char* file : {"diffusers.safetensors", "kohya.safetensors"}) {
+    CAPTURE(file);
+    auto again = StableDiffusion::load(model);
+    const auto loaded = load_loras(again, {{folder / file}});
+    REQUIRE(loaded.size() == 3);
+    CHECK(loaded[2].prefix() == "text_encoder_2");
+    CHECK(near(answer(again), answer(pipeline)));
+  }
+  const auto names = SafetensorsFile::open(folder / "kohya.safetensors").names();
+  const auto has = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  CHECK(has("lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight"));
+  CHECK(has("lora_te2_text_model_encoder_layers_0_self_attn_q_proj.alpha"));
+  CHECK(has("lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_q.lora_up.weight"));
+  for (const auto& name : names) CHECK(name.find("down_blocks") == std::string::npos);
+  const auto diffusers = SafetensorsFile::open(folder / "diffusers.safetensors").names();
+  CHECK(std::find(diffusers.begin(), diffusers.end(),
+                  "text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight") != diffusers.end());
 }
 
 TEST_CASE("pipeline_lora: an error leaves the pipeline as it was") {

@@ -20,6 +20,8 @@
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
+#include <tests/reference/tiny_folder.hpp>
+
 namespace stable_diffusion_test {
 
 namespace fs = std::filesystem;
@@ -63,17 +65,21 @@ TEST_CASE("a folder loads frozen and answers with the promised shapes") {
   CHECK(pipeline.encode_images(image.detach()).sizes() == latents.sizes());
 }
 
-TEST_CASE("images have any size that the VAE divides, also where the UNet's file gives none or a pair") {
+TEST_CASE("images have any size that VAE and UNet divide, also where the UNet's file gives none or a pair") {
   auto wide = StableDiffusion::load(kModel, {.height = 40, .width = 72});
   CHECK(wide.latent_shape(2) == std::vector<std::int64_t>{2, 4, 10, 18});
   const Tensor noise = call(wide);
   CHECK(noise.sizes() == at::IntArrayRef({2, 4, 10, 18}));
   CHECK(wide.decode(noise).sizes() == at::IntArrayRef({2, 3, 40, 72}));
-  CHECK(StableDiffusion::load(kModel, {.width = 36}).latent_shape(1) == std::vector<std::int64_t>{1, 4, 16, 9});
-  CHECK_THROWS_WITH_AS(StableDiffusion::load(kModel, {.height = 42}),
-                       doctest::Contains("height must be a positive multiple of 4, the VAE's reduction: expected 40 or "
-                                         "44, got 42"),
-                       Error);
+  CHECK(StableDiffusion::load(kModel, {.width = 24}).latent_shape(1) == std::vector<std::int64_t>{1, 4, 16, 6});
+  for (const std::int64_t height : {42, 44})  // the VAE divides 44, the UNet not its latents
+    CHECK_THROWS_WITH_AS(
+        StableDiffusion::load(kModel, {.height = height}),
+        doctest::Contains(("height must be a positive multiple of 8, the reduction of the VAE (4) and of the UNet (2): "
+                           "expected 40 or 48, got " +
+                           std::to_string(height))
+                              .c_str()),
+        Error);
   CHECK_THROWS_WITH_AS(StableDiffusion::load(kModel, {.width = -4}), doctest::Contains("width must be a positive"),
                        Error);
 
@@ -472,6 +478,147 @@ TEST_CASE("weights that are not read are named with what to do, and so is a chec
                        Error);
   copy.edit("unet/config.json", {{"in_channels", 9}});
   CHECK_THROWS_WITH_AS(StableDiffusion::load(copy.path), doctest::Contains("an inpainting model"), Error);
+}
+
+/// A tiny SDXL folder in which files can be changed.
+struct XlFolder : reference::TemporaryFolder {
+  fs::path model = path() / "model";
+  XlFolder() {
+    reference::write_tiny_model(model, REWARD_TUNER_TEST_DATA "/tokenizer", 0, PipelineFamily::kStableDiffusionXL);
+  }
+  void edit(const fs::path& file, const nlohmann::json& changes) const {
+    nlohmann::json json = read_json(model / file);
+    json.update(changes);
+    for (const auto& [key, value] : changes.items())
+      if (value == "leave out") json.erase(key);
+    write_json(model / file, json);
+  }
+};
+
+std::vector<double> numbers(const Tensor& row) {
+  const Tensor values = row.to(at::kDouble).contiguous();
+  return {values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel()};
+}
+
+TEST_CASE("an SDXL folder loads with both text encoders, and its condition has what the UNet asks for") {
+  const XlFolder folder;
+  auto pipeline = StableDiffusion::load(folder.model);
+  CHECK(pipeline.family() == PipelineFamily::kStableDiffusionXL);
+  REQUIRE(pipeline.text_encoders().size() == 2);
+  CHECK(pipeline.text_encoders()[1].first == "text_encoder_2");
+  CHECK(pipeline.text_encoders()[1].second == &pipeline.text_encoder_2());
+  CHECK(pipeline.text_encoder_2().with_projection());
+  CHECK(pipeline.vae().config().force_upcast);  // what the folder asks of the VAE's precision
+  for (const auto& [name, model] : pipeline.text_encoders())
+    for (const Tensor& p : model->parameters()) CHECK_FALSE(p.requires_grad());
+  const Condition condition = pipeline.encode({"a red circle", "a blue star"});
+  CHECK(condition.positive.embeddings.size(2) == 24);
+  CHECK(condition.positive.pooled.sizes() == at::IntArrayRef({2, 10}));
+  CHECK(condition.negative.embeddings.abs().max().item<double>() == 0);
+  CHECK(numbers(condition.positive.time_ids[0]) == std::vector<double>{16, 16, 0, 0, 16, 16});
+  CHECK(call(pipeline).sizes() == at::IntArrayRef({2, 4, 8, 8}));
+
+  const auto told =
+      StableDiffusion::load(folder.model,
+                            {.height = 32, .width = 24, .original_size = ImageSize{64, 48}, .crop = ImagePoint{3, 5}})
+          .encode({"x"});
+  CHECK(numbers(told.negative.time_ids[0]) == std::vector<double>{64, 48, 3, 5, 32, 24});
+  auto target = StableDiffusion::load(folder.model, {.target_size = ImageSize{8, 9}});
+  CHECK(numbers(target.encode({"x"}).positive.time_ids[0]) == std::vector<double>{16, 16, 0, 0, 8, 9});
+  CHECK_FALSE(call(target).equal(call(pipeline)));  // the network hears of it
+
+  const auto negative = [&](const StableDiffusionOptions& options) {
+    return StableDiffusion::load(folder.model, options).encode({"x"}).negative;
+  };
+  CHECK(negative({.negative_prompt = ""}).embeddings.abs().max().item<double>() > 0);
+  folder.edit("model_index.json", {{"force_zeros_for_empty_prompt", false}});
+  CHECK(negative({}).embeddings.equal(negative({.negative_prompt = ""}).embeddings));
+  CHECK(negative({}).pooled.abs().max().item<double>() > 0);
+}
+
+TEST_CASE("the reference network is SDXL without the LoRA of either text encoder") {
+  const XlFolder folder;
+  for (const bool second : {false, true}) {
+    auto pipeline = StableDiffusion::load(folder.model);
+    const auto states = [&] {
+      const torch::NoGradGuard no_grad;
+      const Conditioning c = pipeline.encode({"a red circle"}).positive;
+      return at::cat({c.embeddings.flatten(), c.pooled.flatten()});
+    };
+    const Tensor base = states();
+    const auto [name, model] = pipeline.text_encoders()[second ? 1 : 0];
+    const Lora lora = Lora::attach(*model, {.rank = 2, .targets = {"all-linear"}}, name);
+    CHECK(pipeline.trains_condition());
+    {
+      const torch::NoGradGuard no_grad;
+      Rng rng(5);
+      for (Tensor& p : lora.parameters()) p.add_(rng.normal(p.sizes()), 0.3);
+    }
+    CHECK_FALSE(states().equal(base));
+    const auto scope = pipeline.reference_scope();
+    CHECK(states().equal(base));
+  }
+}
+
+TEST_CASE("an SDXL folder is taken as its files say, and saved with all its parts") {
+  const XlFolder folder;
+  CHECK(notes_of(folder.model).empty());
+  folder.edit("scheduler/scheduler_config.json", {{"clip_sample", true}, {"steps_offset", 0}});
+  folder.edit("unet/config.json", {{"_diffusers_version", "0.6.0"}});
+  CHECK(notes_of(folder.model).empty());
+  auto pipeline = StableDiffusion::load(folder.model);
+  CHECK(pipeline.noise_schedule().config().clipping.kind == CleanClipping::Kind::kRange);
+  CHECK(pipeline.noise_schedule().config().steps_offset == 0);
+  CHECK(pipeline.latent_shape(1) == std::vector<std::int64_t>{1, 4, 8, 8});
+  folder.edit("scheduler/scheduler_config.json", {{"clip_sample", "leave out"}});
+  const auto notes = notes_of(folder.model);
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].find("clip_sample is left out: DDIM and DDPM clip") != std::string::npos);
+
+  folder.edit("model_index.json", {{"text_encoder_2", {"transformers", "CLIPTextModelWithProjection"}},
+                                   {"tokenizer_2", {"transformers", "CLIPTokenizer"}}});
+  const fs::path saved = folder.path() / "saved";
+  pipeline = StableDiffusion::load(folder.model);
+  pipeline.save(saved);
+  auto again = StableDiffusion::load(saved);
+  CHECK(call(again).equal(call(pipeline)));
+}
+
+TEST_CASE("what does not fit an SDXL model, or another one, is a named error") {
+  const auto refused = [](const fs::path& model, const char* sentence, const StableDiffusionOptions& options = {}) {
+    CHECK_THROWS_WITH_AS(StableDiffusion::load(model, options), doctest::Contains(sentence), Error);
+  };
+  refused(kModel, "told to SDXL models alone: expected none of them for the model in",
+          {.original_size = ImageSize{8, 8}});
+  refused(kModel, "got crop", {.crop = ImagePoint{}});
+  refused(kModel, "got target_size", {.target_size = ImageSize{8, 8}});
+  auto one = StableDiffusion::load(kModel);
+  CHECK_THROWS_WITH_AS(one.text_encoder_2(), doctest::Contains("expected a model with two text encoders (SDXL)"),
+                       Error);
+  {
+    const XlFolder folder;
+    refused(folder.model, "expected positive original_size and target_size, got 0 x 8 and 16 x 16",
+            {.original_size = ImageSize{0, 8}});
+    refused(folder.model, "expected a crop within the image, got 0, -1", {.crop = ImagePoint{0, -1}});
+    folder.edit("unet/config.json", {{"projection_class_embeddings_input_dim", 33}});
+    refused(folder.model, "expected a projection_class_embeddings_input_dim of 34");
+    folder.edit("unet/config.json", {{"cross_attention_dim", 16}});
+    refused(folder.model, "cross_attention_dim is 16, but the text encoders' hidden_size together is 24");
+    folder.edit("unet/config.json", {{"cross_attention_dim", 24},
+                                     {"addition_embed_type", nullptr},
+                                     {"addition_time_embed_dim", nullptr},
+                                     {"projection_class_embeddings_input_dim", nullptr}});
+    refused(folder.model, "expected addition_embed_type \"text_time\" of an SDXL model, got none");
+    fs::remove_all(folder.model / "tokenizer_2");
+    refused(folder.model, "tokenizer_2");
+    folder.edit("model_index.json",
+                {{"_class_name", "StableDiffusionXLImg2ImgPipeline"}, {"requires_aesthetics_score", true}});
+    refused(folder.model, "SDXL's refiner");
+  }
+  const XlFolder folder;
+  folder.edit("model_index.json", {{"_class_name", "StableDiffusionPipeline"}});
+  folder.edit("unet/config.json", {{"cross_attention_dim", 16}});
+  refused(folder.model, "expected addition_embed_type null of a model before SDXL, got \"text_time\"");
 }
 
 TEST_CASE("a folder that is not a pipeline is a named error") {

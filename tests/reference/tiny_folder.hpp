@@ -14,6 +14,7 @@
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/initialize.hpp>
+#include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 
@@ -43,7 +44,8 @@ class TemporaryFolder {
 
 /// Writes the folder. `tokenizer` is a folder with vocab.json and merges.txt (tests/golden/tokenizer).
 inline void write_tiny_model(const std::filesystem::path& folder, const std::filesystem::path& tokenizer,
-                             std::uint64_t seed = 0) {
+                             std::uint64_t seed = 0, PipelineFamily family = PipelineFamily::kStableDiffusion) {
+  const bool xl = family == PipelineFamily::kStableDiffusionXL;
   for (const char* part : {"unet", "vae", "text_encoder", "scheduler"})
     std::filesystem::create_directories(folder / part);
   std::filesystem::copy(tokenizer, folder / "tokenizer", std::filesystem::copy_options::recursive);
@@ -65,6 +67,13 @@ inline void write_tiny_model(const std::filesystem::path& folder, const std::fil
   unet.cross_attention_dim = {16, 16};
   unet.transformer_layers_per_block = {1, 1};
   unet.attention_head_dim = {2, 2};
+  if (xl) {
+    unet.cross_attention_dim = {24, 24};  // of both text encoders
+    unet.transformer_layers_per_block = {1, 2};
+    unet.use_linear_projection = unet.text_time_embedding = true;
+    unet.addition_time_embed_dim = 4;
+    unet.projection_class_embeddings_input_dim = 10 + 6 * 4;
+  }
   UNet2DConditionModel network(unet);
   write(network, unet.to_json(), "unet", "diffusion_pytorch_model.safetensors");
 
@@ -85,11 +94,28 @@ inline void write_tiny_model(const std::filesystem::path& folder, const std::fil
   text.max_position_embeddings = 12;
   text.vocab_size = static_cast<std::int64_t>(vocabulary.size());
   text.eos_token_id = vocabulary.at("<|endoftext|>").get<std::int64_t>();
+  if (xl) text.num_hidden_layers = 2;  // the last one is not used
   ClipTextModel encoder(text, /*with_projection=*/false);
   write(encoder, text.to_json(), "text_encoder", "model.safetensors");
 
   write_json(folder / "scheduler" / "scheduler_config.json", to_json(NoiseScheduleConfig{}));
-  write_json(folder / "model_index.json", {{"_class_name", "StableDiffusionPipeline"}});
+  write_json(folder / "model_index.json",
+             {{"_class_name", xl ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline"}});
+  if (!xl) return;
+
+  std::filesystem::create_directories(folder / "text_encoder_2");
+  std::filesystem::copy(tokenizer, folder / "tokenizer_2");
+  for (const char* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    nlohmann::json settings = read_json(folder / "tokenizer_2" / file);
+    settings["pad_token"] = "!";
+    write_json(folder / "tokenizer_2" / file, settings);
+  }
+  text.hidden_size = 8;
+  text.intermediate_size = 16;
+  text.hidden_act = "gelu";
+  text.projection_dim = 10;
+  ClipTextModel second(text, /*with_projection=*/true);
+  write(second, text.to_json(), "text_encoder_2", "model.safetensors");
 }
 
 }  // namespace reward_tuner::reference

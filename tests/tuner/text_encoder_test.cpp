@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -138,22 +140,41 @@ PretrainingLossOptions pretraining() {
   return {.images = captioned_images(), .weight = 0.4, .batch = 2, .mode = PretrainingMode::kJoint};
 }
 
-/// A tiny Stable Diffusion in double with a LoRA on its UNet and one on its text encoder, away from their start.
-struct TwoLoras : StableDiffusion {
-  explicit TwoLoras(const StableDiffusion& loaded)
-      : StableDiffusion(loaded),
-        unet_lora(Lora::attach(unet(), {.rank = 2})),
-        text_lora(Lora::attach(text_encoder(), {.rank = 2, .targets = {"q_proj", "k_proj", "v_proj", "out_proj"}},
-                               "text_encoder")) {
+/// A tiny Stable Diffusion in double with LoRAs on its UNet and its text encoders, away from their start.
+struct WithLoras : StableDiffusion {
+  using Targets = std::map<std::string, std::vector<std::string>>;  // by the text encoder's name
+
+  WithLoras(const StableDiffusion& loaded, const Targets& targets) : StableDiffusion(loaded) {
+    loras.push_back(Lora::attach(unet(), {.rank = 2}));
+    for (const auto& [name, model] : text_encoders())
+      if (const auto found = targets.find(name); found != targets.end())
+        loras.push_back(Lora::attach(*model, {.rank = 2, .targets = found->second}, name));
     const torch::NoGradGuard no_grad;
     Rng rng(9);
-    for (const Lora* lora : {&unet_lora, &text_lora})
-      for (Tensor& p : lora->parameters()) all.push_back(p.add_(rng.normal(p.sizes(), p.options()), 0.2));
+    for (const Lora& lora : loras)
+      for (Tensor& p : lora.parameters()) all.push_back(p.add_(rng.normal(p.sizes(), p.options()), 0.2));
   }
   std::vector<Tensor>& parameters() { return all; }
-  Lora unet_lora, text_lora;
+  std::vector<Lora> loras;
   std::vector<Tensor> all;
 };
+
+/// A direct method with KL and one word of each prompt weighted, and one whose gradient passes through the sampler,
+/// against plain autograd.
+void check_direct_methods(WithLoras& pipeline, const EngineOptions& engine) {
+  REQUIRE(pipeline.trains_condition());
+  CHECK(direct_distance(DRTune<ToyReward, KlToReference, PromptWeighting>(
+                            ToyReward(), {.sampler = {.num_steps = 4, .guidance = 3.0},
+                                          .steps = {.num_trained = 2},
+                                          .exploration = {.low = 1.1, .high = 2, .span = {.updates = 100}},
+                                          .regularizer = {.weight = 0.7},
+                                          .engine = engine}),
+                        pipeline, {.sampler = {.num_steps = 4}, .guidance = 3.0, .kl_weight = 0.7}) < 1e-9);
+  CHECK(direct_distance(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4, .guidance = 3.0},
+                                                       .steps = {.num_trained = 2},
+                                                       .engine = engine}),
+                        pipeline, {.sampler = {.num_steps = 4}, .stop_input = false, .guidance = 3.0}) < 1e-9);
+}
 
 }  // namespace
 }  // namespace text_encoder_test
@@ -452,23 +473,66 @@ TEST_CASE("LoRAs on UNet and text encoder of a Stable Diffusion: plain autograd,
   using namespace text_encoder_test;
   const TemporaryFolder folder;
   write_tiny_model(folder / "model", REWARD_TUNER_TEST_DATA "/tokenizer");
-  const auto loaded = [&] {
-    return TwoLoras(StableDiffusion::load(folder / "model", {.dtype = at::kDouble, .negative_prompt = "a square"}));
-  };
   for (const bool checkpointed : {false, true}) {
-    const EngineOptions engine{.micro_batch = 3, .gradient_clip = 0, .activation_checkpointing = checkpointed};
-    TwoLoras pipeline = loaded();
-    REQUIRE(pipeline.trains_condition());
-    CHECK(direct_distance(DRTune<ToyReward, KlToReference, PromptWeighting>(
-                              ToyReward(), {.sampler = {.num_steps = 4, .guidance = 3.0},
-                                            .steps = {.num_trained = 2},
-                                            .exploration = {.low = 1.1, .high = 2, .span = {.updates = 100}},
-                                            .regularizer = {.weight = 0.7},
-                                            .engine = engine}),
-                          pipeline, {.sampler = {.num_steps = 4}, .guidance = 3.0, .kl_weight = 0.7}) < 1e-9);
-    CHECK(direct_distance(DRaFT<ToyReward>(ToyReward(), {.sampler = {.num_steps = 4, .guidance = 3.0},
-                                                         .steps = {.num_trained = 2},
-                                                         .engine = engine}),
-                          pipeline, {.sampler = {.num_steps = 4}, .stop_input = false, .guidance = 3.0}) < 1e-9);
+    WithLoras pipeline(StableDiffusion::load(folder / "model", {.dtype = at::kDouble, .negative_prompt = "a square"}),
+                       {{"text_encoder", {"q_proj", "k_proj", "v_proj", "out_proj"}}});
+    check_direct_methods(pipeline, {.micro_batch = 3, .gradient_clip = 0, .activation_checkpointing = checkpointed});
+  }
+}
+
+TEST_CASE("LoRAs on SDXL's text encoders, through the states of both and the pooled embedding: plain autograd") {
+  using namespace text_encoder_test;
+  const TemporaryFolder folder;
+  write_tiny_model(folder / "model", REWARD_TUNER_TEST_DATA "/tokenizer", 0, PipelineFamily::kStableDiffusionXL);
+  const std::vector<std::string> inner = {"layers.0.self_attn.q_proj", "layers.0.mlp.fc1"},
+                                 whole = {"q_proj", "fc1", "text_projection"};
+  const std::vector<WithLoras::Targets> all = {{{"text_encoder", inner}, {"text_encoder_2", whole}},
+                                               {{"text_encoder", inner}},
+                                               {{"text_encoder_2", inner}},
+                                               {{"text_encoder_2", {"text_projection", "layers.1.mlp.fc1"}}}};
+  for (const auto& targets : all)
+    for (const std::optional<std::string>& negative :
+         {std::optional<std::string>(), std::optional<std::string>("a star")}) {
+      CAPTURE(targets.size());
+      WithLoras pipeline(StableDiffusion::load(folder / "model", {.dtype = at::kDouble, .negative_prompt = negative}),
+                         targets);
+      check_direct_methods(pipeline, {.micro_batch = 3, .gradient_clip = 0});
+    }
+}
+
+TEST_CASE("SDXL's gradients are the slopes of the reported loss, in every LoRA") {
+  using namespace text_encoder_test;
+  const TemporaryFolder folder;
+  write_tiny_model(folder / "model", REWARD_TUNER_TEST_DATA "/tokenizer", 0, PipelineFamily::kStableDiffusionXL);
+  WithLoras pipeline(
+      StableDiffusion::load(folder / "model", {.dtype = at::kDouble, .crop = ImagePoint{3, 5}}),
+      {{"text_encoder", {"layers.0.self_attn.v_proj"}}, {"text_encoder_2", {"v_proj", "text_projection"}}});
+  const RewardTuner<ToyReward, AllSteps, PassInput, PromptWeighting> tuner(
+      ToyReward(), {.sampler = {.num_steps = 3, .guidance = 3.0},
+                    .exploration = {.low = 1.1, .high = 2, .span = {.updates = 100}},
+                    .engine = kCut});
+  const auto run = [&] {
+    auto fresh = tuner;
+    StepRecorder optimizer{pipeline.parameters()};
+    Rng rng(5);
+    const double loss = fresh.update(pipeline, optimizer, kPrompts, rng).loss;
+    return std::pair(loss, optimizer.steps.at(0));
+  };
+  const auto gradients = run().second;
+  REQUIRE(gradients.size() == pipeline.all.size());
+  for (std::size_t i = gradients.size() - 8; i < gradients.size(); ++i) {  // the text encoders': four layers, A and B
+    CAPTURE(i);
+    Tensor w = pipeline.all[i].detach().view({-1});
+    const Tensor slopes = gradients[i].view({-1});
+    const double at = w[1].item<double>(), step = 1e-5;
+    const auto there = [&](double value) {
+      w[1] = value;
+      const double result = run().first;
+      w[1] = at;
+      return result;
+    };
+    CHECK(slopes.abs().max().item<double>() > 0);
+    CHECK((there(at + step) - there(at - step)) / (2 * step) ==
+          doctest::Approx(slopes[1].item<double>()).epsilon(1e-5).scale(slopes.abs().max().item<double>()));
   }
 }

@@ -20,12 +20,6 @@ namespace reward_tuner {
 
 namespace detail {
 
-/// The states of a condition: of its samples, and the empty prompt's.
-inline std::array<Tensor*, 6> states(Condition& c) {
-  return {&c.positive.embeddings, &c.positive.pooled,  &c.negative.embeddings,
-          &c.negative.pooled,     &c.empty.embeddings, &c.empty.pooled};
-}
-
 /// The same condition with states that are leaves.
 inline Condition with_leaves(Condition c) {
   for (Tensor* state : states(c))
@@ -74,8 +68,8 @@ class ConditionGradient {
     for (std::int64_t begin = 0; begin < count; begin += at_once) {
       const std::int64_t size = std::min(at_once, count - begin);
       const std::vector<std::string> texts(prompts.prompts.begin() + begin, prompts.prompts.begin() + begin + size);
-      Condition again = pipeline_.encode(texts);  // [b,L,D], with its graph
-      REWARD_TUNER_CHECK(again.positive.embeddings.requires_grad(),
+      Condition again = pipeline_.encode(texts);  // [b,L,D] and [b,P], with their graph
+      REWARD_TUNER_CHECK(detail::carries_graph(again),
                          "[DiffusionPipeline] trains_condition() is true, so expected encode() to give states with a "
                          "graph where gradients are enabled, got states without");
       Gradients of_prompts;

@@ -3,6 +3,8 @@
 #pragma once
 #include <torch/types.h>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,6 +14,23 @@
 #include <reward_tuner/engine/pipeline.hpp>
 
 namespace reward_tuner {
+
+namespace detail {
+
+/// The states of a condition: of its samples, and the empty prompt's.
+inline std::array<Tensor*, 6> states(Condition& c) {
+  return {&c.positive.embeddings, &c.positive.pooled,  &c.negative.embeddings,
+          &c.negative.pooled,     &c.empty.embeddings, &c.empty.pooled};
+}
+
+/// Whether anything that trains can be reached from one of them: of SDXL's two text encoders, the end of the second
+/// one acts on the pooled embedding alone.
+inline bool carries_graph(Condition& c) {
+  const auto all = states(c);
+  return std::any_of(all.begin(), all.end(), [](const Tensor* t) { return t->defined() && t->requires_grad(); });
+}
+
+}  // namespace detail
 
 /// The encoded prompts of an update, and what the samples see of them.
 struct ConditionSource {
@@ -40,7 +59,7 @@ Condition encode_without_gradient(Pipeline& pipeline, const std::vector<std::str
     return pipeline.encode(prompts);
   }
   Condition encoded = pipeline.encode(prompts);
-  REWARD_TUNER_CHECK(!encoded.positive.embeddings.requires_grad(),
+  REWARD_TUNER_CHECK(!detail::carries_graph(encoded),
                      "[DiffusionPipeline] expected encode() without a gradient, got states with a graph: a pipeline "
                      "that trains its text encoder needs bool trains_condition()");
   return encoded;

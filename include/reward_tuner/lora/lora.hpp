@@ -78,9 +78,9 @@ class Lora {
   /// strength 1 is the network as it is now. After loading, A and B are the same bits if that factor is 1, B A times
   /// the scale is if it is a power of two, and B is rounded once more otherwise. Errors: a scale of 0.
   void save(const std::filesystem::path& folder_or_file) const;
-  /// Writes Kohya's format: unchanged factors, and alpha, which carries the scale. Bit-equal after loading. Errors: a
-  /// scale of 0.
-  void save_kohya(const std::filesystem::path& file) const { write_lora_kohya(file, saved_layers(), prefix_); }
+  /// Writes Kohya's format: unchanged factors, and alpha, which carries the scale. Bit-equal after loading. For SDXL,
+  /// whose layers have other names, see save_loras_kohya in models/pipeline_lora.hpp. Errors: a scale of 0.
+  void save_kohya(const std::filesystem::path& file) const { write_lora_kohya(file, {{prefix_, saved_layers()}}); }
 
   /// Strength of the adapters, on top of alpha / rank: 1 as trained, 0 the base network.
   void set_scale(double scale);

@@ -38,8 +38,10 @@ void write_lora(const std::filesystem::path& folder_or_file, const std::map<std:
                 const std::map<std::string, std::vector<std::string>>& targets = {});
 
 /// Writes the form of Kohya's scripts, which web UIs and stable-diffusion.cpp read: the factors as they are and one
-/// ".alpha" per layer. Errors: no layer, two layers of one name.
-void write_lora_kohya(const std::filesystem::path& file, const LoraLayers& layers, const std::string& part = "unet");
+/// ".alpha" per layer. `names` are those of the layers, by default `kohya_name`. Errors: no layer, two layers of one
+/// name.
+void write_lora_kohya(const std::filesystem::path& file, const std::map<std::string, LoraLayers>& parts,
+                      const KohyaNames& names = {});
 
 }  // namespace reward_tuner
 

@@ -243,16 +243,20 @@ REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file,
   save_safetensors(file, tensors, {{"format", "pt"}, {"lora_adapter_metadata", metadata.dump(2)}});
 }
 
-REWARD_TUNER_INLINE void write_lora_kohya(const std::filesystem::path& file, const LoraLayers& layers,
-                                          const std::string& part) {
-  REWARD_TUNER_CHECK(!layers.empty(), "[LoRA] expected at least one layer to save, got none");
+REWARD_TUNER_INLINE void write_lora_kohya(const std::filesystem::path& file,
+                                          const std::map<std::string, LoraLayers>& parts, const KohyaNames& names) {
+  REWARD_TUNER_CHECK(!parts.empty(), "[LoRA] expected at least one layer to save, got none");
   std::map<std::string, Tensor> tensors;
-  for (const auto& [path, layer] : layers) {
-    const std::string name = kohya_name(path, part);
-    REWARD_TUNER_CHECK(tensors.count(name + ".alpha") == 0, "[LoRA] two layers share the Kohya name ", name);
-    tensors[name + ".lora_down.weight"] = layer.down.detach();
-    tensors[name + ".lora_up.weight"] = layer.up.detach();
-    tensors[name + ".alpha"] = at::full({}, layer.scale * static_cast<double>(layer.down.size(0)), at::kFloat);
+  for (const auto& [part, layers] : parts) {
+    REWARD_TUNER_CHECK(!layers.empty(), "[LoRA] expected at least one layer of ", part, " to save, got none");
+    for (const auto& [path, layer] : layers) {
+      const auto own = names.find(part);
+      const std::string name = own == names.end() ? kohya_name(path, part) : own->second.at(path);
+      REWARD_TUNER_CHECK(tensors.count(name + ".alpha") == 0, "[LoRA] two layers share the Kohya name ", name);
+      tensors[name + ".lora_down.weight"] = layer.down.detach();
+      tensors[name + ".lora_up.weight"] = layer.up.detach();
+      tensors[name + ".alpha"] = at::full({}, layer.scale * static_cast<double>(layer.down.size(0)), at::kFloat);
+    }
   }
   save_safetensors(file, tensors, {{"format", "pt"}, {"ss_network_module", "networks.lora"}});
 }

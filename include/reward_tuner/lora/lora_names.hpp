@@ -41,6 +41,13 @@ class LoraNames {
 /// Kohya's name of a layer: "lora_unet_" or "lora_te_" and the path with underscores.
 std::string kohya_name(const std::string& path, const std::string& part);
 
+/// Kohya's names of layers by part and path.
+using KohyaNames = std::map<std::string, std::map<std::string, std::string>>;
+
+/// Kohya's names of all layers of a pipeline: `kohya_name`, but of SDXL, which has a part "text_encoder_2", "lora_te1_"
+/// for the first text encoder and the UNet's names in the original layout, as its scripts write them.
+KohyaNames kohya_names(const LoraParts& parts);
+
 /// The part that a name in a file claims by its beginning ("unet.", "lora_te_", ...), or nothing.
 std::optional<std::string> claimed_lora_part(std::string_view name);
 

@@ -165,6 +165,20 @@ REWARD_TUNER_INLINE std::string kohya_name(const std::string& path, const std::s
   return prefix + detail::underscored(path);
 }
 
+REWARD_TUNER_INLINE KohyaNames kohya_names(const LoraParts& parts) {
+  const bool xl = parts.contains("text_encoder_2");
+  KohyaNames names;
+  for (const auto& [part, paths] : parts) {
+    for (const auto& path : paths)
+      names[part][path] =
+          xl && part == "text_encoder" ? "lora_te1_" + detail::underscored(path) : kohya_name(path, part);
+    if (xl && part == "unet")
+      for (const auto& [path, name] : detail::original_unet_names(paths))
+        names[part][path] = "lora_unet_" + detail::underscored(name);
+  }
+  return names;
+}
+
 REWARD_TUNER_INLINE std::optional<std::string> claimed_lora_part(std::string_view name) {
   static constexpr std::array<std::array<std::string_view, 2>, 13> kBeginnings{{{"unet.", "unet"},
                                                                                 {"text_encoder.", "text_encoder"},

@@ -1,5 +1,6 @@
 // What a pipeline switches in its networks for the length of a scope: the reference network, rollouts, checkpointing.
 #pragma once
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,25 +10,25 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
-#include <reward_tuner/models/clip_text.hpp>
+#include <reward_tuner/models/prompt_encoder.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
 
-/// The untuned networks for the length of a scope: trained adapters of UNet and text encoder off or as kept, frozen
+/// The untuned networks for the length of a scope: trained adapters of UNet and text encoders off or as kept, frozen
 /// ones on, the UNet's kept base weights swapped in, and an outer rollout's copy of the tuned weights set aside.
 class ReferenceScope {
  public:
-  ReferenceScope(UNet2DConditionModel& network, ClipTextModel& text_encoder, const std::map<std::string, Tensor>& kept,
-                 UNet2DConditionModel*& copy_in_use);
+  ReferenceScope(UNet2DConditionModel& network, const std::vector<TextTower>& text_encoders,
+                 const std::map<std::string, Tensor>& kept, UNet2DConditionModel*& copy_in_use);
   ~ReferenceScope();
   ReferenceScope(const ReferenceScope&) = delete;
   ReferenceScope& operator=(const ReferenceScope&) = delete;
 
  private:
-  AdapterScope adapters_, text_adapters_;
+  std::list<AdapterScope> adapters_;  // of the UNet, then of the text encoders
   UNet2DConditionModel*& copy_in_use_;
   UNet2DConditionModel* before_;
   std::vector<std::pair<Tensor, Tensor>> tuned_;

@@ -2,18 +2,22 @@
 #pragma once
 #include <reward_tuner/models/network_scopes.hpp>
 
+#include <algorithm>
+
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {
 
-REWARD_TUNER_INLINE ReferenceScope::ReferenceScope(UNet2DConditionModel& network, ClipTextModel& text_encoder,
+REWARD_TUNER_INLINE ReferenceScope::ReferenceScope(UNet2DConditionModel& network,
+                                                   const std::vector<TextTower>& text_encoders,
                                                    const std::map<std::string, Tensor>& kept,
                                                    UNet2DConditionModel*& copy_in_use)
-    : adapters_(network, AdapterMode::kReference),
-      text_adapters_(text_encoder, AdapterMode::kReference),
-      copy_in_use_(copy_in_use),
-      before_(copy_in_use) {
-  REWARD_TUNER_CHECK(adapters_.trains() || text_adapters_.trains() || !kept.empty(),
+    : copy_in_use_(copy_in_use), before_(copy_in_use) {
+  adapters_.emplace_back(network, AdapterMode::kReference);
+  for (const TextTower& tower : text_encoders) adapters_.emplace_back(*tower.model, AdapterMode::kReference);
+  const bool trains =
+      std::any_of(adapters_.begin(), adapters_.end(), [](const AdapterScope& scope) { return scope.trains(); });
+  REWARD_TUNER_CHECK(trains || !kept.empty(),
                      "[StableDiffusion] a reference network was asked for, but no LoRA is trained and no weights "
                      "were kept; attach a LoRA or call keep_reference() before full fine-tuning");
   copy_in_use_ = nullptr;

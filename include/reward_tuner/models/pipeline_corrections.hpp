@@ -1,5 +1,5 @@
-// What diffusers' StableDiffusionPipeline changes in the settings of a folder when it loads them, so that a folder
-// means here what the pipeline class makes of it.
+// What diffusers' pipeline classes change in the settings of a folder when it loads them, so that a folder means
+// here what the pipeline class makes of it.
 #pragma once
 #include <c10/core/ScalarType.h>
 
@@ -17,6 +17,10 @@ namespace reward_tuner {
 /// constructor): steps_offset becomes 1 and clip_sample false, whatever the file says; thresholding stays. A note says
 /// what was changed.
 NoiseScheduleConfig stable_diffusion_schedule(const nlohmann::json& json, const std::string& where);
+
+/// The noise schedule of a scheduler_config.json as StableDiffusionXLPipeline uses it: that class corrects nothing. A
+/// note says where the file leaves clip_sample out and DDIM's default clips.
+NoiseScheduleConfig stable_diffusion_xl_schedule(const nlohmann::json& json, const std::string& where);
 
 /// The UNet's configuration as StableDiffusionPipeline uses it: a sample_size below 64 becomes 64 where the file was
 /// written by diffusers before 0.9.0, which stored a wrong default. A note says so.

@@ -31,6 +31,17 @@ REWARD_TUNER_INLINE NoiseScheduleConfig stable_diffusion_schedule(const nlohmann
   return c;
 }
 
+REWARD_TUNER_INLINE NoiseScheduleConfig stable_diffusion_xl_schedule(const nlohmann::json& json,
+                                                                     const std::string& where) {
+  NoiseScheduleConfig c = noise_schedule_config_from_json(json, where);
+  if (c.clipping.kind == CleanClipping::Kind::kRange && !json.contains("clip_sample"))
+    note("[StableDiffusion] ", where, ": clip_sample is left out: DDIM and DDPM clip what is clean to ",
+         c.clipping.range,
+         ", as in diffusers' StableDiffusionXLPipeline; write \"clip_sample\": false into the file "
+         "unless that is meant");
+  return c;
+}
+
 namespace detail {
 
 /// Whether a configuration says that diffusers before 0.9.0 wrote it.

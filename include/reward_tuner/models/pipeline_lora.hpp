@@ -1,4 +1,4 @@
-// The LoRAs of a whole pipeline: files that adapt the UNet and the text encoder, and several of them at once.
+// The LoRAs of a whole pipeline: files that adapt the UNet and the text encoders, and several of them at once.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -33,6 +33,11 @@ std::vector<Lora> load_loras(StableDiffusion& pipeline, const std::vector<LoraSo
 /// part add up: their ranks too. A path that ends in .safetensors is the file, any other a folder, see Lora::save.
 /// Errors: no LoRA, a scale of 0.
 void save_loras(const std::filesystem::path& folder_or_file, const std::vector<const Lora*>& loras);
+
+/// The same in Kohya's form, by the names that its scripts give to this pipeline's layers: SDXL's are others, see
+/// kohya_names.
+void save_loras_kohya(const std::filesystem::path& file, const std::vector<const Lora*>& loras,
+                      StableDiffusion& pipeline);
 
 }  // namespace reward_tuner
 

@@ -26,16 +26,46 @@ REWARD_TUNER_INLINE LoraSource lora_source(const std::string& text) {
   return {text.substr(0, colon), scale};
 }
 
+namespace detail {
+
+/// The networks of a pipeline that take a LoRA, by the names of its parts, the UNet first.
+inline std::vector<std::pair<std::string, torch::nn::Module*>> lora_networks(StableDiffusion& pipeline) {
+  std::vector<std::pair<std::string, torch::nn::Module*>> networks = {{"unet", &pipeline.unet()}};
+  for (const auto& [name, model] : pipeline.text_encoders()) networks.emplace_back(name, model);
+  return networks;
+}
+
+/// The layers of all of them, which a file may name.
+inline LoraParts lora_parts(StableDiffusion& pipeline) {
+  LoraParts parts;
+  for (const auto& [part, network] : lora_networks(pipeline)) parts[part] = Lora::layer_paths(*network);
+  return parts;
+}
+
+/// One adapter for each layer, those of one part stacked.
+inline std::map<std::string, LoraLayers> stacked_layers(const std::vector<const Lora*>& loras) {
+  std::map<std::string, std::map<std::string, std::vector<LowRank>>> all;  // part -> path -> adapters
+  for (const Lora* lora : loras)
+    for (const auto& [path, layer] : lora->saved_layers()) all[lora->prefix()][path].push_back(layer);
+  const torch::NoGradGuard no_grad;
+  std::map<std::string, LoraLayers> parts;
+  for (const auto& [part, layers] : all)
+    for (const auto& [path, adapters] : layers) {
+      std::vector<const LowRank*> pointers;
+      for (const LowRank& adapter : adapters) pointers.push_back(&adapter);
+      parts[part][path] = stacked(pointers);
+    }
+  return parts;
+}
+
+}  // namespace detail
+
 REWARD_TUNER_INLINE std::vector<Lora> load_lora(StableDiffusion& pipeline,
                                                 const std::filesystem::path& folder_or_file) {
-  const std::vector<std::pair<std::string, torch::nn::Module*>> networks = {{"unet", &pipeline.unet()},
-                                                                            {"text_encoder", &pipeline.text_encoder()}};
-  LoraParts parts;
-  for (const auto& [part, network] : networks) parts[part] = Lora::layer_paths(*network);
-  const auto adapters = read_lora(folder_or_file, parts);
+  const auto adapters = read_lora(folder_or_file, detail::lora_parts(pipeline));
   std::vector<Lora> loras;
   try {
-    for (const auto& [part, network] : networks)
+    for (const auto& [part, network] : detail::lora_networks(pipeline))
       if (const auto found = adapters.find(part); found != adapters.end())
         loras.push_back(Lora::from_layers(*network, found->second, part));
   } catch (...) {
@@ -63,18 +93,12 @@ REWARD_TUNER_INLINE std::vector<Lora> load_loras(StableDiffusion& pipeline, cons
 
 REWARD_TUNER_INLINE void save_loras(const std::filesystem::path& folder_or_file,
                                     const std::vector<const Lora*>& loras) {
-  std::map<std::string, std::map<std::string, std::vector<LowRank>>> all;  // part -> path -> adapters
-  for (const Lora* lora : loras)
-    for (const auto& [path, layer] : lora->saved_layers()) all[lora->prefix()][path].push_back(layer);
-  const torch::NoGradGuard no_grad;
-  std::map<std::string, LoraLayers> parts;
-  for (const auto& [part, layers] : all)
-    for (const auto& [path, adapters] : layers) {
-      std::vector<const LowRank*> pointers;
-      for (const LowRank& adapter : adapters) pointers.push_back(&adapter);
-      parts[part][path] = stacked(pointers);
-    }
-  write_lora(folder_or_file, parts);
+  write_lora(folder_or_file, detail::stacked_layers(loras));
+}
+
+REWARD_TUNER_INLINE void save_loras_kohya(const std::filesystem::path& file, const std::vector<const Lora*>& loras,
+                                          StableDiffusion& pipeline) {
+  write_lora_kohya(file, detail::stacked_layers(loras), kohya_names(detail::lora_parts(pipeline)));
 }
 
 }  // namespace reward_tuner

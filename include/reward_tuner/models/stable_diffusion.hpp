@@ -1,10 +1,11 @@
-// The pipeline: text encoder, UNet and VAE of a diffusers folder, with everything the engine requires of a model.
+// The pipeline: text encoders, UNet and VAE of a diffusers folder, with everything the engine requires of a model.
 #pragma once
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/core/noise_schedule.hpp>
@@ -16,31 +17,50 @@
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
+#include <reward_tuner/models/pipeline_family.hpp>
+#include <reward_tuner/models/prompt_encoder.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
 
-/// Options of a pipeline: device, dtype, negative prompt and size.
+/// Sides in pixels.
+struct ImageSize {
+  std::int64_t height = 0, width = 0;
+};
+
+/// A pixel of an image.
+struct ImagePoint {
+  std::int64_t top = 0, left = 0;
+};
+
+/// Options of a pipeline: device, dtype, negative prompt and sizes.
 struct StableDiffusionOptions {
   at::Device device = at::kCPU;       ///< where all parts live
   at::ScalarType dtype = at::kFloat;  ///< of the frozen weights and latents; float for training on CPU
   /// of the weights' files, such as fp16, wherever a part has it; empty: the plain files, or those of the only variant
   std::string variant = "";
-  std::string negative_prompt = "";  ///< what guidance pushes away from
-  /// of the images, in pixels: any multiple of the VAE's reduction; unset: the model's own
+  /// what guidance pushes away from, for every text encoder; unset: the empty prompt, for SDXL zeros where its folder
+  /// forces them (force_zeros_for_empty_prompt, true if absent)
+  std::optional<std::string> negative_prompt = std::nullopt;
+  /// of the images, in pixels: any multiple of the VAE's reduction times the UNet's; unset: the model's own
   std::optional<std::int64_t> height = std::nullopt;
   std::optional<std::int64_t> width = std::nullopt;  ///< as height
+  /// SDXL is told of which size an image was before it was cropped and scaled; unset: the images' own
+  std::optional<ImageSize> original_size = std::nullopt;
+  std::optional<ImagePoint> crop = std::nullopt;        ///< SDXL is told where the crop began; unset: 0, 0
+  std::optional<ImageSize> target_size = std::nullopt;  ///< SDXL is told to which size; unset: the images' own
 };
 
-/// A Stable Diffusion 1.x or 2.x pipeline. Copies share the networks. All weights are loaded frozen: attach a LoRA, or
-/// let the UNet's own weights train by `train_unet()`.
+/// A pipeline of Stable Diffusion 1.x, 2.x or XL. Copies share the networks. All weights are loaded frozen: attach a
+/// LoRA, or let the UNet's own weights train by `train_unet()`.
 /// Example: auto pipeline = StableDiffusion::load("examples/models/tiny-shapes");
 class StableDiffusion {
  public:
-  /// Loads a folder as diffusers' StableDiffusionPipeline.save_pretrained writes it and as that class reads it (see
-  /// pipeline_corrections.hpp). Missing files, unknown settings and wrong shapes are named errors.
+  /// Loads a folder as save_pretrained of diffusers' StableDiffusionPipeline or StableDiffusionXLPipeline writes it and
+  /// as that class reads it (see pipeline_corrections.hpp). Missing files, unknown settings, wrong shapes and options
+  /// that the family does not have are named errors.
   static StableDiffusion load(const std::filesystem::path& folder, StableDiffusionOptions options = {});
 
   /// Writes the whole folder again, for diffusers to load as it is: every part that model_index.json names, our clip/,
@@ -51,8 +71,13 @@ class StableDiffusion {
 
   UNet2DConditionModel& unet() { return *unet_; }
   AutoencoderKL& vae() { return *vae_; }
-  ClipTextModel& text_encoder() { return *text_encoder_; }
-  const ClipTokenizer& tokenizer() const { return *tokenizer_; }
+  PipelineFamily family() const { return family_; }
+  ClipTextModel& text_encoder() { return *prompts_.towers()[0].model; }  ///< the first
+  const ClipTokenizer& tokenizer() const { return *prompts_.towers()[0].tokenizer; }
+  ClipTextModel& text_encoder_2();  ///< an error unless the model is SDXL
+  /// The text encoders by the names of their folders: "text_encoder", "text_encoder_2".
+  std::vector<std::pair<std::string, ClipTextModel*>> text_encoders();
+  const PromptEncoder& prompt_encoder() const { return prompts_; }
   const std::filesystem::path& folder() const { return folder_; }
 
   /// The CLIP of the folder's clip/ part, for rewards that compare image and prompt. Loaded at the first call; an
@@ -67,19 +92,18 @@ class StableDiffusion {
 
   /// Tokens of a prompt's row, start and end included: the text encoder's positions, or fewer where the tokenizer's
   /// files say so.
-  std::int64_t text_length() const;
+  std::int64_t text_length() const { return prompts_.length(); }
   /// The end of a prompt that `encode` leaves out because it is too long; empty if nothing is lost.
-  std::string lost_text(const std::string& prompt) const { return tokenizer_->lost_text(prompt, text_length()); }
+  std::string lost_text(const std::string& prompt) const { return prompts_.lost_text(prompt); }
 
   // ---- required by the engine (engine/pipeline.hpp)
 
-  /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty
-  /// prompt [1,L,D]. Long prompts lose their end, see `lost_text`.
-  /// Gradient: to the text encoder's trainable weights and adapters, if it has any.
-  Condition encode(const std::vector<std::string>& prompts);
+  /// The prompts' condition, see PromptEncoder::encode. Long prompts lose their end, see `lost_text`.
+  /// Gradient: to the text encoders' trainable weights and adapters, if they have any.
+  Condition encode(const std::vector<std::string>& prompts) { return prompts_.encode(prompts); }
 
-  /// Whether the text encoder has weights or adapters that train: attach a LoRA to text_encoder() for that.
-  bool trains_condition() const { return !trainable_tensors(*text_encoder_).empty(); }
+  /// Whether a text encoder has weights or adapters that train: attach a LoRA to text_encoder() for that.
+  bool trains_condition() const { return prompts_.trains(); }
 
   /// latents [N,C,h,w], timesteps [N] -> the UNet's output [N,C,h,w].
   Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning);
@@ -96,26 +120,32 @@ class StableDiffusion {
   const NoiseSchedule& noise_schedule() const { return schedule_; }
   RolloutScope rollout_scope(const RolloutMode& mode = {});
   ActivationCheckpointScope activation_checkpoint_scope() { return ActivationCheckpointScope(*unet_); }
-  ReferenceScope reference_scope() { return ReferenceScope(*unet_, *text_encoder_, reference_, low_precision_in_use_); }
+  ReferenceScope reference_scope() {
+    return ReferenceScope(*unet_, prompts_.towers(), reference_, low_precision_in_use_);
+  }
 
  private:
   StableDiffusion() = default;
 
   static void load_part(torch::nn::Module& module, const WeightsSource& weights, const LoadOptions& load = {});
 
-  /// Named errors unless the parts fit one another and the options.
-  void check_fit();
+  /// The text encoders in text_encoder/ and text_encoder_2/ with their tokenizers, without weights.
+  std::vector<TextTower> text_towers() const;
+  /// What SDXL is told of sizes; empty for other models. Errors: sizes for other models, sizes below 1.
+  std::vector<std::int64_t> time_ids() const;
+  /// Named errors unless the parts fit one another.
+  void check_fit() const;
   /// The size of latents that the options and the networks' configurations give; a named error if there is none.
   LatentSize chosen_size() const;
 
   std::filesystem::path folder_;
+  PipelineFamily family_ = PipelineFamily::kStableDiffusion;
   StableDiffusionOptions options_;
   LatentSize latent_size_;
   NoiseSchedule schedule_;
-  std::shared_ptr<ClipTokenizer> tokenizer_;
   std::shared_ptr<UNet2DConditionModel> unet_;
   std::shared_ptr<AutoencoderKL> vae_;
-  std::shared_ptr<ClipTextModel> text_encoder_;
+  PromptEncoder prompts_;
   std::shared_ptr<const ClipModel> clip_;
   std::map<std::string, Tensor> reference_;
   // the UNet once more, for rollouts in another dtype; made on first use

@@ -25,49 +25,99 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
                      "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)");
   REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
                      "[StableDiffusion] expected a model folder in diffusers layout, got nothing at ", folder.string());
-  const auto index_file = folder / "model_index.json";
-  const auto name = ConfigReader::from_file(index_file).required<std::string>("_class_name");
-  REWARD_TUNER_CHECK(name == "StableDiffusionPipeline", "[StableDiffusion] ", index_file.string(),
-                     " expected _class_name \"StableDiffusionPipeline\", got \"", name, "\"");
+  const auto index_file = folder / "model_index.json", scheduler_file = folder / "scheduler" / "scheduler_config.json",
+             unet_file = folder / "unet" / "config.json";
+  const nlohmann::json index = read_json(index_file);
   StableDiffusion p;
   p.folder_ = folder;
   p.options_ = std::move(options);
   check_variant(folder, p.options_.variant);
-  const auto scheduler_file = folder / "scheduler" / "scheduler_config.json",
-             unet_file = folder / "unet" / "config.json";
-  p.schedule_ = NoiseSchedule(stable_diffusion_schedule(read_json(scheduler_file), scheduler_file.string()));
-  p.tokenizer_ = std::make_shared<ClipTokenizer>(ClipTokenizer::load(folder / "tokenizer"));
   const NewWeightsScope weights_as_wanted(p.latent_options());
-  p.unet_ = std::make_shared<UNet2DConditionModel>(stable_diffusion_unet(read_json(unet_file), unet_file.string()));
+  p.family_ = pipeline_family(index, index_file.string());
+  const bool xl = p.family_ == PipelineFamily::kStableDiffusionXL;
+  const nlohmann::json scheduler = read_json(scheduler_file), unet = read_json(unet_file);
+  p.schedule_ = NoiseSchedule(xl ? stable_diffusion_xl_schedule(scheduler, scheduler_file.string())
+                                 : stable_diffusion_schedule(scheduler, scheduler_file.string()));
+  p.unet_ = std::make_shared<UNet2DConditionModel>(xl ? UNet2DConditionConfig::from_json(unet, unet_file.string())
+                                                      : stable_diffusion_unet(unet, unet_file.string()));
   p.vae_ = std::make_shared<AutoencoderKL>(AutoencoderKLConfig::load(folder / "vae" / "config.json"));
-  p.text_encoder_ = std::make_shared<ClipTextModel>(ClipTextConfig::load(folder / "text_encoder" / "config.json"));
+  p.latent_size_ = p.chosen_size();
+  const bool zeros = ConfigReader(index, index_file.string()).optional<bool>("force_zeros_for_empty_prompt", true);
+  p.prompts_ = PromptEncoder(p.text_towers(),
+                             {.device = p.options_.device,
+                              .negative_prompt = p.options_.negative_prompt,
+                              .zeros_without_negative = xl && zeros,
+                              .time_ids = p.time_ids()},
+                             folder.string());
   p.check_fit();
-  const auto weights = [&](const char* part, const WeightsNames& names) {
+  const auto weights = [&](const std::string& part, const WeightsNames& names) {
     return find_weights(folder / part, names, p.options_.variant).open();
   };
   load_part(*p.unet_, weights("unet", kDiffusersWeights));
   load_part(*p.vae_, weights("vae", kDiffusersWeights), {.rename = rename_legacy_vae_key});
-  load_part(
-      *p.text_encoder_, weights("text_encoder", kTransformersWeights),
-      {.rename = clip_text_key, .round_to = transformers_dtype(read_json(folder / "text_encoder" / "config.json"))});
+  for (const auto& [name, model] : p.text_encoders())
+    load_part(*model, weights(name, kTransformersWeights),
+              {.rename = clip_text_key, .round_to = transformers_dtype(read_json(folder / name / "config.json"))});
   return p;
 }
 
-REWARD_TUNER_INLINE void StableDiffusion::check_fit() {
-  latent_size_ = chosen_size();
-  const std::int64_t rows = text_encoder_->config().vocab_size, tokens = tokenizer_->vocab_size();
-  if (rows > tokens)
-    note("[StableDiffusion] ", folder_.string(), ": the text encoder has ", rows, " rows, but the tokenizer only ",
-         tokens, " tokens: a file with added tokens may be missing");
+REWARD_TUNER_INLINE std::vector<TextTower> StableDiffusion::text_towers() const {
+  const auto tower = [&](const std::string& end, bool with_projection) {
+    return TextTower{std::make_shared<ClipTokenizer>(ClipTokenizer::load(folder_ / ("tokenizer" + end))),
+                     std::make_shared<ClipTextModel>(
+                         ClipTextConfig::load(folder_ / ("text_encoder" + end) / "config.json"), with_projection)};
+  };
+  std::vector<TextTower> towers{tower("", false)};
+  if (family_ == PipelineFamily::kStableDiffusionXL) towers.push_back(tower("_2", true));
+  return towers;
+}
+
+REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::time_ids() const {
+  const auto& o = options_;
+  if (family_ != PipelineFamily::kStableDiffusionXL) {
+    REWARD_TUNER_CHECK(!o.original_size && !o.crop && !o.target_size,
+                       "[StableDiffusion] original_size, crop and target_size are told to SDXL models alone: expected "
+                       "none of them for the model in ",
+                       folder_.string(), ", got ",
+                       o.original_size ? "original_size"
+                       : o.crop        ? "crop"
+                                       : "target_size");
+    return {};
+  }
+  const std::int64_t reduction = vae_->config().reduction();
+  const ImageSize own{latent_size_.height * reduction, latent_size_.width * reduction},
+      original = o.original_size.value_or(own), target = o.target_size.value_or(own);
+  const ImagePoint crop = o.crop.value_or(ImagePoint());
+  REWARD_TUNER_CHECK(std::min({original.height, original.width, target.height, target.width}) > 0,
+                     "[StableDiffusion] expected positive original_size and target_size, got ", original.height, " x ",
+                     original.width, " and ", target.height, " x ", target.width);
+  REWARD_TUNER_CHECK(crop.top >= 0 && crop.left >= 0, "[StableDiffusion] expected a crop within the image, got ",
+                     crop.top, ", ", crop.left);
+  return {original.height, original.width, crop.top, crop.left, target.height, target.width};
+}
+
+REWARD_TUNER_INLINE void StableDiffusion::check_fit() const {
   const auto& unet = unet_->config();
-  const std::int64_t width = text_encoder_->config().hidden_size, channels = vae_->config().latent_channels;
+  const std::string file = (folder_ / "unet" / "config.json").string();
+  const bool xl = family_ == PipelineFamily::kStableDiffusionXL;
+  const std::int64_t width = prompts_.width(), channels = vae_->config().latent_channels;
   for (const std::int64_t wanted : unet.cross_attention_dim)
-    REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted,
-                       ", but the text encoder's hidden_size is ", width);
-  REWARD_TUNER_CHECK(unet.in_channels == channels && unet.out_channels == channels, "[StableDiffusion] ",
-                     folder_.string(), "/unet/config.json: expected ", channels,
-                     " in_channels and out_channels, the VAE's latent_channels, got ", unet.in_channels, " and ",
-                     unet.out_channels, unet.in_channels == 9 ? " (an inpainting model, which is not built here)" : "");
+    REWARD_TUNER_CHECK(width == wanted, "[StableDiffusion] the UNet's cross_attention_dim is ", wanted, ", but ",
+                       xl ? "the text encoders' hidden_size together" : "the text encoder's hidden_size", " is ",
+                       width);
+  REWARD_TUNER_CHECK(unet.in_channels == channels && unet.out_channels == channels, "[StableDiffusion] ", file,
+                     ": expected ", channels, " in_channels and out_channels, the VAE's latent_channels, got ",
+                     unet.in_channels, " and ", unet.out_channels,
+                     unet.in_channels == 9 ? " (an inpainting model, which is not built here)" : "");
+  REWARD_TUNER_CHECK(
+      unet.text_time_embedding == xl, "[StableDiffusion] ", file, ": expected addition_embed_type ",
+      xl ? "\"text_time\" of an SDXL model, got none" : "null of a model before SDXL, got \"text_time\"");
+  if (!xl) return;
+  const std::int64_t added = prompts_.pooled_width() + 6 * unet.addition_time_embed_dim;
+  REWARD_TUNER_CHECK(unet.projection_class_embeddings_input_dim == added, "[StableDiffusion] ", file,
+                     ": expected a projection_class_embeddings_input_dim of ", added,
+                     ", the second text encoder's projection_dim and 6 times addition_time_embed_dim, got ",
+                     unet.projection_class_embeddings_input_dim);
 }
 
 REWARD_TUNER_INLINE void StableDiffusion::save(const std::filesystem::path& folder) const {
@@ -121,34 +171,18 @@ REWARD_TUNER_INLINE void StableDiffusion::keep_reference() {
   for (const auto& [name, value] : state_dict(*unet_)) reference_[name] = value.clone();
 }
 
-REWARD_TUNER_INLINE std::int64_t StableDiffusion::text_length() const {
-  const auto positions = text_encoder_->config().max_position_embeddings;
-  return std::min(positions, tokenizer_->model_max_length().value_or(positions));
+REWARD_TUNER_INLINE ClipTextModel& StableDiffusion::text_encoder_2() {
+  REWARD_TUNER_CHECK(prompts_.towers().size() == 2,
+                     "[StableDiffusion] expected a model with two text encoders (SDXL), ", "got one with one in ",
+                     folder_.string());
+  return *prompts_.towers()[1].model;
 }
 
-REWARD_TUNER_INLINE Condition StableDiffusion::encode(const std::vector<std::string>& prompts) {
-  const torch::AutoGradMode grad(torch::GradMode::is_enabled() && trains_condition());
-  const auto length = text_length();
-  std::vector<std::string> texts = prompts;
-  texts.push_back("");
-  // else the empty prompt is the negative one
-  if (!options_.negative_prompt.empty()) texts.push_back(options_.negative_prompt);
-  const Tensor ids = (*tokenizer_)(texts, length);  // [B+1|B+2,L]
-  const std::int64_t rows = text_encoder_->config().vocab_size, largest = ids.max().item<std::int64_t>();
-  REWARD_TUNER_CHECK(largest < rows, "[StableDiffusion] expected tokens with ids below ", rows,
-                     ", the rows of the text encoder's table, got ", largest,
-                     ": the tokenizer has tokens that the text encoder was not trained with");
-  // [B+1|B+2,L,D]
-  const Tensor states = text_encoder_->forward(ids.to(options_.device)).last_hidden_state;
-  const auto batch = static_cast<std::int64_t>(prompts.size());
-  std::vector<std::vector<WordTokens>> words;
-  words.reserve(prompts.size());
-  for (const std::string& prompt : prompts) words.push_back(tokenizer_->words(prompt, length));
-  return {{states.narrow(0, 0, batch)},
-          {states.narrow(0, states.size(0) - 1, 1).expand({batch, -1, -1})},
-          prompts,
-          std::move(words),
-          {states.narrow(0, batch, 1)}};
+REWARD_TUNER_INLINE std::vector<std::pair<std::string, ClipTextModel*>> StableDiffusion::text_encoders() {
+  std::vector<std::pair<std::string, ClipTextModel*>> all;
+  for (const TextTower& tower : prompts_.towers())
+    all.emplace_back(all.empty() ? "text_encoder" : "text_encoder_2", tower.model.get());
+  return all;
 }
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::predict(const Tensor& latents, const Tensor& timesteps,
@@ -179,7 +213,7 @@ REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::latent_shape(std:
 }
 
 REWARD_TUNER_INLINE LatentSize StableDiffusion::chosen_size() const {
-  const std::int64_t divisor = vae_->config().reduction();
+  const std::int64_t vae = vae_->config().reduction(), unet = unet_->config().reduction(), divisor = vae * unet;
   const auto side = [&](const char* name, const std::optional<std::int64_t>& pixels, std::int64_t LatentSize::*own) {
     if (!pixels) {
       const auto& size = unet_->config().sample_size;
@@ -189,10 +223,10 @@ REWARD_TUNER_INLINE LatentSize StableDiffusion::chosen_size() const {
       return (*size).*own;
     }
     REWARD_TUNER_CHECK(*pixels > 0 && *pixels % divisor == 0, "[StableDiffusion] the image's ", name,
-                       " must be a positive multiple of ", divisor, ", the VAE's reduction: expected ",
-                       std::max(divisor, *pixels / divisor * divisor), " or ",
-                       std::max(divisor, *pixels / divisor * divisor) + divisor, ", got ", *pixels);
-    return *pixels / divisor;
+                       " must be a positive multiple of ", divisor, ", the reduction of the VAE (", vae,
+                       ") and of the UNet (", unet, "): expected ", std::max(divisor, *pixels / divisor * divisor),
+                       " or ", std::max(divisor, *pixels / divisor * divisor) + divisor, ", got ", *pixels);
+    return *pixels / vae;
   };
   return {side("height", options_.height, &LatentSize::height), side("width", options_.width, &LatentSize::width)};
 }

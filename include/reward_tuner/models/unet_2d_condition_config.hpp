@@ -68,6 +68,8 @@ struct UNet2DConditionConfig {
   /// Throws unless the fields fit each other.
   void check(const std::string& where = "UNet2DConditionConfig") const;
   std::size_t levels() const { return block_out_channels.size(); }
+  /// Latent pixels of a side per pixel of the lowest level.
+  std::int64_t reduction() const { return std::int64_t{1} << (levels() - 1); }
 };
 
 namespace detail {
