@@ -32,7 +32,7 @@ SD_BETAS = dict(
 
 def write(name, component, config, inputs, expected, weights=None, optional=(), **settings):
     folder = ROOT / name
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     single = lambda d: {
         k: (v.float() if v.is_floating_point() else v).detach().contiguous().clone() for k, v in d.items()
     }
@@ -66,18 +66,16 @@ def unet_inputs(network):
 
 
 def small_unet(**more):
-    return moved(
-        diffusers.UNet2DConditionModel(
-            sample_size=8,
-            block_out_channels=(8, 16),
-            layers_per_block=1,
-            norm_num_groups=4,
-            cross_attention_dim=12,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-            **more,
-        )
+    config = dict(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=12,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
     )
+    return moved(diffusers.UNet2DConditionModel(**dict(config, **more)))
 
 
 def unets():
@@ -344,6 +342,145 @@ def lora_files():
             )
 
 
+def small_text(cls, vocabulary, size, **more):
+    return moved(
+        cls(
+            transformers.CLIPTextConfig(
+                vocab_size=len(vocabulary),
+                hidden_size=size,
+                intermediate_size=2 * size,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                max_position_embeddings=16,
+                bos_token_id=vocabulary["<|startoftext|>"],
+                eos_token_id=vocabulary["<|endoftext|>"],
+                **more,
+            )
+        )
+    )
+
+
+def write_tokenizer(folder, pad):
+    """vocab.json and merges.txt, as published models have them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT.parent / "tokenizer", folder)
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        settings = dict(json.loads((folder / name).read_text()), pad_token=pad)
+        if "model_max_length" in settings:
+            settings["model_max_length"] = 16
+        (folder / name).write_text(json.dumps(settings, indent=1))
+
+
+def folders():
+    """Whole folders of SD 2 and SDXL with random weights, and what diffusers' pipelines sample from them."""
+    torch.manual_seed(SEED + 1)  # peft draws in the order of a set, which is not always the same
+    end = "<|endoftext|>"
+    vocabulary = json.loads((ROOT.parent / "tokenizer" / "vocab.json").read_text())
+    ddim = dict(SD_BETAS, set_alpha_to_one=False)
+    zero_snr = dict(prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing")
+    base = dict(prompt=["a red circle", "two blue squares, left"], output_type="latent")
+    for name, config, pads, call in (
+        (
+            "folder_sd2",
+            dict(ddim, **zero_snr),
+            (end,),
+            dict(num_inference_steps=4, guidance_scale=7.5, height=16, width=24, negative_prompt=["a star", "blurry"]),
+        ),
+        (
+            "folder_sdxl",
+            ddim,
+            (end, "!"),
+            dict(
+                num_inference_steps=3,
+                guidance_scale=5.0,
+                height=24,
+                width=16,
+                original_size=(48, 40),
+                crops_coords_top_left=(3, 5),
+                target_size=(40, 48),
+            ),
+        ),
+    ):
+        xl = len(pads) == 2
+        texts = [small_text(transformers.CLIPTextModel, vocabulary, 12, hidden_act="quick_gelu" if xl else "gelu")]
+        more = dict(attention_head_dim=[2, 4], use_linear_projection=True)
+        if xl:
+            with_projection = transformers.CLIPTextModelWithProjection
+            texts.append(small_text(with_projection, vocabulary, 8, hidden_act="gelu", projection_dim=10))
+            more.update(transformer_layers_per_block=[1, 2], addition_embed_type="text_time")
+            more.update(addition_time_embed_dim=4, projection_class_embeddings_input_dim=10 + 6 * 4)
+        unet = small_unet(
+            **more,
+            cross_attention_dim=20 if xl else 12,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        )
+        vae = moved(
+            diffusers.AutoencoderKL(
+                block_out_channels=(4, 8),
+                layers_per_block=1,
+                norm_num_groups=4,
+                sample_size=16,
+                latent_channels=4,
+                down_block_types=("DownEncoderBlock2D",) * 2,
+                up_block_types=("UpDecoderBlock2D",) * 2,
+                scaling_factor=0.13025 if xl else 0.18215,
+            )
+        )
+        tokenizers = []
+        for pad in pads:
+            write_tokenizer(ROOT / "tokenizer", pad)
+            tokenizers.append(transformers.CLIPTokenizer.from_pretrained(ROOT / "tokenizer"))
+        shutil.rmtree(ROOT / "tokenizer")
+        scheduler = diffusers.DDIMScheduler(**config)
+        if xl:
+            pipe = diffusers.StableDiffusionXLPipeline(vae, *texts, *tokenizers, unet, scheduler)
+        else:
+            parts = (vae, *texts, *tokenizers, unet, scheduler)
+            pipe = diffusers.StableDiffusionPipeline(*parts, None, None, requires_safety_checker=False)
+        model = ROOT / name / "model"
+        pipe.save_pretrained(model)
+        for k, pad in enumerate(pads):
+            write_tokenizer(model / ("tokenizer" + "_2" * k), pad)
+        for part in (vae, unet, *texts):
+            part.double().requires_grad_(False)
+        pipe.set_progress_bar_config(disable=True)
+        inputs = dict(latents=torch.randn(2, 4, call["height"] // 2, call["width"] // 2))
+        steps = [inputs["latents"].double()]
+        pipe(
+            **base,
+            **call,
+            latents=inputs["latents"].double(),
+            callback_on_step_end=lambda p, k, t, o: steps.append(o["latents"].clone()) or {},
+        )
+        negative = call.get("negative_prompt")
+        embeds = pipe.encode_prompt(
+            base["prompt"],
+            device="cpu",
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=True,
+            negative_prompt=negative,
+        )
+        keys = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+        expected = dict(zip(keys, embeds))
+        expected["trajectory"] = torch.stack(steps)
+        expected["timesteps"] = pipe.scheduler.timesteps.double()
+        expected["image"] = pipe.vae.decode(steps[-1] / vae.config.scaling_factor).sample
+        expected["default_size"] = torch.tensor([16, 16])
+        if xl:
+            sizes = (*call["original_size"], *call["crops_coords_top_left"], *call["target_size"])
+            expected["add_time_ids"] = torch.tensor([sizes] * 2, dtype=torch.float64)
+        write(
+            name,
+            "folder",
+            {"_class_name": type(pipe).__name__},
+            inputs,
+            expected,
+            sampler="DDIMScheduler",
+            call={k: v for k, v in {**base, **call}.items() if k != "output_type"},
+        )
+
+
 def plain(config):
     return {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
 
@@ -352,7 +489,7 @@ def main():
     diffusers.logging.set_verbosity_error()
     torch.manual_seed(SEED)
     shutil.rmtree(ROOT, ignore_errors=True)
-    for part in (unets, vaes, texts, schedulers, loras, lora_files):
+    for part in (unets, vaes, texts, schedulers, loras, lora_files, folders):
         part()
     size = sum(f.stat().st_size for f in ROOT.rglob("*") if f.is_file())
     print(f"{len(list(ROOT.iterdir()))} cases, {size / 1e6:.2f} MB")

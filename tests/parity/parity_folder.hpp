@@ -4,6 +4,9 @@
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -55,37 +58,76 @@ inline std::map<std::string, Tensor> probe_scheduler_classes(const std::filesyst
   return out;
 }
 
+/// The texts of a call for every text encoder: KEY, and KEY_2 where it is given. Empty if KEY is not.
+inline std::vector<std::vector<std::string>> texts_of(const nlohmann::json& call, const std::string& key) {
+  std::vector<std::vector<std::string>> texts;
+  for (const char* end : {"", "_2"})
+    if (const auto found = call.find(key + end); found != call.end() && !found->is_null())
+      texts.push_back(found->get<std::vector<std::string>>());
+  return texts;
+}
+
+/// The negative prompt that all samples share, as the option takes it.
+inline std::optional<std::string> shared_negative(const nlohmann::json& call) {
+  const auto texts = texts_of(call, "negative_prompt");
+  if (texts.size() != 1) return std::nullopt;
+  for (const std::string& text : texts[0])
+    if (text != texts[0][0]) return std::nullopt;
+  return texts[0].at(0);
+}
+
 /// The case's pipeline.
 inline StableDiffusion folder_pipeline(const std::filesystem::path& folder, const nlohmann::json& call) {
   const auto pixels = [&](const char* key) {
     const auto found = call.find(key);
     return found == call.end() || found->is_null() ? std::nullopt : std::optional(found->get<std::int64_t>());
   };
-  return StableDiffusion::load(folder / "model",
-                               {.dtype = at::kDouble, .height = pixels("height"), .width = pixels("width")});
+  StableDiffusionOptions options{.dtype = at::kDouble,
+                                 .negative_prompt = shared_negative(call),
+                                 .height = pixels("height"),
+                                 .width = pixels("width")};
+  using Pair = std::array<std::int64_t, 2>;
+  const auto pair = [&](const char* key) { return call.at(key).get<Pair>(); };
+  if (call.contains("original_size")) options.original_size = {pair("original_size")[0], pair("original_size")[1]};
+  if (call.contains("target_size")) options.target_size = {pair("target_size")[0], pair("target_size")[1]};
+  if (call.contains("crops_coords_top_left"))
+    options.crop = {pair("crops_coords_top_left")[0], pair("crops_coords_top_left")[1]};
+  return StableDiffusion::load(folder / "model", options);
+}
+
+/// The condition of the case's prompts; a text of its own for a text encoder, and a negative prompt of its own for a
+/// sample, take the place of what the pipeline gives.
+inline Condition case_condition(StableDiffusion& pipeline, const nlohmann::json& call) {
+  Condition condition = pipeline.encode(call.at("prompt").get<std::vector<std::string>>());
+  const auto replace = [&](Conditioning& states, const std::vector<std::vector<std::string>>& texts) {
+    Conditioning own = pipeline.prompt_encoder().states(texts);
+    own.time_ids = states.time_ids;
+    states = own;
+  };
+  if (const auto texts = texts_of(call, "prompt"); texts.size() == 2) replace(condition.positive, texts);
+  if (const auto texts = texts_of(call, "negative_prompt"); !texts.empty() && !shared_negative(call))
+    replace(condition.negative, texts);
+  return condition;
+}
+
+inline SamplerSchedule folder_schedule(const nlohmann::json& settings, const NoiseSchedule& noise) {
+  const auto sampler = settings.at("sampler").get<std::string>();
+  const auto& call = settings.at("call");
+  const int steps = call.at("num_inference_steps").get<int>();
+  if (sampler == "DDPMScheduler") return Ddpm({.num_steps = steps}).schedule(noise);
+  REWARD_TUNER_CHECK(sampler == "DDIMScheduler", "unsupported sampler: ", sampler);
+  return Ddim({.num_steps = steps, .eta = call.value("eta", 0.0)}).schedule(noise);
 }
 
 inline std::map<std::string, Tensor> probe_folder(const std::filesystem::path& folder) {
   const auto settings = read_json(folder / "case.json");
   if (settings.contains("schedulers")) return probe_scheduler_classes(folder, settings);
-  const auto kind = read_json(folder / "config.json").value("_class_name", std::string());
-  REWARD_TUNER_CHECK(kind == "StableDiffusionPipeline", "unsupported pipeline: ", kind);
-  const auto& call = settings.at("call");
-  const auto sampler = settings.at("sampler").get<std::string>();
-  StableDiffusion pipeline = folder_pipeline(folder, call);
-  REWARD_TUNER_CHECK(sampler == "DDIMScheduler" || sampler == "DDPMScheduler", "unsupported sampler: ", sampler);
-
   const torch::NoGradGuard no_grad;
-  const int steps = call.at("num_inference_steps").get<int>();
+  const auto& call = settings.at("call");
+  StableDiffusion pipeline = folder_pipeline(folder, call);
   const double guidance = call.at("guidance_scale").get<double>();
-  const auto prompts = call.at("prompt").get<std::vector<std::string>>();
-  const auto& noise = pipeline.noise_schedule();
-  const SamplerSchedule schedule = sampler == "DDPMScheduler"
-                                       ? Ddpm({.num_steps = steps}).schedule(noise)
-                                       : Ddim({.num_steps = steps, .eta = call.value("eta", 0.0)}).schedule(noise);
-  Condition condition = pipeline.encode(prompts);
-  if (call.contains("negative_prompt") && !call.at("negative_prompt").is_null())
-    condition.negative = pipeline.encode(call.at("negative_prompt").get<std::vector<std::string>>()).positive;
+  const SamplerSchedule schedule = folder_schedule(settings, pipeline.noise_schedule());
+  const Condition condition = case_condition(pipeline, call);
   const RolloutSetup setup = sampling_setup(schedule, condition, guidance);
   const auto inputs = SafetensorsFile::open(folder / "inputs.safetensors");
   Tensor x = inputs.tensor("latents").to(at::kDouble);  // [B,4,h,w]
@@ -94,7 +136,7 @@ inline std::map<std::string, Tensor> probe_folder(const std::filesystem::path& f
   std::vector<Tensor> trajectory{x};
   std::vector<double> timesteps;
   NetworkCounts counts;
-  for (int k = 0; k < steps; ++k) {
+  for (int k = 0; k < schedule.num_steps(); ++k) {
     const double deviation = schedule.step(k).noise;
     x = step_mean(schedule, k, x, row_call(pipeline, step_rows(setup, k, x), counts).guided);
     if (deviation > 0) x = x.add(inputs.tensor("noise")[k].to(at::kDouble), deviation);
@@ -103,14 +145,22 @@ inline std::map<std::string, Tensor> probe_folder(const std::filesystem::path& f
   }
   const auto& size = pipeline.unet().config().sample_size.value();
   const std::int64_t reduction = pipeline.vae().config().reduction();
-  std::map<std::string, Tensor> out{{"trajectory", at::stack(trajectory)},
-                                    {"image", pipeline.decode(x) * 2 - 1},
-                                    {"prompt_embeds", condition.positive.embeddings}};
-  if (guidance > 1) out["negative_prompt_embeds"] = condition.negative.embeddings;
+  std::map<std::string, Tensor> out{{"trajectory", at::stack(trajectory)}, {"image", pipeline.decode(x) * 2 - 1}};
+  const auto put = [&](const std::string& prefix, const Conditioning& states) {
+    out[prefix + "prompt_embeds"] = states.embeddings;
+    if (states.pooled.defined()) out[prefix + "pooled_prompt_embeds"] = states.pooled;
+  };
+  put("", condition.positive);
+  if (guidance > 1) put("negative_", condition.negative);
+  if (condition.positive.time_ids.defined()) out["add_time_ids"] = condition.positive.time_ids;
   for (auto& [name, tensor] : out) tensor = tensor.to(at::kFloat).contiguous();
   out["timesteps"] = at::tensor(timesteps, at::kDouble);
   out["default_size"] = at::tensor({size.height * reduction, size.width * reduction}, at::kLong);
-  out["input_ids"] = pipeline.tokenizer()(prompts, pipeline.text_length());
+  const auto texts = texts_of(call, "prompt");
+  const auto& towers = pipeline.prompt_encoder().towers();
+  for (std::size_t i = 0; i < towers.size(); ++i)
+    out[i == 0 ? "input_ids" : "input_ids_2"] =
+        (*towers[i].tokenizer)(texts[std::min(i, texts.size() - 1)], pipeline.text_length());
   return out;
 }
 
