@@ -10,7 +10,7 @@ namespace rt = reward_tuner;
 
 int main(int argc, char** argv) {
   const int updates = argc > 1 ? std::atoi(argv[1]) : 100;
-  // a diffusers folder of Stable Diffusion 1.x or 2.x
+  // a diffusers folder of Stable Diffusion 1.x, 2.x or XL
   auto pipeline = rt::StableDiffusion::load(argc > 2 ? argv[2] : "examples/models/tiny-shapes");
   auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 8});  // frozen base, trainable A and B
   rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-3});

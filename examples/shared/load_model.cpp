@@ -7,17 +7,19 @@
 namespace rt_shared {
 
 LoadedModel load_model(const TuneSettings& s) {
-  LoadedModel loaded{
-      rt::StableDiffusion::load(
-          s.model, {.variant = s.variant, .negative_prompt = s.negative, .height = s.height, .width = s.width}),
-      {}};
+  rt::StableDiffusionOptions options{
+      .variant = s.variant, .negative_prompt = s.negative, .height = s.height, .width = s.width};
+  if (s.original_size) options.original_size = {(*s.original_size)[0], (*s.original_size)[1]};
+  if (s.crop) options.crop = {(*s.crop)[0], (*s.crop)[1]};
+  if (s.target_size) options.target_size = {(*s.target_size)[0], (*s.target_size)[1]};
+  LoadedModel loaded{rt::StableDiffusion::load(s.model, options), {}};
   std::vector<rt::LoraSource> sources;
   for (const std::string& word : s.loras) sources.push_back(rt::lora_source(word));
   for (const rt::LoraSource& source : sources)
     if (source.scale == 0) rt::note("--lora ", source.path.string(), " has the strength 0 and changes nothing");
   loaded.loras = rt::load_loras(loaded.pipeline, sources);
   CutPrompts cut(loaded.pipeline);
-  cut.add(s.negative);
+  if (s.negative) cut.add(*s.negative);
   cut.note_each();
   return loaded;
 }

@@ -18,8 +18,7 @@ struct LoadedModel {
   std::vector<rt::Lora> loras;  ///< of --lora: parts of the model
 };
 
-/// Loads --model with --variant, --negative, --height, --width and every --lora. A LoRA without effect is worth a line
-/// on stderr.
+/// Loads --model with --variant, --negative, the sizes and every --lora. A LoRA without effect is worth a line on stderr.
 LoadedModel load_model(const TuneSettings& s);
 
 /// Prompts of which the text encoder does not read all.

@@ -27,6 +27,7 @@ struct SettingField {
   std::vector<std::string> names;  ///< values of an enumeration
   bool is_switch = false;          ///< a bool: the flag alone means true
   bool is_list = false;            ///< words, or one word with commas
+  bool may_be_alone = false;       ///< the flag without a value means something
   /// Writes the value that the words say; false if they are not as expected.
   std::function<bool(TuneSettings&, const std::vector<std::string>& words)> read;
   std::function<nlohmann::json(const TuneSettings&)> json;
@@ -47,6 +48,7 @@ std::string expected_value() {
   else if constexpr (std::is_integral_v<T>) return "a whole number";
   else if constexpr (std::is_floating_point_v<T>) return "a number";
   else if constexpr (std::is_same_v<T, std::filesystem::path>) return "a path";
+  else if constexpr (std::is_same_v<T, Pair>) return "two whole numbers as 768x1024";
   else return "text";
 }
 
@@ -63,6 +65,10 @@ bool read_value(const std::string& word, T& value) {
   } else if constexpr (std::is_arithmetic_v<T>) {
     const auto end = std::from_chars(word.data(), word.data() + word.size(), value);
     return end.ec == std::errc() && end.ptr == word.data() + word.size();
+  } else if constexpr (std::is_same_v<T, Pair>) {
+    const std::size_t cross = word.find('x');
+    return cross != std::string::npos && read_value(word.substr(0, cross), value[0]) &&
+           read_value(word.substr(cross + 1), value[1]);
   } else {
     value = word;
     return true;
@@ -73,6 +79,7 @@ template <class T>
 nlohmann::json value_json(const T& value) {
   if constexpr (is_optional<T>) return value ? value_json(*value) : nlohmann::json(nullptr);
   else if constexpr (std::is_same_v<T, std::filesystem::path>) return value.string();
+  else if constexpr (std::is_same_v<T, Pair>) return std::to_string(value[0]) + "x" + std::to_string(value[1]);
   else return value;
 }
 
@@ -135,6 +142,16 @@ SettingField field(Access access, std::vector<std::pair<std::string, std::type_i
     for (const auto& [name, value] : values)
       if (std::invoke(access, const_cast<TuneSettings&>(s)) == value) return nlohmann::json(name);
     return nlohmann::json(nullptr);
+  };
+  return f;
+}
+
+/// The same, where the flag alone (in a TOML file: true) means a value.
+inline SettingField or_alone(SettingField f, std::string value) {
+  f.may_be_alone = true;
+  f.read = [read = std::move(f.read), value = std::move(value)](TuneSettings& s,
+                                                                const std::vector<std::string>& words) {
+    return read(s, words == std::vector<std::string>{"true"} ? std::vector{value} : words);
   };
   return f;
 }

@@ -32,7 +32,7 @@ bool keeps_best(const S& s, const M& m) { return m.name == "raft" || s.weighting
 bool pulls_back(const S& s, const M&) { return s.regularizer == RegularizerName::kKl; }
 bool pretrains(const S& s, const M&) { return s.regularizer == RegularizerName::kPretraining; }
 bool adapts(const S& s, const M&) { return !s.full; }
-bool adapts_text(const S& s, const M&) { return !s.full || !s.train_text_encoder; }
+bool adapts_text(const S& s, const M&) { return !s.full || s.train_text_encoder == TextEncoders::kNone; }
 bool adapts_anew(const S& s, const M&) { return !s.full && s.init_lora.empty(); }
 bool goes_on(const S& s, const M&) { return !s.init_lora.empty(); }
 /// Whether one of these is among the rewards, or tasks have rewards of their own.
@@ -120,9 +120,21 @@ void sampling(SettingsTable& t) {
                   "ddim: share of noise in a step, 0 (none) to 1 (as ddpm); default: 0, with methods on "
                   "log-probabilities 1",
                   field(&S::eta)));
-  t.push_back(row("negative", group, "what guidance pushes away from; default: the empty prompt", field(&S::negative)));
+  t.push_back(
+      row("negative", group,
+          "what guidance pushes away from; default: the empty prompt, or zeros where an SDXL model asks for them",
+          field(&S::negative)));
   t.push_back(row("height", group, "of images, in pixels; default: the model's own", field(&S::height)));
   t.push_back(row("width", group, "of images, in pixels; default: the model's own", field(&S::width)));
+  t.push_back(row("original-size", group,
+                  "what an SDXL model is told of an image's size before it was cropped; default: the images' own",
+                  field(&S::original_size))
+                  .shown_as("HEIGHTxWIDTH"));
+  t.push_back(row("crop", group, "what an SDXL model is told of where the crop began; default: 0x0", field(&S::crop))
+                  .shown_as("TOPxLEFT"));
+  t.push_back(row("target-size", group, "what an SDXL model is told of the size after it; default: the images' own",
+                  field(&S::target_size))
+                  .shown_as("HEIGHTxWIDTH"));
   // what decides is what the files hold: tune_command.cpp adds digests to the options
   t.push_back(row("lora", group,
                   "folder or file of a LoRA that is a part of the model, at strength SCALE (default 1); several add up "
@@ -370,8 +382,13 @@ void trained(SettingsTable& t) {
       row("targets", group, "layers with a LoRA: ends of their names, or all-linear, or all", field(&S::targets))
           .wants(adapts_anew, "full", "false"));
   t.push_back(row("train-text-encoder", group,
-                  "train a LoRA on the text encoder's attention as well, of the rank and alpha of the UNet's",
-                  field(&S::train_text_encoder))
+                  "train a LoRA on a text encoder's attention as well, of the rank and alpha of the UNet's; SDXL has a "
+                  "second one; alone: the first",
+                  or_alone(field(&S::train_text_encoder, {{"none", TextEncoders::kNone},
+                                                          {"first", TextEncoders::kFirst},
+                                                          {"second", TextEncoders::kSecond},
+                                                          {"both", TextEncoders::kBoth}}),
+                           "first"))
                   .wants(adapts_text, "full", "false"));
   t.push_back(row("full", group, "train every weight of the UNet instead of a LoRA", field(&S::full)));
   t.push_back(row("init-lora", group, "folder or file of a LoRA to train on, with its rank, alpha and targets",

@@ -2,6 +2,7 @@
 #pragma once
 #include <c10/core/ScalarType.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -30,6 +31,10 @@ enum class AdvantageName { kOwn, kPerBatch, kPerPrompt, kPerGroup, kHistory };
 enum class ExplorationName { kNone, kGuidance, kPrompt, kDiffexp };
 enum class RegularizerName { kNone, kKl, kPretraining };
 enum class ReferenceName { kBase, kInit };
+enum class TextEncoders { kNone, kFirst, kSecond, kBoth };
+
+/// Two whole numbers: sides, or the rows and columns before a point.
+using Pair = std::array<std::int64_t, 2>;
 
 struct TuneSettings {
   std::set<std::string> given;  ///< names of the settings that the user gave: "updates"
@@ -46,9 +51,10 @@ struct TuneSettings {
   int steps = 50;
   double guidance = 7.5;
   std::optional<double> eta;
-  std::string negative;
+  std::optional<std::string> negative;
   std::optional<std::int64_t> height, width;
-  std::vector<std::string> loras;  // PATH[:SCALE]
+  std::optional<Pair> original_size, crop, target_size;  // what SDXL is told
+  std::vector<std::string> loras;                        // PATH[:SCALE]
   // methods that follow the reward's gradient
   int trained_steps = 0;
   std::optional<int> early_stop;
@@ -104,7 +110,7 @@ struct TuneSettings {
   std::int64_t rank = 8;
   double alpha = 0;
   std::vector<std::string> targets = {"to_q", "to_k", "to_v", "to_out.0"};
-  bool train_text_encoder = false;
+  TextEncoders train_text_encoder = TextEncoders::kNone;
   // optimization
   std::int64_t updates = 100;
   double minutes = 0;

@@ -63,8 +63,9 @@ void add_flags(CLI::App& command, const SettingsTable& table, TuneSettings& s) {
       return true;
     };
     // the words as they were typed: CLI11 would take "[a, b]" for a list; read_setting refuses a second value
-    command.add_option(flag, take, row.help)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+    auto* option = command.add_option(flag, take, row.help);
+    if (row.field.may_be_alone) option->expected(0, 1);  // alone it reads "true"
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->type_name(shown_value(row))
         ->default_str(shown_default(row.field.json(s)))
         ->required(row.required)

@@ -34,9 +34,9 @@ namespace rt = reward_tuner;
 namespace {
 
 void add_model_options(CLI::App& command, TuneSettings& s) {
-  static const SettingsTable rows = rows_of(
-      settings_table(),
-      {"model", "variant", "sampler", "steps", "guidance", "eta", "negative", "height", "width", "lora", "threads"});
+  static const SettingsTable rows =
+      rows_of(settings_table(), {"model", "variant", "sampler", "steps", "guidance", "eta", "negative", "height",
+                                 "width", "original-size", "crop", "target-size", "lora", "threads"});
   add_flags(command, rows, s);
 }
 
@@ -100,8 +100,11 @@ int evaluate_model(const EvaluateSettings& s) {
                           {"network_forwards", result->network.forwards},
                           {"seconds", result->seconds},
                           {"versions", rt::run_versions()}};
-    for (const char* name : {"variant", "lora", "sampler", "steps", "guidance", "negative", "height", "width"})
-      report[name] = setting(settings_table(), name).field.json(s);
+    for (const char* name : {"variant", "lora", "sampler", "steps", "guidance", "negative", "height", "width",
+                             "original-size", "crop", "target-size"}) {
+      const Setting& row = setting(settings_table(), name);
+      report[config_key(row)] = row.field.json(s);
+    }
     report["eta"] = s.eta.value_or(0);
     rt::write_json(s.json, report);
   });
@@ -153,7 +156,6 @@ int info(const InfoSettings& s) {
     auto pipeline = rt::StableDiffusion::load(s.model, {.variant = s.variant});
     const auto& unet = pipeline.unet().config();
     const auto& vae = pipeline.vae().config();
-    const auto& text = pipeline.text_encoder().config();
     const auto levels = [](const std::vector<std::int64_t>& widths) {
       std::string out;
       for (const auto width : widths) out += (out.empty() ? "" : "-") + std::to_string(width);
@@ -166,9 +168,12 @@ int info(const InfoSettings& s) {
     print_part(
         "vae", pipeline.vae(),
         "levels " + levels(vae.block_out_channels) + ", scaling factor " + nlohmann::json(vae.scaling_factor).dump());
-    print_part("text_encoder", pipeline.text_encoder(),
-               "width " + std::to_string(text.hidden_size) + ", " + std::to_string(text.max_position_embeddings) +
-                   " tokens, vocabulary " + std::to_string(text.vocab_size));
+    for (const auto& [name, model] : pipeline.text_encoders()) {
+      const auto& text = model->config();
+      print_part(name.c_str(), *model,
+                 "width " + std::to_string(text.hidden_size) + ", " + std::to_string(text.max_position_embeddings) +
+                     " tokens, vocabulary " + std::to_string(text.vocab_size));
+    }
     if (std::filesystem::is_directory(s.model / "clip"))
       print_part("clip", *pipeline.clip(), "joint space " + std::to_string(pipeline.clip()->config().projection_dim));
     std::cout << "scheduler     " << rt::to_json(pipeline.noise_schedule().config()).dump() << std::endl;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -78,7 +79,7 @@ std::string model_digest(rt::StableDiffusion& pipeline) {
     }
   };
   add("unet", pipeline.unet());
-  add("text_encoder", pipeline.text_encoder());
+  for (const auto& [name, model] : pipeline.text_encoders()) add(name, *model);
   add("vae", pipeline.vae());
   return rt::digest(lines);
 }
@@ -188,9 +189,22 @@ ChosenReward joined_reward(const std::vector<TuneTask>& tasks) {
   return all;
 }
 
+/// The text encoders that --train-text-encoder names. Errors: a second one of a model that has none.
+std::map<std::string, rt::ClipTextModel*> trained_text_encoders(const TuneSettings& s, rt::StableDiffusion& pipeline) {
+  const auto which = s.train_text_encoder;
+  std::map<std::string, rt::ClipTextModel*> trained;
+  if (which == TextEncoders::kFirst || which == TextEncoders::kBoth) trained["text_encoder"] = &pipeline.text_encoder();
+  if (which != TextEncoders::kSecond && which != TextEncoders::kBoth) return trained;
+  REWARD_TUNER_CHECK(pipeline.text_encoders().size() == 2, "[rt-tune] --train-text-encoder expected first, for ",
+                     s.model.string(), " has one text encoder, got ", which == TextEncoders::kBoth ? "both" : "second");
+  trained["text_encoder_2"] = &pipeline.text_encoder_2();
+  return trained;
+}
+
 /// The LoRAs that the run trains, the UNet's first, and the part of --init-lora that stays as it is.
 std::vector<rt::Lora> trained_loras(const TuneSettings& s, rt::StableDiffusion& pipeline) {
   std::vector<rt::Lora> loras;
+  auto texts = trained_text_encoders(s, pipeline);
   if (s.init_lora.empty()) {
     loras.push_back(
         rt::Lora::attach(pipeline.unet(), {.rank = s.rank, .alpha = s.alpha, .targets = s.targets, .seed = s.seed}));
@@ -199,18 +213,18 @@ std::vector<rt::Lora> trained_loras(const TuneSettings& s, rt::StableDiffusion& 
     REWARD_TUNER_CHECK(!loras.empty() && loras.front().prefix() == "unet",
                        "[rt-tune] --init-lora expected a LoRA of the UNet, got one without at ", s.init_lora.string());
     for (auto& lora : loras)
-      if (lora.prefix() != "unet" && !s.train_text_encoder) lora.freeze();
+      if (lora.prefix() != "unet" && !texts.contains(lora.prefix())) lora.freeze();
       else if (s.reference == ReferenceName::kInit) lora.keep_reference();
   }
-  if (s.train_text_encoder && loras.size() == 1) {
-    const rt::LoraOptions& like = loras.front().options();
-    loras.push_back(rt::Lora::attach(pipeline.text_encoder(),
+  for (const auto& lora : loras) texts.erase(lora.prefix());
+  const rt::LoraOptions like = loras.front().options();
+  for (const auto& [name, model] : texts)
+    loras.push_back(rt::Lora::attach(*model,
                                      {.rank = like.rank,
                                       .alpha = like.alpha,
                                       .targets = {"q_proj", "k_proj", "v_proj", "out_proj"},
-                                      .seed = s.seed + 1},
-                                     "text_encoder"));
-  }
+                                      .seed = s.seed + (name == "text_encoder" ? 1 : 2)},
+                                     name));
   return loras;
 }
 

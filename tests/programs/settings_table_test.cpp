@@ -136,7 +136,7 @@ TEST_CASE("settings: a flag of one value that is given twice is an error, a list
   CHECK(parsed({"--negative", "[blurry, low] {quality}"}, s).empty());
   CHECK(s.negative == "[blurry, low] {quality}");
   CHECK(parsed({"--negative", ""}, s).empty());
-  CHECK(s.negative.empty());
+  CHECK(s.negative == "");  // given, and not the same as none for SDXL
   CHECK(parsed({"--reward", "shapes,parity", "--reward", "symmetry:2", "--lora", "a,b", "--lora", "c:0.5"}, s).empty());
   CHECK(s.rewards == std::vector<std::string>{"shapes", "parity", "symmetry:2"});
   CHECK(s.loras == std::vector<std::string>{"a,b", "c:0.5"});
@@ -158,6 +158,33 @@ TEST_CASE("settings: size, negative prompt and LoRAs are rows that tune, sample 
   CHECK(options.at("negative") == "blurry, low quality");
   read("lora", "x:0.5");
   CHECK(noted_options(settings_table(), s).at("lora") == nlohmann::json{"x:0.5"});
+}
+
+TEST_CASE("settings: two whole numbers are a pair, and a flag that may be alone takes its own value") {
+  const auto parsed = [](const std::vector<std::string>& more, TuneSettings& s) {
+    CLI::App app;
+    rt_tune::add_flags(app, settings_table(), s);
+    std::vector<std::string> flags{"--model", "m", "--out", "o"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return parse(app, flags);
+  };
+  TuneSettings s;
+  CHECK(parsed({"--original-size", "768x1024", "--crop=0x16"}, s).empty());
+  CHECK((s.original_size == Pair{768, 1024} && s.crop == Pair{0, 16} && !s.target_size));
+  CHECK(deciding_options(settings_table(), s, method_entry("ddpo")).at("original_size") == "768x1024");
+  for (const char* wrong : {"768", "768x", "x768", "768x1024x3", "768 x 1024", "axb"})
+    CHECK(parsed({"--target-size", wrong}, s).find("--target-size expected two whole numbers as 768x1024, got") !=
+          std::string::npos);
+  CHECK(parsed({"--train-text-encoder", "--steps", "3"}, s).empty());
+  CHECK((s.train_text_encoder == TextEncoders::kFirst && s.steps == 3));
+  CHECK(parsed({"--train-text-encoder", "both"}, s).empty());
+  CHECK(s.train_text_encoder == TextEncoders::kBoth);
+  CHECK(parsed({"--train-text-encoder=second"}, s).empty());
+  CHECK(s.train_text_encoder == TextEncoders::kSecond);
+  CHECK(parsed({"--train-text-encoder", "all"}, s)
+            .find("--train-text-encoder expected none, first, second or both, got 'all'") != std::string::npos);
+  read_setting(setting(settings_table(), "train-text-encoder"), s, {"true"}, "train-text-encoder");  // of a TOML file
+  CHECK(s.train_text_encoder == TextEncoders::kFirst);
 }
 
 TEST_CASE("settings: names are unique, and rules name methods and settings that exist") {

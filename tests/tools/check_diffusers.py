@@ -4,8 +4,9 @@ usage: python tests/tools/check_diffusers.py RT_TUNE MODEL_FOLDER [--lora FOLDER
        [--guidance W]
 (torch 2.13.0, diffusers 0.42.1, transformers, peft)
 
-Loads MODEL_FOLDER by StableDiffusionPipeline.from_pretrained and the LoRA by load_lora_weights, feeds both programs
-the same start latents, and prints the largest differences of the clean latents and of the image in [0,1].
+Loads MODEL_FOLDER, of Stable Diffusion 1, 2 or XL, by DiffusionPipeline.from_pretrained and the LoRA by
+load_lora_weights, feeds both programs the same start latents, and prints the largest differences of the clean latents
+and of the image in [0,1].
 Exit code 1 if either exceeds 1e-3 (a PNG rounds to 1/255: half a level is added there).
 """
 import argparse
@@ -29,8 +30,9 @@ def main():
     ap.add_argument("--steps", type=int, default=20)
     ap.add_argument("--guidance", type=float, default=3.0)
     a = ap.parse_args()
-    from diffusers import StableDiffusionPipeline
-    pipe = StableDiffusionPipeline.from_pretrained(a.model, safety_checker=None)
+    from diffusers import DDIMScheduler, DiffusionPipeline
+    scheduler = DDIMScheduler.from_pretrained(a.model, subfolder="scheduler")
+    pipe = DiffusionPipeline.from_pretrained(a.model, scheduler=scheduler)
     pipe.set_progress_bar_config(disable=True)
     if a.lora:
         pipe.load_lora_weights(a.lora)

@@ -162,7 +162,7 @@ grep -q '"negative": "a blue square"' "$work/negative-run/config.json" || fail "
 grep -q '"height": 48' "$work/size-run/config.json" || fail "--height: config.json"
 differ "$work/plain-run/metrics.jsonl" "$work/negative-run/metrics.jsonl" "tune --negative"
 differ "$work/plain-run/evaluations.jsonl" "$work/negative-run/evaluations.jsonl" "tune --negative"
-expect 1 'options/negative was "a blue square", is now ""' tune "${tune[@]}" --method ddpo --prompts \
+expect 1 'options/negative was "a blue square", is now null' tune "${tune[@]}" --method ddpo --prompts \
   "$work/plain.txt" --resume --out "$work/negative-run"
 silent sample "${few[@]}" --prompt "a red circle" --height 48 --width 32 --out "$work/size.png"
 [ "$(od -An -tu1 -j16 -N8 "$work/size.png" | tr -s ' ')" = " 0 0 0 32 0 0 0 48" ] || fail "sample --height --width"

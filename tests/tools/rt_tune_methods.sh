@@ -71,14 +71,14 @@ grep -q '"reward_queries": 8' "$work/ddpo-passes/report.json" ||
 # the text encoder together with the UNet: one file holds both parts, and sampling takes both from it
 resumes text-encoder "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --train-text-encoder
 resumes text-encoder-rounds "${common[@]}" --method ddpo --regularizer kl --epochs 2 --micro-batch 1 \
-  --explore prompt --planned-updates 2 --train-text-encoder
+  --explore prompt --planned-updates 2 --train-text-encoder first
 resumes text-encoder-denoising "${common[@]}" --method raft --samples-per-prompt 2 --train-text-encoder
 tuned="$work/text-encoder/lora/pytorch_lora_weights.safetensors"
 for name in unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k \
   text_encoder.text_model.encoder.layers.0.self_attn.{q_proj,k_proj,v_proj,out_proj}; do
   grep -aq "\"$name.lora_B.weight\"" "$tuned" || fail "the saved LoRA lacks $name"
 done
-grep -q '"train_text_encoder": true' "$work/text-encoder/config.json" || fail "config.json lacks train_text_encoder"
+grep -q '"train_text_encoder": "first"' "$work/text-encoder/config.json" || fail "config.json lacks train_text_encoder"
 resumes text-encoder-further "${common[@]}" --method ddpo --init-lora "$tuned" --reference init --regularizer kl \
   --train-text-encoder
 shown=(--model "$model" --prompt "a red circle" --steps 4 --guidance 2 --threads 1)
