@@ -6,6 +6,8 @@
 #include <reward_tuner/layers/frozen_ops.ipp>
 #include <reward_tuner/layers/upsampled_conv.ipp>
 #include <reward_tuner/optim/adamw.ipp>
+#include <reward_tuner/optim/adamw_8bit.ipp>
+#include <reward_tuner/optim/block_quantization.ipp>
 #include <reward_tuner/optim/ema.ipp>
 #include <reward_tuner/lora/lora.ipp>
 #include <reward_tuner/lora/lora_files.ipp>

@@ -22,13 +22,22 @@ struct AdamWOptions {
 };
 REWARD_TUNER_FIELDS(AdamWOptions, learning_rate, beta1, beta2, epsilon, weight_decay);
 
+/// Named errors of an optimizer `where`: an option out of range; a list without parameters, or with one that cannot be
+/// trained.
+void check_options(const AdamWOptions& o, const std::string& where);
+void check_parameters(const std::vector<Tensor>& parameters, const std::string& where);
+/// Copies a state into an optimizer's own tensors by name. Errors: a tensor that is missing, too many, or of another
+/// shape or type; nothing is changed then.
+void load_optimizer_state(const std::map<std::string, Tensor>& mine, const std::map<std::string, Tensor>& state,
+                          const std::string& where);
+
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
 /// A parameter whose gradient is undefined is left alone and its step is not counted, as PyTorch does.
 class AdamW {
  public:
   explicit AdamW(std::vector<Tensor> parameters, AdamWOptions options = {});
 
-  /// One update from the accumulated gradients.
+  /// One update from the accumulated gradients. It takes its memory before it changes anything.
   void step();
 
   /// Drops the gradients.
@@ -37,6 +46,8 @@ class AdamW {
   void set_learning_rate(double learning_rate);
   const AdamWOptions& options() const { return options_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
+  /// AdamW8bit, if it saves a MiB or more.
+  std::vector<std::string> memory_switches() const;
 
   /// Moments and step counts under "<index>.first", "<index>.second", "<index>.step".
   std::map<std::string, Tensor> state() const;

@@ -10,19 +10,43 @@
 
 namespace reward_tuner {
 
+REWARD_TUNER_INLINE void check_options(const AdamWOptions& o, const std::string& where) {
+  REWARD_TUNER_CHECK(o.learning_rate > 0, "[", where, "] learning_rate must be > 0, got ", o.learning_rate);
+  REWARD_TUNER_CHECK(o.beta1 >= 0 && o.beta1 < 1, "[", where, "] beta1 must be in [0, 1), got ", o.beta1);
+  REWARD_TUNER_CHECK(o.beta2 >= 0 && o.beta2 < 1, "[", where, "] beta2 must be in [0, 1), got ", o.beta2);
+  REWARD_TUNER_CHECK(o.epsilon > 0, "[", where, "] epsilon must be > 0, got ", o.epsilon);
+  REWARD_TUNER_CHECK(o.weight_decay >= 0, "[", where, "] weight_decay must be >= 0, got ", o.weight_decay);
+}
+
+REWARD_TUNER_INLINE void check_parameters(const std::vector<Tensor>& parameters, const std::string& where) {
+  REWARD_TUNER_CHECK(!parameters.empty(), "[", where, "] expected at least one parameter, got none");
+  for (const Tensor& p : parameters)
+    REWARD_TUNER_CHECK(p.defined() && p.is_leaf() && p.requires_grad(), "[", where,
+                       "] every parameter must be a leaf that requires a gradient");
+}
+
+REWARD_TUNER_INLINE void load_optimizer_state(const std::map<std::string, Tensor>& mine,
+                                              const std::map<std::string, Tensor>& state, const std::string& where) {
+  REWARD_TUNER_CHECK(state.size() == mine.size(), "[", where, "] state expected ", mine.size(), " tensors, got ",
+                     state.size());
+  for (const auto& [name, tensor] : mine) {
+    const auto found = state.find(name);
+    REWARD_TUNER_CHECK(found != state.end(), "[", where, "] state lacks the tensor ", name);
+    REWARD_TUNER_CHECK(found->second.sizes() == tensor.sizes(), "[", where, "] state tensor ", name, " expected shape ",
+                       tensor.sizes(), ", got ", found->second.sizes());
+    REWARD_TUNER_CHECK(found->second.scalar_type() == tensor.scalar_type(), "[", where, "] state tensor ", name,
+                       " expected ", c10::toString(tensor.scalar_type()), ", got ",
+                       c10::toString(found->second.scalar_type()));
+  }
+  const torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : mine) tensor.copy_(state.at(name));
+}
+
 REWARD_TUNER_INLINE AdamW::AdamW(std::vector<Tensor> parameters, AdamWOptions options)
     : parameters_(std::move(parameters)), options_(options) {
-  REWARD_TUNER_CHECK(!parameters_.empty(), "[AdamW] expected at least one parameter, got none");
-  REWARD_TUNER_CHECK(options_.learning_rate > 0, "[AdamW] learning_rate must be > 0, got ", options_.learning_rate);
-  REWARD_TUNER_CHECK(options_.beta1 >= 0 && options_.beta1 < 1, "[AdamW] beta1 must be in [0, 1), got ",
-                     options_.beta1);
-  REWARD_TUNER_CHECK(options_.beta2 >= 0 && options_.beta2 < 1, "[AdamW] beta2 must be in [0, 1), got ",
-                     options_.beta2);
-  REWARD_TUNER_CHECK(options_.epsilon > 0, "[AdamW] epsilon must be > 0, got ", options_.epsilon);
-  REWARD_TUNER_CHECK(options_.weight_decay >= 0, "[AdamW] weight_decay must be >= 0, got ", options_.weight_decay);
+  check_options(options_, "AdamW");
+  check_parameters(parameters_, "AdamW");
   for (const Tensor& p : parameters_) {
-    REWARD_TUNER_CHECK(p.defined() && p.is_leaf() && p.requires_grad(),
-                       "[AdamW] every parameter must be a leaf that requires a gradient");
     first_.push_back(at::zeros_like(p));
     second_.push_back(at::zeros_like(p));
     steps_.push_back(at::zeros({}, p.options().dtype(at::kFloat)));
@@ -33,6 +57,7 @@ REWARD_TUNER_INLINE void AdamW::step() {
   const torch::NoGradGuard no_grad;
   // the fused kernel needs one device and dtype per call
   std::map<std::pair<c10::Device, at::ScalarType>, Group, ByKind> groups;
+  std::vector<Tensor> steps = steps_;  // all memory is taken before anything changes
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!parameters_[i].grad().defined()) continue;
     auto& group = groups[{parameters_[i].device(), parameters_[i].scalar_type()}];
@@ -40,13 +65,14 @@ REWARD_TUNER_INLINE void AdamW::step() {
     group.gradients.push_back(parameters_[i].grad());
     group.first.push_back(first_[i]);
     group.second.push_back(second_[i]);
-    steps_[i] += 1;  // the kernel reads the number of the step being made
-    group.steps.push_back(steps_[i]);
+    steps[i] = steps_[i] + 1;  // the kernel reads the number of the step being made
+    group.steps.push_back(steps[i]);
   }
   for (auto& [kind, g] : groups)
     at::_fused_adamw_(g.parameters, g.gradients, g.first, g.second, {}, g.steps, options_.learning_rate, options_.beta1,
                       options_.beta2, options_.weight_decay, options_.epsilon, /*amsgrad=*/false,
                       /*maximize=*/false);
+  steps_ = std::move(steps);
 }
 
 REWARD_TUNER_INLINE void AdamW::zero_grad() {
@@ -56,6 +82,15 @@ REWARD_TUNER_INLINE void AdamW::zero_grad() {
 REWARD_TUNER_INLINE void AdamW::set_learning_rate(double learning_rate) {
   REWARD_TUNER_CHECK(learning_rate >= 0, "[AdamW] learning_rate must be >= 0, got ", learning_rate);
   options_.learning_rate = learning_rate;
+}
+
+REWARD_TUNER_INLINE std::vector<std::string> AdamW::memory_switches() const {
+  constexpr std::int64_t kSmallest = 4096;  // as AdamW8bitOptions
+  std::int64_t saved = 0;                   // bytes
+  for (const Tensor& moment : first_)
+    if (moment.numel() >= kSmallest) saved += 2 * (static_cast<std::int64_t>(moment.nbytes()) - moment.numel());
+  if (saved < 1 << 20) return {};
+  return {"AdamW8bit instead of AdamW (" + std::to_string(saved >> 20) + " MiB less)"};
 }
 
 REWARD_TUNER_INLINE std::map<std::string, Tensor> AdamW::state() const {
@@ -70,17 +105,7 @@ REWARD_TUNER_INLINE std::map<std::string, Tensor> AdamW::state() const {
 }
 
 REWARD_TUNER_INLINE void AdamW::load_state(const std::map<std::string, Tensor>& state) {
-  const auto mine = this->state();
-  REWARD_TUNER_CHECK(state.size() == mine.size(), "[AdamW] state expected ", mine.size(), " tensors, got ",
-                     state.size());
-  for (const auto& [name, tensor] : mine) {
-    const auto found = state.find(name);
-    REWARD_TUNER_CHECK(found != state.end(), "[AdamW] state lacks the tensor ", name);
-    REWARD_TUNER_CHECK(found->second.sizes() == tensor.sizes(), "[AdamW] state tensor ", name, " expected shape ",
-                       tensor.sizes(), ", got ", found->second.sizes());
-  }
-  const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : mine) tensor.copy_(state.at(name));
+  load_optimizer_state(this->state(), state, "AdamW");
 }
 
 REWARD_TUNER_INLINE bool AdamW::ByKind::operator()(const std::pair<c10::Device, at::ScalarType>& a,

@@ -31,6 +31,14 @@ concept ResumableOptimizer = Optimizer<O> && requires(O o, const O saved, const 
   o.load_state(state);
 };
 
+/// What in place of the optimizer would take less memory, a switch each: the optional member
+/// `std::vector<std::string> memory_switches() const`; none of an optimizer without it.
+template <Optimizer Optim>
+std::vector<std::string> memory_switches([[maybe_unused]] const Optim& optimizer) {
+  if constexpr (requires { optimizer.memory_switches(); }) return optimizer.memory_switches();
+  else return {};
+}
+
 /// Scales the gradients of the optimizer's parameters down to a whole norm of `largest` (0: no limit) and returns the
 /// norm they had. A norm that is not finite leaves them as they are; -1 says that no parameter has a gradient.
 template <Optimizer Optim>
