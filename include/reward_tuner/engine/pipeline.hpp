@@ -53,6 +53,14 @@ bool trains_condition([[maybe_unused]] P& pipeline) {
   return false;
 }
 
+/// What of the pipeline's own options would take less memory, a switch each: the optional member
+/// `std::vector<std::string> memory_switches() const`; none of a pipeline without it.
+template <DiffusionPipeline P>
+std::vector<std::string> memory_switches([[maybe_unused]] P& pipeline) {
+  if constexpr (requires { pipeline.memory_switches(); }) return pipeline.memory_switches();
+  else return {};
+}
+
 /// Network calls made; a doubled guidance batch is one call.
 struct NetworkCounts {
   std::int64_t forwards = 0, backwards = 0;  ///< a batch at one step each

@@ -17,6 +17,7 @@
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/tensor/out_of_memory.hpp>
 
 namespace reward_tuner {
 
@@ -38,6 +39,7 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
   try {
     result = reward.score(input);
   } catch (const std::exception& e) {
+    if (is_out_of_memory(e)) throw;  // no fault of the reward
     fail("[RewardPolicy] the reward ", reward_name(reward), " threw: ", e.what());
   }
   unchanged.check(reward_name(reward));

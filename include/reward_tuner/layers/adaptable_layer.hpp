@@ -62,6 +62,7 @@ class AdaptableLayer : public torch::nn::Module {
 
   AdapterMode mode() const { return mode_; }
   /// Entering kMerged computes W + dW (no gradient); leaving it frees that tensor. Entering it again computes it anew.
+  /// Without memory for that it throws and the mode is kApart.
   void set_mode(AdapterMode mode);
   /// W + dW, rounded once to `dtype`; W if no adapter takes part in the present mode. No gradient.
   Tensor merged_weight(at::ScalarType dtype) const;
@@ -90,7 +91,7 @@ class AdaptableLayer : public torch::nn::Module {
 class AdapterScope {
  public:
   AdapterScope(torch::nn::Module& root, AdapterMode mode);
-  ~AdapterScope();
+  ~AdapterScope() { restore(); }
   AdapterScope(const AdapterScope&) = delete;
   AdapterScope& operator=(const AdapterScope&) = delete;
   /// How many adapted layers the scope holds; 0 means that nothing is attached.
@@ -99,6 +100,8 @@ class AdapterScope {
   bool trains() const { return trains_; }
 
  private:
+  void restore() noexcept;
+
   std::vector<std::pair<std::shared_ptr<AdaptableLayer>, AdapterMode>> layers_;
   bool trains_ = false;
 };

@@ -43,9 +43,10 @@ REWARD_TUNER_INLINE void AdaptableLayer::detach(const std::shared_ptr<const Adap
 }
 
 REWARD_TUNER_INLINE void AdaptableLayer::set_mode(AdapterMode mode) {
-  mode_ = mode;
+  mode_ = AdapterMode::kApart;  // what stays if there is no memory to merge
   merged_ = Tensor();
   if (!adapters_.empty() && mode == AdapterMode::kMerged) merged_ = merged_weight(weight.scalar_type());
+  mode_ = mode;
 }
 
 REWARD_TUNER_INLINE Tensor AdaptableLayer::merged_weight(at::ScalarType dtype) const {
@@ -73,14 +74,22 @@ REWARD_TUNER_INLINE AdapterScope::AdapterScope(torch::nn::Module& root, AdapterM
   for (const auto& module : root.modules())
     if (auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module); layer && !layer->adapters().empty()) {
       for (const auto& adapter : layer->adapters()) trains_ = trains_ || !adapter->frozen;
-      const AdapterMode before = layer->mode();
-      if (before != AdapterMode::kReference) layer->set_mode(mode);
-      layers_.emplace_back(std::move(layer), before);
+      layers_.emplace_back(layer, layer->mode());
     }
+  try {
+    for (const auto& [layer, before] : layers_)
+      if (before != AdapterMode::kReference) layer->set_mode(mode);
+  } catch (...) {
+    restore();
+    throw;
+  }
 }
 
-REWARD_TUNER_INLINE AdapterScope::~AdapterScope() {
-  for (const auto& [layer, before] : layers_) layer->set_mode(before);
+REWARD_TUNER_INLINE void AdapterScope::restore() noexcept {
+  for (const auto& [layer, before] : layers_) try {
+      layer->set_mode(before);
+    } catch (...) {  // no memory to merge again: apart is the same function
+    }
 }
 
 }  // namespace reward_tuner

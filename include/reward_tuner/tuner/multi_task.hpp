@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -227,7 +228,18 @@ class JointTasks {
     if constexpr (kEncodesImages<Pipeline>) {
       NetworkCounts counts;
       optimizer.zero_grad();
-      if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
+      const UpdateMeter meter;
+      try {
+        if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
+      } catch (const std::exception& problem) {
+        optimizer.zero_grad();
+        if (!is_out_of_memory(problem)) throw;
+        std::vector<std::string> less = memory_switches(pipeline);
+        if (const int batch = options_.pretraining.batch; batch > 1)
+          less.insert(less.begin(), "pretraining.batch below " + std::to_string(batch));
+        for (const std::string& other : memory_switches(optimizer)) less.push_back(other);
+        fail_of_memory(report, meter.peak_bytes(), less, problem.what());
+      }
       own_optimizer_step(optimizer, options_.gradient_clip,
                          "the gradient of the pre-training loss is not finite; the tasks' steps were made", report);
       optimizer.zero_grad();

@@ -3,13 +3,17 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <reward_tuner/engine/configured_pipeline.hpp>
+#include <reward_tuner/tensor/out_of_memory.hpp>
 #include <reward_tuner/tuner/idle_round.hpp>
+#include <reward_tuner/tuner/memory_shortage.hpp>
 #include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/running_update.hpp>
 #include <reward_tuner/tuner/tuner_parts.hpp>
@@ -46,7 +50,8 @@ class RewardTuner {
   /// One update, which trains what `optimizer` holds. With DirectGradient: rollout, reward, adjoint sweep, clipping,
   /// one optimizer step. With an objective that learns from samples: a round, that is `sample` and then `train`.
   /// A non-finite reward or gradient skips the update and is counted (a round ends there, its earlier optimizer steps
-  /// stay made); an exception of the reward leaves parameters and optimizer untouched.
+  /// stay made); an exception of the reward leaves parameters and optimizer untouched. So does memory that runs out: it
+  /// is an error that names the switches which take less (a round's earlier optimizer steps stay made).
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport update(Pipeline& pipeline, Optim& optimizer, const std::vector<std::string>& prompts, Rng& rng) {
     if constexpr (kSamples) {
@@ -54,7 +59,7 @@ class RewardTuner {
     } else {
       check_prompts(prompts);
       parts_.bind_clip(pipeline);
-      return concluded(pipeline, optimizer, rng, {.update = parts_.state.updates + 1},
+      return concluded(pipeline, optimizer, rng, {.update = parts_.state.updates + 1}, prompts.size(),
                        [&](auto& update) { SurrogateUpdate(parts_).train(update, prompts); });
     }
   }
@@ -69,7 +74,15 @@ class RewardTuner {
     parts_.complete_objective(pipeline);
     const UpdateMeter meter;
     ConfiguredPipeline<Pipeline> configured(pipeline, parts_.options.engine);
-    Round round = SurrogateUpdate(parts_).sample(configured, prompts, rng);
+    Round round;
+    try {
+      round = SurrogateUpdate(parts_).sample(configured, prompts, rng);
+    } catch (const std::exception& problem) {
+      if (is_out_of_memory(problem))
+        fail_of_memory({.update = parts_.state.updates + 1}, meter.peak_bytes(), switches(pipeline, prompts.size()),
+                       problem.what());
+      throw;
+    }
     round.report.update = parts_.state.updates + 1;
     meter.write(round.report);
     return round;
@@ -80,7 +93,8 @@ class RewardTuner {
   /// skipped before its first step.
   template <DiffusionPipeline Pipeline, Optimizer Optim>
   UpdateReport train(Pipeline& pipeline, Optim& optimizer, Round round, Rng& rng) requires kSamples {
-    return concluded(pipeline, optimizer, rng, std::move(round.report), [&](auto& update) {
+    const auto images = static_cast<std::size_t>(round.report.images);
+    return concluded(pipeline, optimizer, rng, std::move(round.report), images, [&](auto& update) {
       const UpdateReport& report = update.report;
       SurrogateUpdate half(parts_);
       if (report.skip_reason.empty() && report.kept > 0) half.train(update, round);
@@ -135,7 +149,8 @@ class RewardTuner {
 
   /// Runs `body` on an update that begins with `report`, and closes its accounts. An exception leaves no gradients.
   template <DiffusionPipeline Pipeline, Optimizer Optim, class Body>
-  UpdateReport concluded(Pipeline& pipeline, Optim& optimizer, Rng& rng, UpdateReport report, Body body) {
+  UpdateReport concluded(Pipeline& pipeline, Optim& optimizer, Rng& rng, UpdateReport report, std::size_t images,
+                         Body body) {
     parts_.complete_objective(pipeline);
     const UpdateMeter meter;
     ConfiguredPipeline<Pipeline> configured(pipeline, parts_.options.engine);
@@ -145,6 +160,14 @@ class RewardTuner {
       body(update);
       conclude(update);
       own_step(update);
+    } catch (const std::exception& problem) {
+      optimizer.zero_grad();
+      if (is_out_of_memory(problem)) {
+        std::vector<std::string> less = switches(pipeline, images), other = memory_switches(optimizer);
+        less.insert(less.end(), other.begin(), other.end());
+        fail_of_memory(update.report, meter.peak_bytes(), less, problem.what());
+      }
+      throw;
     } catch (...) {
       optimizer.zero_grad();
       throw;
@@ -152,6 +175,16 @@ class RewardTuner {
     add_counts(update.report, update.counts);
     meter.write(update.report);
     return std::move(update.report);
+  }
+
+  /// What would take less memory than an update of so many images does.
+  template <DiffusionPipeline Pipeline>
+  std::vector<std::string> switches(Pipeline& pipeline, std::size_t images) const {
+    auto out = memory_switches(parts_.options.engine, pipeline, static_cast<std::int64_t>(images));
+    if constexpr (kSamples)
+      if (const int rows = parts_.objective.options().round.rows; rows > 1)
+        out.insert(out.begin(), "objective.round.rows below " + std::to_string(rows));
+    return out;
   }
 
   /// Counts the update; a skipped one leaves no gradients behind.

@@ -24,6 +24,8 @@ class UpdateMeter {
     report.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   }
 
+  std::int64_t peak_bytes() const { return memory_.peak_bytes(); }
+
  private:
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   MemoryMeter memory_;
