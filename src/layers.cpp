@@ -4,6 +4,7 @@
 #include <reward_tuner/layers/adaptable_layer.ipp>
 #include <reward_tuner/layers/adapted_linear.ipp>
 #include <reward_tuner/layers/frozen_ops.ipp>
+#include <reward_tuner/layers/normalized_conv.ipp>
 #include <reward_tuner/layers/upsampled_conv.ipp>
 #include <reward_tuner/optim/adamw.ipp>
 #include <reward_tuner/optim/adamw_8bit.ipp>

@@ -9,9 +9,11 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/initialize.hpp>
+#include <reward_tuner/tensor/memory_meter.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace {
@@ -102,6 +104,53 @@ TEST_CASE("AutoencoderKL: the decoder's gradient is the difference quotient") {
   const double quotient = (value(z + step * direction) - value(z - step * direction)).item<double>() / (2 * step);
   CHECK(std::abs(exact) > 1e-6);
   CHECK(quotient == doctest::Approx(exact).epsilon(1e-6));
+}
+
+TEST_CASE("AutoencoderKL: tiled, images, latents and gradients are those of the whole, in double to rounding") {
+  const auto vae = tiny_vae(tiny_config());
+  for (Tensor& p : vae->parameters()) p.requires_grad_(false);
+  const auto f = vae->config().reduction();
+  Rng rng(5);
+  for (const std::int64_t strip : {1, 100, 1 << 20}) {
+    const Tensor z = rng.normal({2, 4, 5, 3}, at::kDouble).requires_grad_();
+    const Tensor images = rng.uniform({2, 3, 5 * f, 3 * f}, at::kDouble).requires_grad_();
+    const auto measured = [&] {
+      const Tensor decoded = vae->decode(z), moments = vae->encode_moments(images);
+      const auto gradients = torch::autograd::grad({decoded.square().sum() + moments.square().sum()}, {z, images});
+      return std::vector<Tensor>{decoded.detach(), moments.detach(), gradients[0], gradients[1]};
+    };
+    const auto whole = measured();
+    vae->set_tiling(true, strip);
+    const auto tiled = measured();
+    vae->set_tiling(false);
+    for (std::size_t i = 0; i < whole.size(); ++i)
+      CHECK(((tiled[i] - whole[i]).norm() / whole[i].norm()).item<double>() < 1e-12);
+    CHECK(measured()[0].equal(whole[0]));
+  }
+  vae->set_tiling(true);
+  for (Tensor& p : vae->parameters()) p.requires_grad_(true);
+  CHECK_THROWS_WITH_AS(vae->decode(rng.normal({1, 4, 3, 3}, at::kDouble)), doctest::Contains("expected frozen weights"),
+                       Error);
+  CHECK_THROWS_WITH_AS(vae->set_tiling(true, 0), doctest::Contains("at least 1 number, got 0"), Error);
+}
+
+TEST_CASE("AutoencoderKL: a tiled decode and its backward take at most 0.65 of the memory") {
+  AutoencoderKLConfig config;
+  config.block_out_channels = {32, 64};
+  const auto vae = std::make_shared<AutoencoderKL>(config);
+  Rng rng(6);
+  initialize(*vae, rng);
+  for (Tensor& p : vae->parameters()) p.requires_grad_(false);
+  const auto peak = [&](bool tiled) {
+    vae->set_tiling(tiled, 1 << 17);
+    const Tensor z = rng.normal({1, 4, 96, 96}).requires_grad_();
+    const MemoryMeter meter;
+    torch::autograd::grad({vae->decode(z).square().sum()}, {z});
+    return static_cast<double>(meter.peak_bytes());
+  };
+  const double whole = peak(false), tiled = peak(true);
+  MESSAGE("peak bytes whole ", whole, ", tiled ", tiled);
+  CHECK(tiled < 0.65 * whole);
 }
 
 TEST_CASE("AutoencoderKL: standard deviations come from the clamped log-variance") {

@@ -75,6 +75,11 @@ class AutoencoderKL : public torch::nn::Module {
   /// [B,3,H,W], nominally in [-1,1] but not clamped. Differentiable in the latents.
   Tensor decode(const Tensor& latents) const;
 
+  /// Encoder and decoder work through images in strips of rows, of about `strip` numbers each, and keep half as much
+  /// for the backward (normalized_conv.hpp): the same images and gradients up to rounding. Wants frozen weights.
+  void set_tiling(bool on, std::int64_t strip = kStrip);
+  static constexpr std::int64_t kStrip = 1 << 21;  ///< 8 MiB of float32
+
   const AutoencoderKLConfig& config() const { return config_; }
 
  private:

@@ -127,6 +127,12 @@ REWARD_TUNER_INLINE Tensor AutoencoderKL::decode(const Tensor& latents) const {
   return decoder_->forward(post_quant_conv_ ? post_quant_conv_->forward(latents) : latents);  // [B,3,H,W]
 }
 
+REWARD_TUNER_INLINE void AutoencoderKL::set_tiling(bool on, std::int64_t strip) {
+  REWARD_TUNER_CHECK(strip >= 1, "[AutoencoderKL] set_tiling expected strips of at least 1 number, got ", strip);
+  encoder_->set_strip(on ? strip : 0);
+  decoder_->set_strip(on ? strip : 0);
+}
+
 REWARD_TUNER_INLINE std::string rename_legacy_vae_key(std::string key) {
   static constexpr std::array<std::pair<const char*, const char*>, 4> kNames{
       {{".query.", ".to_q."}, {".key.", ".to_k."}, {".value.", ".to_v."}, {".proj_attn.", ".to_out.0."}}};

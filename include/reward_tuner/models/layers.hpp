@@ -29,6 +29,8 @@ class Linear : public AdaptableLayer {
   Tensor forward(const Tensor& x) const;
 };
 
+class GroupNorm;
+
 /// y = W * x + b.  x [B,in,H,W] -> [B,out,H',W']
 class Conv2d : public AdaptableLayer {
  public:
@@ -39,6 +41,9 @@ class Conv2d : public AdaptableLayer {
   Tensor forward(const Tensor& x) const;
   /// The layer, 3x3 with stride and padding 1, on x with its pixels doubled.  [B,in,H,W] -> [B,out,2H,2W]
   Tensor forward_upsampled(const Tensor& x) const;
+  /// The layer on silu(norm(x)). With a `strip` above 0 by normalized_conv2d: 3x3, stride and padding 1, frozen
+  /// weights, no adapter apart.
+  Tensor forward_normalized(const Tensor& x, const GroupNorm& norm, std::int64_t strip) const;
 
  private:
   /// `apply(w, x, b)` with the layer's weight, plus the adapters where they are apart.
@@ -59,6 +64,8 @@ class GroupNorm : public torch::nn::Module {
  public:
   GroupNorm(std::int64_t groups, std::int64_t channels, double eps);
   Tensor forward(const Tensor& x) const { return at::group_norm(x, groups_, weight, bias, eps_); }
+  std::int64_t groups() const { return groups_; }
+  double eps() const { return eps_; }
   Tensor weight, bias;
 
  private:

@@ -2,9 +2,12 @@
 #pragma once
 #include <reward_tuner/models/layers.hpp>
 
+#include <ATen/ops/silu.h>
+
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/adapted_linear.hpp>
 #include <reward_tuner/layers/frozen_ops.hpp>
+#include <reward_tuner/layers/normalized_conv.hpp>
 #include <reward_tuner/layers/upsampled_conv.hpp>
 
 namespace reward_tuner {
@@ -28,6 +31,25 @@ REWARD_TUNER_INLINE Tensor Conv2d::forward_upsampled(const Tensor& x) const {
   return adapted(x, [](const Tensor& w, const Tensor& input, const std::optional<Tensor>& b) {
     return upsampled_conv2d(input, w, b);
   });
+}
+
+REWARD_TUNER_INLINE Tensor Conv2d::forward_normalized(const Tensor& x, const GroupNorm& norm,
+                                                      std::int64_t strip) const {
+  if (strip == 0) return forward(at::silu(norm.forward(x)));
+  const Tensor& w = whole_weight();
+  REWARD_TUNER_CHECK(w.defined(), "[Conv2d] a layer that works in strips expected no adapter, got one");
+  REWARD_TUNER_CHECK(w.size(2) == 3 && w.size(3) == 3 && stride_ == 1 && padding_ == 1,
+                     "[Conv2d] forward_normalized in strips expected a 3x3 layer with stride 1 and padding 1, got a "
+                     "kernel of ",
+                     w.size(2), "x", w.size(3), " with stride ", stride_, " and padding ", padding_);
+  return normalized_conv2d(x,
+                           {.norm_weight = norm.weight,
+                            .norm_bias = norm.bias,
+                            .groups = norm.groups(),
+                            .eps = norm.eps(),
+                            .weight = w,
+                            .bias = bias_or_none()},
+                           strip);
 }
 
 REWARD_TUNER_INLINE GroupNorm::GroupNorm(std::int64_t groups, std::int64_t channels, double eps)

@@ -27,8 +27,12 @@ class ResnetBlock2D : public torch::nn::Module {
   /// `time` is read only by blocks built with a time_width.
   Tensor forward(const Tensor& x, const Tensor& time = {}) const;
 
+  /// Both normalized convolutions by strips of about so many numbers (normalized_conv.hpp); 0: whole.
+  void set_strip(std::int64_t numbers) { strip_ = numbers; }
+
  private:
   double output_scale_;
+  std::int64_t strip_ = 0;
   std::shared_ptr<GroupNorm> norm1_, norm2_;
   std::shared_ptr<Conv2d> conv1_, conv2_, conv_shortcut_;
   std::shared_ptr<Linear> time_emb_proj_;

@@ -22,9 +22,9 @@ REWARD_TUNER_INLINE ResnetBlock2D::ResnetBlock2D(std::int64_t in, std::int64_t o
 }
 
 REWARD_TUNER_INLINE Tensor ResnetBlock2D::forward(const Tensor& x, const Tensor& time) const {
-  Tensor h = conv1_->forward(at::silu(norm1_->forward(x)));                                         // [B,out,H,W]
+  Tensor h = conv1_->forward_normalized(x, *norm1_, strip_);                                        // [B,out,H,W]
   if (time_emb_proj_) h = h + time_emb_proj_->forward(at::silu(time)).unsqueeze(-1).unsqueeze(-1);  // [B,out,H,W]
-  h = conv2_->forward(at::silu(norm2_->forward(h)));                                                // [B,out,H,W]
+  h = conv2_->forward_normalized(h, *norm2_, strip_);                                               // [B,out,H,W]
   const Tensor sum = (conv_shortcut_ ? conv_shortcut_->forward(x) : x) + h;                         // [B,out,H,W]
   return output_scale_ == 1.0 ? sum : sum / output_scale_;
 }

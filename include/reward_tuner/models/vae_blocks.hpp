@@ -72,8 +72,11 @@ class VaeEncoder : public torch::nn::Module {
  public:
   VaeEncoder(std::int64_t in, std::int64_t out, const VaeStackOptions& options);
   Tensor forward(const Tensor& x) const;
+  /// Every normalized convolution by strips of about so many numbers; 0: whole.
+  void set_strip(std::int64_t numbers);
 
  private:
+  std::int64_t strip_ = 0;
   std::shared_ptr<Conv2d> conv_in_, conv_out_;
   std::shared_ptr<ModuleListOf<DownEncoderBlock>> down_blocks_;
   std::shared_ptr<VaeMidBlock> mid_block_;
@@ -85,8 +88,11 @@ class VaeDecoder : public torch::nn::Module {
  public:
   VaeDecoder(std::int64_t in, std::int64_t out, const VaeStackOptions& options);
   Tensor forward(const Tensor& z) const;
+  /// Every normalized convolution by strips of about so many numbers; 0: whole.
+  void set_strip(std::int64_t numbers);
 
  private:
+  std::int64_t strip_ = 0;
   std::shared_ptr<Conv2d> conv_in_, conv_out_;
   std::shared_ptr<ModuleListOf<UpDecoderBlock>> up_blocks_;
   std::shared_ptr<VaeMidBlock> mid_block_;

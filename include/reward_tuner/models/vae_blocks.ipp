@@ -2,8 +2,6 @@
 #pragma once
 #include <reward_tuner/models/vae_blocks.hpp>
 
-#include <ATen/ops/silu.h>
-
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {
@@ -26,6 +24,18 @@ inline constexpr double kVaeEps = 1e-6;  // of every normalization in the autoen
 inline ResnetOptions vae_resnet(const VaeStackOptions& options) { return {.groups = options.groups, .eps = kVaeEps}; }
 
 }  // namespace detail
+
+namespace detail {
+
+inline void set_strips(torch::nn::Module& stack, std::int64_t numbers) {
+  for (const auto& module : stack.modules())
+    if (const auto block = std::dynamic_pointer_cast<ResnetBlock2D>(module)) block->set_strip(numbers);
+}
+
+}  // namespace detail
+
+REWARD_TUNER_INLINE void VaeEncoder::set_strip(std::int64_t numbers) { detail::set_strips(*this, strip_ = numbers); }
+REWARD_TUNER_INLINE void VaeDecoder::set_strip(std::int64_t numbers) { detail::set_strips(*this, strip_ = numbers); }
 
 REWARD_TUNER_INLINE VaeMidBlock::VaeMidBlock(std::int64_t channels, const VaeStackOptions& options) {
   attentions_ = register_module("attentions", std::make_shared<ModuleListOf<SpatialAttention>>());
@@ -87,7 +97,7 @@ REWARD_TUNER_INLINE VaeEncoder::VaeEncoder(std::int64_t in, std::int64_t out, co
 REWARD_TUNER_INLINE Tensor VaeEncoder::forward(const Tensor& x) const {
   Tensor h = conv_in_->forward(x);
   for (const auto& block : *down_blocks_) h = block->forward(h);
-  return conv_out_->forward(at::silu(conv_norm_out_->forward(mid_block_->forward(h))));
+  return conv_out_->forward_normalized(mid_block_->forward(h), *conv_norm_out_, strip_);
 }
 
 REWARD_TUNER_INLINE VaeDecoder::VaeDecoder(std::int64_t in, std::int64_t out, const VaeStackOptions& options) {
@@ -105,7 +115,7 @@ REWARD_TUNER_INLINE VaeDecoder::VaeDecoder(std::int64_t in, std::int64_t out, co
 REWARD_TUNER_INLINE Tensor VaeDecoder::forward(const Tensor& z) const {
   Tensor h = mid_block_->forward(conv_in_->forward(z));
   for (const auto& block : *up_blocks_) h = block->forward(h);
-  return conv_out_->forward(at::silu(conv_norm_out_->forward(h)));
+  return conv_out_->forward_normalized(h, *conv_norm_out_, strip_);
 }
 
 }  // namespace reward_tuner
