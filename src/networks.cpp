@@ -3,6 +3,7 @@
 #include <reward_tuner/models/autoencoder_kl.ipp>
 #include <reward_tuner/models/config_limits.ipp>
 #include <reward_tuner/models/embeddings.ipp>
+#include <reward_tuner/models/idle_parts.ipp>
 #include <reward_tuner/models/initialize.ipp>
 #include <reward_tuner/models/layers.ipp>
 #include <reward_tuner/models/network_scopes.ipp>

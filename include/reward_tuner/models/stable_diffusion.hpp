@@ -16,6 +16,7 @@
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/models/idle_parts.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>
@@ -51,6 +52,10 @@ struct StableDiffusionOptions {
   std::optional<ImageSize> original_size = std::nullopt;
   std::optional<ImagePoint> crop = std::nullopt;        ///< SDXL is told where the crop began; unset: 0, 0
   std::optional<ImageSize> target_size = std::nullopt;  ///< SDXL is told to which size; unset: the images' own
+  /// the VAE works in strips of rows: half the memory of a decode and its backward, the same images up to rounding
+  bool vae_tiling = false;
+  /// text encoder, VAE and CLIP lie in the CPU's memory while they are not in use (idle_parts.hpp); nothing on the CPU
+  bool offload = false;
 };
 
 /// A pipeline of Stable Diffusion 1.x, 2.x or XL. Copies share the networks. All weights are loaded frozen: attach a
@@ -70,19 +75,28 @@ class StableDiffusion {
   void save(const std::filesystem::path& folder) const;
 
   UNet2DConditionModel& unet() { return *unet_; }
-  AutoencoderKL& vae() { return *vae_; }
+  AutoencoderKL& vae() { return wake(PartUse::kImages), *vae_; }  ///< where idle parts rest, this wakes it
   PipelineFamily family() const { return family_; }
-  ClipTextModel& text_encoder() { return *prompts_.towers()[0].model; }  ///< the first
+  /// The first; where idle parts rest, this and what follows wake them.
+  ClipTextModel& text_encoder() { return wake(PartUse::kText), *prompts_.towers()[0].model; }
   const ClipTokenizer& tokenizer() const { return *prompts_.towers()[0].tokenizer; }
   ClipTextModel& text_encoder_2();  ///< an error unless the model is SDXL
   /// The text encoders by the names of their folders: "text_encoder", "text_encoder_2".
   std::vector<std::pair<std::string, ClipTextModel*>> text_encoders();
-  const PromptEncoder& prompt_encoder() const { return prompts_; }
+  const PromptEncoder& prompt_encoder() { return wake(PartUse::kText), prompts_; }
   const std::filesystem::path& folder() const { return folder_; }
 
   /// The CLIP of the folder's clip/ part, for rewards that compare image and prompt. Loaded at the first call; an
   /// error if there is none.
   std::shared_ptr<const ClipModel> clip();
+
+  /// Text encoder, VAE and CLIP, whose weights lie where they will rest, wake and rest by `parts` from now on. `load`
+  /// calls it by the option `offload`.
+  void set_idle_parts(std::shared_ptr<IdleParts> parts);
+  /// Nullptr without offload. A reward's own network joins by idle_parts()->add(PartUse::kImages, network).
+  const std::shared_ptr<IdleParts>& idle_parts() const { return idle_; }
+  /// The options of this pipeline that would take less memory.
+  std::vector<std::string> memory_switches() const;
 
   /// Lets every UNet weight require a gradient and returns them in order: full fine-tuning. Keeps a copy for
   /// `reference_scope` if asked.
@@ -100,7 +114,7 @@ class StableDiffusion {
 
   /// The prompts' condition, see PromptEncoder::encode. Long prompts lose their end, see `lost_text`.
   /// Gradient: to the text encoders' trainable weights and adapters, if they have any.
-  Condition encode(const std::vector<std::string>& prompts) { return prompts_.encode(prompts); }
+  Condition encode(const std::vector<std::string>& prompts) { return prompt_encoder().encode(prompts); }
 
   /// Whether a text encoder has weights or adapters that train: attach a LoRA to text_encoder() for that.
   bool trains_condition() const { return prompts_.trains(); }
@@ -130,13 +144,17 @@ class StableDiffusion {
   static void load_part(torch::nn::Module& module, const WeightsSource& weights, const LoadOptions& load = {});
 
   /// The text encoders in text_encoder/ and text_encoder_2/ with their tokenizers, without weights.
-  std::vector<TextTower> text_towers() const;
+  std::vector<TextTower> text_towers(const at::TensorOptions& weights) const;
   /// What SDXL is told of sizes; empty for other models. Errors: sizes for other models, sizes below 1.
   std::vector<std::int64_t> time_ids() const;
   /// Named errors unless the parts fit one another.
   void check_fit() const;
   /// The size of latents that the options and the networks' configurations give; a named error if there is none.
   LatentSize chosen_size() const;
+
+  void wake(PartUse use) {
+    if (idle_) idle_->wake(use);
+  }
 
   std::filesystem::path folder_;
   PipelineFamily family_ = PipelineFamily::kStableDiffusion;
@@ -147,6 +165,7 @@ class StableDiffusion {
   std::shared_ptr<AutoencoderKL> vae_;
   PromptEncoder prompts_;
   std::shared_ptr<const ClipModel> clip_;
+  std::shared_ptr<IdleParts> idle_;
   std::map<std::string, Tensor> reference_;
   // the UNet once more, for rollouts in another dtype; made on first use
   std::shared_ptr<UNet2DConditionModel> low_precision_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <type_traits>
 #include <utility>
 
 #include <reward_tuner/core/compiled.hpp>
@@ -32,18 +33,28 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
   p.folder_ = folder;
   p.options_ = std::move(options);
   check_variant(folder, p.options_.variant);
-  const NewWeightsScope weights_as_wanted(p.latent_options());
   p.family_ = pipeline_family(index, index_file.string());
   const bool xl = p.family_ == PipelineFamily::kStableDiffusionXL;
   const nlohmann::json scheduler = read_json(scheduler_file), unet = read_json(unet_file);
   p.schedule_ = NoiseSchedule(xl ? stable_diffusion_xl_schedule(scheduler, scheduler_file.string())
                                  : stable_diffusion_schedule(scheduler, scheduler_file.string()));
-  p.unet_ = std::make_shared<UNet2DConditionModel>(xl ? UNet2DConditionConfig::from_json(unet, unet_file.string())
-                                                      : stable_diffusion_unet(unet, unet_file.string()));
-  p.vae_ = std::make_shared<AutoencoderKL>(AutoencoderKLConfig::load(folder / "vae" / "config.json"));
+  const bool offload = p.options_.offload && !p.options_.device.is_cpu();
+  if (p.options_.offload && !offload)
+    note("[StableDiffusion] offload has no effect on the CPU, where idle parts lie anyway");
+  const auto unet_weights = at::TensorOptions().device(p.options_.device).dtype(p.options_.dtype);
+  const auto idle_weights = offload ? unet_weights.device(at::kCPU) : unet_weights;
+  const auto made = []<class Network>(const at::TensorOptions& weights, std::type_identity<Network>, auto config) {
+    const NewWeightsScope scope(weights);
+    return std::make_shared<Network>(std::move(config));
+  };
+  p.unet_ = made(unet_weights, std::type_identity<UNet2DConditionModel>(),
+                 xl ? UNet2DConditionConfig::from_json(unet, unet_file.string())
+                    : stable_diffusion_unet(unet, unet_file.string()));
+  p.vae_ = made(idle_weights, std::type_identity<AutoencoderKL>(),
+                AutoencoderKLConfig::load(folder / "vae" / "config.json"));
   p.latent_size_ = p.chosen_size();
   const bool zeros = ConfigReader(index, index_file.string()).optional<bool>("force_zeros_for_empty_prompt", true);
-  p.prompts_ = PromptEncoder(p.text_towers(),
+  p.prompts_ = PromptEncoder(p.text_towers(idle_weights),
                              {.device = p.options_.device,
                               .negative_prompt = p.options_.negative_prompt,
                               .zeros_without_negative = xl && zeros,
@@ -58,10 +69,13 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
   for (const auto& [name, model] : p.text_encoders())
     load_part(*model, weights(name, kTransformersWeights),
               {.rename = clip_text_key, .round_to = transformers_dtype(read_json(folder / name / "config.json"))});
+  p.vae_->set_tiling(p.options_.vae_tiling);
+  if (offload) p.set_idle_parts(std::make_shared<IdleParts>(p.options_.device));
   return p;
 }
 
-REWARD_TUNER_INLINE std::vector<TextTower> StableDiffusion::text_towers() const {
+REWARD_TUNER_INLINE std::vector<TextTower> StableDiffusion::text_towers(const at::TensorOptions& weights) const {
+  const NewWeightsScope scope(weights);
   const auto tower = [&](const std::string& end, bool with_projection) {
     return TextTower{std::make_shared<ClipTokenizer>(ClipTokenizer::load(folder_ / ("tokenizer" + end))),
                      std::make_shared<ClipTextModel>(
@@ -154,10 +168,25 @@ REWARD_TUNER_INLINE std::shared_ptr<const ClipModel> StableDiffusion::clip() {
                        "[StableDiffusion] the reward needs a CLIP, but ", folder_.string(),
                        " has no clip/ folder; load one by ClipModel::load(folder) and give it to the reward");
     auto clip = ClipModel::load(folder_ / "clip", options_.variant);
-    clip->to(options_.device);
+    if (!idle_) clip->to(options_.device);
     clip_ = std::move(clip);
+    if (idle_) idle_->add(PartUse::kImages, clip_);
   }
   return clip_;
+}
+
+REWARD_TUNER_INLINE void StableDiffusion::set_idle_parts(std::shared_ptr<IdleParts> parts) {
+  idle_ = std::move(parts);
+  for (const TextTower& tower : prompts_.towers()) idle_->add(PartUse::kText, tower.model);
+  idle_->add(PartUse::kImages, vae_);
+  if (clip_) idle_->add(PartUse::kImages, clip_);
+}
+
+REWARD_TUNER_INLINE std::vector<std::string> StableDiffusion::memory_switches() const {
+  std::vector<std::string> out;
+  if (!options_.vae_tiling) out.emplace_back("StableDiffusionOptions::vae_tiling = true");
+  if (!idle_ && !options_.device.is_cpu()) out.emplace_back("StableDiffusionOptions::offload = true");
+  return out;
 }
 
 REWARD_TUNER_INLINE std::vector<Tensor> StableDiffusion::train_unet(bool keep_reference) {
@@ -175,10 +204,11 @@ REWARD_TUNER_INLINE ClipTextModel& StableDiffusion::text_encoder_2() {
   REWARD_TUNER_CHECK(prompts_.towers().size() == 2,
                      "[StableDiffusion] expected a model with two text encoders (SDXL), ", "got one with one in ",
                      folder_.string());
-  return *prompts_.towers()[1].model;
+  return wake(PartUse::kText), *prompts_.towers()[1].model;
 }
 
 REWARD_TUNER_INLINE std::vector<std::pair<std::string, ClipTextModel*>> StableDiffusion::text_encoders() {
+  wake(PartUse::kText);
   std::vector<std::pair<std::string, ClipTextModel*>> all;
   for (const TextTower& tower : prompts_.towers())
     all.emplace_back(all.empty() ? "text_encoder" : "text_encoder_2", tower.model.get());
@@ -187,6 +217,7 @@ REWARD_TUNER_INLINE std::vector<std::pair<std::string, ClipTextModel*>> StableDi
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::predict(const Tensor& latents, const Tensor& timesteps,
                                                     const Conditioning& conditioning) {
+  if (idle_) idle_->rest();
   if (!low_precision_in_use_ || torch::GradMode::is_enabled())
     return unet_->forward(latents, timesteps, conditioning.embeddings, {conditioning.pooled, conditioning.time_ids});
   const auto dtype = low_precision_in_use_->parameters().front().scalar_type();
@@ -198,11 +229,13 @@ REWARD_TUNER_INLINE Tensor StableDiffusion::predict(const Tensor& latents, const
 }
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::decode(const Tensor& latents) {
+  wake(PartUse::kImages);
   const auto& c = vae_->config();
   return vae_->decode(latents / c.scaling_factor + c.shift_factor) * 0.5 + 0.5;
 }
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::encode_images(const Tensor& images) {
+  wake(PartUse::kImages);
   const auto& c = vae_->config();
   return (AutoencoderKL::latent_mean(vae_->encode_moments(images * 2 - 1)) - c.shift_factor) * c.scaling_factor;
 }
