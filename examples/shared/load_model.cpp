@@ -7,8 +7,12 @@
 namespace rt_shared {
 
 LoadedModel load_model(const TuneSettings& s) {
-  rt::StableDiffusionOptions options{
-      .variant = s.variant, .negative_prompt = s.negative, .height = s.height, .width = s.width};
+  rt::StableDiffusionOptions options{.variant = s.variant,
+                                     .negative_prompt = s.negative,
+                                     .height = s.height,
+                                     .width = s.width,
+                                     .vae_tiling = s.vae_tiling,
+                                     .offload = s.offload};
   if (s.original_size) options.original_size = {(*s.original_size)[0], (*s.original_size)[1]};
   if (s.crop) options.crop = {(*s.crop)[0], (*s.crop)[1]};
   if (s.target_size) options.target_size = {(*s.target_size)[0], (*s.target_size)[1]};

@@ -1,6 +1,9 @@
-// Options of the Trainer and of AdamW from the settings.
+// Options of the Trainer and of the optimizer from the settings.
 #pragma once
-#include <reward_tuner/optim/adamw.hpp>
+#include <cstdint>
+#include <limits>
+
+#include <reward_tuner/optim/adamw_8bit.hpp>
 #include <reward_tuner/run/trainer_options.hpp>
 
 #include "tune_settings.hpp"
@@ -30,8 +33,12 @@ inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   return options;
 }
 
-inline rt::AdamWOptions adamw_options(const TuneSettings& s) {
-  return {.learning_rate = s.learning_rate, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay};
+/// AdamW is AdamW8bit without a tensor that is large enough.
+inline rt::AdamW8bitOptions optimizer_options(const TuneSettings& s) {
+  rt::AdamW8bitOptions options{
+      .learning_rate = s.learning_rate, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay};
+  if (s.optimizer == OptimizerName::kAdamW) options.smallest = std::numeric_limits<std::int64_t>::max();
+  return options;
 }
 
 }  // namespace rt_shared

@@ -412,6 +412,11 @@ void optimization(SettingsTable& t) {
                   .with(kRun)
                   .in_tasks());
   t.push_back(row("micro-batch", group, "prompts at a time, gradients add up; 0: all", field(&S::micro_batch)));
+  t.push_back(
+      row("optimizer", group,
+          "adamw, or adamw8bit, whose moments take 2 bytes a number instead of 8 in tensors of 4096 numbers and "
+          "more: for --full",
+          field(&S::optimizer, {{"adamw", OptimizerName::kAdamW}, {"adamw8bit", OptimizerName::kAdamW8bit}})));
   t.push_back(row("learning-rate", group, "of AdamW", field(&S::learning_rate)).with(kRun));
   t.push_back(row("warm-up", group, "updates over which the learning rate rises", field(&S::warm_up)).with(kRun));
   t.push_back(row("beta1", group, "decay of AdamW's first moment", field(&S::beta1)));
@@ -457,6 +462,15 @@ void engine(SettingsTable& t) {
   t.push_back(row("activation-checkpointing", group,
                   "keep only the inputs of the UNet's blocks: less memory, one more forward a trained step",
                   field(&S::activation_checkpointing)));
+  t.push_back(
+      row("vae-tiling", group,
+          "the VAE works in strips of rows: half the memory of a decode and its backward, the same images up to "
+          "rounding",
+          field(&S::vae_tiling)));
+  t.push_back(row("offload", group,
+                  "text encoders, VAE and CLIP lie in the CPU's memory while they are not in use; of no use on the CPU",
+                  field(&S::offload))
+                  .with(kNote));
   t.push_back(
       row("adapters-apart", group, "do not merge the LoRA into the weights in rollouts", field(&S::adapters_apart))
           .wants(adapts, "full", "false"));

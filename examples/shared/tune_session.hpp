@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <reward_tuner/models/stable_diffusion.hpp>
-#include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/optim/adamw_8bit.hpp>
 #include <reward_tuner/regularizers/captioned_image_source.hpp>
 #include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/run_progress.hpp>
@@ -37,7 +37,7 @@ struct TuneSession {
   const TuneSettings& settings;
   const MethodEntry& method;
   rt::StableDiffusion& pipeline;
-  rt::AdamW& optimizer;
+  rt::AdamW8bit& optimizer;
   rt::TrainedWeights weights;
   AnyPrompts prompts;
   std::vector<rt::EvaluationPair> held_out;

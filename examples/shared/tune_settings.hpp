@@ -31,6 +31,7 @@ enum class AdvantageName { kOwn, kPerBatch, kPerPrompt, kPerGroup, kHistory };
 enum class ExplorationName { kNone, kGuidance, kPrompt, kDiffexp };
 enum class RegularizerName { kNone, kKl, kPretraining };
 enum class ReferenceName { kBase, kInit };
+enum class OptimizerName { kAdamW, kAdamW8bit };
 enum class TextEncoders { kNone, kFirst, kSecond, kBoth };
 
 /// Two whole numbers: sides, or the rows and columns before a point.
@@ -118,6 +119,7 @@ struct TuneSettings {
   int micro_batch = 0;
   double learning_rate = 1e-4;
   std::int64_t warm_up = 0;
+  OptimizerName optimizer = OptimizerName::kAdamW;
   double beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
   std::optional<double> clip_gradient;
   double ema = 0;
@@ -130,6 +132,7 @@ struct TuneSettings {
   std::optional<c10::ScalarType> rollout_dtype, autocast;
   int replay_batch = 1, decode_batch = 0;
   bool activation_checkpointing = false, adapters_apart = false;
+  bool vae_tiling = false, offload = false;
   // evaluation and logs
   std::int64_t evaluate_every = 0;
   int eval_seeds = 1;

@@ -34,9 +34,9 @@ namespace rt = reward_tuner;
 namespace {
 
 void add_model_options(CLI::App& command, TuneSettings& s) {
-  static const SettingsTable rows =
-      rows_of(settings_table(), {"model", "variant", "sampler", "steps", "guidance", "eta", "negative", "height",
-                                 "width", "original-size", "crop", "target-size", "lora", "threads"});
+  static const SettingsTable rows = rows_of(
+      settings_table(), {"model", "variant", "sampler", "steps", "guidance", "eta", "negative", "height", "width",
+                         "original-size", "crop", "target-size", "lora", "vae-tiling", "offload", "threads"});
   add_flags(command, rows, s);
 }
 

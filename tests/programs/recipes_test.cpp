@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <cstdint>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <string>
 #include <type_traits>
@@ -125,7 +127,8 @@ void same(const TuneSettings& s, const rt::PretrainingLossOptions& own) {
 
 template <class Recipe>
 void same_run(const TuneSettings& s, const Recipe& own) {
-  const rt::AdamWOptions adamw = adamw_options(s);
+  const rt::AdamW8bitOptions adamw = optimizer_options(s);
+  CHECK(adamw.smallest == std::numeric_limits<std::int64_t>::max());  // AdamW
   CHECK(adamw.learning_rate == own.adamw.learning_rate);
   CHECK(adamw.beta1 == own.adamw.beta1);
   CHECK(adamw.beta2 == own.adamw.beta2);

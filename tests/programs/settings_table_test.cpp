@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <sstream>
 #include <string>
@@ -12,6 +14,7 @@
 #include <CLI/CLI.hpp>
 
 #include <examples/shared/defaults.hpp>
+#include <examples/shared/run_options.hpp>
 #include <examples/shared/settings_table.hpp>
 #include <examples/tune/config_file.hpp>
 #include <examples/tune/flags.hpp>
@@ -185,6 +188,27 @@ TEST_CASE("settings: two whole numbers are a pair, and a flag that may be alone 
             .find("--train-text-encoder expected none, first, second or both, got 'all'") != std::string::npos);
   read_setting(setting(settings_table(), "train-text-encoder"), s, {"true"}, "train-text-encoder");  // of a TOML file
   CHECK(s.train_text_encoder == TextEncoders::kFirst);
+}
+
+TEST_CASE("settings: the optimizer and the memory switches are rows") {
+  TuneSettings s;
+  const auto read = [&](const char* name, const char* value) {
+    read_setting(setting(settings_table(), name), s, {value}, name);
+  };
+  CHECK(optimizer_options(s).smallest == std::numeric_limits<std::int64_t>::max());
+  read("optimizer", "adamw8bit");
+  read("vae-tiling", "true");
+  read("offload", "true");
+  read("learning-rate", "0.25");
+  CHECK((s.optimizer == OptimizerName::kAdamW8bit && s.vae_tiling && s.offload));
+  CHECK(optimizer_options(s).smallest == rt::AdamW8bitOptions{}.smallest);
+  CHECK(optimizer_options(s).learning_rate == 0.25);
+  const auto options = deciding_options(settings_table(), s, method_entry("drtune"));
+  CHECK(options.at("optimizer") == "adamw8bit");
+  CHECK(options.at("vae_tiling") == true);
+  CHECK_FALSE(options.contains("offload"));  // the numbers are the same
+  CHECK(noted_options(settings_table(), s).at("offload") == true);
+  CHECK_THROWS_WITH(read("optimizer", "sgd"), doctest::Contains("expected adamw or adamw8bit, got 'sgd'"));
 }
 
 TEST_CASE("settings: names are unique, and rules name methods and settings that exist") {
