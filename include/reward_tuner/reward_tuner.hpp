@@ -26,6 +26,7 @@
 
 #include <reward_tuner/tensor/autocast.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>
+#include <reward_tuner/tensor/out_of_memory.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
@@ -35,9 +36,12 @@
 #include <reward_tuner/layers/dot_product_attention.hpp>
 #include <reward_tuner/layers/frozen_ops.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
+#include <reward_tuner/layers/normalized_conv.hpp>
 #include <reward_tuner/layers/upsampled_conv.hpp>
 
 #include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/optim/adamw_8bit.hpp>
+#include <reward_tuner/optim/block_quantization.hpp>
 #include <reward_tuner/optim/ema.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/optim/optimizer_step.hpp>
@@ -76,6 +80,7 @@
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/models/embeddings.hpp>
+#include <reward_tuner/models/idle_parts.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
@@ -183,6 +188,7 @@
 #include <reward_tuner/tuner/direct_update.hpp>
 #include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/log_prob_round.hpp>
+#include <reward_tuner/tuner/memory_shortage.hpp>
 #include <reward_tuner/tuner/method.hpp>
 #include <reward_tuner/tuner/micro_batches.hpp>
 #include <reward_tuner/tuner/multi_task.hpp>
