@@ -1,10 +1,12 @@
 // Definitions of tensor/, layers/, optim/ and lora/.
+#include <reward_tuner/tensor/device.ipp>
 #include <reward_tuner/tensor/rng.ipp>
 #include <reward_tuner/layers/activation_checkpoint.ipp>
 #include <reward_tuner/layers/adaptable_layer.ipp>
 #include <reward_tuner/layers/adapted_linear.ipp>
 #include <reward_tuner/layers/frozen_ops.ipp>
 #include <reward_tuner/layers/normalized_conv.ipp>
+#include <reward_tuner/layers/scaled_gradient.ipp>
 #include <reward_tuner/layers/upsampled_conv.ipp>
 #include <reward_tuner/optim/adamw.ipp>
 #include <reward_tuner/optim/adamw_8bit.ipp>

@@ -7,7 +7,9 @@
 namespace rt_shared {
 
 LoadedModel load_model(const TuneSettings& s) {
-  rt::StableDiffusionOptions options{.variant = s.variant,
+  rt::StableDiffusionOptions options{.device = s.device,
+                                     .dtype = s.dtype,
+                                     .variant = s.variant,
                                      .negative_prompt = s.negative,
                                      .height = s.height,
                                      .width = s.width,

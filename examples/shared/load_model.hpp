@@ -18,7 +18,8 @@ struct LoadedModel {
   std::vector<rt::Lora> loras;  ///< of --lora: parts of the model
 };
 
-/// Loads --model with --variant, --negative, the sizes, the memory switches and every --lora. A LoRA without effect is
+/// Loads --model on --device in --dtype, with --variant, --negative, the sizes, the memory switches and every --lora. A
+/// LoRA without effect is
 /// worth a line on stderr.
 LoadedModel load_model(const TuneSettings& s);
 

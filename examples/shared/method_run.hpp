@@ -54,6 +54,8 @@ inline rt::EngineOptions engine_options(const TuneSettings& s) {
           .merge_adapters = !s.adapters_apart,
           .rollout_dtype = s.rollout_dtype,
           .autocast = s.autocast,
+          .gradient_scale = s.gradient_scale,
+          .gradient_scale_growth = s.gradient_scale_growth,
           .activation_checkpointing = s.activation_checkpointing};
 }
 

@@ -31,6 +31,9 @@ bool softens(const S& s, const M&) { return s.weighting == rt::RewardWeighting::
 bool keeps_best(const S& s, const M& m) { return m.name == "raft" || s.weighting == rt::RewardWeighting::kBest; }
 bool pulls_back(const S& s, const M&) { return s.regularizer == RegularizerName::kKl; }
 bool pretrains(const S& s, const M&) { return s.regularizer == RegularizerName::kPretraining; }
+bool keeps_digits(const S& s, const M&) { return !s.full || s.dtype == at::kFloat; }
+bool casts_float32(const S& s, const M&) { return !s.autocast || s.dtype == at::kFloat; }
+bool scales_gradients(const S& s, const M&) { return s.dtype == at::kHalf; }
 bool adapts(const S& s, const M&) { return !s.full; }
 bool adapts_text(const S& s, const M&) { return !s.full || s.train_text_encoder == TextEncoders::kNone; }
 bool adapts_anew(const S& s, const M&) { return !s.full && s.init_lora.empty(); }
@@ -390,7 +393,8 @@ void trained(SettingsTable& t) {
                                                           {"both", TextEncoders::kBoth}}),
                            "first"))
                   .wants(adapts_text, "full", "false"));
-  t.push_back(row("full", group, "train every weight of the UNet instead of a LoRA", field(&S::full)));
+  t.push_back(row("full", group, "train every weight of the UNet instead of a LoRA", field(&S::full))
+                  .wants(keeps_digits, "dtype", "float32"));
   t.push_back(row("init-lora", group, "folder or file of a LoRA to train on, with its rank, alpha and targets",
                   field(&S::init_lora))
                   .with(kNote)
@@ -458,7 +462,17 @@ void engine(SettingsTable& t) {
       row("rollout-dtype", group, "of steps without gradient: bfloat16, float16, or the same as of trained ones",
           field(&S::rollout_dtype, {{"same", std::nullopt}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}})));
   t.push_back(row("autocast", group, "run network and decoder in mixed precision",
-                  field(&S::autocast, {{"off", std::nullopt}, {"bfloat16", at::kBFloat16}})));
+                  field(&S::autocast, {{"off", std::nullopt}, {"bfloat16", at::kBFloat16}}))
+                  .wants(casts_float32, "dtype", "float32"));
+  t.push_back(row("gradient-scale", group,
+                  "first factor on gradients inside networks of --dtype float16, whose small numbers are 0 without: "
+                  "it is halved when they overflow, and the update skipped",
+                  field(&S::gradient_scale))
+                  .wants(scales_gradients, "dtype", "float16"));
+  t.push_back(row("gradient-scale-growth", group,
+                  "optimizer steps in a row without overflow that double it; 0: it never grows",
+                  field(&S::gradient_scale_growth))
+                  .wants(scales_gradients, "dtype", "float16"));
   t.push_back(row("activation-checkpointing", group,
                   "keep only the inputs of the UNet's blocks: less memory, one more forward a trained step",
                   field(&S::activation_checkpointing)));
@@ -476,6 +490,24 @@ void engine(SettingsTable& t) {
           .wants(adapts, "full", "false"));
 }
 
+/// cpu, cuda or cuda:N; whether the machine has it, loading says.
+SettingField device_field() {
+  SettingField f;
+  f.expected = "cpu, cuda or cuda:N";
+  f.read = [](S& s, const std::vector<std::string>& words) {
+    if (words.size() != 1) return false;
+    const bool gpu = words[0].starts_with("cuda");
+    int index = -1;
+    if (words[0].starts_with("cuda:") && !(detail::read_value(words[0].substr(5), index) && index >= 0 && index < 128))
+      return false;
+    if (index < 0 && words[0] != "cpu" && words[0] != "cuda") return false;
+    s.device = at::Device(gpu ? at::kCUDA : at::kCPU, static_cast<at::DeviceIndex>(index));
+    return true;
+  };
+  f.json = [](const S& s) { return nlohmann::json(s.device.str()); };
+  return f;
+}
+
 void evaluation(SettingsTable& t) {
   const char* group = "Evaluation and logs";
   t.push_back(
@@ -490,6 +522,13 @@ void evaluation(SettingsTable& t) {
   t.push_back(row("keep-checkpoints", group, "newest checkpoints that stay", field(&S::keep_checkpoints)).with(kRun));
   t.push_back(row("no-tensorboard", group, "write no TensorBoard events", field(&S::no_tensorboard)).with(kRun));
   t.push_back(row("quiet", group, "no progress bar", field(&S::quiet)).with(kRun));
+  t.push_back(row("device", "The machine", "where the model is: cpu, or a CUDA card, cuda or cuda:N", device_field())
+                  .with(kNote)
+                  .shown_as("NAME"));
+  t.push_back(row("dtype", "The machine",
+                  "of the frozen weights; the LoRA and its gradients are float32, and so is the VAE where the model "
+                  "asks for it. With float16 gradients are scaled (--gradient-scale)",
+                  field(&S::dtype, {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}})));
   t.push_back(row("threads", "The machine",
                   "threads of a tensor operation; 0 leaves the choice to LibTorch (OMP_NUM_THREADS)",
                   field(&S::threads))

@@ -1,5 +1,6 @@
 // Every setting of a tuning run, with its default. What each is called, means and decides stands in settings_table.cpp.
 #pragma once
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include <array>
@@ -130,6 +131,8 @@ struct TuneSettings {
   // how an update is computed
   rt::Memory memory = rt::Memory::kReplay;
   std::optional<c10::ScalarType> rollout_dtype, autocast;
+  double gradient_scale = rt::EngineOptions{}.gradient_scale;
+  int gradient_scale_growth = rt::EngineOptions{}.gradient_scale_growth;
   int replay_batch = 1, decode_batch = 0;
   bool activation_checkpointing = false, adapters_apart = false;
   bool vae_tiling = false, offload = false;
@@ -142,6 +145,8 @@ struct TuneSettings {
   int keep_checkpoints = 2;
   bool no_tensorboard = false, quiet = false;
   // the machine
+  c10::Device device = c10::kCPU;
+  c10::ScalarType dtype = c10::ScalarType::Float;
   int threads = 0;
 
   bool was_given(const std::string& name) const { return given.contains(name); }

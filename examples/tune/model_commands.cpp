@@ -34,9 +34,10 @@ namespace rt = reward_tuner;
 namespace {
 
 void add_model_options(CLI::App& command, TuneSettings& s) {
-  static const SettingsTable rows = rows_of(
-      settings_table(), {"model", "variant", "sampler", "steps", "guidance", "eta", "negative", "height", "width",
-                         "original-size", "crop", "target-size", "lora", "vae-tiling", "offload", "threads"});
+  static const SettingsTable rows =
+      rows_of(settings_table(),
+              {"model", "variant", "sampler", "steps", "guidance", "eta", "negative", "height", "width",
+               "original-size", "crop", "target-size", "lora", "vae-tiling", "offload", "device", "dtype", "threads"});
   add_flags(command, rows, s);
 }
 
@@ -101,7 +102,7 @@ int evaluate_model(const EvaluateSettings& s) {
                           {"seconds", result->seconds},
                           {"versions", rt::run_versions()}};
     for (const char* name : {"variant", "lora", "sampler", "steps", "guidance", "negative", "height", "width",
-                             "original-size", "crop", "target-size"}) {
+                             "original-size", "crop", "target-size", "device", "dtype"}) {
       const Setting& row = setting(settings_table(), name);
       report[config_key(row)] = row.field.json(s);
     }

@@ -25,6 +25,7 @@
 #include <reward_tuner/core/version.hpp>
 
 #include <reward_tuner/tensor/autocast.hpp>
+#include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
 #include <reward_tuner/tensor/rng.hpp>
@@ -37,12 +38,14 @@
 #include <reward_tuner/layers/frozen_ops.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/layers/normalized_conv.hpp>
+#include <reward_tuner/layers/scaled_gradient.hpp>
 #include <reward_tuner/layers/upsampled_conv.hpp>
 
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/optim/adamw_8bit.hpp>
 #include <reward_tuner/optim/block_quantization.hpp>
 #include <reward_tuner/optim/ema.hpp>
+#include <reward_tuner/optim/gradient_scale.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/optim/optimizer_step.hpp>
 

@@ -180,7 +180,8 @@ TEST_CASE("options that contradict one another or that the pipeline cannot follo
   refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype expected bfloat16 or half, got Double");
   refused(
       {.autocast = at::kFloat},
-      "engine.autocast expected bfloat16 (half rounds small gradients to 0, and nothing here scales them), got Float");
+      "engine.autocast expected bfloat16 (float16 is a type of frozen weights here, StableDiffusionOptions::dtype), "
+      "got Float");
   refused({.autocast = at::kHalf}, "engine.autocast expected bfloat16");
   refused({.rollout_dtype = at::kHalf, .autocast = at::kBFloat16},
           "expected one type if both are set, got Half and BFloat16");

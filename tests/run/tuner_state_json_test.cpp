@@ -21,7 +21,10 @@ using namespace reward_tuner;
 
 TunerState leaf(std::uint64_t seed) {
   Rng rng(seed);
-  TunerState s{.updates = static_cast<std::int64_t>(seed) + 5, .skipped = 2, .skipped_in_a_row = 1};
+  TunerState s{.updates = static_cast<std::int64_t>(seed) + 5,
+               .skipped = 2,
+               .skipped_in_a_row = 1,
+               .gradient_scale = {.value = 0x1p13, .steps = static_cast<std::int64_t>(seed), .overflows = 4}};
   s.history.rounds["a \"red\" circle\n\u00e9\u4e2d"] = {
       {}, {0.1, -0.0, 1e-310, 1.0 / 3}, {}, {std::numeric_limits<double>::max(), rng.uniform()}};
   s.history.rounds["only empty rounds"] = {{}, {}};
@@ -117,6 +120,9 @@ TEST_CASE("states differ when any part of them does") {
   differs([](TunerState& t) { ++t.updates; });
   differs([](TunerState& t) { ++t.skipped; });
   differs([](TunerState& t) { ++t.skipped_in_a_row; });
+  differs([](TunerState& t) { t.gradient_scale.value *= 2; });
+  differs([](TunerState& t) { ++t.gradient_scale.steps; });
+  differs([](TunerState& t) { ++t.gradient_scale.overflows; });
   differs([](TunerState& t) { t.history.rounds["no round"].push_back({}); });
   differs([](TunerState& t) { t.tensors["value.0"] = t.tensors["value.0"] + 1; });
   differs([](TunerState& t) { t.tensors["another"] = at::zeros({1}); });

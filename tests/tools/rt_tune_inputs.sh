@@ -167,6 +167,33 @@ expect 1 'options/negative was "a blue square", is now null' tune "${tune[@]}" -
 silent sample "${few[@]}" --prompt "a red circle" --height 48 --width 32 --out "$work/size.png"
 [ "$(od -An -tu1 -j16 -N8 "$work/size.png" | tr -s ' ')" = " 0 0 0 32 0 0 0 48" ] || fail "sample --height --width"
 
+# ---- devices and types of the weights
+for dtype in float32 bfloat16 float16; do
+  silent sample "${few[@]}" --prompt "a red circle" --seed 3 --device cpu --dtype "$dtype" --out "$work/$dtype.png"
+done
+same "$work/none.png" "$work/float32.png" "--device cpu --dtype float32"
+differ "$work/none.png" "$work/bfloat16.png" "--dtype bfloat16"
+differ "$work/none.png" "$work/float16.png" "--dtype float16"
+with half-run --dtype float16
+grep -q '"dtype": "float16"' "$work/half-run/config.json" || fail "--dtype: config.json"
+grep -q '"device": "cpu"' "$work/half-run/config.json" || fail "--device: config.json"
+grep -q '"dtype": "float16"' "$work/half-run.json" || fail "evaluate --json expected its --dtype"
+grep -q '"gradient_scale":[1-9][0-9][0-9]' "$work/half-run/metrics.jsonl" || fail "metrics.jsonl expected the scale of float16"
+grep -q '"gradient_scale":1.0' "$work/plain-run/metrics.jsonl" || fail "metrics.jsonl expected no scale of float32"
+expect 1 'options/dtype was "float16", is now "float32"' tune "${tune[@]}" --method ddpo --prompts "$work/plain.txt" \
+  --resume --out "$work/half-run"
+for device in "" gpu cpu:0 cuda: cuda:x cuda:-1 cuda:128; do
+  expect 2 "device expected cpu, cuda or cuda:N, got '$device'" sample "${few[@]}" --prompt "a" --device "$device" \
+    --out "$work/new"
+done
+expect 1 'expected a device that is here (cpu.*), got cuda:99' sample "${few[@]}" --prompt "a" --device cuda:99 \
+  --out "$work/new"
+expect 2 'dtype expected float32, bfloat16 or float16' sample "${few[@]}" --prompt "a" --dtype half --out "$work/new"
+half=("${tune[@]}" --prompts "$work/plain.txt" --dtype bfloat16 --out "$work/new")
+expect 1 'full expected --dtype float32, got --dtype bfloat16' tune "${half[@]}" --full
+expect 1 'autocast expected --dtype float32, got --dtype bfloat16' tune "${half[@]}" --autocast bfloat16
+expect 1 'gradient-scale expected --dtype float16, got --dtype bfloat16' tune "${half[@]}" --gradient-scale 2
+
 # ---- LoRAs: parts of the model, and one to train on
 "$rt_tune" tune "${tune[@]}" --method ddpo --prompts "$work/plain.txt" --learning-rate 0.02 --out "$work/strong" \
   >/dev/null || fail "tune --learning-rate 0.02"

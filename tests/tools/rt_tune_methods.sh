@@ -51,6 +51,8 @@ for rate in 1e-12 1e-2; do
 done
 [ "$(wc -l <"$work/rewards-1e-2")" = 2 ] && cmp -s "$work"/rewards-1e-12 "$work"/rewards-1e-2 ||
   fail "reward-weighted sampled a tuned model: $(paste "$work"/rewards-*)"
+resumes half "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --dtype float16 --gradient-scale 1024 \
+  --gradient-scale-growth 1
 resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-updates 2 --explore-share 0.5 \
   --ratio-target plain
 resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt \

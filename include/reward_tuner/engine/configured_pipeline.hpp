@@ -9,7 +9,9 @@
 
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/layers/scaled_gradient.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
+#include <reward_tuner/optim/gradient_scale.hpp>
 #include <reward_tuner/tensor/autocast.hpp>
 
 namespace reward_tuner {
@@ -22,12 +24,24 @@ concept RolloutModes = requires(P p, const RolloutMode& mode) { p.rollout_scope(
 template <class P>
 concept ActivationCheckpointing = requires(P p) { p.activation_checkpoint_scope(); };
 
-/// Wraps a pipeline for one update. Errors: options that the pipeline does not support.
+/// The type that the pipeline's network computes in: `at::ScalarType network_dtype()`, or its latents' where it does
+/// not say.
+template <DiffusionPipeline Pipeline>
+at::ScalarType network_dtype(Pipeline& pipeline) {
+  if constexpr (requires { pipeline.network_dtype(); }) return pipeline.network_dtype();
+  else return at::TensorOptions(pipeline.latent_options()).dtype().toScalarType();
+}
+
+/// Wraps a pipeline for one update. Gradients are `scale` times as large inside the pipeline: in the network, decoder
+/// and text encoder, and so in the gradients of their weights, which the optimizer step divides by it again. Everything
+/// outside has its own size.
+/// Errors: options that the pipeline does not support.
 template <DiffusionPipeline Pipeline>
 class ConfiguredPipeline {
  public:
-  ConfiguredPipeline(Pipeline& pipeline, const EngineOptions& options)
+  ConfiguredPipeline(Pipeline& pipeline, const EngineOptions& options, const GradientScale& scale = kUnscaled)
       : pipeline_(pipeline),
+        scale_(scale),
         mode_{options.merge_adapters, options.rollout_dtype},
         autocast_(options.autocast),
         device_(pipeline.latent_options().device().type()),
@@ -36,27 +50,39 @@ class ConfiguredPipeline {
       REWARD_TUNER_CHECK(mode_.merge_adapters && !mode_.dtype,
                          "[RewardTuner] engine.rollout_dtype and engine.merge_adapters need a pipeline with "
                          "rollout_scope(RolloutMode), and this one has none");
-    REWARD_TUNER_CHECK(!autocast_ || pipeline.latent_options().dtype() != at::kDouble,
-                       "[RewardTuner] engine.autocast casts float32 only; this pipeline is one of double");
+    const at::ScalarType own = network_dtype(pipeline);
+    REWARD_TUNER_CHECK(!autocast_ || own == at::kFloat,
+                       "[RewardTuner] engine.autocast casts float32 only; this "
+                       "pipeline is one of ",
+                       own == at::kDouble ? "double" : c10::toString(own));
+    REWARD_TUNER_CHECK(!mode_.dtype || *mode_.dtype != own,
+                       "[RewardTuner] engine.rollout_dtype expected another type than the network has, or none, got ",
+                       own);
   }
   ConfiguredPipeline(const ConfiguredPipeline&) = delete;
   ConfiguredPipeline& operator=(const ConfiguredPipeline&) = delete;
 
-  Condition encode(const std::vector<std::string>& prompts) { return pipeline_.encode(prompts); }
+  Condition encode(const std::vector<std::string>& prompts) {
+    Condition c = pipeline_.encode(prompts);
+    for (Conditioning* part : {&c.positive, &c.negative, &c.empty}) *part = states_through(*part, scale_.factor());
+    return c;
+  }
   bool trains_condition() { return reward_tuner::trains_condition(pipeline_); }
   Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning) {
-    if (!autocast_) return pipeline_.predict(latents, timesteps, conditioning);
     // one scope per call: its cache must not outlive a change between calls with and without gradient
     const AutocastScope scope(device_, autocast_);
-    return pipeline_.predict(latents, timesteps, conditioning).to(latents.scalar_type());
+    const double factor = scale_.factor();
+    const Tensor raw =
+        pipeline_.predict(scaled_gradient(latents, 1 / factor), timesteps, states_through(conditioning, 1 / factor));
+    return scaled_gradient(raw.to(latents.scalar_type()), factor);
   }
   Tensor decode(const Tensor& latents) {
-    if (!autocast_) return pipeline_.decode(latents);
     const AutocastScope scope(device_, autocast_);
-    return pipeline_.decode(latents).to(latents.scalar_type());
+    const double factor = scale_.factor();
+    const Tensor images = pipeline_.decode(scaled_gradient(latents, 1 / factor));
+    return scaled_gradient(images.to(latents.scalar_type()), factor);
   }
   Tensor encode_images(const Tensor& images) requires requires(Pipeline& p) { p.encode_images(images); } {
-    if (!autocast_) return pipeline_.encode_images(images);
     const AutocastScope scope(device_, autocast_);
     return pipeline_.encode_images(images).to(images.scalar_type());
   }
@@ -70,6 +96,14 @@ class ConfiguredPipeline {
   auto reference_scope() { return pipeline_.reference_scope(); }
 
  private:
+  static constexpr GradientScale kUnscaled = {};
+
+  static Conditioning states_through(Conditioning c, double factor) {
+    c.embeddings = scaled_gradient(c.embeddings, factor);
+    c.pooled = scaled_gradient(c.pooled, factor);
+    return c;
+  }
+
   /// Holds the pipeline's checkpointing scope if it is asked for.
   struct Checkpointing {
     Checkpointing(Pipeline& pipeline, bool on) {
@@ -98,6 +132,7 @@ class ConfiguredPipeline {
   };
 
   Pipeline& pipeline_;
+  const GradientScale& scale_;
   RolloutMode mode_;
   std::optional<at::ScalarType> autocast_;
   at::DeviceType device_;

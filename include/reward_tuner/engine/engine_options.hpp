@@ -3,6 +3,7 @@
 #pragma once
 #include <c10/core/ScalarType.h>
 
+#include <cmath>
 #include <optional>
 
 #include <reward_tuner/core/check.hpp>
@@ -36,11 +37,18 @@ struct EngineOptions {
   /// network and decoder run under autocast to this type (bfloat16), forward and backward, but for what rollout_dtype
   /// covers; unset: off
   std::optional<c10::ScalarType> autocast = {};
+  /// first factor on gradients inside a network of float16, a power of two, >= 1; other networks have none. Halved when
+  /// gradients overflow, and that update is skipped (torch.amp.GradScaler: 65536)
+  double gradient_scale = 65536;
+  /// optimizer steps without overflow that double the factor, 0: it never grows (torch.amp.GradScaler: 2000; an update
+  /// here costs a rollout, and a run has hundreds)
+  int gradient_scale_growth = 200;
   /// the network keeps its blocks' inputs only and runs each block again in its backward
   bool activation_checkpointing = false;
 };
 REWARD_TUNER_FIELDS(EngineOptions, micro_batch, gradient_clip, max_skipped_in_a_row, memory, replay_batch, decode_batch,
-                    merge_adapters, rollout_dtype, autocast, activation_checkpointing);
+                    merge_adapters, rollout_dtype, autocast, gradient_scale, gradient_scale_growth,
+                    activation_checkpointing);
 
 inline void check_options(const EngineOptions& o) {
   REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), got ",
@@ -59,9 +67,14 @@ inline void check_options(const EngineOptions& o) {
                      "[RewardTuner] engine.rollout_dtype expected bfloat16 or half, got ",
                      c10::toString(*o.rollout_dtype));
   REWARD_TUNER_CHECK(bfloat16(o.autocast),
-                     "[RewardTuner] engine.autocast expected bfloat16 (half rounds small gradients to 0, and nothing "
-                     "here scales them), got ",
+                     "[RewardTuner] engine.autocast expected bfloat16 (float16 is a type of frozen weights here, "
+                     "StableDiffusionOptions::dtype), got ",
                      c10::toString(*o.autocast));
+  REWARD_TUNER_CHECK(std::isfinite(o.gradient_scale) && o.gradient_scale >= 1 &&
+                         std::exp2(std::round(std::log2(o.gradient_scale))) == o.gradient_scale,
+                     "[RewardTuner] engine.gradient_scale expected a power of two >= 1, got ", o.gradient_scale);
+  REWARD_TUNER_CHECK(o.gradient_scale_growth >= 0, "[RewardTuner] engine.gradient_scale_growth must be >= 0, got ",
+                     o.gradient_scale_growth);
   REWARD_TUNER_CHECK(!o.rollout_dtype || !o.autocast || *o.rollout_dtype == *o.autocast,
                      "[RewardTuner] engine.rollout_dtype and engine.autocast expected one type if both are set, got ",
                      c10::toString(*o.rollout_dtype), " and ", c10::toString(*o.autocast));

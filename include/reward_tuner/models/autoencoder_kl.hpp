@@ -32,7 +32,7 @@ struct AutoencoderKLConfig {
   bool use_quant_conv = true;           ///< 1x1 convolution behind the encoder
   bool use_post_quant_conv = true;      ///< 1x1 convolution before the decoder
   bool mid_block_add_attention = true;  ///< attention at the lowest resolution
-  bool force_upcast = true;             ///< kept for the file only: the caller chooses the dtype by module.to(...)
+  bool force_upcast = true;             ///< half precision overflows in it: a pipeline keeps its weights in float32
 
   /// `from_json` of a file, which errors name.
   static AutoencoderKLConfig load(const std::filesystem::path& file);

@@ -38,8 +38,10 @@ struct ImagePoint {
 
 /// Options of a pipeline: device, dtype, negative prompt and sizes.
 struct StableDiffusionOptions {
-  at::Device device = at::kCPU;       ///< where all parts live
-  at::ScalarType dtype = at::kFloat;  ///< of the frozen weights and latents; float for training on CPU
+  at::Device device = at::kCPU;  ///< where all parts live
+  /// of the frozen weights; those of the VAE stay float32 where its config.json says force_upcast. Latents, images and
+  /// LoRAs are float32 (double) whatever it is
+  at::ScalarType dtype = at::kFloat;
   /// of the weights' files, such as fp16, wherever a part has it; empty: the plain files, or those of the only variant
   std::string variant = "";
   /// what guidance pushes away from, for every text encoder; unset: the empty prompt, for SDXL zeros where its folder
@@ -99,7 +101,7 @@ class StableDiffusion {
   std::vector<std::string> memory_switches() const;
 
   /// Lets every UNet weight require a gradient and returns them in order: full fine-tuning. Keeps a copy for
-  /// `reference_scope` if asked.
+  /// `reference_scope` if asked. Errors: weights of half precision, which lose an optimizer's small steps.
   std::vector<Tensor> train_unet(bool keep_reference = true);
   /// Copies the UNet's weights as they are now; `reference_scope` returns to them.
   void keep_reference();
@@ -130,7 +132,11 @@ class StableDiffusion {
 
   /// [N,C,h,w] of latents of the options' height and width.
   std::vector<std::int64_t> latent_shape(std::int64_t batch) const;
-  at::TensorOptions latent_options() const { return at::TensorOptions().dtype(options_.dtype).device(options_.device); }
+  at::TensorOptions latent_options() const {
+    return at::TensorOptions().dtype(options_.dtype == at::kDouble ? at::kDouble : at::kFloat).device(options_.device);
+  }
+  /// The type that the UNet computes in.
+  at::ScalarType network_dtype() const { return options_.dtype; }
   const NoiseSchedule& noise_schedule() const { return schedule_; }
   RolloutScope rollout_scope(const RolloutMode& mode = {});
   ActivationCheckpointScope activation_checkpoint_scope() { return ActivationCheckpointScope(*unet_); }
@@ -142,6 +148,8 @@ class StableDiffusion {
   StableDiffusion() = default;
 
   static void load_part(torch::nn::Module& module, const WeightsSource& weights, const LoadOptions& load = {});
+  /// The type of the VAE's weights.
+  at::ScalarType vae_dtype(const AutoencoderKLConfig& config) const;
 
   /// The text encoders in text_encoder/ and text_encoder_2/ with their tokenizers, without weights.
   std::vector<TextTower> text_towers(const at::TensorOptions& weights) const;

@@ -15,6 +15,7 @@
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -29,6 +30,7 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
   const auto index_file = folder / "model_index.json", scheduler_file = folder / "scheduler" / "scheduler_config.json",
              unet_file = folder / "unet" / "config.json";
   const nlohmann::json index = read_json(index_file);
+  check_device(options.device, options.dtype, "StableDiffusion");
   StableDiffusion p;
   p.folder_ = folder;
   p.options_ = std::move(options);
@@ -50,12 +52,13 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
   p.unet_ = made(unet_weights, std::type_identity<UNet2DConditionModel>(),
                  xl ? UNet2DConditionConfig::from_json(unet, unet_file.string())
                     : stable_diffusion_unet(unet, unet_file.string()));
-  p.vae_ = made(idle_weights, std::type_identity<AutoencoderKL>(),
-                AutoencoderKLConfig::load(folder / "vae" / "config.json"));
+  const auto vae = AutoencoderKLConfig::load(folder / "vae" / "config.json");
+  p.vae_ = made(idle_weights.dtype(p.vae_dtype(vae)), std::type_identity<AutoencoderKL>(), vae);
   p.latent_size_ = p.chosen_size();
   const bool zeros = ConfigReader(index, index_file.string()).optional<bool>("force_zeros_for_empty_prompt", true);
   p.prompts_ = PromptEncoder(p.text_towers(idle_weights),
                              {.device = p.options_.device,
+                              .dtype = p.latent_options().dtype().toScalarType(),
                               .negative_prompt = p.options_.negative_prompt,
                               .zeros_without_negative = xl && zeros,
                               .time_ids = p.time_ids()},
@@ -190,6 +193,9 @@ REWARD_TUNER_INLINE std::vector<std::string> StableDiffusion::memory_switches() 
 }
 
 REWARD_TUNER_INLINE std::vector<Tensor> StableDiffusion::train_unet(bool keep_reference) {
+  REWARD_TUNER_CHECK(options_.dtype == at::kFloat || options_.dtype == at::kDouble,
+                     "[StableDiffusion] train_unet() expected weights in Float or Double, got ", options_.dtype,
+                     ", in which small steps of an optimizer are lost: train a LoRA, which is Float on any weights");
   if (keep_reference) this->keep_reference();
   std::vector<Tensor> parameters = unet_->parameters();
   for (Tensor& p : parameters) p.requires_grad_(true);
@@ -218,26 +224,31 @@ REWARD_TUNER_INLINE std::vector<std::pair<std::string, ClipTextModel*>> StableDi
 REWARD_TUNER_INLINE Tensor StableDiffusion::predict(const Tensor& latents, const Tensor& timesteps,
                                                     const Conditioning& conditioning) {
   if (idle_) idle_->rest();
-  if (!low_precision_in_use_ || torch::GradMode::is_enabled())
-    return unet_->forward(latents, timesteps, conditioning.embeddings, {conditioning.pooled, conditioning.time_ids});
-  const auto dtype = low_precision_in_use_->parameters().front().scalar_type();
-  const auto low = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
-  return low_precision_in_use_
-      ->forward(low(latents), timesteps, low(conditioning.embeddings),
-                {low(conditioning.pooled), conditioning.time_ids})
+  const bool copied = low_precision_in_use_ && !torch::GradMode::is_enabled();
+  const UNet2DConditionModel& unet = copied ? *low_precision_in_use_ : *unet_;
+  const auto dtype = copied ? low_precision_in_use_->parameters().front().scalar_type() : options_.dtype;
+  const auto own = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
+  return unet
+      .forward(own(latents), timesteps, own(conditioning.embeddings), {own(conditioning.pooled), conditioning.time_ids})
       .to(latents.scalar_type());
+}
+
+REWARD_TUNER_INLINE at::ScalarType StableDiffusion::vae_dtype(const AutoencoderKLConfig& config) const {
+  return config.force_upcast ? latent_options().dtype().toScalarType() : options_.dtype;
 }
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::decode(const Tensor& latents) {
   wake(PartUse::kImages);
   const auto& c = vae_->config();
-  return vae_->decode(latents / c.scaling_factor + c.shift_factor) * 0.5 + 0.5;
+  const Tensor unscaled = latents / c.scaling_factor + c.shift_factor;  // [N,C,h,w]
+  return vae_->decode(unscaled.to(vae_dtype(c))).to(latents.scalar_type()) * 0.5 + 0.5;
 }
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::encode_images(const Tensor& images) {
   wake(PartUse::kImages);
   const auto& c = vae_->config();
-  return (AutoencoderKL::latent_mean(vae_->encode_moments(images * 2 - 1)) - c.shift_factor) * c.scaling_factor;
+  const Tensor mean = AutoencoderKL::latent_mean(vae_->encode_moments((images * 2 - 1).to(vae_dtype(c))));  // [N,C,h,w]
+  return (mean.to(images.scalar_type()) - c.shift_factor) * c.scaling_factor;
 }
 
 REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::latent_shape(std::int64_t batch) const {

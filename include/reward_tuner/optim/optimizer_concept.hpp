@@ -39,17 +39,20 @@ std::vector<std::string> memory_switches([[maybe_unused]] const Optim& optimizer
   else return {};
 }
 
-/// Scales the gradients of the optimizer's parameters down to a whole norm of `largest` (0: no limit) and returns the
-/// norm they had. A norm that is not finite leaves them as they are; -1 says that no parameter has a gradient.
+/// Divides the gradients of the optimizer's parameters by `scale` (GradientScale), then scales them down to a whole
+/// norm of `largest` (0: no limit), and returns the norm between the two. A norm that is not finite leaves them as they
+/// are; -1 says that no parameter has a gradient.
 template <Optimizer Optim>
-double clip_gradients(Optim& optimizer, double largest) {
+double clip_gradients(Optim& optimizer, double largest, double scale = 1) {
   const torch::NoGradGuard no_grad;
   std::vector<Tensor> gradients;
   for (const Tensor& p : optimizer.parameters())
     if (p.grad().defined()) gradients.push_back(p.grad());
   if (gradients.empty()) return -1;
-  const double norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).template item<double>();
-  if (largest > 0 && std::isfinite(norm) && norm > largest) at::_foreach_mul_(gradients, largest / norm);
+  const double norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).template item<double>() / scale;
+  if (!std::isfinite(norm)) return norm;
+  const double factor = (largest > 0 && norm > largest ? largest / norm : 1) / scale;
+  if (factor != 1) at::_foreach_mul_(gradients, factor);
   return norm;
 }
 

@@ -84,7 +84,9 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"policy_change", r.policy_change},
                       {"steps", detail::lists_of(r.steps)},
                       {"skipped", r.skipped},
-                      {"skipped_updates", r.skipped_updates}};
+                      {"skipped_updates", r.skipped_updates},
+                      {"gradient_scale", r.gradient_scale},
+                      {"gradient_overflows", r.gradient_overflows}};
   if (!r.idle_reason.empty()) line["idle_reason"] = r.idle_reason;
   if (!r.warning.empty()) line["warning"] = r.warning;
   if (!r.skip_reason.empty()) line["skip_reason"] = r.skip_reason;

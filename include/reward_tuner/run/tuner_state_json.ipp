@@ -18,6 +18,10 @@ REWARD_TUNER_INLINE nlohmann::json to_json(const TunerState& s) {
   return {{"updates", s.updates},
           {"skipped", s.skipped},
           {"skipped_in_a_row", s.skipped_in_a_row},
+          {"gradient_scale",
+           {{"value", s.gradient_scale.value},
+            {"steps", s.gradient_scale.steps},
+            {"overflows", s.gradient_scale.overflows}}},
           {"history", history},
           {"prompt_position", s.prompt_position},
           {"tasks", tasks}};
@@ -30,6 +34,12 @@ REWARD_TUNER_INLINE TunerState tuner_state_from_json(const nlohmann::json& json,
   s.updates = json.at("updates").get<std::int64_t>();
   s.skipped = json.at("skipped").get<std::int64_t>();
   s.skipped_in_a_row = json.at("skipped_in_a_row").get<std::int64_t>();
+  if (json.contains("gradient_scale")) {  // older checkpoints, of float32 and bfloat16, lack it
+    const auto& scale = json.at("gradient_scale");
+    s.gradient_scale = {.value = scale.at("value").get<double>(),
+                        .steps = scale.at("steps").get<std::int64_t>(),
+                        .overflows = scale.at("overflows").get<std::int64_t>()};
+  }
   if (json.contains("history"))  // checkpoints of version 0.1.0 before policy gradients lack it
     for (const auto& entry : json.at("history"))
       s.history.rounds[entry.at(0).get<std::string>()] = entry.at(1).get<std::vector<std::vector<double>>>();

@@ -101,6 +101,7 @@ class DirectUpdate {
     for (const auto& [name, sum] : scored.components) report.components[name] += each * sum;
     if (!scored.skip_reason.empty()) {
       report.skip_reason = scored.skip_reason;
+      if (std::isfinite(scored.reward)) update.scale.overflowed();  // in the decoder
       return;
     }
     const SweepResult sweep =

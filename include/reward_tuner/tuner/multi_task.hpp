@@ -147,6 +147,7 @@ class JointTasks {
   TunerState state() const {
     TunerState out;
     out.updates = updates_;
+    out.gradient_scale = scale_;
     each([&](const auto& t) {
       out.tasks.push_back(t.tuner.state());
       if constexpr (requires { t.prompts.state(); })
@@ -159,6 +160,7 @@ class JointTasks {
     REWARD_TUNER_CHECK(state.tasks.size() == count_, "[MultiTask] state expected ", count_, " tasks, got ",
                        state.tasks.size());
     updates_ = state.updates;
+    scale_ = state.gradient_scale;
     std::size_t i = 0;
     visit_tasks(tasks_, [&](auto& t) {
       const TunerState& own = state.tasks[i++];
@@ -229,8 +231,11 @@ class JointTasks {
       NetworkCounts counts;
       optimizer.zero_grad();
       const UpdateMeter meter;
+      const EngineOptions engine = {};
+      if (network_dtype(pipeline) == at::kHalf) scale_.begin(engine.gradient_scale);
+      ConfiguredPipeline<Pipeline> scaled(pipeline, engine, scale_);
       try {
-        if (!accumulate_own_loss(pretraining_, pipeline, rng, counts, report)) return;
+        if (!accumulate_own_loss(pretraining_, scaled, rng, counts, report)) return;
       } catch (const std::exception& problem) {
         optimizer.zero_grad();
         if (!is_out_of_memory(problem)) throw;
@@ -240,10 +245,12 @@ class JointTasks {
         for (const std::string& other : memory_switches(optimizer)) less.push_back(other);
         fail_of_memory(report, meter.peak_bytes(), less, problem.what());
       }
-      own_optimizer_step(optimizer, options_.gradient_clip,
+      own_optimizer_step(optimizer, options_.gradient_clip, scale_, engine.gradient_scale_growth,
                          "the gradient of the pre-training loss is not finite; the tasks' steps were made", report);
       optimizer.zero_grad();
       add_counts(report, counts);
+      report.gradient_scale = std::max(report.gradient_scale, scale_.factor());
+      report.gradient_overflows += scale_.overflows;
     }
   }
 
@@ -274,6 +281,8 @@ class JointTasks {
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
     whole.seconds += own.seconds;
     whole.skipped_updates += own.skipped_updates;
+    whole.gradient_scale = std::max(whole.gradient_scale, own.gradient_scale);
+    whole.gradient_overflows += own.gradient_overflows;
     if (!own.skip_reason.empty()) add_sentence(whole.skip_reason, name + ": " + own.skip_reason);
     if (!own.idle_reason.empty()) add_sentence(whole.idle_reason, name + ": " + own.idle_reason);
     if (!own.warning.empty()) add_sentence(whole.warning, name + ": " + own.warning);
@@ -284,6 +293,7 @@ class JointTasks {
   Tasks tasks_;
   std::size_t count_ = 0;
   std::int64_t updates_ = 0;
+  GradientScale scale_ = {};  // of the pre-training loss
 };
 
 }  // namespace detail

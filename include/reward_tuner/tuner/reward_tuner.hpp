@@ -153,12 +153,17 @@ class RewardTuner {
                          Body body) {
     parts_.complete_objective(pipeline);
     const UpdateMeter meter;
-    ConfiguredPipeline<Pipeline> configured(pipeline, parts_.options.engine);
-    RunningUpdate<ConfiguredPipeline<Pipeline>, Optim> update{configured, optimizer, rng, std::move(report)};
+    const EngineOptions& engine = parts_.options.engine;
+    GradientScale& scale = parts_.state.gradient_scale;
+    if (network_dtype(pipeline) == at::kHalf) scale.begin(engine.gradient_scale);
+    const std::int64_t overflows = scale.overflows;
+    ConfiguredPipeline<Pipeline> configured(pipeline, engine, scale);
+    RunningUpdate<ConfiguredPipeline<Pipeline>, Optim> update{
+        configured, optimizer, rng, scale, engine.gradient_scale_growth, std::move(report)};
     optimizer.zero_grad();
     try {
       body(update);
-      conclude(update);
+      conclude(update, scale.overflows > overflows);
       own_step(update);
     } catch (const std::exception& problem) {
       optimizer.zero_grad();
@@ -173,6 +178,8 @@ class RewardTuner {
       throw;
     }
     add_counts(update.report, update.counts);
+    update.report.gradient_scale = scale.factor();
+    update.report.gradient_overflows = scale.overflows;
     meter.write(update.report);
     return std::move(update.report);
   }
@@ -187,9 +194,10 @@ class RewardTuner {
     return out;
   }
 
-  /// Counts the update; a skipped one leaves no gradients behind.
+  /// Counts the update; a skipped one leaves no gradients behind. `rescaled`: the scale of gradients is lower now, so
+  /// that the next update need not be skipped for the same reason.
   template <class Update>
-  void conclude(Update& update) {
+  void conclude(Update& update, bool rescaled) {
     UpdateReport& report = update.report;
     TunerState& state = parts_.state;
     const auto steps = static_cast<double>(std::max<std::int64_t>(1, report.optimizer_steps));
@@ -197,7 +205,7 @@ class RewardTuner {
     report.loss += update.own.loss / steps;
     ++state.updates;
     report.skipped = !report.skip_reason.empty();
-    state.skipped_in_a_row = report.skipped ? state.skipped_in_a_row + 1 : 0;
+    state.skipped_in_a_row = report.skipped ? state.skipped_in_a_row + (rescaled ? 0 : 1) : 0;
     if (report.skipped) {
       update.optimizer.zero_grad();
       ++state.skipped;
@@ -214,7 +222,7 @@ class RewardTuner {
     if (update.report.skipped || !RegularizerTraits<Regularizer>::alternates(parts_.regularizer)) return;
     update.optimizer.zero_grad();
     if (accumulate_own_loss(parts_.regularizer, update.pipeline, update.rng, update.counts, update.report))
-      own_optimizer_step(update.optimizer, *parts_.options.engine.gradient_clip,
+      own_optimizer_step(update.optimizer, *parts_.options.engine.gradient_clip, update.scale, update.scale_growth,
                          "the gradient of the regularizer's own step is not finite; the reward's step was made",
                          update.report);
   }

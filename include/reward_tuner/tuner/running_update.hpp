@@ -7,6 +7,7 @@
 #include <string>
 
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/optim/gradient_scale.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/optim/optimizer_step.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>
@@ -45,6 +46,8 @@ struct RunningUpdate {
   Pipeline& pipeline;
   Optim& optimizer;
   Rng& rng;
+  GradientScale& scale;       ///< of the gradients of the optimizer's parameters
+  int scale_growth;           ///< EngineOptions::gradient_scale_growth
   UpdateReport report;        ///< a skip_reason ends the update
   NetworkCounts counts = {};  ///< calls that are not in the report yet
   UpdateReport own = {};      ///< the regularizer's own loss, added up over the optimizer steps
@@ -57,11 +60,20 @@ void add_own_loss(const Regularizer& regularizer, RunningUpdate<Pipeline, Optim>
     accumulate_own_loss(regularizer, update.pipeline, update.rng, update.counts, update.own);
 }
 
+/// A guarded_step on gradients that the scale enlarged, which learns from it. Returns the norm before clipping.
+template <Optimizer Optim>
+double scaled_step(Optim& optimizer, double gradient_clip, GradientScale& scale, int scale_growth) {
+  const double norm = guarded_step(optimizer, gradient_clip, scale.factor());
+  if (std::isfinite(norm)) scale.stepped(scale_growth);
+  else scale.overflowed();
+  return norm;
+}
+
 /// One optimizer step. False, with the reason in the report, if the gradient is not finite: the update ends there.
 template <DiffusionPipeline Pipeline, Optimizer Optim>
 bool optimizer_step(RunningUpdate<Pipeline, Optim>& update, double gradient_clip) {
   UpdateReport& report = update.report;
-  const double norm = guarded_step(update.optimizer, gradient_clip);
+  const double norm = scaled_step(update.optimizer, gradient_clip, update.scale, update.scale_growth);
   if (!std::isfinite(norm)) {
     report.gradient_norm = norm;
     report.skip_reason = "the gradient of the parameters is not finite";
@@ -78,8 +90,9 @@ bool optimizer_step(RunningUpdate<Pipeline, Optim>& update, double gradient_clip
 /// The optimizer step of a regularizer's own loss, whose gradients are there. Left out, with `failure` as a warning, if
 /// they are not finite.
 template <Optimizer Optim>
-void own_optimizer_step(Optim& optimizer, double gradient_clip, const std::string& failure, UpdateReport& report) {
-  const double norm = guarded_step(optimizer, gradient_clip);
+void own_optimizer_step(Optim& optimizer, double gradient_clip, GradientScale& scale, int scale_growth,
+                        const std::string& failure, UpdateReport& report) {
+  const double norm = scaled_step(optimizer, gradient_clip, scale, scale_growth);
   report.regularizer_gradient_norm = largest(report.regularizer_gradient_norm, norm);
   if (std::isfinite(norm)) ++report.optimizer_steps;
   else add_sentence(report.warning, failure);

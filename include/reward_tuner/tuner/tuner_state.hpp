@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <reward_tuner/core/advantage_input.hpp>
+#include <reward_tuner/optim/gradient_scale.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -17,7 +18,8 @@ struct TunerState {
   std::int64_t updates = 0;  ///< updates made, skipped ones included
   std::int64_t skipped = 0;  ///< updates skipped for non-finite numbers
   std::int64_t skipped_in_a_row = 0;
-  RewardHistory history = {};  ///< of the advantage
+  GradientScale gradient_scale = {};  ///< of a network of float16
+  RewardHistory history = {};         ///< of the advantage
   /// of a learned baseline; never changed in place, so copies of a state are independent
   std::map<std::string, Tensor> tensors = {};
   std::vector<std::int64_t> prompt_position = {};  ///< {epoch, position} of a task's prompt stream; empty without one
@@ -25,8 +27,8 @@ struct TunerState {
 
   bool operator==(const TunerState& other) const {
     if (updates != other.updates || skipped != other.skipped || skipped_in_a_row != other.skipped_in_a_row ||
-        history != other.history || prompt_position != other.prompt_position || tasks != other.tasks ||
-        tensors.size() != other.tensors.size())
+        gradient_scale != other.gradient_scale || history != other.history ||
+        prompt_position != other.prompt_position || tasks != other.tasks || tensors.size() != other.tensors.size())
       return false;
     for (const auto& [name, tensor] : tensors)
       if (const auto found = other.tensors.find(name);

@@ -59,6 +59,9 @@ struct UpdateReport {
   std::string idle_reason = {};      ///< why nothing (of a MultiTask: by which tasks) was trained on; empty if all was
   std::string warning = {};          ///< human-readable; empty if none
   std::int64_t skipped_updates = 0;  ///< how many updates of this tuner were skipped so far
+  /// factor on gradients inside a network of float16, for the next update; 1: none. Of a MultiTask the largest
+  double gradient_scale = 1;
+  std::int64_t gradient_overflows = 0;  ///< how often that factor was lowered so far
 };
 
 /// The larger of two numbers; NaN if one is.
