@@ -16,6 +16,7 @@
 
 #include <benchmarks/guarded.hpp>
 #include <benchmarks/process.hpp>
+#include <reward_tuner/core/byte_size.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/lora/lora.hpp>
@@ -50,10 +51,16 @@ std::optional<at::ScalarType> low_type(const std::string& name) {
   return std::nullopt;
 }
 
+rt::Memory memory(const std::string& name) {
+  if (name == "replay") return rt::Memory::kReplay;
+  if (name == "retain") return rt::Memory::kRetain;
+  return rt::Memory::budget(rt::parse_byte_size(name).value());  // checked where it was read
+}
+
 rt::EngineOptions engine_options(const Settings& s) {
   if (s.best)  // the fastest settings on a CPU with bfloat16 arithmetic, docs/engine.md
     return {.memory = rt::Memory::kRetain, .rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16};
-  return {.memory = s.memory == "retain" ? rt::Memory::kRetain : rt::Memory::kReplay,
+  return {.memory = memory(s.memory),
           .replay_batch = s.replay_batch,
           .decode_batch = s.decode_batch,
           .merge_adapters = !s.apart,
@@ -69,7 +76,7 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
     return !type ? none : *type == at::kHalf ? "float16" : "bfloat16";
   };
   nlohmann::json out = {{"best", s.best},
-                        {"memory", o.memory == rt::Memory::kRetain ? "retain" : "replay"},
+                        {"memory", s.best ? "retain" : s.memory},
                         {"rollout_dtype", name(o.rollout_dtype, "same")},
                         {"autocast", name(o.autocast, "off")},
                         {"decode_batch", o.decode_batch},
@@ -133,7 +140,7 @@ nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tune
   }
   return {{"updates", updates},
           {"peak_tensor_bytes", peak},
-          {"network", {{"forwards", report.forwards}, {"backwards", report.backwards}}},
+          {"network", {{"forwards", report.forwards}, {"backwards", report.backwards}, {"retained", report.retained}}},
           {"losses", losses}};
 }
 
@@ -250,8 +257,11 @@ int run(int argc, char** argv) {
   app.add_option("--batch", s.batch, "prompts an update")->capture_default_str();
   app.add_option("--guidance", s.guidance, "guidance scale")->capture_default_str();
   app.add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str();
-  app.add_option("--memory", s.memory, "replay or retain")
-      ->check(CLI::IsMember({"replay", "retain"}))
+  app.add_option("--memory", s.memory, "replay, retain, or a size that the tensors of an update fit into: 2GB")
+      ->check([](const std::string& word) {
+        const bool known = word == "replay" || word == "retain" || rt::parse_byte_size(word);
+        return known ? std::string() : "expected replay, retain or a size with its unit (2GB), got '" + word + "'";
+      })
       ->capture_default_str();
   app.add_option("--threads", s.threads, "threads of a tensor operation")->capture_default_str();
   app.add_option("--updates", s.updates, "timed updates, after two more for warm-up")->capture_default_str();
@@ -277,6 +287,8 @@ int run(int argc, char** argv) {
   app.add_option("--tolerance", s.tolerance, "with --check-dump: exit with 3 if an error is larger; 0: only report")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  if (!s.check.empty() && engine_options(s).memory.way() == rt::Memory::kBudget)
+    throw std::runtime_error("--check-dump makes one update: expected --memory replay or retain, got " + s.memory);
   bench::prepare_process(s.threads);
   auto pipeline = rt::StableDiffusion::load(s.model);
   nlohmann::json out, dump;

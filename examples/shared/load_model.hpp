@@ -19,8 +19,7 @@ struct LoadedModel {
 };
 
 /// Loads --model on --device in --dtype, with --variant, --negative, the sizes, the memory switches and every --lora. A
-/// LoRA without effect is
-/// worth a line on stderr.
+/// LoRA without effect is worth a line on stderr.
 LoadedModel load_model(const TuneSettings& s);
 
 /// Prompts of which the text encoder does not read all.

@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <string_view>
 
+#include <reward_tuner/core/byte_size.hpp>
+
 namespace rt_shared {
 
 namespace {
@@ -60,6 +62,23 @@ std::vector<std::pair<std::string, std::string>> method_names() {
 /// A row whose last step is made by the methods of Setting.
 Setting row(std::string name, const char* group, std::string help, SettingField field) {
   return {.name = std::move(name), .group = group, .help = std::move(help), .field = std::move(field)};
+}
+
+/// A way to have the gradients of trained steps, or a budget of bytes.
+SettingField memory_field() {
+  SettingField f = field(&S::memory, {{"replay", rt::Memory::kReplay}, {"retain", rt::Memory::kRetain}});
+  f.names.clear();
+  f.expected = "replay, retain or a size with its unit (4GB, 512MiB)";
+  f.read = [named = std::move(f.read)](S& s, const std::vector<std::string>& words) {
+    if (named(s, words)) return true;
+    const auto bytes = words.size() == 1 ? rt::parse_byte_size(words[0]) : std::nullopt;
+    if (bytes) s.memory = rt::Memory::budget(*bytes);
+    return bytes.has_value();
+  };
+  f.json = [named = std::move(f.json)](const S& s) {
+    return s.memory.way() == rt::Memory::kBudget ? nlohmann::json(rt::byte_size_text(s.memory.bytes())) : named(s);
+  };
+  return f;
 }
 
 void what(SettingsTable& t) {
@@ -451,9 +470,11 @@ void optimization(SettingsTable& t) {
 void engine(SettingsTable& t) {
   const char* group = "How an update is computed (docs/engine.md)";
   t.push_back(row("memory", group,
-                  "replay: trained steps are evaluated again, least memory; retain: their graphs are kept, faster",
-                  field(&S::memory, {{"replay", rt::Memory::kReplay}, {"retain", rt::Memory::kRetain}}))
-                  .of("gradient"));
+                  "replay: trained steps are evaluated again, least memory; retain: their graphs are kept, faster; a "
+                  "size: the graphs of as many are kept as an update fits into it, weights and optimizer apart",
+                  memory_field())
+                  .of("gradient")
+                  .shown_as("replay|retain|SIZE"));
   t.push_back(row("replay-batch", group, "replay with a stopped gradient: trained steps in one network call",
                   field(&S::replay_batch))
                   .of("gradient"));

@@ -4,6 +4,7 @@
 
 #include <reward_tuner/core/advantage_input.hpp>
 #include <reward_tuner/core/branch_choice.hpp>
+#include <reward_tuner/core/byte_size.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/concepts.hpp>
@@ -172,6 +173,7 @@
 #include <reward_tuner/engine/condition_source.hpp>
 #include <reward_tuner/engine/configured_pipeline.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/engine/graph_budget.hpp>
 #include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/engine/per_step.hpp>
 #include <reward_tuner/engine/pipeline.hpp>

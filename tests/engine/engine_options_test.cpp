@@ -3,6 +3,7 @@
 // passed gradient.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -147,6 +148,80 @@ TEST_CASE("bfloat16 rollouts keep the gradient's direction, autocast roughly, an
   }
 }
 
+TEST_CASE("a budget retains what fits, later updates as the first one measured, with the gradient of a replay") {
+  using namespace engine_options_test;
+  const Model model;
+  const auto check = [&]<class Tuner>(typename Tuner::Options options, const std::string& what, bool divisible = true) {
+    INFO(what);
+    auto pipeline = StableDiffusion::load(model.path(), {.dtype = at::kDouble});
+    const auto lora = Lora::attach(pipeline.unet(), {.rank = 2, .targets = {"all"}});
+    {
+      const torch::NoGradGuard no_grad;
+      Rng rng(8);
+      for (auto& [name, value] : lora.named_parameters())
+        if (name.ends_with("lora_B.weight")) value.copy_(rng.normal(value.sizes(), value.options()) * 0.05);
+    }
+    options.sampler.num_steps = 6;
+    options.sampler.guidance = 3.0;
+    options.engine.gradient_clip = 0;
+    const auto tuner = [&](Memory memory, const TunerState& state = {}) {
+      auto own = options;
+      own.engine.memory = memory;
+      if (memory == Memory::kRetain) own.engine.replay_batch = 1;
+      Tuner out(ToyReward(), own);
+      out.load_state(state);
+      return out;
+    };
+    const auto update = [&](Tuner& of) {  // always the same one
+      Recorder optimizer{lora.parameters()};
+      Rng rng(2);
+      const auto report = of.update(pipeline, optimizer, {"a red circle", "a star", "two squares"}, rng);
+      std::vector<Tensor> flat;
+      for (const Tensor& g : optimizer.gradients) flat.push_back(g.flatten());
+      return Run{at::cat(flat), report};
+    };
+    Tuner replaying = tuner(Memory::kReplay), retaining = tuner(Memory::kRetain);
+    const Run plain = update(replaying), all = update(retaining);
+    CHECK(plain.report.retained == 0);
+    CHECK(all.report.retained == plain.report.backwards);
+    const std::int64_t least = plain.report.peak_tensor_bytes, most = all.report.peak_tensor_bytes;
+    int between = 0;
+    for (const std::int64_t bytes : {least / 2, least + (most - least) / 2, most + most / 8}) {
+      INFO("a budget of " << bytes << ", a replay takes " << least << " and all graphs " << most);
+      Tuner within = tuner(Memory::budget(bytes));
+      const Run first = update(within), second = update(within), third = update(within);
+      CHECK(first.report.retained == 0);
+      CHECK(second.report.retained == third.report.retained);
+      CHECK(second.report.peak_tensor_bytes <= std::max(bytes, least));
+      CHECK(second.report.forwards == plain.report.forwards - second.report.retained);
+      for (const Run* each : {&first, &second, &third}) {
+        CHECK(error(*each, plain) < 1e-12);
+        CHECK(each->report.backwards == plain.report.backwards);
+      }
+      if (bytes < least) CHECK(second.report.retained == 0);
+      else if (bytes > most) CHECK(second.report.retained == plain.report.backwards);
+      else if (second.report.retained > 0 && second.report.retained < plain.report.backwards) ++between;
+      // a resumed run does not measure again
+      Tuner resumed = tuner(Memory::budget(bytes), within.state());
+      CHECK(update(resumed).report.retained == second.report.retained);
+    }
+    if (divisible) CHECK(between == 1);  // some of the steps of a rollout, not all
+  };
+  using Stopped = DRTune<ToyReward>;
+  const typename Stopped::Options four{.steps = {.num_trained = 4, .max_early_stop = 0}};
+  check.operator()<Stopped>(four, "stopped");
+  const auto with = [&](EngineOptions engine) {
+    auto options = four;
+    options.engine = engine;
+    return options;
+  };
+  check.operator()<Stopped>(with({.replay_batch = 2}), "two steps a replay");
+  check.operator()<Stopped>(with({.micro_batch = 2}), "micro-batches");
+  check.operator()<Stopped>(with({.decode_batch = 1, .activation_checkpointing = true}), "checkpointed");
+  check.operator()<DRaFT<ToyReward>>({.steps = {.num_trained = 4}}, "passed");
+  check.operator()<DRaFTLV<ToyReward>>({.steps = {.num_noises = 2}}, "replicas", false);
+}
+
 TEST_CASE("activation checkpointing and chunks lower the peak, retained graphs raise it") {
   using namespace engine_options_test;
   const Model model;
@@ -176,6 +251,8 @@ TEST_CASE("options that contradict one another or that the pipeline cannot follo
   refused({.replay_batch = 0}, "engine.replay_batch must be >= 1, got 0");
   refused({.memory = Memory::kRetain, .replay_batch = 2},
           "engine.replay_batch 2 cannot be combined with Memory::kRetain");
+  refused({.memory = Memory::budget(0)}, "engine.memory expected Memory::budget of at least a byte, got 0");
+  refused({.memory = Memory::budget(-5)}, "engine.memory expected Memory::budget of at least a byte, got -5");
   refused({.decode_batch = -1}, "engine.decode_batch must be >= 0");
   refused({.rollout_dtype = at::kDouble}, "engine.rollout_dtype expected bfloat16 or half, got Double");
   refused(

@@ -251,4 +251,30 @@ TEST_CASE("settings: a default bends to what the user said") {
   CHECK(s.samples_per_prompt == 13);
 }
 
+TEST_CASE("settings: memory is a way or a size, and sizes that are equal decide alike") {
+  const Setting& row = setting(settings_table(), "memory");
+  const auto given = [&](const std::string& word) {
+    TuneSettings s;
+    read_setting(row, s, {word}, "--memory");
+    return s;
+  };
+  CHECK(given("retain").memory == rt::Memory::kRetain);
+  CHECK(given("replay").memory == rt::Memory::kReplay);
+  CHECK(given("4GB").memory == rt::Memory::budget(4'000'000'000));
+  CHECK(row.field.json(given("retain")) == "retain");
+  CHECK(row.field.json(TuneSettings()) == "replay");
+  CHECK(row.field.json(given("4000 MB")) == "4GB");
+  CHECK(row.field.json(given("4GB")) == row.field.json(given("4000000kB")));
+  // what config.json says is read back
+  CHECK(given(row.field.json(given("12345B")).get<std::string>()).memory == rt::Memory::budget(12345));
+  for (const char* wrong : {"4", "keep", "0GB"})
+    CHECK_THROWS_WITH_AS(given(wrong),
+                         doctest::Contains("--memory expected replay, retain or a size with its unit (4GB, 512MiB)"),
+                         rt::Error);
+  TuneSettings s = given("4GB");
+  CHECK(deciding_options(settings_table(), s, method_entry("drtune")).at("memory") == "4GB");
+  CHECK_THROWS_WITH_AS(check_rules(settings_table(), s, method_entry("ddpo")),
+                       doctest::Contains("--memory cannot be combined with --method ddpo"), rt::Error);
+}
+
 }  // namespace settings_table_test

@@ -97,7 +97,10 @@ TEST_CASE("a tuner's policies are there by role, with the options in force") {
   CHECK(direct.at("gradient_stop") == json{{"policy", "stop_input"}, {"options", json::object()}});
   CHECK(direct.at("steps").at("options").at("num_trained") == 3);
   CHECK(direct.at("regularizer").at("options").at("weight") == 0.25);
-  CHECK(direct.at("engine").at("memory") == "kRetain");
+  CHECK(direct.at("engine").at("memory") == json{{"way", "kRetain"}, {"bytes", 0}});
+  const json budget = rt::tuner_json(
+      rt::make<rt::DRTune>(rt::SymmetryReward(), {.engine = {.memory = rt::Memory::budget(4'000'000'000)}}));
+  CHECK(budget.at("engine").at("memory") == json{{"way", "kBudget"}, {"bytes", 4'000'000'000}});
   CHECK_FALSE(direct.at("engine").contains("max_skipped_in_a_row"));
   CHECK_FALSE(direct.contains("advantage"));
   CHECK(rt::not_covered(direct).empty());

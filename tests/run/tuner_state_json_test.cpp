@@ -25,6 +25,7 @@ TunerState leaf(std::uint64_t seed) {
                .skipped = 2,
                .skipped_in_a_row = 1,
                .gradient_scale = {.value = 0x1p13, .steps = static_cast<std::int64_t>(seed), .overflows = 4}};
+  if (seed % 2 == 1) s.retained_rows = static_cast<std::int64_t>(seed) - 1;  // of 0 too
   s.history.rounds["a \"red\" circle\n\u00e9\u4e2d"] = {
       {}, {0.1, -0.0, 1e-310, 1.0 / 3}, {}, {std::numeric_limits<double>::max(), rng.uniform()}};
   s.history.rounds["only empty rounds"] = {{}, {}};
@@ -128,5 +129,7 @@ TEST_CASE("states differ when any part of them does") {
   differs([](TunerState& t) { t.tensors["another"] = at::zeros({1}); });
   differs([](TunerState& t) { t.tensors.erase("wide"), t.tensors["wider"] = at::zeros({1}); });
   differs([](TunerState& t) { t.prompt_position = {0, 0}; });
+  differs([](TunerState& t) { t.retained_rows = 5; });
+  differs([](TunerState& t) { t.retained_rows.reset(); });
   differs([](TunerState& t) { t.tasks.emplace_back(); });
 }

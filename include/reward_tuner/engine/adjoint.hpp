@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/engine/graph_budget.hpp>
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/engine/trained_rows.hpp>
 
@@ -85,7 +86,8 @@ struct StepJob {
 /// How a sweep evaluates its trained steps.
 struct SweepOptions {
   int replay_batch = 1;               ///< independent steps (StopInput) evaluated in one network call, >= 1
-  RetainedCalls* retained = nullptr;  ///< graphs kept by the rollout, used instead of evaluating again
+  RetainedCalls* retained = nullptr;  ///< graphs kept by the rollout, used instead of evaluating those steps again
+  GraphMeter* graphs = nullptr;       ///< measures the graphs of the steps that are evaluated again
   /// factor on the mean over trained steps and samples of (raw - reference)^2, as ReferencePull has it; 0: none
   double reference_weight = 0;
 };
@@ -115,15 +117,19 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
                                static_cast<double>(trajectory.setup.size())};
   if (pull.weight > 0)
     pull.reference = reference_call(pipeline, condition.untuned ? rows_under(*condition.untuned) : rows, counts).raw;
-  const RowCall call =
-      options.retained ? std::exchange(options.retained->call(jobs[0].k), {}) : row_call(pipeline, rows, counts);
+  const auto again = [&] { return row_call(pipeline, rows, counts); };
+  const bool kept = options.retained && options.retained->has(jobs[0].k);
+  if (kept) counts.retained += rows.batches;
+  const RowCall call = kept             ? std::exchange(options.retained->call(jobs[0].k), {})
+                       : options.graphs ? options.graphs->measured(again)
+                                        : again();
   result.regularizer += rows_backward(call, cotangents.size() == 1 ? cotangents[0] : at::cat(cotangents), pull, counts);
   return jobs[0].with_input ? call.rows.latents.grad() : Tensor();
 }
 
 /// Carries G = dL/dclean [B,C,h,w] back through the trajectory and accumulates dL/dparameters of every trained step.
-/// Memory: one network backward (times replay_batch), whatever T and K; with retained calls, the graphs of all trained
-/// steps. Under StopInput the cotangents of all steps are known before any network call, in closed form if the schedule
+/// Memory: one network backward (times replay_batch), whatever T and K; with retained calls, their graphs until the
+/// sweep has passed them. Under StopInput the cotangents of all steps are known before any network call, in closed form if the schedule
 /// is linear, and the steps are independent.
 template <DiffusionPipeline Pipeline, GradientStopPolicy Stop>
 SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, const Tensor& gradient, const Stop& stop,
@@ -137,20 +143,21 @@ SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, cons
   const auto run = [&](const std::vector<StepJob>& jobs) {
     return run_jobs(pipeline, trajectory, jobs, options, counts, result);
   };
-  const std::size_t together = options.retained ? 1 : static_cast<std::size_t>(options.replay_batch);
   std::vector<StepJob> waiting;
   const auto flush = [&](std::size_t least) {
     if (waiting.size() < least || waiting.empty()) return;
     run(waiting);
     waiting.clear();
   };
+  const auto independent = [&](StepJob job) {
+    if (options.retained && options.retained->has(job.k)) return void(run({std::move(job)}));
+    waiting.push_back(std::move(job));
+    flush(static_cast<std::size_t>(options.replay_batch));
+  };
   if (Stop::kAlwaysStops && schedule.linear()) {
     const PerStep<double> factor = closed_form_cotangents(schedule, plan);
-    for (int k = plan.last; k >= plan.first(); --k) {
-      if (!plan.trains(k)) continue;
-      waiting.push_back({k, plan.weight(k) * factor(k) * gradient});
-      flush(together);
-    }
+    for (int k = plan.last; k >= plan.first(); --k)
+      if (plan.trains(k)) independent({k, plan.weight(k) * factor(k) * gradient});
     flush(1);
     return result;
   }
@@ -159,8 +166,7 @@ SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, cons
     auto [next, output] = detail::step_vjp(trajectory, k, adjoint);  // [B,C,h,w] each
     if (plan.trains(k)) {                                            // elsewhere the network is a constant
       if constexpr (Stop::kAlwaysStops) {
-        waiting.push_back({k, plan.weight(k) * output});
-        flush(together);
+        independent({k, plan.weight(k) * output});
       } else {
         const double gain = stop.input_gain(k);
         const bool with_input = enters_input(stop, plan, k);

@@ -4,6 +4,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <cmath>
+#include <cstdint>
 #include <optional>
 
 #include <reward_tuner/core/check.hpp>
@@ -12,12 +13,40 @@
 namespace reward_tuner {
 
 /// Where the gradients of trained steps come from.
-enum class Memory {
-  /// trained steps are evaluated once more in the sweep: memory of one network backward whatever T and K, K more
-  /// forwards
-  kReplay,
-  kRetain,  ///< the rollout keeps the graphs of trained steps: no second forward, memory of K network activations
+class Memory {
+ public:
+  enum Way {
+    /// trained steps are evaluated once more in the sweep: memory of one network backward whatever T and K, K more
+    /// forwards
+    kReplay,
+    kRetain,  ///< the rollout keeps the graphs of trained steps: no second forward, memory of K network activations
+    kBudget,  ///< see `budget`
+  };
+
+  constexpr Memory(Way way = kReplay) : way_(way) {}  // NOLINT(google-explicit-constructor)
+  /// The rollout keeps the graphs of as many trained steps as fit, the last ones, and the others are replayed: an
+  /// update's tensors, without weights and optimizer, then stay below `bytes`, or at what a replay takes if that is
+  /// more. The first update replays and measures (engine/graph_budget.hpp); what it found is a part of the tuner's
+  /// state.
+  static constexpr Memory budget(std::int64_t bytes) {
+    Memory memory(kBudget);
+    memory.bytes_ = bytes;
+    return memory;
+  }
+
+  constexpr Way way() const { return way_; }
+  constexpr std::int64_t bytes() const { return bytes_; }  ///< of a budget, else 0
+  constexpr bool operator==(const Memory&) const = default;
+
+ private:
+  Way way_;
+  std::int64_t bytes_ = 0;
 };
+template <class Visit>
+void visit_fields(const Memory& memory, Visit visit) {
+  visit("way", memory.way());
+  visit("bytes", memory.bytes());
+}
 
 struct EngineOptions {
   /// samples rolled out and differentiated at a time; gradients add up over the batch. 0: the whole batch
@@ -26,7 +55,7 @@ struct EngineOptions {
   /// gradient (DRTune-paper 4.1), 1 of what is learned from samples (ddpo-pytorch)
   std::optional<double> gradient_clip = {};
   int max_skipped_in_a_row = 5;     ///< this many consecutive non-finite updates are an error
-  Memory memory = Memory::kReplay;  ///< see Memory
+  Memory memory = Memory::kReplay;  ///< kReplay, kRetain or Memory::budget(bytes), see Memory
   /// independent trained steps (StopInput, replay) in one network call, >= 1; memory grows with it
   int replay_batch = 1;
   int decode_batch = 0;  ///< samples decoded and scored at a time, forward and backward; 0: the micro-batch
@@ -58,8 +87,10 @@ inline void check_options(const EngineOptions& o) {
   REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, got ",
                      o.max_skipped_in_a_row);
   REWARD_TUNER_CHECK(o.replay_batch >= 1, "[RewardTuner] engine.replay_batch must be >= 1, got ", o.replay_batch);
-  REWARD_TUNER_CHECK(o.replay_batch == 1 || o.memory == Memory::kReplay, "[RewardTuner] engine.replay_batch ",
+  REWARD_TUNER_CHECK(o.replay_batch == 1 || o.memory != Memory::kRetain, "[RewardTuner] engine.replay_batch ",
                      o.replay_batch, " cannot be combined with Memory::kRetain, which replays nothing");
+  REWARD_TUNER_CHECK(o.memory.way() != Memory::kBudget || o.memory.bytes() > 0,
+                     "[RewardTuner] engine.memory expected Memory::budget of at least a byte, got ", o.memory.bytes());
   REWARD_TUNER_CHECK(o.decode_batch >= 0, "[RewardTuner] engine.decode_batch must be >= 0 (0: the micro-batch), got ",
                      o.decode_batch);
   const auto bfloat16 = [](const std::optional<c10::ScalarType>& t) { return !t || *t == c10::ScalarType::BFloat16; };

@@ -67,6 +67,7 @@ struct NetworkCounts {
   std::int64_t forwards = 0, backwards = 0;  ///< a batch at one step each
   /// a sample at one step each: what a method costs on paper, however it is batched
   std::int64_t forward_samples = 0, backward_samples = 0;
+  std::int64_t retained = 0;  ///< backwards whose graph the rollout had kept
 };
 
 }  // namespace reward_tuner

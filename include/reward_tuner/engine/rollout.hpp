@@ -20,11 +20,15 @@ struct Trajectory {
   Tensor clean;            ///< [B,C,h,w] what is decoded
 };
 
-/// Keeps the graphs of trained steps: the other way to have their gradients beside evaluating them again. `call` is
-/// filled by the rollout and emptied by the sweep.
+/// Keeps the graphs of trained steps, of all or of some: the other way to have their gradients beside evaluating them
+/// again. `call` is filled by the rollout and emptied by the sweep.
 struct RetainedCalls {
   std::function<bool(int k)> with_input;  ///< whether step k's input gradient will be needed
-  PerStep<RowCall> call = {};             ///< [T] raw rows with their graphs at trained steps, whose inputs are leaves
+  std::function<bool(int k)> keeps = {};  ///< whether trained step k keeps its graph; empty: each does
+  PerStep<RowCall> call = {};             ///< [T] raw rows with their graphs at those steps, whose inputs are leaves
+
+  /// Whether the graph of step k is here.
+  bool has(int k) const { return call(k).raw.defined(); }
 };
 
 /// What one step did: latent(k), the guided output there, and latent(k+1), each [B,C,h,w].
@@ -67,7 +71,7 @@ Trajectory rollout(Pipeline& pipeline, RolloutSetup setup, SampleNoise& noise, N
   for (int k = options.begin; k < end; ++k) {
     const bool trained = plan.trains(k), nonlinear = k >= plan.first() && !schedule.linear();
     Tensor output;  // [B,C,h,w]
-    if (trained && options.retained) {
+    if (trained && options.retained && (!options.retained->keeps || options.retained->keeps(k))) {
       const torch::AutoGradMode grad(true);
       const Tensor input = latent.detach().requires_grad_(options.retained->with_input(k));  // [B,C,h,w]
       RowCall& call = options.retained->call(k) = row_call(pipeline, step_rows(out.setup, k, input), counts);

@@ -23,8 +23,9 @@ struct TextTower {
 
 /// What the condition holds besides the prompts.
 struct PromptEncoderOptions {
-  at::Device device = at::kCPU;       ///< where the text encoders live
-  at::ScalarType dtype = at::kFloat;  ///< of the condition, whatever the text encoders compute in
+  at::Device device = at::kCPU;  ///< where the text encoders live
+  /// of the condition; unset: what the text encoders compute in
+  std::optional<at::ScalarType> dtype = std::nullopt;
   /// what guidance pushes away from, for every text encoder; unset: the empty prompt, or zeros by the next field
   std::optional<std::string> negative_prompt = std::nullopt;
   /// zeros stand for an unset negative prompt (SDXL's force_zeros_for_empty_prompt); one that is given and empty is

@@ -80,7 +80,8 @@ REWARD_TUNER_INLINE Condition PromptEncoder::encode(const std::vector<std::strin
   if (own_negative) texts.push_back(*options_.negative_prompt);
   Conditioning all = states({texts});  // [B+1|B+2,L,D], [B+1|B+2,P]
   if (!options_.time_ids.empty()) {
-    all.time_ids = at::tensor(options_.time_ids, at::TensorOptions().dtype(options_.dtype))  // [B+1|B+2,6]
+    const auto options = at::TensorOptions().dtype(c10::promoteTypes(all.embeddings.scalar_type(), at::kFloat));
+    all.time_ids = at::tensor(options_.time_ids, options)  // [B+1|B+2,6]
                        .to(options_.device)
                        .expand({all.embeddings.size(0), -1});
   }
@@ -105,11 +106,12 @@ REWARD_TUNER_INLINE Conditioning PromptEncoder::states(const std::vector<std::ve
     const TextTower& tower = towers_[i];
     return tower.model->forward(tokens(tower, texts[texts.size() == 1 ? 0 : i]));
   };
-  if (towers_.size() == 1) return {.embeddings = encoded(0).last_hidden_state.to(options_.dtype)};  // [B,L,D]
+  const auto given = [&](const Tensor& states) { return options_.dtype ? states.to(*options_.dtype) : states; };
+  if (towers_.size() == 1) return {.embeddings = given(encoded(0).last_hidden_state)};  // [B,L,D]
   const ClipTextOutput first = encoded(0), second = encoded(1);
   const auto last_but_one = [](const ClipTextOutput& out) { return out.hidden_states[out.hidden_states.size() - 2]; };
-  return {.embeddings = at::cat({last_but_one(first), last_but_one(second)}, -1).to(options_.dtype),  // [B,L,D_1+D_2]
-          .pooled = second.text_embeds.to(options_.dtype)};                                           // [B,P]
+  return {.embeddings = given(at::cat({last_but_one(first), last_but_one(second)}, -1)),  // [B,L,D_1+D_2]
+          .pooled = given(second.text_embeds)};                                           // [B,P]
 }
 
 REWARD_TUNER_INLINE Tensor PromptEncoder::tokens(const TextTower& tower, const std::vector<std::string>& texts) const {

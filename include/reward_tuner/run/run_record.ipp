@@ -74,6 +74,7 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"backwards", r.backwards},
                       {"forward_samples", r.forward_samples},
                       {"backward_samples", r.backward_samples},
+                      {"retained", r.retained},
                       {"images", r.images},
                       {"kept", r.kept},
                       {"groups", r.groups},

@@ -23,6 +23,7 @@ REWARD_TUNER_INLINE nlohmann::json to_json(const TunerState& s) {
             {"steps", s.gradient_scale.steps},
             {"overflows", s.gradient_scale.overflows}}},
           {"history", history},
+          {"retained_rows", s.retained_rows ? nlohmann::json(*s.retained_rows) : nlohmann::json(nullptr)},
           {"prompt_position", s.prompt_position},
           {"tasks", tasks}};
 }
@@ -43,6 +44,8 @@ REWARD_TUNER_INLINE TunerState tuner_state_from_json(const nlohmann::json& json,
   if (json.contains("history"))  // checkpoints of version 0.1.0 before policy gradients lack it
     for (const auto& entry : json.at("history"))
       s.history.rounds[entry.at(0).get<std::string>()] = entry.at(1).get<std::vector<std::vector<double>>>();
+  if (const auto rows = json.find("retained_rows"); rows != json.end() && !rows->is_null())
+    s.retained_rows = rows->get<std::int64_t>();
   if (json.contains("prompt_position")) s.prompt_position = json.at("prompt_position").get<std::vector<std::int64_t>>();
   for (const auto& [name, tensor] : tensors)
     if (name.starts_with(prefix) && !name.starts_with(prefix + "task"))

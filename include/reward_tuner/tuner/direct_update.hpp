@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,7 @@
 #include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/engine/condition_gradient.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
+#include <reward_tuner/engine/graph_budget.hpp>
 #include <reward_tuner/engine/reward_gradient.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
@@ -30,10 +32,11 @@ namespace reward_tuner {
 template <class Parts>
 class DirectUpdate {
  public:
-  explicit DirectUpdate(const Parts& parts) : parts_(parts), engine_(parts.options.engine) {}
+  explicit DirectUpdate(Parts& parts) : parts_(parts), engine_(parts.options.engine) {}
 
   /// Rolls the prompts out, a micro-batch at a time, adds up their gradients and makes one optimizer step. A number
-  /// that is not finite ends the update before it. Errors: a micro-batch that would cut a group of the reward.
+  /// that is not finite ends the update before it. With Memory::budget the first update to get so far measures what
+  /// later ones retain. Errors: a micro-batch that would cut a group of the reward.
   template <class Update>
   void train(Update& update, const std::vector<std::string>& prompts) const {
     const auto drawn = parts_.draw(update.pipeline, prompts, 1, update.rng);
@@ -44,14 +47,19 @@ class DirectUpdate {
     const auto parts = per_group(parts_.reward) ? whole_groups(groups, engine_.micro_batch, reward_name(parts_.reward))
                                                 : micro_batches(batch, engine_.micro_batch);
     ConditionGradient condition(update.pipeline, drawn.source, engine_.micro_batch);
+    std::optional<GraphMeter> graphs;
+    if (engine_.memory.way() == Memory::kBudget && !parts_.state.retained_rows) graphs.emplace(update.memory);
     for (std::size_t i = 0; i < parts.size() && report.skip_reason.empty(); ++i) {
       const Tensor rows = at::tensor(parts[i], at::kLong);
       RolloutSetup setup = drawn.explored.select(rows);
       setup.condition = condition.collect(std::move(setup.condition), rows);
       accumulate(update, std::move(setup), drawn.noise.select(parts[i]),
-                 static_cast<double>(parts[i].size()) / static_cast<double>(batch));
+                 static_cast<double>(parts[i].size()) / static_cast<double>(batch), graphs);
     }
     if (!report.skip_reason.empty()) return;
+    if (graphs)
+      parts_.state.retained_rows =
+          graphs->rows_within(engine_.memory.bytes(), parts.size() > 1 || report.plan.replicas > 0);
     condition.backward();
     add_own_loss(parts_.regularizer, update);
     optimizer_step(update, *engine_.gradient_clip);
@@ -60,33 +68,45 @@ class DirectUpdate {
  private:
   /// Rolls out one micro-batch, `share` of the batch, and adds its gradients.
   template <class Update>
-  void accumulate(Update& update, RolloutSetup setup, SampleNoise noise, double share) const {
+  void accumulate(Update& update, RolloutSetup setup, SampleNoise noise, double share,
+                  std::optional<GraphMeter>& graphs) const {
     const StepPlan plan = setup.plan;
     // images of each sample that the loss is averaged over
     const double part = share / ((plan.trained.empty() ? 0 : 1) + plan.replicas);
     Trajectory trajectory;
     {
-      RetainedCalls retained = retention(plan);
-      RetainedCalls* const kept = engine_.memory == Memory::kRetain ? &retained : nullptr;
-      trajectory = rollout(update.pipeline, std::move(setup), noise, update.counts, {.retained = kept});
+      Graphs kept{retention(setup), graphs};
+      trajectory = rollout(update.pipeline, std::move(setup), noise, update.counts, {.retained = kept.retained()});
       if (!plan.trained.empty()) differentiate(update, trajectory, noise.seeds(), part, kept);
     }
     for (int i = 0; i < plan.replicas && update.report.skip_reason.empty(); ++i) {
-      RetainedCalls retained = retention(replica_plan(trajectory.setup.schedule.num_steps()));
-      RetainedCalls* const kept = engine_.memory == Memory::kRetain ? &retained : nullptr;
-      const Trajectory replica = renoised(update.pipeline, trajectory, noise, update.counts, kept);
+      Graphs kept{retention(trajectory.setup.with(replica_plan(trajectory.setup.schedule.num_steps()))), graphs};
+      const Trajectory replica = renoised(update.pipeline, trajectory, noise, update.counts, kept.retained());
       differentiate(update, replica, noise.seeds(), part, kept);
     }
   }
 
-  RetainedCalls retention(const StepPlan& plan) const {
-    return {[this, plan](int k) { return enters_input(parts_.gradient_stop, plan, k); }};
+  /// The graphs of one rollout: those it keeps, and what measures the others.
+  struct Graphs {
+    std::optional<RetainedCalls> calls;
+    std::optional<GraphMeter>& meter;
+    RetainedCalls* retained() { return calls ? &*calls : nullptr; }
+  };
+
+  /// Where a rollout keeps graphs; nothing where it keeps none.
+  std::optional<RetainedCalls> retention(const RolloutSetup& setup) const {
+    const auto& rows = parts_.state.retained_rows;
+    const bool within = engine_.memory.way() == Memory::kBudget;
+    if (engine_.memory == Memory::kReplay || (within && !rows)) return std::nullopt;
+    RetainedCalls calls{[this, plan = setup.plan](int k) { return enters_input(parts_.gradient_stop, plan, k); }};
+    if (within) calls.keeps = last_steps_within(setup, *rows);
+    return calls;
   }
 
   /// Scores one trajectory and adds its gradients; its losses weigh `share` of the update's.
   template <class Update>
   void differentiate(Update& update, const Trajectory& trajectory, const std::vector<std::uint64_t>& seeds,
-                     double share, RetainedCalls* retained) const {
+                     double share, Graphs& graphs) const {
     UpdateReport& report = update.report;
     const std::int64_t images = trajectory.setup.size();
     const double each = share / static_cast<double>(images);
@@ -104,10 +124,12 @@ class DirectUpdate {
       if (std::isfinite(scored.reward)) update.scale.overflowed();  // in the decoder
       return;
     }
+    if (graphs.meter) graphs.meter->scored();
     const SweepResult sweep =
         adjoint_sweep(update.pipeline, trajectory, each * scored.gradient, parts_.gradient_stop, update.counts,
                       {.replay_batch = engine_.replay_batch,
-                       .retained = retained,
+                       .retained = graphs.retained(),
+                       .graphs = graphs.meter ? &*graphs.meter : nullptr,
                        .reference_weight = reference_weight(parts_.regularizer) * share});
     report.kept += images;
     report.regularizer += sweep.regularizer;
@@ -120,7 +142,7 @@ class DirectUpdate {
     }
   }
 
-  const Parts& parts_;
+  Parts& parts_;
   const EngineOptions& engine_;
 };
 

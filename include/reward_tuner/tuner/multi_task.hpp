@@ -243,7 +243,7 @@ class JointTasks {
         if (const int batch = options_.pretraining.batch; batch > 1)
           less.insert(less.begin(), "pretraining.batch below " + std::to_string(batch));
         for (const std::string& other : memory_switches(optimizer)) less.push_back(other);
-        fail_of_memory(report, meter.peak_bytes(), less, problem.what());
+        fail_of_memory(report, meter.memory().peak_bytes(), less, problem.what());
       }
       own_optimizer_step(optimizer, options_.gradient_clip, scale_, engine.gradient_scale_growth,
                          "the gradient of the pre-training loss is not finite; the tasks' steps were made", report);
@@ -265,7 +265,7 @@ class JointTasks {
     whole.gradient_norm += share * own.gradient_norm;
     whole.regularizer_gradient_norm = largest(whole.regularizer_gradient_norm, own.regularizer_gradient_norm);
     if (whole.plan == StepPlan()) whole.plan = own.plan;
-    add_counts(whole, {own.forwards, own.backwards, own.forward_samples, own.backward_samples});
+    add_counts(whole, {own.forwards, own.backwards, own.forward_samples, own.backward_samples, own.retained});
     whole.images += own.images;
     whole.kept += own.kept;
     whole.groups += own.groups;

@@ -79,7 +79,7 @@ class RewardTuner {
       round = SurrogateUpdate(parts_).sample(configured, prompts, rng);
     } catch (const std::exception& problem) {
       if (is_out_of_memory(problem))
-        fail_of_memory({.update = parts_.state.updates + 1}, meter.peak_bytes(), switches(pipeline, prompts.size()),
+        fail_of_memory({.update = parts_.state.updates + 1}, meter.memory().peak_bytes(), switches(pipeline, prompts.size()),
                        problem.what());
       throw;
     }
@@ -159,7 +159,7 @@ class RewardTuner {
     const std::int64_t overflows = scale.overflows;
     ConfiguredPipeline<Pipeline> configured(pipeline, engine, scale);
     RunningUpdate<ConfiguredPipeline<Pipeline>, Optim> update{
-        configured, optimizer, rng, scale, engine.gradient_scale_growth, std::move(report)};
+        configured, optimizer, rng, scale, engine.gradient_scale_growth, meter.memory(), std::move(report)};
     optimizer.zero_grad();
     try {
       body(update);
@@ -170,7 +170,7 @@ class RewardTuner {
       if (is_out_of_memory(problem)) {
         std::vector<std::string> less = switches(pipeline, images), other = memory_switches(optimizer);
         less.insert(less.end(), other.begin(), other.end());
-        fail_of_memory(update.report, meter.peak_bytes(), less, problem.what());
+        fail_of_memory(update.report, meter.memory().peak_bytes(), less, problem.what());
       }
       throw;
     } catch (...) {

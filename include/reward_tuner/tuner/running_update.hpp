@@ -24,8 +24,7 @@ class UpdateMeter {
     report.peak_tensor_bytes = std::max(report.peak_tensor_bytes, memory_.peak_bytes());
     report.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   }
-
-  std::int64_t peak_bytes() const { return memory_.peak_bytes(); }
+  const MemoryMeter& memory() const { return memory_; }
 
  private:
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
@@ -38,6 +37,7 @@ inline void add_counts(UpdateReport& report, const NetworkCounts& counts) {
   report.backwards += counts.backwards;
   report.forward_samples += counts.forward_samples;
   report.backward_samples += counts.backward_samples;
+  report.retained += counts.retained;
 }
 
 /// The arguments of a surrogate's train().
@@ -48,6 +48,7 @@ struct RunningUpdate {
   Rng& rng;
   GradientScale& scale;       ///< of the gradients of the optimizer's parameters
   int scale_growth;           ///< EngineOptions::gradient_scale_growth
+  const MemoryMeter& memory;  ///< of this update
   UpdateReport report;        ///< a skip_reason ends the update
   NetworkCounts counts = {};  ///< calls that are not in the report yet
   UpdateReport own = {};      ///< the regularizer's own loss, added up over the optimizer steps

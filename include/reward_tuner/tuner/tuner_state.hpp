@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct TunerState {
   std::int64_t skipped_in_a_row = 0;
   GradientScale gradient_scale = {};  ///< of a network of float16
   RewardHistory history = {};         ///< of the advantage
+  /// network rows whose graphs fit into Memory::budget, as the first update measured; unset before, and without one
+  std::optional<std::int64_t> retained_rows = {};
   /// of a learned baseline; never changed in place, so copies of a state are independent
   std::map<std::string, Tensor> tensors = {};
   std::vector<std::int64_t> prompt_position = {};  ///< {epoch, position} of a task's prompt stream; empty without one
@@ -27,7 +30,7 @@ struct TunerState {
 
   bool operator==(const TunerState& other) const {
     if (updates != other.updates || skipped != other.skipped || skipped_in_a_row != other.skipped_in_a_row ||
-        gradient_scale != other.gradient_scale || history != other.history ||
+        gradient_scale != other.gradient_scale || history != other.history || retained_rows != other.retained_rows ||
         prompt_position != other.prompt_position || tasks != other.tasks || tensors.size() != other.tensors.size())
       return false;
     for (const auto& [name, tensor] : tensors)

@@ -38,6 +38,7 @@ struct UpdateReport {
   std::int64_t forwards = 0, backwards = 0;  ///< network calls of this update
   /// the same counted a sample at a step, however it was batched
   std::int64_t forward_samples = 0, backward_samples = 0;
+  std::int64_t retained = 0;         ///< backwards whose graph the rollout had kept; the others were replays
   std::int64_t images = 0;           ///< images that were scored: the update's reward queries
   std::int64_t kept = 0;             ///< images that were trained on; 0 if the update had nothing to learn from
   std::int64_t groups = 0;           ///< of images of one prompt, of methods that learn from samples
@@ -79,6 +80,7 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   for (const auto& [name, value] : r.components) out << "  " << name << ' ' << value;
   out << "  gradient " << std::defaultfloat << r.gradient_norm << "  forwards " << r.forwards << "  backwards "
       << r.backwards;
+  if (r.retained > 0) out << " (" << r.retained << " retained)";
   const bool rows = std::any_of(r.steps.begin(), r.steps.end(), [](const StepReport& s) { return s.rows > 0; });
   // an ordinary update of a direct method keeps all and makes one step
   if (r.images > 0 && (rows || r.kept != r.images || r.optimizer_steps != 1))
