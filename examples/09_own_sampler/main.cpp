@@ -44,7 +44,8 @@ class LateQuiet {
   }
 
   rt::SamplerSchedule schedule(const rt::NoiseSchedule& noise) const {
-    const auto times = noise.timesteps(options_.num_steps, noise.config().spacing);
+    const auto times =
+        noise.timesteps(options_.num_steps, noise.config().spacing.value_or(rt::TimestepSpacing::kLeading));
     rt::SamplerSchedule out{.steps = {}, .clipping = noise.config().clipping};
     for (std::size_t k = 0; k < times.size(); ++k) {
       const double abar = noise.abar(times[k]);

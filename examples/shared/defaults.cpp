@@ -6,6 +6,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/late_jump.hpp>
 
+#include "sampler_options.hpp"
 #include "settings_table.hpp"
 
 namespace rt_shared {
@@ -21,6 +22,7 @@ void complete_log_prob(TuneSettings& s, const MethodEntry& m) {
   if (s.advantage == AdvantageName::kOwn) s.advantage = m.advantage;
   if (!s.branches) s.branches = m.branches;
   if (!s.eta && s.sampler == SamplerName::kDdim) s.eta = 1;
+  if (!s.solver_order && s.sampler == SamplerName::kSdeDpm) s.solver_order = 1;
 }
 
 /// One reward for all images of a prompt leaves nothing to compare within them.
@@ -65,6 +67,16 @@ void check_settings(const TuneSettings& s, const MethodEntry& m) {
   REWARD_TUNER_CHECK(
       !m.knows("log-prob") || s.sampler != SamplerName::kDdim || s.eta.value_or(1) != 0, "[rt-tune] --method ", m.name,
       " learns from the noise of the sampler's steps, got --eta 0: leave --eta away, which means 1, or raise it");
+  REWARD_TUNER_CHECK(!m.knows("log-prob") || (s.sampler != SamplerName::kDpm && s.sampler != SamplerName::kEuler),
+                     "[rt-tune] --method ", m.name,
+                     " learns from the noise of the sampler's steps, expected --sampler ddim, ddpm, sde-dpm++ or "
+                     "euler-ancestral, got --sampler ",
+                     sampler_name(s.sampler));
+  REWARD_TUNER_CHECK(!m.knows("log-prob") || s.sampler != SamplerName::kSdeDpm || s.solver_order.value_or(1) == 1,
+                     "[rt-tune] --method ", m.name,
+                     " needs steps whose density is given by the latent alone, expected --solver-order 1, which is the "
+                     "default, got ",
+                     s.solver_order.value_or(1));
   REWARD_TUNER_CHECK(s.tasks.empty() || !s.was_given("reward"),
                      "[rt-tune] --reward cannot be combined with --tasks, whose tables name the rewards");
 }

@@ -14,6 +14,8 @@ using S = TuneSettings;
 using M = MethodEntry;
 using enum SettingRole;
 
+bool solves(const S& s, const M&) { return s.sampler == SamplerName::kDpm || s.sampler == SamplerName::kSdeDpm; }
+bool spreads_levels(const S& s, const M&) { return s.sampler != SamplerName::kDdim && s.sampler != SamplerName::kDdpm; }
 bool guides(const S& s, const M&) {
   return s.explore == ExplorationName::kGuidance || s.explore == ExplorationName::kDiffexp;
 }
@@ -133,8 +135,15 @@ void what(SettingsTable& t) {
 
 void sampling(SettingsTable& t) {
   const char* group = "How images are made";
-  t.push_back(row("sampler", group, "of an image",
-                  field(&S::sampler, {{"ddim", SamplerName::kDdim}, {"ddpm", SamplerName::kDdpm}})));
+  t.push_back(row("sampler", group,
+                  "of an image. dpm++ is DPM-Solver++ 2M, sde-dpm++ the same with noise; methods on log-probabilities "
+                  "need noise: not dpm++ and not euler",
+                  field(&S::sampler, {{"ddim", SamplerName::kDdim},
+                                      {"ddpm", SamplerName::kDdpm},
+                                      {"dpm++", SamplerName::kDpm},
+                                      {"sde-dpm++", SamplerName::kSdeDpm},
+                                      {"euler", SamplerName::kEuler},
+                                      {"euler-ancestral", SamplerName::kEulerAncestral}})));
   t.push_back(row("steps", group, "sampler steps T of an image", field(&S::steps)));
   t.push_back(
       row("guidance", group, "classifier-free guidance scale; 1 or less: the prompt alone", field(&S::guidance)));
@@ -142,6 +151,29 @@ void sampling(SettingsTable& t) {
                   "ddim: share of noise in a step, 0 (none) to 1 (as ddpm); default: 0, with methods on "
                   "log-probabilities 1",
                   field(&S::eta)));
+  t.push_back(row("spacing", group,
+                  "spread of the steps over the training steps; default: the model's, or leading for ddim and ddpm, "
+                  "linspace for others",
+                  field(&S::spacing, {{"default", std::nullopt},
+                                      {"leading", rt::TimestepSpacing::kLeading},
+                                      {"trailing", rt::TimestepSpacing::kTrailing},
+                                      {"linspace", rt::TimestepSpacing::kLinspace}})));
+  t.push_back(row("noise-levels", group, "spread of the noise levels; default: the model's, or those of the timesteps",
+                  field(&S::noise_levels, {{"default", std::nullopt},
+                                           {"timesteps", rt::LevelSpacing::kTimesteps},
+                                           {"karras", rt::LevelSpacing::kKarras},
+                                           {"exponential", rt::LevelSpacing::kExponential},
+                                           {"beta", rt::LevelSpacing::kBeta}}))
+                  .wants(spreads_levels, "sampler", "dpm++, sde-dpm++, euler or euler-ancestral"));
+  t.push_back(row("solver-order", group,
+                  "1 or 2; default: the model's, or 2; of sde-dpm++ with methods on log-probabilities 1",
+                  field(&S::solver_order))
+                  .wants(solves, "sampler", "dpm++ or sde-dpm++"));
+  t.push_back(
+      row("solver-type", group, "form of order 2; default: the model's, or midpoint",
+          field(&S::solver_type,
+                {{"default", std::nullopt}, {"midpoint", rt::SolverType::kMidpoint}, {"heun", rt::SolverType::kHeun}}))
+          .wants(solves, "sampler", "dpm++ or sde-dpm++"));
   t.push_back(
       row("negative", group,
           "what guidance pushes away from; default: the empty prompt, or zeros where an SDXL model asks for them",

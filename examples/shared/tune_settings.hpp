@@ -13,6 +13,7 @@
 
 #include <reward_tuner/advantages/per_group.hpp>
 #include <reward_tuner/core/round_options.hpp>
+#include <reward_tuner/core/solver_config.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/objectives/direct_gradient.hpp>
 #include <reward_tuner/objectives/preference.hpp>
@@ -26,7 +27,7 @@ namespace rt_shared {
 namespace rt = reward_tuner;
 
 /// Policies that a setting names. kOwn: the method's.
-enum class SamplerName { kDdim, kDdpm };
+enum class SamplerName { kDdim, kDdpm, kDpm, kSdeDpm, kEuler, kEulerAncestral };
 enum class StopName { kOwn, kStop, kPass };
 enum class AdvantageName { kOwn, kPerBatch, kPerPrompt, kPerGroup, kHistory };
 enum class ExplorationName { kNone, kGuidance, kPrompt, kDiffexp };
@@ -53,6 +54,10 @@ struct TuneSettings {
   int steps = 50;
   double guidance = 7.5;
   std::optional<double> eta;
+  std::optional<rt::TimestepSpacing> spacing;
+  std::optional<rt::LevelSpacing> noise_levels;
+  std::optional<int> solver_order;
+  std::optional<rt::SolverType> solver_type;
   std::optional<std::string> negative;
   std::optional<std::int64_t> height, width;
   std::optional<Pair> original_size, crop, target_size;  // what SDXL is told

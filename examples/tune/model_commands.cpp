@@ -35,9 +35,10 @@ namespace {
 
 void add_model_options(CLI::App& command, TuneSettings& s) {
   static const SettingsTable rows =
-      rows_of(settings_table(),
-              {"model", "variant", "sampler", "steps", "guidance", "eta", "negative", "height", "width",
-               "original-size", "crop", "target-size", "lora", "vae-tiling", "offload", "device", "dtype", "threads"});
+      rows_of(settings_table(), {"model",   "variant",       "sampler",      "steps",       "guidance", "eta",
+                                 "spacing", "noise-levels",  "solver-order", "solver-type", "negative", "height",
+                                 "width",   "original-size", "crop",         "target-size", "lora",     "vae-tiling",
+                                 "offload", "device",        "dtype",        "threads"});
   add_flags(command, rows, s);
 }
 
@@ -68,6 +69,7 @@ int sample(const SampleSettings& s) {
   const rt::SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
   rt::Tensor start;  // [B,C,h,w]
   if (!s.latents.empty()) start = rt::SafetensorsFile::open(s.latents).tensor("latents").to(pipeline.latent_options());
+  if (start.defined()) start = schedule.start_scale * start;  // they are the start noise, as diffusers takes them
   std::vector<std::uint64_t> seeds;
   for (std::size_t i = 0; i < prompts.size(); ++i) seeds.push_back(s.seed + i);
   rt::SampleNoise noise(seeds);
@@ -101,8 +103,9 @@ int evaluate_model(const EvaluateSettings& s) {
                           {"network_forwards", result->network.forwards},
                           {"seconds", result->seconds},
                           {"versions", rt::run_versions()}};
-    for (const char* name : {"variant", "lora", "sampler", "steps", "guidance", "negative", "height", "width",
-                             "original-size", "crop", "target-size", "device", "dtype"}) {
+    for (const char* name :
+         {"variant", "lora", "sampler", "steps", "guidance", "spacing", "noise-levels", "solver-order", "solver-type",
+          "negative", "height", "width", "original-size", "crop", "target-size", "device", "dtype"}) {
       const Setting& row = setting(settings_table(), name);
       report[config_key(row)] = row.field.json(s);
     }
@@ -216,7 +219,7 @@ void add_sample_command(CLI::App& app, Command& chosen, const std::string&) {
   c->add_option("--prompts", s.prompts, "more of them: a file as `rt-tune tune --prompts` takes it")->type_name("FILE");
   c->add_option("--seed", s.seed, "of the first image; the next has the next seed")->capture_default_str();
   c->add_option("--latents", s.latents,
-                "start latents instead of noise: a safetensors file with one tensor `latents` [B,C,h,w]")
+                "start noise instead of the seed's: a safetensors file with one tensor `latents` [B,C,h,w]")
       ->type_name("FILE");
   c->add_option("--save-latents", s.save_latents, "write the clean latents before the decoder: one tensor `latents`")
       ->type_name("FILE");

@@ -20,6 +20,7 @@
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/core/sampler_schedule.hpp>
+#include <reward_tuner/core/solver_config.hpp>
 #include <reward_tuner/core/step_plan.hpp>
 #include <reward_tuner/core/surrogate.hpp>
 #include <reward_tuner/core/text_digest.hpp>
@@ -105,8 +106,13 @@
 #include <reward_tuner/samplers/any_sampler.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/samplers/dpm_solver.hpp>
+#include <reward_tuner/samplers/euler.hpp>
+#include <reward_tuner/samplers/euler_ancestral.hpp>
+#include <reward_tuner/samplers/solver_levels.hpp>
 
 #include <reward_tuner/gradient_stop/pass_input.hpp>
+#include <reward_tuner/gradient_stop/scale_input.hpp>
 #include <reward_tuner/gradient_stop/stop_input.hpp>
 
 #include <reward_tuner/step_selection/all_steps.hpp>

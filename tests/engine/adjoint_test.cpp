@@ -9,11 +9,15 @@
 
 #include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/gradient_stop/pass_input.hpp>
+#include <reward_tuner/gradient_stop/scale_input.hpp>
 #include <reward_tuner/gradient_stop/stop_input.hpp>
 #include <reward_tuner/regularizers/kl_to_reference.hpp>
 #include <reward_tuner/regularizers/no_regularizer.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/samplers/dpm_solver.hpp>
+#include <reward_tuner/samplers/euler.hpp>
+#include <reward_tuner/samplers/euler_ancestral.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -31,6 +35,22 @@ NoiseScheduleConfig config_of(const PlainSampler& s) { return {.prediction = s.p
 
 SamplerSchedule library_schedule(const PlainSampler& s) {
   const NoiseSchedule noise(config_of(s));
+  const auto spread = s.karras ? LevelSpacing::kKarras : LevelSpacing::kTimesteps;
+  const auto end = s.lowest_final ? FinalLevel::kLowest : FinalLevel::kZero;
+  if (s.solver == PlainSolver::kEuler)
+    return Euler({.num_steps = s.num_steps, .levels = spread, .final_level = end, .clipping = s.clipping})
+        .schedule(noise);
+  if (s.solver == PlainSolver::kAncestral)
+    return EulerAncestral({.num_steps = s.num_steps, .levels = spread, .clipping = s.clipping}).schedule(noise);
+  if (s.solver != PlainSolver::kNone)
+    return DpmSolver({.num_steps = s.num_steps,
+                      .noise = s.solver == PlainSolver::kSdeDpm,
+                      .order = s.order,
+                      .type = s.heun ? SolverType::kHeun : SolverType::kMidpoint,
+                      .levels = spread,
+                      .final_level = end,
+                      .clipping = s.clipping})
+        .schedule(noise);
   if (s.ddpm)
     return Ddpm({.num_steps = s.num_steps,
                  .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall,
@@ -120,10 +140,12 @@ double sweep_error(ToyPipeline& pipeline, const UnrolledSetup& setup, std::uint6
 
 std::string describe(const UnrolledSetup& s) {
   std::ostringstream out;
-  out << (s.sampler.ddpm ? "ddpm" : "ddim") << " large " << s.sampler.fixed_large << " eta " << s.sampler.eta << " T "
-      << s.sampler.num_steps << " prediction " << static_cast<int>(s.sampler.prediction) << " spacing "
-      << static_cast<int>(s.sampler.spacing) << " clipping " << static_cast<int>(s.sampler.clipping.kind)
-      << " rederive " << s.sampler.rederive << " stop " << s.stop_input << " w " << s.guidance << ' ' << s.plan;
+  out << (s.sampler.ddpm ? "ddpm" : "ddim") << " large " << s.sampler.fixed_large << " eta " << s.sampler.eta
+      << " solver " << static_cast<int>(s.sampler.solver) << " order " << s.sampler.order << " heun " << s.sampler.heun
+      << " karras " << s.sampler.karras << " lowest " << s.sampler.lowest_final << " T " << s.sampler.num_steps
+      << " prediction " << static_cast<int>(s.sampler.prediction) << " spacing " << static_cast<int>(s.sampler.spacing)
+      << " clipping " << static_cast<int>(s.sampler.clipping.kind) << " rederive " << s.sampler.rederive << " stop "
+      << s.stop_input << " w " << s.guidance << ' ' << s.plan;
   return out.str();
 }
 
@@ -153,7 +175,19 @@ std::vector<std::pair<StepPlan, bool>> methods(int T) {
 }
 
 const std::vector<PlainSampler> kSamplers = {
-    {.eta = 0.0}, {.eta = 0.5}, {.eta = 1.0}, {.ddpm = true}, {.ddpm = true, .fixed_large = true},
+    {.eta = 0.0},
+    {.eta = 0.5},
+    {.eta = 1.0},
+    {.ddpm = true},
+    {.ddpm = true, .fixed_large = true},
+    {.solver = PlainSolver::kDpm},
+    {.solver = PlainSolver::kDpm, .order = 1, .lowest_final = true},
+    {.solver = PlainSolver::kDpm, .heun = true, .karras = true},
+    {.solver = PlainSolver::kSdeDpm},
+    {.solver = PlainSolver::kSdeDpm, .heun = true, .lowest_final = true},
+    {.solver = PlainSolver::kEuler},
+    {.solver = PlainSolver::kEuler, .karras = true, .lowest_final = true},
+    {.solver = PlainSolver::kAncestral},
 };
 const std::vector<PredictionType> kPredictions = {PredictionType::kEpsilon, PredictionType::kVPrediction,
                                                   PredictionType::kSample};
@@ -279,8 +313,9 @@ TEST_CASE("the sweep equals retained autograd with clipping, in both forms of th
                                        CleanClipping{.kind = Kind::kDynamic, .quantile = 0.9, .max = 2.5}})
     for (const bool rederive : {false, true})
       for (const auto prediction : kPredictions)
-        for (PlainSampler sampler : {PlainSampler{.eta = 0.0}, PlainSampler{.eta = 0.5}, PlainSampler{.ddpm = true}}) {
-          if (sampler.ddpm && !rederive) continue;  // DDPM always uses the noise that belongs to the clipped sample
+        for (PlainSampler sampler : kSamplers) {
+          // all but DDIM always use the noise that belongs to the clipped sample
+          if ((sampler.ddpm || sampler.solver != PlainSolver::kNone) && !rederive) continue;
           sampler.prediction = prediction;
           sampler.clipping = clipping;
           sampler.rederive = rederive;
@@ -341,6 +376,44 @@ TEST_CASE(
   CHECK(least_plain > 1e-4);
 }
 
+TEST_CASE("ScaleInput's gradient is that of an input of which a share is a constant; 0 stops and 1 passes") {
+  using namespace adjoint_test;
+  double worst = 0, worst_ends = 0, least_other = 1e9;
+  for (PlainSampler sampler : kSamplers) {
+    sampler.num_steps = 6;
+    ToyPipeline pipeline({.schedule = config_of(sampler)});
+    const Condition condition = pipeline.encode(kPrompts);
+    const auto noise = [] {
+      Rng rng(3);
+      return SampleNoise::draw(3, rng);
+    };
+    for (const auto& [plan, stop] : methods(6)) {
+      UnrolledSetup setup{
+          .sampler = sampler, .plan = plan, .stop_input = stop, .input_gain = 0.3, .guidance = stop ? 3.0 : 1.0};
+      const auto truth = unrolled_update(pipeline, setup, condition, noise(), latent_reward(pipeline)).gradients;
+      for (const bool retain : {false, true}) {
+        const auto scaled =
+            sweep(pipeline, setup, condition, noise(), ScaleInput({.gain = 0.3}), NoRegularizer(), {.retain = retain});
+        worst = std::max(worst, relative_error(scaled.gradients, truth));
+      }
+      const auto none = sweep(pipeline, setup, condition, noise(), ScaleInput({.gain = 0})).gradients,
+                 all = sweep(pipeline, setup, condition, noise(), ScaleInput({.gain = 1})).gradients,
+                 stopped = sweep(pipeline, setup, condition, noise(), StopInput()).gradients,
+                 passed = sweep(pipeline, setup, condition, noise(), PassInput()).gradients;
+      worst_ends = std::max({worst_ends, relative_error(none, stopped), relative_error(all, passed)});
+      if (plan.trained.size() > 2)
+        least_other = std::min({least_other, relative_error(stopped, truth), relative_error(passed, truth)});
+    }
+  }
+  MESSAGE("worst relative error: ", worst, ", at 0 and 1: ", worst_ends,
+          "; the smallest of stop and pass: ", least_other);
+  CHECK(worst < 1e-10);
+  CHECK(worst_ends < 1e-12);
+  CHECK(least_other > 1e-6);
+  CHECK_THROWS_WITH_AS(ScaleInput({.gain = 1.5}), "[ScaleInput] gain must be in [0, 1], got 1.5", Error);
+  CHECK_THROWS_WITH_AS(ScaleInput({.gain = std::nan("")}), doctest::Contains("gain must be in [0, 1]"), Error);
+}
+
 TEST_CASE("DRaFT over all steps is full back-propagation: plain finite differences of the reward") {
   using namespace adjoint_test;
   ToyPipeline pipeline;
@@ -371,6 +444,7 @@ TEST_CASE("closed-form cotangents equal kappa - sigma, the general sweep, and ad
   double worst_form = 0, worst_sweep = 0, worst_sum = 0;
   for (PlainSampler sampler : kSamplers)
     for (const bool jumps : {false, true}) {
+      if (sampler.solver != PlainSolver::kNone) continue;
       sampler.num_steps = 12;
       const auto schedule = library_schedule(sampler);
       const StepPlan plan{.last = jumps ? 8 : 11, .jumps = jumps, .trained = {1, 4, 8}};
@@ -410,6 +484,63 @@ TEST_CASE("closed-form cotangents equal kappa - sigma, the general sweep, and ad
   CHECK(worst_form < 1e-12);
   CHECK(worst_sweep < 1e-12);
   CHECK(worst_sum < 1e-12);
+}
+
+TEST_CASE(
+    "with history the closed form is the recursion of DPM-Solver++ 2M in y = latent/alpha, and the general sweep") {
+  using namespace adjoint_test;
+  double worst_form = 0, worst_sweep = 0, farthest = 0;
+  for (const bool heun : {false, true})
+    for (const bool sde : {false, true})
+      for (const bool lowest : {false, true})
+        for (const bool jumps : {false, true}) {
+          const PlainSampler sampler{.num_steps = 20,
+                                     .solver = sde ? PlainSolver::kSdeDpm : PlainSolver::kDpm,
+                                     .heun = heun,
+                                     .lowest_final = lowest};
+          const auto schedule = library_schedule(sampler);
+          const int last = jumps ? 14 : 19;
+          const StepPlan plan{.last = last, .jumps = jumps, .trained = all_steps(0, last)};
+          const auto factor = closed_form_cotangents(schedule, plan);
+          const auto levels = plain_levels(sampler);
+          const auto level = [&](int k) { return levels[static_cast<std::size_t>(k)]; };
+          const auto shrink = [&](int k) { return std::pow(level(k).ratio_next / level(k).ratio, sde ? 2 : 1); };
+          const auto m = [&](int k) {  // 0 at steps of order 1
+            if (k > last || (jumps && k == last) || !level(k).second) return 0.0;
+            const double h = std::log(level(k).ratio / level(k).ratio_next),
+                         r0 = std::log(level(k).ratio_before / level(k).ratio) / h, p = 1 - shrink(k);
+            return heun ? (1 - p / (sde ? 2 * h : h)) / r0 : p / (2 * r0);
+          };
+          // dL/dy(k) = rho(k)*dL/dy(T) under a stopped input: a clean sample made of y and an output that is fixed
+          std::vector<double> rho(static_cast<std::size_t>(last) + 3, 0.0);
+          rho[static_cast<std::size_t>(jumps ? last : last + 1)] = 1;
+          const double end = jumps ? 1.0 : std::sqrt(level(last).abar_next);  // dclean/dy(T)
+          for (int k = last; k >= 0; --k) {
+            const auto at = static_cast<std::size_t>(k);
+            const double later = m(k + 1) * (k + 2 <= last + 1 ? rho[at + 2] : 0.0);
+            double of_clean = 1;  // dL/dx0(k)
+            if (!(jumps && k == last)) {
+              of_clean = (1 - shrink(k) + m(k)) * rho[at + 1] - later;
+              rho[at] = shrink(k) * rho[at + 1] + of_clean;
+            }
+            worst_form = std::max(worst_form, std::abs(factor(k) / (-level(k).ratio * of_clean * end) - 1));
+            farthest = std::max(farthest, rho[at]);
+          }
+          ToyPipeline pipeline({.schedule = config_of(sampler)});
+          const Condition condition = pipeline.encode(kPrompts);
+          const auto noise = [] {
+            Rng rng(4);
+            return SampleNoise::draw(3, rng);
+          };
+          const UnrolledSetup setup{.sampler = sampler, .plan = plan, .guidance = 3.0};
+          const auto fast = sweep(pipeline, setup, condition, noise(), StopInput()),
+                     slow = sweep(pipeline, setup, condition, noise(), SlowStop());
+          worst_sweep = std::max(worst_sweep, relative_error(fast.gradients, slow.gradients));
+        }
+  MESSAGE("recursion: ", worst_form, ", general sweep: ", worst_sweep, ", largest rho: ", farthest);
+  CHECK(worst_form < 1e-10);
+  CHECK(worst_sweep < 1e-12);
+  CHECK(farthest > 1.5);  // order 1 would be 1 throughout
 }
 
 TEST_CASE("step weights scale each trained step; elsewhere than under StopInput they are an error") {

@@ -13,6 +13,8 @@
 #include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/samplers/dpm_solver.hpp>
+#include <reward_tuner/samplers/euler_ancestral.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 #include <tests/reference/plain_sampler.hpp>
@@ -38,6 +40,13 @@ std::vector<PlainSampler> samplers() {
         out.push_back(
             {.eta = 0.7, .num_steps = kSteps, .prediction = prediction, .clipping = clipping, .rederive = true});
       out.push_back({.ddpm = true, .num_steps = kSteps, .prediction = prediction, .clipping = clipping});
+      for (const auto solver : {PlainSolver::kSdeDpm, PlainSolver::kAncestral})
+        out.push_back({.num_steps = kSteps,
+                       .prediction = prediction,
+                       .clipping = clipping,
+                       .solver = solver,
+                       .order = 1,
+                       .karras = true});
       out.push_back(
           {.ddpm = true, .fixed_large = true, .num_steps = kSteps, .prediction = prediction, .clipping = clipping});
     }
@@ -45,7 +54,14 @@ std::vector<PlainSampler> samplers() {
 }
 
 SamplerSchedule schedule_of(const PlainSampler& s) {
-  const NoiseSchedule noise({.prediction = s.prediction});
+  const NoiseSchedule noise({.prediction = s.prediction, .spacing = s.spacing});
+  const auto levels = s.karras ? LevelSpacing::kKarras : LevelSpacing::kTimesteps;
+  if (s.solver == PlainSolver::kAncestral)
+    return EulerAncestral({.num_steps = s.num_steps, .levels = levels, .clipping = s.clipping}).schedule(noise);
+  if (s.solver == PlainSolver::kSdeDpm)
+    return DpmSolver(
+               {.num_steps = s.num_steps, .noise = true, .order = s.order, .levels = levels, .clipping = s.clipping})
+        .schedule(noise);
   if (s.ddpm)
     return Ddpm({.num_steps = s.num_steps,
                  .variance = s.fixed_large ? DdpmVariance::kFixedLarge : DdpmVariance::kFixedSmall,
@@ -176,6 +192,16 @@ TEST_CASE("reduced precision of latents and outputs is lifted to double before a
   const Tensor low = transition_log_probs(schedule, rows.steps, x, h, next, LogProbReduction::kMean);
   CHECK(low.equal(transition_log_probs(schedule, rows.steps, x.to(at::kDouble), h.to(at::kDouble), next.to(at::kDouble),
                                        LogProbReduction::kMean)));
+}
+
+TEST_CASE("a step that continues with the step before has no density given its latent alone") {
+  using namespace log_prob_test;
+  const SamplerSchedule schedule = schedule_of({.num_steps = kSteps, .solver = PlainSolver::kSdeDpm, .order = 2});
+  const Tensor x = at::zeros({1, kChannels, kSide, kSide}, at::kDouble);
+  const auto density = [&](int k) { return transition_log_probs(schedule, {k}, x, x, x, LogProbReduction::kMean); };
+  CHECK_NOTHROW(density(0));
+  CHECK_THROWS_WITH_AS(
+      density(2), doctest::Contains("[LogProb] a density given the latent alone expected a step of order 1"), Error);
 }
 
 TEST_CASE("steps with a density are the trained ones with noise") {

@@ -10,6 +10,8 @@
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/samplers/dpm_solver.hpp>
+#include <reward_tuner/samplers/euler.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>
 #include <tests/reference/plain_sampler.hpp>
@@ -138,4 +140,68 @@ TEST_CASE("start latents replace the first noise; a wrong shape is a named error
   CHECK_FALSE(run({}).equal(run(at::zeros({1, 2, 4, 4}, at::kDouble))));
   CHECK_THROWS_WITH_AS(run(at::zeros({1, 2, 4, 5}, at::kDouble)),
                        doctest::Contains("start latents expected shape [1, 2, 4, 4], got [1, 2, 4, 5]"), Error);
+}
+
+TEST_CASE("a rollout cut in two goes on with the clean prediction before the cut, as one that was not cut") {
+  using namespace rollout_test;
+  using Kind = CleanClipping::Kind;
+  reference::ToyPipeline pipeline;
+  for (const auto& clipping : {CleanClipping{}, CleanClipping{.kind = Kind::kRange, .range = 0.5}})
+    for (const bool noise_each : {false, true}) {
+      const auto schedule =
+          DpmSolver({.num_steps = 6, .noise = noise_each, .clipping = clipping}).schedule(pipeline.noise_schedule());
+      const RolloutSetup setup = sampling_setup(schedule, pipeline.encode({"a", "b"}), 3.0);
+      NetworkCounts counts;
+      SampleNoise whole({1, 2}), parts({1, 2});
+      const Tensor truth = rollout(pipeline, setup, whole, counts).clean;
+      for (const int cut : {3}) {
+        const Trajectory first = rollout(pipeline, setup, parts, counts, {.end = cut});
+        REQUIRE(first.before.defined());
+        const RolloutOptions rest{.start = first.clean, .before = first.before, .begin = cut};
+        CHECK(rollout(pipeline, setup, parts, counts, rest).clean.equal(truth));
+        CHECK_THROWS_WITH_AS(rollout(pipeline, setup, parts, counts, {.start = first.clean, .begin = cut}),
+                             doctest::Contains("step 3 continues with the clean prediction of the step before"), Error);
+      }
+    }
+}
+
+TEST_CASE("the start noise is scaled to the sampler's first level; given latents are not") {
+  using namespace rollout_test;
+  reference::ToyPipeline pipeline;
+  const auto schedule =
+      Euler({.num_steps = 3, .spacing = TimestepSpacing::kLinspace, .levels = LevelSpacing::kTimesteps})
+          .schedule(pipeline.noise_schedule());
+  REQUIRE(schedule.start_scale < 1);
+  const auto first = [&](const Tensor& start) {
+    SampleNoise noise({1});
+    NetworkCounts counts;
+    Tensor latent;
+    rollout(pipeline, sampling_setup(schedule, pipeline.encode({"a"}), 1.0), noise, counts,
+            {.start = start, .observer = [&](const RolloutStep& step) {
+               if (step.k == 0) latent = step.latent;
+             }});
+    return latent;
+  };
+  SampleNoise noise({1});
+  const Tensor z = noise.normal({1, 2, 4, 4}, at::kDouble);
+  CHECK(first({}).equal(schedule.start_scale * z));
+  CHECK(first(z).equal(z));
+}
+
+TEST_CASE("a sample that is noised again starts anew: its last step is a prediction from its own latent") {
+  using namespace rollout_test;
+  reference::ToyPipeline pipeline;
+  const auto schedule =
+      DpmSolver({.num_steps = 16, .final_level = FinalLevel::kLowest}).schedule(pipeline.noise_schedule());
+  REQUIRE(schedule.has_history(15));
+  SampleNoise noise({1}), copy({1});
+  NetworkCounts counts;
+  const auto condition = pipeline.encode({"a"});
+  const Trajectory finished = rollout(pipeline, sampling_setup(schedule, condition, 1.0), noise, counts);
+  const Trajectory replica = renoised(pipeline, finished, noise, counts);
+  copy.normal({1, 2, 4, 4}, at::kDouble);  // the start
+  const auto& last = schedule.steps.back();
+  const Tensor latent = last.alpha * finished.clean + last.sigma * copy.normal({1, 2, 4, 4}, at::kDouble);
+  const Tensor output = pipeline.predict(latent, at::full({1}, last.timestep, at::kLong), condition.positive);
+  CHECK(at::allclose(replica.clean, (latent - last.sigma * output) / last.alpha, 1e-12, 1e-12));
 }

@@ -13,6 +13,7 @@
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/samplers/dpm_solver.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 
@@ -152,6 +153,24 @@ TEST_CASE(
             CHECK_FALSE(t.latent(fork + 1)[i].equal(t.latent(fork + 1)[root * branches + earlier]));
         }
     }
+}
+
+TEST_CASE("every branch goes on with the clean prediction before the fork: without noise it ends where its root ends") {
+  using namespace transitions_test;
+  ToyPipeline pipeline;
+  const auto schedule =
+      DpmSolver({.num_steps = kSteps, .noise = false, .order = 2}).schedule(pipeline.noise_schedule());
+  REQUIRE(schedule.has_history(3));
+  const RolloutSetup setup{schedule, trained({3, 4, 5}), pipeline.encode(kPrompts), kGuidance};
+  NetworkCounts counts;
+  const auto plain = sample_transitions(pipeline, setup, SampleNoise({1, 2, 3}), {}, counts).clean;
+  for (const std::int64_t micro : {0, 2}) {
+    const auto forked =
+        sample_transitions(pipeline, setup, SampleNoise({1, 2, 3}), {.branches = 3, .micro_batch = micro}, counts)
+            .clean;
+    REQUIRE(forked.size(0) == 9);
+    for (std::int64_t i = 0; i < 9; ++i) CHECK((forked[i] - plain[i / 3]).abs().max().item<double>() < 1e-12);
+  }
 }
 
 TEST_CASE("network calls are those on paper: the prefix once a root, the rest once a branch") {

@@ -67,7 +67,8 @@ void read_scheduler(const nlohmann::json& json) {
   for (std::int64_t t = 0; t < config.num_train_steps; ++t) demand(schedule.abar(t) >= 0 && schedule.abar(t) <= 1);
   for (const std::int64_t steps : {std::int64_t{1}, std::int64_t{7}, config.num_train_steps}) {
     try {
-      for (const auto t : schedule.timesteps(steps, config.spacing)) demand(t >= 0 && t < config.num_train_steps);
+      const auto spacing = config.spacing.value_or(rt::TimestepSpacing::kLeading);
+      for (const auto t : schedule.timesteps(steps, spacing)) demand(t >= 0 && t < config.num_train_steps);
     } catch (const rt::Error&) {  // too many steps, or an offset beyond the last one
     }
   }

@@ -36,6 +36,36 @@ TEST_CASE("a written scheduler configuration reads back equal") {
   config.variance = DdpmVariance::kFixedLarge;
   config.clipping = {.kind = CleanClipping::Kind::kDynamic, .quantile = 0.9, .max = 2.0};
   CHECK(noise_schedule_config_from_json(to_json(config)) == config);
+  config.solver = {.levels = LevelSpacing::kKarras,
+                   .final_level = FinalLevel::kLowest,
+                   .order = 3,
+                   .type = "heun",
+                   .algorithm = "sde-dpmsolver++",
+                   .lower_order_final = false,
+                   .euler_at_final = true,
+                   .lambda_min_clipped = -5.1,
+                   .lu_lambdas = false,
+                   .log_linear = true,
+                   .lowest = 0.05,
+                   .highest = 10.0};
+  CHECK(noise_schedule_config_from_json(to_json(config)) == config);
+  for (const auto levels : {LevelSpacing::kExponential, LevelSpacing::kBeta}) {
+    config.solver.levels = levels;
+    CHECK(noise_schedule_config_from_json(to_json(config)) == config);
+  }
+}
+
+TEST_CASE("what a file does not say of spacing and solvers is left to the samplers") {
+  const NoiseScheduleConfig silent = noise_schedule_config_from_json(
+      json{{"_class_name", "PNDMScheduler"}, {"use_karras_sigmas", false}, {"lambda_min_clipped", "-Infinity"}});
+  CHECK_FALSE(silent.spacing);
+  CHECK(silent.solver == SolverConfig{});
+  CHECK(noise_schedule_config_from_json(json{{"timestep_spacing", "leading"}}).spacing == TimestepSpacing::kLeading);
+  CHECK_THROWS_WITH_AS(
+      noise_schedule_config_from_json(json{{"use_karras_sigmas", true}, {"use_beta_sigmas", true}}),
+      doctest::Contains("expected one of use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas"), Error);
+  CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"final_sigmas_type", "one"}}),
+                       doctest::Contains("expected one of zero, sigma_min"), Error);
 }
 
 TEST_CASE("a key left out has DDIM's default, whatever class wrote the file") {
@@ -77,7 +107,7 @@ TEST_CASE("every scheduler file that diffusers saves is read as its DDIM reads i
       continue;
     }
     const NoiseSchedule schedule(*config);
-    const auto times = schedule.timesteps(steps, config->spacing);
+    const auto times = schedule.timesteps(steps, config->spacing.value_or(TimestepSpacing::kLeading));
     CHECK(times == file.at("timesteps").get<std::vector<std::int64_t>>());
     for (std::size_t k = 0; k < times.size(); ++k)
       CHECK(std::abs(schedule.abar(times[k]) - file.at("alphas_cumprod")[k].get<double>()) < 2e-6);

@@ -21,7 +21,8 @@
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
-#include <reward_tuner/samplers/ddpm.hpp>
+
+#include "parity_scheduler.hpp"
 
 namespace reward_tuner::parity {
 
@@ -46,7 +47,7 @@ inline std::map<std::string, Tensor> probe_scheduler_classes(const std::filesyst
     Tensor x = inputs.tensor("noise_start").to(at::kDouble);  // [B,C,h,w]
     std::vector<double> timesteps, levels;
     for (int k = 0; k < schedule.num_steps(); ++k) {
-      timesteps.push_back(static_cast<double>(schedule.timestep(k)));
+      timesteps.push_back(schedule.timestep(k));
       x = step_mean(schedule, k, x, outputs[k]);
     }
     for (std::int64_t t = 0; t < noise->config().num_train_steps; ++t) levels.push_back(noise->abar(t));
@@ -110,15 +111,6 @@ inline Condition case_condition(StableDiffusion& pipeline, const nlohmann::json&
   return condition;
 }
 
-inline SamplerSchedule folder_schedule(const nlohmann::json& settings, const NoiseSchedule& noise) {
-  const auto sampler = settings.at("sampler").get<std::string>();
-  const auto& call = settings.at("call");
-  const int steps = call.at("num_inference_steps").get<int>();
-  if (sampler == "DDPMScheduler") return Ddpm({.num_steps = steps}).schedule(noise);
-  REWARD_TUNER_CHECK(sampler == "DDIMScheduler", "unsupported sampler: ", sampler);
-  return Ddim({.num_steps = steps, .eta = call.value("eta", 0.0)}).schedule(noise);
-}
-
 inline std::map<std::string, Tensor> probe_folder(const std::filesystem::path& folder) {
   const auto settings = read_json(folder / "case.json");
   if (settings.contains("schedulers")) return probe_scheduler_classes(folder, settings);
@@ -126,22 +118,27 @@ inline std::map<std::string, Tensor> probe_folder(const std::filesystem::path& f
   const auto& call = settings.at("call");
   StableDiffusion pipeline = folder_pipeline(folder, call);
   const double guidance = call.at("guidance_scale").get<double>();
-  const SamplerSchedule schedule = folder_schedule(settings, pipeline.noise_schedule());
+  const auto sampler = settings.at("sampler").get<std::string>();
+  const SamplerSchedule schedule =
+      schedule_of_class(sampler, pipeline.noise_schedule(), call.at("num_inference_steps").get<int>(), call);
   const Condition condition = case_condition(pipeline, call);
   const RolloutSetup setup = sampling_setup(schedule, condition, guidance);
   const auto inputs = SafetensorsFile::open(folder / "inputs.safetensors");
-  Tensor x = inputs.tensor("latents").to(at::kDouble);  // [B,4,h,w]
+  Tensor x = schedule.start_scale * inputs.tensor("latents").to(at::kDouble), before;  // [B,4,h,w]
   REWARD_TUNER_CHECK(x.sizes() == at::IntArrayRef(pipeline.latent_shape(x.size(0))), "expected latents ",
                      at::IntArrayRef(pipeline.latent_shape(x.size(0))), ", got ", x.sizes());
-  std::vector<Tensor> trajectory{x};
+  std::vector<Tensor> trajectory{kept_latent(sampler, schedule, 0, x)};
   std::vector<double> timesteps;
   NetworkCounts counts;
   for (int k = 0; k < schedule.num_steps(); ++k) {
     const double deviation = schedule.step(k).noise;
-    x = step_mean(schedule, k, x, row_call(pipeline, step_rows(setup, k, x), counts).guided);
+    const Tensor output = row_call(pipeline, step_rows(setup, k, x), counts).guided;  // [B,4,h,w]
+    const Tensor clean = predict_clean(schedule, k, x, output);                       // [B,4,h,w]
+    x = step_mean(schedule, k, x, output, before);
+    before = clean;
     if (deviation > 0) x = x.add(inputs.tensor("noise")[k].to(at::kDouble), deviation);
-    trajectory.push_back(x);
-    timesteps.push_back(static_cast<double>(schedule.timestep(k)));
+    trajectory.push_back(kept_latent(sampler, schedule, k + 1, x));
+    timesteps.push_back(schedule.timestep(k));
   }
   const auto& size = pipeline.unet().config().sample_size.value();
   const std::int64_t reduction = pipeline.vae().config().reduction();

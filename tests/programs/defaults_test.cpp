@@ -67,6 +67,9 @@ TEST_CASE("defaults: each that depends on another setting bends to what the user
   CHECK(with("b2-ddpo", "branches", "2").samples_per_prompt == 1);
   CHECK_FALSE(with("lsrl", "updates-per-epoch", "2").step_per_timestep);  // true
   CHECK(with("ddpo", "sampler", "ddpm").eta == 0);                        // 1: ddim's alone
+  CHECK(with("ddpo", "sampler", "sde-dpm++").solver_order == 1);          // 2: a density needs it
+  CHECK_FALSE(with("drtune", "sampler", "sde-dpm++").solver_order);
+  CHECK_FALSE(with("drtune", "sampler", "dpm++").solver_order);
   const auto words = [](const std::string& name, const std::string& value) {
     return completed("ddpo", [&](TuneSettings& s) {
       give(s, "explore", "prompt");
@@ -81,6 +84,31 @@ TEST_CASE("defaults: each that depends on another setting bends to what the user
     give(s, "word-weight-high", "1");
   });
   CHECK((both.word_weight_low == 2 && both.word_weight_high == 1));
+}
+
+TEST_CASE("defaults: every sampler runs by its name, with what the user said of it") {
+  for (const char* name : {"ddim", "ddpm", "dpm++", "sde-dpm++", "euler", "euler-ancestral"}) {
+    CAPTURE(std::string(name));
+    const TuneSettings s = completed("drtune", [&](TuneSettings& t) {
+      give(t, "sampler", name);
+      give(t, "spacing", "trailing");
+    });
+    const rt::AnySampler sampler(sampler_options(s));
+    CHECK(sampler.name() == name);
+    CHECK(sampler.schedule(rt::NoiseSchedule()).timestep(0) == 999);
+    CHECK(setting(settings_table(), "sampler").field.json(s) == name);
+  }
+  const TuneSettings s = completed("drtune", [&](TuneSettings& t) {
+    give(t, "sampler", "dpm++");
+    give(t, "noise-levels", "karras");
+    give(t, "solver-order", "1");
+    give(t, "solver-type", "heun");
+  });
+  const rt::AnySamplerOptions options = sampler_options(s);
+  CHECK(options.levels == rt::LevelSpacing::kKarras);
+  CHECK(options.order == 1);
+  CHECK(options.type == rt::SolverType::kHeun);
+  CHECK_FALSE(options.spacing);
 }
 
 TEST_CASE("what a user says and no part of the run uses is refused") {
@@ -114,6 +142,24 @@ TEST_CASE("what a user says and no part of the run uses is refused") {
   says(
       "drtune", [](TuneSettings& s) { give(s, "aesthetic-head", "x"); },
       "--aesthetic-head expected --reward aesthetic");
+  const auto sampled = [&](std::string_view method, const char* sampler, const char* name, const char* value,
+                           const std::string& sentence) {
+    says(
+        method,
+        [&](TuneSettings& s) {
+          give(s, "sampler", sampler);
+          if (name) give(s, name, value);
+        },
+        sentence);
+  };
+  sampled("drtune", "ddim", "noise-levels", "karras",
+          "--noise-levels expected --sampler dpm++, sde-dpm++, euler or euler-ancestral, got --sampler ddim");
+  sampled("drtune", "euler", "solver-order", "2", "--solver-order expected --sampler dpm++ or sde-dpm++");
+  sampled("drtune", "ddpm", "solver-type", "heun", "--solver-type expected --sampler dpm++ or sde-dpm++");
+  sampled("ddpo", "euler", nullptr, nullptr,
+          "expected --sampler ddim, ddpm, sde-dpm++ or euler-ancestral, got --sampler euler");
+  sampled("dpo", "dpm++", nullptr, nullptr, "got --sampler dpm++");
+  sampled("ddpo", "sde-dpm++", "solver-order", "2", "expected --solver-order 1, which is the default, got 2");
   says("ddpo", [](TuneSettings& s) { give(s, "leave-one-out", "true"); }, "--leave-one-out expected --reward parity");
   says("drtune", [](TuneSettings& s) { give(s, "reference", "init"); }, "--reference expected --init-lora PATH");
   says(

@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct UnrolledSetup {
   PlainSampler sampler;
   StepPlan plan = {};
   bool stop_input = true;
+  std::optional<double> input_gain = std::nullopt;  ///< the share that enters the input, instead of stop_input
   double guidance = 1;
   double kl_weight = 0;                        ///< KlToReference
   double scale = 1;                            ///< DirectGradient
@@ -38,9 +40,9 @@ using LatentReward = std::function<Tensor(const Tensor& clean)>;  ///< [B,C,h,w]
 
 /// u and c from two separate calls, never a doubled batch.
 template <class Pipeline>
-std::pair<Tensor, Tensor> plain_outputs(Pipeline& pipeline, const Tensor& x, std::int64_t timestep,
+std::pair<Tensor, Tensor> plain_outputs(Pipeline& pipeline, const Tensor& x, double timestep,
                                         const Condition& condition, double guidance) {
-  const Tensor times = at::full({x.size(0)}, timestep, at::kLong);
+  const Tensor times = at::full({x.size(0)}, timestep, at::kDouble);
   const Tensor c = pipeline.predict(x, times, condition.positive);
   return {guidance <= 1 ? c : pipeline.predict(x, times, condition.negative), c};
 }
@@ -53,11 +55,12 @@ UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, c
   const auto levels = plain_levels(setup.sampler);
   const auto shape = pipeline.latent_shape(condition.size());
   UnrolledResult result;
-  Tensor x = streams.normal(shape, pipeline.latent_options());
+  Tensor x = plain_start(setup.sampler) * streams.normal(shape, pipeline.latent_options()), before;
   Tensor regularizer = at::zeros({}, pipeline.latent_options());
   for (int k = 0; k <= setup.plan.last; ++k) {
     const auto& level = levels[static_cast<std::size_t>(k)];
-    const Tensor input = setup.stop_input ? x.detach() : x;
+    Tensor input = setup.stop_input ? x.detach() : x;
+    if (setup.input_gain) input = x.detach() + *setup.input_gain * (x - x.detach());
     const double guidance =
         setup.explored_guidance.empty() ? setup.guidance : setup.explored_guidance[static_cast<std::size_t>(k)];
     const auto [u, c] = plain_outputs(pipeline, input, level.timestep, condition, guidance);
@@ -77,13 +80,15 @@ UnrolledResult unrolled_update(Pipeline& pipeline, const UnrolledSetup& setup, c
       regularizer = regularizer + setup.kl_weight / static_cast<double>(setup.plan.trained.size()) * 0.5 *
                                       ((u - ru).square().mean() + (c - rc).square().mean());
     }
+    const Tensor clean = plain_clean(setup.sampler, level, x, h);
     if (k == setup.plan.last && setup.plan.jumps) {
-      x = plain_clean(setup.sampler, level, x, h);
+      x = clean;
     } else {
-      x = plain_mean(setup.sampler, level, x, h);
+      x = plain_mean(setup.sampler, level, x, h, before);
       if (const double noise = plain_noise(setup.sampler, level); noise > 0)
         x = x + noise * streams.normal(shape, pipeline.latent_options());
     }
+    before = clean;
   }
   result.clean = x.detach();
   const Tensor loss = -setup.scale * reward(x).mean() + regularizer;
@@ -106,7 +111,7 @@ double frozen_loss(Pipeline& pipeline, const UnrolledSetup& setup, const Unrolle
   const torch::NoGradGuard no_grad;
   const auto levels = plain_levels(setup.sampler);
   const auto shape = pipeline.latent_shape(condition.size());
-  Tensor x = streams.normal(shape, pipeline.latent_options());
+  Tensor x = plain_start(setup.sampler) * streams.normal(shape, pipeline.latent_options()), before;
   for (int k = 0; k <= setup.plan.last; ++k) {
     const auto at_k = static_cast<std::size_t>(k);
     Tensor h = recorded.outputs[at_k];
@@ -115,13 +120,15 @@ double frozen_loss(Pipeline& pipeline, const UnrolledSetup& setup, const Unrolle
                                         condition, setup.guidance);
       h = u + setup.guidance * (c - u);
     }
+    const Tensor clean = plain_clean(setup.sampler, levels[at_k], x, h);
     if (k == setup.plan.last && setup.plan.jumps) {
-      x = plain_clean(setup.sampler, levels[at_k], x, h);
+      x = clean;
     } else {
-      x = plain_mean(setup.sampler, levels[at_k], x, h);
+      x = plain_mean(setup.sampler, levels[at_k], x, h, before);
       if (const double noise = plain_noise(setup.sampler, levels[at_k]); noise > 0)
         x = x + noise * streams.normal(shape, pipeline.latent_options());
     }
+    before = clean;
   }
   return -setup.scale * reward(x).mean().template item<double>();
 }

@@ -29,6 +29,7 @@
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
+#include <reward_tuner/samplers/any_sampler.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 #include <reward_tuner/step_selection/last_steps.hpp>
 #include <reward_tuner/step_selection/random_horizon.hpp>
@@ -339,11 +340,36 @@ TEST_CASE("a sampler without noise is a named error") {
   AdamW optimizer(pipeline.parameters());
   Rng rng(1);
   auto tuner = make<DDPO, Ddim>(black_box_brightness(), {.sampler = {.num_steps = 5, .eta = 0.0}});
-  CHECK_THROWS_WITH_AS(
-      tuner.update(pipeline, optimizer, kPrompts, rng),
-      doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise"),
-      Error);
+  CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng),
+                       doctest::Contains("clipped_ratio needs a sampler with log_prob: Ddpm, EulerAncestral, Ddim with "
+                                         "eta > 0 or DpmSolver with noise; got no noise"),
+                       Error);
   CHECK(make<DDPO, Ddim>(black_box_brightness()).options().sampler.eta == 1.0);  // unset: noise
+}
+
+TEST_CASE("solvers with noise and order 1 are trained by log-probabilities; order 2 and no noise are named errors") {
+  using namespace round_test;
+  const auto trained = [&](auto tuner) {
+    const auto tuned = tune(std::move(tuner), {.schedule = {.prediction = PredictionType::kVPrediction}});
+    CHECK(std::isfinite(tuned.report.loss));
+    CHECK(tuned.report.ratio_deviation < 1e-10);
+    CHECK(tuned.report.optimizer_steps > 0);
+  };
+  trained(make<DDPO, EulerAncestral>(black_box_brightness(), {.sampler = {.num_steps = 5}}));
+  trained(make<DDPO, DpmSolver>(black_box_brightness(), {.sampler = {.num_steps = 5}}));
+  trained(make<DDPO, AnySampler>(black_box_brightness(), {.sampler = {.name = "sde-dpm++", .num_steps = 5}}));
+  const auto refused = [&](auto tuner, const char* sentence) {
+    ToyPipeline pipeline;
+    AdamW optimizer(pipeline.parameters());
+    Rng rng(1);
+    CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng), doctest::Contains(sentence), Error);
+    CHECK(pipeline.calls == 0);
+  };
+  refused(make<DDPO, DpmSolver>(black_box_brightness(), {.sampler = {.num_steps = 5, .order = 2}}),
+          "expected DpmSolver with order 1, got a step of order 2 that continues with the step before: 1");
+  refused(make<DDPO, DpmSolver>(black_box_brightness(), {.sampler = {.num_steps = 5, .noise = false}}), "got no noise");
+  refused(make<DDPO, AnySampler>(black_box_brightness(), {.sampler = {.name = "euler", .num_steps = 5}}),
+          "got no noise");
 }
 
 TEST_CASE("engine options that only direct gradients have are refused") {
@@ -376,11 +402,10 @@ TEST_CASE("steps without noise are left out where others have some, and a named 
     const auto before = copies(pipeline.parameters());
     tuner.plan(100);
     Rng rng(1);
-    CHECK_THROWS_WITH_AS(
-        tuner.update(pipeline, optimizer, kPrompts, rng),
-        doctest::Contains(
-            "needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise in any of the trained steps"),
-        Error);
+    CHECK_THROWS_WITH_AS(tuner.update(pipeline, optimizer, kPrompts, rng),
+                         doctest::Contains("needs a sampler with log_prob: Ddpm, EulerAncestral, Ddim with eta > 0 or "
+                                           "DpmSolver with noise; got no noise in any of the trained steps"),
+                         Error);
     CHECK(bit_equal(pipeline.parameters(), before));
     CHECK(pipeline.calls == 0);
   };

@@ -5,17 +5,17 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <optional>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/option_fields.hpp>
+#include <reward_tuner/core/solver_config.hpp>
 
 namespace reward_tuner {
 
 /// What the network's output means (algorithms: eps, v = alpha*eps - sigma*x0, or x0 itself).
 enum class PredictionType { kEpsilon, kVPrediction, kSample };
-/// How sampler steps are spread over the training steps (Lin et al. 2024, Table 2).
-enum class TimestepSpacing { kLeading, kTrailing, kLinspace };
 /// How beta grows over the training steps.
 enum class BetaSchedule { kLinear, kScaledLinear, kSquaredCosine };
 
@@ -43,11 +43,12 @@ struct NoiseScheduleConfig {
   std::vector<double> trained_betas = {};                    ///< given betas; replace the schedule when not empty
   bool zero_terminal_snr = false;                            ///< rescale so that the last timestep is pure noise
   PredictionType prediction = PredictionType::kEpsilon;      ///< what the network predicts
-  TimestepSpacing spacing = TimestepSpacing::kLeading;       ///< spread of sampler steps
+  std::optional<TimestepSpacing> spacing = std::nullopt;     ///< spread of sampler steps; unset: the sampler's own
   std::int64_t steps_offset = 1;                             ///< added to leading timesteps
   bool final_alpha_one = false;                       ///< level after the last step: 1, or else that of timestep 0
   CleanClipping clipping = {};                        ///< treatment of the predicted clean sample
   DdpmVariance variance = DdpmVariance::kFixedSmall;  ///< which noise a DDPM step adds
+  SolverConfig solver = {};                           ///< of samplers at noise levels of their own
 
   bool operator==(const NoiseScheduleConfig&) const = default;
 };

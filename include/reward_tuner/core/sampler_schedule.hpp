@@ -13,22 +13,36 @@ struct StepCoefficients {
   double latent = 0, network = 0, noise = 0;
 };
 
+/// Signal and noise of a latent, alpha*x0 + sigma*eps with alpha^2 + sigma^2 = 1.
+struct Level {
+  double alpha = 1, sigma = 0;
+
+  double ratio() const { return sigma / alpha; }
+  static Level of_abar(double abar) { return {std::sqrt(abar), std::sqrt(1.0 - abar)}; }
+  static Level of_ratio(double ratio) {
+    const double alpha = 1.0 / std::sqrt(1.0 + ratio * ratio);
+    return {alpha, ratio * alpha};
+  }
+};
+
 /// One sampler step k. Everything is in double and refers to the network's own output space.
 struct SamplerStep {
-  std::int64_t timestep = 0;    ///< the timestep input of the network
+  double timestep = 0;          ///< the timestep input of the network; between two training steps for some samplers
   double alpha = 0, sigma = 0;  ///< signal and noise level of latent(k), alpha^2 + sigma^2 = 1
   double alpha_next = 0;        ///< signal level of latent(k+1)
   double clean_latent = 0;      ///< x0 = clean_latent*x + clean_network*output
   double clean_network = 0;
   double epsilon_latent = 0;  ///< eps = epsilon_latent*x + epsilon_network*output
   double epsilon_network = 0;
-  double direction = 0;  ///< latent(k+1) = alpha_next*x0 + direction*eps + noise*z
+  double direction = 0;  ///< latent(k+1) = alpha_next*x0 + direction*eps + history*(x0 - x0 of step k-1) + noise*z
   double noise = 0;
+  double history = 0;  ///< of a solver of second order; 0 in step 0
 
-  /// The step without clipping, folded into three factors (algorithms of DDIM Eq. 12 and DDPM Eq. 7 alike).
+  /// The step without clipping, folded into three factors (algorithms of DDIM Eq. 12 and DDPM Eq. 7 alike). The term
+  /// -history*(x0 of step k-1) stays outside.
   StepCoefficients coefficients() const {
-    return {alpha_next * clean_latent + direction * epsilon_latent,
-            alpha_next * clean_network + direction * epsilon_network, noise};
+    return {(alpha_next + history) * clean_latent + direction * epsilon_latent,
+            (alpha_next + history) * clean_network + direction * epsilon_network, noise};
   }
 };
 
@@ -36,27 +50,30 @@ struct SamplerStep {
 struct SamplerSchedule {
   std::vector<SamplerStep> steps;
   CleanClipping clipping;
-  bool rederive_epsilon = false;  ///< recompute eps from the clipped x0 (DDPM always; DDIM's use_clipped_model_output)
+  bool rederive_epsilon = false;  ///< recompute eps from the clipped x0 (DDIM only if told to, all others always)
+  double start_scale = 1;         ///< latent(0) = start_scale * z
 
   int num_steps() const { return static_cast<int>(steps.size()); }
   const SamplerStep& step(int k) const { return steps.at(static_cast<std::size_t>(k)); }
-  std::int64_t timestep(int k) const { return step(k).timestep; }
+  double timestep(int k) const { return step(k).timestep; }
   StepCoefficients coefficients(int k) const { return step(k).coefficients(); }
   /// Whether every step is linear in latent and output, so that `coefficients` describes it completely.
   bool linear() const { return clipping.kind == CleanClipping::Kind::kNone; }
+  /// Whether step k continues with the clean prediction of the step before.
+  bool has_history(int k) const { return k < num_steps() && step(k).history != 0; }
 };
 
 /// Fills the columns that only depend on the levels and on what the network predicts.
-inline SamplerStep make_step(std::int64_t timestep, double abar, double abar_next, PredictionType prediction) {
+inline SamplerStep make_step(double timestep, const Level& level, const Level& next, PredictionType prediction) {
   SamplerStep s;
   s.timestep = timestep;
-  s.alpha = std::sqrt(abar);
-  s.sigma = std::sqrt(1.0 - abar);
-  s.alpha_next = std::sqrt(abar_next);
+  s.alpha = level.alpha;
+  s.sigma = level.sigma;
+  s.alpha_next = next.alpha;
   switch (prediction) {
     case PredictionType::kEpsilon:
       REWARD_TUNER_CHECK(
-          abar > 0, "[Sampler] timestep ", timestep,
+          s.alpha > 0, "[Sampler] timestep ", timestep,
           " has no signal (zero terminal SNR): an epsilon prediction is singular there, use v_prediction");
       s.clean_latent = 1.0 / s.alpha;
       s.clean_network = -s.sigma / s.alpha;
@@ -75,6 +92,11 @@ inline SamplerStep make_step(std::int64_t timestep, double abar, double abar_nex
       break;
   }
   return s;
+}
+
+/// The same for levels given as abar.
+inline SamplerStep make_step(std::int64_t timestep, double abar, double abar_next, PredictionType prediction) {
+  return make_step(static_cast<double>(timestep), Level::of_abar(abar), Level::of_abar(abar_next), prediction);
 }
 
 }  // namespace reward_tuner

@@ -30,21 +30,30 @@ struct StepCotangents {
   Tensor latent, output;  // [B,C,h,w]
 };
 
-/// dL/dlatent(k) (the sampler's own path only) and dL/doutput(k) from dL/dlatent(k+1).
-inline StepCotangents step_vjp(const Trajectory& trajectory, int k, const Tensor& adjoint) {
+/// dL/dlatent(k) (the sampler's own path only) and dL/doutput(k) from dL/dlatent(k+1) and dL/dx0(k) (of the clean
+/// prediction that step k+1 continued with, undefined if it did not).
+inline StepCotangents step_vjp(const Trajectory& trajectory, int k, const Tensor& adjoint, const Tensor& owed) {
   const auto& [schedule, plan, condition, guidance] = trajectory.setup;
   const bool jump = k == plan.last && plan.jumps;
   if (schedule.linear()) {
     const SamplerStep& s = schedule.step(k);
     const auto [a, b, c] = s.coefficients();
-    return jump ? StepCotangents{s.clean_latent * adjoint, s.clean_network * adjoint}
-                : StepCotangents{a * adjoint, b * adjoint};
+    if (jump) return {s.clean_latent * adjoint, s.clean_network * adjoint};
+    const StepCotangents present{a * adjoint, b * adjoint};
+    if (!owed.defined()) return present;
+    return {present.latent.add(owed, s.clean_latent), present.output.add(owed, s.clean_network)};
   }
   const torch::AutoGradMode grad(true);  // clipping: let autograd differentiate the step, which holds no network call
   const Tensor latent = trajectory.latent(k).detach().requires_grad_();
   const Tensor output = trajectory.output(k).detach().requires_grad_();
-  const Tensor next = jump ? predict_clean(schedule, k, latent, output) : step_mean(schedule, k, latent, output);
-  auto g = torch::autograd::grad({next}, {latent, output}, {adjoint}, /*retain_graph=*/false, /*create_graph=*/false,
+  std::vector<Tensor> results{jump ? predict_clean(schedule, k, latent, output)
+                                   : step_present(schedule, k, latent, output)},
+      cotangents{adjoint};
+  if (owed.defined()) {
+    results.push_back(predict_clean(schedule, k, latent, output));
+    cotangents.push_back(owed);
+  }
+  auto g = torch::autograd::grad(results, {latent, output}, cotangents, /*retain_graph=*/false, /*create_graph=*/false,
                                  /*allow_unused=*/true);
   for (Tensor& t : g)
     if (!t.defined()) t = at::zeros_like(adjoint);
@@ -65,13 +74,15 @@ bool enters_input(const Stop& stop, const StepPlan& plan, int k) {
 /// here it is the running product of the steps' latent factors, exact for every output space.
 inline PerStep<double> closed_form_cotangents(const SamplerSchedule& schedule, const StepPlan& plan) {
   PerStep<double> factors(schedule.num_steps());
-  double carried = 1.0;  // dL/dlatent(k+1) / G
+  double carried = 1.0, owed = 0.0;  // dL/dlatent(k+1) / G, and dL/dx0(k) / G through the history of step k+1
   for (int k = plan.last; k >= plan.first(); --k) {
     const SamplerStep& s = schedule.step(k);
     const auto [a, b, c] = s.coefficients();
     const bool jump = k == plan.last && plan.jumps;
-    if (plan.trains(k)) factors(k) = (jump ? s.clean_network : b) * carried;
-    carried *= jump ? s.clean_latent : a;
+    if (plan.trains(k)) factors(k) = jump ? s.clean_network * carried : b * carried + s.clean_network * owed;
+    const double before = jump ? 0.0 : -s.history * carried;
+    carried = jump ? s.clean_latent * carried : a * carried + s.clean_latent * owed;
+    owed = before;
   }
   return factors;
 }
@@ -161,10 +172,12 @@ SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, cons
     flush(1);
     return result;
   }
-  Tensor adjoint = gradient;  // dL/dlatent(k+1)  [B,C,h,w]
+  Tensor adjoint = gradient, owed;  // dL/dlatent(k+1), and dL/dx0(k) through the history of step k+1  [B,C,h,w]
   for (int k = plan.last; k >= plan.first(); --k) {
-    auto [next, output] = detail::step_vjp(trajectory, k, adjoint);  // [B,C,h,w] each
-    if (plan.trains(k)) {                                            // elsewhere the network is a constant
+    auto [next, output] = detail::step_vjp(trajectory, k, adjoint, owed);  // [B,C,h,w] each
+    const bool jump = k == plan.last && plan.jumps;
+    owed = !jump && schedule.has_history(k) ? -schedule.step(k).history * adjoint : Tensor();
+    if (plan.trains(k)) {  // elsewhere the network is a constant
       if constexpr (Stop::kAlwaysStops) {
         independent({k, plan.weight(k) * output});
       } else {

@@ -14,12 +14,17 @@ namespace reward_tuner {
 
 /// log N(next; mean(latent, output), c^2 I) of n transitions, reduced over their D numbers: red[ -(next -
 /// mean)^2/(2c^2) - log c - log(2 pi)/2 ] (Black et al. 2024, section 4.2; large-scale RL paper Eq. 5). `steps[i]` is
-/// row i's sampler step, whose noise c must be > 0. latents, outputs, next [n,C,h,w] -> double [n]. Everything is
-/// computed in double, so that old and new log-probabilities differ by what the network's output differs. Gradient: to
-/// `outputs`.
+/// row i's sampler step, whose noise c must be > 0 and which must not continue with the step before. latents, outputs,
+/// next [n,C,h,w] -> double [n]. Everything is computed in double, so that old and new log-probabilities differ by what
+/// the network's output differs. Gradient: to `outputs`.
 inline Tensor transition_log_probs(const SamplerSchedule& schedule, const std::vector<int>& steps,
                                    const Tensor& latents, const Tensor& outputs, const Tensor& next,
                                    LogProbReduction reduction) {
+  for (const int k : steps)
+    REWARD_TUNER_CHECK(!schedule.has_history(k),
+                       "[LogProb] a density given the latent alone expected a step of order "
+                       "1, got one that continues with the step before: ",
+                       k);
   const auto column = [&](auto field) {
     std::vector<double> values;
     for (const int k : steps) values.push_back(field(schedule.step(k)));

@@ -13,8 +13,8 @@ namespace reward_tuner {
 
 /// A latent diffusion model with everything around it. StableDiffusion is one; a test's two-line network is another.
 ///  1. `encode(prompts)`: the condition of a batch, without gradient.
-///  2. `predict(latents [N,C,h,w], timesteps int64 [N], conditioning)`: the network, [N,C,h,w], differentiable in
-///     latents and trainable weights.
+///  2. `predict(latents [N,C,h,w], timesteps [N], conditioning)`: the network, [N,C,h,w], differentiable in
+///     latents and trainable weights. Timesteps are int64, or double where a sampler's lie between training steps.
 ///  3. `decode(latents)`: images [N,3,H,W], nominally [0,1], differentiable.
 ///  4. `latent_shape(N)`, `latent_options()`: shape, dtype and device of latents.
 ///  5. `noise_schedule()`: the levels the network was trained with.

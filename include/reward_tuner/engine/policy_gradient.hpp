@@ -65,8 +65,8 @@ struct PolicyRowsResult {
 /// The rows' inputs, gathered from the stored transitions, under a condition of their samples.
 inline RowInputs gather_rows(const Transitions& t, const Condition& condition, const std::vector<PolicyRow>& rows) {
   std::vector<Tensor> latents;
-  std::vector<std::int64_t> samples, times;
-  std::vector<double> guidance;
+  std::vector<std::int64_t> samples;
+  std::vector<double> times, guidance;
   for (const PolicyRow& row : rows) {
     latents.push_back(t.latent(row.step)[row.sample]);
     samples.push_back(row.sample);

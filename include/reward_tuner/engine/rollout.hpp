@@ -18,6 +18,7 @@ struct Trajectory {
   PerStep<Tensor> latent;  ///< [T] latent(k) [B,C,h,w] where a replay needs it, undefined elsewhere
   PerStep<Tensor> output;  ///< [T] guided output(k) [B,C,h,w], kept only where clipping makes a step nonlinear
   Tensor clean;            ///< [B,C,h,w] what is decoded
+  Tensor before = {};      ///< [B,C,h,w] the last step's clean prediction where a next step continues with it
 };
 
 /// Keeps the graphs of trained steps, of all or of some: the other way to have their gradients beside evaluating them
@@ -43,6 +44,7 @@ using RolloutObserver = std::function<void(const RolloutStep&)>;
 /// Optional arguments of rollout().
 struct RolloutOptions {
   Tensor start = {};                  ///< latent(begin) [B,C,h,w] instead of fresh noise
+  Tensor before = {};                 ///< clean prediction of step begin-1 [B,C,h,w] where step `begin` has history
   int begin = 0;                      ///< the first executed step; above 0 needs `start`
   int end = -1;                       ///< stop before this step, `clean` is then latent(end); -1: run as the plan says
   RetainedCalls* retained = nullptr;  ///< where to keep the graphs of trained steps; nullptr: nothing is kept
@@ -60,13 +62,16 @@ Trajectory rollout(Pipeline& pipeline, RolloutSetup setup, SampleNoise& noise, N
   const auto shape = pipeline.latent_shape(setup.size());
   REWARD_TUNER_CHECK(options.begin == 0 || options.start.defined(), "[rollout] a rollout that begins at step ",
                      options.begin, " needs start latents");
-  Trajectory out{std::move(setup), PerStep<Tensor>(steps), PerStep<Tensor>(steps), {}};
+  Trajectory out{std::move(setup), PerStep<Tensor>(steps), PerStep<Tensor>(steps), {}, {}};
   const auto& [schedule, plan, condition, guidance] = out.setup;
   // [B,C,h,w]
-  Tensor latent = options.start.defined() ? options.start : noise.normal(shape, pipeline.latent_options());
+  Tensor latent = options.start;
+  if (!latent.defined()) latent = noise.normal(shape, pipeline.latent_options());
   REWARD_TUNER_CHECK(latent.sizes() == at::IntArrayRef(shape), "[rollout] start latents expected shape ",
                      at::IntArrayRef(shape), ", got ", latent.sizes());
   if (options.retained) options.retained->call = PerStep<RowCall>(steps);
+  if (!options.start.defined() && schedule.start_scale != 1) latent = schedule.start_scale * latent;
+  Tensor before = options.before;  // [B,C,h,w] clean prediction of step k-1
   const int end = options.end >= 0 ? options.end : plan.last + 1;
   for (int k = options.begin; k < end; ++k) {
     const bool trained = plan.trains(k), nonlinear = k >= plan.first() && !schedule.linear();
@@ -85,14 +90,16 @@ Trajectory rollout(Pipeline& pipeline, RolloutSetup setup, SampleNoise& noise, N
     if (k == plan.last && plan.jumps) {
       next = predict_clean(schedule, k, latent, output);
     } else {
-      next = step_mean(schedule, k, latent, output);
+      next = step_mean(schedule, k, latent, output, before);
       if (const double c = schedule.step(k).noise; c > 0)
         next = next.add(noise.normal(shape, pipeline.latent_options()), c);
     }
+    before = schedule.has_history(k + 1) ? predict_clean(schedule, k, latent, output) : Tensor();
     if (options.observer) options.observer({k, latent, output, next});
     latent = next;
   }
   out.clean = latent;
+  out.before = before;
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -29,18 +30,20 @@ bool all_equal(const std::vector<T>& values) {
 
 /// The network's input for n rows. What all rows share, as in a rollout's step, is never copied from the host.
 struct RowInputs {
-  Tensor latents;                       // [n,C,h,w]
-  std::vector<std::int64_t> timesteps;  // [n]
-  std::vector<double> guidance;         // [n] scale w of classifier-free guidance; 1 and less: the condition alone
-  Conditioning positive, negative;      // n samples each
-  std::int64_t batches = 1;  // how many calls they count as: a batch at one step each, where they are several
+  Tensor latents;                   // [n,C,h,w]
+  std::vector<double> timesteps;    // [n]
+  std::vector<double> guidance;     // [n] scale w of classifier-free guidance; 1 and less: the condition alone
+  Conditioning positive, negative;  // n samples each
+  std::int64_t batches = 1;         // how many calls they count as: a batch at one step each, where they are several
 
   std::int64_t size() const { return latents.size(0); }
-  /// int64 [n] on the latents' device.
+  /// [n] on the latents' device, int64; double where some lie between training steps.
   Tensor times() const {
+    const bool whole = std::all_of(timesteps.begin(), timesteps.end(), [](double t) { return t == std::floor(t); });
+    const auto dtype = whole ? at::kLong : at::kDouble;
     if (detail::all_equal(timesteps))
-      return at::full({size()}, timesteps[0], at::TensorOptions().dtype(at::kLong).device(latents.device()));
-    return at::tensor(timesteps, at::kLong).to(latents.device());
+      return at::full({size()}, timesteps[0], at::TensorOptions().dtype(dtype).device(latents.device()));
+    return at::tensor(timesteps, at::kDouble).to(latents.device(), dtype);
   }
   /// Whether some row needs both halves of the guidance.
   bool guided() const {
@@ -67,8 +70,8 @@ struct RowInputs {
 /// The rows of a rollout's samples at step k, under a condition of theirs.  latents [B,C,h,w]
 inline RowInputs step_rows(const RolloutSetup& setup, const Condition& condition, int k, const Tensor& latents) {
   const auto rows = static_cast<std::size_t>(latents.size(0));
-  return {latents, std::vector<std::int64_t>(rows, setup.schedule.timestep(k)),
-          std::vector<double>(rows, setup.guidance(k)), condition.positive, condition.negative};
+  return {latents, std::vector<double>(rows, setup.schedule.timestep(k)), std::vector<double>(rows, setup.guidance(k)),
+          condition.positive, condition.negative};
 }
 /// The same under the rollout's own.
 inline RowInputs step_rows(const RolloutSetup& setup, int k, const Tensor& latents) {

@@ -38,8 +38,9 @@ inline Tensor predict_clean(const SamplerSchedule& schedule, int k, const Tensor
   return clip_clean(s.clean_latent * latent + s.clean_network * output, schedule.clipping);
 }
 
-/// latent(k+1) without its noise.  latent, output [B,C,h,w] -> [B,C,h,w]
-inline Tensor step_mean(const SamplerSchedule& schedule, int k, const Tensor& latent, const Tensor& output) {
+/// What latent(k) and the output there contribute to latent(k+1): all of it but noise and history.
+/// latent, output [B,C,h,w] -> [B,C,h,w]
+inline Tensor step_present(const SamplerSchedule& schedule, int k, const Tensor& latent, const Tensor& output) {
   if (schedule.linear()) {
     const auto [a, b, c] = schedule.coefficients(k);
     return (a * latent).add(output, b);
@@ -48,7 +49,18 @@ inline Tensor step_mean(const SamplerSchedule& schedule, int k, const Tensor& la
   const Tensor clean = predict_clean(schedule, k, latent, output);
   const Tensor epsilon = schedule.rederive_epsilon ? (latent - s.alpha * clean) / s.sigma
                                                    : s.epsilon_latent * latent + s.epsilon_network * output;
-  return s.alpha_next * clean + s.direction * epsilon;
+  return (s.alpha_next + s.history) * clean + s.direction * epsilon;
+}
+
+/// latent(k+1) without its noise. `before` is the clean prediction of step k-1, needed where the step has history.
+/// latent, output, before [B,C,h,w] -> [B,C,h,w]
+inline Tensor step_mean(const SamplerSchedule& schedule, int k, const Tensor& latent, const Tensor& output,
+                        const Tensor& before = {}) {
+  const Tensor present = step_present(schedule, k, latent, output);
+  if (!schedule.has_history(k)) return present;
+  REWARD_TUNER_CHECK(before.defined(), "[Sampler] step ", k,
+                     " continues with the clean prediction of the step before, got none");
+  return present.add(before, -schedule.step(k).history);
 }
 
 }  // namespace reward_tuner

@@ -66,16 +66,22 @@ Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, Sa
   const std::int64_t roots = setup.size(), samples = roots * options.branches;
   const std::int64_t micro = options.micro_batch > 0 ? options.micro_batch : samples;
   RolloutSetup sampling = setup.with(sampling_plan(T));  // what is kept of the path, the observer keeps
-  Tensor start;                                          // [N,C,h,w] latent(fork) of every branch
+  Tensor start, before;  // [N,C,h,w] latent(fork) of every branch, and the clean prediction of the step before
   if (options.branches > 1) {
-    std::vector<Tensor> prefixes;
+    std::vector<Tensor> prefixes, cleans;
     for (std::int64_t begin = 0; begin < roots; begin += micro) {
       const std::int64_t size = std::min(micro, roots - begin);
       SampleNoise own = noise.narrow(begin, size);
-      prefixes.push_back(rollout(pipeline, sampling.narrow(begin, size), own, counts, {.end = fork}).clean);
+      const Trajectory prefix = rollout(pipeline, sampling.narrow(begin, size), own, counts, {.end = fork});
+      prefixes.push_back(prefix.clean);
+      cleans.push_back(prefix.before);
     }
     const Tensor copies = at::arange(roots, at::kLong).repeat_interleave(options.branches);  // [N]
-    start = detail::joined(prefixes).index_select(0, copies.to(prefixes[0].device()));
+    const auto copied = [&](const Tensor& roots_) {
+      return roots_.defined() ? roots_.index_select(0, copies.to(roots_.device())) : Tensor();
+    };
+    start = copied(detail::joined(prefixes));
+    before = copied(detail::joined(cleans));
     sampling = sampling.select(copies);
     std::vector<std::uint64_t> seeds;
     for (const std::uint64_t root : noise.seeds())
@@ -102,6 +108,7 @@ Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, Sa
     SampleNoise own = noise.narrow(begin, size);
     RolloutOptions rest{.begin = fork, .observer = keep};
     if (start.defined()) rest.start = start.narrow(0, begin, size);
+    if (before.defined()) rest.before = before.narrow(0, begin, size);
     clean.push_back(rollout(pipeline, sampling.narrow(begin, size), own, counts, rest).clean);
   }
   Transitions out{sampling.with(plan), PerStep<Tensor>(T + 1), PerStep<Tensor>(T), detail::joined(clean),

@@ -10,7 +10,8 @@ namespace reward_tuner {
 
 /// Reads a scheduler_config.json of any scheduler class that can stand beside Stable Diffusion, as diffusers' DDIM and
 /// DDPM samplers read it: which sampler runs is RewardTuner's choice, so a key that the file leaves out has DDIM's
-/// default whatever class wrote the file. Settings of other samplers do not count.
+/// default whatever class wrote the file. What it says of DPM-Solver and Euler is kept for DpmSolver and Euler, with
+/// whose classes' defaults the spacing and those settings are completed. Settings of other samplers do not count.
 /// Errors: classes that describe something else than the betas of a discrete DDPM (flow matching, EDM, consistency
 /// models, score SDEs, unCLIP, VQ, IPNDM, ...), unknown keys, values that are not built here.
 NoiseScheduleConfig noise_schedule_config_from_json(const nlohmann::json& json,

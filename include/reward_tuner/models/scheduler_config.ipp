@@ -3,6 +3,7 @@
 #include <reward_tuner/models/scheduler_config.hpp>
 
 #include <array>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -60,16 +61,71 @@ inline const char* other_kind_of_scheduler(std::string_view name) {
   return nullptr;
 }
 
-/// Settings of samplers, which say nothing of the noise levels that the network was trained with.
+/// The value of a key that may be absent or null.
+template <class T>
+std::optional<T> said(ConfigReader& reader, const std::string& key) {
+  return reader.has_value(key) ? std::optional(reader.required<T>(key)) : std::nullopt;
+}
+
+/// What the file says of samplers at noise levels of their own; which values are built, they say themselves.
+inline SolverConfig read_solver(ConfigReader& reader) {
+  SolverConfig c;
+  for (const auto& [key, spacing] : {std::pair{"use_karras_sigmas", LevelSpacing::kKarras},
+                                     std::pair{"use_exponential_sigmas", LevelSpacing::kExponential},
+                                     std::pair{"use_beta_sigmas", LevelSpacing::kBeta}}) {
+    const auto use = said<bool>(reader, key);
+    if (!use.value_or(false)) continue;
+    REWARD_TUNER_CHECK(!c.levels, "[Config] ", reader.where(),
+                       ": expected one of use_karras_sigmas, use_exponential_sigmas and use_beta_sigmas to be true, "
+                       "got two");
+    c.levels = spacing;
+  }
+  if (const auto word = said<std::string>(reader, "final_sigmas_type"))
+    c.final_level = one_of<FinalLevel>(reader, "final_sigmas_type", *word,
+                                       {{"zero", FinalLevel::kZero}, {"sigma_min", FinalLevel::kLowest}});
+  if (const auto word = said<std::string>(reader, "interpolation_type"))
+    c.log_linear = one_of<bool>(reader, "interpolation_type", *word, {{"linear", false}, {"log_linear", true}});
+  c.order = said<int>(reader, "solver_order");
+  c.type = said<std::string>(reader, "solver_type");
+  c.algorithm = said<std::string>(reader, "algorithm_type");
+  c.lower_order_final = said<bool>(reader, "lower_order_final");
+  c.euler_at_final = said<bool>(reader, "euler_at_final");
+  c.lu_lambdas = said<bool>(reader, "use_lu_lambdas");
+  c.lowest = said<double>(reader, "sigma_min");
+  c.highest = said<double>(reader, "sigma_max");
+  // minus infinity, the default, is no number of JSON
+  if (reader.optional<nlohmann::json>("lambda_min_clipped", nullptr) != "-Infinity")
+    c.lambda_min_clipped = said<double>(reader, "lambda_min_clipped");
+  return c;
+}
+
+/// The same as a file says it.
+inline void write_solver(nlohmann::json& json, const SolverConfig& c) {
+  const auto put = [&](const char* key, const auto& value) {
+    if (value) json[key] = *value;
+  };
+  if (c.levels == LevelSpacing::kKarras) json["use_karras_sigmas"] = true;
+  if (c.levels == LevelSpacing::kExponential) json["use_exponential_sigmas"] = true;
+  if (c.levels == LevelSpacing::kBeta) json["use_beta_sigmas"] = true;
+  if (c.final_level) json["final_sigmas_type"] = *c.final_level == FinalLevel::kZero ? "zero" : "sigma_min";
+  if (c.log_linear) json["interpolation_type"] = *c.log_linear ? "log_linear" : "linear";
+  put("solver_order", c.order);
+  put("solver_type", c.type);
+  put("algorithm_type", c.algorithm);
+  put("lower_order_final", c.lower_order_final);
+  put("euler_at_final", c.euler_at_final);
+  put("use_lu_lambdas", c.lu_lambdas);
+  put("sigma_min", c.lowest);
+  put("sigma_max", c.highest);
+  put("lambda_min_clipped", c.lambda_min_clipped);
+}
+
+/// Settings of samplers that are not built here, which say nothing of the noise levels that the network was trained
+/// with.
 inline void ignore_sampler_settings(ConfigReader& reader) {
-  // of the way through the noise levels
-  reader.ignore({"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "sigma_min",
-                 "sigma_max", "final_sigmas_type", "interpolation_type", "original_inference_steps"});
-  // of the solver
-  reader.ignore({"skip_prk_steps", "solver_order", "solver_type", "solver_p", "algorithm_type", "lower_order_final",
-                 "euler_at_final", "lambda_min_clipped"});
-  reader.ignore({"predictor_order", "corrector_order", "disable_corrector", "predict_x0", "tau_func",
-                 "noise_sampler_seed", "timestep_scaling", "eta", "tensor_format"});
+  reader.ignore({"original_inference_steps", "skip_prk_steps", "solver_p", "predictor_order", "corrector_order",
+                 "disable_corrector", "predict_x0", "tau_func", "noise_sampler_seed", "timestep_scaling", "eta",
+                 "tensor_format"});
   // only with flow sigmas, which are refused
   reader.ignore({"flow_shift", "time_shift_type", "use_dynamic_shifting", "shift_terminal"});
 }
@@ -113,11 +169,11 @@ REWARD_TUNER_INLINE NoiseScheduleConfig noise_schedule_config_from_json(const nl
                                                 {{"epsilon", PredictionType::kEpsilon},
                                                  {"v_prediction", PredictionType::kVPrediction},
                                                  {"sample", PredictionType::kSample}});
-  c.spacing = detail::one_of<TimestepSpacing>(reader, "timestep_spacing",
-                                              reader.optional<std::string>("timestep_spacing", "leading"),
-                                              {{"leading", TimestepSpacing::kLeading},
-                                               {"trailing", TimestepSpacing::kTrailing},
-                                               {"linspace", TimestepSpacing::kLinspace}});
+  if (const auto word = detail::said<std::string>(reader, "timestep_spacing"))
+    c.spacing = detail::one_of<TimestepSpacing>(reader, "timestep_spacing", *word,
+                                                {{"leading", TimestepSpacing::kLeading},
+                                                 {"trailing", TimestepSpacing::kTrailing},
+                                                 {"linspace", TimestepSpacing::kLinspace}});
   c.steps_offset = reader.optional<std::int64_t>("steps_offset", 0);
   c.final_alpha_one = reader.optional<bool>("set_alpha_to_one", true);
   const bool thresholds = reader.optional<bool>("thresholding", false),
@@ -127,6 +183,7 @@ REWARD_TUNER_INLINE NoiseScheduleConfig noise_schedule_config_from_json(const nl
   c.clipping.range = reader.optional<double>("clip_sample_range", 1.0);
   c.clipping.quantile = reader.optional<double>("dynamic_thresholding_ratio", 0.995);
   c.clipping.max = reader.optional<double>("sample_max_value", 1.0);
+  c.solver = detail::read_solver(reader);
   detail::ignore_sampler_settings(reader);
   reader.finish();
   REWARD_TUNER_CHECK(c.clipping.quantile >= 0 && c.clipping.quantile <= 1, "[Config] ", where,
@@ -150,7 +207,6 @@ REWARD_TUNER_INLINE nlohmann::json to_json(const NoiseScheduleConfig& c) {
                          {"trained_betas", nullptr},
                          {"rescale_betas_zero_snr", c.zero_terminal_snr},
                          {"prediction_type", word(c.prediction, {"epsilon", "v_prediction", "sample"})},
-                         {"timestep_spacing", word(c.spacing, {"leading", "trailing", "linspace"})},
                          {"steps_offset", c.steps_offset},
                          {"set_alpha_to_one", c.final_alpha_one},
                          {"clip_sample", c.clipping.kind == CleanClipping::Kind::kRange},
@@ -160,6 +216,8 @@ REWARD_TUNER_INLINE nlohmann::json to_json(const NoiseScheduleConfig& c) {
                          {"sample_max_value", c.clipping.max}};
   if (c.variance == DdpmVariance::kFixedLarge) json["variance_type"] = "fixed_large";
   if (!c.trained_betas.empty()) json["trained_betas"] = c.trained_betas;
+  if (c.spacing) json["timestep_spacing"] = word(*c.spacing, {"leading", "trailing", "linspace"});
+  detail::write_solver(json, c.solver);
   return json;
 }
 

@@ -16,7 +16,7 @@ struct DdimOptions {
       7.5;  ///< guidance scale; 1 and less: the condition alone, as diffusers has it (DRTune-paper 4.1: 7.5)
   /// noise share in [0, 1] (Song et al. 2021, Eq. 16); unset: 0, or 1 with objectives on log-probabilities
   std::optional<double> eta = std::nullopt;
-  std::optional<TimestepSpacing> spacing = std::nullopt;  ///< spread of the steps; unset: the model's own
+  std::optional<TimestepSpacing> spacing = std::nullopt;  ///< spread of the steps; unset: the model's own, or leading
   /// level after the last step is exactly clean; unset: the model's own
   std::optional<bool> final_alpha_one = std::nullopt;
   /// treatment of the predicted clean sample; unset: the model's own
@@ -52,7 +52,8 @@ class Ddim {
 
   SamplerSchedule schedule(const NoiseSchedule& noise) const {
     const auto& config = noise.config();
-    const auto times = noise.timesteps(options_.num_steps, options_.spacing.value_or(config.spacing));
+    const auto times = noise.timesteps(options_.num_steps,
+                                       options_.spacing.value_or(config.spacing.value_or(TimestepSpacing::kLeading)));
     const double final_abar = options_.final_alpha_one.value_or(config.final_alpha_one) ? 1.0 : noise.abar(0);
     SamplerSchedule out{.steps = {},
                         .clipping = options_.clipping.value_or(config.clipping),

@@ -16,7 +16,7 @@ struct DdpmOptions {
   double guidance =
       7.5;  ///< guidance scale; 1 and less: the condition alone, as diffusers has it (DRTune-paper 4.1: 7.5)
   std::optional<DdpmVariance> variance = std::nullopt;    ///< which variance the noise has; unset: the model's own
-  std::optional<TimestepSpacing> spacing = std::nullopt;  ///< spread of the steps; unset: the model's own
+  std::optional<TimestepSpacing> spacing = std::nullopt;  ///< spread of the steps; unset: the model's own, or leading
   /// treatment of the predicted clean sample; unset: the model's own
   std::optional<CleanClipping> clipping = std::nullopt;
 };
@@ -42,7 +42,8 @@ class Ddpm {
 
   SamplerSchedule schedule(const NoiseSchedule& noise) const {
     const auto& config = noise.config();
-    const auto times = noise.timesteps(options_.num_steps, options_.spacing.value_or(config.spacing));
+    const auto times = noise.timesteps(options_.num_steps,
+                                       options_.spacing.value_or(config.spacing.value_or(TimestepSpacing::kLeading)));
     // The posterior mean is written in x0 and x; seen from (x0, eps) it always uses the eps that belongs to the clipped
     // x0.
     const bool large = options_.variance.value_or(config.variance) == DdpmVariance::kFixedLarge;

@@ -212,7 +212,8 @@ struct SurrogateRules<Surrogate::kLogProb> : RoundRules {
   struct Allows : AllowsRounds<Given...> {
     static_assert(
         SamplerTraits<Sampler>::kStochastic,
-        "[DDPO] needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; so do all objectives on log-probabilities");
+        "[DDPO] needs a sampler with log_prob: Ddpm, EulerAncestral, Ddim with eta > 0 or DpmSolver with noise; so do "
+        "all objectives on log-probabilities");
     static_assert(
         !std::is_same_v<policy_for<BranchingRole, NoBranching, Given...>, NoBranching> ||
             !ObjectiveTraits<Objective>::kPairs,
@@ -227,9 +228,16 @@ struct SurrogateRules<Surrogate::kLogProb> : RoundRules {
   using RoundRules::check;
   static void check(const StepPlan& plan, const SamplerSchedule& schedule, std::string_view name) {
     RoundRules::check(plan, schedule, name);
-    REWARD_TUNER_CHECK(
-        !stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ", name,
-        " needs a sampler with log_prob: Ddpm, or Ddim with eta > 0; got no noise in any of the trained steps ", plan);
+    for (const int k : trainable(schedule))
+      REWARD_TUNER_CHECK(
+          !schedule.has_history(k), "[RewardTuner] ", name,
+          " needs steps whose density is given by the latent alone: expected DpmSolver with order 1, got "
+          "a step of order 2 that continues with the step before: ",
+          k);
+    REWARD_TUNER_CHECK(!stochastic_steps(schedule, plan.trained).empty(), "[RewardTuner] ", name,
+                       " needs a sampler with log_prob: Ddpm, EulerAncestral, Ddim with eta > 0 or DpmSolver with "
+                       "noise; got no noise in any of the trained steps ",
+                       plan);
   }
   static std::vector<int> trainable(const SamplerSchedule& schedule) {
     std::vector<int> all(static_cast<std::size_t>(schedule.num_steps()));
