@@ -81,6 +81,7 @@
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
+#include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>

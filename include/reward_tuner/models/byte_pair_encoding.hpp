@@ -37,6 +37,10 @@ class BytePairEncoding {
   /// The bytes that `ids` spell, with a space at the end of each word. Ids outside the vocabulary spell nothing.
   std::string spelled(const std::vector<std::int64_t>& ids) const;
 
+  /// Each byte as a printable character: visible Latin-1 stands for itself, the others take U+0100 upwards (the GPT-2
+  /// table).
+  static std::array<std::string, 256> byte_characters();
+
  private:
   struct Merge {
     std::int64_t rank, id;
@@ -46,9 +50,6 @@ class BytePairEncoding {
     bool alive;
   };
 
-  /// Each byte as a printable character: visible Latin-1 stands for itself, the others take U+0100 upwards (the GPT-2
-  /// table).
-  static std::array<std::string, 256> byte_characters();
   static std::uint64_t pair_key(std::int64_t left, std::int64_t right);
   std::int64_t required(const std::string& token, std::size_t rank) const;
 
