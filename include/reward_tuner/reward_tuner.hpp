@@ -88,8 +88,10 @@
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/idle_parts.hpp>
 #include <reward_tuner/models/initialize.hpp>
+#include <reward_tuner/models/known_configurations.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
+#include <reward_tuner/models/original_layout.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
@@ -97,6 +99,7 @@
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
+#include <reward_tuner/models/single_file.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>

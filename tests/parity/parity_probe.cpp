@@ -18,6 +18,7 @@
 #include <tests/parity/parity_lora.hpp>
 #include <tests/parity/parity_lora_file.hpp>
 #include <tests/parity/parity_scheduler.hpp>
+#include <tests/parity/parity_single_file.hpp>
 #include <tests/parity/parity_text.hpp>
 #include <tests/parity/parity_unet_vae.hpp>
 
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
       {"scheduler", [](const auto& folder) { return parity::probe_scheduler(folder); }},
       {"lora", [](const auto& folder) { return parity::probe_lora(folder); }},
       {"lora_file", [](const auto& folder) { return parity::probe_lora_file(folder); }},
+      {"single_file", [](const auto& folder) { return parity::probe_single_file(folder); }},
       {"folder", [](const auto& folder) { return parity::probe_folder(folder); }},
   };
   try {

@@ -68,7 +68,8 @@ std::optional<LoraKey> split_lora_key(const std::string& key);
 /// What kind of adapter a key belongs to that is not a plain LoRA's ("DoRA", "LoHa", ...), or "".
 std::string_view foreign_adapter(std::string_view key);
 
-/// The names of a UNet's layers in the original layout of Stable Diffusion, by path.
+/// The names of a UNet's layers, norms included, in the original layout of Stable Diffusion, by path. A path that the
+/// layout does not have is left out.
 std::map<std::string, std::string> original_unet_names(const std::vector<std::string>& paths);
 
 }  // namespace detail

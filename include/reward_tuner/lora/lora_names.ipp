@@ -113,12 +113,15 @@ inline std::optional<UnetPath> split_unet_path(const std::string& path) {
 
 REWARD_TUNER_INLINE std::map<std::string, std::string> original_unet_names(const std::vector<std::string>& paths) {
   static const std::map<std::string, std::string> kEnds = {{"conv_in", "input_blocks.0.0"},
+                                                           {"conv_norm_out", "out.0"},
                                                            {"conv_out", "out.2"},
                                                            {"time_embedding.linear_1", "time_embed.0"},
                                                            {"time_embedding.linear_2", "time_embed.2"},
                                                            {"add_embedding.linear_1", "label_emb.0.0"},
                                                            {"add_embedding.linear_2", "label_emb.0.2"}};
-  static const std::map<std::string, std::string> kResnet = {{"conv1", "in_layers.2"},
+  static const std::map<std::string, std::string> kResnet = {{"norm1", "in_layers.0"},
+                                                             {"conv1", "in_layers.2"},
+                                                             {"norm2", "out_layers.0"},
                                                              {"time_emb_proj", "emb_layers.1"},
                                                              {"conv2", "out_layers.3"},
                                                              {"conv_shortcut", "skip_connection"}};
