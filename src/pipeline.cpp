@@ -1,8 +1,11 @@
 // Definitions of models/: the pipeline and what it is told.
 #include <reward_tuner/models/condition.ipp>
 #include <reward_tuner/models/known_configurations.ipp>
+#include <reward_tuner/models/model_files.ipp>
+#include <reward_tuner/models/model_writer.ipp>
 #include <reward_tuner/models/original_layout.ipp>
 #include <reward_tuner/models/pipeline_lora.ipp>
+#include <reward_tuner/models/pipeline_networks.ipp>
 #include <reward_tuner/models/pipeline_corrections.ipp>
 #include <reward_tuner/models/pipeline_family.ipp>
 #include <reward_tuner/models/prompt_encoder.ipp>

@@ -10,6 +10,8 @@ LoadedModel load_model(const TuneSettings& s) {
   rt::StableDiffusionOptions options{.device = s.device,
                                      .dtype = s.dtype,
                                      .variant = s.variant,
+                                     .tokenizer = s.tokenizer,
+                                     .prediction = s.prediction,
                                      .negative_prompt = s.negative,
                                      .height = s.height,
                                      .width = s.width,

@@ -18,8 +18,8 @@ struct LoadedModel {
   std::vector<rt::Lora> loras;  ///< of --lora: parts of the model
 };
 
-/// Loads --model on --device in --dtype, with --variant, --negative, the sizes, the memory switches and every --lora. A
-/// LoRA without effect is worth a line on stderr.
+/// Loads --model on --device in --dtype, with --variant, --tokenizer, --prediction, --negative, the sizes, the memory
+/// switches and every --lora. A LoRA without effect is worth a line on stderr.
 LoadedModel load_model(const TuneSettings& s);
 
 /// Prompts of which the text encoder does not read all.

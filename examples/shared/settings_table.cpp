@@ -85,16 +85,29 @@ SettingField memory_field() {
 
 void what(SettingsTable& t) {
   const char* group = "What";
-  t.push_back(row("model", group, "folder of a Stable Diffusion model as diffusers saves it", field(&S::model))
-                  .with(kRun)
-                  .shown_as("DIR")
-                  .must_be_given());
+  t.push_back(
+      row("model", group,
+          "Stable Diffusion 1, 2 or XL: a folder as diffusers saves it, or one .safetensors file in the original "
+          "layout",
+          field(&S::model))
+          .with(kRun)
+          .shown_as("DIR|FILE")
+          .must_be_given());
   t.push_back(row("variant", group,
                   "of the model's weights, such as fp16, where a part has several; default: the plain files, or the "
                   "only variant",
                   field(&S::variant))
                   .with(kNote)
                   .shown_as("NAME"));
+  t.push_back(row("tokenizer", group,
+                  "a tokenizer folder in place of the model's own; default: that, of one file without config/ CLIP's",
+                  field(&S::tokenizer))
+                  .shown_as("DIR"));
+  t.push_back(row("prediction", group,
+                  "what the network of one file predicts, where neither config/ beside it nor the file says; default: "
+                  "epsilon, of Stable Diffusion 2 none",
+                  field(&S::prediction, {{"epsilon", rt::PredictionType::kEpsilon},
+                                         {"v_prediction", rt::PredictionType::kVPrediction}})));
   t.push_back(row("method", group, "the estimator, see below", field(&S::method, method_names())).with(kRun));
   t.push_back(
       row("reward", group, "NAME or NAME:WEIGHT, see below; several are added (repeat the flag)", field(&S::rewards))

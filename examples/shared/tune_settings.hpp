@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <reward_tuner/advantages/per_group.hpp>
+#include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/core/solver_config.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
@@ -43,7 +44,8 @@ struct TuneSettings {
   std::set<std::string> given;  ///< names of the settings that the user gave: "updates"
 
   // what
-  std::filesystem::path model, prompts, eval_prompts, out, tasks;
+  std::filesystem::path model, tokenizer, prompts, eval_prompts, out, tasks;
+  std::optional<rt::PredictionType> prediction;
   std::string variant;
   std::string method = "drtune";
   std::vector<std::string> rewards = {"symmetry"};

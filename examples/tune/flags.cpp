@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include <examples/shared/settings_table.hpp>
+
 #include "commands.hpp"
 
 namespace rt_tune {
@@ -71,6 +73,24 @@ void add_flags(CLI::App& command, const SettingsTable& table, TuneSettings& s) {
         ->required(row.required)
         ->group(row.group);
   }
+}
+
+void add_prediction_option(CLI::App& command, std::optional<reward_tuner::PredictionType>& prediction) {
+  // the row of the settings, read into settings of its own
+  command
+      .add_option_function<std::string>(
+          "--prediction",
+          [&prediction](const std::string& word) {
+            TuneSettings s;
+            try {
+              read_setting(setting(settings_table(), "prediction"), s, {word}, "--prediction");
+            } catch (const std::exception& problem) {
+              throw SettingError(problem.what());
+            }
+            prediction = s.prediction;
+          },
+          setting(settings_table(), "prediction").help)
+      ->type_name("epsilon|v_prediction");
 }
 
 SettingsTable rows_of(const SettingsTable& table, std::initializer_list<std::string_view> names) {

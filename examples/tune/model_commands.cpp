@@ -35,10 +35,10 @@ namespace {
 
 void add_model_options(CLI::App& command, TuneSettings& s) {
   static const SettingsTable rows =
-      rows_of(settings_table(), {"model",   "variant",       "sampler",      "steps",       "guidance", "eta",
-                                 "spacing", "noise-levels",  "solver-order", "solver-type", "negative", "height",
-                                 "width",   "original-size", "crop",         "target-size", "lora",     "vae-tiling",
-                                 "offload", "device",        "dtype",        "threads"});
+      rows_of(settings_table(), {"model",    "variant",    "tokenizer", "prediction",    "sampler",      "steps",
+                                 "guidance", "eta",        "spacing",   "noise-levels",  "solver-order", "solver-type",
+                                 "negative", "height",     "width",     "original-size", "crop",         "target-size",
+                                 "lora",     "vae-tiling", "offload",   "device",        "dtype",        "threads"});
   add_flags(command, rows, s);
 }
 
@@ -103,9 +103,9 @@ int evaluate_model(const EvaluateSettings& s) {
                           {"network_forwards", result->network.forwards},
                           {"seconds", result->seconds},
                           {"versions", rt::run_versions()}};
-    for (const char* name :
-         {"variant", "lora", "sampler", "steps", "guidance", "spacing", "noise-levels", "solver-order", "solver-type",
-          "negative", "height", "width", "original-size", "crop", "target-size", "device", "dtype"}) {
+    for (const char* name : {"variant", "tokenizer", "prediction", "lora", "sampler", "steps", "guidance", "spacing",
+                             "noise-levels", "solver-order", "solver-type", "negative", "height", "width",
+                             "original-size", "crop", "target-size", "device", "dtype"}) {
       const Setting& row = setting(settings_table(), name);
       report[config_key(row)] = row.field.json(s);
     }
@@ -140,6 +140,7 @@ int evaluate_model(const EvaluateSettings& s) {
 struct InfoSettings {
   std::filesystem::path model, lora;
   std::string variant;
+  std::optional<rt::PredictionType> prediction;
 };
 
 std::int64_t numbers_in(const torch::nn::Module& module) {
@@ -157,7 +158,7 @@ int info(const InfoSettings& s) {
   REWARD_TUNER_CHECK(!s.model.empty() || !s.lora.empty(),
                      "[rt-tune] info expected --model DIR or --lora FILE, got neither");
   if (!s.model.empty()) {
-    auto pipeline = rt::StableDiffusion::load(s.model, {.variant = s.variant});
+    auto pipeline = rt::StableDiffusion::load(s.model, {.variant = s.variant, .prediction = s.prediction});
     const auto& unet = pipeline.unet().config();
     const auto& vae = pipeline.vae().config();
     const auto levels = [](const std::vector<std::int64_t>& widths) {
@@ -244,8 +245,10 @@ void add_evaluate_command(CLI::App& app, Command& chosen, const std::string&) {
 void add_info_command(CLI::App& app, Command& chosen, const std::string&) {
   auto settings = std::make_shared<InfoSettings>();
   auto* c = app.add_subcommand("info", "Tell what a model folder or a LoRA file holds");
-  c->add_option("--model", settings->model, "a model folder")->type_name("DIR");
+  c->add_option("--model", settings->model, "a model folder, or one file in the original layout")
+      ->type_name("DIR|FILE");
   c->add_option("--variant", settings->variant, "of the model's weights, such as fp16")->type_name("NAME");
+  add_prediction_option(*c, settings->prediction);
   c->add_option("--lora", settings->lora, "a LoRA folder or file")->type_name("DIR|FILE");
   c->callback([settings, &chosen] { chosen = [settings] { return info(*settings); }; });
 }

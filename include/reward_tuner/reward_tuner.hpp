@@ -90,11 +90,14 @@
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/known_configurations.hpp>
 #include <reward_tuner/models/layers.hpp>
+#include <reward_tuner/models/model_files.hpp>
+#include <reward_tuner/models/model_writer.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/original_layout.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
+#include <reward_tuner/models/pipeline_networks.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>

@@ -3,12 +3,16 @@
 #include <doctest/doctest.h>
 #include <torch/types.h>
 
-#include <algorithm>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/layers/new_weights.hpp>
+#include <reward_tuner/models/known_configurations.hpp>
 #include <reward_tuner/models/original_layout.hpp>
+#include <reward_tuner/models/pipeline_networks.hpp>
 
 #include <tests/reference/original_file.hpp>
 
@@ -97,6 +101,28 @@ TEST_CASE("original_layout: the names that differ") {
   CHECK(unet.at("down_blocks.0.resnets.0.norm1.weight").key == "input_blocks.1.0.in_layers.0.weight");
   CHECK(unet.at("down_blocks.0.resnets.1.norm2.bias").key == "input_blocks.2.0.out_layers.0.bias");
   CHECK(unet.at("mid_block.resnets.1.norm2.bias").key == "middle_block.2.out_layers.0.bias");
+}
+
+TEST_CASE("original_layout: every name of full-size networks is the one that diffusers' converters read") {
+  // tests/golden/make_original_layout_golden.py
+  const auto golden = read_json(std::filesystem::path(REWARD_TUNER_TEST_DATA) / "original_layout.json");
+  struct Case {
+    const char* name;
+    KnownModel model;
+    const char* part;
+    OriginalTable table;
+  };
+  const NewWeightsScope shapes_alone(at::TensorOptions().device(at::kMeta));
+  for (const Case& c : {Case{"sd1_unet", KnownModel::kSd15, "unet", OriginalTable::kUnet},
+                        Case{"sdxl_unet", KnownModel::kSdxlBase, "unet", OriginalTable::kUnet},
+                        Case{"vae", KnownModel::kSd15, "vae", OriginalTable::kVae}}) {
+    CAPTURE(c.name);
+    const auto names = names_of(*make_network(c.part, known_configuration(c.model, c.part), c.part));
+    const auto wanted = golden.at(c.name).get<std::vector<std::string>>();
+    REQUIRE(names.size() == wanted.size());
+    const auto places = original_weights(c.table, names);
+    for (std::size_t i = 0; i < names.size(); ++i) CHECK(places.at(names[i]).key == wanted[i]);
+  }
 }
 
 TEST_CASE("original_layout: names without a place and forms that do not fit are errors") {

@@ -174,7 +174,7 @@ TEST_CASE("single_file: any set of names is a family or a named error") {
       CHECK(has(error.what(), "expected"));
     }
   }
-  CHECK(families > 20);
+  CHECK(families > 3);
   CHECK(families < 280);
 }
 

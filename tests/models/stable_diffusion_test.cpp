@@ -451,7 +451,7 @@ TEST_CASE("tokens and the text encoder's rows are compared") {
   CHECK_THROWS_WITH_AS(pipeline.encode({"a <my-blob>"}), doctest::Contains("expected tokens with ids below"), Error);
 }
 
-TEST_CASE("weights that are not read are named with what to do, and so is a checkpoint in one file") {
+TEST_CASE("weights that are not read are named with what to do, and so is one part's file alone") {
   const Copy copy;
   const fs::path unet = copy.path / "unet", weights = unet / "diffusion_pytorch_model.safetensors";
   const auto error_with = [&](const char* name) {
@@ -474,7 +474,7 @@ TEST_CASE("weights that are not read are named with what to do, and so is a chec
   CHECK(has(error_with("notes.txt"), "no file of weights"));
   CHECK(has(error_with("notes.txt"), weights.string()));
   CHECK_NOTHROW(StableDiffusion::load(copy.path));
-  CHECK_THROWS_WITH_AS(StableDiffusion::load(weights), doctest::Contains("checkpoints in one file are not read"),
+  CHECK_THROWS_WITH_AS(StableDiffusion::load(weights), doctest::Contains("is the UNet of a diffusers folder alone"),
                        Error);
   copy.edit("unet/config.json", {{"in_channels", 9}});
   CHECK_THROWS_WITH_AS(StableDiffusion::load(copy.path), doctest::Contains("an inpainting model"), Error);

@@ -28,6 +28,16 @@ TEST_CASE("model: the variant is the setting's") {
                        rt::Error);
 }
 
+TEST_CASE("model: tokenizer and prediction are the settings'") {
+  TuneSettings s = settings();
+  s.prediction = rt::PredictionType::kVPrediction;
+  CHECK_THROWS_WITH_AS(load_model(s), doctest::Contains("says the network predicts \"epsilon\""), rt::Error);
+  s.prediction = rt::PredictionType::kEpsilon;
+  CHECK_NOTHROW(load_model(s));
+  s.tokenizer = "no such folder";
+  CHECK_THROWS_WITH_AS(load_model(s), doctest::Contains("[Tokenizer]"), rt::Error);
+}
+
 TEST_CASE("model: negative prompt and size are the settings'") {
   TuneSettings s = settings();
   auto plain = load_model(s);

@@ -153,6 +153,10 @@ TEST_CASE("settings: size, negative prompt and LoRAs are rows that tune, sample 
   read("height", "64");
   read("negative", "blurry, low quality");
   read("variant", "fp16");
+  read("tokenizer", "some/folder");
+  read("prediction", "v_prediction");
+  CHECK(s.tokenizer == "some/folder");
+  CHECK((s.prediction == rt::PredictionType::kVPrediction));
   CHECK(s.variant == "fp16");
   CHECK((s.height == 64 && !s.width && s.negative == "blurry, low quality"));
   const auto options = deciding_options(settings_table(), s, method_entry("ddpo"));

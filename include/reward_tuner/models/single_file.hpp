@@ -13,6 +13,7 @@
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights_source.hpp>
+#include <reward_tuner/models/known_configurations.hpp>
 #include <reward_tuner/models/original_layout.hpp>
 
 namespace reward_tuner {
@@ -42,8 +43,8 @@ class SingleFile {
   /// config/ beside the file; empty if there is none.
   const std::filesystem::path& config_folder() const { return config_folder_; }
 
-  /// "model_index", "scheduler", "unet", "vae", "text_encoder" or "text_encoder_2"; null where config/ has no such part
-  /// in its model_index.json. Errors: a file that config/ lacks.
+  /// "model_index", "scheduler", "unet", "vae", "text_encoder" or "text_encoder_2"; null where the family has no such
+  /// part. Errors: a file that config/ lacks.
   nlohmann::json config(const std::string& part) const;
   /// Where config(part) is from, for errors: a path, or "the known configuration of ... (unet)".
   std::string where(const std::string& part) const;
@@ -67,6 +68,9 @@ class SingleFile {
 };
 
 namespace detail {
+
+/// The published model whose configuration a file of the family has.
+KnownModel known_model(ModelFamily family, PredictionType prediction);
 
 /// A prediction as scheduler_config.json spells it.
 const char* prediction_word(PredictionType prediction);

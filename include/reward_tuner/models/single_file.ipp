@@ -15,7 +15,6 @@
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora_names.hpp>
-#include <reward_tuner/models/known_configurations.hpp>
 
 namespace reward_tuner {
 
@@ -283,7 +282,7 @@ REWARD_TUNER_INLINE std::filesystem::path config_file(const std::filesystem::pat
   return folder / part / (part == "scheduler" ? "scheduler_config.json" : "config.json");
 }
 
-inline KnownModel known_model(ModelFamily family, PredictionType prediction) {
+REWARD_TUNER_INLINE KnownModel known_model(ModelFamily family, PredictionType prediction) {
   if (family == ModelFamily::kSd1) return KnownModel::kSd15;
   if (family == ModelFamily::kSdxl) return KnownModel::kSdxlBase;
   return prediction == PredictionType::kEpsilon ? KnownModel::kSd21Base : KnownModel::kSd21;
@@ -292,14 +291,7 @@ inline KnownModel known_model(ModelFamily family, PredictionType prediction) {
 }  // namespace detail
 
 REWARD_TUNER_INLINE nlohmann::json SingleFile::config(const std::string& part) const {
-  if (!config_folder_.empty()) {
-    if (part != "model_index") {
-      const nlohmann::json index = config("model_index");
-      if (!index.contains(part) || !index[part].is_array() || index[part].empty() || index[part][0].is_null())
-        return {};
-    }
-    return read_json(where(part));
-  }
+  if (!config_folder_.empty()) return read_json(where(part));
   nlohmann::json known = known_configuration(detail::known_model(family_, *prediction_), part);
   if (part == "scheduler") {
     if (*prediction_ != PredictionType::kEpsilon) known["prediction_type"] = detail::prediction_word(*prediction_);
@@ -324,8 +316,7 @@ REWARD_TUNER_INLINE WeightsSource SingleFile::weights(const std::string& part, c
   std::int64_t blocks = 0;  // of a text encoder
   for (const auto& [name, tensor] : state_dict(network)) {
     names.push_back(name);
-    if (const auto layer = detail::numbered(name, "text_model.encoder.layers."))
-      blocks = std::max<std::int64_t>(blocks, layer->first + 1);
+    if (name.starts_with("text_model.encoder.layers.") && name.ends_with(".layer_norm1.weight")) ++blocks;
   }
   WeightsSource source("'" + file_.path() + "' (" + part + " by " + where(part) + ")");
   std::set<std::string> used;

@@ -1,4 +1,4 @@
-// The pipeline: text encoders, UNet and VAE of a diffusers folder, with everything the engine requires of a model.
+// The pipeline: a model's text encoders, UNet and VAE, with everything the engine requires of a model.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -17,6 +17,7 @@
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/models/idle_parts.hpp>
+#include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>
@@ -36,7 +37,7 @@ struct ImagePoint {
   std::int64_t top = 0, left = 0;
 };
 
-/// Options of a pipeline: device, dtype, negative prompt and sizes.
+/// Options of a pipeline: device, dtype, files, negative prompt and sizes.
 struct StableDiffusionOptions {
   at::Device device = at::kCPU;  ///< where all parts live
   /// of the frozen weights; those of the VAE stay float32 where its config.json says force_upcast. Latents, images and
@@ -44,6 +45,9 @@ struct StableDiffusionOptions {
   at::ScalarType dtype = at::kFloat;
   /// of the weights' files, such as fp16, wherever a part has it; empty: the plain files, or those of the only variant
   std::string variant = "";
+  std::filesystem::path tokenizer = {};  ///< a tokenizer folder in place of the model's own; empty: that
+  /// what the network of a single file predicts, where neither config/ nor the file says; see SingleFile::open
+  std::optional<PredictionType> prediction = std::nullopt;
   /// what guidance pushes away from, for every text encoder; unset: the empty prompt, for SDXL zeros where its folder
   /// forces them (force_zeros_for_empty_prompt, true if absent)
   std::optional<std::string> negative_prompt = std::nullopt;
@@ -66,14 +70,13 @@ struct StableDiffusionOptions {
 class StableDiffusion {
  public:
   /// Loads a folder as save_pretrained of diffusers' StableDiffusionPipeline or StableDiffusionXLPipeline writes it and
-  /// as that class reads it (see pipeline_corrections.hpp). Missing files, unknown settings, wrong shapes and options
-  /// that the family does not have are named errors.
-  static StableDiffusion load(const std::filesystem::path& folder, StableDiffusionOptions options = {});
+  /// as that class reads it (see pipeline_corrections.hpp), or one .safetensors file in the original layout (see
+  /// single_file.hpp). Missing files, unknown settings, wrong shapes and options that the family does not have are
+  /// named errors.
+  static StableDiffusion load(const std::filesystem::path& folder_or_file, StableDiffusionOptions options = {});
 
-  /// Writes the whole folder again, for diffusers to load as it is: every part that model_index.json names, our clip/,
-  /// and the UNet with its weights as they are now, in one file (adapters are not merged: save those by Lora::save).
-  /// Weights have their plain names, whatever variant or shards they were read from; other files of weights of a
-  /// written part are removed, with a note.
+  /// Writes a whole folder, for diffusers to load as it is: see write_model_folder, with the UNet's weights as they are
+  /// now (adapters are not merged: save those by Lora::save).
   void save(const std::filesystem::path& folder) const;
 
   UNet2DConditionModel& unet() { return *unet_; }
@@ -86,7 +89,8 @@ class StableDiffusion {
   /// The text encoders by the names of their folders: "text_encoder", "text_encoder_2".
   std::vector<std::pair<std::string, ClipTextModel*>> text_encoders();
   const PromptEncoder& prompt_encoder() { return wake(PartUse::kText), prompts_; }
-  const std::filesystem::path& folder() const { return folder_; }
+  /// The folder that it was loaded from, or the single file.
+  const std::filesystem::path& folder() const { return files_->path(); }
 
   /// The CLIP of the folder's clip/ part, for rewards that compare image and prompt. Loaded at the first call; an
   /// error if there is none.
@@ -147,7 +151,6 @@ class StableDiffusion {
  private:
   StableDiffusion() = default;
 
-  static void load_part(torch::nn::Module& module, const WeightsSource& weights, const LoadOptions& load = {});
   /// The type of the VAE's weights.
   at::ScalarType vae_dtype(const AutoencoderKLConfig& config) const;
 
@@ -164,7 +167,7 @@ class StableDiffusion {
     if (idle_) idle_->wake(use);
   }
 
-  std::filesystem::path folder_;
+  std::shared_ptr<const ModelFiles> files_;
   PipelineFamily family_ = PipelineFamily::kStableDiffusion;
   StableDiffusionOptions options_;
   LatentSize latent_size_;

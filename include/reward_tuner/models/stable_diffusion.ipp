@@ -3,43 +3,34 @@
 #include <reward_tuner/models/stable_diffusion.hpp>
 
 #include <algorithm>
-#include <set>
 #include <type_traits>
 #include <utility>
 
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
-#include <reward_tuner/files/atomic_file.hpp>
-#include <reward_tuner/files/part_copy.hpp>
-#include <reward_tuner/files/safetensors.hpp>
-#include <reward_tuner/files/weights_folder.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
+#include <reward_tuner/models/model_writer.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
-REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem::path& folder,
+REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem::path& folder_or_file,
                                                           StableDiffusionOptions options) {
-  REWARD_TUNER_CHECK(!std::filesystem::is_regular_file(folder),
-                     "[StableDiffusion] expected a model folder in diffusers layout, got the file ", folder.string(),
-                     ": checkpoints in one file are not read here; convert it in Python by "
-                     "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)");
-  REWARD_TUNER_CHECK(std::filesystem::is_directory(folder),
-                     "[StableDiffusion] expected a model folder in diffusers layout, got nothing at ", folder.string());
-  const auto index_file = folder / "model_index.json", scheduler_file = folder / "scheduler" / "scheduler_config.json",
-             unet_file = folder / "unet" / "config.json";
-  const nlohmann::json index = read_json(index_file);
   check_device(options.device, options.dtype, "StableDiffusion");
   StableDiffusion p;
-  p.folder_ = folder;
+  p.files_ = std::make_shared<const ModelFiles>(ModelFiles::open(
+      folder_or_file, {.variant = options.variant, .tokenizer = options.tokenizer, .prediction = options.prediction}));
   p.options_ = std::move(options);
-  check_variant(folder, p.options_.variant);
-  p.family_ = pipeline_family(index, index_file.string());
+  const ModelFiles& files = *p.files_;
+  const nlohmann::json index = files.config("model_index");
+  p.family_ = pipeline_family(index, files.where("model_index"));
   const bool xl = p.family_ == PipelineFamily::kStableDiffusionXL;
-  const nlohmann::json scheduler = read_json(scheduler_file), unet = read_json(unet_file);
-  p.schedule_ = NoiseSchedule(xl ? stable_diffusion_xl_schedule(scheduler, scheduler_file.string())
-                                 : stable_diffusion_schedule(scheduler, scheduler_file.string()));
+  const auto read = [&](const std::string& part, const auto& reader) {
+    return reader(files.config(part), files.where(part));
+  };
+  p.schedule_ = NoiseSchedule(read("scheduler", xl ? stable_diffusion_xl_schedule : stable_diffusion_schedule));
   const bool offload = p.options_.offload && !p.options_.device.is_cpu();
   if (p.options_.offload && !offload)
     note("[StableDiffusion] offload has no effect on the CPU, where idle parts lie anyway");
@@ -50,28 +41,27 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
     return std::make_shared<Network>(std::move(config));
   };
   p.unet_ = made(unet_weights, std::type_identity<UNet2DConditionModel>(),
-                 xl ? UNet2DConditionConfig::from_json(unet, unet_file.string())
-                    : stable_diffusion_unet(unet, unet_file.string()));
-  const auto vae = AutoencoderKLConfig::load(folder / "vae" / "config.json");
+                 read("unet", xl ? UNet2DConditionConfig::from_json : stable_diffusion_unet));
+  const auto vae = read("vae", AutoencoderKLConfig::from_json);
   p.vae_ = made(idle_weights.dtype(p.vae_dtype(vae)), std::type_identity<AutoencoderKL>(), vae);
   p.latent_size_ = p.chosen_size();
-  const bool zeros = ConfigReader(index, index_file.string()).optional<bool>("force_zeros_for_empty_prompt", true);
+  const bool zeros =
+      ConfigReader(index, files.where("model_index")).optional<bool>("force_zeros_for_empty_prompt", true);
   p.prompts_ = PromptEncoder(p.text_towers(idle_weights),
                              {.device = p.options_.device,
                               .dtype = p.latent_options().dtype().toScalarType(),
                               .negative_prompt = p.options_.negative_prompt,
                               .zeros_without_negative = xl && zeros,
                               .time_ids = p.time_ids()},
-                             folder.string());
+                             p.folder().string());
   p.check_fit();
-  const auto weights = [&](const std::string& part, const WeightsNames& names) {
-    return find_weights(folder / part, names, p.options_.variant).open();
-  };
-  load_part(*p.unet_, weights("unet", kDiffusersWeights));
-  load_part(*p.vae_, weights("vae", kDiffusersWeights), {.rename = rename_legacy_vae_key});
-  for (const auto& [name, model] : p.text_encoders())
-    load_part(*model, weights(name, kTransformersWeights),
-              {.rename = clip_text_key, .round_to = transformers_dtype(read_json(folder / name / "config.json"))});
+  std::vector<std::pair<std::string, torch::nn::Module*>> parts = {{"unet", p.unet_.get()}, {"vae", p.vae_.get()}};
+  for (const auto& [name, model] : p.text_encoders()) parts.emplace_back(name, model);
+  for (const auto& [name, network] : parts) {
+    files.load(name, *network);
+    network->eval();
+    for (Tensor& weight : network->parameters()) weight.requires_grad_(false);
+  }
   p.vae_->set_tiling(p.options_.vae_tiling);
   if (offload) p.set_idle_parts(std::make_shared<IdleParts>(p.options_.device));
   return p;
@@ -80,9 +70,10 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
 REWARD_TUNER_INLINE std::vector<TextTower> StableDiffusion::text_towers(const at::TensorOptions& weights) const {
   const NewWeightsScope scope(weights);
   const auto tower = [&](const std::string& end, bool with_projection) {
-    return TextTower{std::make_shared<ClipTokenizer>(ClipTokenizer::load(folder_ / ("tokenizer" + end))),
+    const std::string part = "text_encoder" + end;
+    return TextTower{std::make_shared<ClipTokenizer>(files_->tokenizer("tokenizer" + end)),
                      std::make_shared<ClipTextModel>(
-                         ClipTextConfig::load(folder_ / ("text_encoder" + end) / "config.json"), with_projection)};
+                         ClipTextConfig::from_json(files_->config(part), files_->where(part)), with_projection)};
   };
   std::vector<TextTower> towers{tower("", false)};
   if (family_ == PipelineFamily::kStableDiffusionXL) towers.push_back(tower("_2", true));
@@ -94,8 +85,8 @@ REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::time_ids() const 
   if (family_ != PipelineFamily::kStableDiffusionXL) {
     REWARD_TUNER_CHECK(!o.original_size && !o.crop && !o.target_size,
                        "[StableDiffusion] original_size, crop and target_size are told to SDXL models alone: expected "
-                       "none of them for the model in ",
-                       folder_.string(), ", got ",
+                       "none of them for the model ",
+                       folder().string(), ", got ",
                        o.original_size ? "original_size"
                        : o.crop        ? "crop"
                                        : "target_size");
@@ -115,7 +106,7 @@ REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::time_ids() const 
 
 REWARD_TUNER_INLINE void StableDiffusion::check_fit() const {
   const auto& unet = unet_->config();
-  const std::string file = (folder_ / "unet" / "config.json").string();
+  const std::string file = files_->where("unet");
   const bool xl = family_ == PipelineFamily::kStableDiffusionXL;
   const std::int64_t width = prompts_.width(), channels = vae_->config().latent_channels;
   for (const std::int64_t wanted : unet.cross_attention_dim)
@@ -138,39 +129,15 @@ REWARD_TUNER_INLINE void StableDiffusion::check_fit() const {
 }
 
 REWARD_TUNER_INLINE void StableDiffusion::save(const std::filesystem::path& folder) const {
-  namespace fs = std::filesystem;
-  fs::create_directories(folder);
-  if (!fs::equivalent(folder, folder_)) {
-    std::set<std::string> parts{"scheduler", "tokenizer", "text_encoder", "vae", "clip"};
-    const nlohmann::json index = read_json(folder_ / "model_index.json");
-    for (const auto& [part, library_and_class] : index.items())
-      if (part != "unet" && library_and_class.is_array() && !library_and_class.empty() &&
-          !library_and_class[0].is_null() && fs::path(part).filename() == part && part != "..")
-        parts.insert(part);  // a folder beside the others, never one elsewhere
-    for (const std::string& part : parts) {
-      if (fs::exists(folder_ / part)) copy_part(folder_ / part, folder / part, options_.variant);
-      else if (part != "clip")  // ours, for rewards
-        note("[StableDiffusion] ", folder_.string(), "/model_index.json names the part ", part,
-             ", which the folder does not have: ", folder.string(), " lacks it too");
-    }
-    fs::copy_file(folder_ / "model_index.json", folder / "model_index.json", fs::copy_options::overwrite_existing);
-  }
-  fs::create_directories(folder / "unet");
-  const std::string weights = kDiffusersWeights.stem + std::string(".safetensors");
-  for (const std::string& name : {std::string("config.json"), weights})
-    if (fs::is_symlink(folder / "unet" / name))
-      fs::remove(folder / "unet" / name);  // the hub's cache shares its target
-  write_file_atomically(folder / "unet" / "config.json", unet_->config().to_json().dump(2) + "\n");
-  save_safetensors(folder / "unet" / weights, state_dict(*unet_));
-  remove_other_weights(folder / "unet", {weights});
+  write_model_folder(folder, *files_, {{"unet", state_dict(*unet_)}});
 }
 
 REWARD_TUNER_INLINE std::shared_ptr<const ClipModel> StableDiffusion::clip() {
   if (!clip_) {
-    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder_ / "clip"),
-                       "[StableDiffusion] the reward needs a CLIP, but ", folder_.string(),
+    REWARD_TUNER_CHECK(std::filesystem::is_directory(folder() / "clip"),
+                       "[StableDiffusion] the reward needs a CLIP, but ", folder().string(),
                        " has no clip/ folder; load one by ClipModel::load(folder) and give it to the reward");
-    auto clip = ClipModel::load(folder_ / "clip", options_.variant);
+    auto clip = ClipModel::load(folder() / "clip", options_.variant);
     if (!idle_) clip->to(options_.device);
     clip_ = std::move(clip);
     if (idle_) idle_->add(PartUse::kImages, clip_);
@@ -209,7 +176,7 @@ REWARD_TUNER_INLINE void StableDiffusion::keep_reference() {
 REWARD_TUNER_INLINE ClipTextModel& StableDiffusion::text_encoder_2() {
   REWARD_TUNER_CHECK(prompts_.towers().size() == 2,
                      "[StableDiffusion] expected a model with two text encoders (SDXL), ", "got one with one in ",
-                     folder_.string());
+                     folder().string());
   return wake(PartUse::kText), *prompts_.towers()[1].model;
 }
 
@@ -261,9 +228,8 @@ REWARD_TUNER_INLINE LatentSize StableDiffusion::chosen_size() const {
   const auto side = [&](const char* name, const std::optional<std::int64_t>& pixels, std::int64_t LatentSize::*own) {
     if (!pixels) {
       const auto& size = unet_->config().sample_size;
-      REWARD_TUNER_CHECK(size, "[StableDiffusion] ", folder_.string(),
-                         "/unet/config.json has no sample_size, so the image's ", name,
-                         " is not known: expected it in StableDiffusionOptions, got none");
+      REWARD_TUNER_CHECK(size, "[StableDiffusion] ", files_->where("unet"), " has no sample_size, so the image's ",
+                         name, " is not known: expected it in StableDiffusionOptions, got none");
       return (*size).*own;
     }
     REWARD_TUNER_CHECK(*pixels > 0 && *pixels % divisor == 0, "[StableDiffusion] the image's ", name,
@@ -277,13 +243,6 @@ REWARD_TUNER_INLINE LatentSize StableDiffusion::chosen_size() const {
 
 REWARD_TUNER_INLINE RolloutScope StableDiffusion::rollout_scope(const RolloutMode& mode) {
   return RolloutScope(*unet_, mode, low_precision_, low_precision_in_use_);
-}
-
-REWARD_TUNER_INLINE void StableDiffusion::load_part(torch::nn::Module& module, const WeightsSource& weights,
-                                                    const LoadOptions& load) {
-  load_weights(module, weights, load);
-  module.eval();
-  for (Tensor& p : module.parameters()) p.requires_grad_(false);
 }
 
 }  // namespace reward_tuner
