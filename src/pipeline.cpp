@@ -1,6 +1,8 @@
 // Definitions of models/: the pipeline and what it is told.
 #include <reward_tuner/models/condition.ipp>
 #include <reward_tuner/models/known_configurations.ipp>
+#include <reward_tuner/models/known_layers.ipp>
+#include <reward_tuner/models/merged_weights.ipp>
 #include <reward_tuner/models/model_files.ipp>
 #include <reward_tuner/models/model_writer.ipp>
 #include <reward_tuner/models/original_layout.ipp>

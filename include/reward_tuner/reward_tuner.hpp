@@ -89,7 +89,9 @@
 #include <reward_tuner/models/idle_parts.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/known_configurations.hpp>
+#include <reward_tuner/models/known_layers.hpp>
 #include <reward_tuner/models/layers.hpp>
+#include <reward_tuner/models/merged_weights.hpp>
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/model_writer.hpp>
 #include <reward_tuner/models/network_scopes.hpp>

@@ -168,6 +168,19 @@ TEST_CASE("lora_files: what was written is read again, part by part") {
   CHECK(again.size() == 2);
   for (const auto& [part, layers] : parts)
     for (const auto& [path, layer] : layers) CHECK(again.at(part).at(path).delta().equal(layer.delta()));
+  // alpha in the header: the factors keep their bits and their dtype, whatever the scale
+  parts["unet"][kKey] = {at::randn({5, 6}).to(at::kHalf), at::randn({6, 5}).to(at::kBFloat16), 0.3};
+  parts["text_encoder"][kText].scale = -1.0 / 3;
+  write_lora(folder.path / "stated", parts, {}, LoraAlpha::kStated);
+  const auto stated = read_lora(folder.path / "stated", kParts);
+  for (const auto& [part, layers] : parts)
+    for (const auto& [path, layer] : layers) {
+      CHECK(stated.at(part).at(path).down.equal(layer.down));
+      CHECK(stated.at(part).at(path).up.equal(layer.up));
+      CHECK((stated.at(part).at(path).up.scalar_type() == layer.up.scalar_type()));
+      CHECK(stated.at(part).at(path).scale == doctest::Approx(layer.scale).epsilon(1e-15));
+    }
+  parts["text_encoder"][kText].scale = 2;
   CHECK_THROWS_WITH_AS(write_lora(folder.path, {}), doctest::Contains("at least one layer to save, got none"), Error);
   CHECK_THROWS_WITH_AS(write_lora_kohya(folder.path / "k.safetensors", {}), doctest::Contains("got none"), Error);
   write_lora_kohya(folder.path / "k.safetensors", {{"text_encoder", parts["text_encoder"]}});

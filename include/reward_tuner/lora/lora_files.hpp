@@ -30,12 +30,19 @@ std::filesystem::path find_lora_file(const std::filesystem::path& folder_or_file
 /// ...), by name; names that match no layer; a factor without its partner; ranks that disagree.
 std::map<std::string, LoraLayers> read_lora(const std::filesystem::path& folder_or_file, const LoraParts& parts);
 
+/// Where a file of diffusers' form has a layer's scale.
+enum class LoraAlpha {
+  kFolded,  ///< in the up factor, so that alpha = rank: every reader gets it
+  kStated   ///< in lora_adapter_metadata, the factors as they are: peft and diffusers since 0.34 read it
+};
+
 /// Writes the form that diffusers' and peft's loaders take, to `folder_or_file` (a folder is made if needed): every
-/// part's names begin with the part. The scale goes into the up factor, so that alpha = rank; the values then equal the
-/// ones in memory bit for bit if alpha / rank is a power of two (1 by default). `targets` is what a part's
-/// target_modules will say; without, every layer's full path. Errors: no layer.
+/// part's names begin with the part. With kFolded the values equal the ones in memory bit for bit if alpha / rank is a
+/// power of two (1 by default), with kStated always. `targets` is what a part's target_modules will say; without, every
+/// layer's full path. Errors: no layer.
 void write_lora(const std::filesystem::path& folder_or_file, const std::map<std::string, LoraLayers>& parts,
-                const std::map<std::string, std::vector<std::string>>& targets = {});
+                const std::map<std::string, std::vector<std::string>>& targets = {},
+                LoraAlpha alpha = LoraAlpha::kFolded);
 
 /// Writes the form of Kohya's scripts, which web UIs and stable-diffusion.cpp read: the factors as they are and one
 /// ".alpha" per layer. `names` are those of the layers, by default `kohya_name`. Errors: no layer, two layers of one

@@ -207,27 +207,37 @@ REWARD_TUNER_INLINE std::map<std::string, LoraLayers> read_lora(const std::files
 
 REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file,
                                     const std::map<std::string, LoraLayers>& parts,
-                                    const std::map<std::string, std::vector<std::string>>& targets) {
+                                    const std::map<std::string, std::vector<std::string>>& targets, LoraAlpha alpha) {
   REWARD_TUNER_CHECK(!parts.empty(), "[LoRA] expected at least one layer to save, got none");
+  const bool folded = alpha == LoraAlpha::kFolded;
+  const auto stated = [&](const LowRank& layer) -> nlohmann::json {  // alpha, a whole number where it is one
+    const std::int64_t r = layer.down.size(0);
+    const double value = layer.scale * static_cast<double>(r), whole = std::round(value);
+    if (folded) return r;
+    if (value == whole && std::abs(value) < 1e15) return static_cast<std::int64_t>(whole);
+    return value;
+  };
   nlohmann::json metadata;
   std::map<std::string, Tensor> tensors;
   for (const auto& [part, layers] : parts) {
     REWARD_TUNER_CHECK(!layers.empty(), "[LoRA] expected at least one layer of ", part, " to save, got none");
-    const std::int64_t rank = layers.begin()->second.down.size(0);
-    nlohmann::json ranks = nlohmann::json::object(), names = nlohmann::json::array();
+    const LowRank& first = layers.begin()->second;
+    const std::int64_t rank = first.down.size(0);
+    nlohmann::json ranks = nlohmann::json::object(), alphas = ranks, names = nlohmann::json::array();
     for (const auto& [name, layer] : layers) {
       const Tensor up = layer.up.detach();
       tensors[part + "." + name + ".lora_A.weight"] = layer.down.detach();
-      tensors[part + "." + name + ".lora_B.weight"] = layer.scale == 1.0 ? up : up * layer.scale;
+      tensors[part + "." + name + ".lora_B.weight"] = !folded || layer.scale == 1.0 ? up : up * layer.scale;
       if (layer.down.size(0) != rank) ranks[name] = layer.down.size(0);
+      if (stated(layer) != stated(first)) alphas[name] = stated(layer);
       names.push_back(name);
     }
     const auto put = [&](const char* key, const nlohmann::json& value) { metadata[part + "." + key] = value; };
     put("peft_type", "LORA");
     put("r", rank);
-    put("lora_alpha", rank);
+    put("lora_alpha", stated(first));
     put("rank_pattern", ranks);
-    put("alpha_pattern", ranks);
+    put("alpha_pattern", alphas);
     const auto chosen = targets.find(part);
     put("target_modules", chosen == targets.end() ? names : nlohmann::json(chosen->second));
     put("init_lora_weights", "gaussian");
