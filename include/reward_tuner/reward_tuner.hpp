@@ -31,6 +31,7 @@
 #include <reward_tuner/tensor/memory_meter.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
 #include <reward_tuner/tensor/rng.hpp>
+#include <reward_tuner/tensor/sketch.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 #include <reward_tuner/layers/activation_checkpoint.hpp>
@@ -105,6 +106,8 @@
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/single_file.hpp>
+#include <reward_tuner/models/sketch_layers.hpp>
+#include <reward_tuner/models/sketch_networks.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
@@ -202,6 +205,7 @@
 #include <reward_tuner/engine/sampler_step.hpp>
 #include <reward_tuner/engine/trained_rows.hpp>
 #include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/engine/update_sketch.hpp>
 #include <reward_tuner/engine/value_baseline.hpp>
 
 #include <reward_tuner/tuner/denoising_round.hpp>
