@@ -1,0 +1,255 @@
+// The course of an update from the settings, and the settings that make it smaller.
+#include "memory_plan.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include <reward_tuner/core/byte_size.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/weights_file.hpp>
+#include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/models/pipeline_corrections.hpp>
+#include <reward_tuner/models/pipeline_lora.hpp>
+
+#include "defaults.hpp"
+
+namespace rt_shared {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Adds a part's numbers and layers from the header of its file.
+void outline_part(ModelOutline& model, const std::string& part, const fs::path& file) {
+  const auto weights = rt::SafetensorsFile::open(file);
+  constexpr std::string_view kWeight = ".weight";
+  for (const std::string& name : weights.names()) {
+    const auto& shape = weights.shape(name);
+    if (!at::isFloatingType(weights.dtype(name))) continue;  // position ids
+    std::int64_t numbers = 1;
+    for (const std::int64_t size : shape) numbers *= size;
+    model.numbers[part] += numbers;
+    const bool layer = (shape.size() == 2 || shape.size() == 4) && name.ends_with(kWeight);
+    if (layer && name.find("embedding.") == std::string::npos)
+      model.layers[part].push_back(name.substr(0, name.size() - kWeight.size()));
+  }
+}
+
+/// The rank of the adapters on each layer, and all of their numbers.
+struct Adapters {
+  std::map<std::string, std::int64_t> rank;
+  std::int64_t numbers = 0;
+
+  void add(const rt::LoraLayers& layers) {
+    for (const auto& [path, factors] : layers) {
+      rank[path] += factors.down.size(0);
+      numbers += factors.down.numel() + factors.up.numel();
+    }
+  }
+};
+
+const std::vector<std::string>& text_targets() {
+  static const std::vector<std::string> targets = {"q_proj", "k_proj", "v_proj", "out_proj"};
+  return targets;
+}
+
+/// Adapters of the given rank on the layers that targets name, and those that are there already.
+rt::SketchTraining training(std::int64_t rank, std::vector<std::string> targets, Adapters present) {
+  rt::SketchTraining out;
+  out.rank = [rank, targets = std::move(targets), present = std::move(present)](const std::string& path, bool linear) {
+    const auto found = present.rank.find(path);
+    std::int64_t sum = found == present.rank.end() ? 0 : found->second;
+    for (const std::string& target : targets)
+      if (target == "all" || (target == "all-linear" ? linear : rt::detail::lora_target_matches(path, target)))
+        return sum + rank;
+    return sum;
+  };
+  return out;
+}
+
+rt::LatentSize latent_size(const ModelOutline& model, const TuneSettings& s) {
+  const std::int64_t divisor = model.vae.reduction();
+  const auto side = [&](const char* flag, const std::optional<std::int64_t>& pixels,
+                        std::int64_t rt::LatentSize::*own) {
+    if (!pixels) {
+      REWARD_TUNER_CHECK(model.unet.sample_size, "[rt-tune] expected --", flag,
+                         ", got none, and the model's unet/config.json has no sample_size");
+      return (*model.unet.sample_size).*own;
+    }
+    REWARD_TUNER_CHECK(*pixels > 0 && *pixels % divisor == 0, "[rt-tune] --", flag, " expected a positive multiple of ",
+                       divisor, ", the VAE's reduction, got ", *pixels);
+    return *pixels / divisor;
+  };
+  return {side("height", s.height, &rt::LatentSize::height), side("width", s.width, &rt::LatentSize::width)};
+}
+
+bool passes_input(const TuneSettings& s, const MethodEntry& method) {
+  return s.gradient_stop == StopName::kOwn ? method.unit == MethodUnit::kPassed : s.gradient_stop == StopName::kPass;
+}
+
+/// The steps and the images that a method trains.
+void shape_course(rt::UpdateShape& shape, const TuneSettings& s, const MethodEntry& method) {
+  shape.steps = s.steps;
+  shape.trained = s.trained_steps;
+  shape.images = s.batch;
+  shape.guided = s.guidance > 1;
+  shape.compared = s.regularizer == RegularizerName::kKl;
+  if (s.regularizer == RegularizerName::kPretraining) shape.own_rows = s.pretraining_batch;
+  if (method.knows("gradient")) {
+    shape.passes_input = passes_input(s, method);
+    if (method.name == "draft-lv") shape.replicas = s.noises;
+    if (method.name == "draft-lv" || method.name == "refl") shape.trained = 1;
+    if (method.name == "alignprop" && s.horizon != rt::HorizonDraw::kFixed) shape.trained = s.steps;  // at most
+    return;
+  }
+  const std::int64_t branches = s.branches.value_or(1), roots = std::int64_t{s.batch} * s.samples_per_prompt;
+  shape.samples = true;
+  shape.denoises = method.knows("denoising");
+  shape.images = roots * branches;
+  if (method.name != "lsrl") shape.trained = s.steps;
+  shape.compared = needs_reference(s, method) && !shape.denoises;
+  // what is kept to train on
+  std::int64_t kept = branches > 1 ? 2 * roots : shape.images;
+  if (s.weighting == rt::RewardWeighting::kBest && shape.denoises) kept = std::int64_t{s.batch} * s.best;
+  shape.rows = s.rows > 0 ? s.rows : s.micro_batch > 0 ? std::min<std::int64_t>(s.micro_batch, kept) : kept;
+}
+
+rt::EngineOptions engine(const TuneSettings& s) {
+  return {.micro_batch = s.micro_batch,
+          .memory = s.memory,
+          .replay_batch = s.replay_batch,
+          .decode_batch = s.decode_batch,
+          .merge_adapters = !s.adapters_apart,
+          .rollout_dtype = s.rollout_dtype,
+          .autocast = s.autocast,
+          .activation_checkpointing = s.activation_checkpointing};
+}
+
+}  // namespace
+
+ModelOutline ModelOutline::read(const fs::path& folder) {
+  REWARD_TUNER_CHECK(fs::is_directory(folder), "[rt-tune] --model expected a model folder in diffusers layout, got ",
+                     fs::exists(folder) ? "the file " : "nothing at ", folder.string());
+  ModelOutline model;
+  const auto unet = folder / "unet" / "config.json";
+  model.unet = rt::stable_diffusion_unet(rt::read_json(unet), unet.string());
+  model.vae = rt::AutoencoderKLConfig::load(folder / "vae" / "config.json");
+  outline_part(model, "unet", rt::weights_file(folder / "unet", "diffusion_pytorch_model"));
+  outline_part(model, "vae", rt::weights_file(folder / "vae", "diffusion_pytorch_model"));
+  for (const char* part : {"text_encoder", "text_encoder_2"}) {
+    if (!fs::is_directory(folder / part)) continue;
+    model.text.push_back(rt::ClipTextConfig::load(folder / part / "config.json"));
+    outline_part(model, part, rt::weights_file(folder / part, "model"));
+  }
+  REWARD_TUNER_CHECK(!model.text.empty(), "[rt-tune] --model expected a text_encoder/ in ", folder.string(),
+                     ", got none");
+  if (fs::is_directory(folder / "clip")) {
+    model.judge = rt::ClipConfig::load(folder / "clip" / "config.json").vision;
+    outline_part(model, "clip", rt::weights_file(folder / "clip", "model"));
+  }
+  return model;
+}
+
+std::int64_t MemoryPlan::held_bytes() const {
+  std::int64_t sum = 0;
+  for (const auto& [name, bytes] : held) sum += bytes;
+  return sum;
+}
+
+MemoryPlan memory_plan(const ModelOutline& model, const TuneSettings& s, const MethodEntry& method,
+                       const ChosenReward& reward, const PlanDevice& device) {
+  constexpr std::int64_t kFactor = 4;  // a number of a LoRA, of its gradient and of a moment
+  Adapters unet_adapters, text_adapters;
+  rt::LoraParts parts = model.layers;
+  parts.erase("vae");
+  parts.erase("clip");
+  const auto read = [&](const fs::path& path) {
+    for (const auto& [part, layers] : rt::read_lora(path, parts))
+      (part == "unet" ? unet_adapters : text_adapters).add(layers);
+  };
+  for (const std::string& word : s.loras) read(rt::lora_source(word).path);
+  const std::int64_t frozen = unet_adapters.numbers + text_adapters.numbers;
+  if (!s.init_lora.empty()) read(s.init_lora);
+  const std::int64_t present = unet_adapters.numbers + text_adapters.numbers;
+
+  rt::UpdateShape shape;
+  shape.unet = model.unet;
+  shape.vae = model.vae;
+  shape.latents = latent_size(model, s);
+  shape.machine = {
+      .cpu = device.cpu, .threads = device.threads, .element = device.element, .autocast = s.autocast.has_value()};
+  shape.image_element = model.vae.force_upcast ? kFactor : device.element;
+  shape.engine = engine(s);
+  for (std::size_t i = 0; i < model.text.size(); ++i) {
+    rt::SketchTextEncoder text{.config = model.text[i], .tokens = model.text[i].max_position_embeddings};
+    if (i == 0 && s.train_text_encoder) text.training = training(s.rank, text_targets(), text_adapters);
+    shape.text.push_back(std::move(text));
+  }
+  const bool anew = !s.full && s.init_lora.empty();
+  if (s.full) shape.training.weights = true;
+  shape.training.rank = training(anew ? s.rank : 0, anew ? s.targets : std::vector<std::string>(), unet_adapters).rank;
+  if (reward.reward.needs_clip()) {
+    REWARD_TUNER_CHECK(model.judge, "[rt-tune] --reward ", reward.text, " needs a CLIP: expected ",
+                       (s.model / "clip").string(), ", got nothing there");
+    shape.judge = model.judge;
+  }
+  shape_course(shape, s, method);
+
+  MemoryPlan plan;
+  plan.update = rt::sketch_update(shape);
+  const std::int64_t trained = s.full ? model.numbers.at("unet") : plan.update.trained_numbers - frozen;
+  for (const auto& [part, numbers] : model.numbers)
+    if (part != "clip" || shape.judge)
+      plan.held.emplace_back("weights of " + part, numbers * (part == "clip"  ? kFactor
+                                                              : part == "vae" ? shape.image_element
+                                                                              : device.element));
+  if (s.full && needs_reference(s, method))
+    plan.held.emplace_back("the untuned UNet", model.numbers.at("unet") * device.element);
+  if (s.rollout_dtype) plan.held.emplace_back("the UNet for rollouts", model.numbers.at("unet") * 2);
+  if (frozen > 0) plan.held.emplace_back("LoRAs of the model", frozen * kFactor);
+  if (!s.full) plan.held.emplace_back("trained LoRA", trained * kFactor);
+  if (!s.full && s.reference == ReferenceName::kInit)
+    plan.held.emplace_back("LoRA of the reference", (present - frozen) * kFactor);
+  plan.held.emplace_back("AdamW", 2 * trained * kFactor);
+  if (plan.update.gradients > 0) plan.held.emplace_back("gradients", plan.update.gradients);
+  if (s.ema > 0) plan.held.emplace_back("average of the weights", trained * kFactor);
+  return plan;
+}
+
+std::vector<MemorySwitch> memory_switches(const TuneSettings& s, const MethodEntry& method,
+                                          std::optional<std::int64_t> beside) {
+  std::vector<MemorySwitch> out{{"as given", s}};
+  MemorySwitch now{"", s};
+  const auto step = [&](const std::string& flags, auto change) {
+    change(now.settings);
+    now.flags += (now.flags.empty() ? "" : " ") + flags;
+    out.push_back(now);
+  };
+  const auto alone = [&](const std::string& flags, auto change) {
+    MemorySwitch other{flags, s};
+    change(other.settings);
+    out.push_back(std::move(other));
+  };
+  const bool gradient = method.knows("gradient"), single = s.micro_batch == 1 || (gradient && s.batch == 1);
+  if (gradient && s.memory != rt::Memory::kRetain && s.replay_batch == 1)
+    alone("--memory retain", [](TuneSettings& t) { t.memory = rt::Memory::kRetain; });
+  constexpr std::int64_t kMegabyte = 1'000'000;
+  if (gradient && beside && *beside >= kMegabyte) {
+    const std::int64_t budget = *beside / kMegabyte * kMegabyte;
+    alone("--memory " + rt::byte_size_text(budget), [&](TuneSettings& t) { t.memory = rt::Memory::budget(budget); });
+  }
+  if (gradient && s.memory != rt::Memory::kReplay)
+    step("--memory replay", [](TuneSettings& t) { t.memory = rt::Memory::kReplay; });
+  if (gradient && s.replay_batch > 1) step("--replay-batch 1", [](TuneSettings& t) { t.replay_batch = 1; });
+  if (s.decode_batch != 1 && !(gradient && single)) step("--decode-batch 1", [](TuneSettings& t) { t.decode_batch = 1; });
+  if (!gradient && s.rows != 1) step("--rows 1", [](TuneSettings& t) { t.rows = 1; });
+  if (!s.activation_checkpointing)
+    step("--activation-checkpointing", [](TuneSettings& t) { t.activation_checkpointing = true; });
+  if (!single) step("--micro-batch 1", [](TuneSettings& t) { t.micro_batch = 1; });
+  if (!s.autocast) step("--autocast bfloat16", [](TuneSettings& t) { t.autocast = at::kBFloat16; });
+  return out;
+}
+
+}  // namespace rt_shared
