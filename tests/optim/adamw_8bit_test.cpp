@@ -123,7 +123,7 @@ TEST_CASE("the first step is AdamW's, and a tensor below `smallest` is trained a
     a.mutable_grad() = g, c.mutable_grad() = g, b.mutable_grad() = h, d.mutable_grad() = h;
     exact.step();
     rounded.step();
-    if (i == 0) CHECK((a - c).abs().max().item<double>() < 1e-7);
+    if (i == 0) CHECK((a - c).abs().max().item<double>() < 5e-7);
     CHECK(b.equal(d));
   }
   CHECK_FALSE(a.equal(c));
@@ -133,7 +133,7 @@ TEST_CASE("the first step is AdamW's, and a tensor below `smallest` is trained a
 }
 
 TEST_CASE("the distance to AdamW is within the stated shares of the way, for several spreads, decays and seeds") {
-  for (const auto& [deviation, bound] : {std::pair{0.0, 0.04}, std::pair{0.3, 0.08}, std::pair{1.0, 0.2}})
+  for (const auto& [deviation, bound] : {std::pair{0.0, 0.03}, std::pair{0.3, 0.07}, std::pair{1.0, 0.2}})
     for (const double beta2 : {0.99, 0.999})
       for (const std::uint64_t seed : {1, 2, 3}) {
         const double error = relative_error(deviation, beta2, seed, 500);
@@ -263,11 +263,11 @@ TEST_CASE("memory that runs out at any allocation of a step leaves weights and m
           });
   };
   Rng rng(5);
-  const std::vector<Tensor> parameters{trained(rng.normal({600})), trained(rng.normal({5})),
-                                       trained(rng.normal({400}, at::kDouble)), trained(rng.normal({3}, at::kDouble)),
-                                       trained(rng.normal({4, 8, 8, 8}).contiguous(at::MemoryFormat::ChannelsLast))};
-  for (const Tensor& p : parameters) p.mutable_grad() = at::ones_like(p);
+  std::vector<Tensor> parameters{trained(rng.normal({600})), trained(rng.normal({5})),
+                                 trained(rng.normal({400}, at::kDouble)), trained(rng.normal({3}, at::kDouble))};
   AdamW exact(parameters, {.weight_decay = 0.1});
+  parameters.push_back(trained(rng.normal({4, 8, 8, 8}).contiguous(at::MemoryFormat::ChannelsLast)));
+  for (const Tensor& p : parameters) p.mutable_grad() = at::ones_like(p);
   AdamW8bit rounded(parameters, {.weight_decay = 0.1, .smallest = 100});
   for (int warm = 0; warm < 2; ++warm) {
     tested(exact);

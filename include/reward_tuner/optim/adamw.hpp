@@ -37,7 +37,8 @@ class AdamW {
  public:
   explicit AdamW(std::vector<Tensor> parameters, AdamWOptions options = {});
 
-  /// One update from the accumulated gradients. It takes its memory before it changes anything.
+  /// One update from the accumulated gradients. It takes its memory before it changes anything, if all parameters are
+  /// contiguous: LibTorch's kernel copies others.
   void step();
 
   /// Drops the gradients.
