@@ -243,7 +243,8 @@ std::vector<MemorySwitch> memory_switches(const TuneSettings& s, const MethodEnt
   if (gradient && s.memory != rt::Memory::kReplay)
     step("--memory replay", [](TuneSettings& t) { t.memory = rt::Memory::kReplay; });
   if (gradient && s.replay_batch > 1) step("--replay-batch 1", [](TuneSettings& t) { t.replay_batch = 1; });
-  if (s.decode_batch != 1 && !(gradient && single)) step("--decode-batch 1", [](TuneSettings& t) { t.decode_batch = 1; });
+  if (s.decode_batch != 1 && !(gradient && single))
+    step("--decode-batch 1", [](TuneSettings& t) { t.decode_batch = 1; });
   if (!gradient && s.rows != 1) step("--rows 1", [](TuneSettings& t) { t.rows = 1; });
   if (!s.activation_checkpointing)
     step("--activation-checkpointing", [](TuneSettings& t) { t.activation_checkpointing = true; });

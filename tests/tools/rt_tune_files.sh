@@ -24,7 +24,8 @@ draw() { # draw NAME FLAGS...: one image
 
 # ---- a LoRA of UNet and text encoder
 "$rt_tune" tune --model "$model" --prompts "$prompts" --method ddpo --reward brightness --steps 4 --batch 2 \
-  --updates 2 --images 2 --rank 3 --alpha 2 --train-text-encoder --learning-rate 0.02 --checkpoint-every 0 --threads 1 --quiet \
+  --updates 2 --images 2 --rank 3 --alpha 2 --train-text-encoder --learning-rate 0.02 --checkpoint-every 0 \
+  --threads 1 --quiet \
   --no-tensorboard --out "$work/run" >/dev/null 2>"$work/out.txt" || fail "tune: $(cat "$work/out.txt")"
 lora="$work/run/lora"
 draw base --model "$model"

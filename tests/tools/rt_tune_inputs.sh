@@ -178,7 +178,8 @@ with half-run --dtype float16
 grep -q '"dtype": "float16"' "$work/half-run/config.json" || fail "--dtype: config.json"
 grep -q '"device": "cpu"' "$work/half-run/config.json" || fail "--device: config.json"
 grep -q '"dtype": "float16"' "$work/half-run.json" || fail "evaluate --json expected its --dtype"
-grep -q '"gradient_scale":[1-9][0-9][0-9]' "$work/half-run/metrics.jsonl" || fail "metrics.jsonl expected the scale of float16"
+grep -q '"gradient_scale":[1-9][0-9][0-9]' "$work/half-run/metrics.jsonl" ||
+  fail "metrics.jsonl expected the scale of float16"
 grep -q '"gradient_scale":1.0' "$work/plain-run/metrics.jsonl" || fail "metrics.jsonl expected no scale of float32"
 expect 1 'options/dtype was "float16", is now "float32"' tune "${tune[@]}" --method ddpo --prompts "$work/plain.txt" \
   --resume --out "$work/half-run"

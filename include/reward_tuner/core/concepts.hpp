@@ -11,6 +11,7 @@
 #pragma once
 #include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/require.hpp>
+#include <reward_tuner/core/roles.hpp>
 
 namespace reward_tuner {
 

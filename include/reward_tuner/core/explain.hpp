@@ -5,7 +5,9 @@
 #include <string_view>
 #include <type_traits>
 
-#include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/policy_traits.hpp>
+#include <reward_tuner/core/require.hpp>
+#include <reward_tuner/core/roles.hpp>
 
 namespace reward_tuner::detail {
 

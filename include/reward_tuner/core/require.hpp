@@ -9,7 +9,6 @@
 
 #include <reward_tuner/core/advantage_input.hpp>
 #include <reward_tuner/core/branch_choice.hpp>
-#include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/core/sampler_schedule.hpp>
 #include <reward_tuner/core/step_plan.hpp>

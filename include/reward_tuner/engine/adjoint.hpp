@@ -140,8 +140,8 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
 
 /// Carries G = dL/dclean [B,C,h,w] back through the trajectory and accumulates dL/dparameters of every trained step.
 /// Memory: one network backward (times replay_batch), whatever T and K; with retained calls, their graphs until the
-/// sweep has passed them. Under StopInput the cotangents of all steps are known before any network call, in closed form if the schedule
-/// is linear, and the steps are independent.
+/// sweep has passed them. Under StopInput the cotangents of all steps are known before any network call, in closed form
+/// if the schedule is linear, and the steps are independent.
 template <DiffusionPipeline Pipeline, GradientStopPolicy Stop>
 SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, const Tensor& gradient, const Stop& stop,
                           NetworkCounts& counts, const SweepOptions& options = {}) {

@@ -11,8 +11,6 @@
 #include <string_view>
 #include <utility>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 namespace detail {
 

@@ -3,12 +3,12 @@
 #include <reward_tuner/files/atomic_file.hpp>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <atomic>
 #include <string>
 #include <system_error>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

@@ -11,7 +11,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/json_config.hpp>

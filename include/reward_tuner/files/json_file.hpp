@@ -4,8 +4,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <reward_tuner/core/check.hpp>
-#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/json_config.hpp>  // IWYU pragma: export
 
 namespace reward_tuner {
 

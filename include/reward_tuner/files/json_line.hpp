@@ -4,8 +4,6 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// The object on a line; `where` names file and line in errors.

@@ -2,8 +2,6 @@
 #pragma once
 #include <filesystem>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// Makes a folder with those above it, unless it is there, so that files can be written into it later.

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 

@@ -4,8 +4,6 @@
 #include <set>
 #include <string>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// Copies the folder of a part. Of a network's weights only those go along that `find_weights` takes, under their plain

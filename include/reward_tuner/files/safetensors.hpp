@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 

@@ -6,8 +6,6 @@
 #include <memory>
 #include <string>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// The lines of UTF-8 text, without their ends (LF, CRLF or CR) and without byte order marks at their beginning, which

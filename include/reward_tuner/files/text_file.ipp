@@ -6,9 +6,9 @@
 
 #include <fstream>
 #include <sstream>
-#include <string_view>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

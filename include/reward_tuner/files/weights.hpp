@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 
 namespace reward_tuner {

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/weights_index.hpp>

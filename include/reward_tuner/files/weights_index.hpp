@@ -6,8 +6,6 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// A tensor's name -> the file name of its shard, which lies beside the index.

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 

@@ -2,7 +2,6 @@
 #pragma once
 #include <optional>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

@@ -9,7 +9,6 @@
 #include <torch/autograd.h>
 
 #include <array>
-#include <tuple>
 
 #include <reward_tuner/core/compiled.hpp>
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/tensor/rng.hpp>

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/lora/lora_names.hpp>
 

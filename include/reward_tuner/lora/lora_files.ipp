@@ -15,6 +15,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights.hpp>

@@ -1,6 +1,5 @@
 // The names that programs give to the layers of a low-rank adapter: peft, diffusers old and new, Kohya.
 #pragma once
-#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>

@@ -119,12 +119,9 @@ REWARD_TUNER_INLINE std::map<std::string, std::string> original_unet_names(const
                                                            {"time_embedding.linear_2", "time_embed.2"},
                                                            {"add_embedding.linear_1", "label_emb.0.0"},
                                                            {"add_embedding.linear_2", "label_emb.0.2"}};
-  static const std::map<std::string, std::string> kResnet = {{"norm1", "in_layers.0"},
-                                                             {"conv1", "in_layers.2"},
-                                                             {"norm2", "out_layers.0"},
-                                                             {"time_emb_proj", "emb_layers.1"},
-                                                             {"conv2", "out_layers.3"},
-                                                             {"conv_shortcut", "skip_connection"}};
+  static const std::map<std::string, std::string> kResnet = {
+      {"norm1", "in_layers.0"},          {"conv1", "in_layers.2"},  {"norm2", "out_layers.0"},
+      {"time_emb_proj", "emb_layers.1"}, {"conv2", "out_layers.3"}, {"conv_shortcut", "skip_connection"}};
   // An input or output block is a resnet, a resnet and an attention, or a resampler; a level has `size` of them.
   int size = 0;
   std::set<int> with_attention;  // levels of the way up

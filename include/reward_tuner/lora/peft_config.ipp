@@ -6,7 +6,6 @@
 #include <map>
 #include <regex>
 #include <set>
-#include <string_view>
 
 #include <nlohmann/json.hpp>
 

@@ -5,6 +5,7 @@
 #include <ATen/ops/gelu.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/dot_product_attention.hpp>
 

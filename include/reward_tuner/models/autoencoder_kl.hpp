@@ -11,7 +11,6 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/vae_blocks.hpp>
 

@@ -10,9 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
-#include <reward_tuner/models/unicode.hpp>
-
 namespace reward_tuner {
 
 /// Pairs of tokens to join, in order of rank.

@@ -6,7 +6,9 @@
 #include <queue>
 #include <tuple>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/models/unicode.hpp>
 
 namespace reward_tuner {
 

@@ -12,7 +12,6 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/clip_image.hpp>
 #include <reward_tuner/models/clip_text.hpp>

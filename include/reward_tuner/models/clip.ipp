@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_folder.hpp>

@@ -10,7 +10,6 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/layers.hpp>
 

@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 

@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/json_config.hpp>
 

@@ -12,7 +12,6 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
 #include <reward_tuner/models/layers.hpp>
 

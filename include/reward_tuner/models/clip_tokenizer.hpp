@@ -9,11 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/byte_pair_encoding.hpp>
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/condition.hpp>
-#include <reward_tuner/models/unicode.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

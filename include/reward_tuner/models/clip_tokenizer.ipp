@@ -10,8 +10,10 @@
 #include <map>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/models/unicode.hpp>
 
 namespace reward_tuner {
 

@@ -3,7 +3,6 @@
 #include <filesystem>
 #include <string>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 
 namespace reward_tuner {

@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// Several times what any published Stable Diffusion, VAE or CLIP model has.

@@ -2,6 +2,7 @@
 #pragma once
 #include <reward_tuner/models/config_limits.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

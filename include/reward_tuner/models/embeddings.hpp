@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <memory>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 namespace reward_tuner {

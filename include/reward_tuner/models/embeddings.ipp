@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

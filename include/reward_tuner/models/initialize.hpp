@@ -4,7 +4,6 @@
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {

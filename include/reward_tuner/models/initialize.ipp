@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/models/layers.hpp>

@@ -2,7 +2,6 @@
 #pragma once
 #include <filesystem>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/lora/lora_names.hpp>
 #include <reward_tuner/models/known_configurations.hpp>
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/lora/lora.hpp>

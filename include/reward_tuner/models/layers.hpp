@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 

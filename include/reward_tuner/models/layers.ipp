@@ -4,6 +4,7 @@
 
 #include <ATen/ops/silu.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/adapted_linear.hpp>
 #include <reward_tuner/layers/frozen_ops.hpp>

@@ -2,7 +2,6 @@
 #pragma once
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/model_writer.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/lora/lora.hpp>

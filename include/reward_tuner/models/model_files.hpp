@@ -10,7 +10,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/single_file.hpp>

@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/weights.hpp>

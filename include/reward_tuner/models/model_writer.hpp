@@ -4,7 +4,6 @@
 #include <map>
 #include <string>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>

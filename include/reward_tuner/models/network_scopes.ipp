@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
 #include <reward_tuner/files/weights.hpp>

@@ -9,7 +9,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights_source.hpp>

@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>

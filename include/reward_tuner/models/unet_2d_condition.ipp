@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/activation_checkpoint.hpp>
 

@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/attention.hpp>
 #include <reward_tuner/models/layers.hpp>
 #include <reward_tuner/models/resnet.hpp>

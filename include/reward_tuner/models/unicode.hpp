@@ -5,8 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner::unicode {
 
 /// UTF-8 to code points; throws on malformed UTF-8.

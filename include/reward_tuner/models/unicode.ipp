@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/tensor/tensor.hpp>

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

@@ -8,8 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 inline constexpr int kGlyphWidth = 5;    ///< dots of a glyph

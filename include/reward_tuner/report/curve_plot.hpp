@@ -4,8 +4,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// One curve of a plot.

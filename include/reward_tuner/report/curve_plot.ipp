@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 

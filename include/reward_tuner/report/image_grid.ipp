@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <tuple>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/report/bitmap_font.hpp>
 

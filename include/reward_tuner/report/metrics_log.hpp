@@ -10,8 +10,6 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// A file of JSON lines, each an object with a whole number "update". An existing file is continued, so a resumed run

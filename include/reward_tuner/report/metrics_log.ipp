@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <memory>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/report/stb_codec.hpp>

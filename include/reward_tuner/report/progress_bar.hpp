@@ -9,8 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
-
 namespace reward_tuner {
 
 /// How progress is shown.

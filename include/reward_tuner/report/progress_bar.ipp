@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

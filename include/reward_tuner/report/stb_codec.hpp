@@ -13,9 +13,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdio.h>  // IWYU pragma: keep
 #include <stdlib.h>
-#include <string.h>
+#include <string.h>  // IWYU pragma: keep
 
 // A host may have included stb with its own settings before us, or may do so after us: set its macros aside and bring
 // them back.

@@ -9,7 +9,6 @@
 #include <string>
 #include <string_view>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

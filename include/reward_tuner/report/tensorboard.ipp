@@ -11,6 +11,7 @@
 #include <ctime>
 #include <system_error>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/report/png.hpp>
 

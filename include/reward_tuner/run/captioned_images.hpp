@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/regularizers/captioned_image_source.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 

@@ -18,7 +18,7 @@
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/metrics/sentinels.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
-#include <reward_tuner/run/evaluation_rewards.hpp>
+#include <reward_tuner/run/evaluation_rewards.hpp>  // IWYU pragma: export
 #include <reward_tuner/run/metric_names.hpp>
 
 namespace reward_tuner {

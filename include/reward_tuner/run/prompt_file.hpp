@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/text_file.hpp>
 
 namespace reward_tuner {
@@ -34,7 +33,7 @@ PromptFormat prompt_format(const std::filesystem::path& file);
 /// is missing or not text; lines, by name: a line that is a JSON object, which belongs into a .jsonl file.
 class PromptReader {
  public:
-  explicit PromptReader(std::filesystem::path file, PromptFileOptions options = {});
+  explicit PromptReader(const std::filesystem::path& file, PromptFileOptions options = {});
 
   /// Goes to the next line that holds a prompt; false at the end.
   bool next();

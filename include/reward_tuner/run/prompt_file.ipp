@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/json_line.hpp>
 
@@ -25,7 +26,7 @@ REWARD_TUNER_INLINE PromptFormat prompt_format(const std::filesystem::path& file
   return PromptFormat::kLines;
 }
 
-REWARD_TUNER_INLINE PromptReader::PromptReader(std::filesystem::path file, PromptFileOptions options)
+REWARD_TUNER_INLINE PromptReader::PromptReader(const std::filesystem::path& file, PromptFileOptions options)
     : options_(std::move(options)), by_name_(options_.format == PromptFormat::kByName), lines_(file) {
   if (by_name_) options_.format = prompt_format(file);
 }

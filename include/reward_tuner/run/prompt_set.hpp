@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 

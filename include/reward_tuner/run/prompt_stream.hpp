@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 

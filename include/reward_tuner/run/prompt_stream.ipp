@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/permutation.hpp>
 #include <reward_tuner/core/text_digest.hpp>

@@ -7,7 +7,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
 #include <reward_tuner/run/trainer_options.hpp>

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/text_digest.hpp>
 #include <reward_tuner/run/run_record.hpp>

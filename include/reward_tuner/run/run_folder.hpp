@@ -2,7 +2,6 @@
 #pragma once
 #include <filesystem>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 
 namespace reward_tuner {

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/output_path.hpp>
 

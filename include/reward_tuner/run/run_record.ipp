@@ -16,7 +16,6 @@
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
 #include <reward_tuner/report/png.hpp>
-#include <reward_tuner/run/evaluation.hpp>
 
 namespace reward_tuner {
 

@@ -10,7 +10,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
 

@@ -29,7 +29,7 @@
 #include <reward_tuner/run/run_state.hpp>
 #include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
-#include <reward_tuner/tuner/reward_tuner.hpp>
+#include <reward_tuner/tuner/reward_tuner.hpp>  // IWYU pragma: export
 
 namespace reward_tuner {
 

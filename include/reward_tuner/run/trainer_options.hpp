@@ -8,7 +8,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/tuner/update_report.hpp>

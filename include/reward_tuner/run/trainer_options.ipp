@@ -2,6 +2,7 @@
 #pragma once
 #include <reward_tuner/run/trainer_options.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {

@@ -1,6 +1,5 @@
 // AlignProp's selections: three published ways to cut back-propagation at a random depth.
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <string_view>

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <utility>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
-#include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/tuner/round_sampling.hpp>
 #include <reward_tuner/tuner/round_selection.hpp>

@@ -1,6 +1,5 @@
 // How the samples of an update are cut into micro-batches.
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>

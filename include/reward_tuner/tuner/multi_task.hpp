@@ -16,7 +16,7 @@
 #include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
-#include <reward_tuner/tuner/reward_tuner.hpp>
+#include <reward_tuner/tuner/reward_tuner.hpp>  // IWYU pragma: export
 
 namespace reward_tuner {
 

@@ -79,8 +79,8 @@ class RewardTuner {
       round = SurrogateUpdate(parts_).sample(configured, prompts, rng);
     } catch (const std::exception& problem) {
       if (is_out_of_memory(problem))
-        fail_of_memory({.update = parts_.state.updates + 1}, meter.memory().peak_bytes(), switches(pipeline, prompts.size()),
-                       problem.what());
+        fail_of_memory({.update = parts_.state.updates + 1}, meter.memory().peak_bytes(),
+                       switches(pipeline, prompts.size()), problem.what());
       throw;
     }
     round.report.update = parts_.state.updates + 1;

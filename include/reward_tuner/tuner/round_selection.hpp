@@ -8,8 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>

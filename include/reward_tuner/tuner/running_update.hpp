@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdint>
 #include <string>
 
 #include <reward_tuner/engine/pipeline.hpp>
