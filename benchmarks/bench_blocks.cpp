@@ -12,6 +12,7 @@
 #include <reward_tuner/layers/dot_product_attention.hpp>
 #include <reward_tuner/layers/frozen_ops.hpp>
 #include <reward_tuner/layers/upsampled_conv.hpp>
+#include <reward_tuner/optim/adamw_8bit.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
@@ -43,6 +44,27 @@ std::shared_ptr<Inputs> make_inputs(const Settings& s, Model& model) {
   return in;
 }
 
+/// A step on all weights of the UNet. The first one makes the moments: they are in its peak.
+template <class Optimizer>
+void add_optimizer(const Settings& s, const std::string& name, const std::shared_ptr<Model>& model) {
+  const auto optimizer = std::make_shared<std::optional<Optimizer>>();
+  const auto parameters = std::make_shared<std::vector<Tensor>>();
+  const auto weights = [=] {  // copies, with gradients: the model stays
+    for (const Tensor& p : model->pipeline.unet().parameters()) {
+      parameters->push_back(p.detach().clone().requires_grad_());
+      parameters->back().mutable_grad() = at::full_like(p, 1e-3);
+    }
+    return 0;
+  };
+  add_block(
+      s, "optimizer/step_full/" + name,
+      [=] {
+        if (!*optimizer) optimizer->emplace(*parameters);
+        (*optimizer)->step();
+      },
+      [=] { return parameters->empty() ? weights() : 0; });
+}
+
 void add_network(const Settings& s, const std::shared_ptr<Model>& model, const std::shared_ptr<Inputs>& in) {
   const auto call = [model, in](const Tensor& x) {
     return model->pipeline.unet().forward(x, in->times, in->embeddings);
@@ -62,15 +84,21 @@ void add_network(const Settings& s, const std::shared_ptr<Model>& model, const s
     const torch::NoGradGuard no_grad;
     model->pipeline.decode(in->latents);
   });
-  add_block(s, "decoder/forward_backward_with_symmetry", [=] {
+  const auto decode_backward = [=](bool tiled) {
+    model->pipeline.vae().set_tiling(tiled);
     const Tensor leaf = in->latents.detach().requires_grad_();
     torch::autograd::grad({rt::literal_symmetry_error(model->pipeline.decode(leaf)).sum()}, {leaf});
-  });
+    model->pipeline.vae().set_tiling(false);
+  };
+  add_block(s, "decoder/forward_backward_with_symmetry", [=] { decode_backward(false); });
+  add_block(s, "decoder/forward_backward_with_symmetry/vae_tiling", [=] { decode_backward(true); });
   add_block(s, "optimizer/step", [=] {
     if (!model->lora.parameters().front().grad().defined())
       torch::autograd::backward({call(in->both)}, {in->cotangent});
     model->optimizer().step();
   });
+  add_optimizer<rt::AdamW>(s, "adamw", model);
+  add_optimizer<rt::AdamW8bit>(s, "adamw8bit", model);
 }
 
 template <class Reward>

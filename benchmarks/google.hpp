@@ -2,14 +2,17 @@
 #pragma once
 #include <benchmark/benchmark.h>
 
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <benchmarks/setting.hpp>
+#include <reward_tuner/tensor/memory_meter.hpp>
 
 namespace bench {
 
@@ -45,15 +48,20 @@ inline void add_update(
 }
 
 /// Registers something short: repeated until it has run for Google Benchmark's own least time, `--benchmark_min_time`.
-/// What `scope` returns lives while it is measured.
+/// What `scope` returns lives while it is measured. Reports the peak of tensor bytes of the first run, which is not
+/// timed.
 template <class Scope = int (*)()>
 void add_block(const Settings& s, const std::string& name, std::function<void()> once, Scope scope = [] { return 0; }) {
-  const auto warm = std::make_shared<bool>(false);
+  const auto peak = std::make_shared<std::optional<std::int64_t>>();
   benchmark::RegisterBenchmark(name.c_str(),
                                [=](benchmark::State& state) {
                                  [[maybe_unused]] const auto held = scope();
-                                 if (!*warm) once();
-                                 *warm = true;
+                                 if (!*peak) {
+                                   const rt::MemoryMeter meter;
+                                   once();
+                                   *peak = meter.peak_bytes();
+                                 }
+                                 state.counters["peak_tensor_bytes"] = static_cast<double>(**peak);
                                  for (auto _ : state) once();
                                })
       ->Repetitions(s.repetitions)

@@ -116,7 +116,7 @@ void add_convert_command(CLI::App& app, Command& chosen, const std::string&) {
                 "interfaces and stable-diffusion.cpp have them. Factors and alpha keep every bit")
       ->required()
       ->check(CLI::IsMember({"diffusers", "kohya"}))
-      ->type_name("diffusers|kohya");
+      ->type_name("FORM");
   c->add_option("--model", s.model,
                 "the model whose layers the LoRA names; default: Stable Diffusion 1, 2 or XL, whichever fits")
       ->type_name("DIR|FILE");

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 
@@ -172,6 +174,10 @@ TEST_CASE("lora_files: what was written is read again, part by part") {
   parts["unet"][kKey] = {at::randn({5, 6}).to(at::kHalf), at::randn({6, 5}).to(at::kBFloat16), 0.3};
   parts["text_encoder"][kText].scale = -1.0 / 3;
   write_lora(folder.path / "stated", parts, {}, LoraAlpha::kStated);
+  const auto header = SafetensorsFile::open(folder.path / "stated" / kLoraFileName).metadata();
+  const auto settings = nlohmann::json::parse(header.at("lora_adapter_metadata"));
+  // transformers 5 calls its modules so, and 4 has a word before it
+  CHECK(settings.at("text_encoder.target_modules").at(0) == kText.substr(kText.find("encoder.")));
   const auto stated = read_lora(folder.path / "stated", kParts);
   for (const auto& [part, layers] : parts)
     for (const auto& [path, layer] : layers) {

@@ -38,7 +38,7 @@ enum class LoraAlpha {
 /// Writes the form that diffusers' and peft's loaders take, to `folder_or_file` (a folder is made if needed): every
 /// part's names begin with the part. With kFolded the values equal the ones in memory bit for bit if alpha / rank is a
 /// power of two (1 by default), with kStated always. `targets` is what a part's target_modules will say; without, every
-/// layer's full path. Errors: no layer.
+/// layer's path, a text encoder's without "text_model.". Errors: no layer.
 void write_lora(const std::filesystem::path& folder_or_file, const std::map<std::string, LoraLayers>& parts,
                 const std::map<std::string, std::vector<std::string>>& targets = {},
                 LoraAlpha alpha = LoraAlpha::kFolded);

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <optional>
 #include <set>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -210,6 +211,11 @@ REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file,
                                     const std::map<std::string, LoraLayers>& parts,
                                     const std::map<std::string, std::vector<std::string>>& targets, LoraAlpha alpha) {
   REWARD_TUNER_CHECK(!parts.empty(), "[LoRA] expected at least one layer to save, got none");
+  // The modules of transformers 5 lack this word; peft takes the end of a path, so that a name without it fits 4 too.
+  const auto peft_name = [](const std::string& path) {
+    constexpr std::string_view kClassic = "text_model.";
+    return path.starts_with(kClassic) ? path.substr(kClassic.size()) : path;
+  };
   const bool folded = alpha == LoraAlpha::kFolded;
   const auto stated = [&](const LowRank& layer) -> nlohmann::json {  // alpha, a whole number where it is one
     const std::int64_t r = layer.down.size(0);
@@ -229,9 +235,10 @@ REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file,
       const Tensor up = layer.up.detach();
       tensors[part + "." + name + ".lora_A.weight"] = layer.down.detach();
       tensors[part + "." + name + ".lora_B.weight"] = !folded || layer.scale == 1.0 ? up : up * layer.scale;
-      if (layer.down.size(0) != rank) ranks[name] = layer.down.size(0);
-      if (stated(layer) != stated(first)) alphas[name] = stated(layer);
-      names.push_back(name);
+      const std::string target = peft_name(name);
+      if (layer.down.size(0) != rank) ranks[target] = layer.down.size(0);
+      if (stated(layer) != stated(first)) alphas[target] = stated(layer);
+      names.push_back(target);
     }
     const auto put = [&](const char* key, const nlohmann::json& value) { metadata[part + "." + key] = value; };
     put("peft_type", "LORA");
@@ -239,8 +246,11 @@ REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file,
     put("lora_alpha", stated(first));
     put("rank_pattern", ranks);
     put("alpha_pattern", alphas);
-    const auto chosen = targets.find(part);
-    put("target_modules", chosen == targets.end() ? names : nlohmann::json(chosen->second));
+    if (const auto chosen = targets.find(part); chosen != targets.end()) {
+      names.clear();
+      for (const std::string& target : chosen->second) names.push_back(peft_name(target));
+    }
+    put("target_modules", names);
     put("init_lora_weights", "gaussian");
     put("lora_dropout", 0.0);
     put("bias", "none");

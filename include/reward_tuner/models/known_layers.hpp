@@ -10,8 +10,8 @@ namespace reward_tuner {
 /// The layers of a published model that take a LoRA, by part.
 LoraParts known_layers(KnownModel model);
 
-/// Those of the first of Stable Diffusion 1, 2 and XL that a LoRA file fits. Errors: a file that fits none, with the
-/// reason for each.
+/// Those of the first of Stable Diffusion 1, 2 and XL that a LoRA file fits, with a note which it is. Errors: a file
+/// that fits none, with the reason for each.
 LoraParts known_layers(const std::filesystem::path& lora);
 
 }  // namespace reward_tuner

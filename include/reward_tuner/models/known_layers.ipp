@@ -7,6 +7,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
@@ -29,6 +30,8 @@ REWARD_TUNER_INLINE LoraParts known_layers(const std::filesystem::path& lora) {
     LoraParts parts = known_layers(model);
     try {
       read_lora(lora, parts);
+      note("[LoRA] the layers of ", lora.string(), " are taken for those of ", known_model_name(model),
+           "; --model decides otherwise");
       return parts;
     } catch (const Error& error) {
       reasons.insert(error.what());

@@ -71,7 +71,7 @@ class DpmSolver {
     const auto& own = config.solver;
     const SolverLevels at = levels(noise);
     check_levels(at, noise, "DpmSolver");
-    const bool sde = options_.noise.value_or(algorithm(own) == "sde-dpmsolver++");
+    const bool sde = options_.noise ? *options_.noise : algorithm(own) == "sde-dpmsolver++";
     const bool heun = type(own) == SolverType::kHeun;
     const std::size_t first_order =
         last_of_first_order(own, at.ratios.back() == 0) ? at.timesteps.size() - 1 : at.timesteps.size();
