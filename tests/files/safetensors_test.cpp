@@ -61,6 +61,24 @@ std::string nested(const std::string& open, std::size_t depth) {
 
 }  // namespace
 
+TEST_CASE("safetensors: a tensor is read into other memory, and a file that became shorter is a named error") {
+  const Folder folder;
+  const auto path = folder.path / "a.safetensors";
+  const Tensor x = at::rand({1000}), y = at::arange(3);
+  save_safetensors(path, {{"x", x}, {"y", y}});
+  const auto file = SafetensorsFile::open(path);
+  Tensor into = at::zeros({1000});
+  file.read("x", into.data_ptr());
+  CHECK(into.equal(x));
+  Tensor few = at::zeros({3}, at::kLong);
+  file.read("y", few.data_ptr());
+  CHECK(few.equal(y));
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 100);
+  CHECK_THROWS_WITH_AS(file.read("x", into.data_ptr()),
+                       doctest::Contains("expected 4000 bytes of tensor 'x', got 3900: the file changed"), Error);
+  CHECK_THROWS_WITH_AS(file.read("z", into.data_ptr()), doctest::Contains("has no tensor 'z'"), Error);
+}
+
 TEST_CASE("safetensors: every dtype, layout and size comes back as it was") {
   const Folder folder;
   const auto path = folder.path / "a.safetensors";

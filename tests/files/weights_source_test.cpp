@@ -2,6 +2,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/rand.h>
+#include <ATen/ops/zeros.h>
 #include <doctest/doctest.h>
 
 #include <string>
@@ -49,6 +50,26 @@ TEST_CASE("weights source: parts of several files get other names, shapes and or
   CHECK(source.tensor("v_proj").equal(fused.narrow(0, 4, 2)));
   CHECK(source.tensor("projection").equal(half.t()));
   CHECK(source.where() == "the text encoder");
+}
+
+TEST_CASE("weights source: a copy has the target's type, layout and values") {
+  const io_test::Folder folder;
+  const Tensor x = at::rand({3, 4});
+  save_safetensors(folder / "a.safetensors", {{"x", x}});
+  WeightsSource source("a");
+  const auto file = SafetensorsFile::open(folder / "a.safetensors");
+  source.add(file);
+  source.add("turned", file, "x", [](const Tensor& stored) { return stored.t(); });
+  for (const at::ScalarType type : {at::kFloat, at::kHalf, at::kDouble}) {
+    const Tensor same = at::zeros({3, 4}, type), turned = at::zeros({4, 3}, type),
+                 strided = at::zeros({4, 3}, type).t();
+    source.copy("x", same);
+    source.copy("turned", turned);
+    source.copy("x", strided);
+    CHECK(same.equal(x.to(type)));
+    CHECK(turned.equal(x.t().to(type)));
+    CHECK(strided.equal(x.to(type)));
+  }
 }
 
 TEST_CASE("weights source: a name that is there already, a key that is not, and an unknown name are errors") {

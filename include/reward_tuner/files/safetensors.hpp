@@ -59,6 +59,10 @@ class SafetensorsFile {
   /// booleans). Views of one file share their bytes: clone before writing in place.
   Tensor tensor(const std::string& name) const;
 
+  /// Reads the tensor's bytes into memory of its size. The mapping stays untouched, so that what is copied anyway is in
+  /// memory once. Errors: a file that became shorter, a disk that fails.
+  void read(const std::string& name, void* into) const;
+
   /// Shape and dtype without touching the data.
   const std::vector<std::int64_t>& shape(const std::string& name) const { return find(name).shape; }
   at::ScalarType dtype(const std::string& name) const { return scalar_type(find(name)); }

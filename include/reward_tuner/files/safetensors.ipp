@@ -26,16 +26,15 @@ namespace detail {
 /// crash.
 class FileMapping {
  public:
-  explicit FileMapping(const std::filesystem::path& path) {
-    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    REWARD_TUNER_CHECK(file.is_open(), "[Safetensors] could not open '", path.string(),
+  explicit FileMapping(const std::filesystem::path& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    REWARD_TUNER_CHECK(file_.is_open(), "[Safetensors] could not open '", path.string(),
                        "': ", std::generic_category().message(errno));
     struct ::stat status {};
-    REWARD_TUNER_CHECK(::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode),
+    REWARD_TUNER_CHECK(::fstat(file_.get(), &status) == 0 && S_ISREG(status.st_mode),
                        "[Safetensors] expected a regular file, got '", path.string(), "'");
     size_ = static_cast<std::size_t>(status.st_size);
     if (size_ == 0) return;  // mmap refuses empty files; the header check then reports the size
-    void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
+    void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file_.get(), 0);
     REWARD_TUNER_CHECK(data != MAP_FAILED, "[Safetensors] could not map '", path.string(),
                        "': ", std::generic_category().message(errno));
     data_ = static_cast<char*>(data);
@@ -47,8 +46,21 @@ class FileMapping {
   FileMapping& operator=(const FileMapping&) = delete;
   std::string_view bytes() const { return {data_, size_}; }
   char* at(std::uint64_t offset) const { return data_ + offset; }
+  /// Reads `count` bytes from the file itself; the number that there were.
+  std::uint64_t read(std::uint64_t offset, void* into, std::uint64_t count) const {
+    std::uint64_t done = 0;
+    while (done < count) {
+      const ::ssize_t got =
+          ::pread(file_.get(), static_cast<char*>(into) + done, count - done, static_cast<::off_t>(offset + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      done += static_cast<std::uint64_t>(got);
+    }
+    return done;
+  }
 
  private:
+  FileDescriptor file_;
   char* data_ = nullptr;
   std::size_t size_ = 0;
 };
@@ -83,6 +95,14 @@ REWARD_TUNER_INLINE Tensor SafetensorsFile::tensor(const std::string& name) cons
     return copy;
   }
   return at::from_blob(data, entry.shape, [keep = contents_->mapping](void*) {}, type);
+}
+
+REWARD_TUNER_INLINE void SafetensorsFile::read(const std::string& name, void* into) const {
+  const SafetensorsEntry& entry = find(name);
+  const std::uint64_t wanted = entry.end - entry.begin;
+  const std::uint64_t got = contents_->mapping->read(contents_->data_begin + entry.begin, into, wanted);
+  REWARD_TUNER_CHECK(got == wanted, "[Safetensors] '", path(), "': expected ", wanted, " bytes of tensor ",
+                     detail::shortened(name), ", got ", got, ": the file changed or the disk fails");
 }
 
 REWARD_TUNER_INLINE std::vector<std::string> SafetensorsFile::names() const {

@@ -32,8 +32,9 @@ std::string problem_list(const char* what, const std::vector<std::string>& names
 
 }  // namespace detail
 
-/// Copies the source's values into the module's parameters and buffers, converting floating-point types (fp16, ...)
-/// to the module's own dtype and device. All names are checked before the first value is copied.
+/// Copies the source's values into the module's parameters and buffers, several tensors at a time, converting
+/// floating-point types (fp16, bf16, ...) to the module's own dtype and device. All names are checked before the first
+/// value is copied.
 /// Errors: names that are missing or unexpected, wrong shapes, integers where floating point is expected and vice
 /// versa, two keys with one name.
 void load_weights(torch::nn::Module& module, const WeightsSource& source, const LoadOptions& options = {});

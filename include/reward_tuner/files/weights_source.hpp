@@ -38,6 +38,8 @@ class WeightsSource {
   at::ScalarType dtype(const std::string& name) const { return find(name).dtype; }
   /// The tensor on the CPU, as SafetensorsFile::tensor gives it: a view of the mapped file wherever possible.
   Tensor tensor(const std::string& name) const;
+  /// Copies the tensor into `target`, which has its shape, rounded to the target's type.
+  void copy(const std::string& name, const Tensor& target) const;
   /// Names the source in errors.
   const std::string& where() const { return where_; }
 

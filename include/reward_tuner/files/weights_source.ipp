@@ -46,6 +46,14 @@ REWARD_TUNER_INLINE Tensor WeightsSource::tensor(const std::string& name) const 
   return entry.view ? entry.view(stored) : stored;
 }
 
+REWARD_TUNER_INLINE void WeightsSource::copy(const std::string& name, const Tensor& target) const {
+  const Entry& entry = find(name);
+  // as stored; bytes of a bool are not taken as they are
+  const bool same = !entry.view && entry.dtype == target.scalar_type() && entry.dtype != at::kBool;
+  if (same && target.is_cpu() && target.is_contiguous()) entry.file.read(entry.key, target.data_ptr());
+  else target.copy_(tensor(name));
+}
+
 REWARD_TUNER_INLINE const WeightsSource::Entry& WeightsSource::find(const std::string& name) const {
   const auto found = entries_.find(name);
   REWARD_TUNER_CHECK(found != entries_.end(), "[Weights] ", where_, ": expected a tensor ", detail::shortened(name),
