@@ -297,7 +297,8 @@ TEST_CASE(
             const double error = relative_error(other->gradients, plain.gradients);
             worst = std::max(worst, error);
             CHECK_MESSAGE(error < 1e-12, describe(setup));
-            CHECK(other->result.regularizer == doctest::Approx(plain.result.regularizer).epsilon(1e-12));
+            CHECK(other->result.regularizer.item<double>() ==
+                  doctest::Approx(plain.result.regularizer.item<double>()).epsilon(1e-12));
             CHECK(other->counts.backwards == steps);
           }
         }

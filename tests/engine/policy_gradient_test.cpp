@@ -135,7 +135,7 @@ double worst_distance(const Objective& make_objective, double drift,
     Sampled s = sampled(setting, drift);
     const auto objective = make_objective(setting);
     NetworkCounts counts;
-    const auto result = policy_backward(s.pipeline, s.transitions, s.rows, objective, {.share = 0.5}, counts);
+    const auto result = policy_backward(s.pipeline, s.transitions, s.rows, objective, {.share = 0.5}, counts).read();
     const auto mine = gradients_of(s.pipeline);
     Tensor loss = at::zeros({}, at::kDouble);
     for (const PolicyRow& row : s.rows) {
@@ -224,7 +224,7 @@ TEST_CASE("preferences equal autograd over -log sigmoid of the two gains, agains
       rows.insert(rows.end(), worse.begin(), worse.end());
       NetworkCounts counts;
       const Preference objective({.beta = 0.8, .reference = reference, .round = round_of(setting)});
-      const auto result = policy_backward(s.pipeline, s.transitions, rows, objective, {.share = 0.25}, counts);
+      const auto result = policy_backward(s.pipeline, s.transitions, rows, objective, {.share = 0.25}, counts).read();
       const auto mine = gradients_of(s.pipeline);
       Tensor loss = at::zeros({}, at::kDouble);
       const auto gain = [&](const PolicyRow& row) {
@@ -252,9 +252,11 @@ TEST_CASE("the regularizer is a mean over rows and elements, half of a guided ro
     Sampled s = sampled(setting, 1e-2);
     NetworkCounts counts;
     const double share = 1.0 / static_cast<double>(s.rows.size());
-    const auto result = policy_backward(
-        s.pipeline, s.transitions, s.rows, Reinforce({.importance_weighted = false, .round = round_of(setting)}),
-        {.share = share, .reference_weight = reference_weight(KlToReference({.weight = 1.7}))}, counts);
+    const auto result =
+        policy_backward(s.pipeline, s.transitions, s.rows,
+                        Reinforce({.importance_weighted = false, .round = round_of(setting)}),
+                        {.share = share, .reference_weight = reference_weight(KlToReference({.weight = 1.7}))}, counts)
+            .read();
     const auto mine = gradients_of(s.pipeline);
     Tensor loss = at::zeros({}, at::kDouble);
     double regularizer = 0;
@@ -301,7 +303,7 @@ TEST_CASE("gradients equal central finite differences of the objective on stored
             for (std::size_t i = 0; i < d.size(); ++i) s.pipeline.parameters()[i].add_(d[i], by);
           };
           move(step);
-          const double out = policy_backward(s.pipeline, s.transitions, s.rows, objective, {}, counts).loss;
+          const double out = policy_backward(s.pipeline, s.transitions, s.rows, objective, {}, counts).read().loss;
           gradients_of(s.pipeline);
           move(-step);
           return out;
@@ -346,7 +348,8 @@ TEST_CASE("each step's share of clipped rows, change and cotangent are those of 
   NetworkCounts counts;
   const double clip = 1e-4;
   const ClippedRatio objective({.clip = clip, .round = round_of(setting)});
-  const PolicyRowsResult result = policy_backward(s.pipeline, s.transitions, s.rows, objective, {.share = 0.5}, counts);
+  const PolicyRowsResult result =
+      policy_backward(s.pipeline, s.transitions, s.rows, objective, {.share = 0.5}, counts).read();
   std::map<int, PolicyRowSums> truth;
   double largest = 0;
   for (const PolicyRow& row : s.rows) {

@@ -17,9 +17,11 @@
 
 namespace reward_tuner {
 
-/// Measurements of a sweep, in addition to the accumulated gradients.
+/// Measurements of a sweep, in addition to the accumulated gradients. They stay on the device, which a sweep never
+/// waits for.
 struct SweepResult {
-  double regularizer = 0;                      ///< value of the regularizer's loss, its weight included
+  /// value of the regularizer's loss, its weight included, double 0-d; undefined without one
+  Tensor regularizer = {};
   std::map<int, Tensor> cotangent_norms = {};  ///< of each trained step's dL/d(guided output), double 0-d
 };
 
@@ -134,7 +136,8 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
   const RowCall call = kept             ? std::exchange(options.retained->call(jobs[0].k), {})
                        : options.graphs ? options.graphs->measured(again)
                                         : again();
-  result.regularizer += rows_backward(call, cotangents.size() == 1 ? cotangents[0] : at::cat(cotangents), pull, counts);
+  const Tensor loss = rows_backward(call, cotangents.size() == 1 ? cotangents[0] : at::cat(cotangents), pull, counts);
+  result.regularizer = result.regularizer.defined() ? result.regularizer + loss : loss;
   return jobs[0].with_input ? call.rows.latents.grad() : Tensor();
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -27,7 +28,7 @@ struct CleanSamples {
     };
     return {.images = images,
             .prompts = part(prompts),
-            .group_ids = groups.empty() ? Tensor() : at::tensor(part(groups), at::kLong).to(images.device()),
+            .group_ids = groups.empty() ? Tensor() : beside(images, at::tensor(part(groups), at::kLong)),
             .latents = latents,
             .seeds = part(seeds)};
   }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <reward_tuner/engine/condition_source.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -103,7 +104,7 @@ class ConditionGradient {
       if (!leaf.defined() || !leaf.grad().defined()) continue;
       if (!part.rows.defined()) return leaf.grad();
       gradients.push_back(leaf.grad());
-      rows.push_back(part.rows.to(leaf.device()));
+      rows.push_back(beside(leaf, part.rows));
     }
     if (rows.empty()) return {};
     auto shape = gradients[0].sizes().vec();

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/engine/sampler_step.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -28,7 +29,7 @@ inline Tensor transition_log_probs(const SamplerSchedule& schedule, const std::v
   const auto column = [&](auto field) {
     std::vector<double> values;
     for (const int k : steps) values.push_back(field(schedule.step(k)));
-    return at::tensor(values, at::kDouble).view({-1, 1, 1, 1}).to(latents.device());  // [n,1,1,1]
+    return beside(latents, at::tensor(values, at::kDouble).view({-1, 1, 1, 1}));  // [n,1,1,1]
   };
   const Tensor x = latents.to(at::kDouble), h = outputs.to(at::kDouble);  // [n,C,h,w]
   Tensor mean;                                                            // [n,C,h,w]

@@ -1,8 +1,10 @@
 // The gradient of an objective on log-probabilities: trained transitions are evaluated again, in batches of rows that
 // may mix images and steps.
 #pragma once
+#include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/autograd.h>
 #include <torch/types.h>
 
@@ -10,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -17,6 +20,7 @@
 #include <reward_tuner/engine/trained_rows.hpp>
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -62,6 +66,53 @@ struct PolicyRowsResult {
   }
 };
 
+/// What batches of rows measured, on the device that computed it: batches follow one another without waiting for it.
+class PolicyRowsMeasured {
+ public:
+  PolicyRowsMeasured() = default;
+  /// loss, regularizer: double 0-d, undefined for 0. change, deviation, squared_cotangents: double [n] of `rows`.
+  PolicyRowsMeasured(const std::vector<PolicyRow>& rows, std::optional<double> clip, const Tensor& loss,
+                     const Tensor& regularizer, const std::vector<Tensor>& of_rows)
+      : clip_(clip) {
+    for (const PolicyRow& row : rows) steps_.push_back(row.step);
+    rows_.push_back(at::stack(of_rows));                                                             // [3,n]
+    sums_.push_back(at::stack({loss, regularizer.defined() ? regularizer : at::zeros_like(loss)}));  // [2]
+  }
+  void add(const PolicyRowsMeasured& other) {
+    clip_ = other.clip_;
+    steps_.insert(steps_.end(), other.steps_.begin(), other.steps_.end());
+    rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
+    sums_.insert(sums_.end(), other.sums_.begin(), other.sums_.end());
+  }
+  /// Waits for the device.
+  PolicyRowsResult read() const {
+    PolicyRowsResult out;
+    if (rows_.empty()) return out;
+    const auto n = static_cast<std::int64_t>(steps_.size());
+    const Tensor all = at::cat({at::cat(rows_, 1).flatten(), at::cat(sums_)}).cpu();  // [3*n+2*batches]
+    const double *change = all.const_data_ptr<double>(), *deviation = change + n, *squares = deviation + n,
+                 *sums = squares + n;
+    for (std::size_t i = 0; i < sums_.size(); ++i) {
+      out.loss += sums[2 * i];
+      out.regularizer += sums[2 * i + 1];
+    }
+    for (const int step : steps_) {
+      out.ratio_deviation = std::max(out.ratio_deviation, *deviation);
+      out.steps[step].add({.rows = 1,
+                           .clipped = clip_ && *deviation > *clip_ ? 1.0 : 0.0,
+                           .squared_change = 0.5 * *change * *change,
+                           .squared_cotangent = *squares});
+      ++change, ++deviation, ++squares;
+    }
+    return out;
+  }
+
+ private:
+  std::optional<double> clip_;
+  std::vector<int> steps_;           // of all rows
+  std::vector<Tensor> rows_, sums_;  // of each batch [3,n], [2]
+};
+
 /// The rows' inputs, gathered from the stored transitions, under a condition of their samples.
 inline RowInputs gather_rows(const Transitions& t, const Condition& condition, const std::vector<PolicyRow>& rows) {
   std::vector<Tensor> latents;
@@ -103,9 +154,9 @@ struct PolicyBackwardOptions {
 /// the parameters' gradients: one network forward and backward for all rows. The cotangent of each row's network output
 /// comes from autograd over the network-free part, log-density and objective.
 template <DiffusionPipeline Pipeline, ObjectivePolicy Objective>
-PolicyRowsResult policy_backward(Pipeline& pipeline, const Transitions& t, const std::vector<PolicyRow>& rows,
-                                 const Objective& objective, const PolicyBackwardOptions& options,
-                                 NetworkCounts& counts) {
+PolicyRowsMeasured policy_backward(Pipeline& pipeline, const Transitions& t, const std::vector<PolicyRow>& rows,
+                                   const Objective& objective, const PolicyBackwardOptions& options,
+                                   NetworkCounts& counts) {
   const torch::AutoGradMode grad(true);  // the condition may be trained
   const Condition& condition = t.setup.condition;
   const RowInputs inputs = gather_rows(t, condition, rows);
@@ -124,33 +175,21 @@ PolicyRowsResult policy_backward(Pipeline& pipeline, const Transitions& t, const
   }
   PolicyRows view{.log_probs = detail::log_probs_of_rows(t, rows, inputs.latents, guided, reduction),
                   .old_log_probs = at::stack(old),
-                  .advantages = at::tensor(advantages, at::kDouble).to(guided.device())};
+                  .advantages = beside(guided, at::tensor(advantages, at::kDouble))};
   if (compared) {
     view.reference_log_probs = detail::log_probs_of_rows(t, rows, inputs.latents, reference.guided, reduction);
     view.drift = (guided - reference.guided).to(at::kDouble).square().flatten(1).mean(1);  // [n]
   }
   const Tensor loss = options.share * objective.losses(view).sum();  // 0-d
   const Tensor cotangent = torch::autograd::grad({loss}, {guided}, {}, /*retain_graph=*/false, /*create_graph=*/false,
-                                                 /*allow_unused=*/false)[0];  // [n,C,h,w]
-  PolicyRowsResult result{.loss = loss.template item<double>()};
-  const Tensor change = (view.log_probs - view.old_log_probs).detach();         // [n]
-  const Tensor deviation = (change.exp() - 1).abs();                            // [n]
-  const Tensor squares = cotangent.to(at::kDouble).square().flatten(1).sum(1);  // [n]
-  const Tensor measured = at::stack({change, deviation, squares}).cpu();        // [3,n]
-  const auto values = measured.accessor<double, 2>();
-  const auto clip = ObjectiveTraits<Objective>::clip(objective);
-  result.ratio_deviation = measured[1].max().template item<double>();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto row = static_cast<std::int64_t>(i);
-    result.steps[rows[i].step].add({.rows = 1,
-                                    .clipped = clip && values[1][row] > *clip ? 1.0 : 0.0,
-                                    .squared_change = 0.5 * values[0][row] * values[0][row],
-                                    .squared_cotangent = values[2][row]});
-  }
+                                                 /*allow_unused=*/false)[0];             // [n,C,h,w]
+  const Tensor change = (view.log_probs - view.old_log_probs).detach();                  // [n]
+  const Tensor deviation = (change.exp() - 1).abs();                                     // [n]
+  const Tensor squares = cotangent.to(at::kDouble).square().flatten(1).sum(1);           // [n]
   const double each = (ObjectiveTraits<Objective>::kPairs ? 0.5 : 1.0) * options.share;  // a pair is two rows
-  result.regularizer =
+  const Tensor pull =
       rows_backward(call, cotangent, {.weight = each * options.reference_weight, .reference = reference.raw}, counts);
-  return result;
+  return {rows, ObjectiveTraits<Objective>::clip(objective), loss.detach(), pull, {change, deviation, squares}};
 }
 
 /// Takes the stored log-probabilities again, under the present weights and the set-up `target`: the same rollout with

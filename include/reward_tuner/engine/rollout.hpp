@@ -73,6 +73,11 @@ Trajectory rollout(Pipeline& pipeline, RolloutSetup setup, SampleNoise& noise, N
   if (!options.start.defined() && schedule.start_scale != 1) latent = schedule.start_scale * latent;
   Tensor before = options.before;  // [B,C,h,w] clean prediction of step k-1
   const int end = options.end >= 0 ? options.end : plan.last + 1;
+  // [B,C,h,w] of steps with noise, drawn on the host before the device has work to wait for
+  PerStep<Tensor> fresh(steps);
+  for (int k = options.begin; k < end; ++k)
+    if (!(k == plan.last && plan.jumps) && schedule.step(k).noise > 0)
+      fresh(k) = noise.normal(shape, pipeline.latent_options());
   for (int k = options.begin; k < end; ++k) {
     const bool trained = plan.trains(k), nonlinear = k >= plan.first() && !schedule.linear();
     Tensor output;  // [B,C,h,w]
@@ -91,8 +96,7 @@ Trajectory rollout(Pipeline& pipeline, RolloutSetup setup, SampleNoise& noise, N
       next = predict_clean(schedule, k, latent, output);
     } else {
       next = step_mean(schedule, k, latent, output, before);
-      if (const double c = schedule.step(k).noise; c > 0)
-        next = next.add(noise.normal(shape, pipeline.latent_options()), c);
+      if (const Tensor e = std::exchange(fresh(k), {}); e.defined()) next = next.add(e, schedule.step(k).noise);
     }
     before = schedule.has_history(k + 1) ? predict_clean(schedule, k, latent, output) : Tensor();
     if (options.observer) options.observer({k, latent, output, next});

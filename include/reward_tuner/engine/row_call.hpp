@@ -16,6 +16,7 @@
 
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/engine/rollout_setup.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -43,7 +44,7 @@ struct RowInputs {
     const auto dtype = whole ? at::kLong : at::kDouble;
     if (detail::all_equal(timesteps))
       return at::full({size()}, timesteps[0], at::TensorOptions().dtype(dtype).device(latents.device()));
-    return at::tensor(timesteps, at::kDouble).to(latents.device(), dtype);
+    return beside(latents, at::tensor(timesteps, at::kDouble).to(dtype));
   }
   /// Whether some row needs both halves of the guidance.
   bool guided() const {
@@ -63,7 +64,7 @@ struct RowInputs {
     if (detail::all_equal(guidance)) return at::scalar_tensor(factor(std::max(guidance[0], 1.0)), at::kDouble);
     std::vector<double> values;
     for (const double w : guidance) values.push_back(factor(std::max(w, 1.0)));
-    return at::tensor(values, at::kDouble).view({-1, 1, 1, 1}).to(latents.options().requires_grad(false));
+    return beside(latents, at::tensor(values, at::kDouble).view({-1, 1, 1, 1}).to(latents.scalar_type()));
   }
 };
 
@@ -121,7 +122,7 @@ RowCall row_call(Pipeline& pipeline, RowInputs rows, NetworkCounts& counts) {
   }
   const Tensor both = rows.guided_rows();  // [d]
   const bool all = both.numel() == rows.size();
-  const Tensor index = all ? Tensor() : both.to(rows.latents.device());  // [d]
+  const Tensor index = all ? Tensor() : beside(rows.latents, both);  // [d]
   const Tensor raw =
       pipeline.predict(at::cat({all ? rows.latents : rows.latents.index_select(0, index), rows.latents}),
                        at::cat({all ? times : times.index_select(0, index), times}),
@@ -139,9 +140,8 @@ inline Tensor split_rows(const Tensor& cotangent, const RowInputs& rows) {
   if (!rows.guided()) return cotangent;
   const Tensor both = rows.guided_rows();                                                   // [d]
   const Tensor unconditional = cotangent * rows.factors([](double w) { return 1.0 - w; });  // [n,C,h,w]
-  return at::cat(
-      {both.numel() == rows.size() ? unconditional : unconditional.index_select(0, both.to(cotangent.device())),
-       cotangent * rows.factors([](double w) { return w; })});
+  return at::cat({both.numel() == rows.size() ? unconditional : unconditional.index_select(0, beside(cotangent, both)),
+                  cotangent * rows.factors([](double w) { return w; })});
 }
 
 }  // namespace reward_tuner

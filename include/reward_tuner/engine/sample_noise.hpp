@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -55,7 +56,7 @@ class SampleNoise {
       part.seeds_.push_back(seeds_[static_cast<std::size_t>(row)]);
     }
     for (const Tensor& block : recorded_)
-      part.recorded_.push_back(block.index_select(0, at::tensor(rows, at::kLong).to(block.device())));
+      part.recorded_.push_back(block.index_select(0, beside(block, at::tensor(rows, at::kLong))));
     part.next_ = next_;
     return part;
   }
@@ -68,12 +69,12 @@ class SampleNoise {
       REWARD_TUNER_CHECK(next_ < recorded_.size() && recorded_[next_].sizes() == at::IntArrayRef(shape),
                          "[SampleNoise] expected a recorded block number ", next_ + 1, " of shape ",
                          at::IntArrayRef(shape), ", got ", recorded_.size(), " blocks of shape ", recorded_[0].sizes());
-      return recorded_[next_++].to(like.device(), like.dtype().toScalarType());
+      return recorded_[next_++].to(like.dtype().toScalarType()).to(like.device(), /*non_blocking=*/true);
     }
     const std::vector<std::int64_t> one(shape.begin() + 1, shape.end());
     std::vector<Tensor> rows;
-    for (Rng& stream : streams_) rows.push_back(stream.normal(one, like));
-    return at::stack(rows);
+    for (Rng& stream : streams_) rows.push_back(stream.normal(one, like.device(at::kCPU)));
+    return at::stack(rows).to(like.device(), /*non_blocking=*/true);
   }
 
  private:

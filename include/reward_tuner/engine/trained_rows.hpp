@@ -32,10 +32,10 @@ struct ReferencePull {
 
 namespace detail {
 
-/// Adds the pull's gradient to dL/draw [d+n,C,h,w]; returns its loss.
-inline double add_pull(Tensor& cotangent, const RowCall& call, const ReferencePull& pull) {
-  const Tensor both = call.rows.guided_rows().to(call.raw.device());  // [d]
-  const Tensor difference = call.raw.detach() - pull.reference;       // [d+n,C,h,w]
+/// Adds the pull's gradient to dL/draw [d+n,C,h,w]; returns its loss, double 0-d.
+inline Tensor add_pull(Tensor& cotangent, const RowCall& call, const ReferencePull& pull) {
+  const Tensor both = beside(call.raw, call.rows.guided_rows());  // [d]
+  const Tensor difference = call.raw.detach() - pull.reference;   // [d+n,C,h,w]
   const double share = pull.weight / static_cast<double>(difference[0].numel());
   // [d+n,1,1,1]
   Tensor shares = at::full({call.raw.size(0), 1, 1, 1}, share, call.raw.options().requires_grad(false));
@@ -44,23 +44,23 @@ inline double add_pull(Tensor& cotangent, const RowCall& call, const ReferencePu
     shares.narrow(0, both.numel(), call.rows.size()).index_fill_(0, both, 0.5 * share);
   }
   cotangent = cotangent + 2.0 * shares * difference;
-  return (shares * difference.square()).sum().item<double>();
+  return (shares * difference.square()).sum().to(at::kDouble);
 }
 
 }  // namespace detail
 
 /// Adds to the parameters' gradients those of a loss whose cotangent at the guided output is Q [n,C,h,w], and of the
-/// pull: one network backward. Returns the pull's loss. dL/dlatents through the network is then the gradient of
-/// `call.rows.latents` if they are a leaf that asks for it.
+/// pull: one network backward. Returns the pull's loss, double 0-d, undefined without. dL/dlatents through the network
+/// is then the gradient of `call.rows.latents` if they are a leaf that asks for it.
 /// Errors: the rows' outputs carry no graph.
-inline double rows_backward(const RowCall& call, const Tensor& cotangent, const ReferencePull& pull,
+inline Tensor rows_backward(const RowCall& call, const Tensor& cotangent, const ReferencePull& pull,
                             NetworkCounts& counts) {
   REWARD_TUNER_CHECK(call.raw.requires_grad(),
                      "[RewardTuner] the network's output does not depend on anything trainable: attach a LoRA, or let "
                      "parameters require gradients");
   const torch::NoGradGuard no_grad;
   Tensor raw = split_rows(cotangent, call.rows);  // [d+n,C,h,w]
-  const double loss = pull.weight > 0 ? detail::add_pull(raw, call, pull) : 0.0;
+  const Tensor loss = pull.weight > 0 ? detail::add_pull(raw, call, pull) : Tensor();
   counts.backwards += call.rows.batches;
   counts.backward_samples += call.rows.size();
   torch::autograd::backward({call.raw}, {raw});

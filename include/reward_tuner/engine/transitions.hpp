@@ -28,7 +28,7 @@ struct Transitions {
   const std::vector<int>& steps() const { return setup.plan.trained; }
   /// The samples that `rows` (int64 [n], on the CPU) names.
   Transitions select(const Tensor& rows) const {
-    const Tensor index = rows.to(clean.device());
+    const Tensor index = beside(clean, rows);
     Transitions out{setup.select(rows), latent, log_prob, clean.index_select(0, index), {}};
     for (auto* values : {&out.latent, &out.log_prob})
       for (Tensor& t : *values)
@@ -78,7 +78,7 @@ Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, Sa
     }
     const Tensor copies = at::arange(roots, at::kLong).repeat_interleave(options.branches);  // [N]
     const auto copied = [&](const Tensor& roots_) {
-      return roots_.defined() ? roots_.index_select(0, copies.to(roots_.device())) : Tensor();
+      return roots_.defined() ? roots_.index_select(0, beside(roots_, copies)) : Tensor();
     };
     start = copied(detail::joined(prefixes));
     before = copied(detail::joined(cleans));

@@ -22,6 +22,7 @@
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/objectives/kl_regularized.hpp>
 #include <reward_tuner/optim/adamw.hpp>
+#include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -63,21 +64,21 @@ class ValueBaseline {
       optimizer.load_state(moments);
     }
     const std::int64_t batch = std::min<std::int64_t>(options_.batch, features.size(0));
-    double last = 0;
+    Tensor last;  // 0-d
     for (int step = 0; step < options_.steps; ++step) {
       const torch::AutoGradMode grad(true);
-      const Tensor rows = rng.permutation(features.size(0)).narrow(0, 0, batch).to(features.device());  // [b]
+      const Tensor rows = beside(features, rng.permutation(features.size(0)).narrow(0, 0, batch));  // [b]
       const Tensor loss =
           at::mse_loss(forward(weights, features.index_select(0, rows)), targets.index_select(0, rows).to(at::kFloat));
       optimizer.zero_grad();
       torch::autograd::backward({loss}, {});
       optimizer.step();
-      last = loss.template item<double>();
+      last = loss.detach();
     }
     state.clear();
     for (std::size_t i = 0; i < weights.size(); ++i) state["value." + std::to_string(i)] = weights[i].detach();
     for (const auto& [name, value] : optimizer.state()) state["optimizer." + name] = value;
-    return last;
+    return last.template item<double>();
   }
 
  private:

@@ -12,6 +12,7 @@
 #include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/exploration/exploration_span.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 namespace reward_tuner {
@@ -79,7 +80,7 @@ class PromptWeighting {
     // half precision would round omega to steps of 1/128
     const auto wide = c10::promoteTypes(E.scalar_type(), at::kFloat);
     const auto on_device = [&](const auto& values, at::ScalarType dtype) {
-      return at::tensor(values, at::TensorOptions().dtype(dtype)).to(E.device());
+      return beside(E, at::tensor(values, at::TensorOptions().dtype(dtype)));
     };
     const Tensor changed = on_device(rows, at::kLong);                           // [n]
     const Tensor omega = on_device(weights, wide).unsqueeze(1);                  // [n,1]

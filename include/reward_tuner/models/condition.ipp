@@ -5,6 +5,7 @@
 #include <ATen/ops/cat.h>
 
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -14,7 +15,7 @@ REWARD_TUNER_INLINE Conditioning Conditioning::narrow(std::int64_t start, std::i
 }
 
 REWARD_TUNER_INLINE Conditioning Conditioning::select(const Tensor& rows) const {
-  const auto part = [&](const Tensor& t) { return t.defined() ? t.index_select(0, rows.to(t.device())) : t; };
+  const auto part = [&](const Tensor& t) { return t.defined() ? t.index_select(0, beside(t, rows)) : t; };
   return {part(embeddings), part(pooled), part(time_ids)};
 }
 

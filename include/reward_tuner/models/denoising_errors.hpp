@@ -9,6 +9,7 @@
 
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -21,12 +22,12 @@ Tensor denoising_errors(Pipeline& pipeline, const Tensor& latents, const std::ve
   const NoiseSchedule& schedule = pipeline.noise_schedule();
   std::vector<double> signal;
   for (const std::int64_t t : timesteps) signal.push_back(schedule.abar(t));
-  const at::TensorOptions like = latents.options().requires_grad(false);
-  const Tensor abar = at::tensor(signal, at::kDouble).view({-1, 1, 1, 1});        // [B,1,1,1]
-  const Tensor alpha = abar.sqrt().to(like), sigma = (1 - abar).sqrt().to(like);  // [B,1,1,1]
+  const Tensor abar = at::tensor(signal, at::kDouble).view({-1, 1, 1, 1});  // [B,1,1,1]
+  const auto own = [&](const Tensor& numbers) { return beside(latents, numbers.to(latents.scalar_type())); };
+  const Tensor alpha = own(abar.sqrt()), sigma = own((1 - abar).sqrt());  // [B,1,1,1]
   // [B,C,h,w]
   const Tensor output = pipeline.predict(alpha * latents + sigma * noise,
-                                         at::tensor(timesteps, at::kLong).to(like.device()), conditioning);
+                                         beside(latents, at::tensor(timesteps, at::kLong)), conditioning);
   Tensor target = noise;  // [B,C,h,w]
   if (schedule.config().prediction == PredictionType::kVPrediction) target = alpha * noise - sigma * latents;
   if (schedule.config().prediction == PredictionType::kSample) target = latents;

@@ -9,14 +9,23 @@
 
 namespace reward_tuner {
 
+namespace detail {
+
+/// In the type and on the device of `like`; what a device does goes on meanwhile.
+inline Tensor as_asked(const Tensor& drawn, const at::TensorOptions& like) {
+  return drawn.to(like.dtype().toScalarType()).to(like.device(), /*non_blocking=*/true);
+}
+
+}  // namespace detail
+
 REWARD_TUNER_INLINE Tensor Rng::normal(at::IntArrayRef shape, const at::TensorOptions& like) {
   const auto dtype = like.dtype() == at::kDouble ? at::kDouble : at::kFloat;
-  return at::randn(shape, generator_, at::TensorOptions().dtype(dtype)).to(like.device(), like.dtype().toScalarType());
+  return detail::as_asked(at::randn(shape, generator_, at::TensorOptions().dtype(dtype)), like);
 }
 
 REWARD_TUNER_INLINE Tensor Rng::uniform(at::IntArrayRef shape, const at::TensorOptions& like) {
   const auto dtype = like.dtype() == at::kDouble ? at::kDouble : at::kFloat;
-  return at::rand(shape, generator_, at::TensorOptions().dtype(dtype)).to(like.device(), like.dtype().toScalarType());
+  return detail::as_asked(at::rand(shape, generator_, at::TensorOptions().dtype(dtype)), like);
 }
 
 REWARD_TUNER_INLINE std::int64_t Rng::integer(std::int64_t low, std::int64_t high) {

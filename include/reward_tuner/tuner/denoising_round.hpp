@@ -1,6 +1,7 @@
 // The update that learns from the denoising loss of sampled images, weighted by their rewards: a round of images, and
 // optimizer steps of ordinary denoiser training on them.
 #pragma once
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/autograd.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +18,7 @@
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
+#include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/round_rules.hpp>
@@ -112,28 +115,29 @@ class DenoisingRound {
     const std::int64_t at_once = rows_at_once(parts_, update.report.kept);
     // the images of this step stand for their share of all images, kept or not
     const double all = static_cast<double>(count * update.report.images) / static_cast<double>(update.report.kept);
-    double total = 0;
+    std::vector<Tensor> losses;  // 0-d each
     for (std::int64_t begin = 0; begin < count; begin += at_once) {
       const std::int64_t end = std::min(count, begin + at_once);
       const std::vector<std::int64_t> own(rows.begin() + begin, rows.begin() + end);
-      const Tensor index = at::tensor(own, at::kLong);                             // [n]
-      const Tensor latents = t.clean.index_select(0, index.to(t.clean.device()));  // [n,C,h,w]
+      const Tensor index = at::tensor(own, at::kLong);                         // [n]
+      const Tensor latents = t.clean.index_select(0, beside(t.clean, index));  // [n,C,h,w]
       std::vector<double> weights;
       for (const std::int64_t sample : own) weights.push_back(round.weights[static_cast<std::size_t>(sample)]);
       const Tensor errors = denoising_errors(update.pipeline, latents, {times.begin() + begin, times.begin() + end},
                                              noise.narrow(0, begin, end - begin),
                                              t.setup.condition.positive.select(index));  // [n]
       const Tensor loss =
-          (at::tensor(weights, at::kDouble).to(errors.device()) * errors.to(at::kDouble)).sum() / all;  // 0-d
+          (beside(errors, at::tensor(weights, at::kDouble)) * errors.to(at::kDouble)).sum() / all;  // 0-d
       ++update.counts.forwards;
       ++update.counts.backwards;
       update.counts.forward_samples += end - begin;
       update.counts.backward_samples += end - begin;
-      total += loss.template item<double>();
+      losses.push_back(loss.detach());
       torch::autograd::backward({loss}, {});
     }
     condition.backward();
-    return total;
+    const Tensor values = at::stack(losses).cpu();  // double, one for each network call
+    return std::accumulate(values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel(), 0.0);
   }
 
   const Parts& parts_;

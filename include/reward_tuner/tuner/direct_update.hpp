@@ -1,5 +1,6 @@
 // The update that differentiates the reward itself: rollout, reward, adjoint sweep, one optimizer step.
 #pragma once
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
@@ -132,13 +133,25 @@ class DirectUpdate {
                        .graphs = graphs.meter ? &*graphs.meter : nullptr,
                        .reference_weight = reference_weight(parts_.regularizer) * share});
     report.kept += images;
-    report.regularizer += sweep.regularizer;
-    report.loss += sweep.regularizer;
+    write(sweep, report);
+  }
+
+  /// Adds what a sweep measured. All of it is read at once: each reading waits for the device.
+  static void write(const SweepResult& sweep, UpdateReport& report) {
+    std::vector<Tensor> measured;
+    for (const auto& [k, norm] : sweep.cotangent_norms) measured.push_back(norm);
+    if (sweep.regularizer.defined()) measured.push_back(sweep.regularizer);
+    const Tensor values = at::stack(measured).cpu();  // double [K] or [K+1]
+    const double* value = values.const_data_ptr<double>();
+    if (sweep.regularizer.defined()) {
+      report.regularizer += value[measured.size() - 1];
+      report.loss += value[measured.size() - 1];
+    }
     for (const auto& [k, norm] : sweep.cotangent_norms) {
       auto step =
           std::find_if(report.steps.begin(), report.steps.end(), [k = k](const auto& s) { return s.step >= k; });
       if (step == report.steps.end() || step->step != k) step = report.steps.insert(step, StepReport{.step = k});
-      step->cotangent_norm = std::hypot(step->cotangent_norm, norm.template item<double>());
+      step->cotangent_norm = std::hypot(step->cotangent_norm, *value++);
     }
   }
 

@@ -151,13 +151,14 @@ class LogProbRound {
     const std::int64_t at_once = rows_at_once(parts_, update.report.kept) / kRowsOfUnit;
     ConditionGradient condition = round_gradient(parts_, update, round);
     const Transitions t = present_transitions(round, condition);
-    PolicyRowsResult result;
+    PolicyRowsMeasured measured;
     for (std::size_t begin = 0, end = 0; begin < terms.size(); begin = end) {
       end = std::min(terms.size(), begin + static_cast<std::size_t>(std::max<std::int64_t>(1, at_once)));
-      result.add(policy_backward(update.pipeline, t, rows(round, terms, begin, end), parts_.objective, weights,
-                                 update.counts));
+      measured.add(policy_backward(update.pipeline, t, rows(round, terms, begin, end), parts_.objective, weights,
+                                   update.counts));
     }
     condition.backward();
+    const PolicyRowsResult result = measured.read();
     if (update.report.optimizer_steps == 0) first_ = result;
     all_.add(result);
     return end_round_step(parts_, update);

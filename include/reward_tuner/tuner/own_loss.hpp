@@ -35,9 +35,10 @@ bool accumulate_own_loss([[maybe_unused]] const Regularizer& regularizer, [[mayb
     ++counts.backwards;
     counts.forward_samples += regularizer.own_rows();
     counts.backward_samples += regularizer.own_rows();
-    report.regularizer += loss.template item<double>();
-    report.loss += loss.template item<double>();
     torch::autograd::backward({loss}, {});
+    const auto value = loss.template item<double>();
+    report.regularizer += value;
+    report.loss += value;
     return true;
   } else {
     return false;
