@@ -7,10 +7,11 @@
 
 #include <reward_tuner/core/byte_size.hpp>
 #include <reward_tuner/files/json_file.hpp>
-#include <reward_tuner/files/safetensors.hpp>
-#include <reward_tuner/files/weights_file.hpp>
+#include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
+#include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
 
 #include "defaults.hpp"
@@ -21,17 +22,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Adds a part's numbers and layers from the header of its file.
-void outline_part(ModelOutline& model, const std::string& part, const fs::path& file) {
-  const auto weights = rt::SafetensorsFile::open(file);
+/// Adds a part's numbers and layers from its weights' names and shapes; mapped files are not read for that.
+void outline_part(ModelOutline& model, const std::string& part, const std::map<std::string, rt::Tensor>& weights) {
   constexpr std::string_view kWeight = ".weight";
-  for (const std::string& name : weights.names()) {
-    const auto& shape = weights.shape(name);
-    if (!at::isFloatingType(weights.dtype(name))) continue;  // position ids
-    std::int64_t numbers = 1;
-    for (const std::int64_t size : shape) numbers *= size;
-    model.numbers[part] += numbers;
-    const bool layer = (shape.size() == 2 || shape.size() == 4) && name.ends_with(kWeight);
+  for (const auto& [name, weight] : weights) {
+    if (!weight.is_floating_point()) continue;  // position ids
+    model.numbers[part] += weight.numel();
+    const bool layer = (weight.dim() == 2 || weight.dim() == 4) && name.ends_with(kWeight);
     if (layer && name.find("embedding.") == std::string::npos)
       model.layers[part].push_back(name.substr(0, name.size() - kWeight.size()));
   }
@@ -129,25 +126,28 @@ rt::EngineOptions engine(const TuneSettings& s) {
 
 }  // namespace
 
-ModelOutline ModelOutline::read(const fs::path& folder) {
-  REWARD_TUNER_CHECK(fs::is_directory(folder), "[rt-tune] --model expected a model folder in diffusers layout, got ",
-                     fs::exists(folder) ? "the file " : "nothing at ", folder.string());
+ModelOutline ModelOutline::read(const TuneSettings& s) {
+  const auto files =
+      rt::ModelFiles::open(s.model, {.variant = s.variant, .tokenizer = s.tokenizer, .prediction = s.prediction});
+  const auto family = rt::pipeline_family(files.config("model_index"), files.where("model_index"));
   ModelOutline model;
-  const auto unet = folder / "unet" / "config.json";
-  model.unet = rt::stable_diffusion_unet(rt::read_json(unet), unet.string());
-  model.vae = rt::AutoencoderKLConfig::load(folder / "vae" / "config.json");
-  outline_part(model, "unet", rt::weights_file(folder / "unet", "diffusion_pytorch_model"));
-  outline_part(model, "vae", rt::weights_file(folder / "vae", "diffusion_pytorch_model"));
-  for (const char* part : {"text_encoder", "text_encoder_2"}) {
-    if (!fs::is_directory(folder / part)) continue;
-    model.text.push_back(rt::ClipTextConfig::load(folder / part / "config.json"));
-    outline_part(model, part, rt::weights_file(folder / part, "model"));
+  model.unet = family == rt::PipelineFamily::kStableDiffusionXL
+                   ? rt::UNet2DConditionConfig::from_json(files.config("unet"), files.where("unet"))
+                   : rt::stable_diffusion_unet(files.config("unet"), files.where("unet"));
+  model.vae = rt::AutoencoderKLConfig::from_json(files.config("vae"), files.where("vae"));
+  for (const std::string& part : files.networks()) {
+    outline_part(model, part, files.tensors(part));
+    if (part.starts_with("text_encoder"))
+      model.text.push_back(rt::ClipTextConfig::from_json(files.config(part), files.where(part)));
   }
-  REWARD_TUNER_CHECK(!model.text.empty(), "[rt-tune] --model expected a text_encoder/ in ", folder.string(),
+  REWARD_TUNER_CHECK(!model.text.empty(), "[rt-tune] --model expected a text encoder in ", s.model.string(),
                      ", got none");
-  if (fs::is_directory(folder / "clip")) {
-    model.judge = rt::ClipConfig::load(folder / "clip" / "config.json").vision;
-    outline_part(model, "clip", rt::weights_file(folder / "clip", "model"));
+  if (const auto clip = s.model / "clip"; fs::is_directory(clip)) {
+    model.judge = rt::ClipConfig::load(clip / "config.json").vision;
+    const rt::WeightsSource weights = rt::find_weights(clip, rt::kTransformersWeights, s.variant).open();
+    std::map<std::string, rt::Tensor> tensors;
+    for (const std::string& name : weights.names()) tensors[name] = weights.tensor(name);
+    outline_part(model, "clip", tensors);
   }
   return model;
 }

@@ -18,7 +18,7 @@
 
 namespace rt_shared {
 
-/// A model folder whose weights are not read.
+/// A model, folder or file, whose weights are not read.
 struct ModelOutline {
   rt::UNet2DConditionConfig unet;
   rt::AutoencoderKLConfig vae;
@@ -27,8 +27,8 @@ struct ModelOutline {
   std::map<std::string, std::int64_t> numbers;             ///< in the weights of each part: "unet", "vae", ..., "clip"
   std::map<std::string, std::vector<std::string>> layers;  ///< paths that a LoRA can adapt: "unet", "text_encoder"
 
-  /// Errors: those of the configurations, files that are no safetensors or that are missing.
-  static ModelOutline read(const std::filesystem::path& folder);
+  /// The model that --model, --variant, --tokenizer and --prediction name. Errors: those of ModelFiles.
+  static ModelOutline read(const TuneSettings& s);
 };
 
 /// What a run takes, in bytes.

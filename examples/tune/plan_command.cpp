@@ -33,18 +33,7 @@ namespace {
 
 struct PlanSettings : TuneSettings {
   std::filesystem::path json;
-  std::string where = "cpu";  // --device
 };
-
-bool has_row(std::string_view name) {
-  const auto& table = settings_table();
-  return std::any_of(table.begin(), table.end(), [&](const Setting& row) { return row.name == name; });
-}
-
-/// cpu, cuda or cuda:N.
-std::string device_name(const PlanSettings& s) {
-  return has_row("device") ? setting(settings_table(), "device").field.json(s).get<std::string>() : s.where;
-}
 
 /// The settings of tune, of which a plan needs the model only.
 SettingsTable plan_table() {
@@ -78,9 +67,9 @@ std::vector<std::pair<TuneSettings, ChosenReward>> courses(const TuneSettings& s
 class Planner {
  public:
   Planner(const PlanSettings& s, const MethodEntry& method)
-      : method_(method), model_(ModelOutline::read(s.model)), courses_(courses(s, method)) {
-    device_.cpu = device_name(s) == "cpu";
-    if (has_row("dtype") && setting(settings_table(), "dtype").field.json(s) != "float32") device_.element = 2;
+      : method_(method), model_(ModelOutline::read(s)), courses_(courses(s, method)) {
+    device_.cpu = s.device.is_cpu();
+    device_.element = static_cast<std::int64_t>(c10::elementSize(s.dtype));
     device_.threads = at::get_num_threads();
   }
   /// The largest plan of all tasks with the settings that `change` makes of each task's.
@@ -117,7 +106,7 @@ int plan(const PlanSettings& s) {
 
   out = {{"model", s.model.string()},
          {"method", s.method},
-         {"device", device_name(s)},
+         {"device", s.device.str()},
          {"held", nlohmann::json::object()},
          {"held_bytes", given.held_bytes()},
          {"update",
@@ -176,15 +165,6 @@ void add_plan_command(CLI::App& app, Command& chosen, const std::string&) {
   auto* c = app.add_subcommand("plan", "Tell what an update of `tune` takes of memory, without loading the model");
   c->add_option("--config", "take settings from a TOML file, as `rt-tune tune`")->type_name("FILE");
   add_flags(*c, table, *settings);
-  if (!has_row("device"))
-    c->add_option("--device", settings->where, "where it would run: cpu, cuda or cuda:N")
-        ->check([](const std::string& word) {
-          const bool known = word == "cpu" || word == "cuda" ||
-                             (word.starts_with("cuda:") && word.size() > 5 &&
-                              word.find_first_not_of("0123456789", 5) == std::string::npos);
-          return known ? std::string() : "expected cpu, cuda or cuda:N, got '" + word + "'";
-        })
-        ->capture_default_str();
   c->add_option("--json", settings->json, "also write the numbers, in bytes, to this file")->type_name("FILE");
   c->footer(
       "The numbers follow from the configurations of the model's networks and are those of `tune`'s timings.jsonl\n"

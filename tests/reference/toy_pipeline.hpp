@@ -24,6 +24,7 @@ struct ToyOptions {
   std::int64_t width = 5;              ///< hidden channels
   std::int64_t kernel = 3;             ///< side of the convolutions
   at::ScalarType dtype = at::kDouble;  ///< of weights and latents
+  at::Device device = at::kCPU;        ///< of both
   NoiseScheduleConfig schedule = {};   ///< what the sampler reads
   std::uint64_t seed = 7;              ///< of the weights
 };
@@ -44,7 +45,7 @@ class ToyPipeline {
     Rng rng(options_.seed);
     const auto c = options_.channels, w = options_.width, s = options_.kernel;
     const auto add = [&](std::vector<std::int64_t> shape, double scale) {
-      reference_.push_back(rng.normal(shape, at::TensorOptions().dtype(options_.dtype)) * scale);
+      reference_.push_back(rng.normal(shape, latent_options()) * scale);
     };
     add({w, c, s, s}, 0.5 / std::sqrt(static_cast<double>(c)));                             // 0 first convolution
     add({w}, 0.1);                                                                          // 1 its bias
@@ -54,7 +55,7 @@ class ToyPipeline {
     add({c, w, s, s}, 0.8 / std::sqrt(static_cast<double>(w)));                             // 5 last convolution
     add({c}, 0.1);                                                                          // 6 its bias
     for (const Tensor& t : reference_) parameters_.push_back(t.clone().requires_grad_());
-    mix_ = rng.normal({3, c, 1, 1}, at::TensorOptions().dtype(options_.dtype));
+    mix_ = rng.normal({3, c, 1, 1}, latent_options());
   }
 
   Condition encode(const std::vector<std::string>& prompts) {
@@ -88,7 +89,7 @@ class ToyPipeline {
   std::vector<std::int64_t> latent_shape(std::int64_t n) const {
     return {n, options_.channels, options_.side, options_.side};
   }
-  at::TensorOptions latent_options() const { return at::TensorOptions().dtype(options_.dtype); }
+  at::TensorOptions latent_options() const { return at::TensorOptions().dtype(options_.dtype).device(options_.device); }
   const NoiseSchedule& noise_schedule() const { return schedule_; }
   Scope rollout_scope() { return Scope(in_rollout_, true); }
   Scope reference_scope() { return Scope(use_reference_, true); }
