@@ -13,6 +13,7 @@
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
+#include <reward_tuner/optim/adamw_8bit.hpp>
 
 #include "defaults.hpp"
 
@@ -67,7 +68,7 @@ rt::SketchTraining training(std::int64_t rank, std::vector<std::string> targets,
 }
 
 rt::LatentSize latent_size(const ModelOutline& model, const TuneSettings& s) {
-  const std::int64_t divisor = model.vae.reduction();
+  const std::int64_t reduction = model.vae.reduction(), divisor = reduction * model.unet.reduction();
   const auto side = [&](const char* flag, const std::optional<std::int64_t>& pixels,
                         std::int64_t rt::LatentSize::*own) {
     if (!pixels) {
@@ -76,8 +77,8 @@ rt::LatentSize latent_size(const ModelOutline& model, const TuneSettings& s) {
       return (*model.unet.sample_size).*own;
     }
     REWARD_TUNER_CHECK(*pixels > 0 && *pixels % divisor == 0, "[rt-tune] --", flag, " expected a positive multiple of ",
-                       divisor, ", the VAE's reduction, got ", *pixels);
-    return *pixels / divisor;
+                       divisor, ", the reduction of the VAE and the UNet, got ", *pixels);
+    return *pixels / reduction;
   };
   return {side("height", s.height, &rt::LatentSize::height), side("width", s.width, &rt::LatentSize::width)};
 }
@@ -160,19 +161,23 @@ std::int64_t MemoryPlan::held_bytes() const {
 
 MemoryPlan memory_plan(const ModelOutline& model, const TuneSettings& s, const MethodEntry& method,
                        const ChosenReward& reward, const PlanDevice& device) {
-  constexpr std::int64_t kFactor = 4;  // a number of a LoRA, of its gradient and of a moment
-  Adapters unet_adapters, text_adapters;
+  constexpr std::int64_t kFactor = 4;        // a number of a LoRA, of its gradient and of a moment
+  std::map<std::string, Adapters> adapters;  // by part
   rt::LoraParts parts = model.layers;
   parts.erase("vae");
   parts.erase("clip");
   const auto read = [&](const fs::path& path) {
-    for (const auto& [part, layers] : rt::read_lora(path, parts))
-      (part == "unet" ? unet_adapters : text_adapters).add(layers);
+    for (const auto& [part, layers] : rt::read_lora(path, parts)) adapters[part].add(layers);
+  };
+  const auto numbers = [&] {
+    std::int64_t sum = 0;
+    for (const auto& [part, own] : adapters) sum += own.numbers;
+    return sum;
   };
   for (const std::string& word : s.loras) read(rt::lora_source(word).path);
-  const std::int64_t frozen = unet_adapters.numbers + text_adapters.numbers;
+  const std::int64_t frozen = numbers();
   if (!s.init_lora.empty()) read(s.init_lora);
-  const std::int64_t present = unet_adapters.numbers + text_adapters.numbers;
+  const std::int64_t present = numbers();
 
   rt::UpdateShape shape;
   shape.unet = model.unet;
@@ -182,14 +187,18 @@ MemoryPlan memory_plan(const ModelOutline& model, const TuneSettings& s, const M
       .cpu = device.cpu, .threads = device.threads, .element = device.element, .autocast = s.autocast.has_value()};
   shape.image_element = model.vae.force_upcast ? kFactor : device.element;
   shape.engine = engine(s);
+  const TextEncoders which = s.train_text_encoder;
   for (std::size_t i = 0; i < model.text.size(); ++i) {
     rt::SketchTextEncoder text{.config = model.text[i], .tokens = model.text[i].max_position_embeddings};
-    if (i == 0 && s.train_text_encoder) text.training = training(s.rank, text_targets(), text_adapters);
+    const std::string part = i == 0 ? "text_encoder" : "text_encoder_2";
+    if (which == TextEncoders::kBoth || which == (i == 0 ? TextEncoders::kFirst : TextEncoders::kSecond))
+      text.training = training(s.rank, text_targets(), adapters[part]);
     shape.text.push_back(std::move(text));
   }
   const bool anew = !s.full && s.init_lora.empty();
   if (s.full) shape.training.weights = true;
-  shape.training.rank = training(anew ? s.rank : 0, anew ? s.targets : std::vector<std::string>(), unet_adapters).rank;
+  shape.training.rank =
+      training(anew ? s.rank : 0, anew ? s.targets : std::vector<std::string>(), adapters["unet"]).rank;
   if (reward.reward.needs_clip()) {
     REWARD_TUNER_CHECK(model.judge, "[rt-tune] --reward ", reward.text, " needs a CLIP: expected ",
                        (s.model / "clip").string(), ", got nothing there");
@@ -200,11 +209,11 @@ MemoryPlan memory_plan(const ModelOutline& model, const TuneSettings& s, const M
   MemoryPlan plan;
   plan.update = rt::sketch_update(shape);
   const std::int64_t trained = s.full ? model.numbers.at("unet") : plan.update.trained_numbers - frozen;
-  for (const auto& [part, numbers] : model.numbers)
+  for (const auto& [part, count] : model.numbers)
     if (part != "clip" || shape.judge)
-      plan.held.emplace_back("weights of " + part, numbers * (part == "clip"  ? kFactor
-                                                              : part == "vae" ? shape.image_element
-                                                                              : device.element));
+      plan.held.emplace_back("weights of " + part, count * (part == "clip"  ? kFactor
+                                                            : part == "vae" ? shape.image_element
+                                                                            : device.element));
   if (s.full && needs_reference(s, method))
     plan.held.emplace_back("the untuned UNet", model.numbers.at("unet") * device.element);
   if (s.rollout_dtype) plan.held.emplace_back("the UNet for rollouts", model.numbers.at("unet") * 2);
@@ -212,7 +221,9 @@ MemoryPlan memory_plan(const ModelOutline& model, const TuneSettings& s, const M
   if (!s.full) plan.held.emplace_back("trained LoRA", trained * kFactor);
   if (!s.full && s.reference == ReferenceName::kInit)
     plan.held.emplace_back("LoRA of the reference", (present - frozen) * kFactor);
-  plan.held.emplace_back("AdamW", 2 * trained * kFactor);
+  if (s.optimizer == OptimizerName::kAdamW8bit)  // two codes a weight and a scale for each block of them
+    plan.held.emplace_back("AdamW8bit", 2 * trained + 2 * kFactor * trained / rt::AdamW8bitOptions{}.block);
+  else plan.held.emplace_back("AdamW", 2 * trained * kFactor);
   if (plan.update.gradients > 0) plan.held.emplace_back("gradients", plan.update.gradients);
   if (s.ema > 0) plan.held.emplace_back("average of the weights", trained * kFactor);
   return plan;

@@ -142,7 +142,7 @@ int plan(const PlanSettings& s) {
   for (std::size_t i = 0; i < switches.size(); ++i) {
     const MemoryPlan other =
         planner.plan([&](const TuneSettings& of) { return memory_switches(of, method, beside).at(i).settings; });
-    const bool fits = size && other.total() <= *size;
+    const bool fits = size && other.total() <= size.value_or(0);
     if (fits && advice.empty()) advice = switches[i].flags;
     nlohmann::json row{
         {"flags", switches[i].flags}, {"peak_tensor_bytes", other.update.peak}, {"total_bytes", other.total()}};
@@ -153,7 +153,8 @@ int plan(const PlanSettings& s) {
   }
   if (size) {
     out["advice"] = advice.empty() ? nlohmann::json(nullptr) : nlohmann::json(advice);
-    std::cout << rt::byte_size_text(*size) << (advice.empty() ? ": none of these fits" : ": " + advice) << '\n';
+    std::cout << rt::byte_size_text(size.value_or(0)) << (advice.empty() ? ": none of these fits" : ": " + advice)
+              << '\n';
   }
   outputs.write();
   return kDone;
