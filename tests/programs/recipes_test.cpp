@@ -83,6 +83,18 @@ void same(const rt::AnySamplerOptions& file, const rt::DdpmOptions& own) {
   CHECK(own.clipping.has_value() == rt::DdpmOptions{}.clipping.has_value());
 }
 
+void same(const rt::AnySamplerOptions& file, const rt::DpmSolverOptions& own) {
+  CHECK(file.name == (own.noise.value_or(false) ? rt::AnySampler::kSdeName : rt::DpmSolver::kName));
+  rt::DpmSolverOptions said{.num_steps = file.num_steps,
+                            .guidance = file.guidance,
+                            .noise = own.noise,
+                            .order = file.order,
+                            .type = file.type,
+                            .spacing = file.spacing,
+                            .levels = file.levels};
+  CHECK(rt::options_json(said) == rt::options_json(own));
+}
+
 void same_objective(const TuneSettings& s, const rt::DirectGradientOptions& own) {
   CHECK(s.loss_scale == own.scale);
   CHECK(s.loss == own.loss);
@@ -188,6 +200,7 @@ void check_denoising(const std::string& name, const std::string& method, const R
 
 TEST_CASE("recipes: the file of rt-tune says what the function says") {
   check_direct("drtune_sd15", "drtune", recipes::drtune_sd15());
+  check_direct("drtune_sd21", "drtune", recipes::drtune_sd21());
   check_direct("drtune_fdxl", "drtune", recipes::drtune_fdxl());
   check_direct("draft_sd15", "draft", recipes::draft_sd15());
   check_direct("draft_lv_sd15", "draft-lv", recipes::draft_lv_sd15());

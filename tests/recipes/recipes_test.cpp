@@ -30,7 +30,8 @@ TEST_CASE("a recipe makes its method's tuner in one line, for any reward") {
   using namespace recipes_test;
   const BrightnessReward reward;
   CHECK(make<DRTune, Ddpm>(reward, recipes::drtune_sd15()).options().steps.max_early_stop == 20);
-  CHECK(make<DRTune>(reward, recipes::drtune_fdxl()).options().sampler.num_steps == 25);
+  CHECK(make<DRTune, Ddpm>(reward, recipes::drtune_sd21()).options().sampler.num_steps == 50);
+  CHECK(make<DRTune, DpmSolver>(reward, recipes::drtune_fdxl()).options().sampler.num_steps == 25);
   CHECK(make<DRaFT, Ddpm>(reward, recipes::draft_sd15()).options().steps.num_trained == 10);
   CHECK(make<DRaFTLV, Ddpm>(reward, recipes::draft_lv_sd15()).options().steps.num_noises == 2);
   CHECK(make<ReFL, Ddpm>(reward, recipes::refl_sd15()).options().steps.max_stop == 10);
