@@ -7,6 +7,7 @@
 
 #include <examples/pretrain/bpe_trainer.hpp>
 #include <examples/pretrain/tiny_models.hpp>
+#include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/safetensors.hpp>

@@ -102,7 +102,8 @@ int plan(const PlanSettings& s) {
   outputs.add("--json", s.json, [&] { rt::write_json(s.json, out); });
   const Planner planner(s, method);
   const MemoryPlan given = planner.plan();
-  const auto size = s.memory.way() == rt::Memory::kBudget ? std::optional(s.memory.bytes()) : std::nullopt;
+  const bool sized = s.memory.way() == rt::Memory::kBudget;
+  const std::int64_t size = sized ? s.memory.bytes() : 0;
 
   out = {{"model", s.model.string()},
          {"method", s.method},
@@ -117,7 +118,7 @@ int plan(const PlanSettings& s) {
            {"graph_of_a_trained_call", given.update.graph},
            {"retained", given.update.retained}}},
          {"total_bytes", given.total()},
-         {"memory", size ? nlohmann::json(*size) : nlohmann::json(nullptr)},
+         {"memory", sized ? nlohmann::json(size) : nlohmann::json(nullptr)},
          {"switches", nlohmann::json::array()}};
   std::cout << "between updates\n";
   for (const auto& [name, bytes] : given.held) {
@@ -136,25 +137,24 @@ int plan(const PlanSettings& s) {
   std::cout << "in all\n";
   line("", given.total());
   std::cout << "with other settings, the fastest first\n";
-  const auto beside = size ? std::optional(*size - given.held_bytes()) : std::nullopt;
+  const auto beside = sized ? std::optional(size - given.held_bytes()) : std::nullopt;
   std::string advice;
   const auto switches = memory_switches(planner.settings(), method, beside);
   for (std::size_t i = 0; i < switches.size(); ++i) {
     const MemoryPlan other =
         planner.plan([&](const TuneSettings& of) { return memory_switches(of, method, beside).at(i).settings; });
-    const bool fits = size && other.total() <= size.value_or(0);
+    const bool fits = sized && other.total() <= size;
     if (fits && advice.empty()) advice = switches[i].flags;
     nlohmann::json row{
         {"flags", switches[i].flags}, {"peak_tensor_bytes", other.update.peak}, {"total_bytes", other.total()}};
-    if (size) row["fits"] = fits;
+    if (sized) row["fits"] = fits;
     out["switches"].push_back(std::move(row));
     std::cout << "  " << std::right << std::setw(14) << megabytes(other.total())
-              << (size ? fits ? "  fits      " : "  too large " : "  ") << switches[i].flags << '\n';
+              << (sized ? fits ? "  fits      " : "  too large " : "  ") << switches[i].flags << '\n';
   }
-  if (size) {
+  if (sized) {
     out["advice"] = advice.empty() ? nlohmann::json(nullptr) : nlohmann::json(advice);
-    std::cout << rt::byte_size_text(size.value_or(0)) << (advice.empty() ? ": none of these fits" : ": " + advice)
-              << '\n';
+    std::cout << rt::byte_size_text(size) << (advice.empty() ? ": none of these fits" : ": " + advice) << '\n';
   }
   outputs.write();
   return kDone;

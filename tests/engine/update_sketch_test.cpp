@@ -1,5 +1,7 @@
 // The sketched update against the true one under the memory meter: networks of two architectures, methods, and every
 // switch that moves memory.
+#include <ATen/Parallel.h>
+
 #include <doctest/doctest.h>
 
 #include <cmath>

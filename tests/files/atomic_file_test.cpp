@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 
 using namespace reward_tuner;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/output_path.hpp>
 
 #include <tests/reference/test_folder.hpp>

@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/adapted_linear.hpp>
 #include <reward_tuner/tensor/autocast.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 #include <reward_tuner/models/known_layers.hpp>
 

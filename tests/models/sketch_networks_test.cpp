@@ -1,5 +1,7 @@
 // Networks on sketched tensors against the true ones under the memory meter: the bytes that a graph keeps, and the peak
 // of a backward pass, for the architectures of Stable Diffusion 1, 2 and XL.
+#include <ATen/Parallel.h>
+
 #include <doctest/doctest.h>
 
 #include <torch/autograd.h>

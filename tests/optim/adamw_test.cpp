@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/optim/ema.hpp>
 
 using namespace reward_tuner;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/bitmap_font.hpp>
 
 using namespace reward_tuner;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
 
 #include <tests/reference/test_folder.hpp>

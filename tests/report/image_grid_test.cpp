@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 #include <torch/types.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/bitmap_font.hpp>
 #include <reward_tuner/report/image_grid.hpp>
 

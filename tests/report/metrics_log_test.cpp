@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/metrics_log.hpp>
 
 #include <tests/reference/test_folder.hpp>

@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/png.hpp>
 
 #include <tests/reference/test_folder.hpp>

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
 
 #include <tests/reference/test_folder.hpp>

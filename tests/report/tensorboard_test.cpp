@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/png.hpp>
 #include <reward_tuner/report/tensorboard.hpp>
 
