@@ -450,7 +450,7 @@ void trained(SettingsTable& t) {
           .wants(adapts_anew, "full", "false"));
   t.push_back(row("train-text-encoder", group,
                   "train a LoRA on a text encoder's attention as well, of the rank and alpha of the UNet's; SDXL has a "
-                  "second one; alone: the first",
+                  "second one; default: none; alone: the first",
                   or_alone(field(&S::train_text_encoder, {{"none", TextEncoders::kNone},
                                                           {"first", TextEncoders::kFirst},
                                                           {"second", TextEncoders::kSecond},

@@ -60,16 +60,18 @@ void add_flags(CLI::App& command, const SettingsTable& table, TuneSettings& s) {
           ->group(row.group);
       continue;
     }
-    const CLI::callback_t take = [read](const CLI::results_t& words) {
-      read(words);
+    const bool may_be_alone = row.field.may_be_alone;
+    const CLI::callback_t take = [read, may_be_alone](const CLI::results_t& words) {
+      const bool alone = may_be_alone && words.size() == 1 && words.front().empty();
+      read(alone ? CLI::results_t{"true"} : words);
       return true;
     };
     // the words as they were typed: CLI11 would take "[a, b]" for a list; read_setting refuses a second value
     auto* option = command.add_option(flag, take, row.help);
-    if (row.field.may_be_alone) option->expected(0, 1);  // alone it reads "true"
+    if (may_be_alone) option->expected(0, 1);
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->type_name(shown_value(row))
-        ->default_str(shown_default(row.field.json(s)))
+        ->default_str(may_be_alone ? "" : shown_default(row.field.json(s)))  // what CLI11 takes for a flag alone
         ->required(row.required)
         ->group(row.group);
   }

@@ -174,7 +174,7 @@ void add_plan_command(CLI::App& app, Command& chosen, const std::string&) {
   c->callback([settings, &chosen] { chosen = [settings] { return plan(*settings); }; });
 }
 
-const RegisteredCommand registered_plan(4, add_plan_command);
+const RegisteredCommand registered_plan(6, add_plan_command);
 
 }  // namespace
 }  // namespace rt_tune

@@ -73,7 +73,8 @@ REWARD_TUNER_INLINE void AdamW::step() {
     at::_fused_adamw_(g.parameters, g.gradients, g.first, g.second, {}, g.steps, options_.learning_rate, options_.beta1,
                       options_.beta2, options_.weight_decay, options_.epsilon, /*amsgrad=*/false,
                       /*maximize=*/false);
-  steps_ = std::move(steps);
+  for (std::size_t i = 0; i < steps_.size(); ++i)
+    if (!steps[i].is_same(steps_[i])) steps_[i].copy_(steps[i]);  // in place: nothing is freed that a meter did not see
 }
 
 REWARD_TUNER_INLINE void AdamW::zero_grad() {
