@@ -224,7 +224,6 @@ MemoryPlan memory_plan(const ModelOutline& model, const TuneSettings& s, const M
   if (s.optimizer == OptimizerName::kAdamW8bit)  // two codes a weight and a scale for each block of them
     plan.held.emplace_back("AdamW8bit", 2 * trained + 2 * kFactor * trained / rt::AdamW8bitOptions{}.block);
   else plan.held.emplace_back("AdamW", 2 * trained * kFactor);
-  if (plan.update.gradients > 0) plan.held.emplace_back("gradients", plan.update.gradients);
   if (s.ema > 0) plan.held.emplace_back("average of the weights", trained * kFactor);
   return plan;
 }

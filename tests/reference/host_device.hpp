@@ -141,11 +141,12 @@ class HostDevice {
     op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
     for (std::size_t i = 0; i < count; ++i) {  // an output that was resized has other memory
       if (!aliases[i].defined() || !written[i].is_privateuseone()) continue;
-      c10::TensorImpl* const own = written[i].unsafeGetTensorImpl();
+      c10::TensorImpl* const target = written[i].unsafeGetTensorImpl();
       if (aliases[i].storage().data() != written[i].storage().data())
-        own->set_storage_keep_dtype(over(aliases[i].storage(), aliases[i], aliases[i].storage(), device()).storage());
+        target->set_storage_keep_dtype(
+            over(aliases[i].storage(), aliases[i], aliases[i].storage(), device()).storage());
       if (aliases[i].sizes() != written[i].sizes())
-        own->set_sizes_and_strides(aliases[i].sizes(), aliases[i].strides());
+        target->set_sizes_and_strides(aliases[i].sizes(), aliases[i].strides());
     }
     const std::size_t results = schema.returns().size(), begin = stack->size() - results;
     for (std::size_t i = 0; i < results; ++i) {

@@ -48,9 +48,10 @@ struct UpdateShape {
 
 /// Bytes of an update.
 struct UpdateMemory {
-  /// UpdateReport::peak_tensor_bytes of an update after the first, which begins where `gradients` are dropped
+  /// of an update that begins without gradients. Where it drops those of the one before, its
+  /// UpdateReport::peak_tensor_bytes is lower by `gradients`
   std::int64_t peak = 0;
-  std::int64_t gradients = 0;        ///< what stays until the next update: of rounds nothing
+  std::int64_t gradients = 0;        ///< of these what stays until the next update: of rounds nothing
   std::int64_t sampling = 0;         ///< the highest before anything is scored
   std::int64_t scoring = 0;          ///< the highest while images are decoded and scored
   std::int64_t training = 0;         ///< the highest while steps are differentiated

@@ -40,7 +40,7 @@ class UpdateCourse {
       out_.trained_numbers += layers->adapter_numbers();
       if (!s_.samples) out_.gradients += layers->gradient_bytes();
     }
-    out_.peak = top_ - out_.gradients;
+    out_.peak = top_;
     return out_;
   }
   /// GraphMeter::rows_within after a run that replayed.
