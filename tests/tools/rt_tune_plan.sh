@@ -64,7 +64,7 @@ expect() { # expect CODE TEXT COMMAND...
 }
 expect 2 "--memory expected replay, retain or a size with its unit (4GB, 512MiB), got '4'" plan "${few[@]}" --memory 4
 expect 2 "expected cpu, cuda or cuda:N, got 'tpu'" plan "${few[@]}" --device tpu
-expect 1 'expected a model folder in diffusers layout, got nothing at /nowhere' plan --model /nowhere
+expect 1 'or a .safetensors file in the original layout, got nothing at /nowhere' plan --model /nowhere
 expect 1 '--height expected a positive multiple of' plan "${few[@]}" --height 63
 expect 1 '--memory cannot be combined with --method ddpo' plan "${few[@]}" --method ddpo --memory 4GB
 echo "rt_tune_plan: all good"
