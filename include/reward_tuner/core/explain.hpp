@@ -5,6 +5,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <reward_tuner/core/concepts.hpp>  // IWYU pragma: export
 #include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/require.hpp>
 #include <reward_tuner/core/roles.hpp>

@@ -35,8 +35,9 @@ REWARD_TUNER_INLINE void load_optimizer_state(const std::map<std::string, Tensor
     REWARD_TUNER_CHECK(found != state.end(), "[", where, "] state lacks the tensor ", name);
     REWARD_TUNER_CHECK(found->second.sizes() == tensor.sizes(), "[", where, "] state tensor ", name, " expected shape ",
                        tensor.sizes(), ", got ", found->second.sizes());
-    REWARD_TUNER_CHECK(found->second.scalar_type() == tensor.scalar_type(), "[", where, "] state tensor ", name,
-                       " expected ", c10::toString(tensor.scalar_type()), ", got ",
+    const bool numbers = found->second.is_floating_point() && tensor.is_floating_point();  // these are converted
+    REWARD_TUNER_CHECK(numbers || found->second.scalar_type() == tensor.scalar_type(), "[", where, "] state tensor ",
+                       name, " expected ", c10::toString(tensor.scalar_type()), ", got ",
                        c10::toString(found->second.scalar_type()));
   }
   const torch::NoGradGuard no_grad;
