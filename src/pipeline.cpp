@@ -1,5 +1,6 @@
 // Definitions of models/: the pipeline and what it is told.
 #include <reward_tuner/models/condition.ipp>
+#include <reward_tuner/models/image_size.ipp>
 #include <reward_tuner/models/known_configurations.ipp>
 #include <reward_tuner/models/known_layers.ipp>
 #include <reward_tuner/models/merged_weights.ipp>

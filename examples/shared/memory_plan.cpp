@@ -9,6 +9,7 @@
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/models/image_size.hpp>
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
@@ -67,22 +68,6 @@ rt::SketchTraining training(std::int64_t rank, std::vector<std::string> targets,
   return out;
 }
 
-rt::LatentSize latent_size(const ModelOutline& model, const TuneSettings& s) {
-  const std::int64_t reduction = model.vae.reduction(), divisor = reduction * model.unet.reduction();
-  const auto side = [&](const char* flag, const std::optional<std::int64_t>& pixels,
-                        std::int64_t rt::LatentSize::*own) {
-    if (!pixels) {
-      REWARD_TUNER_CHECK(model.unet.sample_size, "[rt-tune] expected --", flag,
-                         ", got none, and the model's unet/config.json has no sample_size");
-      return (*model.unet.sample_size).*own;
-    }
-    REWARD_TUNER_CHECK(*pixels > 0 && *pixels % divisor == 0, "[rt-tune] --", flag, " expected a positive multiple of ",
-                       divisor, ", the reduction of the VAE and the UNet, got ", *pixels);
-    return *pixels / reduction;
-  };
-  return {side("height", s.height, &rt::LatentSize::height), side("width", s.width, &rt::LatentSize::width)};
-}
-
 bool passes_input(const TuneSettings& s, const MethodEntry& method) {
   return s.gradient_stop == StopName::kOwn ? method.unit == MethodUnit::kPassed : s.gradient_stop == StopName::kPass;
 }
@@ -132,9 +117,7 @@ ModelOutline ModelOutline::read(const TuneSettings& s) {
       rt::ModelFiles::open(s.model, {.variant = s.variant, .tokenizer = s.tokenizer, .prediction = s.prediction});
   const auto family = rt::pipeline_family(files.config("model_index"), files.where("model_index"));
   ModelOutline model;
-  model.unet = family == rt::PipelineFamily::kStableDiffusionXL
-                   ? rt::UNet2DConditionConfig::from_json(files.config("unet"), files.where("unet"))
-                   : rt::stable_diffusion_unet(files.config("unet"), files.where("unet"));
+  model.unet = rt::pipeline_unet(family, files.config("unet"), files.where("unet"));
   model.vae = rt::AutoencoderKLConfig::from_json(files.config("vae"), files.where("vae"));
   for (const std::string& part : files.networks()) {
     outline_part(model, part, files.tensors(part));
@@ -182,7 +165,7 @@ MemoryPlan memory_plan(const ModelOutline& model, const TuneSettings& s, const M
   rt::UpdateShape shape;
   shape.unet = model.unet;
   shape.vae = model.vae;
-  shape.latents = latent_size(model, s);
+  shape.latents = rt::latent_size_of(model.unet, model.vae, s.height, s.width, s.model.string());
   shape.machine = {
       .cpu = device.cpu, .threads = device.threads, .element = device.element, .autocast = s.autocast.has_value()};
   shape.image_element = model.vae.force_upcast ? kFactor : device.element;

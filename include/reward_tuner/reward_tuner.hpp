@@ -4,6 +4,7 @@
 
 #include <reward_tuner/core/advantage_input.hpp>
 #include <reward_tuner/core/branch_choice.hpp>
+#include <reward_tuner/core/by_threads.hpp>
 #include <reward_tuner/core/byte_size.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
@@ -88,6 +89,7 @@
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/idle_parts.hpp>
+#include <reward_tuner/models/image_size.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/known_configurations.hpp>
 #include <reward_tuner/models/known_layers.hpp>

@@ -3,16 +3,7 @@
 # long prompts, LoRAs, sizes, negative prompts, flags given twice, and outputs that cannot be written.
 set -euo pipefail
 rt_tune=$1 model=$2 prompts=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
-expect() { # expect CODE TEXT COMMAND...: exit code, and a line of stdout or stderr
-  local code=$1 text=$2 status=0
-  shift 2
-  "$rt_tune" "$@" >"$work/out.txt" 2>&1 || status=$?
-  [ "$status" = "$code" ] || fail "expected exit code $code, got $status: $*: $(cat "$work/out.txt")"
-  grep -q -- "$text" "$work/out.txt" || fail "expected '$text' of $*, got: $(cat "$work/out.txt")"
-}
+. "$(dirname "$0")/common.sh"
 silent() { # silent COMMAND...: nothing on stderr
   "$rt_tune" "$@" >/dev/null 2>"$work/out.txt" || fail "$*: $(cat "$work/out.txt")"
   [ ! -s "$work/out.txt" ] || fail "$* expected no word, got: $(cat "$work/out.txt")"

@@ -2,9 +2,7 @@
 # rt_tune_plan.sh RT_TUNE MODEL_FOLDER PROMPTS: what `plan` says of an update, against the update.
 set -euo pipefail
 rt_tune=$1 model=$2 prompts=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+. "$(dirname "$0")/common.sh"
 number() { grep -o "\"$1\": *[0-9]*" "$2" | head -n 1 | grep -o '[0-9]*$'; }
 few=(--model "$model" --steps 6 --threads 1)
 run=("${few[@]}" --prompts "$prompts" --updates 2 --images 1 --eval-batch 1 --checkpoint-every 0 --quiet
@@ -55,16 +53,9 @@ grep -q '^24GB: as given' "$work/large.txt" || fail "expected 24GB to be enough:
 "$rt_tune" plan "${few[@]}" --method drtune "${direct[@]}" --memory 1MB --json "$work/small.json" >"$work/small.txt"
 grep -q '^1MB: none of these fits' "$work/small.txt" || fail "expected 1MB to be too little: $(cat "$work/small.txt")"
 grep -q '"fits": true' "$work/small.json" && fail "something fits into 1MB"
-expect() { # expect CODE TEXT COMMAND...
-  local code=$1 text=$2 status=0
-  shift 2
-  "$rt_tune" "$@" >"$work/out.txt" 2>&1 || status=$?
-  [ "$status" = "$code" ] || fail "expected exit code $code, got $status: $*: $(cat "$work/out.txt")"
-  grep -q -- "$text" "$work/out.txt" || fail "expected '$text' of $*, got: $(cat "$work/out.txt")"
-}
 expect 2 "--memory expected replay, retain or a size with its unit (4GB, 512MiB), got '4'" plan "${few[@]}" --memory 4
 expect 2 "expected cpu, cuda or cuda:N, got 'tpu'" plan "${few[@]}" --device tpu
 expect 1 'or a .safetensors file in the original layout, got nothing at /nowhere' plan --model /nowhere
-expect 1 '--height expected a positive multiple of' plan "${few[@]}" --height 63
+expect 1 "the image's height must be a positive multiple of" plan "${few[@]}" --height 63
 expect 1 '--memory cannot be combined with --method ddpo' plan "${few[@]}" --method ddpo --memory 4GB
 echo "rt_tune_plan: all good"

@@ -5,9 +5,7 @@
 set -euo pipefail
 rt_tune=$1 model=$2 prompts=$3
 recipes=$(cd "$(dirname "$0")/../../examples/recipes" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+. "$(dirname "$0")/common.sh"
 head -n 1 <(grep -v '^#' "$prompts") >"$work/held_out.txt"
 mkdir "$work/images"
 "$rt_tune" sample --model "$model" --prompt "a red circle" --steps 2 --threads 1 --out "$work/images/one.png" >/dev/null

@@ -3,16 +3,7 @@
 # described; both text encoders train; what belongs to SDXL alone is refused for another model.
 set -euo pipefail
 rt_tune=$1 model=$2 other=$3 prompts=$4
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
-expect() { # expect CODE TEXT COMMAND...: exit code, and a line of stdout or stderr
-  local code=$1 text=$2 status=0
-  shift 2
-  "$rt_tune" "$@" >"$work/out.txt" 2>&1 || status=$?
-  [ "$status" = "$code" ] || fail "expected exit code $code, got $status: $*: $(cat "$work/out.txt")"
-  grep -q -- "$text" "$work/out.txt" || fail "expected '$text' of $*, got: $(cat "$work/out.txt")"
-}
+. "$(dirname "$0")/common.sh"
 differ() { ! cmp -s "$1" "$2" || fail "$1 and $2 are equal: $3"; }
 head -n 2 <(grep -v '^#' "$prompts") >"$work/held_out.txt"
 few=(--steps 4 --guidance 2 --threads 1)

@@ -4,6 +4,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <new>
@@ -165,6 +166,19 @@ TEST_CASE("the error names what takes less, and nothing that is in use already")
   CHECK(
       said({.micro_batch = 1, .autocast = at::kBFloat16}, {}).find("take less: none is left, but for smaller images") !=
       std::string::npos);
+}
+
+TEST_CASE("autocast is no switch of a network that is of lower precision anyway") {
+  struct LowPipeline : FullPipeline {
+    using FullPipeline::FullPipeline;
+    at::ScalarType network_dtype() const { return at::kBFloat16; }  // its latents are float
+  };
+  const auto names_autocast = [](auto pipeline) {
+    const auto all = memory_switches(EngineOptions{}, pipeline, 3);
+    return std::find(all.begin(), all.end(), "engine.autocast = bfloat16") != all.end();
+  };
+  CHECK(names_autocast(FullPipeline({.dtype = at::kFloat})));
+  CHECK_FALSE(names_autocast(LowPipeline({.dtype = at::kFloat})));
 }
 
 TEST_CASE("AdamW names AdamW8bit where that saves a MiB, and AdamW8bit names nothing") {

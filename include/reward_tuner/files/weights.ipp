@@ -5,11 +5,11 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
+#include <reward_tuner/core/by_threads.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
@@ -75,23 +75,18 @@ REWARD_TUNER_INLINE void load_weights(torch::nn::Module& module, const WeightsSo
   REWARD_TUNER_CHECK(problems.empty(), "[Weights] ", source.where(), " does not fit the network of ", wanted.size(),
                      " tensors", problems);
 
-  std::vector<std::pair<std::string, Tensor>> copies;  // the source's name, the module's tensor
-  bool on_cpu = true;
+  const torch::NoGradGuard no_grad;
+  std::vector<std::pair<std::string, Tensor>> reads;  // the source's name, the module's tensor: no kernel takes part
   for (const auto& [name, tensor] : wanted) {
-    copies.emplace_back(sources.at(name), tensor);
-    on_cpu = on_cpu && tensor.is_cpu();
+    const std::string& key = sources.at(name);
+    const at::ScalarType type = source.dtype(key);
+    if (options.round_to && c10::isFloatingType(type) && type != *options.round_to)
+      tensor.copy_(source.tensor(key).to(*options.round_to));
+    else if (source.is_straight(key, tensor)) reads.emplace_back(key, tensor);
+    else source.copy(key, tensor);
   }
-  std::atomic<std::size_t> next{0};  // every thread takes the next tensor when it is done with one
-  at::parallel_for(0, on_cpu ? at::get_num_threads() : 1, 1, [&](std::int64_t, std::int64_t) {
-    const torch::NoGradGuard no_grad;
-    for (std::size_t i = next++; i < copies.size(); i = next++) {
-      const auto& [name, tensor] = copies[i];
-      const at::ScalarType type = source.dtype(name);
-      if (options.round_to && c10::isFloatingType(type) && type != *options.round_to)
-        tensor.copy_(source.tensor(name).to(*options.round_to));
-      else source.copy(name, tensor);
-    }
-  });
+  by_threads(reads.size(), static_cast<std::size_t>(at::get_num_threads()),
+             [&](std::size_t i) { source.copy(reads[i].first, reads[i].second); });
 }
 
 }  // namespace reward_tuner

@@ -38,6 +38,8 @@ class WeightsSource {
   at::ScalarType dtype(const std::string& name) const { return find(name).dtype; }
   /// The tensor on the CPU, as SafetensorsFile::tensor gives it: a view of the mapped file wherever possible.
   Tensor tensor(const std::string& name) const;
+  /// Whether `copy` reads from the file into the target's memory: one type, contiguous, on the CPU, as it is stored.
+  bool is_straight(const std::string& name, const Tensor& target) const;
   /// Copies the tensor into `target`, which has its shape, rounded to the target's type.
   void copy(const std::string& name, const Tensor& target) const;
   /// Names the source in errors.

@@ -46,11 +46,15 @@ REWARD_TUNER_INLINE Tensor WeightsSource::tensor(const std::string& name) const 
   return entry.view ? entry.view(stored) : stored;
 }
 
-REWARD_TUNER_INLINE void WeightsSource::copy(const std::string& name, const Tensor& target) const {
+REWARD_TUNER_INLINE bool WeightsSource::is_straight(const std::string& name, const Tensor& target) const {
   const Entry& entry = find(name);
   // as stored; bytes of a bool are not taken as they are
   const bool same = !entry.view && entry.dtype == target.scalar_type() && entry.dtype != at::kBool;
-  if (same && target.is_cpu() && target.is_contiguous()) entry.file.read(entry.key, target.data_ptr());
+  return same && target.is_cpu() && target.is_contiguous();
+}
+
+REWARD_TUNER_INLINE void WeightsSource::copy(const std::string& name, const Tensor& target) const {
+  if (is_straight(name, target)) find(name).file.read(find(name).key, target.data_ptr());
   else target.copy_(tensor(name));
 }
 

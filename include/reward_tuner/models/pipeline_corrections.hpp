@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
 
 namespace reward_tuner {
@@ -25,6 +26,9 @@ NoiseScheduleConfig stable_diffusion_xl_schedule(const nlohmann::json& json, con
 /// The UNet's configuration as StableDiffusionPipeline uses it: a sample_size below 64 becomes 64 where the file was
 /// written by diffusers before 0.9.0, which stored a wrong default. A note says so.
 UNet2DConditionConfig stable_diffusion_unet(const nlohmann::json& json, const std::string& where);
+
+/// The UNet's configuration as the family's class uses it: `stable_diffusion_unet`, or uncorrected for XL.
+UNet2DConditionConfig pipeline_unet(PipelineFamily family, const nlohmann::json& json, const std::string& where);
 
 /// The type to which a pipeline rounds the weights of a transformers part: transformers 5 reads them in the dtype that
 /// the part's config.json names. Empty unless that is narrower than float.

@@ -67,6 +67,12 @@ REWARD_TUNER_INLINE UNet2DConditionConfig stable_diffusion_unet(const nlohmann::
   return c;
 }
 
+REWARD_TUNER_INLINE UNet2DConditionConfig pipeline_unet(PipelineFamily family, const nlohmann::json& json,
+                                                        const std::string& where) {
+  return family == PipelineFamily::kStableDiffusionXL ? UNet2DConditionConfig::from_json(json, where)
+                                                      : stable_diffusion_unet(json, where);
+}
+
 REWARD_TUNER_INLINE std::optional<at::ScalarType> transformers_dtype(const nlohmann::json& json) {
   for (const char* key : {"dtype", "torch_dtype"}) {  // of transformers 5 and 4
     if (!json.contains(key) || json.at(key).is_null()) continue;

@@ -160,9 +160,6 @@ class StableDiffusion {
   std::vector<std::int64_t> time_ids() const;
   /// Named errors unless the parts fit one another.
   void check_fit() const;
-  /// The size of latents that the options and the networks' configurations give; a named error if there is none.
-  LatentSize chosen_size() const;
-
   void wake(PartUse use) {
     if (idle_) idle_->wake(use);
   }

@@ -10,6 +10,7 @@
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
+#include <reward_tuner/models/image_size.hpp>
 #include <reward_tuner/models/model_writer.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/tensor/device.hpp>
@@ -41,10 +42,10 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
     return std::make_shared<Network>(std::move(config));
   };
   p.unet_ = made(unet_weights, std::type_identity<UNet2DConditionModel>(),
-                 read("unet", xl ? UNet2DConditionConfig::from_json : stable_diffusion_unet));
+                 pipeline_unet(p.family_, files.config("unet"), files.where("unet")));
   const auto vae = read("vae", AutoencoderKLConfig::from_json);
   p.vae_ = made(idle_weights.dtype(p.vae_dtype(vae)), std::type_identity<AutoencoderKL>(), vae);
-  p.latent_size_ = p.chosen_size();
+  p.latent_size_ = latent_size_of(p.unet_->config(), vae, p.options_.height, p.options_.width, files.where("unet"));
   const bool zeros =
       ConfigReader(index, files.where("model_index")).optional<bool>("force_zeros_for_empty_prompt", true);
   p.prompts_ = PromptEncoder(p.text_towers(idle_weights),
@@ -221,24 +222,6 @@ REWARD_TUNER_INLINE Tensor StableDiffusion::encode_images(const Tensor& images) 
 REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::latent_shape(std::int64_t batch) const {
   const auto& c = unet_->config();
   return {batch, c.in_channels, latent_size_.height, latent_size_.width};
-}
-
-REWARD_TUNER_INLINE LatentSize StableDiffusion::chosen_size() const {
-  const std::int64_t vae = vae_->config().reduction(), unet = unet_->config().reduction(), divisor = vae * unet;
-  const auto side = [&](const char* name, const std::optional<std::int64_t>& pixels, std::int64_t LatentSize::*own) {
-    if (!pixels) {
-      const auto& size = unet_->config().sample_size;
-      REWARD_TUNER_CHECK(size, "[StableDiffusion] ", files_->where("unet"), " has no sample_size, so the image's ",
-                         name, " is not known: expected it in StableDiffusionOptions, got none");
-      return (*size).*own;
-    }
-    REWARD_TUNER_CHECK(*pixels > 0 && *pixels % divisor == 0, "[StableDiffusion] the image's ", name,
-                       " must be a positive multiple of ", divisor, ", the reduction of the VAE (", vae,
-                       ") and of the UNet (", unet, "): expected ", std::max(divisor, *pixels / divisor * divisor),
-                       " or ", std::max(divisor, *pixels / divisor * divisor) + divisor, ", got ", *pixels);
-    return *pixels / vae;
-  };
-  return {side("height", options_.height, &LatentSize::height), side("width", options_.width, &LatentSize::width)};
 }
 
 REWARD_TUNER_INLINE RolloutScope StableDiffusion::rollout_scope(const RolloutMode& mode) {

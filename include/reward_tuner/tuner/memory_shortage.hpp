@@ -29,7 +29,7 @@ std::vector<std::string> memory_switches(const EngineOptions& o, Pipeline& pipel
   below("decode_batch", o.decode_batch > 0 ? std::min<std::int64_t>(o.decode_batch, at_once) : at_once);
   if (ActivationCheckpointing<Pipeline> && !o.activation_checkpointing)
     out.emplace_back("engine.activation_checkpointing = true");
-  if (!o.autocast && pipeline.latent_options().dtype() == at::kFloat) out.emplace_back("engine.autocast = bfloat16");
+  if (!o.autocast && network_dtype(pipeline) == at::kFloat) out.emplace_back("engine.autocast = bfloat16");
   if (o.rollout_dtype) out.emplace_back("engine.rollout_dtype unset");
   else if (RolloutModes<Pipeline> && o.merge_adapters) out.emplace_back("engine.merge_adapters = false");
   const std::vector<std::string> own = memory_switches(pipeline);
