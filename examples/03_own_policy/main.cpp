@@ -1,6 +1,7 @@
 // Your own policy: a step selection, which decides the sampler steps that are trained. It is used like the shipped
 // ones, and a mistake in it is a compile error of one sentence.
 // Usage: 03_own_policy [UPDATES [MODEL_FOLDER]]
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 

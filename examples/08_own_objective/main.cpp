@@ -1,6 +1,7 @@
 // An objective of your own: what is done with the log-probabilities of sampled steps. It is its formula; sampling,
 // replay and the gradient are the library's.
 // Usage: 08_own_objective [ROUNDS [MODEL_FOLDER]]
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 

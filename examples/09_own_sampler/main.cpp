@@ -1,6 +1,7 @@
 // A sampler of your own: a table of steps made from the model's noise levels. The same class serves direct gradients
 // and, with noise in its steps, objectives on log-probabilities.
 // Usage: 09_own_sampler [UPDATES [MODEL_FOLDER]]
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/reward_tuner.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 

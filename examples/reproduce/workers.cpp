@@ -14,6 +14,7 @@
 #include <map>
 #include <thread>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>

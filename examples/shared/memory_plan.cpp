@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/byte_size.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/weights_folder.hpp>

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <functional>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/text_file.hpp>
 
 #include <examples/shared/settings_table.hpp>

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/output_path.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 #include <reward_tuner/models/known_layers.hpp>

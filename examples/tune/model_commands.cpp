@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>

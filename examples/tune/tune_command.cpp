@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/advantages/history.hpp>
 
 TEST_CASE("History keeps the laws of advantages") { check_advantage_laws<reward_tuner::History>("History"); }

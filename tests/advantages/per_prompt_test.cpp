@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/advantages/per_prompt.hpp>
 
 TEST_CASE("PerPrompt keeps the laws of advantages") { check_advantage_laws<reward_tuner::PerPrompt>("PerPrompt"); }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/advantages/per_group.hpp>
 #include <reward_tuner/branching/best_and_worst.hpp>
 

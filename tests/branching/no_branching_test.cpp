@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/branching/no_branching.hpp>
 
 TEST_CASE("NoBranching trains the one branch, good or bad") {

@@ -8,6 +8,7 @@
 #include <numbers>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 
 TEST_CASE("Stable Diffusion's levels are the product of its scaled-linear betas") {

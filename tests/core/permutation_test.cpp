@@ -8,6 +8,7 @@
 #include <map>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/permutation.hpp>
 
 namespace {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/sampler_schedule.hpp>
 
 TEST_CASE("every prediction type recovers the clean sample and the noise it was made of") {

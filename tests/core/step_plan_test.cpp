@@ -3,6 +3,7 @@
 
 #include <sstream>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/step_plan.hpp>
 
 TEST_CASE("a plan answers what it trains and with which weight") {

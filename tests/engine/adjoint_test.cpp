@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/gradient_stop/pass_input.hpp>
 #include <reward_tuner/gradient_stop/scale_input.hpp>

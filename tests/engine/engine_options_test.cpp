@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/draft.hpp>

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/reward_gradient.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/reward_values.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>

@@ -1,6 +1,7 @@
 // Per-sample noise streams.
 #include <doctest/doctest.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/sample_noise.hpp>
 
 TEST_CASE("a sample's noise does not depend on batch or micro-batch") {

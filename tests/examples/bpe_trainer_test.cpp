@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <examples/pretrain/bpe_trainer.hpp>
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/shapes/shape_vocabulary.hpp>
 
 namespace bpe_trainer_test {

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include <examples/pretrain/training_run.hpp>
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/layers.hpp>
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/exploration/diffexp.hpp>
 #include <reward_tuner/exploration/no_exploration.hpp>
 #include <reward_tuner/methods/drtune.hpp>

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/exploration/prompt_weighting.hpp>
 
 namespace prompt_weighting_test {

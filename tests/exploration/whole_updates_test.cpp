@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/exploration/diffexp.hpp>
 #include <reward_tuner/exploration/dynamic_guidance.hpp>
 #include <reward_tuner/exploration/prompt_weighting.hpp>

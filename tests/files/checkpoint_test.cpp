@@ -1,4 +1,5 @@
 // Checkpoints survive kills, torn files and full disks.
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/checkpoint.hpp>
 
 #include <ATen/ops/arange.h>

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
 
 using namespace reward_tuner;

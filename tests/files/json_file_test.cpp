@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
 
 #include <tests/reference/test_folder.hpp>

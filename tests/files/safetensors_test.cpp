@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 
 using namespace reward_tuner;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/text_file.hpp>
 
 #include <tests/reference/test_folder.hpp>

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/weights_folder.hpp>

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/weights_index.hpp>
 
 #include <tests/reference/test_folder.hpp>

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/models/layers.hpp>
 

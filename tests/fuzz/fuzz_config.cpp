@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/files/weights_index.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
 
 namespace {

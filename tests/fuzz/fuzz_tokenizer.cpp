@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 
 namespace {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 using namespace reward_tuner;

@@ -13,6 +13,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 

@@ -18,6 +18,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/layers.hpp>

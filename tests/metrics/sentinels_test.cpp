@@ -7,6 +7,7 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/metrics/sentinels.hpp>
 
 #include <tests/rewards/reward_checks.hpp>

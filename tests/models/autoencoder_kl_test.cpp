@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>

@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/types.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_image.hpp>
 
 #include <tests/reference/test_folder.hpp>

@@ -8,6 +8,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/tensor.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 
 namespace clip_text_test {

@@ -8,6 +8,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights.hpp>

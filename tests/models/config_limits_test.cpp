@@ -1,5 +1,6 @@
 // Sizes no network has, and values of the wrong type in a model folder, are refused by name before anything is
 // allocated.
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 
 #include <doctest/doctest.h>

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/models/known_configurations.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>

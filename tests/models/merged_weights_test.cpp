@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/merged_weights.hpp>
 #include <reward_tuner/models/pipeline_networks.hpp>

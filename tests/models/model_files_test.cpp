@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/pipeline_networks.hpp>

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/model_writer.hpp>

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/models/known_configurations.hpp>

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/tensor/rng.hpp>

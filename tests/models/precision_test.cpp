@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/tensor/rng.hpp>

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>

@@ -14,6 +14,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>

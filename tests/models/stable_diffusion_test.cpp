@@ -11,6 +11,7 @@
 
 #include <unistd.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/files/json_file.hpp>

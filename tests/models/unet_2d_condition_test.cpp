@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/tensor/rng.hpp>

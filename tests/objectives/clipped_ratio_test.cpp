@@ -10,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/objectives/clipped_ratio.hpp>
 
 TEST_CASE("the clipped surrogate is -A*ratio inside the range and flat where the advantage pushes further out") {

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/objectives/direct_gradient.hpp>
 
 TEST_CASE("losses are -r, max(target - r, 0) and |target - r|, times the scale") {

@@ -9,6 +9,7 @@
 #include <limits>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/objectives/kl_regularized.hpp>
 
 TEST_CASE("DPOK's policy loss is flat outside the range on both sides; the pessimistic one only where PPO's is") {

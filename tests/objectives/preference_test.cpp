@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/objectives/preference.hpp>
 
 TEST_CASE("a pair's loss is -log sigmoid of beta times the difference of its gains, against either reference") {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/objectives/reinforce.hpp>
 
 TEST_CASE("the policy gradient's loss is -A*ratio, or -A*log p without the ratio") {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/objectives/reward_weighted.hpp>
 
 namespace reward_weighted_test {

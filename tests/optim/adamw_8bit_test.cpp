@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/optim/adamw_8bit.hpp>
 #include <reward_tuner/optim/block_quantization.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/sampler_step.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/safetensors.hpp>

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/note.hpp>
 
 #include <examples/shared/load_model.hpp>

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <limits>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
 

@@ -1,6 +1,7 @@
 // AnyReward: the same answers as the reward it holds, value semantics, and the missing gradient as a run-time error.
 #include <doctest/doctest.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/clamped.hpp>

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 
 #include <tests/rewards/reward_checks.hpp>

@@ -3,6 +3,7 @@
 
 #include <ATen/ops/zeros.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 
 #include <tests/rewards/reward_checks.hpp>

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/brightness.hpp>

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
 
 #include <tests/rewards/reward_checks.hpp>

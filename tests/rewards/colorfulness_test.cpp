@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/colorfulness.hpp>
 
 #include <tests/rewards/reward_checks.hpp>

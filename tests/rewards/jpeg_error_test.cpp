@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 

@@ -3,6 +3,7 @@
 
 #include <ATen/ops/stack.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/jpeg_round_trip.hpp>
 
 #include <tests/rewards/jpeg_reference.hpp>

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
 
 #include <tests/rewards/jpeg_reference.hpp>

@@ -12,6 +12,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <examples/pretrain/shape_images.hpp>
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/shapes/hue_parity.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>

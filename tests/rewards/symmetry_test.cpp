@@ -7,6 +7,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 
 #include <tests/rewards/reward_checks.hpp>

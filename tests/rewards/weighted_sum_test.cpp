@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>

@@ -20,6 +20,7 @@
 #include <random>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
 #include <reward_tuner/report/metrics_log.hpp>
 #include <reward_tuner/report/png.hpp>

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/reward_values.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/callable.hpp>

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/optim/adamw_8bit.hpp>

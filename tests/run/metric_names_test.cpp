@@ -1,4 +1,5 @@
 // Metrics of an evaluation: every number has a name of its own.
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/run/metric_names.hpp>
 
 #include <doctest/doctest.h>

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/prompt_stream.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>

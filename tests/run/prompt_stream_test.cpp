@@ -11,6 +11,7 @@
 
 #include <unistd.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/prompt_stream.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>

@@ -1,4 +1,5 @@
 // The rules that end a run early.
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/run/stop_rules.hpp>
 
 #include <doctest/doctest.h>

@@ -1,4 +1,5 @@
 // The trainer's promises: bit-exact resume after any kill, refusals by name, complete run folders.
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/run/trainer.hpp>
 
 #include <doctest/doctest.h>

@@ -1,4 +1,5 @@
 // A sampler by name is the sampler itself.
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/samplers/any_sampler.hpp>
 
 #include <doctest/doctest.h>

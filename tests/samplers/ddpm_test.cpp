@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 
 #include <tests/reference/plain_sampler.hpp>

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/euler.hpp>
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/samplers/solver_levels.hpp>
 
 namespace solver_levels_test {

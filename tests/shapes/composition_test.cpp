@@ -10,6 +10,7 @@
 #include <ATen/ops/stack.h>
 
 #include <examples/pretrain/shape_images.hpp>
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/shapes/composition.hpp>
 

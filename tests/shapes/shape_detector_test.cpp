@@ -11,6 +11,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <examples/pretrain/shape_images.hpp>
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/shapes/shape_detector.hpp>
 
 #include <tests/rewards/reward_checks.hpp>

@@ -8,6 +8,7 @@
 #include <ATen/ops/stack.h>
 
 #include <examples/pretrain/shape_images.hpp>
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/shapes/shape_reward.hpp>
 
 #include <tests/rewards/reward_checks.hpp>

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/shapes/shape_vocabulary.hpp>
 
 namespace shape_vocabulary_test {

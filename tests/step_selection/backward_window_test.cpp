@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/backward_window.hpp>
 
 namespace {

@@ -1,6 +1,7 @@
 // DRaFT's selection.
 #include <doctest/doctest.h>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/last_steps.hpp>
 
 TEST_CASE("LastSteps trains the last K of T, always to the end") {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/late_jump.hpp>
 
 TEST_CASE("LateJump jumps from a uniform step of the last T1..T2 and trains that step alone") {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/noised_tail.hpp>
 
 TEST_CASE("NoisedTail trains the last step and n replicas of it, with or without the base") {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/random_horizon.hpp>
 
 namespace {

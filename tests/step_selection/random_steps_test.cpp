@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 
 TEST_CASE("RandomSteps trains exactly K steps, each with probability K/T, each pair with K(K-1)/(T(T-1))") {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
 
 TEST_CASE("every plan of SpreadSteps is consistent, equally spaced, and never empty") {

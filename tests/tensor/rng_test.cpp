@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 TEST_CASE("a seed fixes the stream, neighboring seeds are unrelated") {

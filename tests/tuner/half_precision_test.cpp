@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/ddpo.hpp>

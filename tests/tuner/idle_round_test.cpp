@@ -1,4 +1,5 @@
 // Rounds that can teach nothing are refused before they are sampled; rounds that did teach nothing say why.
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tuner/idle_round.hpp>
 
 #include <doctest/doctest.h>

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/drtune.hpp>

@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tuner/micro_batches.hpp>
 
 namespace micro_batches_test {
