@@ -39,16 +39,24 @@ using rt::Tensor;
 struct Settings {
   std::filesystem::path model, json, check;
   std::string method = "drtune", memory = "replay";
-  int steps = 50, trained = 5, batch = 8, rank = 4, threads = 1, updates = 5, replay_batch = 1, decode_batch = 0;
+  int steps = 50, trained = 5, batch = 8, rank = 4, threads = 1, updates = 5, warm_up = 2, side = 0, replay_batch = 1,
+      decode_batch = 0;
   double guidance = 7.5, tolerance = 0;
   bool best = false, activation_checkpointing = false, apart = false;
-  std::string rollout_dtype = "same", autocast = "off";
+  std::string dtype = "float32", rollout_dtype = "same", autocast = "off";
 };
 
 std::optional<at::ScalarType> low_type(const std::string& name) {
   if (name == "bfloat16") return at::kBFloat16;
   if (name == "float16") return at::kHalf;
   return std::nullopt;
+}
+
+rt::StableDiffusion load(const Settings& s) {
+  rt::StableDiffusionOptions options;
+  if (const auto type = low_type(s.dtype)) options.dtype = *type;
+  if (s.side > 0) options.height = options.width = s.side;
+  return rt::StableDiffusion::load(s.model, options);
 }
 
 rt::Memory memory(const std::string& name) {
@@ -83,6 +91,7 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
                         {"replay_batch", o.replay_batch},
                         {"activation_checkpointing", o.activation_checkpointing},
                         {"merge_adapters", o.merge_adapters},
+                        {"dtype", s.dtype},
                         {"threads", s.threads}};
   if (dump.is_null())
     out.update({{"method", s.method},
@@ -129,7 +138,7 @@ nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tune
   nlohmann::json updates = nlohmann::json::array(), losses = nlohmann::json::array();
   std::int64_t peak = 0;
   rt::UpdateReport report;
-  for (int i = -2; i < s.updates; ++i) {  // two warm-ups
+  for (int i = -s.warm_up; i < s.updates; ++i) {
     const bench::Clock clock;
     report = tuner.update(pipeline, optimizer, prompts(s.batch), rng);
     if (report.skipped)
@@ -264,7 +273,12 @@ int run(int argc, char** argv) {
       })
       ->capture_default_str();
   app.add_option("--threads", s.threads, "threads of a tensor operation")->capture_default_str();
-  app.add_option("--updates", s.updates, "timed updates, after two more for warm-up")->capture_default_str();
+  app.add_option("--updates", s.updates, "timed updates")->capture_default_str();
+  app.add_option("--warm-up", s.warm_up, "updates before those")->capture_default_str();
+  app.add_option("--side", s.side, "pixels of an image's side; 0: the model's own")->capture_default_str();
+  app.add_option("--dtype", s.dtype, "of the frozen weights")
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
+      ->capture_default_str();
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")
       ->capture_default_str();
   app.add_option("--decode-batch", s.decode_batch, "images decoded at a time; 0: all")->capture_default_str();
@@ -290,7 +304,9 @@ int run(int argc, char** argv) {
   if (!s.check.empty() && engine_options(s).memory.way() == rt::Memory::kBudget)
     throw std::runtime_error("--check-dump makes one update: expected --memory replay or retain, got " + s.memory);
   bench::prepare_process(s.threads);
-  auto pipeline = rt::StableDiffusion::load(s.model);
+  const bench::Clock loading;
+  auto pipeline = load(s);
+  const nlohmann::json load_seconds = {{"wall", loading.wall()}, {"cpu", loading.cpu()}};
   nlohmann::json out, dump;
   if (s.check.empty()) {
     out = race(s, pipeline);
@@ -300,6 +316,7 @@ int run(int argc, char** argv) {
     out = method == "drtune" || method == "refl" ? check(s, pipeline, dump, rt::StopInput())
                                                  : check(s, pipeline, dump, rt::PassInput());
   }
+  out["load"] = load_seconds;
   out["settings"] = in_force(s, dump);
   std::cout << out.dump(1) << '\n';
   if (!s.json.empty()) rt::write_json(s.json, out);

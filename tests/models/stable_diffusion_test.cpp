@@ -590,7 +590,7 @@ TEST_CASE("what does not fit an SDXL model, or another one, is a named error") {
   const auto refused = [](const fs::path& model, const char* sentence, const StableDiffusionOptions& options = {}) {
     CHECK_THROWS_WITH_AS(StableDiffusion::load(model, options), doctest::Contains(sentence), Error);
   };
-  refused(kModel, "told to SDXL models alone: expected none of them for the model in",
+  refused(kModel, "told to SDXL models alone: expected none of them for the model ",
           {.original_size = ImageSize{8, 8}});
   refused(kModel, "got crop", {.crop = ImagePoint{}});
   refused(kModel, "got target_size", {.target_size = ImageSize{8, 8}});

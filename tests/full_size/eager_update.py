@@ -1,0 +1,115 @@
+"""One DRTune update the ordinary Python way, on diffusers modules with a peft LoRA: what bench_race is raced against.
+
+usage: eager_update.py MODEL_FOLDER --steps T --side PIXELS [--dtype float32|bfloat16] [--guidance W] [--rank R]
+       [--threads N] [--memory retain|checkpoint]                        (needs torch, diffusers, transformers, peft)
+
+T steps of DDIM with guidance as one doubled batch, one image, eta 1; the network's input is detached and one step in
+the middle trained (K = 1); the VAE decodes, the symmetry loss is differentiated through the decoder and the chain of
+sampler steps; the gradient is clipped and AdamW steps. In bfloat16 the frozen weights have that type (the VAE too,
+but SDXL's, which has to stay in float32) and the LoRA is float32 under autocast. The text encoders are dropped when
+the prompt is encoded.
+Prints JSON: seconds of the update, and the peak of live tensor bytes in it over the state before, by the profiler.
+"""
+import argparse
+import gc
+import json
+import time
+
+import torch
+from diffusers import DDIMScheduler, DiffusionPipeline
+from peft import LoraConfig
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.checkpoint import checkpoint
+
+PROMPT = "a photo of a cat"
+
+
+def symmetry_loss(images):
+    return (images - images.flip(-1)).abs().mean((1, 2, 3)) / (images.std((1, 2, 3)) + 1e-6)
+
+
+class Loop:
+    def __init__(self, a):
+        self.a, self.dtype = a, getattr(torch, a.dtype)
+        begin = time.perf_counter()
+        pipe = DiffusionPipeline.from_pretrained(a.model, torch_dtype=self.dtype)
+        self.load_seconds = time.perf_counter() - begin
+        self.unet, self.vae = pipe.unet.requires_grad_(False), pipe.vae.requires_grad_(False)
+        if self.vae.config.force_upcast and hasattr(pipe, "text_encoder_2"):
+            self.vae.to(torch.float32)
+        self.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
+        self.scheduler.set_timesteps(a.steps)
+        self.unet.add_adapter(LoraConfig(r=a.rank, lora_alpha=a.rank, init_lora_weights="gaussian",
+                                         target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
+        self.trained = [p for p in self.unet.parameters() if p.requires_grad]
+        for p in self.trained:
+            p.data = p.data.float()
+        self.optimizer = torch.optim.AdamW(self.trained, lr=1e-5)
+        self.added = None
+        with torch.no_grad():
+            if hasattr(pipe, "text_encoder_2"):
+                states, no_states, pooled, no_pooled = pipe.encode_prompt(PROMPT)
+                sizes = torch.tensor([[a.side, a.side, 0, 0, a.side, a.side]], dtype=states.dtype)
+                self.added = {"text_embeds": torch.cat([no_pooled, pooled]), "time_ids": sizes.repeat(2, 1)}
+            else:
+                states, no_states = pipe.encode_prompt(PROMPT, "cpu", 1, True)
+            self.states = torch.cat([no_states, states])
+
+    def call(self, latent, timestep):
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+            uncond, cond = self.unet(torch.cat([latent, latent]), timestep, self.states, added_cond_kwargs=self.added,
+                                     return_dict=False)[0].float().chunk(2)
+        return uncond + self.a.guidance * (cond - uncond)
+
+    def predict(self, latent, timestep, trained):
+        if not trained:
+            with torch.no_grad():
+                return self.call(latent, timestep)
+        if self.a.memory == "checkpoint":
+            return checkpoint(self.call, latent, timestep, use_reentrant=False)
+        return self.call(latent, timestep)
+
+    def update(self):
+        side = self.a.side // 8
+        latent = torch.randn(1, 4, side, side)
+        for k, timestep in enumerate(self.scheduler.timesteps):
+            noise = self.predict(latent.detach(), timestep, k == self.a.steps // 2)
+            latent = self.scheduler.step(noise, timestep, latent, eta=1.0,
+                                         variance_noise=torch.randn_like(latent)).prev_sample
+        images = self.vae.decode((latent / self.vae.config.scaling_factor).to(self.vae.dtype)).sample.float()
+        loss = symmetry_loss(images).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("model")
+    ap.add_argument("--steps", type=int, required=True)
+    ap.add_argument("--side", type=int, required=True)
+    ap.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    ap.add_argument("--guidance", type=float, default=7.5)
+    ap.add_argument("--rank", type=int, default=8)
+    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--memory", choices=["retain", "checkpoint"], default="retain")
+    a = ap.parse_args()
+    torch.set_num_threads(a.threads)
+    torch.manual_seed(0)
+    loop = Loop(a)
+    gc.collect()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        begin = time.perf_counter()
+        loop.update()
+        seconds = time.perf_counter() - begin
+    live = peak = 0
+    events = [e for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    print(json.dumps({"load_seconds": loop.load_seconds, "seconds": seconds, "peak_tensor_bytes": peak}))
+
+
+if __name__ == "__main__":
+    main()
