@@ -51,6 +51,9 @@ void check_settings(const TuneSettings& s, const MethodEntry& m) {
     REWARD_TUNER_CHECK(s.init_lora.empty() || !s.was_given(own), "[rt-tune] --", own,
                        " cannot be combined with --init-lora, whose file has its own");
   check_rules(settings_table(), s, m);
+  REWARD_TUNER_CHECK(s.random_shift >= 0, "[rt-tune] --random-shift expected a number >= 0, got ", s.random_shift);
+  REWARD_TUNER_CHECK(s.saved_strength != 0 && std::isfinite(s.saved_strength),
+                     "[rt-tune] --saved-strength expected a finite number other than 0, got ", s.saved_strength);
   REWARD_TUNER_CHECK(s.steps >= 1, "[rt-tune] --steps expected a number >= 1, got ", s.steps);
   REWARD_TUNER_CHECK(s.regularizer != RegularizerName::kPretraining || !s.pretraining_data.empty(),
                      "[rt-tune] --regularizer pretraining expected --pretraining-data, a folder of captioned images, "

@@ -12,6 +12,7 @@
 #include <reward_tuner/rewards/colorfulness.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
+#include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 #include <reward_tuner/shapes/composition.hpp>
@@ -120,9 +121,12 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& shown)
     per_group = per_group || parts.back().reward.per_group();
     text += (text.empty() ? "" : " + ") + spec;
   }
-  if (parts.size() == 1 && parts[0].weight == 1.0)
-    return {parts[0].reward, parse(settings.rewards[0], shown).first, black_box, per_group};
-  return {rt::weighted_sum(std::move(parts)), text, black_box, per_group};
+  const bool alone = parts.size() == 1 && parts[0].weight == 1.0;
+  if (alone) text = parse(settings.rewards[0], shown).first;
+  rt::AnyReward reward = alone ? parts[0].reward : rt::weighted_sum(std::move(parts));
+  if (settings.random_shift == 0) return {std::move(reward), text, black_box, per_group};
+  return {rt::AnyReward(rt::randomly_shifted(std::move(reward), settings.random_shift)),
+          text + ", shifted by up to " + std::to_string(settings.random_shift) + " pixels", black_box, per_group};
 }
 
 }  // namespace rt_shared

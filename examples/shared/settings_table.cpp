@@ -114,6 +114,10 @@ void what(SettingsTable& t) {
           .with(kRun)
           .shown_as("NAME[:W]")
           .in_tasks());
+  t.push_back(row("random-shift", group,
+                  "training rewards see the image moved left and up by 0 to this many pixels; see docs/rewards.md",
+                  field(&S::random_shift))
+                  .in_tasks());
   t.push_back(row("prompts", group,
                   "training prompts, one a line; # begins a comment line. A .jsonl file, one object a line with the "
                   "text in \"prompt\", is streamed. Required unless every table of --tasks has its own",
@@ -457,6 +461,10 @@ void trained(SettingsTable& t) {
                                                           {"both", TextEncoders::kBoth}}),
                            "first"))
                   .wants(adapts_text, "full", "false"));
+  t.push_back(row("saved-strength", group, "strength of the LoRA in the saved file; it trains and is evaluated at 1",
+                  field(&S::saved_strength))
+                  .with(kNote)
+                  .wants(adapts, "full", "false"));
   t.push_back(row("full", group, "train every weight of the UNet instead of a LoRA", field(&S::full))
                   .wants(keeps_digits, "dtype", "float32"));
   t.push_back(row("init-lora", group, "folder or file of a LoRA to train on, with its rank, alpha and targets",

@@ -49,6 +49,7 @@ struct TuneSettings {
   std::string variant;
   std::string method = "drtune";
   std::vector<std::string> rewards = {"symmetry"};
+  std::int64_t random_shift = 0;
   bool stream_prompts = false;
   bool resume = false;
   // how images are made
@@ -114,6 +115,7 @@ struct TuneSettings {
   bool leave_one_out = false;
   // what is trained
   bool full = false;
+  double saved_strength = 1;
   std::filesystem::path init_lora;
   ReferenceName reference = ReferenceName::kBase;
   std::int64_t rank = 8;

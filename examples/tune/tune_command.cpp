@@ -230,11 +230,11 @@ std::vector<rt::Lora> trained_loras(const TuneSettings& s, rt::StableDiffusion& 
 }
 
 /// They must outlive the result. All of them are saved, what stays as it is too.
-rt::TrainedWeights weights_of(const std::vector<rt::Lora>& loras) {
-  if (loras.size() == 1) return rt::trained_weights(loras.front());
+rt::TrainedWeights weights_of(const std::vector<rt::Lora>& loras, double saved_strength) {
+  if (loras.size() == 1) return rt::trained_weights(loras.front(), saved_strength);
   std::vector<const rt::Lora*> all;
   for (const auto& lora : loras) all.push_back(&lora);
-  return rt::trained_weights(all);
+  return rt::trained_weights(all, saved_strength);
 }
 
 int tune(const TuneSettings& typed, const std::string& command_line) {
@@ -275,7 +275,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   else loras = trained_loras(s, pipeline);
   if (!s.init_lora.empty())
     for (const auto& lora : loras) options["init_lora"].push_back(lora_digest(lora));
-  rt::TrainedWeights weights = s.full ? rt::trained_unet(pipeline) : weights_of(loras);
+  rt::TrainedWeights weights = s.full ? rt::trained_unet(pipeline) : weights_of(loras, s.saved_strength);
   rt::AdamW8bit optimizer(weights.tensors(), optimizer_options(s));
   constexpr std::uint64_t kFirstEvaluationSeed = 1000;
   TuneSession session{.settings = s,

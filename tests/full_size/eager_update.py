@@ -5,9 +5,9 @@ usage: eager_update.py MODEL_FOLDER --steps T --side PIXELS [--dtype float32|bfl
 
 T steps of DDIM with guidance as one doubled batch, one image, eta 1; the network's input is detached and one step in
 the middle trained (K = 1); the VAE decodes, the symmetry loss is differentiated through the decoder and the chain of
-sampler steps; the gradient is clipped and AdamW steps. In bfloat16 the frozen weights have that type (the VAE too,
-but SDXL's, which has to stay in float32) and the LoRA is float32 under autocast. The text encoders are dropped when
-the prompt is encoded.
+sampler steps; the gradient is clipped and AdamW steps. In bfloat16 the frozen weights have that type, but for a VAE
+with force_upcast, as here, and the LoRA is float32 under autocast. The text encoders are dropped when the prompt is
+encoded.
 Prints JSON: seconds of the update, and the peak of live tensor bytes in it over the state before, by the profiler.
 """
 import argparse
@@ -35,7 +35,7 @@ class Loop:
         pipe = DiffusionPipeline.from_pretrained(a.model, torch_dtype=self.dtype)
         self.load_seconds = time.perf_counter() - begin
         self.unet, self.vae = pipe.unet.requires_grad_(False), pipe.vae.requires_grad_(False)
-        if self.vae.config.force_upcast and hasattr(pipe, "text_encoder_2"):
+        if self.vae.config.force_upcast:
             self.vae.to(torch.float32)
         self.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
         self.scheduler.set_timesteps(a.steps)

@@ -58,7 +58,8 @@ def index(folder, pipeline, **parts):
 def sd15(folder):
     text(CLIPTextModel, folder / "text_encoder", **CLIP_L)
     tokenizer(folder / "tokenizer", "<|endoftext|>")
-    UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8).save_pretrained(folder / "unet")
+    unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
+    unet.save_pretrained(folder / "unet")
     vae(folder / "vae", sample_size=512)
     DDIMScheduler(clip_sample=False, set_alpha_to_one=False, **BETAS).save_pretrained(folder / "scheduler")
     index(folder, "StableDiffusionPipeline", safety_checker=[None, None], feature_extractor=[None, None],
@@ -72,15 +73,17 @@ def sdxl(folder):
     text(CLIPTextModelWithProjection, folder / "text_encoder_2", **CLIP_G)
     tokenizer(folder / "tokenizer", "<|endoftext|>")
     tokenizer(folder / "tokenizer_2", "!")
-    UNet2DConditionModel(sample_size=128, block_out_channels=(320, 640, 1280),
-                         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-                         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-                         transformer_layers_per_block=(1, 2, 10), attention_head_dim=(5, 10, 20),
-                         cross_attention_dim=2048, use_linear_projection=True, addition_embed_type="text_time",
-                         addition_time_embed_dim=256,
-                         projection_class_embeddings_input_dim=2816).save_pretrained(folder / "unet", max_shard_size="20GB")
+    unet = UNet2DConditionModel(sample_size=128, block_out_channels=(320, 640, 1280),
+                                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+                                up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+                                transformer_layers_per_block=(1, 2, 10), attention_head_dim=(5, 10, 20),
+                                cross_attention_dim=2048, use_linear_projection=True, addition_embed_type="text_time",
+                                addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816)
+    unet.save_pretrained(folder / "unet", max_shard_size="20GB")
     vae(folder / "vae", sample_size=1024, scaling_factor=0.13025, force_upcast=True)
     EulerDiscreteScheduler(timestep_spacing="leading", **BETAS).save_pretrained(folder / "scheduler")
+    file = folder / "scheduler/scheduler_config.json"  # the published one has keys of other samplers
+    file.write_text(json.dumps(json.loads(file.read_text()) | dict(clip_sample=False, set_alpha_to_one=False)))
     index(folder, "StableDiffusionXLPipeline", force_zeros_for_empty_prompt=True,
           text_encoder=["transformers", "CLIPTextModel"], tokenizer=["transformers", "CLIPTokenizer"],
           text_encoder_2=["transformers", "CLIPTextModelWithProjection"], tokenizer_2=["transformers", "CLIPTokenizer"],

@@ -11,6 +11,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -255,6 +256,15 @@ TEST_CASE("lora: the strength travels with the file, and a strength of 0 is not 
     CHECK(loaded.scale() == 1);
     CHECK(at::allclose(fresh->forward(image()), tuned, 1e-5, 1e-6));
   }
+  lora.set_scale(1.4);
+  lora.save(folder.path / "half.safetensors", 0.5);
+  CHECK(lora.scale() == 1.4);
+  auto fresh = std::make_shared<Net>();
+  const Lora half = Lora::load(*fresh, folder.path / "half.safetensors");
+  CHECK(at::allclose(fresh->forward(image()), tuned, 1e-5, 1e-6));
+  for (const double strength : {0.0, std::numeric_limits<double>::quiet_NaN()})
+    CHECK_THROWS_WITH_AS(lora.save(folder.path, strength), doctest::Contains("strength of a file must be a finite"),
+                         Error);
   lora.set_scale(0);
   CHECK_THROWS_WITH_AS(lora.save(folder.path), doctest::Contains("strength 0 would hold nothing"), Error);
   CHECK_THROWS_WITH_AS(lora.save_kohya(folder.path / "k.safetensors"), doctest::Contains("strength 0"), Error);

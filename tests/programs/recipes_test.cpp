@@ -153,6 +153,8 @@ void same_run(const TuneSettings& s, const Recipe& own) {
     CHECK(s.targets == own.lora->targets);
   }
   CHECK(s.batch == own.batch);
+  CHECK(s.random_shift == own.random_shift);
+  CHECK(s.saved_strength == own.saved_strength);
   CHECK(s.was_given("updates") == own.updates.has_value());
   if (own.updates) CHECK(s.updates == *own.updates);
 }

@@ -209,6 +209,23 @@ expect 1 'options/lora' tune "${again[@]}" --lora "$lora:0.5" --resume --out "$w
 expect 1 'rank cannot be combined with --init-lora' tune "${again[@]}" --init-lora "$lora" --rank 4 --out "$work/new"
 expect 1 'reference expected --init-lora PATH' tune "${again[@]}" --reference init --out "$work/new"
 
+# ---- a LoRA is saved at a strength of its own; rewards of shifted images
+"$rt_tune" tune "${again[@]}" --out "$work/whole" >/dev/null || fail "tune"
+"$rt_tune" tune "${again[@]}" --saved-strength 0.5 --out "$work/half" >/dev/null || fail "tune --saved-strength"
+same "$work/whole/metrics.jsonl" "$work/half/metrics.jsonl" "--saved-strength"
+for run in whole:1 half:2 half:1; do
+  silent sample "${few[@]}" --prompt "a red circle" --lora "$work/${run%:*}/lora:${run#*:}" --out "$work/$run.png" \
+    --save-latents "$work/$run"
+done
+same "$work/whole:1" "$work/half:2" "a LoRA saved at half of its strength"
+differ "$work/whole:1" "$work/half:1" "--saved-strength 0.5"
+expect 1 'saved-strength expected a finite number other than 0' tune "${again[@]}" --saved-strength 0 --out "$work/new"
+"$rt_tune" tune "${again[@]}" --random-shift 5 --out "$work/shifted" >/dev/null || fail "tune --random-shift"
+differ "$work/whole/metrics.jsonl" "$work/shifted/metrics.jsonl" "--random-shift"
+grep -q 'shifted by up to 5 pixels' "$work/shifted/config.json" || fail "config.json lacks the shift of the reward"
+expect 1 'random-shift expected a number >= 0, got -1' tune "${again[@]}" --random-shift -1 --out "$work/new"
+expect 1 'max_shift must be below the images' tune "${again[@]}" --random-shift 64 --out "$work/new"
+
 # ---- a resume tells models of one name apart by each of their parts
 cp -r "$model" "$work/model"
 mine=(--model "$work/model" --steps 2 --guidance 2 --threads 1 --batch 2 --images 2 --reward brightness --quiet

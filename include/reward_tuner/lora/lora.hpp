@@ -75,8 +75,10 @@ class Lora {
   /// Writes what diffusers' `load_lora_weights` and peft load: a path that ends in .safetensors is the file, any other
   /// a folder for pytorch_lora_weights.safetensors. alpha / rank and `scale()` are folded into B, so that the file at
   /// strength 1 is the network as it is now. After loading, A and B are the same bits if that factor is 1, B A times
-  /// the scale is if it is a power of two, and B is rounded once more otherwise. Errors: a scale of 0.
-  void save(const std::filesystem::path& folder_or_file) const;
+  /// the scale is if it is a power of two, and B is rounded once more otherwise. With `strength` the file at strength 1
+  /// is the network at that strength: DRTune's SDXL model is used at 0.7 of what was trained. Errors: a scale or a
+  /// strength of 0.
+  void save(const std::filesystem::path& folder_or_file, double strength = 1) const;
   /// Writes Kohya's format: unchanged factors, and alpha, which carries the scale. Bit-equal after loading. For SDXL,
   /// whose layers have other names, see save_loras_kohya in models/pipeline_lora.hpp. Errors: a scale of 0.
   void save_kohya(const std::filesystem::path& file) const { write_lora_kohya(file, {{prefix_, saved_layers()}}); }
@@ -92,8 +94,9 @@ class Lora {
   /// Gives the reference network a copy of the adapters as they are now, in place of none.
   void keep_reference();
 
-  /// The factors by layer, views; `scale` is alpha / rank times scale(): what a file says. Errors: a scale of 0.
-  LoraLayers saved_layers() const;
+  /// The factors by layer, views; `scale` is alpha / rank times scale() times `strength`: what a file says. Errors: a
+  /// scale of 0, a strength of 0 or not finite.
+  LoraLayers saved_layers(double strength = 1) const;
 
   /// Takes the adapters off the network, which stays frozen. The factors stay here and can be saved. Does nothing the
   /// second time.

@@ -113,12 +113,12 @@ REWARD_TUNER_INLINE std::size_t Lora::num_parameters() const {
   return total;
 }
 
-REWARD_TUNER_INLINE void Lora::save(const std::filesystem::path& folder_or_file) const {
+REWARD_TUNER_INLINE void Lora::save(const std::filesystem::path& folder_or_file, double strength) const {
   std::map<std::string, std::vector<std::string>> targets;
   const bool special = std::any_of(options_.targets.begin(), options_.targets.end(),
                                    [](const std::string& t) { return t == "all" || t == "all-linear"; });
   if (!special) targets[prefix_] = options_.targets;
-  write_lora(folder_or_file, {{prefix_, saved_layers()}}, targets);
+  write_lora(folder_or_file, {{prefix_, saved_layers(strength)}}, targets);
 }
 
 REWARD_TUNER_INLINE void Lora::set_scale(double scale) {
@@ -208,13 +208,18 @@ REWARD_TUNER_INLINE void Lora::install(torch::nn::Module& network) {
   attached_ = true;
 }
 
-REWARD_TUNER_INLINE LoraLayers Lora::saved_layers() const {
+REWARD_TUNER_INLINE LoraLayers Lora::saved_layers(double strength) const {
   REWARD_TUNER_CHECK(
       strength_ != 0,
       "[LoRA] a file of adapters at the strength 0 would hold nothing of them: expected set_scale() with "
       "the strength that the file shall have, got 0");
+  REWARD_TUNER_CHECK(strength != 0 && std::isfinite(strength),
+                     "[LoRA] the strength of a file must be a finite number other than 0, got ", strength);
   LoraLayers all;
-  for (const auto& site : sites_) all[site.path] = site.adapter->factors;
+  for (const auto& site : sites_) {
+    LowRank& saved = all[site.path] = site.adapter->factors;
+    saved.scale *= strength;
+  }
   return all;
 }
 

@@ -30,9 +30,10 @@ std::vector<Lora> load_lora(StableDiffusion& pipeline, const std::filesystem::pa
 std::vector<Lora> load_loras(StableDiffusion& pipeline, const std::vector<LoraSource>& sources);
 
 /// Writes LoRAs as one file that diffusers and peft load, each under the names of its part (`prefix()`). Those of one
-/// part add up: their ranks too. A path that ends in .safetensors is the file, any other a folder, see Lora::save.
-/// Errors: no LoRA, a scale of 0.
-void save_loras(const std::filesystem::path& folder_or_file, const std::vector<const Lora*>& loras);
+/// part add up: their ranks too. A path that ends in .safetensors is the file, any other a folder, and `strength` is
+/// that of all, see Lora::save. Errors: no LoRA, a scale or a strength of 0.
+void save_loras(const std::filesystem::path& folder_or_file, const std::vector<const Lora*>& loras,
+                double strength = 1);
 
 /// The same in Kohya's form, by the names that its scripts give to this pipeline's layers: SDXL's are others, see
 /// kohya_names.

@@ -43,10 +43,10 @@ inline LoraParts lora_parts(StableDiffusion& pipeline) {
 }
 
 /// One adapter for each layer, those of one part stacked.
-inline std::map<std::string, LoraLayers> stacked_layers(const std::vector<const Lora*>& loras) {
+inline std::map<std::string, LoraLayers> stacked_layers(const std::vector<const Lora*>& loras, double strength = 1) {
   std::map<std::string, std::map<std::string, std::vector<LowRank>>> all;  // part -> path -> adapters
   for (const Lora* lora : loras)
-    for (const auto& [path, layer] : lora->saved_layers()) all[lora->prefix()][path].push_back(layer);
+    for (const auto& [path, layer] : lora->saved_layers(strength)) all[lora->prefix()][path].push_back(layer);
   const torch::NoGradGuard no_grad;
   std::map<std::string, LoraLayers> parts;
   for (const auto& [part, layers] : all)
@@ -91,9 +91,9 @@ REWARD_TUNER_INLINE std::vector<Lora> load_loras(StableDiffusion& pipeline, cons
   return all;
 }
 
-REWARD_TUNER_INLINE void save_loras(const std::filesystem::path& folder_or_file,
-                                    const std::vector<const Lora*>& loras) {
-  write_lora(folder_or_file, detail::stacked_layers(loras));
+REWARD_TUNER_INLINE void save_loras(const std::filesystem::path& folder_or_file, const std::vector<const Lora*>& loras,
+                                    double strength) {
+  write_lora(folder_or_file, detail::stacked_layers(loras, strength));
 }
 
 REWARD_TUNER_INLINE void save_loras_kohya(const std::filesystem::path& file, const std::vector<const Lora*>& loras,

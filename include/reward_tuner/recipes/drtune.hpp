@@ -47,8 +47,7 @@ inline Recipe<OptionsOf<DRTune, Ddpm>> drtune_sd15() {
 inline Recipe<OptionsOf<DRTune, Ddpm>> drtune_sd21() { return drtune_sd15(); }
 
 /// Favorable Diffusion XL 1.0 (Wu et al. 2024, section 4.3): DRTune on SDXL 1.0 with HPS v2.1 at 1024 pixels:
-/// `make<DRTune, DpmSolver>(reward, drtune_fdxl())`. HPS v2.1 is not in this library yet. Wrap the reward in
-/// RandomShift with max_shift = ceil(1024 / 224) = 5; call Lora::set_scale(0.7) before saving, the file carries it.
+/// `make<DRTune, DpmSolver>(randomly_shifted(reward, 5), drtune_fdxl())`. HPS v2.1 is not in this library yet.
 inline Recipe<OptionsOf<DRTune, DpmSolver>> drtune_fdxl() {
   Recipe<OptionsOf<DRTune, DpmSolver>> r;
   r.sampler.num_steps = 25;                       // section 4.3
@@ -66,6 +65,8 @@ inline Recipe<OptionsOf<DRTune, DpmSolver>> drtune_fdxl() {
   r.lora = {.rank = 128};                         // section 4.1
   r.batch = 64;                                   // section 4.3: 2, 4 accumulation steps, 8 devices
   r.updates = 1900;                               // section 4.3
+  r.random_shift = 5;                             // section 4.3: ceil(1024 / 224), images over HPS's input
+  r.saved_strength = 0.7;                         // section 4.3
   return r;
 }
 

@@ -25,6 +25,8 @@ struct Recipe : TunerOptions {
   std::optional<LoraOptions> lora = {};      ///< unset: every weight of the UNet is trained
   int batch = 1;                             ///< prompts of an update
   std::optional<std::int64_t> updates = {};  ///< of the run; unset: the source gives no number
+  std::int64_t random_shift = 0;             ///< wrap the reward in randomly_shifted(reward, random_shift)
+  double saved_strength = 1;                 ///< of the LoRA in its file: Lora::save(path, saved_strength)
 };
 
 }  // namespace reward_tuner::recipes

@@ -29,16 +29,17 @@ struct TrainedWeights {
   }
 };
 
-/// A LoRA, which must outlive the result. Saved as lora/pytorch_lora_weights.safetensors.
-inline TrainedWeights trained_weights(const Lora& lora) {
-  return {.named = lora.named_parameters(),
-          .save = [&lora](const std::filesystem::path& run) { lora.save(run / "lora"); },
-          .options = {{"alpha", lora.options().alpha}, {"scale", lora.scale()}}};
+/// A LoRA, which must outlive the result. Saved as lora/pytorch_lora_weights.safetensors, at a strength (Lora::save).
+inline TrainedWeights trained_weights(const Lora& lora, double saved_strength = 1) {
+  return {
+      .named = lora.named_parameters(),
+      .save = [&lora, saved_strength](const std::filesystem::path& run) { lora.save(run / "lora", saved_strength); },
+      .options = {{"alpha", lora.options().alpha}, {"scale", lora.scale()}}};
 }
 
 /// LoRAs on several networks, which must outlive the result, each under its prefix; frozen ones are only saved. Saved
-/// as one file, lora/pytorch_lora_weights.safetensors.
-inline TrainedWeights trained_weights(const std::vector<const Lora*>& loras) {
+/// as one file, lora/pytorch_lora_weights.safetensors, all at one strength.
+inline TrainedWeights trained_weights(const std::vector<const Lora*>& loras, double saved_strength = 1) {
   TrainedWeights weights;
   for (const Lora* lora : loras) {
     if (lora->frozen()) continue;
@@ -46,7 +47,9 @@ inline TrainedWeights trained_weights(const std::vector<const Lora*>& loras) {
       weights.named.emplace_back(lora->prefix() + "." + name, tensor);
     weights.options[lora->prefix()] = {{"alpha", lora->options().alpha}, {"scale", lora->scale()}};
   }
-  weights.save = [loras](const std::filesystem::path& run) { save_loras(run / "lora", loras); };
+  weights.save = [loras, saved_strength](const std::filesystem::path& run) {
+    save_loras(run / "lora", loras, saved_strength);
+  };
   return weights;
 }
 
