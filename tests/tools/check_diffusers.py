@@ -44,6 +44,7 @@ def main():
                 guidance_scale=a.guidance, latents=start.clone())
     wanted = pipe(**call, output_type="latent").images
     image = torch.from_numpy(pipe(**call, output_type="np").images[0]).permute(2, 0, 1)
+    del pipe  # two of SDXL do not fit into 24 GB
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         save_file({"latents": start}, work / "in.safetensors")
