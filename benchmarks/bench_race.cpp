@@ -42,7 +42,7 @@ struct Settings {
   int steps = 50, trained = 5, batch = 8, rank = 4, threads = 1, updates = 5, warm_up = 2, side = 0, replay_batch = 1,
       decode_batch = 0;
   double guidance = 7.5, tolerance = 0;
-  bool best = false, activation_checkpointing = false, apart = false;
+  bool best = false, activation_checkpointing = false, apart = false, vae_tiling = false;
   std::string dtype = "float32", rollout_dtype = "same", autocast = "off";
 };
 
@@ -55,6 +55,7 @@ std::optional<at::ScalarType> low_type(const std::string& name) {
 rt::StableDiffusion load(const Settings& s) {
   rt::StableDiffusionOptions options;
   if (const auto type = low_type(s.dtype)) options.dtype = *type;
+  options.vae_tiling = s.vae_tiling;
   if (s.side > 0) options.height = options.width = s.side;
   return rt::StableDiffusion::load(s.model, options);
 }
@@ -91,6 +92,7 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
                         {"replay_batch", o.replay_batch},
                         {"activation_checkpointing", o.activation_checkpointing},
                         {"merge_adapters", o.merge_adapters},
+                        {"vae_tiling", s.vae_tiling},
                         {"dtype", s.dtype},
                         {"threads", s.threads}};
   if (dump.is_null())
@@ -289,6 +291,7 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"off", "bfloat16"}))
       ->capture_default_str();
   app.add_flag("--activation-checkpointing", s.activation_checkpointing, "inside the UNet");
+  app.add_flag("--vae-tiling", s.vae_tiling, "the VAE in strips of rows");
   app.add_flag("--adapters-apart", s.apart, "do not merge the LoRA in rollouts");
   auto* best = app.add_flag("--best", s.best,
                             "the fastest documented settings: retained graphs, rollout and trained steps in bfloat16");
