@@ -1,12 +1,10 @@
 // The model that the settings name: the same in tune, sample and evaluate.
 #pragma once
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include <reward_tuner/lora/lora.hpp>
-#include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 
 #include "tune_settings.hpp"

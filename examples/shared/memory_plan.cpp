@@ -2,12 +2,9 @@
 #include "memory_plan.hpp"
 
 #include <algorithm>
-#include <memory>
-#include <set>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/byte_size.hpp>
-#include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/image_size.hpp>

@@ -8,10 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <reward_tuner/engine/update_sketch.hpp>
-#include <reward_tuner/lora/lora_files.hpp>
 
 #include "method_table.hpp"
 #include "rewards.hpp"

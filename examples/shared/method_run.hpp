@@ -1,13 +1,11 @@
 // What all units share: options from the settings, and the run.
 #pragma once
 #include <iostream>
-#include <string>
 #include <utility>
 
 #include <reward_tuner/run/trainer.hpp>
 
 #include "chosen_policies.hpp"
-#include "sampler_options.hpp"
 #include "tune_session.hpp"
 
 namespace rt_shared {

@@ -126,7 +126,7 @@ SettingField words_field(Access access) {
 
 /// The same of an enumeration, whose values have names.
 template <class Access, class T = std::remove_cvref_t<std::invoke_result_t<Access, TuneSettings&>>>
-SettingField field(Access access, std::vector<std::pair<std::string, std::type_identity_t<T>>> values) {
+SettingField field(Access access, const std::vector<std::pair<std::string, std::type_identity_t<T>>>& values) {
   SettingField f;
   for (const auto& value : values) f.names.push_back(value.first);
   f.expected = listed(f.names, "or");

@@ -9,7 +9,6 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
-#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/report/image_grid.hpp>

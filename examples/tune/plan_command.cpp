@@ -1,7 +1,6 @@
 // rt-tune plan: what an update would take, before anything is loaded, and which settings make it fit.
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <functional>
 #include <iomanip>
 #include <iostream>
@@ -9,7 +8,6 @@
 #include <optional>
 #include <sstream>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 

@@ -8,6 +8,7 @@
 
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/models/sketch_networks.hpp>
+#include <reward_tuner/tensor/sketch.hpp>
 
 namespace reward_tuner {
 
@@ -155,7 +156,7 @@ class UpdateCourse {
     const auto& c = *s_.judge;
     const std::int64_t batch = images.size(0), grid = c.image_size / c.patch_size;
     SketchTensor small = sketch_.empty({batch, 3, c.image_size, c.image_size}, images.element());
-    sketch_.record({&small}, {x}, {}, [this, from = x.sizes(), e = x.element()](std::vector<SketchTensor>) {
+    sketch_.record({&small}, {x}, {}, [this, from = x.sizes(), e = x.element()](const std::vector<SketchTensor>&) {
       return only(sketch_.empty(from, e));
     });
     const SketchTensor patches = frozen_layers_.conv(frozen_layers_.scale(small), {.path = "patch_embedding",

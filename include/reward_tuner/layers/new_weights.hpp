@@ -3,7 +3,6 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/TensorOptions.h>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {

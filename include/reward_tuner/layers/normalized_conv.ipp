@@ -18,8 +18,6 @@
 #include <torch/autograd.h>
 
 #include <algorithm>
-#include <tuple>
-#include <utility>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
@@ -119,7 +117,8 @@ struct NormalizedConv2d : torch::autograd::Function<NormalizedConv2d> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list cotangents) {
     const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
-    const Tensor x = context->get_saved_variables()[0], cotangent = cotangents[0];  // [B,C,H,W], [B,out,H,W]
+    const Tensor x = context->get_saved_variables()[0];  // [B,C,H,W]
+    const Tensor& cotangent = cotangents[0];             // [B,out,H,W]
     const NormalizedConv layer{.norm_weight = context->saved_data["norm_weight"].toTensor(),
                                .norm_bias = context->saved_data["norm_bias"].toTensor(),
                                .groups = context->saved_data["groups"].toInt(),

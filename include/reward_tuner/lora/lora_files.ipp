@@ -240,7 +240,9 @@ REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file,
       if (stated(layer) != stated(first)) alphas[target] = stated(layer);
       names.push_back(target);
     }
-    const auto put = [&](const char* key, const nlohmann::json& value) { metadata[part + "." + key] = value; };
+    const auto put = [&, &part = part](const char* key, const nlohmann::json& value) {
+      metadata[part + "." + key] = value;
+    };
     put("peft_type", "LORA");
     put("r", rank);
     put("lora_alpha", stated(first));

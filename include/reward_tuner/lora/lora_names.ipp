@@ -202,7 +202,7 @@ REWARD_TUNER_INLINE LoraNames::LoraNames(const LoraParts& parts) {
   const std::string classic = "text_model.";
   for (const auto& [part, paths] : parts) {
     auto& spellings = paths_[part];
-    const auto put = [&](const std::string& path, const std::string& name) {
+    const auto put = [&, &part = part](const std::string& path, const std::string& name) {
       for (const auto& prefix : detail::kohya_prefixes(part)) {
         const auto [place, is_new] = kohya_.emplace(prefix + detail::underscored(name), LoraPlace{part, path});
         REWARD_TUNER_CHECK(is_new || place->second.path == path, "[LoRA] two layers share the Kohya name ",

@@ -2,7 +2,6 @@
 #pragma once
 #include <reward_tuner/models/merged_weights.hpp>
 
-#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>

@@ -43,7 +43,7 @@ class PromptEncoder {
   PromptEncoder() = default;
   /// `where` names the model in notes and errors.
   /// Errors: no tower or more than two; a second tower without projection; towers of different lengths.
-  PromptEncoder(std::vector<TextTower> towers, PromptEncoderOptions options, std::string where);
+  PromptEncoder(std::vector<TextTower> towers, PromptEncoderOptions options, const std::string& where);
 
   const std::vector<TextTower>& towers() const { return towers_; }
 

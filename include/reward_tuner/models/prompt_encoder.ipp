@@ -37,7 +37,7 @@ inline Conditioning repeated(const Conditioning& row, std::int64_t batch) {
 }  // namespace detail
 
 REWARD_TUNER_INLINE PromptEncoder::PromptEncoder(std::vector<TextTower> towers, PromptEncoderOptions options,
-                                                 std::string where)
+                                                 const std::string& where)
     : towers_(std::move(towers)), options_(std::move(options)) {
   REWARD_TUNER_CHECK(towers_.size() == 1 || towers_.size() == 2, "[PromptEncoder] ", where,
                      ": expected one text encoder or two, got ", towers_.size());

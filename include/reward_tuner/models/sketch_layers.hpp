@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -93,7 +92,7 @@ class SketchLayers {
   std::int64_t rank(const SketchLayer& layer);
   void add_gradient(const std::string& name, std::vector<std::int64_t> sizes, std::int64_t element);
   std::int64_t element(const SketchTensor& x) const { return machine_.autocast ? 2 : x.element(); }
-  SketchTensor adapter_conv(const SketchTensor& x, const SketchLayer& layer, std::int64_t rank, SketchTensor y);
+  SketchTensor adapter_conv(const SketchTensor& x, const SketchLayer& layer, std::int64_t rank, const SketchTensor& y);
   SketchTensor plain_conv(const SketchTensor& x, const SketchLayer& layer, bool trained);
 
   Sketch& sketch_;

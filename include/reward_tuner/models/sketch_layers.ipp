@@ -3,7 +3,6 @@
 #include <reward_tuner/models/sketch_layers.hpp>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include <reward_tuner/core/compiled.hpp>
@@ -17,12 +16,6 @@ inline std::int64_t blocked(std::int64_t channels) { return (channels + 15) / 16
 
 /// Queries in a block of LibTorch's attention on the CPU.
 inline std::int64_t query_block(std::int64_t length) { return length >= 768 ? 256 : length >= 192 ? 64 : 32; }
-
-inline std::vector<SketchTensor> only(SketchTensor x) {
-  std::vector<SketchTensor> out;
-  out.push_back(std::move(x));
-  return out;
-}
 
 }  // namespace detail
 
@@ -96,7 +89,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::plain_conv(const SketchTensor& x,
 }
 
 REWARD_TUNER_INLINE SketchTensor SketchLayers::adapter_conv(const SketchTensor& x, const SketchLayer& layer,
-                                                            std::int64_t rank, SketchTensor y) {
+                                                            std::int64_t rank, const SketchTensor& y) {
   // two ordinary convolutions, whose trained weights keep their inputs
   SketchLayer down = layer, up = layer;
   down.path += ".lora_A";
@@ -113,7 +106,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::conv(const SketchTensor& x, const
   const std::int64_t r = rank(layer);
   SketchTensor y = plain_conv(x, layer, training_.weights);
   if (r == 0 || (merged_ && !sketch_.recording())) return y;
-  return adapter_conv(x, layer, r, std::move(y));
+  return adapter_conv(x, layer, r, y);
 }
 
 REWARD_TUNER_INLINE SketchTensor SketchLayers::upsampled_conv(const SketchTensor& x, const SketchLayer& layer) {
@@ -121,7 +114,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::upsampled_conv(const SketchTensor
   const std::vector<std::int64_t> doubled{x.size(0), layer.in, 2 * x.size(2), 2 * x.size(3)};
   if (!machine_.cpu) {
     SketchTensor large = sketch_.empty(doubled, x.element());
-    sketch_.record({&large}, {x}, {}, [this, small = x.sizes(), e = x.element()](std::vector<SketchTensor>) {
+    sketch_.record({&large}, {x}, {}, [this, small = x.sizes(), e = x.element()](const std::vector<SketchTensor>&) {
       return detail::only(sketch_.empty(small, e));
     });
     return conv(large, layer);
@@ -188,7 +181,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::linear(const SketchTensor& x, con
   const bool wanted = x.requires_grad(), whole = training_.weights;
   sketch_.record(
       {&y}, {x}, std::move(saved),
-      [=, this, from = x.sizes(), input = x.element()](std::vector<SketchTensor>) {
+      [=, this, from = x.sizes(), input = x.element()](const std::vector<SketchTensor>&) {
         SketchTensor gradient;
         SketchTensor inner = adapted ? sketch_.empty({r, rows}, e) : SketchTensor();
         if (wanted) gradient = sketch_.empty(from, e);
@@ -215,7 +208,8 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::group_norm(const SketchTensor& x,
   const bool trained = training_.weights;
   sketch_.record(
       {&y}, {x}, {x, numbers},
-      [this, trained, path, wanted = x.requires_grad(), from = x.sizes(), e = x.element()](std::vector<SketchTensor>) {
+      [this, trained, path, wanted = x.requires_grad(), from = x.sizes(),
+       e = x.element()](const std::vector<SketchTensor>&) {
         if (trained) add_gradient(path, {2, from[1]}, e);
         return detail::only(wanted ? sketch_.empty(from, e) : SketchTensor());
       },
@@ -232,7 +226,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::layer_norm(const SketchTensor& x,
   const bool trained = training_.weights;
   sketch_.record(
       {&y}, {x}, {x, numbers},
-      [=, this, wanted = x.requires_grad(), from = x.sizes(), e = x.element()](std::vector<SketchTensor>) {
+      [=, this, wanted = x.requires_grad(), from = x.sizes(), e = x.element()](const std::vector<SketchTensor>&) {
         if (trained) add_gradient(path, {2, from.back()}, e);
         SketchTensor gradient = wanted ? sketch_.empty(from, e) : SketchTensor();
         if (copies) sketch_.workspace(SketchTensor::numel(from) * e);
@@ -244,7 +238,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::layer_norm(const SketchTensor& x,
 
 REWARD_TUNER_INLINE SketchTensor SketchLayers::activation(const SketchTensor& x) {
   SketchTensor y = sketch_.like(x);
-  sketch_.record({&y}, {x}, {x}, [this, from = x.sizes(), e = x.element()](std::vector<SketchTensor>) {
+  sketch_.record({&y}, {x}, {x}, [this, from = x.sizes(), e = x.element()](const std::vector<SketchTensor>&) {
     return detail::only(sketch_.empty(from, e));
   });
   return y;
@@ -252,7 +246,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::activation(const SketchTensor& x)
 
 REWARD_TUNER_INLINE SketchTensor SketchLayers::softmax(const SketchTensor& x) {
   SketchTensor y = sketch_.like(x);
-  sketch_.record({&y}, {x}, {y}, [this, from = x.sizes(), e = x.element()](std::vector<SketchTensor>) {
+  sketch_.record({&y}, {x}, {y}, [this, from = x.sizes(), e = x.element()](const std::vector<SketchTensor>&) {
     return detail::only(sketch_.empty(from, e));
   });
   return y;
@@ -313,10 +307,9 @@ REWARD_TUNER_INLINE std::vector<SketchTensor> SketchLayers::halves(const SketchT
   std::vector<std::int64_t> sizes = x.sizes();
   sizes.back() /= 2;
   std::vector<SketchTensor> parts{x.view(sizes), x.view(sizes)};
-  const SketchTensor whole = x;
   for (SketchTensor& part : parts) part = part.detach();
-  sketch_.record({&parts[0], &parts[1]}, {whole}, {},
-                 [this, from = x.sizes(), e = x.element()](std::vector<SketchTensor>) {
+  sketch_.record({&parts[0], &parts[1]}, {x}, {},
+                 [this, from = x.sizes(), e = x.element()](const std::vector<SketchTensor>&) {
                    return detail::only(sketch_.empty(from, e));
                  });
   return parts;
@@ -330,7 +323,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::matmul(const SketchTensor& a, con
   if (a.requires_grad()) saved.push_back(b);
   sketch_.record({&y}, {a, b}, std::move(saved),
                  [this, first = a.sizes(), second = b.sizes(), of_a = a.requires_grad(), of_b = b.requires_grad(),
-                  e = a.element()](std::vector<SketchTensor>) {
+                  e = a.element()](const std::vector<SketchTensor>&) {
                    SketchTensor for_a = of_a ? sketch_.empty(first, e) : SketchTensor();
                    SketchTensor for_b = of_b ? sketch_.empty(second, e) : SketchTensor();
                    return std::vector<SketchTensor>{std::move(for_a), std::move(for_b)};
@@ -353,7 +346,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::attention(const SketchTensor& q, 
   sketch_.record(
       {&y}, {q, k, v}, {q, k, v, y, sums},
       [=, this, of_q = q.requires_grad(), of_k = k.requires_grad(), of_v = v.requires_grad(), first = q.sizes(),
-       second = k.sizes(), e = q.element()](std::vector<SketchTensor>) {
+       second = k.sizes(), e = q.element()](const std::vector<SketchTensor>&) {
         std::vector<SketchTensor> out;  // the kernel makes all three
         for (const auto* sizes : {&first, &second, &second}) out.push_back(sketch_.empty(*sizes, e));
         sketch_.workspace(machine_.cpu ? machine_.threads * 2 * block * seen * 4 : SketchTensor::numel(first) * 4);

@@ -52,7 +52,7 @@ SketchTensor sketch_decode(SketchLayers& layers, const AutoencoderKLConfig& conf
 SketchTensor sketch_encode(SketchLayers& layers, const AutoencoderKLConfig& config, const SketchTensor& images);
 
 /// CLIP's encoder: x [B,L,D] -> [B,L,D]; the states of all layers are there until it is done.
-SketchTensor sketch_clip_encoder(SketchLayers& layers, const ClipEncoderOptions& options, SketchTensor x,
+SketchTensor sketch_clip_encoder(SketchLayers& layers, const ClipEncoderOptions& options, const SketchTensor& x,
                                  const std::string& path);
 
 }  // namespace reward_tuner

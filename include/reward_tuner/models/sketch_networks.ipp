@@ -2,9 +2,6 @@
 #pragma once
 #include <reward_tuner/models/sketch_networks.hpp>
 
-#include <algorithm>
-#include <utility>
-
 #include <reward_tuner/core/compiled.hpp>
 
 namespace reward_tuner {
@@ -46,9 +43,10 @@ inline SketchTensor sketch_upsample(SketchLayers& l, const std::string& path, co
   const SketchLayer layer = sketch_conv3(path + ".conv", channels, channels);
   if (height == 2 * x.size(2) && width == 2 * x.size(3)) return l.upsampled_conv(x, layer);
   SketchTensor large = l.sketch().empty({x.size(0), channels, height, width}, x.element());
-  l.sketch().record({&large}, {x}, {}, [s = &l.sketch(), from = x.sizes(), e = x.element()](std::vector<SketchTensor>) {
-    return only(s->empty(from, e));
-  });
+  l.sketch().record({&large}, {x}, {},
+                    [s = &l.sketch(), from = x.sizes(), e = x.element()](const std::vector<SketchTensor>&) {
+                      return only(s->empty(from, e));
+                    });
   return l.conv(large, layer);
 }
 
@@ -306,8 +304,8 @@ REWARD_TUNER_INLINE SketchTensor sketch_encode(SketchLayers& l, const Autoencode
   return c.use_quant_conv ? l.conv(h, detail::sketch_conv1("quant_conv", h.size(1), h.size(1))) : h;
 }
 
-REWARD_TUNER_INLINE SketchTensor sketch_clip_encoder(SketchLayers& l, const ClipEncoderOptions& o, SketchTensor x,
-                                                     const std::string& path) {
+REWARD_TUNER_INLINE SketchTensor sketch_clip_encoder(SketchLayers& l, const ClipEncoderOptions& o,
+                                                     const SketchTensor& x, const std::string& path) {
   const std::int64_t batch = x.size(0), tokens = x.size(1), width = o.hidden_size, heads = o.num_attention_heads;
   std::vector<SketchTensor> states{x};
   for (std::int64_t n = 0; n < o.num_hidden_layers; ++n) {

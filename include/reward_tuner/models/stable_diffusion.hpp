@@ -9,8 +9,6 @@
 #include <vector>
 
 #include <reward_tuner/core/noise_schedule.hpp>
-#include <reward_tuner/files/weights.hpp>
-#include <reward_tuner/layers/activation_checkpoint.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>

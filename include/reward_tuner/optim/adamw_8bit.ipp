@@ -13,6 +13,7 @@
 #include <cmath>
 #include <utility>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/optim/block_quantization.hpp>
 

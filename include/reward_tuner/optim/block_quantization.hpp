@@ -1,6 +1,5 @@
 // Numbers in 8 bits: one code each and one scale a block, for the moments of an optimizer.
 #pragma once
-#include <cstdint>
 
 #include <reward_tuner/tensor/tensor.hpp>
 
@@ -23,9 +22,9 @@ class DynamicCode {
   };
 
   /// numbers [rows,width], a block a row -> codes uint8 [rows,width], scales [rows,1]. The numbers are spoiled.
-  void encode(Tensor numbers, Tensor codes, Tensor scales, Scratch scratch) const;
+  void encode(const Tensor& numbers, const Tensor& codes, Tensor scales, Scratch scratch) const;
   /// codes uint8 [rows,width], scales [rows,1] -> numbers [rows,width], which is contiguous.
-  void decode(Tensor numbers, const Tensor& codes, const Tensor& scales, Scratch scratch) const;
+  void decode(const Tensor& numbers, const Tensor& codes, const Tensor& scales, const Scratch& scratch) const;
 
   const Tensor& values() const { return values_; }  ///< [256] ascending
 

@@ -36,7 +36,8 @@ REWARD_TUNER_INLINE DynamicCode::DynamicCode(bool with_sign, const at::TensorOpt
   limits_ = at::tensor(limits, at::kDouble).to(numbers);  // [255]
 }
 
-REWARD_TUNER_INLINE void DynamicCode::encode(Tensor numbers, Tensor codes, Tensor scales, Scratch scratch) const {
+REWARD_TUNER_INLINE void DynamicCode::encode(const Tensor& numbers, const Tensor& codes, Tensor scales,
+                                             Scratch scratch) const {
   at::abs_out(scratch.numbers, numbers);                         // [rows,width]
   at::amax_out(scales, scratch.numbers, {1}, /*keepdim=*/true);  // [rows,1]
   // a block of zeros is not divided by 0
@@ -46,8 +47,8 @@ REWARD_TUNER_INLINE void DynamicCode::encode(Tensor numbers, Tensor codes, Tenso
   codes.copy_(scratch.codes);
 }
 
-REWARD_TUNER_INLINE void DynamicCode::decode(Tensor numbers, const Tensor& codes, const Tensor& scales,
-                                             Scratch scratch) const {
+REWARD_TUNER_INLINE void DynamicCode::decode(const Tensor& numbers, const Tensor& codes, const Tensor& scales,
+                                             const Scratch& scratch) const {
   scratch.codes.copy_(codes);  // [rows,width]
   Tensor flat = numbers.view(-1);
   at::index_select_out(flat, values_, 0, scratch.codes.view(-1));  // [rows*width]

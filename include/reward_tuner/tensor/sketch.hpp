@@ -94,14 +94,14 @@ class Sketch {
   /// Lets the outputs of an operation carry a gradient to its inputs, if some of them has one and operations are
   /// recorded. `saved` is what its backward needs; `parameters` are trained tensors among its inputs.
   void record(std::vector<SketchTensor*> outputs, const std::vector<SketchTensor>& inputs,
-              std::vector<SketchTensor> saved, SketchNode::Backward backward, bool parameters = false);
+              const std::vector<SketchTensor>& saved, SketchNode::Backward backward, bool parameters = false);
   /// Whether `record` would.
   bool records(const std::vector<SketchTensor>& inputs, bool parameters = false) const;
 
   /// A leaf that collects a gradient.
   SketchTensor leaf(SketchTensor value, std::shared_ptr<SketchParameter> parameter);
   /// Adds a gradient to a parameter's, whose first one stays.
-  void accumulate(SketchParameter& parameter, SketchTensor gradient);
+  void accumulate(SketchParameter& parameter, const SketchTensor& gradient);
   /// One backward pass, which frees the graph behind it.
   void backward(const SketchTensor& root, SketchTensor cotangent);
   void backward(const std::vector<std::pair<SketchTensor, SketchTensor>>& roots);
@@ -116,6 +116,17 @@ class Sketch {
   bool recording_ = false;
   std::int64_t operations_ = 0;
 };
+
+namespace detail {
+
+/// The cotangents of an operation with one input.
+inline std::vector<SketchTensor> only(SketchTensor x) {
+  std::vector<SketchTensor> out;
+  out.push_back(std::move(x));
+  return out;
+}
+
+}  // namespace detail
 
 }  // namespace reward_tuner
 

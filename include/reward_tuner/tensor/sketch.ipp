@@ -46,12 +46,12 @@ REWARD_TUNER_INLINE bool Sketch::records(const std::vector<SketchTensor>& inputs
 }
 
 REWARD_TUNER_INLINE void Sketch::record(std::vector<SketchTensor*> outputs, const std::vector<SketchTensor>& inputs,
-                                        std::vector<SketchTensor> saved, SketchNode::Backward backward,
+                                        const std::vector<SketchTensor>& saved, SketchNode::Backward backward,
                                         bool parameters) {
   if (!records(inputs, parameters)) return;
   auto node = std::make_shared<SketchNode>();
   node->order = ++operations_;
-  for (SketchTensor& x : saved) node->saved.push_back(x.detach());
+  for (const SketchTensor& x : saved) node->saved.push_back(x.detach());
   for (const SketchTensor& x : inputs) node->inputs.emplace_back(x.node_, x.output_);
   node->backward = std::move(backward);
   node->outputs = outputs.size();
@@ -64,7 +64,7 @@ REWARD_TUNER_INLINE void Sketch::record(std::vector<SketchTensor*> outputs, cons
 REWARD_TUNER_INLINE SketchTensor Sketch::leaf(SketchTensor value, std::shared_ptr<SketchParameter> parameter) {
   auto node = std::make_shared<SketchNode>();
   node->backward = [this, parameter = std::move(parameter)](std::vector<SketchTensor> cotangents) {
-    accumulate(*parameter, std::move(cotangents[0]));
+    accumulate(*parameter, cotangents[0]);
     return std::vector<SketchTensor>();
   };
   value.node_ = std::move(node);
@@ -72,7 +72,7 @@ REWARD_TUNER_INLINE SketchTensor Sketch::leaf(SketchTensor value, std::shared_pt
   return value;
 }
 
-REWARD_TUNER_INLINE void Sketch::accumulate(SketchParameter& parameter, SketchTensor gradient) {
+REWARD_TUNER_INLINE void Sketch::accumulate(SketchParameter& parameter, const SketchTensor& gradient) {
   if (parameter.gradient.defined()) return;  // added in place
   parameter.gradient = gradient.part_ ? like(gradient) : gradient.detach();
 }

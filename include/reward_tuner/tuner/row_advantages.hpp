@@ -4,7 +4,6 @@
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
