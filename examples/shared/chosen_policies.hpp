@@ -11,6 +11,7 @@
 #include <reward_tuner/advantages/per_batch.hpp>
 #include <reward_tuner/advantages/per_group.hpp>
 #include <reward_tuner/advantages/per_prompt.hpp>
+#include <reward_tuner/advantages/per_reward.hpp>
 #include <reward_tuner/branching/best_and_worst.hpp>
 #include <reward_tuner/branching/no_branching.hpp>
 #include <reward_tuner/exploration/diffexp.hpp>
@@ -91,7 +92,7 @@ class ChosenSteps : public OneOf<rt::AllSteps, rt::BackwardWindow, rt::RandomSte
 };
 static_assert(rt::StepSelectionPolicy<ChosenSteps>);
 
-class ChosenAdvantage : public OneOf<rt::PerBatch, rt::PerPrompt, rt::PerGroup, rt::History> {
+class ChosenAdvantage : public OneOf<rt::PerBatch, rt::PerPrompt, rt::PerGroup, rt::PerReward, rt::History> {
  public:
   using Role = rt::AdvantageRole;
   using OneOf::OneOf;

@@ -25,10 +25,15 @@ void complete_log_prob(TuneSettings& s, const MethodEntry& m) {
   if (!s.solver_order && s.sampler == SamplerName::kSdeDpm) s.solver_order = 1;
 }
 
+bool compares_images(const TuneSettings& s) {
+  return s.advantage == AdvantageName::kPerGroup || s.advantage == AdvantageName::kPerReward;
+}
+
 /// One reward for all images of a prompt leaves nothing to compare within them.
 void check_equal_rewards(const TuneSettings& s, const MethodEntry& m) {
-  REWARD_TUNER_CHECK(s.advantage != AdvantageName::kPerGroup, "[rt-tune] --reward ", s.rewards.front(),
-                     " gives all images of a prompt one reward, of which --advantage per-group of --method ", m.name,
+  REWARD_TUNER_CHECK(!compares_images(s), "[rt-tune] --reward ", s.rewards.front(),
+                     " gives all images of a prompt one reward, of which --advantage ",
+                     s.advantage == AdvantageName::kPerGroup ? "per-group" : "per-reward", " of --method ", m.name,
                      " learns nothing: choose --advantage per-batch, or --leave-one-out");
   REWARD_TUNER_CHECK(*s.branches == 1, "[rt-tune] --reward ", s.rewards.front(),
                      " gives all branches of an image one reward, so that none is best of the ", *s.branches,
@@ -38,7 +43,7 @@ void check_equal_rewards(const TuneSettings& s, const MethodEntry& m) {
 void complete_samples(TuneSettings& s, bool per_group) {
   if (s.samples_per_prompt != 0) return;
   const bool best = s.weighting == rt::RewardWeighting::kBest;
-  const bool compares = per_group || best || s.advantage == AdvantageName::kPerGroup;
+  const bool compares = per_group || best || compares_images(s);
   s.samples_per_prompt = 1;
   if (!compares || s.branches.value_or(1) > 1) return;  // branches of an image are a group already
   s.samples_per_prompt = std::max(rt::kComparedImages, best ? s.best + 1 : 1);

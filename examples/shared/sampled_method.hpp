@@ -30,6 +30,8 @@ inline ChosenAdvantage::Options advantage_options(const TuneSettings& s) {
       return rt::PerPromptOptions{};
     case AdvantageName::kPerGroup:
       return rt::PerGroupOptions{.scale = s.group_scale};
+    case AdvantageName::kPerReward:
+      return rt::PerRewardOptions{};
     case AdvantageName::kHistory:
       return rt::HistoryOptions{};
     case AdvantageName::kOwn:

@@ -295,12 +295,14 @@ void sampled(SettingsTable& t) {
   t.push_back(
       row("advantage", group,
           "what a reward is compared with: this update's (per-batch), the prompt's latest 32 (per-prompt), those "
-          "of this update's images of the prompt (per-group), the prompt's in this and the 8 updates before "
-          "(history); default: the method's own",
+          "of this update's images of the prompt (per-group), the same for each of several rewards before they are "
+          "added (per-reward, GDPO), the prompt's in this and the 8 updates before (history); default: the method's "
+          "own",
           field(&S::advantage, {{"default", AdvantageName::kOwn},
                                 {"per-batch", AdvantageName::kPerBatch},
                                 {"per-prompt", AdvantageName::kPerPrompt},
                                 {"per-group", AdvantageName::kPerGroup},
+                                {"per-reward", AdvantageName::kPerReward},
                                 {"history", AdvantageName::kHistory}}))
           .of("log-prob")
           .in_tasks());

@@ -30,7 +30,7 @@ namespace rt = reward_tuner;
 /// Policies that a setting names. kOwn: the method's.
 enum class SamplerName { kDdim, kDdpm, kDpm, kSdeDpm, kEuler, kEulerAncestral };
 enum class StopName { kOwn, kStop, kPass };
-enum class AdvantageName { kOwn, kPerBatch, kPerPrompt, kPerGroup, kHistory };
+enum class AdvantageName { kOwn, kPerBatch, kPerPrompt, kPerGroup, kPerReward, kHistory };
 enum class ExplorationName { kNone, kGuidance, kPrompt, kDiffexp };
 enum class RegularizerName { kNone, kKl, kPretraining };
 enum class ReferenceName { kBase, kInit };

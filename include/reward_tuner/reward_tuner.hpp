@@ -178,6 +178,7 @@
 #include <reward_tuner/advantages/per_batch.hpp>
 #include <reward_tuner/advantages/per_group.hpp>
 #include <reward_tuner/advantages/per_prompt.hpp>
+#include <reward_tuner/advantages/per_reward.hpp>
 
 #include <reward_tuner/branching/best_and_worst.hpp>
 #include <reward_tuner/branching/no_branching.hpp>

@@ -5,6 +5,7 @@
 #include <ATen/ops/full.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -16,6 +17,7 @@
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
 #include <reward_tuner/rewards/clamped.hpp>
+#include <reward_tuner/rewards/standardized.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
@@ -38,6 +40,20 @@ struct Watching {
   RewardResult score(const RewardInput& input) const {
     seen->push_back(input);
     return {input.images.mean({1, 2, 3}), {{"place", input.group_ids.to(at::kDouble)}}};
+  }
+};
+
+/// A weighted sum whose result is changed afterwards.
+template <class Change>
+struct Changing {
+  using Role = RewardRole;
+  static constexpr bool kDifferentiable = false, kPerGroup = false;
+  static constexpr std::string_view kName = "changing";
+  Change change;
+  RewardResult score(const RewardInput& input) const {
+    RewardResult result = weighted_sum(weighted(2.0, ToyReward()), weighted(1.0, ToyReward())).score(input);
+    change(result);
+    return result;
   }
 };
 
@@ -153,4 +169,41 @@ TEST_CASE("rewards that fail are named; a value that is not finite is told, not 
   CHECK_FALSE(values(black_box([](const Tensor& images) {
                 return at::full({images.size(0)}, std::numeric_limits<double>::infinity(), at::kDouble);
               })).finite());
+}
+
+TEST_CASE("the parts of a weighted sum come with its values, whatever the chunk and the holder; others have none") {
+  using namespace reward_values_test;
+  Round r = round_of(8);
+  const AnyReward sum = weighted_sum({weighted(2.0, AnyReward(ToyReward())), weighted(-0.5, AnyReward(ToyReward()))});
+  const auto own = reward_values(r.pipeline, ToyReward(), r.samples, 0);
+  CHECK(own.terms.empty());
+  for (const std::int64_t chunk : {0, 1, 3}) {
+    const auto out = reward_values(r.pipeline, sum, r.samples, chunk);
+    REQUIRE(out.terms.size() == 2);
+    CHECK(out.terms[0].weight == 2);
+    CHECK(out.terms[1].weight == -0.5);
+    for (const RewardTerm& term : out.terms) {
+      REQUIRE(term.values.size() == 7);
+      for (std::size_t i = 0; i < 7; ++i) CHECK(term.values[i] == doctest::Approx(own.values[i]).epsilon(1e-13));
+    }
+  }
+  CHECK(reward_values(r.pipeline, clamped(sum, -9, 9), r.samples, 0).terms.empty());
+  CHECK(reward_values(r.pipeline, standardized(sum, 0, 2), r.samples, 0).terms.empty());
+}
+
+TEST_CASE("parts that are not those of the values, or not those of the images before, are named errors") {
+  using namespace reward_values_test;
+  Round r = round_of(9);
+  const auto reward = [](auto change) { return AnyReward(Changing<decltype(change)>{change}); };
+  const auto fails = [&](const AnyReward& changing, const char* sentence) {
+    CHECK_THROWS_WITH_AS(reward_values(r.pipeline, changing, r.samples, 4), doctest::Contains(sentence), Error);
+  };
+  fails(reward([](RewardResult& result) { result.values = result.values + 1; }),
+        "the reward changing expected parts whose weighted sum is its values, got others: clear RewardResult::parts");
+  fails(reward([](RewardResult& result) {
+          if (result.values.size(0) == 3) result.parts.clear();  // the last images
+        }),
+        "the reward changing expected 2 parts as of the images before, got 0");
+  fails(reward([](RewardResult& result) { result.parts[0].values = result.parts[0].values.narrow(0, 0, 1); }),
+        "expected parts of shape [B] with B = 4, got another shape (reward changing)");
 }

@@ -64,6 +64,7 @@ TEST_CASE("defaults: each that depends on another setting bends to what the user
   CHECK(with("raft", "best", "8").samples_per_prompt > 8);
   CHECK(with("grpo", "batch", "1").samples_per_prompt == rt::kComparedImages);
   CHECK(with("ddpo", "advantage", "per-group").samples_per_prompt == rt::kComparedImages);  // 1
+  CHECK(with("ddpo", "advantage", "per-reward").samples_per_prompt == rt::kComparedImages);
   CHECK(with("b2-ddpo", "branches", "2").samples_per_prompt == 1);
   CHECK_FALSE(with("lsrl", "updates-per-epoch", "2").step_per_timestep);  // true
   CHECK(with("ddpo", "sampler", "ddpm").eta == 0);                        // 1: ddim's alone

@@ -46,6 +46,10 @@ TEST_CASE("weighted sum: values and every part's own value and components") {
   CHECK(result.components.at("callable").equal(mean_of(input.images)));
   CHECK(result.components.at("callable_2").equal(peak_of(input.images)));
   CHECK(result.components.size() == 6);
+  REQUIRE(result.parts.size() == 4);
+  CHECK(result.parts[1].weight == -0.5);
+  CHECK(result.parts[1].values.equal(text.values));
+  CHECK(result.parts[3].values.equal(peak_of(input.images)));
 }
 
 TEST_CASE("weighted sum: the gradient equals central differences") {

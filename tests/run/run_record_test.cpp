@@ -44,11 +44,12 @@ TEST_CASE("the reason of a task that failed is written whether or not the whole 
 TEST_CASE("groups that taught nothing are counted") {
   using namespace run_record_test;
   const auto line =
-      line_of({.update = 1, .kept = 0, .groups = 4, .idle_groups = 4, .warning = "nothing to learn from"});
+      line_of({.update = 1, .kept = 0, .groups = 4, .idle_groups = 4, .zero_std_ratio = 0.75, .warning = "nothing"});
   CHECK(line.at("kept") == 0);
   CHECK(line.at("groups") == 4);
   CHECK(line.at("idle_groups") == 4);
-  CHECK(line.at("warning") == "nothing to learn from");
+  CHECK(line.at("zero_std_ratio") == 0.75);
+  CHECK(line.at("warning") == "nothing");
 }
 
 TEST_CASE("the gradient norm of a regularizer's own step has its own number") {

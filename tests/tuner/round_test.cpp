@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/advantages/history.hpp>
+#include <reward_tuner/advantages/per_reward.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpo.hpp>
@@ -494,6 +496,43 @@ TEST_CASE("groups that teach nothing are counted") {
       tune(make<RewardWeightedTraining>(black_box_brightness(), {.sampler = {.num_steps = 2}})).report;
   CHECK(weighted.groups == 4);
   CHECK(weighted.idle_groups == 1);
+}
+
+TEST_CASE("the share of groups with equal rewards is reported; groups of one image are none") {
+  using namespace round_test;
+  CHECK(zero_std_ratio({1, 1, 2, 3, 4, 4}, {0, 0, 1, 1, 2, 2}) == doctest::Approx(2.0 / 3));
+  CHECK(zero_std_ratio({1, 2, 1, 2}, {0, 1, 0, 1}) == 1);  // not beside each other
+  CHECK(zero_std_ratio({1, 1, 5}, {0, 1, 2}) == 0);
+  CHECK(zero_std_ratio({1, 2, 2, 7}, {0, 0, 0, 1}) == 0);
+  CHECK(zero_std_ratio({}, {}) == 0);
+  const auto half = black_box([](const Tensor& images) {
+    const Tensor values = images.mean({1, 2, 3});  // [32]
+    return at::cat({at::full({8}, 0.3, values.options()), values.narrow(0, 8, 24)});
+  });
+  CHECK(tune(make<GRPO>(half, {.sampler = {.num_steps = 2}})).report.zero_std_ratio == 0.25);
+  RewardWeightedOptions of_groups;
+  of_groups.round.samples_per_prompt = 8;
+  CHECK(tune(make<RewardWeightedTraining>(half, {.sampler = {.num_steps = 2}, .objective = of_groups}))
+            .report.zero_std_ratio == 0.25);
+}
+
+TEST_CASE("under PerReward each part of a weighted sum teaches by its weight, and reports hold its mean as before") {
+  using namespace round_test;
+  // of a large unit the sum is the second part alone
+  const auto sum = [&](double unit) {
+    return weighted_sum(
+        weighted(1.0, black_box_brightness()),
+        weighted(0.5, black_box([unit](const Tensor& images) { return unit * images.std({1, 2, 3}); })));
+  };
+  const auto tuned = [&](double unit) { return tune(make<DDPO, PerReward>(sum(unit), {.sampler = {.num_steps = 2}})); };
+  const Tuned plain = tuned(1), large = tuned(1e6);
+  CHECK(plain.report.images == 32);
+  CHECK(plain.report.components.size() == 2);
+  CHECK(large.report.reward == doctest::Approx(large.report.components.begin()->second +
+                                               0.5 * std::next(large.report.components.begin())->second));
+  CHECK(distance(large.parameters, plain.parameters) < 1e-9);
+  const auto alone = tune(make<GRPO>(sum(1), {.sampler = {.num_steps = 2}}));
+  CHECK(distance(alone.parameters, plain.parameters) > 1e-6);
 }
 
 TEST_CASE("rewards are remembered once their round was trained: not if it is dropped, throws or fails before a step") {

@@ -7,12 +7,19 @@
 
 namespace reward_tuner {
 
+/// One part of a weighted sum over a round.
+struct RewardTerm {
+  double weight = 1;                ///< its factor in the sum
+  std::vector<double> values = {};  ///< [N] the part's own
+};
+
 /// The rewards of one round, one per image.
 struct AdvantageInput {
   std::vector<double> rewards;       ///< [N]
   std::vector<std::string> prompts;  ///< [N]
   /// [N] equal for images of one prompt of this round (prompt_groups), branches of a root among them
   std::vector<std::int64_t> groups;
+  std::vector<RewardTerm> terms = {};  ///< what the rewards are the weighted sum of; empty: of nothing but themselves
 };
 
 /// Rewards of earlier rounds by prompt, oldest first: the memory of windowed advantages. Kept by the tuner and saved in

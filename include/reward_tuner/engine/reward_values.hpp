@@ -1,20 +1,26 @@
 // Rewards of finished images without their gradient: decode and score, a few images at a time.
 #pragma once
 #include <ATen/ops/cat.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/advantage_input.hpp>
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
 
 namespace reward_tuner {
@@ -23,10 +29,41 @@ namespace reward_tuner {
 struct RewardValues {
   std::vector<double> values;                     ///< [N]
   std::map<std::string, double> components = {};  ///< means
+  std::vector<RewardTerm> terms = {};             ///< of a weighted sum: its parts, of all images
   bool finite() const {
     return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
   }
 };
+
+namespace detail {
+
+/// Appends the parts of some images. Errors: other parts than those of the images before, or whose weighted sum is not
+/// the values [size].
+inline void append_parts(const RewardResult& result, const Tensor& values, std::vector<RewardTerm>& terms, bool first,
+                         std::string_view name) {
+  if (first) terms.resize(result.parts.size());
+  REWARD_TUNER_CHECK(terms.size() == result.parts.size(), "[RewardPolicy] the reward ", name, " expected ",
+                     terms.size(), " parts as of the images before, got ", result.parts.size());
+  if (terms.empty()) return;
+  Tensor sum = at::zeros_like(values), size = at::zeros_like(values);  // [b], [b]
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    const RewardPart& part = result.parts[k];
+    const Tensor own = part.values.to(at::kCPU, at::kDouble).contiguous();  // [b]
+    sum += part.weight * own;
+    size += (part.weight * own).abs();
+    terms[k].weight = part.weight;
+    terms[k].values.insert(terms[k].values.end(), own.const_data_ptr<double>(),
+                           own.const_data_ptr<double>() + own.numel());
+  }
+  constexpr double kRounding = 1e-2;  // of bfloat16
+  REWARD_TUNER_CHECK(
+      !values.isfinite().all().item<bool>() || (sum - values).abs().le(kRounding * size).all().item<bool>(),
+      "[RewardPolicy] the reward ", name,
+      " expected parts whose weighted sum is its values, got others: clear RewardResult::parts where "
+      "values are changed");
+}
+
+}  // namespace detail
 
 /// Decodes N samples `chunk` images at a time (0: all) and scores them: each chunk alone, or all images together if the
 /// reward looks at whole groups (per_group).
@@ -51,6 +88,7 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Clean
     unchanged.check(reward_name(reward));
     check_reward_result(result, size, reward_name(reward));
     const Tensor values = result.values.to(at::kCPU, at::kDouble).contiguous();  // [size]
+    detail::append_parts(result, values, out.terms, begin == 0, reward_name(reward));
     out.values.insert(out.values.end(), values.const_data_ptr<double>(), values.const_data_ptr<double>() + size);
     for (const auto& [name, component] : result.components)
       sums[name] += component.to(at::kDouble).sum().template item<double>();

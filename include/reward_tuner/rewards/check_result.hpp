@@ -28,7 +28,7 @@ inline void check_reward_prompts(const RewardInput& input, std::string_view name
                      "] expected one prompt per image (", input.images.size(0), "), got ", input.prompts.size());
 }
 
-/// Throws unless values and components are floating point [batch] tensors. `name` is the reward's kName.
+/// Throws unless values are floating point [batch], and components and parts [batch]. `name` is the reward's kName.
 inline void check_reward_result(const RewardResult& result, std::int64_t batch, std::string_view name) {
   REWARD_TUNER_CHECK(result.values.defined(),
                      "[RewardPolicy] score expected [B] values, got an undefined tensor (reward ", name, ")");
@@ -42,6 +42,10 @@ inline void check_reward_result(const RewardResult& result, std::int64_t batch, 
     REWARD_TUNER_CHECK(component.defined() && component.dim() == 1 && component.size(0) == batch,
                        "[RewardPolicy] score expected components of shape [B] with B = ", batch,
                        ", got another shape in ", key, " (reward ", name, ")");
+  for (const RewardPart& part : result.parts)
+    REWARD_TUNER_CHECK(part.values.defined() && part.values.dim() == 1 && part.values.size(0) == batch,
+                       "[RewardPolicy] score expected parts of shape [B] with B = ", batch,
+                       ", got another shape (reward ", name, ")");
 }
 
 /// Notices a reward that writes to its input: other parts of a sum, later measurements and the training itself read the

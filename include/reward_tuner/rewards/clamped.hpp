@@ -54,6 +54,7 @@ class Clamped {
     RewardResult result = checked_score(reward_, input, reward_name(reward_));
     result.components.emplace(reward_name(reward_), result.values.detach());
     result.values = at::clamp(result.values, low_, high_);  // [B]
+    result.parts.clear();
     return result;
   }
 

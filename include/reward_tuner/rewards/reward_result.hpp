@@ -22,10 +22,19 @@ struct RewardInput {
   std::vector<std::uint64_t> seeds = {};
 };
 
+/// A part of a weighted sum.
+struct RewardPart {
+  double weight = 1;   ///< its factor in the sum
+  Tensor values = {};  ///< [B] the part's own, without gradient
+};
+
 /// One number per image, higher is better; components are reported under their own names (a loss keeps its sign).
 struct RewardResult {
   Tensor values;                                  ///< [B]
   std::map<std::string, Tensor> components = {};  ///< name -> [B]
+  /// what `values` is the weighted sum of, for advantages that compare each part alone; empty: no sum. A reward that
+  /// changes the values of another one clears it
+  std::vector<RewardPart> parts = {};
 };
 
 }  // namespace reward_tuner

@@ -82,6 +82,7 @@ class Standardized {
     RewardResult result = checked_score(reward_, input, reward_name(reward_));
     result.components.emplace(reward_name(reward_), result.values.detach());
     result.values = (result.values - moments_.mean) / moments_.deviation;  // [B]
+    result.parts.clear();
     return result;
   }
 

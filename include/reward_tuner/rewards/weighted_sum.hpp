@@ -55,6 +55,7 @@ class WeightedTotal {
     if (number > 1) name += "_" + std::to_string(number);
     const Tensor term = weight * result.values;                             // [B]
     total_.values = total_.values.defined() ? total_.values + term : term;  // [B]
+    total_.parts.push_back({weight, result.values.detach()});
     const auto own = result.components.find(std::string(kind));
     total_.components.emplace(name, own == result.components.end() ? result.values.detach() : own->second);
     if (own != result.components.end()) result.components.erase(own);
@@ -77,7 +78,8 @@ class WeightedTotal {
 
 }  // namespace detail
 
-/// values = sum_i weight_i * reward_i.
+/// values = sum_i weight_i * reward_i; the result's parts are {weight_i, reward_i}, from which the advantage PerReward
+/// (advantages/per_reward.hpp) standardizes each reward inside its group before the sum.
 /// Differentiable only if every part is; else the parts run without grad. Components: each part's own (unweighted)
 /// value under its kName, or the component that the part itself reports under that name (a loss keeps its sign there);
 /// and every other component of every part. A name that is taken already gets the part's kName as prefix

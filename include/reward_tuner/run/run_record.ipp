@@ -78,6 +78,7 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"kept", r.kept},
                       {"groups", r.groups},
                       {"idle_groups", r.idle_groups},
+                      {"zero_std_ratio", r.zero_std_ratio},
                       {"optimizer_steps", r.optimizer_steps},
                       {"ratio_deviation", r.ratio_deviation},
                       {"clip_fraction", r.clip_fraction},
@@ -99,8 +100,9 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
   board_->add_scalar("train/regularizer", r.regularizer, r.update);
   board_->add_scalar("train/gradient_norm", r.gradient_norm, r.update);
   for (const auto& [name, value] :
-       {std::pair("kept", static_cast<double>(r.kept)), std::pair("ratio_deviation", r.ratio_deviation),
-        std::pair("clip_fraction", r.clip_fraction), std::pair("policy_change", r.policy_change)})
+       {std::pair("kept", static_cast<double>(r.kept)), std::pair("zero_std_ratio", r.zero_std_ratio),
+        std::pair("ratio_deviation", r.ratio_deviation), std::pair("clip_fraction", r.clip_fraction),
+        std::pair("policy_change", r.policy_change)})
     board_->add_scalar(std::string("train/") + name, value, r.update);
   board_->add_scalar("train/learning_rate", learning_rate, r.update);
   board_->add_scalar("time/seconds", r.seconds, r.update);

@@ -60,7 +60,7 @@ class LogProbRound {
     const RoundRewards scored = score_round(pipeline, parts_, all, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {
-      round.scored = {scored.rewards.values, all.setup.condition.prompts, scored.groups};
+      round.scored = {scored.rewards.values, all.setup.condition.prompts, scored.groups, scored.rewards.terms};
       RewardHistory history = parts_.state.history;  // the tuner's own remembers a round that is trained
       const std::vector<double> advantages = parts_.advantage.advantages(round.scored, history);  // [N]
       kept = select_branches<Objective>(round, advantages, parts_.branching);

@@ -270,6 +270,7 @@ class JointTasks {
     whole.kept += own.kept;
     whole.groups += own.groups;
     whole.idle_groups += own.idle_groups;
+    whole.zero_std_ratio += share * own.zero_std_ratio;
     whole.optimizer_steps += own.optimizer_steps;
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
     whole.clip_fraction += share * own.clip_fraction;

@@ -1,7 +1,9 @@
 // Sampling a round, independent of the surrogate: the number of images, and their rewards.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -33,6 +35,26 @@ struct RoundRewards {
   std::vector<std::int64_t> groups;  ///< [N] equal for images of one prompt
 };
 
+/// The share of the groups of several images whose images all have one reward, which teaches nothing to methods that
+/// compare them; 0 without such groups.  rewards [N], groups [N]
+inline double zero_std_ratio(const std::vector<double>& rewards, const std::vector<std::int64_t>& groups) {
+  struct Group {
+    std::int64_t images = 0;
+    double reward = 0;  // of the first
+    bool equal = true;
+  };
+  std::map<std::int64_t, Group> all;
+  for (std::size_t i = 0; i < rewards.size(); ++i) {
+    Group& group = all[groups[i]];
+    if (group.images++ == 0) group.reward = rewards[i];
+    group.equal = group.equal && rewards[i] == group.reward;
+  }
+  double several = 0, equal = 0;
+  for (const auto& [id, group] : all)
+    if (group.images > 1) ++several, equal += group.equal ? 1 : 0;
+  return several > 0 ? equal / several : 0;
+}
+
 /// Scores all images and writes their rewards into the report, with a skip_reason if a reward is not finite.
 template <DiffusionPipeline Pipeline, class Parts>
 RoundRewards score_round(Pipeline& pipeline, const Parts& parts, const Transitions& all, UpdateReport& report) {
@@ -42,6 +64,7 @@ RoundRewards score_round(Pipeline& pipeline, const Parts& parts, const Transitio
   report.images = all.size();
   for (const double value : rewards.values) report.reward += value / static_cast<double>(rewards.values.size());
   report.components = rewards.components;
+  report.zero_std_ratio = zero_std_ratio(rewards.values, groups);
   if (!rewards.finite()) report.skip_reason = "the reward is not finite";
   return {std::move(rewards), std::move(groups)};
 }

@@ -38,11 +38,13 @@ struct UpdateReport {
   std::int64_t forwards = 0, backwards = 0;  ///< network calls of this update
   /// the same counted a sample at a step, however it was batched
   std::int64_t forward_samples = 0, backward_samples = 0;
-  std::int64_t retained = 0;         ///< backwards whose graph the rollout had kept; the others were replays
-  std::int64_t images = 0;           ///< images that were scored: the update's reward queries
-  std::int64_t kept = 0;             ///< images that were trained on; 0 if the update had nothing to learn from
-  std::int64_t groups = 0;           ///< of images of one prompt, of methods that learn from samples
-  std::int64_t idle_groups = 0;      ///< groups that taught nothing: none of their images had a weight other than 0
+  std::int64_t retained = 0;     ///< backwards whose graph the rollout had kept; the others were replays
+  std::int64_t images = 0;       ///< images that were scored: the update's reward queries
+  std::int64_t kept = 0;         ///< images that were trained on; 0 if the update had nothing to learn from
+  std::int64_t groups = 0;       ///< of images of one prompt, of methods that learn from samples
+  std::int64_t idle_groups = 0;  ///< groups that taught nothing: none of their images had a weight other than 0
+  /// share of the groups of several images whose images all have one reward; of a MultiTask the tasks' mean
+  double zero_std_ratio = 0;
   std::int64_t optimizer_steps = 0;  ///< steps made, a regularizer's own among them
   /// objectives on log-probabilities: largest |p_theta/p_old - 1| of the first optimizer step, where the weights are
   /// still the sampling ones; what is not 0 is numerical disagreement between rollout and replay. Of a MultiTask the
