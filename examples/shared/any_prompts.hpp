@@ -21,10 +21,11 @@ class AnyPrompts {
  public:
   /// Reads a file: JSON lines, or any file with `stream`, as it is drawn from, in an order of its own by `seed`; else
   /// at once.
-  static AnyPrompts from_file(const std::filesystem::path& file, bool stream, std::uint64_t seed) {
+  static AnyPrompts from_file(const std::filesystem::path& file, bool stream, std::uint64_t seed,
+                              const std::string& field = "prompt") {
     if (stream || reward_tuner::prompt_format(file) == reward_tuner::PromptFormat::kJsonl)
-      return AnyPrompts(reward_tuner::PromptStream(file, {.seed = seed}));
-    return AnyPrompts(reward_tuner::PromptSet::from_file(file));
+      return AnyPrompts(reward_tuner::PromptStream(file, {.seed = seed, .field = field}));
+    return AnyPrompts(reward_tuner::PromptSet::from_file(file, {.field = field}));
   }
 
   bool streamed() const { return std::holds_alternative<reward_tuner::PromptStream>(held_); }

@@ -118,12 +118,20 @@ void what(SettingsTable& t) {
                   "training rewards see the image moved left and up by 0 to this many pixels; see docs/rewards.md",
                   field(&S::random_shift))
                   .in_tasks());
-  t.push_back(row("prompts", group,
-                  "training prompts, one a line; # begins a comment line. A .jsonl file, one object a line with the "
-                  "text in \"prompt\", is streamed. Required unless every table of --tasks has its own",
-                  field(&S::prompts))
+  t.push_back(
+      row("prompts", group,
+          "training prompts: one a line, # begins a comment line; or by the file's ending .json (a list), .jsonl "
+          "(an object a line, which is streamed), .csv or .tsv. Required unless every table of --tasks has its "
+          "own",
+          field(&S::prompts))
+          .with(kNote)
+          .shown_as("FILE")
+          .in_tasks());
+  t.push_back(row("prompt-field", group,
+                  "key of a prompt's text in .json and .jsonl, name of its column in .csv and .tsv files",
+                  field(&S::prompt_field))
                   .with(kNote)
-                  .shown_as("FILE")
+                  .shown_as("NAME")
                   .in_tasks());
   t.push_back(row("stream-prompts", group,
                   "read training prompts as they are drawn, each once an epoch: for files larger than memory",

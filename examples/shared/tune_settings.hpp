@@ -50,6 +50,7 @@ struct TuneSettings {
   std::string method = "drtune";
   std::vector<std::string> rewards = {"symmetry"};
   std::int64_t random_shift = 0;
+  std::string prompt_field = "prompt";
   bool stream_prompts = false;
   bool resume = false;
   // how images are made

@@ -42,6 +42,11 @@ void add_model_options(CLI::App& command, TuneSettings& s) {
   add_flags(command, rows, s);
 }
 
+void add_prompt_field(CLI::App& command, TuneSettings& s) {
+  static const SettingsTable rows = rows_of(settings_table(), {"prompt-field"});
+  add_flags(command, rows, s);
+}
+
 struct SampleSettings : TuneSettings {
   std::vector<std::string> shown;  // --prompt
   std::filesystem::path latents, save_latents;
@@ -51,7 +56,7 @@ int sample(const SampleSettings& s) {
   const rt::AnySampler sampler = rt::AnySampler(sampler_options(s));
   std::vector<std::string> prompts = s.shown;
   if (!s.prompts.empty())
-    for (auto& prompt : rt::read_prompts(s.prompts)) prompts.push_back(std::move(prompt));
+    for (auto& prompt : rt::read_prompts(s.prompts, {.field = s.prompt_field})) prompts.push_back(std::move(prompt));
   REWARD_TUNER_CHECK(!prompts.empty(), "[rt-tune] sample expected --prompt TEXT or --prompts FILE, got neither");
   rt::Tensor clean, images;  // [B,C,h,w], [B,3,H,W]
   Outputs outputs;
@@ -89,7 +94,7 @@ struct EvaluateSettings : TuneSettings {
 
 int evaluate_model(const EvaluateSettings& s) {
   const rt::AnySampler sampler = rt::AnySampler(sampler_options(s));
-  const std::vector<std::string> prompts = rt::read_prompts(s.prompts);
+  const std::vector<std::string> prompts = rt::read_prompts(s.prompts, {.field = s.prompt_field});
   std::vector<rt::EvaluationPair> pairs = rt::evaluation_pairs(prompts, s.eval_seeds, s.first_seed);
   std::optional<rt::Evaluation> result;
   Outputs outputs;
@@ -218,6 +223,7 @@ void add_sample_command(CLI::App& app, Command& chosen, const std::string&) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("TEXT");
   c->add_option("--prompts", s.prompts, "more of them: a file as `rt-tune tune --prompts` takes it")->type_name("FILE");
+  add_prompt_field(*c, s);
   c->add_option("--seed", s.seed, "of the first image; the next has the next seed")->capture_default_str();
   c->add_option("--latents", s.latents,
                 "start noise instead of the seed's: a safetensors file with one tensor `latents` [B,C,h,w]")
@@ -234,6 +240,7 @@ void add_evaluate_command(CLI::App& app, Command& chosen, const std::string&) {
   auto* c = app.add_subcommand("evaluate", "Measure a model on prompts: every metric and sentinel");
   add_model_options(*c, s);
   c->add_option("--prompts", s.prompts, "a file as `rt-tune tune --prompts` takes it")->required()->type_name("FILE");
+  add_prompt_field(*c, s);
   c->add_option("--seeds", s.eval_seeds, "images of each prompt")->capture_default_str();
   c->add_option("--seed", s.first_seed, "the first seed")->capture_default_str();
   c->add_option("--batch", s.eval_batch, "images at a time")->capture_default_str();

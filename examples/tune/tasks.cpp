@@ -62,7 +62,7 @@ TuneTask task_of(const std::string& name, TuneSettings s, const TuneSettings& al
                        number);
   s.given.insert(all.given.begin(), all.given.end());
   ChosenReward reward = make_reward(s, "reward");
-  AnyPrompts prompts = AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed);
+  AnyPrompts prompts = AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed, s.prompt_field);
   return {name, std::move(s), std::move(reward), std::move(prompts)};
 }
 

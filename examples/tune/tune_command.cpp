@@ -246,11 +246,13 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   check_settings(s, method);
   std::vector<TuneTask> tasks = s.tasks.empty() ? std::vector<TuneTask>() : read_tasks(s);
   const ChosenReward reward = tasks.empty() ? make_reward(s) : joined_reward(tasks);
-  const AnyPrompts prompts =
-      s.prompts.empty() ? tasks.front().prompts : AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed);
-  const std::vector<std::string> held_out = !s.eval_prompts.empty() ? rt::read_prompts(s.eval_prompts)
-                                            : tasks.empty()         ? prompts.some(kHeldOutOfStream)
-                                                                    : prompts_of(tasks);
+  const AnyPrompts prompts = s.prompts.empty()
+                                 ? tasks.front().prompts
+                                 : AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed, s.prompt_field);
+  const std::vector<std::string> held_out = !s.eval_prompts.empty()
+                                                ? rt::read_prompts(s.eval_prompts, {.field = s.prompt_field})
+                                            : tasks.empty() ? prompts.some(kHeldOutOfStream)
+                                                            : prompts_of(tasks);
   if (!s.resume) rt::RunFolder::check_new(s.out);
   LoadedModel model = load_model(s);
   auto& pipeline = model.pipeline;

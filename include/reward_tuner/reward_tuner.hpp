@@ -62,6 +62,7 @@
 #include <reward_tuner/files/part_copy.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
+#include <reward_tuner/files/table_file.hpp>
 #include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_folder.hpp>

@@ -83,10 +83,65 @@ TEST_CASE("prompt files: one reader, whatever system, format and holder") {
   fails("a.jsonl", "{\"prompt\": \"fine\"}\n{\"text\": \"x\"}", "a.jsonl:2: expected a text field 'prompt', got none");
   fails("a.txt", "fine\n{\"prompt\": \"x\"}\n", "a.txt:2: expected a prompt, got a JSON object");
   fails("a.txt", "fine\ngr\xFCn\n", "a.txt:2: expected UTF-8, got the byte 252");
-  fails("a.json", "[\"a\"]", "expected a text file with one prompt a line, or .jsonl with one object a line, got");
-  fails("a.CSV", "prompt\na\n", "expected a text file with one prompt a line");
   fails("a.jsonl", "\n", "expected at least one prompt, got none in");
   CHECK_THROWS_WITH_AS(PromptSet::from_file(folder.path), doctest::Contains("got a folder at"), Error);
   io_test::write_text(folder / "a.txt", "{red|blue} circle\n{\"prompt\": \"x\"}\n");
   CHECK(read_prompts(folder / "a.txt", {.format = PromptFormat::kLines}).size() == 2);
+}
+
+TEST_CASE("prompt files: the formats in which the field publishes its prompts") {
+  using namespace reward_tuner;
+  const io_test::Folder folder;
+  const auto read = [&](const std::string& name, std::string_view text, const std::string& field = "prompt") {
+    io_test::write_text(folder / name, text);
+    return read_prompts(folder / name, {.field = field});
+  };
+  const std::vector<std::string> two{"A red car, and \"one\" dog.", "zwei gr\xC3\xBCne Sterne"};
+  // HPD v2: a list of prompts for each style; its test set is a list of objects
+  CHECK(read("anime.json", R"(["A red car, and \"one\" dog.", "zwei gr\u00fcne Sterne"])") == two);
+  CHECK(read("test.JSON", R"([{"prompt": "A red car, and \"one\" dog.", "image_path": ["0.jpg"], "rank": [0, 1]},
+                             {"rank": [], "prompt": "zwei gr\u00fcne Sterne"}])") == two);
+  // DrawBench
+  CHECK(read("drawbench.csv",
+             "Prompts,Category\r\n\"A red car, and \"\"one\"\" dog.\",Colors\r\n" + two[1] + ",Misc\r\n") == two);
+  // GenEval
+  CHECK(read("evaluation_metadata.jsonl",
+             R"({"tag": "single_object", "include": [{"class": "car", "count": 1}], "prompt": "a photo of a car"})"
+             "\n") == std::vector<std::string>{"a photo of a car"});
+  // PartiPrompts
+  CHECK(read("PartiPrompts.tsv", "Prompt\tCategory\tChallenge\tNote\n" + two[0] + "\tAbstract\tBasic\tx\n" + two[1] +
+                                     "\tAbstract\tBasic\n") == two);
+  // another key, another column
+  CHECK(read("a.json", R"([{"caption": "a", "prompt": "no"}])", "caption") == std::vector<std::string>{"a"});
+  CHECK(read("a.csv", "id,caption_en\n1,a\n", "caption_en") == std::vector<std::string>{"a"});
+  CHECK(read("a.tsv", "id\tprompt\n1\ta\n", "id") == std::vector<std::string>{"1"});
+
+  PromptStream stream(folder / "PartiPrompts.tsv");
+  CHECK(stream.digest() == digest(two));
+  auto drawn = stream.draw(2);
+  std::sort(drawn.begin(), drawn.end());
+  CHECK(drawn == two);
+  CHECK_THROWS_WITH_AS(PromptStream(folder / "anime.json"),
+                       doctest::Contains("[PromptStream] expected a file that can be read prompt by prompt"), Error);
+  PromptReader again(folder / "anime.json");
+  REQUIRE(again.next());
+  REQUIRE(again.next());
+  CHECK(again.number() == 2);
+  CHECK_FALSE(again.next());
+  again.go_to(1, 2);
+  REQUIRE(again.next());
+  CHECK(again.prompt() == two[1]);
+
+  const auto fails = [&](const std::string& name, std::string_view text, const char* sentence) {
+    CHECK_THROWS_WITH_AS(read(name, text), doctest::Contains(sentence), Error);
+  };
+  fails("a.json", "{\"prompt\": \"a\"}", "a.json: expected a list of prompts or of objects, got");
+  fails("a.json", "[\"a\", 3]", "a.json, item 2: expected text or an object, got number 3");
+  fails("a.json", "[{\"text\": \"a\"}]", "a.json, item 1: expected a text field 'prompt', got none in");
+  fails("a.json", "[\"a\"", "a.json");
+  fails("a.json", "[]", "expected at least one prompt, got none in");
+  fails("a.csv", "a red car\na blue car\n", "expected a column 'prompt', got 'a red car'");
+  fails("a.csv", "prompt,x\na,1\n,2\n", "a.csv:3: expected a prompt in the column 'prompt', got an empty field");
+  fails("a.tsv", "prompt\n", "expected at least one prompt, got none in");
+  fails("a.parquet", "PAR1", "expected prompts as text (.txt, .jsonl, .json, .csv or .tsv), got");
 }

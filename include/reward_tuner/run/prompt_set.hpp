@@ -14,7 +14,7 @@ class PromptSet {
  public:
   explicit PromptSet(std::vector<std::string> prompts);
 
-  /// Reads a prompt file, lines or JSON lines (run/prompt_file.hpp). Errors: see PromptReader; no prompt in it.
+  /// Reads a prompt file of any format (run/prompt_file.hpp). Errors: see PromptReader; no prompt in it.
   static PromptSet from_file(const std::filesystem::path& file, const PromptFileOptions& options = {});
 
   /// `count` prompts in random order.

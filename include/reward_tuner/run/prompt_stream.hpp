@@ -17,7 +17,7 @@ namespace reward_tuner {
 struct PromptStreamOptions {
   std::uint64_t seed = 0;                       ///< of the order
   PromptFormat format = PromptFormat::kByName;  ///< how the file is written (run/prompt_file.hpp)
-  std::string field = "prompt";                 ///< jsonl: the key of the text
+  std::string field = "prompt";                 ///< as of PromptFileOptions
 };
 
 /// Where a stream stands: so many whole epochs were drawn, and so many prompts of the one that runs.
@@ -32,8 +32,8 @@ struct PromptStreamState {
 /// stands; equal files have equal digests.
 /// Memory: 16 bytes for 1024 prompts (the place of every 1024th line) and the longest line. Opening reads and checks
 /// the whole file once; a draw skips up to 1023 prompts for each that it reads.
-/// Errors: a file that is missing, not regular or without prompts; those of PromptReader, by file and line. The file
-/// must not change: its size is checked at every draw.
+/// Errors: a file that is missing, not regular or without prompts; a JSON list, which is not read line by line; those
+/// of PromptReader, by file and line. The file must not change: its size is checked at every draw.
 /// Example: `PromptStream prompts("million.jsonl", {.seed = 1, .field = "caption"}); tuner.update(pipeline, optimizer,
 /// prompts.draw(8), rng);`
 class PromptStream {

@@ -17,6 +17,11 @@ REWARD_TUNER_INLINE PromptStream::PromptStream(std::filesystem::path file, Promp
   std::error_code problem;
   REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path_, problem),
                      "[PromptStream] expected a prompt file, got none at ", path_.string());
+  const PromptFormat format = options_.format == PromptFormat::kByName ? prompt_format(path_) : options_.format;
+  REWARD_TUNER_CHECK(format != PromptFormat::kJson,
+                     "[PromptStream] expected a file that can be read prompt by prompt (.txt, .jsonl, .csv or .tsv), "
+                     "got the JSON list ",
+                     path_.string(), ", which PromptSet reads as a whole");
   bytes_ = std::filesystem::file_size(path_);
   TextDigest digest;
   for (PromptReader in = reader(); in.next(); ++size_) {
