@@ -85,6 +85,12 @@ void check_settings(const TuneSettings& s, const MethodEntry& m) {
                      " needs steps whose density is given by the latent alone, expected --solver-order 1, which is the "
                      "default, got ",
                      s.solver_order.value_or(1));
+  REWARD_TUNER_CHECK(s.stop_when_judges_fall >= 0,
+                     "[rt-tune] --stop-when-judges-fall expected a number >= 0 (0: never), got ",
+                     s.stop_when_judges_fall);
+  REWARD_TUNER_CHECK(s.stop_when_judges_fall == 0 || s.evaluate_every > 0,
+                     "[rt-tune] --stop-when-judges-fall expected --evaluate-every of 1 or more, got ",
+                     s.evaluate_every);
   REWARD_TUNER_CHECK(s.tasks.empty() || !s.was_given("reward"),
                      "[rt-tune] --reward cannot be combined with --tasks, whose tables name the rewards");
 }

@@ -1,11 +1,19 @@
 // The table of rewards that rt-tune knows by name. A new reward is one line here.
 #include "rewards.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
+#include <set>
+#include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
@@ -15,9 +23,12 @@
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
+#include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/shapes/composition.hpp>
 #include <reward_tuner/shapes/hue_parity.hpp>
 #include <reward_tuner/shapes/shape_reward.hpp>
+
+#include "method_table.hpp"
 
 namespace rt_shared {
 
@@ -26,6 +37,7 @@ namespace {
 struct Row {
   RewardEntry entry;
   std::function<rt::AnyReward(const TuneSettings&)> make;
+  bool has_model = false;  // of its own, which --reward-model names
 };
 
 rt::AnyReward jpeg_error(const TuneSettings& s, bool incompressible) {
@@ -46,8 +58,16 @@ const std::vector<Row>& rows() {
        [](const TuneSettings& s) {
          return rt::AnyReward(rt::SymmetryReward({.deviation = s.symmetry_deviation, .text_weight = s.text_weight}));
        }},
-      {{"clip_score", "cosine of image and prompt in the model folder's clip/; differentiable"},
-       [](const TuneSettings&) { return rt::AnyReward(rt::ClipScoreReward()); }},
+      {{"clip_score",
+        "cosine of image and prompt in the CLIP of --reward-model, or in the model folder's clip/; differentiable"},
+       [](const TuneSettings& s) {
+         const std::filesystem::path folder = reward_model(s, "clip_score");
+         if (folder.empty()) return rt::AnyReward(rt::ClipScoreReward());
+         const auto clip = rt::ClipModel::load(folder);
+         clip->to(s.device);
+         return rt::AnyReward(rt::ClipScoreReward(clip));
+       },
+       /*has_model=*/true},
       {{"jpeg_error", "how little the image changes when stored as JPEG; differentiable"},
        [](const TuneSettings& s) { return jpeg_error(s, false); }},
       {{"jpeg_incompressible", "the opposite: how much it changes; differentiable"},
@@ -91,6 +111,56 @@ std::pair<std::string, double> parse(const std::string& text, const std::string&
   return {text.substr(0, colon), weight};
 }
 
+const Row& row_of(const std::string& name, const std::string& shown) {
+  std::string known;
+  for (const auto& row : rows()) {
+    if (row.entry.name == name) return row;
+    known += (known.empty() ? "" : ", ") + std::string(row.entry.name);
+  }
+  rt::detail::fail("[rt-tune] ", shown, " expected one of ", known, ", got '", name, "'");
+}
+
+/// The names in lists of "name" or "name:weight".
+std::set<std::string> names_in(const std::vector<std::vector<std::string>>& rewards) {
+  std::set<std::string> names;
+  for (const auto& list : rewards)
+    for (const auto& spec : list) names.insert(spec.substr(0, spec.rfind(':')));
+  return names;
+}
+
+/// Of "NAME=PATH".
+std::pair<std::string, std::filesystem::path> named_path(const std::string& text) {
+  const auto equals = text.find('=');
+  REWARD_TUNER_CHECK(equals != std::string::npos && equals > 0 && equals + 1 < text.size(),
+                     "[rt-tune] --reward-model expected NAME=PATH, got '", text, "'");
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// A line for each file: its place in the folder, its size, and its first and last bytes.
+std::vector<std::string> identity(const std::filesystem::path& path) {
+  std::vector<std::filesystem::path> files;
+  if (!std::filesystem::is_directory(path)) files.push_back(path);
+  else
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  std::vector<std::string> lines;
+  for (const auto& file : files) {
+    constexpr std::uintmax_t kBytes = 1 << 16;
+    const std::uintmax_t size = std::filesystem::file_size(file), few = std::min(size, kBytes);
+    std::string ends(2 * few, '\0');
+    std::ifstream in(file, std::ios::binary);
+    in.read(ends.data(), static_cast<std::streamsize>(few));
+    in.seekg(static_cast<std::streamoff>(size - few));
+    in.read(ends.data() + few, static_cast<std::streamsize>(few));
+    REWARD_TUNER_CHECK(in.good(), "[rt-tune] --reward-model expected a readable file, got none at ", file.string());
+    const bool alone = file == path;
+    lines.push_back((alone ? "" : file.lexically_relative(path).string()) + " " + std::to_string(size));
+    lines.push_back(std::move(ends));
+  }
+  return lines;
+}
+
 }  // namespace
 
 const std::vector<RewardEntry>& reward_entries() {
@@ -109,14 +179,7 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& shown)
   bool per_group = false;
   for (const auto& spec : settings.rewards) {
     const auto [name, weight] = parse(spec, shown);
-    const Row* found = nullptr;
-    std::string known;
-    for (const auto& row : rows()) {
-      known += (known.empty() ? "" : ", ") + std::string(row.entry.name);
-      if (row.entry.name == name) found = &row;
-    }
-    REWARD_TUNER_CHECK(found != nullptr, "[rt-tune] ", shown, " expected one of ", known, ", got '", name, "'");
-    parts.push_back(rt::weighted(weight, found->make(settings)));
+    parts.push_back(rt::weighted(weight, row_of(name, shown).make(settings)));
     if (!parts.back().reward.differentiable()) black_box = name;
     per_group = per_group || parts.back().reward.per_group();
     text += (text.empty() ? "" : " + ") + spec;
@@ -127,6 +190,57 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& shown)
   if (settings.random_shift == 0) return {std::move(reward), text, black_box, per_group};
   return {rt::AnyReward(rt::randomly_shifted(std::move(reward), settings.random_shift)),
           text + ", shifted by up to " + std::to_string(settings.random_shift) + " pixels", black_box, per_group};
+}
+
+std::vector<rt::Judge> named_rewards(const TuneSettings& settings, const std::vector<std::string>& names,
+                                     const std::string& shown) {
+  std::set<std::string> seen;
+  std::vector<rt::Judge> rewards;
+  for (const auto& name : names) {
+    REWARD_TUNER_CHECK(seen.insert(name).second, "[rt-tune] ", shown, " expected each name once, got ", name, " again");
+    rewards.push_back({name, row_of(name, shown).make(settings)});
+  }
+  return rewards;
+}
+
+std::vector<rt::Judge> make_judges(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained) {
+  for (const auto& name : names_in(trained))
+    REWARD_TUNER_CHECK(std::find(settings.judges.begin(), settings.judges.end(), name) == settings.judges.end(),
+                       "[rt-tune] --judge expected a reward that is not trained, got ", name);
+  return named_rewards(settings, settings.judges, "--judge");
+}
+
+std::filesystem::path reward_model(const TuneSettings& settings, const std::string& name) {
+  for (const auto& text : settings.reward_models) {
+    const auto [own, path] = named_path(text);
+    if (own != name) continue;
+    REWARD_TUNER_CHECK(std::filesystem::exists(path), "[rt-tune] --reward-model ", name,
+                       " expected a folder or file, got nothing at ", path.string());
+    return path;
+  }
+  return {};
+}
+
+void check_reward_models(const TuneSettings& settings, const std::vector<std::vector<std::string>>& rewards) {
+  const std::set<std::string> used = names_in(rewards);
+  std::set<std::string> seen;
+  for (const auto& text : settings.reward_models) {
+    const std::string name = named_path(text).first;
+    REWARD_TUNER_CHECK(row_of(name, "--reward-model").has_model,
+                       "[rt-tune] --reward-model expected a reward with a model of its own, got ", name);
+    REWARD_TUNER_CHECK(used.contains(name), "[rt-tune] --reward-model expected a reward that is in use (",
+                       listed({used.begin(), used.end()}), "), got ", name);
+    REWARD_TUNER_CHECK(seen.insert(name).second, "[rt-tune] --reward-model expected each name once, got ", name,
+                       " again");
+  }
+}
+
+nlohmann::json reward_model_digests(const TuneSettings& settings,
+                                    const std::vector<std::vector<std::string>>& trained) {
+  nlohmann::json digests = nlohmann::json::object();
+  for (const auto& name : names_in(trained))
+    if (const auto path = reward_model(settings, name); !path.empty()) digests[name] = rt::digest(identity(path));
+  return digests;
 }
 
 }  // namespace rt_shared

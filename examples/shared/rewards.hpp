@@ -1,10 +1,14 @@
 // Rewards by name: what --reward understands.
 #pragma once
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <reward_tuner/rewards/any_reward.hpp>
+#include <reward_tuner/run/judges.hpp>
 
 #include "tune_settings.hpp"
 
@@ -25,5 +29,25 @@ struct ChosenReward {
 };
 /// `shown` names the list in errors.
 ChosenReward make_reward(const TuneSettings& settings, const std::string& shown = "--reward");
+
+/// The rewards of these names, each by itself. Errors, in which `shown` names the list: an unknown name, a weight, a
+/// name twice.
+std::vector<rt::Judge> named_rewards(const TuneSettings& settings, const std::vector<std::string>& names,
+                                     const std::string& shown);
+
+/// The rewards that settings.judges name. `trained`: the lists of "name" or "name:weight" that the run trains.
+/// Errors: those of named_rewards, a reward that is trained.
+std::vector<rt::Judge> make_judges(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained);
+
+/// What --reward-model says about a reward; empty if nothing. Errors: one that is not NAME=PATH, a path without
+/// anything.
+std::filesystem::path reward_model(const TuneSettings& settings, const std::string& name);
+
+/// Throws unless each --reward-model is of a reward that has a model of its own and is among `rewards`, lists as above,
+/// and names it once.
+void check_reward_models(const TuneSettings& settings, const std::vector<std::vector<std::string>>& rewards);
+
+/// Tells the models of trained rewards apart by what their files hold, wherever they are: name -> digest.
+nlohmann::json reward_model_digests(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained);
 
 }  // namespace rt_shared

@@ -10,7 +10,7 @@
 
 namespace rt_shared {
 
-/// Without what the program gives: progress, interruption, evaluation rewards.
+/// Without what the program gives: progress, interruption, evaluation rewards, judges.
 inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   rt::TrainerOptions options;
   options.updates = s.updates;
@@ -27,6 +27,7 @@ inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   options.minutes = s.minutes;
   options.plateau_updates = s.plateau;
   options.divergence_drop = s.divergence;
+  options.judges_fall_evaluations = s.stop_when_judges_fall;
   options.max_idle_in_a_row = s.max_idle;
   options.tensorboard = !s.no_tensorboard;
   options.resume = s.resume;

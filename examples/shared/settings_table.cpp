@@ -42,11 +42,16 @@ bool adapts(const S& s, const M&) { return !s.full; }
 bool adapts_text(const S& s, const M&) { return !s.full || s.train_text_encoder == TextEncoders::kNone; }
 bool adapts_anew(const S& s, const M&) { return !s.full && s.init_lora.empty(); }
 bool goes_on(const S& s, const M&) { return !s.init_lora.empty(); }
-/// Whether one of these is among the rewards, or tasks have rewards of their own.
+bool judges(const S& s, const M&) { return !s.judges.empty(); }
+/// Whether one of these is among the rewards or the judges, or tasks have rewards of their own.
 bool rewards_by(const S& s, std::initializer_list<std::string_view> names) {
-  return !s.tasks.empty() || std::any_of(s.rewards.begin(), s.rewards.end(), [&](const std::string& reward) {
-    return std::find(names.begin(), names.end(), std::string_view(reward).substr(0, reward.rfind(':'))) != names.end();
-  });
+  const auto has = [&](const std::vector<std::string>& rewards) {
+    return std::any_of(rewards.begin(), rewards.end(), [&](const std::string& reward) {
+      return std::find(names.begin(), names.end(), std::string_view(reward).substr(0, reward.rfind(':'))) !=
+             names.end();
+    });
+  };
+  return !s.tasks.empty() || has(s.rewards) || has(s.judges);
 }
 bool by_symmetry(const S& s, const M&) { return rewards_by(s, {"symmetry"}); }
 bool by_jpeg(const S& s, const M&) {
@@ -118,6 +123,12 @@ void what(SettingsTable& t) {
                   "training rewards see the image moved left and up by 0 to this many pixels; see docs/rewards.md",
                   field(&S::random_shift))
                   .in_tasks());
+  // what decides is what the files hold: tune_command.cpp adds digests to the options
+  t.push_back(row("reward-model", group,
+                  "the folder or file of a reward's own model, of a --reward or a --judge (repeat the flag)",
+                  words_field(&S::reward_models))
+                  .with(kNote)
+                  .shown_as("NAME=PATH"));
   t.push_back(
       row("prompts", group,
           "training prompts: one a line, # begins a comment line; or by the file's ending .json (a list), .jsonl "
@@ -599,6 +610,21 @@ void evaluation(SettingsTable& t) {
           .with(kRun));
   t.push_back(row("eval-seeds", group, "images of each held-out prompt", field(&S::eval_seeds)).with(kRun));
   t.push_back(row("eval-batch", group, "images at a time in an evaluation", field(&S::eval_batch)).with(kRun));
+  t.push_back(
+      row("judge", group,
+          "a reward by its NAME that is not trained: evaluations judge the held-out images by it, in report.json "
+          "and reward.svg beside the trained one (repeat the flag)",
+          field(&S::judges))
+          .with(kRun)
+          .shown_as("NAME"));
+  t.push_back(
+      row("stop-when-judges-fall", group,
+          "stop after so many evaluations in a row in which the trained reward rose and most judges fell; alone: "
+          "2; 0: never. Needs --evaluate-every",
+          or_alone(field(&S::stop_when_judges_fall), "2"))
+          .with(kRun)
+          .wants(judges, "judge", "NAME")
+          .shown_as("N"));
   t.push_back(row("images", group, "images shown in images/ and before_after.png", field(&S::images)).with(kRun));
   t.push_back(row("checkpoint-every", group, "updates between checkpoints; 0: at the end and when interrupted",
                   field(&S::checkpoint_every))

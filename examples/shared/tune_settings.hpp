@@ -50,6 +50,8 @@ struct TuneSettings {
   std::string method = "drtune";
   std::vector<std::string> rewards = {"symmetry"};
   std::int64_t random_shift = 0;
+  std::vector<std::string> judges;         // names of rewards
+  std::vector<std::string> reward_models;  // NAME=PATH
   std::string prompt_field = "prompt";
   bool stream_prompts = false;
   bool resume = false;
@@ -136,6 +138,7 @@ struct TuneSettings {
   double ema = 0;
   std::int64_t plateau = 0;
   double divergence = 0;
+  std::int64_t stop_when_judges_fall = 0;
   std::int64_t max_idle = 20;
   std::uint64_t seed = 0;
   // how an update is computed

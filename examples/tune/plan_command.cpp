@@ -54,6 +54,7 @@ void line(const std::string& name, std::int64_t bytes) {
 std::vector<std::pair<TuneSettings, ChosenReward>> courses(const TuneSettings& s, const MethodEntry& method) {
   std::vector<std::pair<TuneSettings, ChosenReward>> all;
   if (s.tasks.empty()) {
+    check_reward_models(s, {s.rewards, s.judges});
     all.emplace_back(s, make_reward(s));
   } else {
     for (const TuneTask& task : read_tasks(s)) all.emplace_back(task.settings, task.reward);

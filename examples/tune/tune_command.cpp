@@ -245,7 +245,14 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   require_built(method, s);
   check_settings(s, method);
   std::vector<TuneTask> tasks = s.tasks.empty() ? std::vector<TuneTask>() : read_tasks(s);
+  std::vector<std::vector<std::string>> trained, rewards;
+  if (tasks.empty()) trained.push_back(s.rewards);
+  for (const auto& task : tasks) trained.push_back(task.settings.rewards);
+  rewards = trained;
+  rewards.push_back(s.judges);
+  check_reward_models(s, rewards);
   const ChosenReward reward = tasks.empty() ? make_reward(s) : joined_reward(tasks);
+  std::vector<rt::Judge> judges = make_judges(s, trained);
   const AnyPrompts prompts = s.prompts.empty()
                                  ? tasks.front().prompts
                                  : AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed, s.prompt_field);
@@ -264,6 +271,8 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   }
   complete(s, method, tasks.empty() && reward.per_group);
   nlohmann::json options = fingerprint_options(s, method, prompts, tasks, model);
+  if (nlohmann::json digests = reward_model_digests(s, trained); !digests.empty())
+    options["reward_model_digests"] = std::move(digests);
   std::shared_ptr<const rt::CaptionedImages> pretraining_images;
   if (s.regularizer == RegularizerName::kPretraining) {
     pretraining_images =
@@ -297,6 +306,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
                                       .notes = run_notes(s, command_line)},
                       .trainer = run_options(s)};
   session.trainer.evaluation_rewards = rt::shapes::shape_evaluation_rewards(held_out);
+  session.trainer.judges = std::move(judges);
   const TuneResult result = run_method(session);
   if (result.end == rt::RunEnd::kInterrupted) {
     std::cerr << "interrupted after " << result.progress.done() << " updates; to go on: " << command_line

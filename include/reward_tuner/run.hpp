@@ -21,6 +21,7 @@
 #include <reward_tuner/run/evaluation_rewards.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
 #include <reward_tuner/run/metric_names.hpp>
+#include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/run/options_json.hpp>
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/prompt_set.hpp>

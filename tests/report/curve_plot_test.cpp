@@ -107,6 +107,23 @@ TEST_CASE("curve_plot: gaps, lone points, constant lines and single values can b
   }
 }
 
+TEST_CASE("curve_plot: panels stand beside each other, two in a row, each whole; one alone is its plot") {
+  const auto plot = [](const std::string& title, int width, int height) {
+    return CurvePlot{.title = title, .series = {{.y = {1, 2}}}, .width = width, .height = height};
+  };
+  CHECK(panels_svg({plot("one", 300, 200)}) == curve_svg(plot("one", 300, 200)));
+  const std::string three = panels_svg({plot("one", 300, 200), plot("two", 400, 250), plot("three", 200, 150)});
+  CHECK(curve_plot_test::well_formed(three));
+  CHECK(three.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"700\" height=\"400\""));
+  CHECK(io_test::count(three, "<svg ") == 4);
+  CHECK(three.find("<svg x=\"0\" y=\"0\" ") < three.find(">one<"));
+  CHECK(three.find("<svg x=\"300\" y=\"0\" ") < three.find(">two<"));
+  CHECK(three.find("<svg x=\"0\" y=\"250\" ") < three.find(">three<"));
+  CHECK(three.find(">three<") != std::string::npos);
+  CHECK_THROWS_WITH_AS(panels_svg({}), "[panels_svg] expected at least one plot, got none", Error);
+  CHECK_THROWS_WITH_AS(panels_svg({plot("one", 300, 200), {}}), doctest::Contains("at least one finite point"), Error);
+}
+
 TEST_CASE("curve_plot: errors are named") {
   const io_test::Folder folder;
   CurvePlot plot;

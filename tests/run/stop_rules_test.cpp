@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -43,13 +44,23 @@ TEST_CASE("a run ends by the first rule that holds, and goes on if none does") {
     rt::RunProgress progress{.rewards = {1, 4, 3, 2}};
     rt::TrainerOptions options;
     change(progress, options);
-    return rt::run_end(progress, options);
+    return rt::run_end(progress, options, {{"reward"}, {"a"}});
   };
   CHECK_FALSE(end([](auto&, auto&) {}).has_value());
   CHECK(end([](auto&, auto& o) { o.updates = 4; }) == rt::RunEnd::kCompleted);
   CHECK(end([](auto&, auto& o) { o.plateau_updates = 2; }) == rt::RunEnd::kPlateau);
   CHECK(end([](auto& p, auto& o) { p.tune_seconds = 60, o.minutes = 1; }) == rt::RunEnd::kTimeUp);
   CHECK(end([](auto& p, auto& o) { p.tune_cpu_seconds = 60, o.cpu_minutes = 1; }) == rt::RunEnd::kTimeUp);
+  const auto judged = [](std::int64_t evaluations) {
+    return [evaluations](auto& p, auto& o) {
+      for (const double x : {0.0, 1.0, 2.0}) p.evaluations.push_back({0, {{"reward", x}, {"judge.a", -x}}});
+      o.judges_fall_evaluations = evaluations;
+    };
+  };
+  CHECK_FALSE(end(judged(0)).has_value());
+  CHECK(end(judged(1)) == rt::RunEnd::kJudgesFell);
+  CHECK(end(judged(2)) == rt::RunEnd::kJudgesFell);
+  CHECK_FALSE(end(judged(3)).has_value());
 }
 
 TEST_CASE("updates that keep nothing are counted in a row; a skipped one neither counts nor ends the row") {

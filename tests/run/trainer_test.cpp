@@ -4,9 +4,15 @@
 
 #include <doctest/doctest.h>
 
+#include <ATen/ops/full.h>
+
 #include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -18,7 +24,9 @@
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpok.hpp>
 #include <reward_tuner/methods/grpo.hpp>
+#include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #include <tests/reference/same_run.hpp>
@@ -43,6 +51,88 @@ rt::TrainingOutcome run(const Model& model, const std::filesystem::path& folder,
 }
 
 }  // namespace
+
+TEST_CASE("judges are reported beside the trained reward, in records, report and curve, and train nothing") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  auto options = six_updates();
+  const auto plain = run(model, runs / "plain", options);
+  // what the library reports anyway, and a judge of the same kName as another
+  options.judges = {{"jpeg", rt::AnyReward(rt::JpegErrorReward())},
+                    {"dark", rt::AnyReward(rt::black_box([](const rt::Tensor& x) { return -x.mean({1, 2, 3}); }))}};
+  const auto judged = run(model, runs / "judged", options);
+  CHECK(judged.progress.rewards == plain.progress.rewards);
+  CHECK(bytes(runs / "judged/lora/pytorch_lora_weights.safetensors") ==
+        bytes(runs / "plain/lora/pytorch_lora_weights.safetensors"));
+  for (const auto& evaluation : judged.progress.evaluations) {
+    CHECK(evaluation.metrics.at("judge.jpeg") == doctest::Approx(-evaluation.metrics.at("jpeg_error")));
+    CHECK(evaluation.metrics.contains("judge.dark"));
+    CHECK(evaluation.metrics.contains("reward"));
+  }
+  CHECK(bytes(runs / "judged/evaluations.jsonl").find("\"judge.dark\"") != std::string::npos);
+  const auto held_out = rt::read_json(runs / "judged/report.json").at("held_out");
+  REQUIRE(held_out.size() == 3);  // updates 0, 3 and 6
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto& metrics = judged.progress.evaluations[i].metrics;
+    CHECK(held_out[i].at("update") == 3 * i);
+    CHECK(held_out[i].at("trained") == nlohmann::json{{"reward", metrics.at("reward")}});
+    CHECK(held_out[i].at("judges") ==
+          nlohmann::json{{"jpeg", metrics.at("judge.jpeg")}, {"dark", metrics.at("judge.dark")}});
+  }
+  const std::string curve = bytes(runs / "judged/reward.svg");
+  CHECK(curve.find("Reward (symmetry)") < curve.find("Judge (jpeg), not trained"));
+  CHECK(curve.find("Judge (jpeg), not trained") < curve.find("Judge (dark), not trained"));
+  CHECK(curve.find("Judge (dark), not trained") != std::string::npos);
+  CHECK(rt::read_json(runs / "judged/config.json").at("run").at("judges") == nlohmann::json{"jpeg", "dark"});
+  CHECK_FALSE(rt::read_json(runs / "plain/report.json").contains("held_out"));
+  // a resumed run may get other judges; evaluations before lack them
+  options.updates = 7;
+  options.resume = true;
+  options.judges = {{"late", options.judges[1].reward}};
+  CHECK(run(model, runs / "judged", options).end == rt::RunEnd::kCompleted);
+  const auto later = rt::read_json(runs / "judged/report.json").at("held_out");
+  REQUIRE(later.size() == 4);
+  CHECK(later[0].at("judges").empty());
+  CHECK(later[3].at("judges").contains("late"));
+}
+
+TEST_CASE("a run stops when the judges fall while its reward rises, if it is told to") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto end = [&](const std::string& name, double judge_step, std::int64_t evaluations) {
+    rt::TrainerOptions options = rt::reference::small_run_options(4, 1, 0);
+    options.judges_fall_evaluations = evaluations;
+    const auto calls = std::make_shared<int>(0), judged = std::make_shared<int>(0);
+    options.judges = {{"counts", rt::AnyReward(rt::black_box([=](const rt::Tensor& images) {
+                         return at::full({images.size(0)}, judge_step * (*judged)++, images.options());
+                       }))}};
+    const auto rises =
+        rt::differentiable([=](const rt::Tensor& images) { return images.mean({1, 2, 3}) + (*calls)++; });
+    return rt::reference::small_run(model.path(), runs / name, options, 2.0, rises, [](const auto&) {});
+  };
+  const auto stopped = end("stopped", -1, 2);
+  CHECK(stopped.end == rt::RunEnd::kJudgesFell);
+  CHECK(stopped.progress.done() == 2);  // evaluated at 0, 1 and 2
+  CHECK(rt::to_string(stopped.end) == std::string("the judges fell while the reward rose"));
+  CHECK(std::filesystem::exists(runs / "stopped/lora/pytorch_lora_weights.safetensors"));
+  CHECK(end("not asked", -1, 0).end == rt::RunEnd::kCompleted);
+  CHECK(end("rising", 1, 2).end == rt::RunEnd::kCompleted);
+  const auto refused = [&](auto change, const char* sentence) {
+    rt::TrainerOptions options;
+    change(options);
+    CHECK_THROWS_WITH_AS(rt::check_options(options), sentence, rt::Error);
+  };
+  const rt::AnyReward any{rt::JpegErrorReward()};
+  refused([](auto& o) { o.judges_fall_evaluations = 2; },
+          "[Trainer] judges_fall_evaluations expected judges, got none");
+  refused([](auto& o) { o.judges_fall_evaluations = -1; },
+          "[Trainer] judges_fall_evaluations must be >= 0 (0: never), got -1");
+  refused([&](auto& o) { o.judges_fall_evaluations = 2, o.judges = {{"a", any}}; },
+          "[Trainer] judges_fall_evaluations expected evaluations during the run, evaluate_every >= 1, got 0");
+  refused([&](auto& o) { o.judges = {{"a", any}, {"a", any}}; },
+          "[Trainer] judges expected different names, got two 'a'");
+  refused([&](auto& o) { o.judges = {{"", any}}; }, "[Trainer] judges expected different names, got an empty one");
+}
 
 TEST_CASE("a run folder is complete and its report says what happened") {
   const Model model;

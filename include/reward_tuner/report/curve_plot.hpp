@@ -37,8 +37,14 @@ std::vector<double> running_mean(const std::vector<double>& values, int window);
 /// image too small.
 std::string curve_svg(const CurvePlot& plot);
 
+/// Several plots beside each other, two in a row: for curves whose values have nothing in common. One plot alone is
+/// curve_svg of it. Errors: no plot, those of curve_svg.
+std::string panels_svg(const std::vector<CurvePlot>& plots);
+
 /// Writes the plot as an SVG file, atomically. Errors: those of curve_svg, a missing or read-only folder.
 void write_curve_svg(const std::filesystem::path& path, const CurvePlot& plot);
+/// The same of panels_svg.
+void write_panels_svg(const std::filesystem::path& path, const std::vector<CurvePlot>& plots);
 
 }  // namespace reward_tuner
 

@@ -198,6 +198,34 @@ REWARD_TUNER_INLINE std::string curve_svg(const CurvePlot& plot) {
   return svg + "</svg>\n";
 }
 
+REWARD_TUNER_INLINE std::string panels_svg(const std::vector<CurvePlot>& plots) {
+  REWARD_TUNER_CHECK(!plots.empty(), "[panels_svg] expected at least one plot, got none");
+  if (plots.size() == 1) return curve_svg(plots.front());
+  constexpr std::size_t kInARow = 2;
+  constexpr std::string_view kTag = "<svg ";
+  std::string panels;
+  int width = 0, height = 0;  // of all rows so far
+  for (std::size_t begin = 0; begin < plots.size(); begin += kInARow) {
+    int left = 0, tallest = 0;
+    for (std::size_t i = begin; i < std::min(begin + kInARow, plots.size()); ++i) {
+      const std::string place = "x=\"" + std::to_string(left) + "\" y=\"" + std::to_string(height) + "\" ";
+      panels += std::string(kTag) + place + curve_svg(plots[i]).substr(kTag.size());
+      left += plots[i].width;
+      tallest = std::max(tallest, plots[i].height);
+    }
+    width = std::max(width, left);
+    height += tallest;
+  }
+  const std::string sides = "width=\"" + std::to_string(width) + "\" height=\"" + std::to_string(height) + "\"";
+  return "<svg xmlns=\"http://www.w3.org/2000/svg\" " + sides + " viewBox=\"0 0 " + std::to_string(width) + " " +
+         std::to_string(height) + "\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n" + panels +
+         "</svg>\n";
+}
+
+REWARD_TUNER_INLINE void write_panels_svg(const std::filesystem::path& path, const std::vector<CurvePlot>& plots) {
+  write_file_atomically(path, panels_svg(plots));
+}
+
 REWARD_TUNER_INLINE void write_curve_svg(const std::filesystem::path& path, const CurvePlot& plot) {
   write_file_atomically(path, curve_svg(plot));
 }

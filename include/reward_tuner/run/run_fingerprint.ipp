@@ -7,6 +7,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/text_digest.hpp>
+#include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/run/run_record.hpp>
 
 namespace reward_tuner {
@@ -62,7 +63,8 @@ REWARD_TUNER_INLINE void check_fingerprint(const nlohmann::json& saved, const nl
 
 REWARD_TUNER_INLINE nlohmann::json run_config(const RunDescription& description, const TrainerOptions& o,
                                               const nlohmann::json& fingerprint) {
-  nlohmann::json config = fingerprint;
+  nlohmann::json config = fingerprint, judges = nlohmann::json::array();
+  for (const Judge& judge : o.judges) judges.push_back(judge.name);
   config["model"] = description.model;
   config["notes"] = description.notes;
   config["run"] = {{"updates", o.updates},
@@ -74,6 +76,8 @@ REWARD_TUNER_INLINE nlohmann::json run_config(const RunDescription& description,
                    {"cpu_minutes", o.cpu_minutes},
                    {"plateau_updates", o.plateau_updates},
                    {"divergence_drop", o.divergence_drop},
+                   {"judges", judges},
+                   {"judges_fall_evaluations", o.judges_fall_evaluations},
                    {"max_idle_in_a_row", o.max_idle_in_a_row},
                    {"tensorboard", o.tensorboard},
                    {"resumed", o.resume}};

@@ -13,6 +13,7 @@
 #include <reward_tuner/report/image_grid.hpp>
 #include <reward_tuner/report/metrics_log.hpp>
 #include <reward_tuner/report/tensorboard.hpp>
+#include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/run/run_folder.hpp>
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/trainer_options.hpp>
@@ -39,12 +40,14 @@ class RunRecord {
 
   void write_before_after(const Tensor& before, const Tensor& after, const std::vector<std::string>& prompts) const;
 
-  /// reward.svg: the reward of every update with its running mean, and the held-out reward. Nothing is written before
-  /// the first finite value.
-  void write_curve(const RunProgress& progress, const std::string& reward) const;
+  /// reward.svg: the reward of every update with its running mean, and the held-out reward; beside it a panel for each
+  /// judge. Nothing is written before the first finite value.
+  void write_curve(const RunProgress& progress, const std::string& reward, const HeldOutMetrics& held_out) const;
 
-  /// report.json: the summary of a finished run.
-  void write_report(const RunProgress& p, const RunDescription& description, std::uint64_t seed) const;
+  /// report.json: the summary of a finished run; with judges "held_out" has every evaluation's trained and judging
+  /// rewards side by side.
+  void write_report(const RunProgress& p, const RunDescription& description, const HeldOutMetrics& held_out,
+                    std::uint64_t seed) const;
 
  private:
   static GridOptions grid_options(const Tensor& images, std::vector<std::string> rows,

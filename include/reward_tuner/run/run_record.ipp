@@ -131,46 +131,85 @@ REWARD_TUNER_INLINE void RunRecord::write_before_after(const Tensor& before, con
             image_grid({before, after}, grid_options(before, {"before", "after"}, prompts)));
 }
 
-REWARD_TUNER_INLINE void RunRecord::write_curve(const RunProgress& progress, const std::string& reward) const {
+namespace detail {
+
+/// A metric over the evaluations.
+inline CurveSeries held_out_series(const RunProgress& progress, const std::string& metric, std::string name) {
+  CurveSeries series{.name = std::move(name)};
+  for (const auto& e : progress.evaluations)
+    if (const auto found = e.metrics.find(metric); found != e.metrics.end())
+      series.x.push_back(static_cast<double>(e.update)), series.y.push_back(found->second);
+  return series;
+}
+
+inline void add_finite(CurveSeries series, CurvePlot& plot) {
+  if (std::any_of(series.y.begin(), series.y.end(), [](double y) { return std::isfinite(y); }))
+    plot.series.push_back(std::move(series));
+}
+
+/// {"reward": 0.5}: what the evaluation has of these metrics, without "judge." in front.
+inline nlohmann::json metrics_of(const EvaluationRecord& evaluation, const std::vector<std::string>& names,
+                                 bool judges) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const std::string& name : names)
+    if (const auto found = evaluation.metrics.find(judges ? judge_metric(name) : name);
+        found != evaluation.metrics.end())
+      out[name] = found->second;
+  return out;
+}
+
+}  // namespace detail
+
+REWARD_TUNER_INLINE void RunRecord::write_curve(const RunProgress& progress, const std::string& reward,
+                                                const HeldOutMetrics& held_out) const {
+  std::vector<CurvePlot> panels;
   CurvePlot plot{.title = "Reward (" + reward + ")", .x_label = "update", .y_label = "reward", .series = {}};
   CurveSeries train{.name = "training batches",
                     .y = progress.rewards,
                     .smoothing = std::max(1, static_cast<int>(progress.done() / 10))};
   for (std::int64_t i = 1; i <= progress.done(); ++i) train.x.push_back(static_cast<double>(i));
-  CurveSeries held_out{.name = "held-out pairs"};
-  for (const auto& e : progress.evaluations)
-    if (const auto found = e.metrics.find("reward"); found != e.metrics.end())
-      held_out.x.push_back(static_cast<double>(e.update)), held_out.y.push_back(found->second);
-  for (auto* series : {&train, &held_out})
-    if (std::any_of(series->y.begin(), series->y.end(), [](double y) { return std::isfinite(y); }))
-      plot.series.push_back(std::move(*series));
-  if (!plot.series.empty()) write_curve_svg(path_ / "reward.svg", plot);
+  detail::add_finite(std::move(train), plot);
+  for (const std::string& name : held_out.trained)
+    detail::add_finite(
+        detail::held_out_series(progress, name, name == "reward" ? "held-out pairs" : "held-out pairs, " + name), plot);
+  if (!plot.series.empty()) panels.push_back(std::move(plot));
+  for (const std::string& name : held_out.judges) {
+    CurvePlot judge{.title = "Judge (" + name + "), not trained", .x_label = "update", .y_label = name, .series = {}};
+    detail::add_finite(detail::held_out_series(progress, judge_metric(name), "held-out pairs"), judge);
+    if (!judge.series.empty()) panels.push_back(std::move(judge));
+  }
+  if (!panels.empty()) write_panels_svg(path_ / "reward.svg", panels);
 }
 
 REWARD_TUNER_INLINE void RunRecord::write_report(const RunProgress& p, const RunDescription& description,
-                                                 std::uint64_t seed) const {
+                                                 const HeldOutMetrics& held_out, std::uint64_t seed) const {
   const auto& before = p.evaluations.front();
   const auto& after = p.evaluations.back();
-  write_json(
-      path_ / "report.json",
-      {{"method", description.method},
-       {"reward", description.reward},
-       {"model", description.model},
-       {"updates", p.done()},
-       {"seed", seed},
-       {"seconds", {{"tune", p.tune_seconds}, {"tune_cpu", p.tune_cpu_seconds}, {"evaluate", p.evaluate_seconds}}},
-       {"before", before.metrics},
-       {"after", after.metrics},
-       {"sentinels", {{"before", before.sentinels}, {"after", after.sentinels}}},
-       {"network",
-        {{"forwards", p.forwards},
-         {"backwards", p.backwards},
-         {"forward_samples", p.forward_samples},
-         {"backward_samples", p.backward_samples}}},
-       {"reward_queries", p.images},
-       {"peak_tensor_bytes", p.peak_tensor_bytes},
-       {"skipped_updates", p.skipped_updates},
-       {"versions", run_versions()}});
+  nlohmann::json report{
+      {"method", description.method},
+      {"reward", description.reward},
+      {"model", description.model},
+      {"updates", p.done()},
+      {"seed", seed},
+      {"seconds", {{"tune", p.tune_seconds}, {"tune_cpu", p.tune_cpu_seconds}, {"evaluate", p.evaluate_seconds}}},
+      {"before", before.metrics},
+      {"after", after.metrics},
+      {"sentinels", {{"before", before.sentinels}, {"after", after.sentinels}}},
+      {"network",
+       {{"forwards", p.forwards},
+        {"backwards", p.backwards},
+        {"forward_samples", p.forward_samples},
+        {"backward_samples", p.backward_samples}}},
+      {"reward_queries", p.images},
+      {"peak_tensor_bytes", p.peak_tensor_bytes},
+      {"skipped_updates", p.skipped_updates},
+      {"versions", run_versions()}};
+  if (!held_out.judges.empty())
+    for (const auto& e : p.evaluations)
+      report["held_out"].push_back({{"update", e.update},
+                                    {"trained", detail::metrics_of(e, held_out.trained, false)},
+                                    {"judges", detail::metrics_of(e, held_out.judges, true)}});
+  write_json(path_ / "report.json", report);
 }
 
 REWARD_TUNER_INLINE GridOptions RunRecord::grid_options(const Tensor& images, std::vector<std::string> rows,

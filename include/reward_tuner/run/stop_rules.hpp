@@ -6,13 +6,15 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/trainer_options.hpp>
 
 namespace reward_tuner {
 
-/// Why a run ends before its next update; nothing if it goes on.
-std::optional<RunEnd> run_end(const RunProgress& progress, const TrainerOptions& options);
+/// Why a run ends before its next update; nothing if it goes on. `held_out`: the metrics of its evaluations.
+std::optional<RunEnd> run_end(const RunProgress& progress, const TrainerOptions& options,
+                              const HeldOutMetrics& held_out);
 
 /// A sentence at the third update in a row that kept no image, or in which a task of several kept none; else empty.
 std::string idle_warning(const RunProgress& progress);

@@ -20,10 +20,14 @@ inline double mean_reward(const std::vector<double>& rewards, std::int64_t begin
 
 }  // namespace detail
 
-REWARD_TUNER_INLINE std::optional<RunEnd> run_end(const RunProgress& progress, const TrainerOptions& options) {
+REWARD_TUNER_INLINE std::optional<RunEnd> run_end(const RunProgress& progress, const TrainerOptions& options,
+                                                  const HeldOutMetrics& held_out) {
   if (progress.done() >= options.updates) return RunEnd::kCompleted;
   if (on_plateau(progress.rewards, options.plateau_updates)) return RunEnd::kPlateau;
   if (has_diverged(progress.rewards, options.divergence_drop)) return RunEnd::kDiverged;
+  if (options.judges_fall_evaluations > 0 &&
+      evaluations_apart(progress.evaluations, held_out) >= options.judges_fall_evaluations)
+    return RunEnd::kJudgesFell;
   if (options.minutes > 0 && progress.tune_seconds >= 60 * options.minutes) return RunEnd::kTimeUp;
   if (options.cpu_minutes > 0 && progress.tune_cpu_seconds >= 60 * options.cpu_minutes) return RunEnd::kTimeUp;
   return std::nullopt;

@@ -21,6 +21,7 @@
 #include <reward_tuner/optim/ema.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
+#include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/run/metric_names.hpp>
 #include <reward_tuner/run/options_json.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
@@ -95,6 +96,11 @@ class Trainer {
     for (const auto& own : {options_.evaluation_rewards, tuned_rewards()})
       for (const EvaluationReward& r : own)
         rewards_.push_back({r.name, with_clip(r.reward, pipeline_), r.components_only});
+    for (const EvaluationReward& tuned : tuned_rewards()) held_out_metrics_.trained.push_back(tuned.name);
+    for (const Judge& judge : options_.judges) {
+      rewards_.push_back({judge_metric(judge.name), with_clip(judge.reward, pipeline_)});
+      held_out_metrics_.judges.push_back(judge.name);
+    }
     const MetricNames refuses_two_of_one_name(rewards_);
     // from here on the folder is not empty
     record_ = std::make_unique<RunRecord>(folder_, progress_, options_.tensorboard);
@@ -112,10 +118,10 @@ class Trainer {
     const bool evaluated = end != RunEnd::kInterrupted && evaluate_now();
     if (checkpoints_.latest() != progress_.done()) save();
     save_weights();
-    record_->write_curve(progress_, description_.reward);
+    record_->write_curve(progress_, description_.reward, held_out_metrics_);
     if (!evaluated) return {RunEnd::kInterrupted, progress_};
     record_->write_before_after(before_, latest_, shown_prompts());
-    record_->write_report(progress_, description_, options_.seed);
+    record_->write_report(progress_, description_, held_out_metrics_, options_.seed);
     return {end, progress_};
   }
 
@@ -186,7 +192,7 @@ class Trainer {
       if (options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0 && checkpoints_.latest() != done)
         save();
       refuse_idling();
-      if (const auto end = run_end(progress_, options_)) return *end;
+      if (const auto end = run_end(progress_, options_, held_out_metrics_)) return *end;
       if (interrupted()) return RunEnd::kInterrupted;
       update(bar);
     }
@@ -332,6 +338,7 @@ class Trainer {
   std::vector<std::string> notes_;
   std::unique_ptr<RunRecord> record_;
   std::vector<EvaluationReward> rewards_;
+  HeldOutMetrics held_out_metrics_;
   Tensor before_, latest_;  // [P,3,H,W] images of the first pairs
 };
 

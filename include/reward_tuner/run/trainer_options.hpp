@@ -10,6 +10,7 @@
 
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
+#include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 namespace reward_tuner {
@@ -27,6 +28,9 @@ struct TrainerOptions {
   std::int64_t evaluate_every = 0;  ///< updates between evaluations; 0: before the first and after the last only
   /// measured in every evaluation in addition to the standard ones and the tuned reward
   std::vector<EvaluationReward> evaluation_rewards = {};
+  /// not trained: every evaluation judges the held-out images by them; report.json and reward.svg show them beside the
+  /// tuned reward
+  std::vector<Judge> judges = {};
   int evaluation_batch = 16;           ///< images at a time in an evaluation
   int images = 8;                      ///< evaluation pairs shown in images/ and before_after.png
   std::int64_t checkpoint_every = 25;  ///< updates between checkpoints; 0: at the end and at an interruption only
@@ -37,6 +41,9 @@ struct TrainerOptions {
   double cpu_minutes = 0;
   /// stop when the mean reward of this many latest updates is no better than that of as many before; 0: never
   std::int64_t plateau_updates = 0;
+  /// stop after this many evaluations in a row in which the tuned reward rose and most judges fell (evaluations_apart);
+  /// 0: never
+  std::int64_t judges_fall_evaluations = 0;
   double divergence_drop = 0;  ///< stop when the mean reward of 10 updates is this far below its best; 0: never
   /// an error after this many updates in a row that kept no image to train on, those before a resume included; three in
   /// a row are a warning; 0: never
@@ -63,7 +70,7 @@ struct RunDescription {
 };
 
 /// Why a run ended.
-enum class RunEnd { kCompleted, kTimeUp, kPlateau, kDiverged, kInterrupted };
+enum class RunEnd { kCompleted, kTimeUp, kPlateau, kDiverged, kJudgesFell, kInterrupted };
 
 const char* to_string(RunEnd end);
 

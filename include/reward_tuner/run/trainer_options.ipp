@@ -2,6 +2,8 @@
 #pragma once
 #include <reward_tuner/run/trainer_options.hpp>
 
+#include <set>
+
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 
@@ -25,6 +27,18 @@ REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
                      o.plateau_updates);
   REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), got ",
                      o.divergence_drop);
+  std::set<std::string> judges;
+  for (const Judge& judge : o.judges)
+    REWARD_TUNER_CHECK(!judge.name.empty() && judges.insert(judge.name).second,
+                       "[Trainer] judges expected different names, got ",
+                       judge.name.empty() ? "an empty one" : "two '" + judge.name + "'");
+  REWARD_TUNER_CHECK(o.judges_fall_evaluations >= 0, "[Trainer] judges_fall_evaluations must be >= 0 (0: never), got ",
+                     o.judges_fall_evaluations);
+  REWARD_TUNER_CHECK(o.judges_fall_evaluations == 0 || !o.judges.empty(),
+                     "[Trainer] judges_fall_evaluations expected judges, got none");
+  REWARD_TUNER_CHECK(o.judges_fall_evaluations == 0 || o.evaluate_every > 0,
+                     "[Trainer] judges_fall_evaluations expected evaluations during the run, evaluate_every >= 1, got ",
+                     o.evaluate_every);
   REWARD_TUNER_CHECK(o.max_idle_in_a_row >= 0, "[Trainer] max_idle_in_a_row must be >= 0 (0: never), got ",
                      o.max_idle_in_a_row);
 }
@@ -39,6 +53,8 @@ REWARD_TUNER_INLINE const char* to_string(RunEnd end) {
       return "the reward rises no more";
     case RunEnd::kDiverged:
       return "the reward fell";
+    case RunEnd::kJudgesFell:
+      return "the judges fell while the reward rose";
     case RunEnd::kInterrupted:
       return "interrupted";
   }
