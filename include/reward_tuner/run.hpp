@@ -19,9 +19,10 @@
 #include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
+#include <reward_tuner/run/image_scores.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
-#include <reward_tuner/run/metric_names.hpp>
 #include <reward_tuner/run/judges.hpp>
+#include <reward_tuner/run/metric_names.hpp>
 #include <reward_tuner/run/options_json.hpp>
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/prompt_set.hpp>

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# rt_tune_score.sh RT_TUNE MODEL_FOLDER PROMPTS: image files scored by rewards; runs whose held-out images are judged by
+# rewards that are not trained; prompts in the field's formats.
+set -euo pipefail
+rt_tune=$1 model=$2 prompts=$3
+. "$(dirname "$0")/common.sh"
+# ---- the same prompts in every format give the same image
+printf '["a red circle"]' >"$work/a.json"
+printf '[{"prompt": "a red circle", "rank": [0]}]' >"$work/b.json"
+printf '{"tag": "one", "include": [], "prompt": "a red circle"}\n' >"$work/a.jsonl"
+printf 'Prompts,Category\r\n"a red circle",Colors\r\n' >"$work/a.csv"
+printf 'Prompt\tCategory\tChallenge\tNote\na red circle\tAbstract\tBasic\n' >"$work/a.tsv"
+printf 'id,words\n1,a red circle\n' >"$work/c.csv"
+draw() { "$rt_tune" sample --model "$model" --steps 3 --guidance 2 --threads 1 --seed 1 "$@" >/dev/null; }
+draw --prompt "a red circle" --out "$work/one/1.png"
+for file in a.json b.json a.jsonl a.csv a.tsv; do
+  draw --prompts "$work/$file" --out "$work/$file.png"
+  cmp -s "$work/one/1.png" "$work/$file.png" || fail "$file gives another image"
+done
+draw --prompts "$work/c.csv" --prompt-field words --out "$work/c.png"
+cmp -s "$work/one/1.png" "$work/c.png" || fail "--prompt-field gives another image"
+expect 1 "expected a column 'prompt', got 'id', 'words'" sample --model "$model" --prompts "$work/c.csv" \
+  --out "$work/x.png"
+expect 1 'expected a file that can be read prompt by prompt' tune --model "$model" --prompts "$work/a.json" \
+  --stream-prompts --out "$work/x"
+
+# ---- scores: of images, of a folder, with the CLIP of the model folder or one of the reward's own
+draw --prompt "a blue square" --out "$work/one/2.png"
+printf 'a red circle\na blue square\n' >"$work/two.txt"
+expect 0 'clip_score' score --images "$work/one" --prompts "$work/two.txt" --reward clip_score --reward jpeg_error \
+  --model "$model" --json "$work/scores.json"
+cp "$work/out.txt" "$work/first.txt"
+expect 0 'clip_score' score --images "$work/one/1.png" --images "$work/one/2.png" --prompts "$work/two.txt" \
+  --reward clip_score,jpeg_error --reward-model "clip_score=$model/clip" --batch 1 --json "$work/again.json"
+cmp -s "$work/first.txt" "$work/out.txt" || fail "the scores depend on the batch, or on who names the CLIP"
+[ "$(grep -c '"file"' "$work/scores.json")" = 2 ] || fail "expected the scores of two images"
+grep -q '"prompt": "a blue square"' "$work/scores.json" || fail "the scores lack the prompts"
+grep -q '"means"' "$work/scores.json" || fail "the scores lack the means"
+expect 0 'brightness' score --images "$work/one" --prompt "a red circle" --reward brightness
+printf 'a red circle\n' >"$work/single.txt"
+expect 0 'brightness' score --images "$work/one" --prompts "$work/single.txt" --images-per-prompt 2 --reward brightness
+expect 1 'score expected 1 images, 1 of each of the 1 prompts' score --images "$work/one" \
+  --prompts "$work/single.txt" --reward brightness
+expect 1 'expected one of --prompts FILE and --prompt TEXT, got neither' score --images "$work/one" --reward brightness
+expect 1 'expected --reward NAME, got none' score --images "$work/one" --prompt x
+expect 1 'expected a CLIP' score --images "$work/one" --prompt x --reward clip_score
+expect 1 'got nothing at' score --images "$work/none" --prompt x --reward brightness
+expect 1 'expected --reward of JPEG' score --images "$work/one" --prompt x --reward brightness --jpeg-quality 5
+
+# ---- judges: beside the trained reward in records, report and curve
+run() { # run NAME FLAGS...: a short run
+  local name=$1
+  shift
+  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 4 --batch 2 --updates 2 --images 2 --threads 1 --quiet \
+    --no-tensorboard --reward brightness "$@" --out "$work/$name" >"$work/out.txt" 2>&1 ||
+    fail "tune $*: $(cat "$work/out.txt")"
+}
+run judged --judge symmetry,clip_score --evaluate-every 1 --learning-rate 1e-3
+grep -q 'judge.clip_score' "$work/out.txt" || fail "the outcome lacks the judge"
+[ "$(grep -c '"judge.symmetry"' "$work/judged/evaluations.jsonl")" = 3 ] || fail "evaluations lack the judge"
+grep -q '"held_out"' "$work/judged/report.json" || fail "the report lacks the judges"
+grep -q 'Judge (symmetry), not trained' "$work/judged/reward.svg" || fail "the curve lacks the judge"
+tune=(tune --model "$model" --prompts "$prompts" --reward brightness --out "$work/x")
+expect 1 'a reward that is not trained, got brightness' "${tune[@]}" --judge brightness
+expect 1 'expected --judge NAME' "${tune[@]}" --stop-when-judges-fall
+expect 1 'expected --evaluate-every of 1 or more, got 0' "${tune[@]}" --judge symmetry --stop-when-judges-fall
+[ ! -e "$work/x" ] || fail "a refused run left a folder"
+# ---- each reward standardized in its group before the sum
+run gdpo --method grpo --advantage per-reward --reward jpeg_error:0.5 --samples-per-prompt 2
+grep -q '"zero_std_ratio":0' "$work/gdpo/metrics.jsonl" || fail "the records lack zero_std_ratio"
