@@ -2,11 +2,11 @@
 #include <reward_tuner/models/byte_pair_encoding.ipp>
 #include <reward_tuner/models/clip.ipp>
 #include <reward_tuner/models/clip_encoder.ipp>
-#include <reward_tuner/models/clip_image.ipp>
 #include <reward_tuner/models/clip_merges.ipp>
 #include <reward_tuner/models/clip_text.ipp>
 #include <reward_tuner/models/clip_tokenizer.ipp>
 #include <reward_tuner/models/clip_tokenizer_files.ipp>
 #include <reward_tuner/models/clip_vision.ipp>
 #include <reward_tuner/models/clip_vocabulary.ipp>
+#include <reward_tuner/models/image_preprocessor.ipp>
 #include <reward_tuner/models/unicode.ipp>

@@ -91,14 +91,14 @@ inline void write_model_folder(const std::filesystem::path& folder, const TinyMo
                          {"vision_config", config.vision.to_json()}},
                         *model.clip);
   write_tokenizer(vocabulary, folder / "clip", kPromptTokens);
-  const ClipImageOptions& image = model.clip->preprocessor().options();
+  const ImagePreprocessorOptions& image = model.clip->preprocessor().options();
   write_json(folder / "clip" / "preprocessor_config.json",
              {{"image_processor_type", "CLIPImageProcessor"},
               {"do_resize", true},
-              {"size", {{"shortest_edge", image.shortest_edge}}},
+              {"size", {{"shortest_edge", image.edge}}},
               {"resample", 3},
               {"do_center_crop", true},
-              {"crop_size", {{"height", image.crop_size}, {"width", image.crop_size}}},
+              {"crop_size", {{"height", image.side}, {"width", image.side}}},
               {"do_rescale", true},
               {"rescale_factor", 1.0 / 255},
               {"do_normalize", true},

@@ -66,8 +66,8 @@ struct PairCaptions {
 
 /// Random weights with waves as positions; the temperature starts at CLIP's 0.07.
 inline std::shared_ptr<ClipModel> make_clip(const ClipTokenizer& tokenizer, Rng rng) {
-  const ClipImageOptions image{.shortest_edge = kImageSide, .crop_size = kImageSide};
-  auto clip = std::make_shared<ClipModel>(tiny_clip_config(tokenizer), tokenizer, ClipImagePreprocessor(image));
+  const ImagePreprocessorOptions image{.edge = kImageSide, .side = kImageSide};
+  auto clip = std::make_shared<ClipModel>(tiny_clip_config(tokenizer), tokenizer, ImagePreprocessor(image));
   for (const auto& part : clip->children()) initialize(*part, rng);
   const torch::NoGradGuard no_grad;
   const ClipVisionConfig& vision = clip->config().vision;

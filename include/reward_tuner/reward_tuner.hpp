@@ -79,7 +79,6 @@
 #include <reward_tuner/models/byte_pair_encoding.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
-#include <reward_tuner/models/clip_image.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
@@ -90,6 +89,7 @@
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/models/embeddings.hpp>
 #include <reward_tuner/models/idle_parts.hpp>
+#include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/image_size.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/known_configurations.hpp>

@@ -75,8 +75,8 @@ inline std::shared_ptr<const reward_tuner::ClipModel> tiny_clip(std::uint64_t se
     tower->num_hidden_layers = 1;
     tower->num_attention_heads = 2;
   }
-  auto clip = std::make_shared<ClipModel>(config, ClipTokenizer(std::move(files)),
-                                          ClipImagePreprocessor({.shortest_edge = 8, .crop_size = 8}));
+  auto clip =
+      std::make_shared<ClipModel>(config, ClipTokenizer(std::move(files)), ImagePreprocessor({.edge = 8, .side = 8}));
   Rng rng(seed);
   for (Tensor& parameter : clip->parameters()) {
     parameter.requires_grad_(false);

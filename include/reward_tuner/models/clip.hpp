@@ -13,7 +13,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <reward_tuner/files/json_config.hpp>
-#include <reward_tuner/models/clip_image.hpp>
+#include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
@@ -45,9 +45,9 @@ struct ClipConfig {
 /// clip->text_features(prompts)).sum(-1);  // [B]`
 class ClipModel : public torch::nn::Module {
  public:
-  ClipModel(ClipConfig config, ClipTokenizer tokenizer, ClipImagePreprocessor preprocessor);
+  ClipModel(ClipConfig config, ClipTokenizer tokenizer, ImagePreprocessor preprocessor);
 
-  /// Reads config.json, the weights (see `find_weights`), the image processor's settings (see ClipImageOptions::load;
+  /// Reads config.json, the weights (see `find_weights`), the image processor's settings (see ImagePreprocessorOptions::load;
   /// OpenAI's values at the tower's image_size where there are none), and the tokenizer's files in `folder` or
   /// `folder`/tokenizer. Anything missing or unsupported throws. The parameters do not require gradients.
   static std::shared_ptr<ClipModel> load(const std::filesystem::path& folder, const std::string& variant = "");
@@ -66,14 +66,14 @@ class ClipModel : public torch::nn::Module {
 
   const ClipConfig& config() const { return config_; }
   const ClipTokenizer& tokenizer() const { return tokenizer_; }
-  const ClipImagePreprocessor& preprocessor() const { return preprocessor_; }
+  const ImagePreprocessor& preprocessor() const { return preprocessor_; }
 
  private:
   static Tensor unit(const Tensor& x) { return x / at::linalg_vector_norm(x, 2, {-1}, /*keepdim=*/true); }
 
   ClipConfig config_;
   ClipTokenizer tokenizer_;
-  ClipImagePreprocessor preprocessor_;
+  ImagePreprocessor preprocessor_;
   std::shared_ptr<ClipTextTransformer> text_model_;
   std::shared_ptr<ClipVisionTransformer> vision_model_;
   std::shared_ptr<Linear> text_projection_, visual_projection_;

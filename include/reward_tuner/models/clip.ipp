@@ -39,11 +39,11 @@ REWARD_TUNER_INLINE nlohmann::json ClipConfig::part(ConfigReader& reader, const 
   return replaced ? json.at(key + "_dict") : nested ? json.at(key) : nlohmann::json::object();
 }
 
-REWARD_TUNER_INLINE ClipModel::ClipModel(ClipConfig config, ClipTokenizer tokenizer, ClipImagePreprocessor preprocessor)
+REWARD_TUNER_INLINE ClipModel::ClipModel(ClipConfig config, ClipTokenizer tokenizer, ImagePreprocessor preprocessor)
     : config_(std::move(config)), tokenizer_(std::move(tokenizer)), preprocessor_(std::move(preprocessor)) {
-  const auto side = preprocessor_.options().crop_size;
+  const auto side = preprocessor_.options().side;
   REWARD_TUNER_CHECK(side == config_.vision.image_size,
-                     "[Clip] the preprocessing's crop_size must be the vision tower's image_size, got ", side, " and ",
+                     "[Clip] the preprocessing's side must be the vision tower's image_size, got ", side, " and ",
                      config_.vision.image_size);
   REWARD_TUNER_CHECK(config_.vision.num_channels == 3, "[Clip] the vision tower must take 3 channels, got ",
                      config_.vision.num_channels);
@@ -62,13 +62,13 @@ REWARD_TUNER_INLINE ClipModel::ClipModel(ClipConfig config, ClipTokenizer tokeni
 REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesystem::path& folder,
                                                                const std::string& variant) {
   ClipConfig config = ClipConfig::load(folder / "config.json");
-  const auto image = ClipImageOptions::load(
-      folder, {.shortest_edge = config.vision.image_size, .crop_size = config.vision.image_size});
+  const auto image =
+      ImagePreprocessorOptions::load(folder, {.edge = config.vision.image_size, .side = config.vision.image_size});
   const bool nested = !std::filesystem::exists(folder / "vocab.json") &&
                       !std::filesystem::exists(folder / "tokenizer.json") &&
                       std::filesystem::exists(folder / "tokenizer");
   auto model = std::make_shared<ClipModel>(
-      std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ClipImagePreprocessor(image));
+      std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ImagePreprocessor(image));
   LoadOptions options;
   options.rename = [](const std::string& key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
   load_weights(*model, find_weights(folder, kTransformersWeights, variant).open(), options);

@@ -72,7 +72,7 @@ class ClipVisionTransformer : public torch::nn::Module {
 
 /// transformers' CLIPVisionModel, or CLIPVisionModelWithProjection with `with_projection`. Parameter names are those of
 /// published checkpoints (`vision_model.` prefix). Differentiable in the pixels and the parameters.
-/// `ClipImagePreprocessor` makes the input.
+/// `ImagePreprocessor` makes the input.
 class ClipVisionModel : public torch::nn::Module {
  public:
   explicit ClipVisionModel(ClipVisionConfig config, bool with_projection = false);
