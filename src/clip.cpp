@@ -9,4 +9,5 @@
 #include <reward_tuner/models/clip_vision.ipp>
 #include <reward_tuner/models/clip_vocabulary.ipp>
 #include <reward_tuner/models/image_preprocessor.ipp>
+#include <reward_tuner/models/open_clip_layout.ipp>
 #include <reward_tuner/models/unicode.ipp>

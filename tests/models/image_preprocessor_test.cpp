@@ -153,6 +153,8 @@ TEST_CASE("the padding of a letterbox is black before the normalization") {
   CHECK(out[0][0][1][0].item<double>() == doctest::Approx((1 - 0.48145466) / 0.26862954));
   CHECK(out[0][0][5][0].item<double>() == doctest::Approx((1 - 0.48145466) / 0.26862954));
   CHECK(out[0][0][6][0].item<double>() == doctest::Approx(-0.48145466 / 0.26862954));
+  // one column on the left, two on the right
+  CHECK(ImagePreprocessor(options)(at::full({1, 3, 8, 5}, 1.0, at::kDouble)).equal(out.transpose(2, 3)));
 }
 
 TEST_CASE("sizes after the resize round as in Python, and none is 0") {

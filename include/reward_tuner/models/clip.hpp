@@ -21,16 +21,24 @@
 
 namespace reward_tuner {
 
+/// Which library has published a CLIP model: how its folder names weights and settings, and how its tokenizer pads.
+enum class ClipLayout {
+  kTransformers,  ///< transformers' CLIPModel
+  kOpenClip,      ///< open_clip; see open_clip_layout.hpp
+};
+
 /// Settings of both towers and of the joint space.
 struct ClipConfig {
-  ClipTextConfig text{};              ///< the text tower
-  ClipVisionConfig vision{};          ///< the vision tower
-  std::int64_t projection_dim = 512;  ///< width P of the joint space
+  ClipTextConfig text{};                          ///< the text tower
+  ClipVisionConfig vision{};                      ///< the vision tower
+  std::int64_t projection_dim = 512;              ///< width P of the joint space
+  ClipLayout layout = ClipLayout::kTransformers;  ///< decides the token that fills short texts
 
   /// `from_json` of a file, which errors name.
   static ClipConfig load(const std::filesystem::path& file);
 
-  /// Reads transformers' config.json of a CLIPModel, with nested text_config and vision_config.
+  /// Reads transformers' config.json of a CLIPModel, with nested text_config and vision_config, or one of open_clip's
+  /// (see open_clip_config).
   static ClipConfig from_json(const nlohmann::json& json, const std::string& where = "config.json");
 
  private:
@@ -39,27 +47,33 @@ struct ClipConfig {
   static nlohmann::json part(ConfigReader& reader, const nlohmann::json& json, const std::string& key);
 };
 
-/// transformers' CLIPModel with its tokenizer and image preprocessing. Parameter names are those of published
-/// checkpoints.
+/// A whole CLIP with its tokenizer and image preprocessing, whichever library published it. Parameter names are those
+/// of transformers' CLIPModel.
 /// Example: `auto clip = ClipModel::load(folder); auto score = (clip->image_features(images) *
 /// clip->text_features(prompts)).sum(-1);  // [B]`
 class ClipModel : public torch::nn::Module {
  public:
   ClipModel(ClipConfig config, ClipTokenizer tokenizer, ImagePreprocessor preprocessor);
 
-  /// Reads config.json, the weights (see `find_weights`), the image processor's settings (see ImagePreprocessorOptions::load;
-  /// OpenAI's values at the tower's image_size where there are none), and the tokenizer's files in `folder` or
-  /// `folder`/tokenizer. Anything missing or unsupported throws. The parameters do not require gradients.
+  /// Reads config.json in either layout or else open_clip_config.json, the weights (see `find_weights`; open_clip's are
+  /// open_clip_model.safetensors beside the latter), the image processor's settings (transformers':
+  /// ImagePreprocessorOptions::load, OpenAI's values at the tower's image_size where there are none; open_clip's:
+  /// open_clip_preprocessing), and the tokenizer's files in `folder` or `folder`/tokenizer, OpenAI's vocabulary where
+  /// there are none and it has the model's size. Anything else that is missing or unsupported throws. The parameters do
+  /// not require gradients.
   static std::shared_ptr<ClipModel> load(const std::filesystem::path& folder, const std::string& variant = "");
 
   /// Unit vectors [B,P] of the prompts, on the model's device. Long prompts lose their end.
   Tensor text_features(const std::vector<std::string>& prompts) const;
 
   /// Unit vectors [B,P] of images [B,3,H,W] in [0,1]. Differentiable in the images.
-  Tensor image_features(const Tensor& images) const { return unit(image_embeddings(images)); }
+  Tensor image_features(const Tensor& images) const { return pixel_features(preprocessor_(images)); }
 
-  /// The same before they are brought to length 1.
-  Tensor image_embeddings(const Tensor& images) const;
+  /// The same of images that are made ready already, [B,3,S,S] with the tower's S.
+  Tensor pixel_features(const Tensor& pixels) const { return unit(pixel_embeddings(pixels)); }
+
+  /// Vectors of images before they are brought to length 1.
+  Tensor image_embeddings(const Tensor& images) const { return pixel_embeddings(preprocessor_(images)); }
 
   /// Factor that CLIP's training puts on the cosine similarity, exp(logit_scale); 0-d. PickScore-like rewards use it.
   Tensor scale() const { return logit_scale_.exp(); }
@@ -69,6 +83,7 @@ class ClipModel : public torch::nn::Module {
   const ImagePreprocessor& preprocessor() const { return preprocessor_; }
 
  private:
+  Tensor pixel_embeddings(const Tensor& pixels) const;
   static Tensor unit(const Tensor& x) { return x / at::linalg_vector_norm(x, 2, {-1}, /*keepdim=*/true); }
 
   ClipConfig config_;

@@ -8,8 +8,13 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
+#include <reward_tuner/models/clip_tokenizer_files.hpp>
+#include <reward_tuner/models/clip_vocabulary.hpp>
+#include <reward_tuner/models/image_preprocessor.hpp>
+#include <reward_tuner/models/open_clip_layout.hpp>
 
 namespace reward_tuner {
 
@@ -18,6 +23,7 @@ REWARD_TUNER_INLINE ClipConfig ClipConfig::load(const std::filesystem::path& fil
 }
 
 REWARD_TUNER_INLINE ClipConfig ClipConfig::from_json(const nlohmann::json& json, const std::string& where) {
+  if (is_open_clip_config(json)) return open_clip_config(json, where);
   ClipConfig c;
   ConfigReader reader(json, where);
   reader.expect("model_type", "clip", "this class is a whole CLIP model");
@@ -59,19 +65,52 @@ REWARD_TUNER_INLINE ClipModel::ClipModel(ClipConfig config, ClipTokenizer tokeni
   logit_scale_ = register_parameter("logit_scale", new_weight({}));
 }
 
+namespace detail {
+
+/// The tokenizer of a CLIP's folder. open_clip's folders have none, for that library carries OpenAI's vocabulary.
+inline ClipTokenizerFiles folder_tokenizer(const std::filesystem::path& folder, const ClipConfig& config) {
+  namespace fs = std::filesystem;
+  const bool open_clip = config.layout == ClipLayout::kOpenClip;
+  const bool own = fs::exists(folder / "vocab.json") || fs::exists(folder / "tokenizer.json");
+  const bool nested = !own && fs::exists(folder / "tokenizer");
+  ClipTokenizerFiles files;
+  if (!own && !nested && config.text.vocab_size == kClipVocabularySize) {
+    files = clip_vocabulary();
+    if (!open_clip) note("[Clip] ", folder.string(), " has no tokenizer files: OpenAI's vocabulary is used");
+  } else {
+    files = ClipTokenizerFiles::read(nested ? folder / "tokenizer" : folder);
+  }
+  if (open_clip) files.options.style = ClipTokenizerStyle::kOpenClip;
+  return files;
+}
+
+}  // namespace detail
+
 REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesystem::path& folder,
                                                                const std::string& variant) {
-  ClipConfig config = ClipConfig::load(folder / "config.json");
-  const auto image =
-      ImagePreprocessorOptions::load(folder, {.edge = config.vision.image_size, .side = config.vision.image_size});
-  const bool nested = !std::filesystem::exists(folder / "vocab.json") &&
-                      !std::filesystem::exists(folder / "tokenizer.json") &&
-                      std::filesystem::exists(folder / "tokenizer");
-  auto model = std::make_shared<ClipModel>(
-      std::move(config), ClipTokenizer::load(nested ? folder / "tokenizer" : folder), ImagePreprocessor(image));
-  LoadOptions options;
-  options.rename = [](const std::string& key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
-  load_weights(*model, find_weights(folder, kTransformersWeights, variant).open(), options);
+  namespace fs = std::filesystem;
+  // a folder of LAION's holds both layouts; the other libraries read config.json
+  const bool own_names = !fs::exists(folder / "config.json") && fs::exists(folder / kOpenClipConfig);
+  const fs::path file = folder / (own_names ? kOpenClipConfig : "config.json");
+  const nlohmann::json json = read_json(file);
+  ClipConfig config = ClipConfig::from_json(json, file.string());
+  const bool open_clip = config.layout == ClipLayout::kOpenClip;
+  const std::int64_t side = config.vision.image_size;
+  const auto image = open_clip ? open_clip_preprocessing(json, config, file.string())
+                               : ImagePreprocessorOptions::load(folder, {.edge = side, .side = side});
+  ClipTokenizerFiles tokenizer = detail::folder_tokenizer(folder, config);
+  auto model =
+      std::make_shared<ClipModel>(std::move(config), ClipTokenizer(std::move(tokenizer)), ImagePreprocessor(image));
+  const WeightsFiles weights = find_weights(folder, own_names ? kOpenClipWeights : kTransformersWeights, variant);
+  if (open_clip) {
+    REWARD_TUNER_CHECK(!weights.sharded, "[Clip] expected one file of weights in open_clip's layout, got shards in ",
+                       weights.file.string());
+    load_weights(*model, open_clip_weights(SafetensorsFile::open(weights.file), *model));
+  } else {
+    LoadOptions options;
+    options.rename = [](const std::string& key) { return detail::ends_with_position_ids(key) ? std::string() : key; };
+    load_weights(*model, weights.open(), options);
+  }
   for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
   model->eval();
   return model;
@@ -83,9 +122,9 @@ REWARD_TUNER_INLINE Tensor ClipModel::text_features(const std::vector<std::strin
   return unit(text_projection_->forward(text_model_->forward(ids).pooler_output));                         // [B,P]
 }
 
-REWARD_TUNER_INLINE Tensor ClipModel::image_embeddings(const Tensor& images) const {
-  const Tensor pixels = preprocessor_(images).to(logit_scale_.scalar_type());        // [B,3,S,S]
-  return visual_projection_->forward(vision_model_->forward(pixels).pooler_output);  // [B,P]
+REWARD_TUNER_INLINE Tensor ClipModel::pixel_embeddings(const Tensor& pixels) const {
+  const Tensor x = pixels.to(logit_scale_.scalar_type());                       // [B,3,S,S]
+  return visual_projection_->forward(vision_model_->forward(x).pooler_output);  // [B,P]
 }
 
 }  // namespace reward_tuner

@@ -23,7 +23,7 @@ REWARD_TUNER_INLINE ClipTokenizer::ClipTokenizer(ClipTokenizerFiles files)
   for (const auto* token : {&options_.bos, &options_.eos, &options_.unk, &options_.pad}) add(*token);
   bos_ = ids_.at(options_.bos.text);
   eos_ = ids_.at(options_.eos.text);
-  pad_ = ids_.at(options_.pad.text);
+  pad_ = options_.style == ClipTokenizerStyle::kOpenClip ? 0 : ids_.at(options_.pad.text);
   std::map<std::string, bool> flags;  // a token named twice takes the flag of the later role, as in transformers
   for (const ClipSpecialToken& token : options_.added) flags.insert_or_assign(token.text, token.normalized);
   for (const auto* token : {&options_.bos, &options_.eos, &options_.unk, &options_.pad})

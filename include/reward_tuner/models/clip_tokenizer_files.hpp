@@ -23,6 +23,12 @@ struct ClipSpecialToken {
   std::optional<std::int64_t> file_id = {};
 };
 
+/// Which library's tokenizer is meant; the files of a folder are the same.
+enum class ClipTokenizerStyle {
+  kTransformers,  ///< CLIPTokenizer: short texts are filled with the pad token
+  kOpenClip,      ///< SimpleTokenizer: they are filled with 0
+};
+
 /// Settings of a tokenizer folder in addition to its vocabulary; defaults as in transformers.
 struct ClipTokenizerOptions {
   ClipSpecialToken bos{.text = "<|startoftext|>"};  ///< first token of every sequence
@@ -34,6 +40,7 @@ struct ClipTokenizerOptions {
   /// further tokens that are found in the text as they stand, in the order in which those without an id in the
   /// vocabulary get the next free ones (textual inversion, added pad tokens)
   std::vector<ClipSpecialToken> added{};
+  ClipTokenizerStyle style = ClipTokenizerStyle::kTransformers;  ///< not in the folder
 };
 
 /// The parts a tokenizer is made of.

@@ -1,11 +1,15 @@
 // The vocabulary of OpenAI's CLIP, carried by the library, so that a model without tokenizer files has its tokenizer.
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 
 namespace reward_tuner {
+
+/// Tokens of OpenAI's CLIP, the two special ones included.
+inline constexpr std::int64_t kClipVocabularySize = 49408;
 
 /// The tokenizer of Stable Diffusion 1, 2 and XL: CLIP's 49,408 tokens and 48,894 merges, sequences of 77. `pad` fills
 /// short ones: the end token in SD 1 and SDXL's first tokenizer, "!" (id 0) in SD 2 and SDXL's second. Equal to

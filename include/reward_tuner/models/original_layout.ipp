@@ -120,10 +120,16 @@ inline std::optional<OriginalWeight> original_vae_weight(const std::string& name
 }
 
 inline std::optional<OriginalWeight> original_open_clip_weight(const std::string& name) {
-  static constexpr std::array<NamePair, 3> kEnds{
+  static constexpr std::array<NamePair, 9> kEnds{
       {{"text_model.embeddings.token_embedding", "token_embedding"},
        {"text_model.embeddings.position_embedding.weight", "positional_embedding"},
-       {"text_model.final_layer_norm", "ln_final"}}};
+       {"text_model.final_layer_norm", "ln_final"},
+       {"logit_scale", "logit_scale"},
+       {"vision_model.embeddings.class_embedding", "visual.class_embedding"},
+       {"vision_model.embeddings.patch_embedding", "visual.conv1"},
+       {"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"},
+       {"vision_model.pre_layrnorm", "visual.ln_pre"},
+       {"vision_model.post_layernorm", "visual.ln_post"}}};
   static constexpr std::array<NamePair, 8> kLayer{{{".layer_norm1", ".ln_1"},
                                                    {".layer_norm2", ".ln_2"},
                                                    {".mlp.fc1", ".mlp.c_fc"},
@@ -133,8 +139,10 @@ inline std::optional<OriginalWeight> original_open_clip_weight(const std::string
                                                    {".self_attn.k_proj.", ".attn.in_proj_"},
                                                    {".self_attn.v_proj.", ".attn.in_proj_"}}};
   if (name == "text_projection.weight") return OriginalWeight{"text_projection", OriginalForm::kTransposed};
+  if (name == "visual_projection.weight") return OriginalWeight{"visual.proj", OriginalForm::kTransposed};
   if (const auto end = renamed(name, kEnds)) return OriginalWeight{*end};
-  const auto layer = numbered(name, "text_model.encoder.layers.");
+  const bool vision = name.starts_with("vision_model.");
+  const auto layer = numbered(name, vision ? "vision_model.encoder.layers." : "text_model.encoder.layers.");
   const auto inner = layer ? renamed(layer->second, kLayer) : std::nullopt;
   if (!inner) return std::nullopt;
   const auto has = [&](const char* which) { return name.find(which) != std::string::npos; };
@@ -142,7 +150,9 @@ inline std::optional<OriginalWeight> original_open_clip_weight(const std::string
                             : has(".k_proj.") ? OriginalForm::kKey
                             : has(".v_proj.") ? OriginalForm::kValue
                                               : OriginalForm::kSame;
-  return OriginalWeight{"transformer.resblocks." + std::to_string(layer->first) + *inner, form};
+  return OriginalWeight{
+      (vision ? "visual.transformer.resblocks." : "transformer.resblocks.") + std::to_string(layer->first) + *inner,
+      form};
 }
 
 /// "conv_in.weight" in "conv_in" and ".weight".
