@@ -99,6 +99,7 @@
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/model_writer.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
+#include <reward_tuner/models/open_clip_layout.hpp>
 #include <reward_tuner/models/original_layout.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
@@ -152,14 +153,18 @@
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/rewards/clip_vectors.hpp>
 #include <reward_tuner/rewards/colorfulness.hpp>
+#include <reward_tuner/rewards/hps.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_round_trip.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/parity.hpp>
 #include <reward_tuner/rewards/per_image.hpp>
+#include <reward_tuner/rewards/pick_score.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/rewards/standardized.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>

@@ -17,6 +17,7 @@
 #include <tests/parity/parity_folder.hpp>
 #include <tests/parity/parity_lora.hpp>
 #include <tests/parity/parity_lora_file.hpp>
+#include <tests/parity/parity_reward.hpp>
 #include <tests/parity/parity_scheduler.hpp>
 #include <tests/parity/parity_single_file.hpp>
 #include <tests/parity/parity_text.hpp>
@@ -39,6 +40,7 @@ int main(int argc, char** argv) {
       {"lora", [](const auto& folder) { return parity::probe_lora(folder); }},
       {"lora_file", [](const auto& folder) { return parity::probe_lora_file(folder); }},
       {"single_file", [](const auto& folder) { return parity::probe_single_file(folder); }},
+      {"reward", [](const auto& folder) { return parity::probe_reward(folder); }},
       {"folder", [](const auto& folder) { return parity::probe_folder(folder); }},
   };
   try {

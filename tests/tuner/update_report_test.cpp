@@ -40,6 +40,15 @@ TEST_CASE("a report prints one line and leaves the stream's format alone") {
   CHECK(only.str().ends_with("  1.50 s  WARNING: the first ratio is off by 0.002"));
 }
 
+TEST_CASE("a report prints the reward's towers if rewards shared one") {
+  using namespace reward_tuner;
+  std::ostringstream shared, alone;
+  shared << UpdateReport{.update = 1, .towers = {.computed = 2, .shared = 3}};
+  CHECK(shared.str().ends_with("  backwards 0  reward towers 2 (3 shared)  0.00 s"));
+  alone << UpdateReport{.update = 1, .towers = {.computed = 2}};
+  CHECK(alone.str().find("towers") == std::string::npos);
+}
+
 TEST_CASE("a report prints what one watches in a round: images kept, optimizer steps, the first ratio, clipped rows") {
   using namespace reward_tuner;
   const auto printed = [](const UpdateReport& report) {

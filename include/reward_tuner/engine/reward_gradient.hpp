@@ -17,6 +17,8 @@
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
 
 namespace reward_tuner {
@@ -26,14 +28,15 @@ struct RewardGradient {
   Tensor gradient = {};         // d(sum of losses)/dclean [B,C,h,w]; undefined if a number was not finite
   double reward = 0, loss = 0;  // sums over the samples
   std::map<std::string, double> components = {};  // sums over the samples
+  TowerCounts towers = {};                        // of the reward's image towers
   std::string skip_reason = {};                   // what was not finite
 };
 
 namespace detail {
 
-/// The reward's answer to images that carry a gradient, checked.
+/// The reward's answer to images that carry a gradient, checked; its towers are added to `towers`.
 template <RewardPolicy Reward>
-RewardResult scored(const Reward& reward, const RewardInput& input) {
+RewardResult scored(const Reward& reward, const RewardInput& input, TowerCounts& towers) {
   const UnchangedInput unchanged(input);
   RewardResult result;
   try {
@@ -43,6 +46,7 @@ RewardResult scored(const Reward& reward, const RewardInput& input) {
     fail("[RewardPolicy] the reward ", reward_name(reward), " threw: ", e.what());
   }
   unchanged.check(reward_name(reward));
+  towers.add(input.vectors->counts());
   const auto batch = input.images.size(0);
   REWARD_TUNER_CHECK(result.values.defined() && result.values.dim() == 1 && result.values.size(0) == batch,
                      "[RewardPolicy] the reward ", reward_name(reward), " must return [", batch, "] values, got ",
@@ -99,7 +103,8 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const C
     }
     const Tensor images = at::cat(parts).requires_grad_();   // [B,3,H,W]
     const Tensor latents = clean.detach().requires_grad_();  // [B,C,h,w] what the reward reads of them itself
-    const auto on_both = differentiate(detail::scored(reward, samples.input(images, latents, 0)), {images, latents});
+    const auto on_both =
+        differentiate(detail::scored(reward, samples.input(images, latents, 0), out.towers), {images, latents});
     if (on_both.empty()) return out;
     const Tensor &on_images = on_both[0], &on_latents = on_both[1];  // [B,3,H,W], [B,C,h,w]
     for (std::int64_t begin = 0; begin < batch && on_images.defined(); begin += chunk) {
@@ -114,7 +119,8 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const C
       const std::int64_t size = std::min(chunk, batch - begin);
       const Tensor latents = clean.narrow(0, begin, size).detach().requires_grad_();  // [b,C,h,w]
       const Tensor images = pipeline.decode(latents);                                 // [b,3,H,W]
-      const auto on_latents = differentiate(detail::scored(reward, samples.input(images, latents, begin)), {latents});
+      const auto on_latents =
+          differentiate(detail::scored(reward, samples.input(images, latents, begin), out.towers), {latents});
       if (on_latents.empty()) return out;
       gradients.push_back(on_latents[0]);
     }

@@ -21,6 +21,7 @@
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
 
 namespace reward_tuner {
@@ -30,6 +31,7 @@ struct RewardValues {
   std::vector<double> values;                     ///< [N]
   std::map<std::string, double> components = {};  ///< means
   std::vector<RewardTerm> terms = {};             ///< of a weighted sum: its parts, of all images
+  TowerCounts towers = {};                        ///< of the reward's image towers
   bool finite() const {
     return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
   }
@@ -86,6 +88,7 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Clean
       detail::fail("[RewardPolicy] the reward ", reward_name(reward), " threw: ", e.what());
     }
     unchanged.check(reward_name(reward));
+    out.towers.add(input.vectors->counts());
     check_reward_result(result, size, reward_name(reward));
     const Tensor values = result.values.to(at::kCPU, at::kDouble).contiguous();  // [size]
     detail::append_parts(result, values, out.terms, begin == 0, reward_name(reward));

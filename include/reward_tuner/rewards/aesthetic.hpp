@@ -21,7 +21,9 @@
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/clip_vectors.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
@@ -133,8 +135,9 @@ struct AestheticOptions {
 /// values = head(CLIP(image)) on the unit vector of the image; also reported as "aesthetic". About 1 to 10 with
 /// LAION's heads, which need the projected vector of CLIP ViT-L/14 (christophschuhmann/improved-aesthetic-predictor;
 /// 768-1024-128-64-16-1). Images are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and
-/// normalization, all differentiable. The CLIP may be bound later by bind_clip, as a tuner does. Errors: a leak out of
-/// range; a CLIP of another width; score() without a CLIP.
+/// normalization, all differentiable; a crop starts where that of OpenAI's own program does, whichever library wrote
+/// the CLIP's folder. The CLIP may be bound later by bind_clip, as a tuner does. Errors: a leak out of range; a CLIP of
+/// another width; score() without a CLIP.
 /// Example: `AestheticReward(AestheticHead::load("aesthetic.safetensors"), ClipModel::load(folder))`.
 class AestheticReward {
  public:
@@ -164,11 +167,18 @@ class AestheticReward {
 
   const AestheticHead& head() const { return head_; }
 
+  /// The CLIP's, with OpenAI's start of a crop.
+  ImagePreprocessor preprocessor() const {
+    ImagePreprocessorOptions image = clip_.get("AestheticReward")->preprocessor().options();
+    image.crop_start = CropStart::kHalfToEven;
+    return ImagePreprocessor(image);
+  }
+
   /// See the class comment.
   RewardResult score(const RewardInput& input) const {
     check_reward_images(input.images, "AestheticReward");
-    const Tensor values =
-        head_(clip_.get("AestheticReward")->image_features(leaky_clamp(input.images, options_.leak)));  // [B]
+    const auto& clip = clip_.get("AestheticReward");
+    const Tensor values = head_(clip_image_vectors(input, clip, preprocessor(), options_.leak));  // [B]
     return {values, {{"aesthetic", values.detach()}}};
   }
 

@@ -10,6 +10,7 @@
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/clip_vectors.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
@@ -21,7 +22,8 @@ struct ClipScoreOptions {
   double leak = kDefaultLeak;  ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 
-/// values = cos(CLIP(image), CLIP(prompt)), raw, in [-1,1]; also reported as "clip_score".
+/// values = cos(CLIP(image), CLIP(prompt)), raw, in [-1,1]; also reported as "clip_score". Any CLIP of transformers' or
+/// open_clip's: OpenAI's ViT-L/14 (openai/clip-vit-large-patch14), LAION's ViT-H/14, ...
 /// Images are clamped to [0,1] with options.leak and go through CLIP's own resize, crop and normalization, all
 /// differentiable; prompts carry no gradient.
 /// The CLIP (`ClipModel::load(folder)`) should be frozen and on the images' device. It may be bound later by
@@ -50,19 +52,12 @@ class ClipScoreReward {
   RewardResult score(const RewardInput& input) const {
     check_reward_images(input.images, "ClipScoreReward");
     check_reward_prompts(input, "ClipScoreReward");
-    const Tensor image =
-        clip_.get("ClipScoreReward")->image_features(leaky_clamp(input.images, options_.leak));  // [B,P]
-    const Tensor text = prompt_features(input);                                                  // [B,P]
-    const Tensor cosine = (image * text).sum(-1);                                                // [B]
+    const auto& clip = clip_.get("ClipScoreReward");
+    const Tensor cosine = clip_cosines(input, clip, clip->preprocessor(), options_.leak);  // [B]
     return {cosine, {{"clip_score", cosine.detach()}}};
   }
 
  private:
-  Tensor prompt_features(const RewardInput& input) const {
-    const at::NoGradGuard no_grad;
-    return clip_.get("ClipScoreReward")->text_features(input.prompts);  // [B,P]
-  }
-
   BoundClip clip_;
   ClipScoreOptions options_;
 };

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -20,6 +22,8 @@ struct RewardInput {
   Tensor latents = {};  ///< [B,C,h,w] the clean latents, undefined if not available
   /// one per image, from which randomized rewards draw; empty: they draw nothing
   std::vector<std::uint64_t> seeds = {};
+  /// what rewards of this input have computed for each other; copies of the input share it
+  std::shared_ptr<SharedVectors> vectors = std::make_shared<SharedVectors>();
 };
 
 /// A part of a weighted sum.

@@ -117,6 +117,7 @@ class DirectUpdate {
          prompt_groups(trajectory.setup.condition.prompts)},
         [this](const Tensor& rewards) { return parts_.objective.losses(rewards); }, engine_.decode_batch);
     report.images += images;
+    report.towers.add(scored.towers);
     report.reward += each * scored.reward;
     report.loss += each * scored.loss;
     for (const auto& [name, sum] : scored.components) report.components[name] += each * sum;

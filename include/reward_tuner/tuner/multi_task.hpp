@@ -267,6 +267,7 @@ class JointTasks {
     if (whole.plan == StepPlan()) whole.plan = own.plan;
     add_counts(whole, {own.forwards, own.backwards, own.forward_samples, own.backward_samples, own.retained});
     whole.images += own.images;
+    whole.towers.add(own.towers);
     whole.kept += own.kept;
     whole.groups += own.groups;
     whole.idle_groups += own.idle_groups;

@@ -62,6 +62,7 @@ RoundRewards score_round(Pipeline& pipeline, const Parts& parts, const Transitio
   const CleanSamples samples{all.clean, all.setup.condition.prompts, all.seeds, groups};
   RewardValues rewards = reward_values(pipeline, parts.reward, samples, parts.options.engine.decode_batch);
   report.images = all.size();
+  report.towers = rewards.towers;
   for (const double value : rewards.values) report.reward += value / static_cast<double>(rewards.values.size());
   report.components = rewards.components;
   report.zero_std_ratio = zero_std_ratio(rewards.values, groups);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <reward_tuner/core/step_plan.hpp>
+#include <reward_tuner/rewards/shared_vectors.hpp>
 
 namespace reward_tuner {
 
@@ -40,6 +41,7 @@ struct UpdateReport {
   std::int64_t forward_samples = 0, backward_samples = 0;
   std::int64_t retained = 0;     ///< backwards whose graph the rollout had kept; the others were replays
   std::int64_t images = 0;       ///< images that were scored: the update's reward queries
+  TowerCounts towers = {};       ///< batches of images that the rewards' towers saw, and those they were spared
   std::int64_t kept = 0;         ///< images that were trained on; 0 if the update had nothing to learn from
   std::int64_t groups = 0;       ///< of images of one prompt, of methods that learn from samples
   std::int64_t idle_groups = 0;  ///< groups that taught nothing: none of their images had a weight other than 0
@@ -87,6 +89,7 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   // an ordinary update of a direct method keeps all and makes one step
   if (r.images > 0 && (rows || r.kept != r.images || r.optimizer_steps != 1))
     out << "  kept " << r.kept << " of " << r.images << "  optimizer steps " << r.optimizer_steps;
+  if (r.towers.shared > 0) out << "  reward towers " << r.towers.computed << " (" << r.towers.shared << " shared)";
   if (rows) out << "  ratio off by " << r.ratio_deviation << "  clipped " << r.clip_fraction;
   out << std::fixed << std::setprecision(2) << "  " << r.seconds << " s";
   if (!r.skip_reason.empty()) out << (r.skipped ? "  SKIPPED: " : "  FAILED: ") << r.skip_reason;
