@@ -1,0 +1,122 @@
+"""Converts small files of the published forms by script/convert_reward and reads what it wrote.
+
+usage: python tests/tools/check_convert_reward.py (torch and safetensors of script/convert_reward_requirements.txt)
+Exit code 1 if something is wrong, 3 (ctest: skipped) without the two libraries.
+"""
+
+import json
+import pathlib
+import pickle
+import subprocess
+import sys
+import tempfile
+
+try:
+    import torch
+    from safetensors.torch import load_file, save_file
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(3)
+
+SCRIPT = pathlib.Path(__file__).parents[2] / "script" / "convert_reward"
+
+
+def run(*arguments, fails=None):
+    done = subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if fails is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 1 and fails in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def open_clip_weights(width=128, text_width=64, joint=48):
+    """Of an open_clip model with two vision layers and one of text; patches of 4 in images of 12."""
+    block = lambda w, hidden: {
+        "attn.in_proj_weight": torch.randn(3 * w, w),
+        "attn.in_proj_bias": torch.randn(3 * w),
+        "attn.out_proj.weight": torch.randn(w, w),
+        "mlp.c_fc.weight": torch.randn(hidden, w),
+        "mlp.c_proj.weight": torch.randn(w, hidden),
+        "ln_1.weight": torch.randn(w),
+    }
+    state = {
+        "visual.conv1.weight": torch.randn(width, 3, 4, 4),
+        "visual.class_embedding": torch.randn(width),
+        "visual.positional_embedding": torch.randn(10, width),
+        "visual.proj": torch.randn(width, joint),
+        "positional_embedding": torch.randn(16, text_width),
+        "token_embedding.weight": torch.randn(100, text_width),
+        "text_projection": torch.randn(text_width, joint),
+        "logit_scale": torch.tensor(4.6),
+    }
+    for k in range(2):
+        state.update({f"visual.transformer.resblocks.{k}.{n}": v for n, v in block(width, 3 * width).items()})
+    state.update({f"transformer.resblocks.0.{n}": v for n, v in block(text_width, 4 * text_width).items()})
+    return state
+
+
+class Evil:
+    """What a pickle can do when it is read carelessly."""
+
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def main():
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        root = pathlib.Path(temporary)
+        same = lambda a, b: set(a) == set(b) and all(torch.equal(a[k], b[k]) and a[k].dtype == b[k].dtype for k in a)
+
+        # HPS: a training program's dictionary, names of a parallel module, half precision, a constant mask
+        clip = {k: v.half() for k, v in open_clip_weights().items()}
+        wrapped = {"module." + k: v for k, v in clip.items()} | {"module.attn_mask": torch.zeros(16, 16)}
+        torch.save({"epoch": 1, "name": "HPS", "state_dict": wrapped}, root / "hps.pt")
+        run("hps", root / "hps.pt", root / "hps")
+        assert same(load_file(root / "hps" / "model.safetensors"), clip)
+        config = json.loads((root / "hps" / "config.json").read_text())
+        vision = dict(image_size=12, layers=2, width=128, head_width=64, mlp_ratio=3.0, patch_size=4)
+        text = dict(context_length=16, vocab_size=100, width=64, heads=1, layers=1)
+        assert config["model_cfg"] == dict(embed_dim=48, vision_cfg=vision, text_cfg=text), config
+        assert config["preprocess_cfg"]["resize_mode"] == "longest"
+
+        # PickScore: transformers' names with its configuration beside, tokenizer files from elsewhere
+        published, tokenizer = root / "pick", root / "laion"
+        published.mkdir(), tokenizer.mkdir()
+        weights = {n: torch.randn(3, 3) for n in ("text_projection.weight", "visual_projection.weight", "other.weight")}
+        weights["logit_scale"] = torch.tensor(4.6)
+        stored = weights | {"text_model.embeddings.position_ids": torch.arange(4)[None]}
+        torch.save(stored, published / "pytorch_model.bin")
+        run("pick_score", published / "pytorch_model.bin", root / "out", fails="give --config FILE")
+        (published / "config.json").write_text('{"model_type": "clip"}')
+        (tokenizer / "vocab.json").write_text("{}")
+        run("pick_score", published / "pytorch_model.bin", root / "out", "--tokenizer", tokenizer)
+        assert same(load_file(root / "out" / "model.safetensors"), weights)
+        assert {p.name for p in (root / "out").iterdir()} == {"config.json", "model.safetensors", "vocab.json"}
+
+        # a CLIP of open_clip's that is safetensors already
+        save_file(clip, published / "open_clip_model.safetensors")
+        (published / "open_clip_config.json").write_text('{"model_cfg": {}}')
+        run("clip_score", published / "open_clip_model.safetensors", root / "own")
+        assert (root / "own" / "config.json").read_text() == '{"model_cfg": {}}'
+        assert same(load_file(root / "own" / "model.safetensors"), clip)
+
+        # the aesthetic head, next to a CLIP that is there already
+        head = {f"layers.{k}.{n}": torch.randn(2, 2) for k in (0, 2, 4, 6, 7) for n in ("weight", "bias")}
+        torch.save(head, root / "head.pth")
+        run("aesthetic", root / "head.pth", root / "own")
+        assert same(load_file(root / "own" / "head.safetensors"), head)
+        assert (root / "own" / "model.safetensors").exists()
+
+        # what does not fit, and what must not run
+        run("hps", root / "head.pth", root / "no", fails="expected a tensor visual.conv1.weight, got layers.0.bias")
+        run("aesthetic", root / "hps.pt", root / "no", fails="expected layers.<number>.weight and .bias")
+        run("hps", root / "nowhere.pt", root / "no", fails="got nothing at")
+        run("hps", root / "hps.pt", root / "no", "--tokenizer", root, fails="got none")
+        (root / "evil.pt").write_bytes(pickle.dumps({"state_dict": Evil()}))
+        run("hps", root / "evil.pt", root / "no", fails="cannot be read without running code")
+    print("convert_reward: 4 kinds of files, 6 errors")
+
+
+if __name__ == "__main__":
+    main()
