@@ -109,10 +109,12 @@
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
+#include <reward_tuner/models/shared_clip.hpp>
 #include <reward_tuner/models/single_file.hpp>
 #include <reward_tuner/models/sketch_layers.hpp>
 #include <reward_tuner/models/sketch_networks.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/models/text_repair.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
 #include <reward_tuner/models/unet_blocks.hpp>

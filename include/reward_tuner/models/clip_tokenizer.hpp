@@ -1,5 +1,5 @@
 // CLIP's text tokenizer, equal to transformers' CLIPTokenizer (tokenizers library): special tokens, NFC, lower case,
-// words, byte-pair encoding.
+// words, byte-pair encoding; or to open_clip's SimpleTokenizer, which cleans the text first.
 #pragma once
 #include <cstdint>
 #include <filesystem>

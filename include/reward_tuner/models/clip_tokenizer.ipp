@@ -13,6 +13,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/models/text_repair.hpp>
 #include <reward_tuner/models/unicode.hpp>
 
 namespace reward_tuner {
@@ -111,6 +112,11 @@ REWARD_TUNER_INLINE void ClipTokenizer::check_length(std::int64_t max_length) {
 
 REWARD_TUNER_INLINE ClipTokenizer::Tokens ClipTokenizer::tokenize(std::string_view text) const {
   Tokens out{{bos_}, {}};
+  if (options_.style == ClipTokenizerStyle::kOpenClip) {
+    append_words(unicode::decode(clean_open_clip_text(text)), out);
+    out.ids.push_back(eos_);
+    return out;
+  }
   split(text, before_, out.ids, [&](std::string_view part) {
     const std::string normal = unicode::encode(normalize(part));
     split(normal, after_, out.ids, [&](std::string_view piece) { append_words(unicode::decode(piece), out); });
@@ -152,7 +158,10 @@ REWARD_TUNER_INLINE bool ClipTokenizer::is_accent(std::u32string_view piece) {
 REWARD_TUNER_INLINE void ClipTokenizer::append_words(std::u32string_view text, Tokens& out) const {
   // A special token's text that only lower-casing has made is a unit of its own, then "<|", its letters and "|>": the
   // next word starts anew.
-  static constexpr std::array<std::u32string_view, 2> kMarks{U"<|startoftext|>", U"<|endoftext|>"};
+  static constexpr std::array<std::u32string_view, 2> kLowered{U"<|startoftext|>", U"<|endoftext|>"},
+      kOpenClip{U"<start_of_text>", U"<end_of_text>"};
+  const bool open_clip = options_.style == ClipTokenizerStyle::kOpenClip;
+  const auto& marks = open_clip ? kOpenClip : kLowered;
   const auto here = [&] { return static_cast<std::int64_t>(out.ids.size()); };
   std::int64_t first = here();  // of the run of pieces that may become a word
   bool spoken = false;
@@ -168,9 +177,15 @@ REWARD_TUNER_INLINE void ClipTokenizer::append_words(std::u32string_view text, T
       continue;
     }
     const auto mark =
-        std::find_if(kMarks.begin(), kMarks.end(), [&](std::u32string_view m) { return text.starts_with(m); });
-    std::u32string_view unit = text.substr(0, mark == kMarks.end() ? word_length(text) : mark->size());
+        std::find_if(marks.begin(), marks.end(), [&](std::u32string_view m) { return text.starts_with(m); });
+    std::u32string_view unit = text.substr(0, mark == marks.end() ? word_length(text) : mark->size());
     text.remove_prefix(unit.size());
+    if (open_clip && mark != marks.end()) {
+      const std::int64_t end = here();
+      out.ids.push_back(mark == marks.begin() ? bos_ : eos_);
+      end_run(end);
+      continue;
+    }
     while (!unit.empty()) {
       const std::u32string_view piece = unit.substr(0, word_length(unit));
       unit.remove_prefix(piece.size());

@@ -26,7 +26,9 @@ struct ClipSpecialToken {
 /// Which library's tokenizer is meant; the files of a folder are the same.
 enum class ClipTokenizerStyle {
   kTransformers,  ///< CLIPTokenizer: short texts are filled with the pad token
-  kOpenClip,      ///< SimpleTokenizer: they are filled with 0
+  /// SimpleTokenizer: the text is cleaned first (see clean_open_clip_text), "<start_of_text>" and "<end_of_text>" are
+  /// the special tokens that it may contain, and short texts are filled with 0
+  kOpenClip,
 };
 
 /// Settings of a tokenizer folder in addition to its vocabulary; defaults as in transformers.

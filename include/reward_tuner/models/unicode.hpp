@@ -19,12 +19,18 @@ std::string encode(std::u32string_view text);
 /// Normalization form C; throws on malformed UTF-8.
 std::string nfc(std::string_view text);
 
+/// Normalization form KC, without the differences of looks; throws on malformed UTF-8.
+std::string nfkc(std::string_view text);
+
 /// Lower case without regard to context or language. U+0130 is the only character whose lower case is longer: i and a
 /// combining dot.
 std::u32string lower(std::u32string_view text);
 
 /// General category L*.
 bool is_letter(char32_t code);
+
+/// Whether it has an upper or a lower case of its own.
+bool has_case(char32_t code);
 
 /// General category N*: digits, letter-like numbers, fractions and superscripts.
 bool is_number(char32_t code);

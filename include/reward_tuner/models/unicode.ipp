@@ -42,15 +42,21 @@ REWARD_TUNER_INLINE std::string encode(std::u32string_view text) {
   return out;
 }
 
-REWARD_TUNER_INLINE std::string nfc(std::string_view text) {
+inline std::string normalized(std::string_view text, int form) {
   if (text.empty()) return {};
   utf8proc_uint8_t* raw = nullptr;
   const utf8proc_ssize_t length =
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
-                   &raw, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+                   &raw, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | form));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(raw, &std::free);
   REWARD_TUNER_CHECK(length >= 0, "[Unicode] the text must be valid UTF-8, got: ", utf8proc_errmsg(length));
   return std::string(reinterpret_cast<const char*>(raw), static_cast<std::size_t>(length));
+}
+
+REWARD_TUNER_INLINE std::string nfc(std::string_view text) { return normalized(text, UTF8PROC_COMPOSE); }
+
+REWARD_TUNER_INLINE std::string nfkc(std::string_view text) {
+  return normalized(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
 }
 
 REWARD_TUNER_INLINE std::u32string lower(std::u32string_view text) {
@@ -66,6 +72,11 @@ REWARD_TUNER_INLINE std::u32string lower(std::u32string_view text) {
 REWARD_TUNER_INLINE bool is_letter(char32_t code) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
   return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}
+
+REWARD_TUNER_INLINE bool has_case(char32_t code) {
+  const auto c = static_cast<utf8proc_int32_t>(code);
+  return utf8proc_tolower(c) != c || utf8proc_toupper(c) != c;
 }
 
 REWARD_TUNER_INLINE bool is_number(char32_t code) {
