@@ -17,6 +17,8 @@
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/models/clip_tokenizer.hpp>
+#include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/open_clip_layout.hpp>
 
@@ -165,6 +167,24 @@ TEST_CASE("open_clip: a missing, a strange and a misshapen weight are named, an 
   CHECK_THROWS_WITH_AS(load_with("", "ln_final.bias", at::zeros({9})), doctest::Contains("text_model.final_layer_norm"),
                        Error);
   CHECK(load_with("", "attn_mask", at::zeros({16, 16})) != nullptr);
+}
+
+TEST_CASE("open_clip: a folder without tokenizer files has OpenAI's vocabulary, if that is the model's") {
+  const Published published;
+  std::filesystem::remove_all(published.folder / "tokenizer");
+  CHECK_THROWS_WITH_AS(ClipModel::load(published.folder.path), doctest::Contains("expected vocab.json and merges.txt"),
+                       Error);
+  auto json = with("text_cfg", "vocab_size", kClipVocabularySize);
+  io_test::write_text(published.folder / "open_clip_config.json", json.dump());
+  const auto file = SafetensorsFile::open(kGolden / "open_clip_model.safetensors");
+  std::map<std::string, Tensor> weights;
+  for (const auto& name : file.names()) weights[name] = file.tensor(name).clone();
+  weights["token_embedding.weight"] = at::zeros({kClipVocabularySize, 8});
+  save_safetensors(published.folder / "open_clip_model.safetensors", weights);
+  const auto clip = ClipModel::load(published.folder.path);
+  // as its own tokenizer reads it: cleaned, filled with 0
+  CHECK(clip->tokenizer().encode("a &amp; b") == ClipTokenizer(clip_vocabulary()).encode("a & b"));
+  CHECK(clip->tokenizer().pad_id() == 0);
 }
 
 }  // namespace open_clip_layout_test
