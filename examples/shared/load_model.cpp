@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/models/pipeline_lora.hpp>
 
 namespace rt_shared {
 
