@@ -25,8 +25,9 @@ if(NOT utf8proc_FOUND)
   message(FATAL_ERROR "[RewardTuner] utf8proc was not found; on Debian: apt-get install libutf8proc-dev")
 endif()
 
-# Optional: the header that needs one of these says so where it is included. jpeg_size.hpp needs libjpeg; run.hpp needs
-# stb, which has no CMake package and lies on the compiler's own path.
+# Optional: the header that needs one of these says so where it is included. jpeg_size.hpp needs libjpeg, remote.hpp
+# libcurl and stb; run.hpp needs stb, which has no CMake package and lies on the compiler's own path.
 find_package(JPEG QUIET)
+find_package(CURL QUIET)
 
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL "${reward_tuner_targets_global}")

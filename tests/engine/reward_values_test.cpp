@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <cmath>
 #include <cstddef>
@@ -206,4 +208,64 @@ TEST_CASE("parts that are not those of the values, or not those of the images be
         "the reward changing expected 2 parts as of the images before, got 0");
   fails(reward([](RewardResult& result) { result.parts[0].values = result.parts[0].values.narrow(0, 0, 1); }),
         "expected parts of shape [B] with B = 4, got another shape (reward changing)");
+}
+
+TEST_CASE("images without a score are in no mean and marked in the values") {
+  using namespace reward_values_test;
+  const auto failing = black_box([](const RewardInput& input) {
+    const Tensor values = input.images.mean({1, 2, 3}), failed = at::zeros_like(values, at::kBool);
+    for (std::size_t i = 0; i < input.seeds.size(); ++i)
+      if (input.seeds[i] == 12 || input.seeds[i] == 16) failed[static_cast<std::int64_t>(i)] = true;
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    return RewardResult{values.masked_fill(failed, nan), {{"twice", (2 * values).masked_fill(failed, nan)}}, failed};
+  });
+  Round r = round_of(3);
+  const RewardValues whole =
+      reward_values(r.pipeline, black_box([](const Tensor& x) { return x.mean({1, 2, 3}); }), r.samples, 0);
+  for (const std::int64_t chunk : {0, 1, 2, 3}) {
+    CAPTURE(chunk);
+    for (const bool any : {false, true}) {
+      const RewardValues out = any ? reward_values(r.pipeline, AnyReward(failing), r.samples, chunk)
+                                   : reward_values(r.pipeline, failing, r.samples, chunk);
+      CHECK(out.failed == std::vector<bool>{false, true, false, false, false, true, false});
+      CHECK(out.count_failed() == 2);
+      CHECK(out.finite());
+      double sum = 0;
+      for (std::size_t i = 0; i < 7; ++i) {
+        CHECK(std::isnan(out.values[i]) == out.failed[i]);
+        if (out.failed[i]) continue;
+        CHECK(out.values[i] == doctest::Approx(whole.values[i]));
+        sum += out.values[i];
+      }
+      CHECK(out.components.at("twice") == doctest::Approx(2 * sum / 5));
+    }
+  }
+  CHECK_THROWS_WITH_AS(reward_values(r.pipeline, black_box([](const Tensor& x) {
+                                       return RewardResult{x.mean({1, 2, 3}), {}, at::zeros({3}, at::kBool)};
+                                     }),
+                                     r.samples, 0),
+                       doctest::Contains("score expected failed to be bool [B] with B = 7, got"), Error);
+}
+
+TEST_CASE("an image that one part of a sum could not score has no sum") {
+  using namespace reward_values_test;
+  const auto part = [](std::int64_t without) {
+    return black_box([without](const Tensor& x) {
+      const Tensor failed = at::zeros({x.size(0)}, at::kBool);
+      failed[without] = true;
+      return RewardResult{x.mean({1, 2, 3}), {}, failed};
+    });
+  };
+  const auto whole = black_box([](const Tensor& x) { return x.mean({1, 2, 3}); });
+  Round r = round_of(3);
+  const std::vector<bool> expected = {false, true, false, true, false, false, false};
+  CHECK(reward_values(r.pipeline, weighted_sum(weighted(1.0, whole), weighted(2.0, part(1)), weighted(-1.0, part(3))),
+                      r.samples, 0)
+            .failed == expected);
+  CHECK(reward_values(r.pipeline,
+                      weighted_sum({weighted(1.0, AnyReward(part(1))), weighted(2.0, AnyReward(part(3))),
+                                    weighted(1.0, AnyReward(clamped(whole, 0, 1)))}),
+                      r.samples, 0)
+            .failed == expected);
+  CHECK(reward_values(r.pipeline, clamped(part(1), 0, 1), r.samples, 0).count_failed() == 1);
 }

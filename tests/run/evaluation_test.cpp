@@ -1,7 +1,11 @@
 // What rewards are given in an evaluation, and that none of them changes what the others measure.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +45,13 @@ const std::vector<EvaluationPair> kPairs = {{"b", 1}, {"a", 2}, {"b", 3}, {"c", 
 
 std::optional<Evaluation> measured(ToyPipeline& pipeline, const std::vector<EvaluationReward>& rewards, int batch) {
   return evaluate(pipeline, Ddim({.num_steps = 3}), kPairs, rewards, {.batch = batch});
+}
+
+/// The means of the pairs' images. -> [5]
+Tensor pipeline_values(ToyPipeline& pipeline) {
+  const Watching<true> reward;
+  measured(pipeline, {{"it", AnyReward(reward)}}, 5);
+  return reward.seen->front().images.mean({1, 2, 3});
 }
 
 }  // namespace
@@ -94,6 +105,34 @@ TEST_CASE("a reward that writes to the images is named, and none is measured aft
     CHECK_THROWS_WITH_AS(measured(pipeline, {{"x", doubles}, {"bright", AnyReward(BrightnessReward())}}, batch),
                          doctest::Contains("the reward black_box changed its images in place"), Error);
   }
+}
+
+TEST_CASE("images without a score are left out of the mean and counted") {
+  ToyPipeline pipeline;
+  const auto all = measured(pipeline, {{"bright", AnyReward(BrightnessReward())}}, 5);
+  const auto without = [](std::vector<std::string> prompts) {
+    return AnyReward(black_box([prompts](const RewardInput& input) {
+      Tensor values = input.images.mean({1, 2, 3});
+      const Tensor failed = at::zeros({values.size(0)}, at::kBool);
+      for (std::size_t i = 0; i < input.prompts.size(); ++i)
+        failed[static_cast<std::int64_t>(i)] =
+            std::find(prompts.begin(), prompts.end(), input.prompts[i]) != prompts.end();
+      values = values.masked_fill(failed, std::numeric_limits<double>::quiet_NaN());
+      return RewardResult{values, {{"twice", 2 * values}}, failed};
+    }));
+  };
+  const Tensor values = pipeline_values(pipeline);  // [5]
+  for (const int batch : {1, 2, 5}) {
+    CAPTURE(batch);
+    const auto out = measured(pipeline, {{"it", without({"a"})}, {"none", without({"a", "b", "c"})}}, batch);
+    const double mean = (values[0] + values[2] + values[3]).item<double>() / 3;
+    CHECK(out->metrics.at("it") == doctest::Approx(mean));
+    CHECK(out->metrics.at("twice") == doctest::Approx(2 * mean));
+    CHECK(out->metrics.at("it.failed_scores") == 2);
+    CHECK(std::isnan(out->metrics.at("none")));
+    CHECK(out->metrics.at("none.failed_scores") == 5);
+  }
+  CHECK_FALSE(all->metrics.contains("bright.failed_scores"));
 }
 
 }  // namespace evaluation_test

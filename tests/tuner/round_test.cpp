@@ -3,18 +3,26 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <future>
 #include <iterator>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/advantages/history.hpp>
 #include <reward_tuner/advantages/per_reward.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
@@ -847,4 +855,188 @@ TEST_CASE("preferences come in pairs of one root, the better one first") {
           round.transitions.setup.condition.prompts[static_cast<std::size_t>(worse)]);
     CHECK(round.transitions.latent(0)[better].equal(round.transitions.latent(0)[worse]));
   }
+}
+
+namespace round_test {
+namespace {
+
+/// Brightness, and no score for the images at some places.
+struct Failing {
+  using Role = RewardRole;
+  static constexpr std::string_view kName = "failing";
+  static constexpr bool kDifferentiable = false, kPerGroup = false;
+  std::vector<std::int64_t> without;
+  double instead = std::numeric_limits<double>::quiet_NaN();
+  RewardResult score(const RewardInput& input) const {
+    Tensor values = input.images.mean({1, 2, 3});
+    const Tensor failed = at::zeros({values.size(0)}, at::kBool);
+    for (const std::int64_t i : without)
+      if (i < values.size(0)) failed[i] = true;
+    return {values.masked_fill(failed, instead), {}, failed};
+  }
+};
+
+}  // namespace
+}  // namespace round_test
+
+TEST_CASE("images without a score are left out of a round and counted") {
+  using namespace round_test;
+  const auto run = [&](auto tuner) { return tune(std::move(tuner), {}, 1); };
+  // whatever stands in their place, they change nothing
+  for (const double instead : {std::numeric_limits<double>::quiet_NaN(), 0.0, 1e9}) {
+    CAPTURE(instead);
+    const Tuned ddpo = run(make<DDPO>(Failing{{1, 3}, instead}, {.sampler = {.num_steps = 4}}));
+    const Tuned nan = run(make<DDPO>(Failing{{1, 3}}, {.sampler = {.num_steps = 4}}));
+    CHECK(ddpo.report.failed_scores == 2);
+    CHECK(ddpo.report.images == 4);
+    CHECK(ddpo.report.kept == 2);
+    CHECK(ddpo.report.groups == 2);
+    CHECK_FALSE(ddpo.report.skipped);
+    CHECK(ddpo.report.reward == nan.report.reward);
+    CHECK(bit_equal(ddpo.parameters, nan.parameters));
+  }
+  const Tuned whole = run(make<DDPO>(Failing{}, {.sampler = {.num_steps = 4}}));
+  CHECK(whole.report.failed_scores == 0);
+  CHECK(whole.report.kept == 4);
+  {
+    ToyPipeline pipeline;
+    Rng rng(5);
+    auto tuner = make<DDPO>(Failing{{1, 3}}, {.sampler = {.num_steps = 4}});
+    tuner.plan(1);
+    const Round round = tuner.sample(pipeline, kPrompts, rng);
+    CHECK(round.transitions.setup.condition.prompts == std::vector<std::string>{kPrompts[0], kPrompts[2]});
+    CHECK(round.scored.prompts == round.transitions.setup.condition.prompts);
+    CHECK(round.scored.rewards.size() == 2);
+  }
+  // groups shrink
+  const Tuned grpo = run(
+      make<GRPO>(Failing{{0, 5}}, {.sampler = {.num_steps = 4}, .objective = {.round = {.samples_per_prompt = 3}}}));
+  CHECK(grpo.report.failed_scores == 2);
+  CHECK(grpo.report.kept == 10);
+  // branches are chosen from among each other: a root goes as a whole
+  const Tuned b2 = run(make<B2DiffuRL>(Failing{{2}}, {.sampler = {.num_steps = 4}, .branching = {.threshold = 0}}));
+  CHECK(b2.report.failed_scores == 1);
+  CHECK(b2.report.images == 12);
+  CHECK(b2.report.kept == 6);
+  const Tuned weighted = run(make<RewardWeightedTraining>(
+      Failing{{0, 5}}, {.sampler = {.num_steps = 4}, .objective = {.round = {.samples_per_prompt = 3}}}));
+  CHECK(weighted.report.failed_scores == 2);
+  CHECK(weighted.report.kept <= 10);
+  CHECK(std::isfinite(weighted.report.loss));
+  std::ostringstream line;
+  line << grpo.report;
+  CHECK(line.str().find("without a score 2 of 12") != std::string::npos);
+}
+
+TEST_CASE("a round in which nothing has a score is skipped") {
+  using namespace round_test;
+  const Tuned none = tune(make<DDPO>(Failing{{0, 1, 2, 3}}, {.sampler = {.num_steps = 4}}), {}, 1);
+  CHECK(none.report.skipped);
+  CHECK(none.report.skip_reason == "none of the 4 images has a score");
+  CHECK(std::isnan(none.report.reward));
+  const Tuned roots = tune(make<B2DiffuRL>(Failing{{0, 4, 8, 9}}, {.sampler = {.num_steps = 4}}), {}, 1);
+  CHECK(roots.report.skip_reason == "each root of the 12 images has a branch without a score");
+}
+
+namespace round_test {
+namespace {
+
+/// Brightness that comes later: the answer to each question is there only once `needed` were asked.
+struct Later {
+  using Role = RewardRole;
+  static constexpr std::string_view kName = "later";
+  static constexpr bool kDifferentiable = false, kPerGroup = false;
+  struct Desk {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::size_t needed = 0;
+    std::vector<std::vector<std::string>> prompts = {};
+    std::vector<std::vector<std::int64_t>> groups = {};
+    bool fails = false;
+  };
+  std::shared_ptr<Desk> desk;
+
+  RewardResult score(const RewardInput& input) const { return {input.images.mean({1, 2, 3})}; }
+  std::future<RewardResult> score_later(const RewardInput& input) const {
+    const std::lock_guard lock(desk->mutex);
+    desk->prompts.push_back(input.prompts);
+    const Tensor ids = input.group_ids.contiguous();
+    desk->groups.emplace_back(ids.const_data_ptr<std::int64_t>(), ids.const_data_ptr<std::int64_t>() + ids.numel());
+    desk->changed.notify_all();
+    return std::async(std::launch::async, [desk = desk, result = score(input)] {
+      std::unique_lock waiting(desk->mutex);
+      if (!desk->changed.wait_for(waiting, std::chrono::seconds(20),
+                                  [&] { return desk->prompts.size() >= desk->needed; }))
+        throw std::runtime_error("the round waited for a score before it sampled on");
+      if (desk->fails) throw std::runtime_error("no answer");
+      return result;
+    });
+  }
+};
+
+}  // namespace
+}  // namespace round_test
+
+TEST_CASE("a reward that scores later is asked while the round samples on, and trains as one that does not") {
+  using namespace round_test;
+  // one image decoded at a time either way: equal to the last bit
+  const auto check = [](auto make_tuner, std::size_t questions) {
+    const auto desk = std::make_shared<Later::Desk>();
+    desk->needed = questions;
+    const Later later{desk};
+    const auto at_once = black_box([](const Tensor& images) { return images.mean({1, 2, 3}); });
+    const Tuned expected = tune(make_tuner(AnyReward(at_once)));
+    const Tuned own = tune(make_tuner(AnyReward(later)));
+    CHECK(desk->prompts.size() == questions);
+    CHECK(own.report.reward == expected.report.reward);
+    CHECK(own.report.kept == expected.report.kept);
+    CHECK(bit_equal(own.parameters, expected.parameters));
+  };
+  check(
+      [](auto reward) {
+        return make<DDPO>(reward, {.sampler = {.num_steps = 3}, .engine = {.micro_batch = 2, .decode_batch = 1}});
+      },
+      4);
+  check(
+      [](auto reward) {
+        return make<B2DiffuRL>(reward, {.sampler = {.num_steps = 3}, .engine = {.micro_batch = 5, .decode_batch = 1}});
+      },
+      12);
+  check(
+      [](auto reward) {
+        return make<RewardWeightedTraining>(
+            reward, {.sampler = {.num_steps = 3}, .engine = {.micro_batch = 3, .decode_batch = 1}});
+      },
+      static_cast<std::size_t>(
+          tune(make<RewardWeightedTraining>(black_box_brightness(), {.sampler = {.num_steps = 3}})).report.images));
+
+  // prompts and groups are those of the whole round
+  const auto desk = std::make_shared<Later::Desk>();
+  const auto sum = weighted_sum({weighted(1.0, AnyReward(Later{desk})), weighted(0.5, AnyReward(constant()))});
+  CHECK(sum.scores_later());
+  const Tuned summed = tune(make<GRPO>(
+      sum,
+      {.sampler = {.num_steps = 3}, .objective = {.round = {.samples_per_prompt = 2}}, .engine = {.micro_batch = 3}}));
+  CHECK(summed.report.images == 8);
+  CHECK(summed.report.components.at("black_box") == doctest::Approx(0.3));
+  REQUIRE(desk->prompts.size() == 3);
+  std::vector<std::string> prompts;
+  std::vector<std::int64_t> groups;
+  for (std::size_t i = 0; i < 3; ++i) {
+    prompts.insert(prompts.end(), desk->prompts[i].begin(), desk->prompts[i].end());
+    groups.insert(groups.end(), desk->groups[i].begin(), desk->groups[i].end());
+  }
+  CHECK(groups == prompt_groups(prompts));
+  CHECK(prompts.size() == 8);
+
+  // a failure keeps its name, and everything as it was
+  desk->fails = true;
+  CHECK_THROWS_WITH_AS(tune(make<DDPO>(sum, {.sampler = {.num_steps = 3}, .engine = {.micro_batch = 2}})),
+                       doctest::Contains("[RewardPolicy] the reward weighted_sum threw: no answer"), Error);
+  // a reward of groups has to see all images
+  const auto grouped = weighted_sum({weighted(1.0, AnyReward(Later{desk})), weighted(0.5, AnyReward(Variety()))});
+  desk->fails = false;
+  desk->prompts.clear();
+  tune(make<DDPO>(grouped, {.sampler = {.num_steps = 3}, .engine = {.micro_batch = 2}}));
+  CHECK(desk->prompts.empty());
 }

@@ -26,10 +26,15 @@ namespace reward_tuner {
 ///     Default: kPerGroup.
 ///  6. `bool differentiable() const`, likewise, in place of kDifferentiable wherever a program asks at run time.
 ///     Default: kDifferentiable.
+///  7. `std::future<RewardResult> score_later(const RewardInput&) const`: what score() returns, once it is there; keeps
+///     what it needs of the input. A round asks it for each micro-batch and samples the next meanwhile. Default:
+///     score() is called when all are sampled.
+///  8. `bool scores_later() const`, beside the former, of a reward that learns at run time what it holds.
+///     Default: true.
 template <class P>
-concept RewardPolicy =
-    require::role<P, RewardRole> && require::name<P> && require::score<P> && require::differentiable_trait<P> &&
-    require::per_group_trait<P> && may::take_clip<P> && may::per_group<P> && may::differentiable<P>;
+concept RewardPolicy = require::role<P, RewardRole> && require::name<P> && require::score<P> &&
+                       require::differentiable_trait<P> && require::per_group_trait<P> && may::take_clip<P> &&
+                       may::per_group<P> && may::differentiable<P> && may::score_later<P> && may::scores_later<P>;
 
 /// Turns a model's noise levels into a table of steps. MUST
 ///  1. `SamplerSchedule schedule(const NoiseSchedule&) const`: its rows answer `coefficients(k)` and `timestep(k)`.

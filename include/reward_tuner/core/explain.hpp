@@ -26,9 +26,9 @@ constexpr int first_missing(std::initializer_list<bool> atoms) {
 // sentences stand in the order of the atoms.
 template <class P>
 struct ExplainReward {
-  static constexpr int missing =
-      first_missing({require::name<P>, require::differentiable_trait<P>, require::per_group_trait<P>, require::score<P>,
-                     may::take_clip<P>, may::per_group<P>, may::differentiable<P>});
+  static constexpr int missing = first_missing(
+      {require::name<P>, require::differentiable_trait<P>, require::per_group_trait<P>, require::score<P>,
+       may::take_clip<P>, may::per_group<P>, may::differentiable<P>, may::score_later<P>, may::scores_later<P>});
   static_assert(missing != 0, "[RewardPolicy] missing: static constexpr std::string_view kName");
   static_assert(missing != 1, "[RewardPolicy] missing: static constexpr bool kDifferentiable");
   static_assert(missing != 2, "[RewardPolicy] missing: static constexpr bool kPerGroup");
@@ -40,6 +40,12 @@ struct ExplainReward {
                 "[RewardPolicy] optional member with another signature, expected: bool per_group() const");
   static_assert(missing != 6,
                 "[RewardPolicy] optional member with another signature, expected: bool differentiable() const");
+  static_assert(missing != 7,
+                "[RewardPolicy] optional member with another signature, expected: std::future<RewardResult> "
+                "score_later(const RewardInput&) const");
+  static_assert(missing != 8,
+                "[RewardPolicy] optional member with another signature, expected: bool scores_later() const, beside "
+                "score_later");
   static constexpr bool value = true;
 };
 

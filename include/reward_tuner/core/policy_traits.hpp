@@ -3,6 +3,7 @@
 #pragma once
 #include <concepts>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -19,6 +20,8 @@ namespace reward_tuner {
 
 class ClipModel;
 class Rng;
+struct RewardInput;
+struct RewardResult;
 struct ValueBaselineOptions;
 
 /// has::member<P>: P has the member with the signature the library calls.
@@ -42,6 +45,15 @@ concept per_group = requires(const P p) {
 template <class P>
 concept differentiable = requires(const P p) {
   { p.differentiable() } -> std::same_as<bool>;
+};
+
+template <class P>
+concept score_later = requires(const P p, const RewardInput& input) {
+  { p.score_later(input) } -> std::same_as<std::future<RewardResult>>;
+};
+template <class P>
+concept scores_later = requires(const P p) {
+  { p.scores_later() } -> std::same_as<bool>;
 };
 
 template <class P>
@@ -136,6 +148,8 @@ REWARD_TUNER_OPTIONAL_MEMBER(needs_clip)         // rewards
 REWARD_TUNER_OPTIONAL_MEMBER(bind_clip)          // rewards
 REWARD_TUNER_OPTIONAL_MEMBER(per_group)          // rewards
 REWARD_TUNER_OPTIONAL_MEMBER(differentiable)     // rewards
+REWARD_TUNER_OPTIONAL_MEMBER(score_later)        // rewards
+REWARD_TUNER_OPTIONAL_MEMBER(scores_later)       // rewards
 REWARD_TUNER_OPTIONAL_MEMBER(kStochastic)        // samplers
 REWARD_TUNER_OPTIONAL_MEMBER(stochastic)         // samplers
 REWARD_TUNER_OPTIONAL_MEMBER(active)             // exploration
@@ -163,6 +177,10 @@ template <class P>
 concept per_group = has::per_group<P> || !named::per_group<P>;
 template <class P>
 concept differentiable = has::differentiable<P> || !named::differentiable<P>;
+template <class P>
+concept score_later = has::score_later<P> || !named::score_later<P>;
+template <class P>
+concept scores_later = (has::scores_later<P> && has::score_later<P>) || !named::scores_later<P>;
 template <class P>
 concept kStochastic = has::kStochastic<P> || !named::kStochastic<P>;
 template <class P>
@@ -224,6 +242,14 @@ template <class P>
 bool has_gradient([[maybe_unused]] const P& reward) {
   if constexpr (has::differentiable<P>) return reward.differentiable();
   else return P::kDifferentiable;
+}
+
+/// Whether the reward is asked by score_later(), for an answer that is fetched when it is needed. scores_later() left
+/// out: it is, if it has score_later().
+template <class P>
+bool scores_later([[maybe_unused]] const P& reward) {
+  if constexpr (has::scores_later<P>) return reward.scores_later();
+  else return has::score_later<P>;
 }
 
 template <class P>

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <exception>
 #include <map>
 #include <string>
@@ -51,6 +52,11 @@ RewardResult scored(const Reward& reward, const RewardInput& input, TowerCounts&
   REWARD_TUNER_CHECK(result.values.defined() && result.values.dim() == 1 && result.values.size(0) == batch,
                      "[RewardPolicy] the reward ", reward_name(reward), " must return [", batch, "] values, got ",
                      result.values.defined() ? result.values.sizes() : at::IntArrayRef());
+  REWARD_TUNER_CHECK(!result.failed.defined() || !result.failed.any().item<bool>(), "[RewardPolicy] the reward ",
+                     reward_name(reward),
+                     " has no score for some images: expected one of each, since its gradient is "
+                     "what is trained on, got ",
+                     result.failed.sum().item<std::int64_t>(), " without of ", batch);
   REWARD_TUNER_CHECK(result.values.requires_grad(), "[RewardPolicy] the reward ", reward_name(reward),
                      " says it is differentiable, but its values carry no gradient");
   return result;

@@ -9,31 +9,42 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <future>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/core/advantage_input.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>
+#include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
 
 namespace reward_tuner {
 
 /// The rewards of N images.
 struct RewardValues {
-  std::vector<double> values;                     ///< [N]
-  std::map<std::string, double> components = {};  ///< means
+  std::vector<double> values;                     ///< [N]; NaN where `failed`
+  std::map<std::string, double> components = {};  ///< means over the images that have a score
+  std::vector<bool> failed = {};                  ///< [N] images whose score could not be had (RewardResult::failed)
   std::vector<RewardTerm> terms = {};             ///< of a weighted sum: its parts, of all images
   TowerCounts towers = {};                        ///< of the reward's image towers
+
+  std::int64_t count_failed() const { return std::count(failed.begin(), failed.end(), true); }
+  /// Of the scores that there are.
   bool finite() const {
-    return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (!failed[i] && !std::isfinite(values[i])) return false;
+    return true;
   }
 };
 
@@ -65,7 +76,104 @@ inline void append_parts(const RewardResult& result, const Tensor& values, std::
       "values are changed");
 }
 
+/// Adds up what a reward says of the images of a round, part by part.
+class RewardTotal {
+ public:
+  /// The result of `size` images, from the vectors that its towers shared; `name` is the reward's.
+  void add(const RewardResult& result, const SharedVectors& vectors, std::int64_t size, std::string_view name) {
+    check_reward_result(result, size, name);
+    out_.towers.add(vectors.counts());
+    const Tensor values = result.values.to(at::kCPU, at::kDouble).contiguous();  // [size]
+    append_parts(result, values, out_.terms, out_.values.empty(), name);
+    out_.values.insert(out_.values.end(), values.const_data_ptr<double>(), values.const_data_ptr<double>() + size);
+    Tensor scored;  // bool [size]
+    if (result.failed.defined()) {
+      const Tensor failed = result.failed.cpu().contiguous();  // bool [size]
+      out_.failed.insert(out_.failed.end(), failed.const_data_ptr<bool>(), failed.const_data_ptr<bool>() + size);
+      scored = result.failed.logical_not();
+    }
+    out_.failed.resize(out_.values.size());
+    for (const auto& [key, component] : result.components)
+      sums_[key] += (scored.defined() ? component.masked_select(beside(component, scored)) : component)
+                        .to(at::kDouble)
+                        .sum()
+                        .template item<double>();
+  }
+
+  RewardValues finish() && {
+    const auto scored = static_cast<double>(static_cast<std::int64_t>(out_.values.size()) - out_.count_failed());
+    for (const auto& [name, sum] : sums_) out_.components[name] = sum / scored;
+    return std::move(out_);
+  }
+
+ private:
+  RewardValues out_;
+  std::map<std::string, double> sums_;
+};
+
+/// What `ask` says of the reward, with its name in front of what it throws.
+template <class Reward, class Ask>
+auto named_failure(const Reward& reward, Ask ask) {
+  try {
+    return ask();
+  } catch (const std::exception& e) {
+    if (is_out_of_memory(e)) throw;  // no fault of the reward
+    fail("[RewardPolicy] the reward ", reward_name(reward), " threw: ", e.what());
+  }
+}
+
 }  // namespace detail
+
+/// Rewards of samples that are finished one micro-batch after the other, by a reward that scores later: each is decoded
+/// and sent while the next is sampled.
+template <DiffusionPipeline Pipeline, RewardPolicy Reward>
+class LaterRewards {
+ public:
+  /// Decodes `chunk` images at a time (0: a micro-batch). Both are kept by reference.
+  LaterRewards(Pipeline& pipeline, const Reward& reward, std::int64_t chunk)
+      : pipeline_(pipeline), reward_(reward), chunk_(chunk) {}
+
+  /// Decodes further samples and asks for their scores.
+  void add(const CleanSamples& samples) {
+    const torch::NoGradGuard no_grad;
+    CleanSamples own = samples;
+    prompts_.insert(prompts_.end(), samples.prompts.begin(), samples.prompts.end());
+    const std::vector<std::int64_t> groups = prompt_groups(prompts_);  // a prompt keeps its number as the list grows
+    own.groups.assign(groups.end() - samples.size(), groups.end());
+    const std::int64_t chunk = chunk_ > 0 ? chunk_ : own.size();
+    for (std::int64_t begin = 0; begin < own.size(); begin += chunk) {
+      const std::int64_t size = std::min(chunk, own.size() - begin);
+      const Tensor latents = own.clean.narrow(0, begin, size);                         // [b,C,h,w]
+      const RewardInput input = own.input(pipeline_.decode(latents), latents, begin);  // [b,3,H,W]
+      const UnchangedInput unchanged(input);
+      asked_.push_back(
+          {size, input.vectors, detail::named_failure(reward_, [&] { return asked_later(reward_, input); })});
+      unchanged.check(reward_name(reward_));
+    }
+  }
+
+  /// Waits for the scores of all samples that were added.
+  RewardValues finish() {
+    detail::RewardTotal total;
+    for (Asked& asked : asked_) {
+      const RewardResult result = detail::named_failure(reward_, [&] { return asked.result.get(); });
+      total.add(result, *asked.vectors, asked.size, reward_name(reward_));
+    }
+    return std::move(total).finish();
+  }
+
+ private:
+  struct Asked {
+    std::int64_t size;
+    std::shared_ptr<SharedVectors> vectors;
+    std::future<RewardResult> result;
+  };
+  Pipeline& pipeline_;
+  const Reward& reward_;
+  std::int64_t chunk_;
+  std::vector<std::string> prompts_ = {};
+  std::vector<Asked> asked_ = {};
+};
 
 /// Decodes N samples `chunk` images at a time (0: all) and scores them: each chunk alone, or all images together if the
 /// reward looks at whole groups (per_group).
@@ -75,26 +183,13 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Clean
   const std::int64_t batch = samples.size();
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;
   const bool together = per_group(reward);
-  RewardValues out;
-  std::map<std::string, double> sums;
+  detail::RewardTotal total;
   const auto score = [&](const Tensor& images, std::int64_t begin, std::int64_t size) {
     const RewardInput input = samples.input(images, samples.clean.narrow(0, begin, size), begin);
     const UnchangedInput unchanged(input);
-    RewardResult result;
-    try {
-      result = reward.score(input);
-    } catch (const std::exception& e) {
-      if (is_out_of_memory(e)) throw;  // no fault of the reward
-      detail::fail("[RewardPolicy] the reward ", reward_name(reward), " threw: ", e.what());
-    }
+    const RewardResult result = detail::named_failure(reward, [&] { return reward.score(input); });
     unchanged.check(reward_name(reward));
-    out.towers.add(input.vectors->counts());
-    check_reward_result(result, size, reward_name(reward));
-    const Tensor values = result.values.to(at::kCPU, at::kDouble).contiguous();  // [size]
-    detail::append_parts(result, values, out.terms, begin == 0, reward_name(reward));
-    out.values.insert(out.values.end(), values.const_data_ptr<double>(), values.const_data_ptr<double>() + size);
-    for (const auto& [name, component] : result.components)
-      sums[name] += component.to(at::kDouble).sum().template item<double>();
+    total.add(result, *input.vectors, size, reward_name(reward));
   };
   std::vector<Tensor> decoded;
   for (std::int64_t begin = 0; begin < batch; begin += chunk) {
@@ -104,8 +199,7 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Clean
     else score(images, begin, size);
   }
   if (together) score(at::cat(decoded), 0, batch);
-  for (const auto& [name, sum] : sums) out.components[name] = sum / static_cast<double>(batch);
-  return out;
+  return std::move(total).finish();
 }
 
 }  // namespace reward_tuner

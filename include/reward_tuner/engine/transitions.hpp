@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/engine/rollout.hpp>
 
@@ -44,6 +46,8 @@ struct SamplingOptions {
   int branches = 1;                                      ///< copies at the fork, where the first trained step begins
   std::int64_t micro_batch = 0;                          ///< samples at a time, 0: all
   LogProbReduction reduction = LogProbReduction::kMean;  ///< of the stored log-probabilities
+  /// called with the samples of each micro-batch when they are finished, in order
+  std::function<void(const CleanSamples&)> finished = {};
 };
 
 namespace detail {
@@ -109,7 +113,9 @@ Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, Sa
     RolloutOptions rest{.begin = fork, .observer = keep};
     if (start.defined()) rest.start = start.narrow(0, begin, size);
     if (before.defined()) rest.before = before.narrow(0, begin, size);
-    clean.push_back(rollout(pipeline, sampling.narrow(begin, size), own, counts, rest).clean);
+    const RolloutSetup setup_of_part = sampling.narrow(begin, size);
+    clean.push_back(rollout(pipeline, setup_of_part, own, counts, rest).clean);
+    if (options.finished) options.finished({clean.back(), setup_of_part.condition.prompts, own.seeds()});
   }
   Transitions out{sampling.with(plan), PerStep<Tensor>(T + 1), PerStep<Tensor>(T), detail::joined(clean),
                   noise.seeds()};

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <concepts>
+#include <future>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,6 +46,11 @@ class AnyReward {
   /// Passes a CLIP to the held reward if it needs one.
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) { held_ = held_->with_clip(clip); }
 
+  /// Whether the held reward is asked for an answer that is fetched later.
+  bool scores_later() const { return held_->scores_later(); }
+  /// That answer. Of a reward without: its result, which is there when this returns. Errors: as of score().
+  std::future<RewardResult> score_later(const RewardInput& input) const { return held_->score_later(input); }
+
   /// The held reward's result, checked. Errors: images that require grad with a reward that has none; a reward that
   /// writes to its input.
   RewardResult score(const RewardInput& input) const {
@@ -65,6 +71,8 @@ class AnyReward {
     virtual bool needs_clip() const = 0;
     virtual std::shared_ptr<const Concept> with_clip(const std::shared_ptr<const ClipModel>& clip) const = 0;
     virtual RewardResult score(const RewardInput& input) const = 0;
+    virtual bool scores_later() const = 0;
+    virtual std::future<RewardResult> score_later(const RewardInput& input) const = 0;
   };
 
   template <class Reward>
@@ -80,6 +88,10 @@ class AnyReward {
       return std::make_shared<const Holder>(std::move(copy));
     }
     RewardResult score(const RewardInput& input) const override { return reward.score(input); }
+    bool scores_later() const override { return reward_tuner::scores_later(reward); }
+    std::future<RewardResult> score_later(const RewardInput& input) const override {
+      return asked_later(reward, input);
+    }
     Reward reward;
   };
 

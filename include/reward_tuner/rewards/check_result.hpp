@@ -6,9 +6,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <future>
 #include <string_view>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 
 namespace reward_tuner {
@@ -46,6 +48,10 @@ inline void check_reward_result(const RewardResult& result, std::int64_t batch, 
     REWARD_TUNER_CHECK(part.values.defined() && part.values.dim() == 1 && part.values.size(0) == batch,
                        "[RewardPolicy] score expected parts of shape [B] with B = ", batch,
                        ", got another shape (reward ", name, ")");
+  REWARD_TUNER_CHECK(!result.failed.defined() || (result.failed.scalar_type() == at::kBool &&
+                                                  result.failed.dim() == 1 && result.failed.size(0) == batch),
+                     "[RewardPolicy] score expected failed to be bool [B] with B = ", batch, ", got ",
+                     result.failed.dtype().name(), " ", result.failed.sizes(), " (reward ", name, ")");
 }
 
 /// Notices a reward that writes to its input: other parts of a sum, later measurements and the training itself read the
@@ -89,6 +95,18 @@ class UnchangedInput {
 template <class Reward>
 std::string_view reward_name(const Reward&) {
   return Reward::kName;
+}
+
+/// The reward's answer for later; of a reward without, its result.
+template <class Reward>
+std::future<RewardResult> asked_later(const Reward& reward, const RewardInput& input) {
+  if constexpr (has::score_later<Reward>) {
+    return reward.score_later(input);
+  } else {
+    std::promise<RewardResult> there;
+    there.set_value(reward.score(input));
+    return there.get_future();
+  }
 }
 
 /// The reward's result for `input`, both checked. `name` is the reward's.

@@ -39,6 +39,9 @@ struct RewardResult {
   /// what `values` is the weighted sum of, for advantages that compare each part alone; empty: no sum. A reward that
   /// changes the values of another one clears it
   std::vector<RewardPart> parts = {};
+  /// bool [B], true for an image whose score could not be had: its value and components are NaN and mean nothing, and
+  /// a round leaves it out. Undefined: each image has its score
+  Tensor failed = {};
 };
 
 }  // namespace reward_tuner

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
@@ -56,6 +59,8 @@ class WeightedTotal {
     const Tensor term = weight * result.values;                             // [B]
     total_.values = total_.values.defined() ? total_.values + term : term;  // [B]
     total_.parts.push_back({weight, result.values.detach()});
+    if (result.failed.defined())
+      total_.failed = total_.failed.defined() ? total_.failed.logical_or(result.failed) : result.failed;  // bool [B]
     const auto own = result.components.find(std::string(kind));
     total_.components.emplace(name, own == result.components.end() ? result.values.detach() : own->second);
     if (own != result.components.end()) result.components.erase(own);
@@ -76,10 +81,31 @@ class WeightedTotal {
   std::vector<std::pair<std::string, std::map<std::string, Tensor>>> others_;
 };
 
+/// What a sum needs to know of a part.
+struct WeightedPart {
+  double weight = 1;
+  std::string kind = {};
+  std::future<RewardResult> result = {};
+};
+
+/// The sum of parts whose results come later, fetched in their order.
+inline std::future<RewardResult> sum_later(std::vector<WeightedPart> parts, std::int64_t batch) {
+  return std::async(std::launch::deferred, [parts = std::move(parts), batch]() mutable {
+    WeightedTotal total;
+    for (WeightedPart& part : parts) {
+      RewardResult result = part.result.get();
+      check_reward_result(result, batch, part.kind);
+      total.add(part.weight, part.kind, std::move(result));
+    }
+    return std::move(total).finish();
+  });
+}
+
 }  // namespace detail
 
 /// values = sum_i weight_i * reward_i; the result's parts are {weight_i, reward_i}, from which the advantage PerReward
-/// (advantages/per_reward.hpp) standardizes each reward inside its group before the sum.
+/// (advantages/per_reward.hpp) standardizes each reward inside its group before the sum. An image that one part could
+/// not score has no sum.
 /// Differentiable only if every part is; else the parts run without grad. Components: each part's own (unweighted)
 /// value under its kName, or the component that the part itself reports under that name (a loss keeps its sign there);
 /// and every other component of every part. A name that is taken already gets the part's kName as prefix
@@ -118,6 +144,25 @@ class WeightedSum {
   /// Whether every part has a gradient.
   bool differentiable() const {
     return std::apply([](const auto&... part) { return (... && has_gradient(part.reward)); }, parts_);
+  }
+
+  /// Whether any part is asked for an answer that is fetched later.
+  bool scores_later() const {
+    return std::apply([](const auto&... part) { return (... || reward_tuner::scores_later(part.reward)); }, parts_);
+  }
+  /// The sum of the parts' answers. Those that come later are asked first, so that the others are scored meanwhile.
+  std::future<RewardResult> score_later(const RewardInput& input) const {
+    std::vector<detail::WeightedPart> parts(sizeof...(Rewards));
+    for (const bool later : {true, false}) {
+      std::size_t i = 0;
+      const auto ask = [&](const auto& part) {
+        detail::WeightedPart& own = parts[i++];
+        if (reward_tuner::scores_later(part.reward) != later) return;
+        own = {part.weight, std::string(reward_name(part.reward)), asked_later(part.reward, input)};
+      };
+      std::apply([&](const auto&... part) { (..., ask(part)); }, parts_);
+    }
+    return detail::sum_later(std::move(parts), input.images.size(0));
   }
 
   /// See the class comment.
@@ -167,6 +212,17 @@ class WeightedList {
   }
   void bind_clip(const std::shared_ptr<const ClipModel>& clip) {
     for (auto& part : parts_) reward_bind_clip(part.reward, clip);
+  }
+  bool scores_later() const {
+    return std::any_of(parts_.begin(), parts_.end(), [](const auto& part) { return part.reward.scores_later(); });
+  }
+  std::future<RewardResult> score_later(const RewardInput& input) const {
+    std::vector<WeightedPart> parts(parts_.size());
+    for (const bool later : {true, false})
+      for (std::size_t i = 0; i < parts_.size(); ++i)
+        if (const auto& [weight, reward] = parts_[i]; reward.scores_later() == later)
+          parts[i] = {weight, std::string(reward.name()), reward.score_later(input)};
+    return sum_later(std::move(parts), input.images.size(0));
   }
   RewardResult score(const RewardInput& input) const {
     const at::AutoGradMode grad(differentiable() && at::GradMode::is_enabled());

@@ -20,6 +20,7 @@
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>  // IWYU pragma: export
 #include <reward_tuner/run/metric_names.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -50,7 +51,8 @@ struct EvaluationOptions {
 
 /// The outcome.
 struct Evaluation {
-  std::map<std::string, double> metrics;  ///< name -> mean over the pairs
+  /// name -> mean over the pairs whose images have that score; "<name>.failed_scores" counts the others, if any
+  std::map<std::string, double> metrics;
   /// statistics that reveal reward hacking, see metrics/sentinels.hpp
   std::map<std::string, double> sentinels;
   Tensor images;          ///< float [N,3,H,W] on the CPU, clamped to [0,1]
@@ -78,11 +80,21 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
   all.groups = prompt_groups(all.prompts);
   std::vector<Tensor> images, decoded, latents;  // the last two for rewards of groups
   MetricNames names(rewards);
+  std::map<std::string, double> failed;  // name -> images without that score
+  /// The means of those that have one.
   const auto measure = [&](const EvaluationReward& entry, const RewardInput& input,
                            std::map<std::string, double>& means) {
     const RewardResult result = entry.reward.score(input);
     const auto add = [&](const std::string& key, const Tensor& values) {
-      means[key] = values.to(at::kDouble).mean().template item<double>();
+      if (!result.failed.defined()) {
+        means[key] = values.to(at::kDouble).mean().template item<double>();
+        return;
+      }
+      const Tensor own = values.to(at::kDouble).masked_select(beside(values, result.failed.logical_not()));
+      const auto missing = static_cast<double>(values.numel() - own.numel());
+      failed[key] += missing;
+      // the share of a batch is that of all its images
+      means[key] = own.sum().template item<double>() / static_cast<double>(values.numel());
     };
     if (!entry.components_only) add(entry.name, result.values);
     for (const auto& [key, values] : result.components) add(names.of(entry, key), values);
@@ -116,6 +128,12 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
     const RewardInput input = all.input(at::cat(decoded), at::cat(latents), 0);
     for (const auto& entry : rewards)
       if (per_group(entry.reward)) measure(entry, input, out.metrics);
+  }
+  const auto all_pairs = static_cast<double>(pairs.size());
+  for (const auto& [key, missing] : failed) {
+    if (missing == 0) continue;
+    out.metrics[key] *= all_pairs / (all_pairs - missing);  // 0 * infinity where none has a score: NaN
+    out.metrics[key + ".failed_scores"] = missing;
   }
   out.sentinels = sentinels(out.images);
   out.metrics.emplace("blank_share", out.sentinels.at("blank_share"));  // unless a reward reports it

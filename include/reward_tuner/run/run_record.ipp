@@ -89,6 +89,7 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"gradient_scale", r.gradient_scale},
                       {"gradient_overflows", r.gradient_overflows}};
   if (r.towers.computed > 0) line["towers"] = {{"computed", r.towers.computed}, {"shared", r.towers.shared}};
+  if (r.failed_scores > 0) line["failed_scores"] = r.failed_scores;
   if (!r.idle_reason.empty()) line["idle_reason"] = r.idle_reason;
   if (!r.warning.empty()) line["warning"] = r.warning;
   if (!r.skip_reason.empty()) line["skip_reason"] = r.skip_reason;

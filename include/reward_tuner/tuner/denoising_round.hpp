@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -48,13 +49,19 @@ class DenoisingRound {
     auto drawn = parts_.draw(pipeline, prompts, samples_per_prompt(parts_), rng);
     report.plan = drawn.explored.plan;
     drawn.explored.plan.trained = {};  // nothing of the path is needed
-    const Transitions all = images(pipeline, drawn.explored, std::move(drawn.noise), counts);
-    const RoundRewards scored = score_round(pipeline, parts_, all, report);
+    const auto [all, rewards] =
+        sample_and_score(pipeline, parts_, [&](std::function<void(const CleanSamples&)> finished) {
+          return images(pipeline, drawn.explored, std::move(drawn.noise),
+                        {.micro_batch = parts_.options.engine.micro_batch, .finished = std::move(finished)}, counts);
+        });
+    const RoundRewards scored = round_rewards(parts_, all, rewards, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {
-      kept = select_weighted(round, parts_.objective.weights(scored.rewards.values, scored.groups));
-      count_groups(round, scored.groups, kept, report);
-      if (kept.numel() == 0) report.idle_reason = idle_reason(scored.rewards.values, {}, {}, {});
+      const AdvantageInput& input = scored.scored;
+      kept = select_weighted(round, parts_.objective.weights(input.rewards, input.groups));
+      count_groups(round, input.groups, kept, report);
+      if (kept.numel() == 0) report.idle_reason = idle_reason(input.rewards, {}, {}, {});
+      kept = scored.images.index_select(0, kept);
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);
@@ -84,8 +91,8 @@ class DenoisingRound {
 
  private:
   template <DiffusionPipeline Pipeline>
-  Transitions images(Pipeline& pipeline, const RolloutSetup& setup, SampleNoise noise, NetworkCounts& counts) const {
-    const SamplingOptions options{.micro_batch = parts_.options.engine.micro_batch};
+  Transitions images(Pipeline& pipeline, const RolloutSetup& setup, SampleNoise noise, const SamplingOptions& options,
+                     NetworkCounts& counts) const {
     if (!ObjectiveTraits<Objective>::samples_reference(parts_.objective))
       return sample_transitions(pipeline, setup, std::move(noise), options, counts);
     RolloutSetup untuned = setup;
@@ -113,8 +120,9 @@ class DenoisingRound {
     // [rows,C,h,w] at once: pieces of a stream depend on where it is cut
     const Tensor noise = update.rng.normal(shape, t.clean.options());
     const std::int64_t at_once = rows_at_once(parts_, update.report.kept);
-    // the images of this step stand for their share of all images, kept or not
-    const double all = static_cast<double>(count * update.report.images) / static_cast<double>(update.report.kept);
+    // the images of this step stand for their share of all images that have a score, kept or not
+    const std::int64_t scored = update.report.images - update.report.failed_scores;
+    const double all = static_cast<double>(count * scored) / static_cast<double>(update.report.kept);
     std::vector<Tensor> losses;  // 0-d each
     for (std::int64_t begin = 0; begin < count; begin += at_once) {
       const std::int64_t end = std::min(count, begin + at_once);

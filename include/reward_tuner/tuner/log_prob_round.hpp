@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <sstream>
@@ -52,22 +53,27 @@ class LogProbRound {
     const std::int64_t copies = samples_per_prompt(parts_), branches = parts_.branching.branches();
     auto drawn = parts_.draw(pipeline, prompts, copies, rng);
     report.plan = drawn.explored.plan;
-    const Transitions all = sample_transitions(pipeline, drawn.explored, std::move(drawn.noise),
-                                               {.branches = static_cast<int>(branches),
-                                                .micro_batch = parts_.options.engine.micro_batch,
-                                                .reduction = options_.reduction},
-                                               counts);
-    const RoundRewards scored = score_round(pipeline, parts_, all, report);
+    const auto [all, rewards] =
+        sample_and_score(pipeline, parts_, [&](std::function<void(const CleanSamples&)> finished) {
+          return sample_transitions(pipeline, drawn.explored, std::move(drawn.noise),
+                                    {.branches = static_cast<int>(branches),
+                                     .micro_batch = parts_.options.engine.micro_batch,
+                                     .reduction = options_.reduction,
+                                     .finished = std::move(finished)},
+                                    counts);
+        });
+    const RoundRewards scored = round_rewards(parts_, all, rewards, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {
-      round.scored = {scored.rewards.values, all.setup.condition.prompts, scored.groups, scored.rewards.terms};
+      round.scored = scored.scored;
       RewardHistory history = parts_.state.history;  // the tuner's own remembers a round that is trained
       const std::vector<double> advantages = parts_.advantage.advantages(round.scored, history);  // [N]
       kept = select_branches<Objective>(round, advantages, parts_.branching);
-      count_groups(round, scored.groups, kept, report);
+      count_groups(round, round.scored.groups, kept, report);
       if (kept.numel() == 0)
-        report.idle_reason = idle_reason(scored.rewards.values, advantages, policy_name(parts_.advantage),
-                                         policy_name(parts_.branching));
+        report.idle_reason =
+            idle_reason(round.scored.rewards, advantages, policy_name(parts_.advantage), policy_name(parts_.branching));
+      kept = scored.images.index_select(0, kept);
     }
     report.kept = kept.numel();
     round.transitions = all.select(kept);

@@ -268,6 +268,7 @@ class JointTasks {
     add_counts(whole, {own.forwards, own.backwards, own.forward_samples, own.backward_samples, own.retained});
     whole.images += own.images;
     whole.towers.add(own.towers);
+    whole.failed_scores += own.failed_scores;
     whole.kept += own.kept;
     whole.groups += own.groups;
     whole.idle_groups += own.idle_groups;

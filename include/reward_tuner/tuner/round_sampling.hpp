@@ -1,12 +1,18 @@
 // Sampling a round, independent of the surrogate: the number of images, and their rewards.
 #pragma once
+#include <ATen/ops/tensor.h>
+#include <torch/types.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/advantage_input.hpp>
 #include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/core/round_options.hpp>
@@ -29,10 +35,27 @@ std::int64_t samples_per_prompt(const Parts& parts) {
                    AdvantageTraits<typename Parts::Roles::Advantage>::kDefaultGroup});
 }
 
-/// The rewards of a round.
+/// Samples a round's images and scores them. `sample` is called with what SamplingOptions::finished shall be, and
+/// returns them. A reward that scores later is asked micro-batch by micro-batch meanwhile, unless it looks at whole
+/// groups.
+template <DiffusionPipeline Pipeline, class Parts, class Sample>
+std::pair<Transitions, RewardValues> sample_and_score(Pipeline& pipeline, const Parts& parts, Sample sample) {
+  const std::int64_t chunk = parts.options.engine.decode_batch;
+  if (scores_later(parts.reward) && !per_group(parts.reward)) {
+    LaterRewards later(pipeline, parts.reward, chunk);
+    Transitions all = sample([&](const CleanSamples& samples) { later.add(samples); });
+    return {std::move(all), later.finish()};
+  }
+  Transitions all = sample({});
+  const CleanSamples samples{all.clean, all.setup.condition.prompts, all.seeds,
+                             prompt_groups(all.setup.condition.prompts)};
+  return {std::move(all), reward_values(pipeline, parts.reward, samples, chunk)};
+}
+
+/// What a round knows of its images: those that take part, of the N that were sampled.
 struct RoundRewards {
-  RewardValues rewards;
-  std::vector<std::int64_t> groups;  ///< [N] equal for images of one prompt
+  AdvantageInput scored;  ///< of the n that take part
+  Tensor images;          ///< int64 [n] which of the N they are
 };
 
 /// The share of the groups of several images whose images all have one reward, which teaches nothing to methods that
@@ -55,19 +78,50 @@ inline double zero_std_ratio(const std::vector<double>& rewards, const std::vect
   return several > 0 ? equal / several : 0;
 }
 
-/// Scores all images and writes their rewards into the report, with a skip_reason if a reward is not finite.
-template <DiffusionPipeline Pipeline, class Parts>
-RoundRewards score_round(Pipeline& pipeline, const Parts& parts, const Transitions& all, UpdateReport& report) {
-  std::vector<std::int64_t> groups = prompt_groups(all.setup.condition.prompts);
-  const CleanSamples samples{all.clean, all.setup.condition.prompts, all.seeds, groups};
-  RewardValues rewards = reward_values(pipeline, parts.reward, samples, parts.options.engine.decode_batch);
+/// Writes the rewards of all images into the report, with a skip_reason if a reward is not finite. An image
+/// whose score could not be had takes no part; with branches none of its root does, since they are chosen from among
+/// each other.
+template <class Parts>
+RoundRewards round_rewards(const Parts& parts, const Transitions& all, const RewardValues& rewards,
+                           UpdateReport& report) {
+  const std::vector<std::string>& prompts = all.setup.condition.prompts;
+  const std::vector<std::int64_t> groups = prompt_groups(prompts);
   report.images = all.size();
+  report.failed_scores = rewards.count_failed();
   report.towers = rewards.towers;
-  for (const double value : rewards.values) report.reward += value / static_cast<double>(rewards.values.size());
   report.components = rewards.components;
-  report.zero_std_ratio = zero_std_ratio(rewards.values, groups);
+  const auto count = static_cast<double>(report.images - report.failed_scores);
+  for (std::size_t i = 0; i < rewards.values.size(); ++i)
+    if (!rewards.failed[i]) report.reward += rewards.values[i] / count;
   if (!rewards.finite()) report.skip_reason = "the reward is not finite";
-  return {std::move(rewards), std::move(groups)};
+  if (report.failed_scores == report.images) {
+    report.reward = std::numeric_limits<double>::quiet_NaN();
+    report.skip_reason = "none of the " + std::to_string(report.images) + " images has a score";
+  }
+  std::size_t root = 1;  // images that take part together or not at all
+  if constexpr (Parts::Rules::kAdvantages) root = static_cast<std::size_t>(parts.branching.branches());
+  RoundRewards out;
+  std::vector<std::int64_t> images;
+  for (std::size_t begin = 0; begin < rewards.values.size(); begin += root) {
+    const auto first = rewards.failed.begin() + static_cast<std::ptrdiff_t>(begin);
+    if (std::find(first, first + static_cast<std::ptrdiff_t>(root), true) != first + static_cast<std::ptrdiff_t>(root))
+      continue;
+    for (std::size_t i = begin; i < begin + root; ++i) {
+      images.push_back(static_cast<std::int64_t>(i));
+      out.scored.rewards.push_back(rewards.values[i]);
+      out.scored.prompts.push_back(prompts[i]);
+      out.scored.groups.push_back(groups[i]);
+    }
+  }
+  for (const RewardTerm& term : rewards.terms) {
+    RewardTerm& own = out.scored.terms.emplace_back(RewardTerm{.weight = term.weight});
+    for (const std::int64_t i : images) own.values.push_back(term.values[static_cast<std::size_t>(i)]);
+  }
+  report.zero_std_ratio = zero_std_ratio(out.scored.rewards, out.scored.groups);
+  out.images = at::tensor(images, at::kLong);
+  if (images.empty() && report.skip_reason.empty())
+    report.skip_reason = "each root of the " + std::to_string(report.images) + " images has a branch without a score";
+  return out;
 }
 
 }  // namespace reward_tuner

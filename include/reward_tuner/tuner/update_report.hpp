@@ -39,12 +39,13 @@ struct UpdateReport {
   std::int64_t forwards = 0, backwards = 0;  ///< network calls of this update
   /// the same counted a sample at a step, however it was batched
   std::int64_t forward_samples = 0, backward_samples = 0;
-  std::int64_t retained = 0;     ///< backwards whose graph the rollout had kept; the others were replays
-  std::int64_t images = 0;       ///< images that were scored: the update's reward queries
-  TowerCounts towers = {};       ///< batches of images that the rewards' towers saw, and those they were spared
-  std::int64_t kept = 0;         ///< images that were trained on; 0 if the update had nothing to learn from
-  std::int64_t groups = 0;       ///< of images of one prompt, of methods that learn from samples
-  std::int64_t idle_groups = 0;  ///< groups that taught nothing: none of their images had a weight other than 0
+  std::int64_t retained = 0;       ///< backwards whose graph the rollout had kept; the others were replays
+  std::int64_t images = 0;         ///< images that were scored: the update's reward queries
+  std::int64_t failed_scores = 0;  ///< of these, images whose score could not be had: no mean holds them
+  TowerCounts towers = {};         ///< batches of images that the rewards' towers saw, and those they were spared
+  std::int64_t kept = 0;           ///< images that were trained on; 0 if the update had nothing to learn from
+  std::int64_t groups = 0;         ///< of images of one prompt, of methods that learn from samples
+  std::int64_t idle_groups = 0;    ///< groups that taught nothing: none of their images had a weight other than 0
   /// share of the groups of several images whose images all have one reward; of a MultiTask the tasks' mean
   double zero_std_ratio = 0;
   std::int64_t optimizer_steps = 0;  ///< steps made, a regularizer's own among them
@@ -90,6 +91,7 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   if (r.images > 0 && (rows || r.kept != r.images || r.optimizer_steps != 1))
     out << "  kept " << r.kept << " of " << r.images << "  optimizer steps " << r.optimizer_steps;
   if (r.towers.shared > 0) out << "  reward towers " << r.towers.computed << " (" << r.towers.shared << " shared)";
+  if (r.failed_scores > 0) out << "  without a score " << r.failed_scores << " of " << r.images;
   if (rows) out << "  ratio off by " << r.ratio_deviation << "  clipped " << r.clip_fraction;
   out << std::fixed << std::setprecision(2) << "  " << r.seconds << " s";
   if (!r.skip_reason.empty()) out << (r.skipped ? "  SKIPPED: " : "  FAILED: ") << r.skip_reason;

@@ -1,0 +1,21 @@
+// expect: expected: bool scores_later() const, beside score_later
+#include <future>
+
+#include <tests/compile_fail/policies.hpp>
+
+struct Mine {
+  using Role = RewardRole;
+  static constexpr std::string_view kName = "mine";
+  static constexpr bool kDifferentiable = false;
+  static constexpr bool kPerGroup = false;
+#ifdef REWARD_TUNER_GOOD_TWIN
+  std::future<RewardResult> score_later(const RewardInput&) const { return {}; }
+#endif
+  bool scores_later() const { return true; }
+  RewardResult score(const RewardInput&) const { return {}; }
+};
+
+static_assert(detail::ExplainReward<Mine>::value);
+#ifdef REWARD_TUNER_GOOD_TWIN
+static_assert(RewardPolicy<Mine>);
+#endif
