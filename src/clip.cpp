@@ -1,4 +1,4 @@
-// Definitions of models/: CLIP and its tokenizer.
+// Definitions of models/: CLIP and the tokenizers.
 #include <reward_tuner/models/byte_pair_encoding.ipp>
 #include <reward_tuner/models/clip.ipp>
 #include <reward_tuner/models/clip_encoder.ipp>
@@ -11,5 +11,8 @@
 #include <reward_tuner/models/image_preprocessor.ipp>
 #include <reward_tuner/models/open_clip_layout.ipp>
 #include <reward_tuner/models/shared_clip.ipp>
+#include <reward_tuner/models/special_tokens.ipp>
 #include <reward_tuner/models/text_repair.ipp>
+#include <reward_tuner/models/tokenizer_folder.ipp>
 #include <reward_tuner/models/unicode.ipp>
+#include <reward_tuner/models/word_piece.ipp>

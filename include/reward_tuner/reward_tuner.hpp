@@ -113,13 +113,16 @@
 #include <reward_tuner/models/single_file.hpp>
 #include <reward_tuner/models/sketch_layers.hpp>
 #include <reward_tuner/models/sketch_networks.hpp>
+#include <reward_tuner/models/special_tokens.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/models/text_repair.hpp>
+#include <reward_tuner/models/tokenizer_folder.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
 #include <reward_tuner/models/unet_blocks.hpp>
 #include <reward_tuner/models/unicode.hpp>
 #include <reward_tuner/models/vae_blocks.hpp>
+#include <reward_tuner/models/word_piece.hpp>
 
 #include <reward_tuner/samplers/any_sampler.hpp>
 #include <reward_tuner/samplers/ddim.hpp>

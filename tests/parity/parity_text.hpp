@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
+#include <reward_tuner/models/word_piece.hpp>
 
 namespace reward_tuner::parity {
 
@@ -39,10 +41,20 @@ inline std::map<std::string, torch::Tensor> probe_text(const std::filesystem::pa
 inline std::map<std::string, torch::Tensor> probe_tokenizer(const std::filesystem::path& case_dir) {
   const nlohmann::json settings = read_json(case_dir / "case.json");
   const auto kind = ConfigReader::from_file(case_dir / "config.json").required<std::string>("tokenizer_class");
+  const auto texts = settings.at("texts").get<std::vector<std::string>>();
+  const auto length = settings.at("max_length").get<std::int64_t>();
+  if (kind == "BertTokenizer") {
+    WordPieceFiles files = WordPieceFiles::read(case_dir / "tokenizer");
+    if (const auto added = settings.value("added_tokens", nlohmann::json::object()); !added.empty()) {
+      files.options.added.push_back({.text = added.at("bos_token").get<std::string>()});
+      for (const auto& text : added.at("additional_special_tokens"))
+        files.options.added.push_back({.text = text.get<std::string>()});
+    }
+    const WordPieceRows rows = WordPieceTokenizer(std::move(files))(texts, length);
+    return {{"input_ids", rows.ids}, {"attention_mask", rows.mask}};
+  }
   REWARD_TUNER_CHECK(kind == "CLIPTokenizer", "unsupported tokenizer ", kind);
-  const auto tokenizer = ClipTokenizer::load(case_dir / "tokenizer");
-  return {{"input_ids", tokenizer(settings.at("texts").get<std::vector<std::string>>(),
-                                  settings.at("max_length").get<std::int64_t>())}};
+  return {{"input_ids", ClipTokenizer::load(case_dir / "tokenizer")(texts, length)}};
 }
 
 }  // namespace reward_tuner::parity

@@ -3,7 +3,6 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +11,7 @@
 #include <reward_tuner/models/byte_pair_encoding.hpp>
 #include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/condition.hpp>
+#include <reward_tuner/models/special_tokens.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -46,15 +46,11 @@ class ClipTokenizer {
   std::int64_t eos_id() const { return eos_; }
   std::int64_t pad_id() const { return pad_; }
   /// Tokens, those added to the vocabulary included.
-  std::int64_t vocab_size() const { return static_cast<std::int64_t>(bpe_.size()) + added_; }
+  std::int64_t vocab_size() const { return special_.size(); }
   /// The longest sequence of the model, if the folder says so.
   std::optional<std::int64_t> model_max_length() const { return options_.model_max_length; }
 
  private:
-  struct Literal {
-    std::string text;
-    std::int64_t id;
-  };
   struct Tokens {
     std::vector<std::int64_t> ids;
     std::vector<WordTokens> words;
@@ -62,31 +58,7 @@ class ClipTokenizer {
 
   static void check_length(std::int64_t max_length);
 
-  /// Gives a token its id, unless it has one.
-  void add(const ClipSpecialToken& token);
-
   Tokens tokenize(std::string_view text) const;
-
-  /// Cuts `text` at the literals (leftmost, longest first), appends their ids and hands the parts between to `rest`.
-  template <class Rest>
-  static void split(std::string_view text, const std::vector<Literal>& literals, std::vector<std::int64_t>& ids,
-                    Rest rest) {
-    std::size_t start = 0;
-    for (std::size_t at = 0; at < text.size();) {
-      const Literal* best = nullptr;
-      for (const Literal& literal : literals)
-        if (text.substr(at).starts_with(literal.text) && (!best || literal.text.size() > best->text.size()))
-          best = &literal;
-      if (!best) {
-        ++at;
-        continue;
-      }
-      if (at > start) rest(text.substr(start, at - start));
-      ids.push_back(best->id);
-      start = at += best->text.size();
-    }
-    if (start < text.size()) rest(text.substr(start));
-  }
 
   static std::u32string normalize(std::string_view text);
 
@@ -104,10 +76,9 @@ class ClipTokenizer {
 
   ClipTokenizerOptions options_;
   BytePairEncoding bpe_;
-  std::map<std::string, std::int64_t> ids_;  // of special and added tokens
-  std::int64_t added_ = 0;                   // of them the vocabulary does not have
+  SpecialTokens special_;
   std::int64_t bos_ = 0, eos_ = 0, pad_ = 0;
-  std::vector<Literal> before_, after_;
+  std::vector<SpecialTokens::Literal> before_, after_;
 };
 
 }  // namespace reward_tuner

@@ -6,47 +6,28 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
-#include <map>
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
-#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/models/text_repair.hpp>
 #include <reward_tuner/models/unicode.hpp>
 
 namespace reward_tuner {
 
 REWARD_TUNER_INLINE ClipTokenizer::ClipTokenizer(ClipTokenizerFiles files)
-    : options_(std::move(files.options)), bpe_(std::move(files.vocabulary), files.merges, options_.unk.text) {
-  for (const ClipSpecialToken& token : options_.added) add(token);
-  for (const auto* token : {&options_.bos, &options_.eos, &options_.unk, &options_.pad}) add(*token);
-  bos_ = ids_.at(options_.bos.text);
-  eos_ = ids_.at(options_.eos.text);
-  pad_ = options_.style == ClipTokenizerStyle::kOpenClip ? 0 : ids_.at(options_.pad.text);
-  std::map<std::string, bool> flags;  // a token named twice takes the flag of the later role, as in transformers
-  for (const ClipSpecialToken& token : options_.added) flags.insert_or_assign(token.text, token.normalized);
+    : options_(std::move(files.options)),
+      bpe_(std::move(files.vocabulary), files.merges, options_.unk.text),
+      special_(static_cast<std::int64_t>(bpe_.size())) {
+  for (const SpecialToken& token : options_.added) special_.add(token, bpe_.id(token.text));
   for (const auto* token : {&options_.bos, &options_.eos, &options_.unk, &options_.pad})
-    flags.insert_or_assign(token->text, token->normalized);
-  for (const auto& [text, normalized] : flags)
-    (normalized ? after_ : before_).push_back({normalized ? unicode::encode(normalize(text)) : text, ids_.at(text)});
-}
-
-REWARD_TUNER_INLINE void ClipTokenizer::add(const ClipSpecialToken& token) {
-  REWARD_TUNER_CHECK(!token.text.empty(), "[Tokenizer] special tokens must not be empty");
-  if (ids_.count(token.text)) return;
-  const auto size = static_cast<std::int64_t>(bpe_.size());
-  std::int64_t next = size;  // the next free id, as the tokenizers library counts
-  for (const auto& [text, id] : ids_) next = std::max(next, id + 1);
-  const auto own = bpe_.id(token.text);
-  const std::int64_t id = ids_[token.text] = own.value_or(next);
-  REWARD_TUNER_CHECK(id <= std::numeric_limits<std::int32_t>::max(), "[Tokenizer] no id is left for the added token \"",
-                     token.text, "\"");
-  if (!own) ++added_;
-  if (token.file_id && *token.file_id != id)
-    note("[Tokenizer] the token \"", token.text, "\" has the id ", *token.file_id, " in its file, but ",
-         own ? "that of the vocabulary, " : "the next free one, ", id, ", is used, as by transformers");
+    special_.add(*token, bpe_.id(token->text));
+  bos_ = special_.id(options_.bos.text);
+  eos_ = special_.id(options_.eos.text);
+  pad_ = options_.style == ClipTokenizerStyle::kOpenClip ? 0 : special_.id(options_.pad.text);
+  before_ = special_.literals(false);
+  after_ = special_.literals(true);
+  for (auto& literal : after_) literal.text = unicode::encode(normalize(literal.text));
 }
 
 REWARD_TUNER_INLINE ClipTokenizer ClipTokenizer::load(const std::filesystem::path& folder) {
@@ -72,14 +53,13 @@ REWARD_TUNER_INLINE std::string ClipTokenizer::lost_text(std::string_view text, 
     plain.clear();
   };
   for (std::size_t i = static_cast<std::size_t>(max_length) - 1; i + 1 < ids.size(); ++i) {
-    const auto added =
-        std::find_if(ids_.begin(), ids_.end(), [&](const auto& entry) { return entry.second == ids[i]; });
-    if (added == ids_.end()) {
+    const std::string* added = special_.text(ids[i]);
+    if (!added) {
       plain.push_back(ids[i]);
       continue;
     }
     spell();
-    out += added->first + ' ';
+    out += *added + ' ';
   }
   spell();
   if (out.ends_with(' ')) out.pop_back();
@@ -117,9 +97,10 @@ REWARD_TUNER_INLINE ClipTokenizer::Tokens ClipTokenizer::tokenize(std::string_vi
     out.ids.push_back(eos_);
     return out;
   }
-  split(text, before_, out.ids, [&](std::string_view part) {
+  SpecialTokens::split(text, before_, out.ids, [&](std::string_view part) {
     const std::string normal = unicode::encode(normalize(part));
-    split(normal, after_, out.ids, [&](std::string_view piece) { append_words(unicode::decode(piece), out); });
+    SpecialTokens::split(normal, after_, out.ids,
+                         [&](std::string_view piece) { append_words(unicode::decode(piece), out); });
   });
   out.ids.push_back(eos_);
   return out;

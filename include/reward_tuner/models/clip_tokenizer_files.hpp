@@ -12,16 +12,10 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/byte_pair_encoding.hpp>
+#include <reward_tuner/models/special_tokens.hpp>
+#include <reward_tuner/models/tokenizer_folder.hpp>
 
 namespace reward_tuner {
-
-/// A token that is found in the text as it stands, never split.
-struct ClipSpecialToken {
-  std::string text = "<|endoftext|>";  ///< the characters it stands for
-  bool normalized = false;  ///< search after normalizing, so that "<|ENDOFTEXT|>" is found too, instead of before
-  /// what its file says; like transformers, a token takes its id in the vocabulary or else the next free one
-  std::optional<std::int64_t> file_id = {};
-};
 
 /// Which library's tokenizer is meant; the files of a folder are the same.
 enum class ClipTokenizerStyle {
@@ -33,15 +27,15 @@ enum class ClipTokenizerStyle {
 
 /// Settings of a tokenizer folder in addition to its vocabulary; defaults as in transformers.
 struct ClipTokenizerOptions {
-  ClipSpecialToken bos{.text = "<|startoftext|>"};  ///< first token of every sequence
-  ClipSpecialToken eos{};                           ///< last token of every sequence
-  ClipSpecialToken unk{};                           ///< stands for bytes the vocabulary lacks
-  ClipSpecialToken pad{};                           ///< fills short sequences; SD 2 and SDXL's second tokenizer use "!"
+  SpecialToken bos{.text = "<|startoftext|>"};  ///< first token of every sequence
+  SpecialToken eos{.text = "<|endoftext|>"};    ///< last token of every sequence
+  SpecialToken unk{.text = "<|endoftext|>"};    ///< stands for bytes the vocabulary lacks
+  SpecialToken pad{.text = "<|endoftext|>"};    ///< fills short sequences; SD 2 and SDXL's second tokenizer use "!"
   /// tokens in the longest sequence the model takes, if the folder says so
   std::optional<std::int64_t> model_max_length{};
   /// further tokens that are found in the text as they stand, in the order in which those without an id in the
   /// vocabulary get the next free ones (textual inversion, added pad tokens)
-  std::vector<ClipSpecialToken> added{};
+  std::vector<SpecialToken> added{};
   ClipTokenizerStyle style = ClipTokenizerStyle::kTransformers;  ///< not in the folder
 };
 
@@ -58,8 +52,6 @@ struct ClipTokenizerFiles {
 };
 
 namespace detail {
-
-BytePairEncoding::Vocabulary tokenizer_vocabulary(const nlohmann::json& json, const std::string& where);
 
 std::pair<std::string, std::string> tokenizer_merge(const std::string& line, const std::string& where);
 
@@ -81,11 +73,9 @@ inline ClipTokenizerFiles ClipTokenizerFiles::read(const std::filesystem::path& 
     files.merges = detail::tokenizer_merges(merges);
     return files;
   }
-  const nlohmann::json json = read_json(serialized);
-  const nlohmann::json model = json.is_object() ? json.value("model", nlohmann::json()) : nlohmann::json();
-  REWARD_TUNER_CHECK(model.is_object() && model.value("type", nlohmann::json("BPE")) == "BPE" &&
-                         model.contains("vocab") && model.contains("merges") && model["merges"].is_array(),
-                     "[Tokenizer] ", serialized.string(), " must hold a BPE model with vocab and merges");
+  const nlohmann::json model = detail::tokenizer_model(serialized, "BPE");
+  REWARD_TUNER_CHECK(model.contains("merges") && model["merges"].is_array(), "[Tokenizer] the model of ",
+                     serialized.string(), " must have a list of merges");
   files.vocabulary = detail::tokenizer_vocabulary(model["vocab"], serialized.string());
   for (const auto& merge : model["merges"]) {
     REWARD_TUNER_CHECK(

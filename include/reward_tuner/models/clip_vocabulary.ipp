@@ -36,7 +36,7 @@ REWARD_TUNER_INLINE ClipTokenizerFiles clip_vocabulary(const std::string& pad) {
   }
   // as in the published folders: found in any case, but the pad as it is written, whose flag counts if it is the end
   ClipTokenizerOptions& o = files.options;
-  for (ClipSpecialToken* token : {&o.bos, &o.eos, &o.unk}) token->normalized = true;
+  for (SpecialToken* token : {&o.bos, &o.eos, &o.unk}) token->normalized = true;
   o.pad.text = pad;
   o.model_max_length = 77;
   tokens.push_back(o.bos.text);
@@ -48,7 +48,7 @@ REWARD_TUNER_INLINE ClipTokenizerFiles clip_vocabulary(const std::string& pad) {
 
 REWARD_TUNER_INLINE void write_tokenizer(const std::filesystem::path& folder, const ClipTokenizerFiles& files) {
   const ClipTokenizerOptions& o = files.options;
-  for (const ClipSpecialToken& token : o.added)
+  for (const SpecialToken& token : o.added)
     REWARD_TUNER_CHECK(
         token.text == o.bos.text || token.text == o.eos.text || token.text == o.unk.text || token.text == o.pad.text,
         "[Tokenizer] expected a vocabulary without added tokens to write, got \"", token.text, "\"");

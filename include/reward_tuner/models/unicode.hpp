@@ -1,6 +1,6 @@
-// The few Unicode operations that a text tokenizer needs, on top of utf8proc: NFC, lower case, and the classes letter,
-// number, mark and white space. Characters younger than the installed utf8proc's Unicode version (15.0 in utf8proc 2.8)
-// count as unassigned.
+// The few Unicode operations that text tokenizers need, on top of utf8proc: NFC, NFD, lower case, and the classes
+// letter, number, mark, punctuation, control and white space. Characters younger than the installed utf8proc's Unicode
+// version (15.0 in utf8proc 2.8) count as unassigned.
 #pragma once
 #include <string>
 #include <string_view>
@@ -22,6 +22,9 @@ std::string nfc(std::string_view text);
 /// Normalization form KC, without the differences of looks; throws on malformed UTF-8.
 std::string nfkc(std::string_view text);
 
+/// Normalization form D: letters apart from their accents; throws on malformed UTF-8.
+std::string nfd(std::string_view text);
+
 /// Lower case without regard to context or language. U+0130 is the only character whose lower case is longer: i and a
 /// combining dot.
 std::u32string lower(std::u32string_view text);
@@ -37,6 +40,15 @@ bool is_number(char32_t code);
 
 /// General category M*: accents, vowel signs and enclosing marks, which belong to the letter before them.
 bool is_mark(char32_t code);
+
+/// Category Mn: accents that take no place of their own.
+bool is_nonspacing_mark(char32_t code);
+
+/// General category P*.
+bool is_punctuation(char32_t code);
+
+/// Categories Cc, Cf and Co: control and format characters and those of private use.
+bool is_control(char32_t code);
 
 /// The White_Space property. It is no general category: some control characters have it.
 bool is_space(char32_t code);

@@ -42,6 +42,7 @@ REWARD_TUNER_INLINE std::string encode(std::u32string_view text) {
   return out;
 }
 
+/// The text in the normalization form that the options name.
 inline std::string normalized(std::string_view text, int form) {
   if (text.empty()) return {};
   utf8proc_uint8_t* raw = nullptr;
@@ -58,6 +59,8 @@ REWARD_TUNER_INLINE std::string nfc(std::string_view text) { return normalized(t
 REWARD_TUNER_INLINE std::string nfkc(std::string_view text) {
   return normalized(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
 }
+
+REWARD_TUNER_INLINE std::string nfd(std::string_view text) { return normalized(text, UTF8PROC_DECOMPOSE); }
 
 REWARD_TUNER_INLINE std::u32string lower(std::u32string_view text) {
   std::u32string out;
@@ -87,6 +90,20 @@ REWARD_TUNER_INLINE bool is_number(char32_t code) {
 REWARD_TUNER_INLINE bool is_mark(char32_t code) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
   return category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+}
+
+REWARD_TUNER_INLINE bool is_nonspacing_mark(char32_t code) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(code)) == UTF8PROC_CATEGORY_MN;
+}
+
+REWARD_TUNER_INLINE bool is_punctuation(char32_t code) {
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
+REWARD_TUNER_INLINE bool is_control(char32_t code) {
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
+  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CO;
 }
 
 REWARD_TUNER_INLINE bool is_space(char32_t code) {
