@@ -76,6 +76,8 @@
 
 #include <reward_tuner/models/attention.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
+#include <reward_tuner/models/bert_encoder.hpp>
+#include <reward_tuner/models/blip.hpp>
 #include <reward_tuner/models/byte_pair_encoding.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
@@ -122,6 +124,7 @@
 #include <reward_tuner/models/unet_blocks.hpp>
 #include <reward_tuner/models/unicode.hpp>
 #include <reward_tuner/models/vae_blocks.hpp>
+#include <reward_tuner/models/vision_transformer.hpp>
 #include <reward_tuner/models/word_piece.hpp>
 
 #include <reward_tuner/samplers/any_sampler.hpp>
@@ -161,6 +164,7 @@
 #include <reward_tuner/rewards/clip_vectors.hpp>
 #include <reward_tuner/rewards/colorfulness.hpp>
 #include <reward_tuner/rewards/hps.hpp>
+#include <reward_tuner/rewards/image_reward.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_round_trip.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>

@@ -3,14 +3,17 @@
 
 #include <ATen/ops/randn.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/zeros.h>
 #include <torch/autograd.h>
 
+#include <cmath>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 #include <reward_tuner/layers/dot_product_attention.hpp>
 #include <reward_tuner/tensor/autocast.hpp>
+#include <reward_tuner/tensor/rng.hpp>
 
 namespace dot_product_attention_test {
 namespace {
@@ -75,6 +78,23 @@ TEST_CASE("dot_product_attention goes by the fused kernel where the attention we
   const torch::NoGradGuard no_grad;
   const Tensor q = at::randn({1, 2, 4200, 8}, at::kBFloat16), k = at::randn({1, 2, 4200, 8}, at::kBFloat16);
   CHECK(dot_product_attention(q, k, k).equal(at::scaled_dot_product_attention(q, k, k)));  // 2 * 4200 * 4200 > 2^25
+}
+
+TEST_CASE("dot_product_attention: a mask is added to the scaled products, by the formula and in every branch") {
+  Rng rng(11);
+  const Tensor q = rng.normal({2, 3, 4, 5}, at::kDouble), k = rng.normal({2, 3, 6, 5}, at::kDouble),
+               v = rng.normal({2, 3, 6, 5}, at::kDouble);
+  const Tensor mask = rng.normal({2, 1, 1, 6}, at::kDouble);
+  const Tensor scores = q.matmul(k.transpose(2, 3)) / std::sqrt(5.0) + mask;  // [2,3,4,6]
+  const Tensor want = (scores - scores.logsumexp({-1}, true)).exp().matmul(v);
+  CHECK((dot_product_attention(q, k, v, mask) - want).abs().max().item<double>() < 1e-12);
+  const auto low = [](const Tensor& x) { return x.to(at::kBFloat16); };
+  CHECK((dot_product_attention(low(q), low(k), low(v), low(mask)).to(at::kDouble) - want).abs().max().item<double>() <
+        0.05);
+  Tensor far = at::zeros({2, 1, 1, 6}, at::kDouble);
+  far.narrow(3, 4, 2).fill_(-10000);
+  const Tensor cut = dot_product_attention(q, k.narrow(2, 0, 4), v.narrow(2, 0, 4));
+  CHECK((dot_product_attention(q, k, v, far) - cut).abs().max().item<double>() < 1e-12);
 }
 
 }  // namespace dot_product_attention_test
