@@ -103,6 +103,7 @@
 #include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/open_clip_layout.hpp>
 #include <reward_tuner/models/original_layout.hpp>
+#include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
@@ -163,11 +164,14 @@
 #include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/rewards/clip_vectors.hpp>
 #include <reward_tuner/rewards/colorfulness.hpp>
+#include <reward_tuner/rewards/composition.hpp>
 #include <reward_tuner/rewards/hps.hpp>
 #include <reward_tuner/rewards/image_reward.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_round_trip.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
+#include <reward_tuner/rewards/named_objects.hpp>
+#include <reward_tuner/rewards/objectness.hpp>
 #include <reward_tuner/rewards/parity.hpp>
 #include <reward_tuner/rewards/per_image.hpp>
 #include <reward_tuner/rewards/pick_score.hpp>

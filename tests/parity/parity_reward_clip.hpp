@@ -27,16 +27,21 @@
 
 namespace reward_tuner::parity {
 
-/// The case's model, by the names of a published folder.
-inline std::shared_ptr<const ClipModel> case_clip(const std::filesystem::path& case_dir) {
+/// Links the files of a case into `folder` by the names of a published one.
+inline void link_case(const std::filesystem::path& case_dir, const io_test::Folder& folder) {
   namespace fs = std::filesystem;
-  const io_test::Folder folder;
   const fs::path from = fs::absolute(case_dir);
   fs::create_symlink(from / "config.json", folder / "config.json");
   fs::create_symlink(from / "weights.safetensors", folder / "model.safetensors");
   fs::create_directory_symlink(from / "tokenizer", folder / "tokenizer");
   if (fs::exists(from / "preprocessor_config.json"))
     fs::create_symlink(from / "preprocessor_config.json", folder / "preprocessor_config.json");
+}
+
+/// The case's model.
+inline std::shared_ptr<const ClipModel> case_clip(const std::filesystem::path& case_dir) {
+  const io_test::Folder folder;
+  link_case(case_dir, folder);
   return ClipModel::load(folder.path);
 }
 

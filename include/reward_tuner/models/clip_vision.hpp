@@ -61,6 +61,8 @@ class ClipVisionTransformer : public torch::nn::Module {
   explicit ClipVisionTransformer(ClipVisionConfig config);
 
   ClipVisionOutput forward(const Tensor& pixel_values) const;
+  /// The final norm on any tokens [...,D]; `forward` applies it to the pooled one alone.
+  Tensor normalized(const Tensor& tokens) const { return post_layernorm_->forward(tokens); }
   const ClipVisionConfig& config() const { return config_; }
 
  private:
