@@ -108,14 +108,48 @@ def main():
         assert same(load_file(root / "own" / "head.safetensors"), head)
         assert (root / "own" / "model.safetensors").exists()
 
+        # ImageReward: flat, its text configuration beside it, BERT's vocabulary from elsewhere
+        blip = {
+            "blip.visual_encoder.pos_embed": torch.randn(1, 17, 128),
+            "blip.visual_encoder.patch_embed.proj.weight": torch.randn(128, 3, 8, 8),
+            "blip.visual_encoder.blocks.1.norm1.weight": torch.randn(128),
+            "blip.text_encoder.embeddings.LayerNorm.weight": torch.randn(4),
+            "mlp.layers.0.weight": torch.randn(3, 4),
+            "mlp.layers.10.weight": torch.randn(1, 2),
+            "mlp.layers.2.weight": torch.randn(2, 3),
+        }
+        home, bert = root / "reward", root / "bert"
+        home.mkdir(), bert.mkdir()
+        torch.save(blip | {"blip.text_encoder.embeddings.position_ids": torch.arange(4)[None]}, home / "ImageReward.pt")
+        run("image_reward", home / "ImageReward.pt", root / "image", fails="med_config.json', got nothing")
+        (home / "med_config.json").write_text('{"hidden_size": 4}')
+        (bert / "vocab.txt").write_text("[UNK]\n")
+        run("image_reward", home / "ImageReward.pt", root / "image", "--tokenizer", bert)
+        assert same(load_file(root / "image" / "model.safetensors"), blip)
+        vit = dict(image_size=32, patch_size=8, width=128, depth=2, heads=2)
+        config = json.loads((root / "image" / "config.json").read_text())
+        assert config == dict(med_config=dict(hidden_size=4), vit=vit, head=[3, 2, 1]), config
+        assert (root / "image" / "vocab.txt").exists()
+
+        # OWL-ViT
+        owl = {"class_head.dense0.weight", "owlvit.text_projection.weight", "layer_norm.weight", "box_head.dense0.bias"}
+        owl = {name: torch.randn(2, 2) for name in owl}
+        torch.save(owl, home / "pytorch_model.bin")
+        run("objectness", home / "pytorch_model.bin", root / "owl", fails="give --config FILE")
+        run("objectness", home / "pytorch_model.bin", root / "owl", "--config", home / "med_config.json")
+        assert same(load_file(root / "owl" / "model.safetensors"), owl)
+        assert (root / "owl" / "config.json").read_text() == '{"hidden_size": 4}'
+
         # what does not fit, and what must not run
+        run("image_reward", home / "pytorch_model.bin", root / "no", fails="expected a tensor blip.visual_encoder.pos")
+        run("objectness", home / "ImageReward.pt", root / "no", fails="expected a tensor class_head.dense0.weight")
         run("hps", root / "head.pth", root / "no", fails="expected a tensor visual.conv1.weight, got layers.0.bias")
         run("aesthetic", root / "hps.pt", root / "no", fails="expected layers.<number>.weight and .bias")
         run("hps", root / "nowhere.pt", root / "no", fails="got nothing at")
         run("hps", root / "hps.pt", root / "no", "--tokenizer", root, fails="got none")
         (root / "evil.pt").write_bytes(pickle.dumps({"state_dict": Evil()}))
         run("hps", root / "evil.pt", root / "no", fails="cannot be read without running code")
-    print("convert_reward: 4 kinds of files, 6 errors")
+    print("convert_reward: 6 kinds of files, 10 errors")
 
 
 if __name__ == "__main__":
