@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
@@ -203,6 +204,36 @@ TEST_CASE("a step that continues with the step before has no density given its l
   CHECK_NOTHROW(density(0));
   CHECK_THROWS_WITH_AS(
       density(2), doctest::Contains("[LogProb] a density given the latent alone expected a step of order 1"), Error);
+}
+
+TEST_CASE("step weights are 1, or noise over the network's factor, or its square, with mean 1") {
+  using namespace log_prob_test;
+  const std::vector<int> steps = {0, 2, 4, 5};
+  for (const PlainSampler& sampler :
+       {PlainSampler{.eta = 1.0, .num_steps = kSteps}, PlainSampler{.eta = 0.4, .num_steps = kSteps},
+        PlainSampler{.eta = 1.0, .num_steps = kSteps, .prediction = PredictionType::kVPrediction}}) {
+    const SamplerSchedule schedule = schedule_of(sampler);
+    CHECK(step_weights(schedule, steps, StepWeights::kEqual) == std::vector<double>(4, 1.0));
+    const auto noise = step_weights(schedule, steps, StepWeights::kNoise),
+               squared = step_weights(schedule, steps, StepWeights::kNoiseSquared);
+    CHECK(std::accumulate(noise.begin(), noise.end(), 0.0) == doctest::Approx(4));
+    CHECK(std::accumulate(squared.begin(), squared.end(), 0.0) == doctest::Approx(4));
+    const Tensor x = at::zeros({1, kChannels, kSide, kSide}, at::kDouble);
+    std::vector<double> sizes;  // of the gradient of a log-probability whose noise z is 1 everywhere
+    for (const int k : steps) {
+      const auto level = plain_levels(sampler)[static_cast<std::size_t>(k)];
+      const Tensor h = at::zeros_like(x).requires_grad_();
+      const Tensor next = plain_mean(sampler, level, x, h).detach() + plain_noise(sampler, level);
+      sizes.push_back(
+          torch::autograd::grad({transition_log_probs(schedule, {k}, x, h, next, LogProbReduction::kMean)}, {h})[0]
+              .norm()
+              .item<double>());
+    }
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      CHECK(noise[i] * sizes[i] == doctest::Approx(noise[0] * sizes[0]));
+      CHECK(squared[i] * sizes[i] * sizes[i] == doctest::Approx(squared[0] * sizes[0] * sizes[0]));
+    }
+  }
 }
 
 TEST_CASE("steps with a density are the trained ones with noise") {

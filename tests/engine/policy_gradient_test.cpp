@@ -70,7 +70,7 @@ Sampled sampled(const Setting& s, double drift) {
   Sampled out{std::move(pipeline), std::move(t), {}};
   const double advantages[] = {1.3, -0.7, 0.2, -2.1};
   for (const int k : out.transitions.steps())
-    for (std::int64_t i = 0; i < 4; ++i) out.rows.push_back({i, k, advantages[i]});
+    for (std::int64_t i = 0; i < 4; ++i) out.rows.push_back({i, k, advantages[i], 1 + 0.25 * k});
   return out;
 }
 
@@ -140,9 +140,9 @@ double worst_distance(const Objective& make_objective, double drift,
     Tensor loss = at::zeros({}, at::kDouble);
     for (const PolicyRow& row : s.rows) {
       const PlainRow plain = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step);
-      loss =
-          loss + 0.5 * plain_loss(plain.log_prob, s.transitions.log_prob(row.step)[row.sample].template item<double>(),
-                                  row.advantage, plain, s, setting, row);
+      loss = loss + 0.5 * row.weight *
+                        plain_loss(plain.log_prob, s.transitions.log_prob(row.step)[row.sample].template item<double>(),
+                                   row.advantage, plain, s, setting, row);
     }
     torch::autograd::backward({loss}, {});
     const auto truth = gradients_of(s.pipeline);
@@ -236,7 +236,7 @@ TEST_CASE("preferences equal autograd over -log sigmoid of the two gains, agains
         return plain_row(s.pipeline, setting, s.transitions, row.sample, row.step).log_prob - against;
       };
       for (std::size_t i = 0; i < better.size(); ++i)
-        loss = loss - 0.25 * at::log_sigmoid(0.8 * (gain(better[i]) - gain(worse[i])));
+        loss = loss - 0.25 * better[i].weight * at::log_sigmoid(0.8 * (gain(better[i]) - gain(worse[i])));
       torch::autograd::backward({loss}, {});
       worst = std::max(worst, distance(mine, gradients_of(s.pipeline)));
       CHECK(result.loss == doctest::Approx(loss.item<double>()).epsilon(1e-9));
@@ -356,7 +356,8 @@ TEST_CASE("each step's share of clipped rows, change and cotangent are those of 
     const PlainRow plain = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step);
     const double change = (plain.log_prob - s.transitions.log_prob(row.step)[row.sample]).item<double>();
     const Tensor ratio = (plain.log_prob - s.transitions.log_prob(row.step)[row.sample]).exp();
-    const Tensor loss = 0.5 * at::max(-row.advantage * ratio, -row.advantage * ratio.clamp(1 - clip, 1 + clip));
+    const Tensor loss =
+        0.5 * row.weight * at::max(-row.advantage * ratio, -row.advantage * ratio.clamp(1 - clip, 1 + clip));
     const Tensor cotangent = torch::autograd::grad({loss}, {plain.guided})[0];
     truth[row.step].add({.rows = 1,
                          .clipped = std::abs(ratio.item<double>() - 1) > clip ? 1.0 : 0.0,

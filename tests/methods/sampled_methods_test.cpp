@@ -134,6 +134,39 @@ TEST_CASE("reward-weighted training and RAFT raise a black-box reward, dealt at 
       0.9);
 }
 
+TEST_CASE("where a quiet step drowns the signal, weights by noise learn in a third of the images") {
+  using namespace sampled_methods_test;
+  // of 5 steps the last but one has |b|/c = 14, the others at most 2; updates until four fifths are learned
+  const auto updates = [](std::uint64_t seed, StepWeights weights, int skip_last) {
+    reference::GaussianPipeline pipeline;
+    AdamW optimizer(pipeline.parameters(), {.learning_rate = 0.2});
+    Rng rng(seed);
+    PolicyGradient<TargetReward> tuner({}, {.sampler = {.num_steps = 5, .guidance = 1.0},
+                                            .steps = {.skip_last = skip_last},
+                                            .objective = {.round = {.step_weights = weights}},
+                                            .engine = {.gradient_clip = 1e9}});
+    const double before = reference::mean_target_value(pipeline);
+    int made = 0;
+    while (made < 300 && reference::mean_target_value(pipeline) <= 0.2 * before) {
+      tuner.update(pipeline, optimizer, std::vector<std::string>(4, "x"), rng);
+      ++made;
+    }
+    return made;
+  };
+  int equal = 0, noise = 0, squared = 0, skipped = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    equal += updates(seed, StepWeights::kEqual, 0);
+    noise += updates(seed, StepWeights::kNoise, 0);
+    squared += updates(seed, StepWeights::kNoiseSquared, 0);
+    skipped += updates(seed, StepWeights::kEqual, 2);
+  }
+  MESSAGE("updates of ten seeds: equal ", equal, ", by noise ", noise, ", squared ", squared, ", last two left out ",
+          skipped);
+  CHECK(3 * noise <= equal);
+  CHECK(2 * squared <= equal);
+  CHECK(3 * skipped <= equal);
+}
+
 TEST_CASE("sampled methods are the configurations their papers describe, and name what they are given instead") {
   using namespace sampled_methods_test;
   static_assert(std::is_same_v<DDPO<TargetReward>::Objective, ClippedRatio> &&

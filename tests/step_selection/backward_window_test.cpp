@@ -86,6 +86,22 @@ TEST_CASE("BackwardWindow without rounds grows over the whole run, and wants to 
       Error);
 }
 
+TEST_CASE("BackwardWindow leaves out the last steps of every window") {
+  using namespace reward_tuner;
+  Rng rng(1);
+  const BackwardWindow steps({.initial = 3, .rounds = 8, .skip_last = 2}), whole({.initial = 3, .rounds = 8});
+  for (int update = 0; update < 10; ++update) {
+    const PlanContext context{.num_steps = 6, .update = update};
+    StepPlan expected = whole.plan(context, rng);
+    expected.trained.resize(expected.trained.size() - 2);
+    CHECK(steps.plan(context, rng) == expected);
+  }
+  CHECK_NOTHROW(steps.check(6));
+  CHECK_THROWS_WITH_AS(BackwardWindow({.initial = 3, .skip_last = 3}).check(6),
+                       "[BackwardWindow] skip_last must be less than the first window of 3 steps, got 3", Error);
+  CHECK_THROWS_WITH_AS(BackwardWindow({.skip_last = -1}), "[BackwardWindow] skip_last must be >= 0, got -1", Error);
+}
+
 TEST_CASE("BackwardWindow rejects lengths out of 1..T and fewer than one round") {
   using namespace reward_tuner;
   CHECK_THROWS_WITH_AS(BackwardWindow({.initial = -1}), "[BackwardWindow] initial must be >= 1, or 0 for 0.7*T, got -1",

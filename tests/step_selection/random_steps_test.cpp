@@ -38,7 +38,8 @@ TEST_CASE("RandomSteps with K = T trains all; K out of 1..T is a named error") {
   CHECK(RandomSteps({.num_trained = 4}).plan({.num_steps = 4}, rng).trained == std::vector<int>{0, 1, 2, 3});
   CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 0}), "[RandomSteps] num_trained must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(RandomSteps({.num_trained = 5}).check(4),
-                       "[RandomSteps] num_trained must be at most the sampler's 4 steps, got 5", Error);
+                       "[RandomSteps] num_trained must be at most 4, the sampler's steps without skip_last, got 5",
+                       Error);
 }
 
 TEST_CASE("RandomSteps draws among the steps that the objective can learn from, each with probability K/n") {
@@ -58,6 +59,24 @@ TEST_CASE("RandomSteps draws among the steps that the objective can learn from, 
     CHECK(hits[5] == 0);
     for (const int k : noisy) CHECK(std::abs(hits[static_cast<std::size_t>(k)] / double{kDraws} - 0.5) < 0.03);
   }
+}
+
+TEST_CASE("RandomSteps never draws the last steps that it skips") {
+  using namespace reward_tuner;
+  Rng rng(0);
+  const RandomSteps steps({.num_trained = 2, .skip_last = 2});
+  std::vector<int> hits(6);
+  for (int i = 0; i < 200; ++i)
+    for (const int k : steps.plan({.num_steps = 6, .trainable = {0, 1, 3, 4}}, rng).trained)
+      ++hits[static_cast<std::size_t>(k)];
+  CHECK(hits[2] + hits[4] + hits[5] == 0);
+  for (const int k : {0, 1, 3}) CHECK(hits[static_cast<std::size_t>(k)] > 80);
+  CHECK(RandomSteps({.skip_last = 2}).plan({.num_steps = 5}, rng).trained == std::vector<int>{0, 1, 2});
+  CHECK_THROWS_WITH_AS(steps.check(3),
+                       "[RandomSteps] num_trained must be at most 1, the sampler's steps without skip_last, got 2",
+                       Error);
+  CHECK_THROWS_WITH_AS(steps.check(2), "[RandomSteps] skip_last must be less than the sampler's 2 steps, got 2", Error);
+  CHECK_THROWS_WITH_AS(RandomSteps({.skip_last = -1}), "[RandomSteps] skip_last must be >= 0, got -1", Error);
 }
 
 TEST_CASE("RandomSteps without a number trains 5 steps or all there are; a number above that is a named error") {

@@ -41,6 +41,7 @@
 #include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 #include <reward_tuner/samplers/any_sampler.hpp>
+#include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 #include <reward_tuner/step_selection/last_steps.hpp>
 #include <reward_tuner/step_selection/random_horizon.hpp>
@@ -628,6 +629,33 @@ TEST_CASE("a reward that is not finite skips the update, and nothing moves") {
   CHECK(report.skip_reason == "the reward is not finite");
   CHECK(tuner.state().skipped == 1);
   CHECK(bit_equal(pipeline.parameters(), before));
+}
+
+TEST_CASE("step weights multiply the loss of every row of a step, and leave the advantages and ratios") {
+  using namespace round_test;
+  const auto report = [](StepWeights weights, bool apart) {
+    return tune(make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 6},
+                                                    .steps = {.skip_last = 1},
+                                                    .objective = {.round = {.updates_per_epoch = apart ? 0 : 1,
+                                                                            .step_per_timestep = apart,
+                                                                            .step_weights = weights}}}))
+        .report;
+  };
+  const SamplerSchedule schedule = Ddim({.num_steps = 6, .eta = 1}).schedule(ToyPipeline().noise_schedule());
+  const std::vector<int> steps = {0, 1, 2, 3, 4};
+  const UpdateReport plain = report(StepWeights::kEqual, false);
+  REQUIRE(plain.steps.size() == steps.size());
+  for (const StepWeights kind : {StepWeights::kNoise, StepWeights::kNoiseSquared}) {
+    const std::vector<double> expected = step_weights(schedule, steps, kind);
+    const UpdateReport weighted = report(kind, false);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      CHECK(weighted.steps[i].cotangent_norm == doctest::Approx(expected[i] * plain.steps[i].cotangent_norm));
+      CHECK(weighted.steps[i].rows == plain.steps[i].rows);
+    }
+    // the weight of a step does not depend on the others of its optimizer step
+    CHECK(report(kind, true).steps[0].cotangent_norm ==
+          doctest::Approx(expected[0] * report(StepWeights::kEqual, true).steps[0].cotangent_norm));
+  }
 }
 
 TEST_CASE("several passes and steps move the ratio, and the clip range counts") {

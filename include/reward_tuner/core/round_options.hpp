@@ -22,6 +22,17 @@ enum class RatioTarget {
   kPlain,     ///< the unexplored ones, for old (evaluated once more after sampling) and new alike
 };
 
+/// How much each trained step weighs in the loss. The gradient of a step's log-probability with respect to the
+/// network's output is b*z/(c*D), with the step's coefficients b of the output and c of the noise z: what it learns from
+/// rewards does not depend on c, its random size grows as |b|/c. A step that adds little noise (the last but one of
+/// DDIM with eta 1: |b|/c = 17 of 4 steps, 5 of 20) then drowns the others. The factors have mean 1 over the steps that
+/// are trained.
+enum class StepWeights {
+  kEqual,         ///< all 1, as in the papers
+  kNoise,         ///< in proportion to c/|b|: every step's gradient has noise of one size
+  kNoiseSquared,  ///< in proportion to (c/|b|)^2: of independent estimates of one gradient the best mean
+};
+
 /// Default number of images per prompt where a reward, an advantage or an objective compares them: a group of one
 /// carries no signal.
 inline constexpr int kComparedImages = 8;
@@ -37,6 +48,7 @@ struct RoundOptions {
   bool step_per_timestep = false;
   int rows = 0;  ///< (image, step) pairs in one network call of the training; 0: as many as images in a micro-batch
   LogProbReduction reduction = LogProbReduction::kMean;  ///< see LogProbReduction
+  StepWeights step_weights = StepWeights::kEqual;        ///< see StepWeights
   RatioTarget target = RatioTarget::kExplored;           ///< see RatioTarget
   /// take the log-probabilities of a round again before it is trained, by the network that is trained: where rollouts
   /// run in another type (rollout_dtype) the first ratio is 1 then, for one more forward of every trained row
@@ -46,7 +58,7 @@ struct RoundOptions {
   std::optional<double> ratio_tolerance = {};
 };
 REWARD_TUNER_FIELDS(RoundOptions, samples_per_prompt, epochs, updates_per_epoch, step_per_timestep, rows, reduction,
-                    target, recompute_log_probs, ratio_tolerance);
+                    step_weights, target, recompute_log_probs, ratio_tolerance);
 
 inline void check_options(const RoundOptions& o) {
   REWARD_TUNER_CHECK(o.samples_per_prompt >= 0,

@@ -3,8 +3,11 @@
 #include <ATen/ops/tensor.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <numbers>
+#include <numeric>
 #include <vector>
 
 #include <reward_tuner/core/round_options.hpp>
@@ -60,6 +63,23 @@ inline std::vector<int> stochastic_steps(const SamplerSchedule& schedule, const 
   for (const int k : trained)
     if (schedule.step(k).noise > 0) out.push_back(k);
   return out;
+}
+
+/// The factor of each of the steps in a loss over log-probabilities, see StepWeights; mean 1. Every step has noise.
+inline std::vector<double> step_weights(const SamplerSchedule& schedule, const std::vector<int>& steps,
+                                        StepWeights kind) {
+  std::vector<double> weights;
+  for (const int k : steps) {
+    const StepCoefficients s = schedule.coefficients(k);
+    const double ratio = s.noise / std::abs(s.network);  // a step that the network does not enter has no gradient
+    REWARD_TUNER_CHECK(kind == StepWeights::kEqual || std::isfinite(ratio),
+                       "[LogProb] step weights by noise expected steps that the network's output enters, got step ", k);
+    weights.push_back(kind == StepWeights::kEqual ? 1.0 : kind == StepWeights::kNoise ? ratio : ratio * ratio);
+  }
+  const double mean = std::accumulate(weights.begin(), weights.end(), 0.0) /
+                      static_cast<double>(std::max<std::size_t>(1, steps.size()));
+  for (double& weight : weights) weight /= mean;
+  return weights;
 }
 
 }  // namespace reward_tuner

@@ -29,6 +29,7 @@ struct PolicyRow {
   std::int64_t sample = 0;
   int step = 0;
   double advantage = 0;
+  double weight = 1;  ///< of its loss; of a pair that of the preferred row
 };
 
 /// Sums over rows.
@@ -150,7 +151,7 @@ struct PolicyBackwardOptions {
   double reference_weight = 0;  ///< factor on the mean over the rows of (raw - reference)^2; 0: none
 };
 
-/// Adds the gradient of share * sum_rows objective loss (+ the pull to the untuned network, a mean over the rows) to
+/// Adds the gradient of share * sum_rows weight * objective loss (+ the pull to the untuned network, a mean over the rows) to
 /// the parameters' gradients: one network forward and backward for all rows. The cotangent of each row's network output
 /// comes from autograd over the network-free part, log-density and objective.
 template <DiffusionPipeline Pipeline, ObjectivePolicy Objective>
@@ -168,10 +169,11 @@ PolicyRowsMeasured policy_backward(Pipeline& pipeline, const Transitions& t, con
   const RowCall call = row_call(pipeline, inputs, counts);
   const Tensor guided = call.guided.detach().requires_grad_();  // [n,C,h,w] leaf
   std::vector<Tensor> old;
-  std::vector<double> advantages;
+  std::vector<double> advantages, weights;
   for (const PolicyRow& row : rows) {
     old.push_back(t.log_prob(row.step)[row.sample]);
     advantages.push_back(row.advantage);
+    weights.push_back(row.weight);
   }
   PolicyRows view{.log_probs = detail::log_probs_of_rows(t, rows, inputs.latents, guided, reduction),
                   .old_log_probs = at::stack(old),
@@ -180,7 +182,9 @@ PolicyRowsMeasured policy_backward(Pipeline& pipeline, const Transitions& t, con
     view.reference_log_probs = detail::log_probs_of_rows(t, rows, inputs.latents, reference.guided, reduction);
     view.drift = (guided - reference.guided).to(at::kDouble).square().flatten(1).mean(1);  // [n]
   }
-  const Tensor loss = options.share * objective.losses(view).sum();  // 0-d
+  const Tensor losses = objective.losses(view);  // [n], of pairs [n/2]
+  const Tensor weight = beside(guided, at::tensor(weights, at::kDouble)).narrow(0, 0, losses.size(0));
+  const Tensor loss = options.share * (weight * losses).sum();  // 0-d
   const Tensor cotangent = torch::autograd::grad({loss}, {guided}, {}, /*retain_graph=*/false, /*create_graph=*/false,
                                                  /*allow_unused=*/false)[0];             // [n,C,h,w]
   const Tensor change = (view.log_probs - view.old_log_probs).detach();                  // [n]

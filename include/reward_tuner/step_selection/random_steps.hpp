@@ -17,11 +17,12 @@ namespace reward_tuner {
 struct RandomStepsOptions {
   /// K, trained steps, 1..T; unset: 5, or all if they are fewer (large-scale RL paper, appendix A: 5 of 50)
   std::optional<int> num_trained = {};
+  int skip_last = 0;  ///< last steps that are never drawn, 0..T-1: see AllStepsOptions
 };
-REWARD_TUNER_FIELDS(RandomStepsOptions, num_trained);
+REWARD_TUNER_FIELDS(RandomStepsOptions, num_trained, skip_last);
 
 /// S is a uniformly random subset of K of the n steps that the objective can learn from; each is trained with
-/// probability K/n. n is T, and with objectives on log-probabilities the number of steps with noise.
+/// probability K/n. n is T - skip_last, and with objectives on log-probabilities the number of those with noise.
 /// Errors: K above n, at the first update.
 class RandomSteps {
  public:
@@ -33,17 +34,21 @@ class RandomSteps {
   explicit RandomSteps(RandomStepsOptions options = {}) : options_(options) {
     REWARD_TUNER_CHECK(options_.num_trained.value_or(1) >= 1, "[RandomSteps] num_trained must be >= 1, got ",
                        *options_.num_trained);
+    REWARD_TUNER_CHECK(options_.skip_last >= 0, "[RandomSteps] skip_last must be >= 0, got ", options_.skip_last);
   }
   const RandomStepsOptions& options() const { return options_; }
 
   void check(int num_steps) const {
-    REWARD_TUNER_CHECK(options_.num_trained.value_or(1) <= num_steps,
-                       "[RandomSteps] num_trained must be at most the sampler's ", num_steps, " steps, got ",
-                       *options_.num_trained);
+    REWARD_TUNER_CHECK(options_.skip_last < num_steps, "[RandomSteps] skip_last must be less than the sampler's ",
+                       num_steps, " steps, got ", options_.skip_last);
+    REWARD_TUNER_CHECK(options_.num_trained.value_or(1) <= num_steps - options_.skip_last,
+                       "[RandomSteps] num_trained must be at most ", num_steps - options_.skip_last,
+                       ", the sampler's steps without skip_last, got ", *options_.num_trained);
   }
 
   StepPlan plan(const PlanContext& context, Rng& rng) const {
-    const std::vector<int> steps = context.trainable_steps();
+    std::vector<int> steps = context.trainable_steps();
+    std::erase_if(steps, [&](int k) { return k >= context.num_steps - options_.skip_last; });
     const auto n = static_cast<std::int64_t>(steps.size());
     std::int64_t wanted = options_.num_trained.value_or(std::min<std::int64_t>(kUsualSteps, n));
     REWARD_TUNER_CHECK(wanted <= n, "[RandomSteps] num_trained must be at most ", n, ", of the sampler's ",

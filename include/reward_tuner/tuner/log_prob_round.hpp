@@ -96,12 +96,16 @@ class LogProbRound {
   /// Lets the advantage remember a round that was trained.
   void remember(const Round& round) { parts_.advantage.advantages(round.scored, parts_.state.history); }
 
-  /// Passes over the kept images, cut into optimizer steps. Loss: the mean over the rows (or pairs) of a step. Fits the
+  /// Passes over the kept images, cut into optimizer steps. Loss: the mean over the rows (or pairs) of a step, each
+  /// with the weight of its timestep. Fits the
   /// objective's learned baseline afterwards, if every step was made.
   template <class Update>
   void train(Update& update, const Round& round) {
     const Transitions& t = round.transitions;
     advantages_ = row_advantages(round, parts_.objective, parts_.state.tensors);
+    const std::vector<double> weights = step_weights(t.setup.schedule, t.steps(), options_.step_weights);
+    step_weights_ = PerStep<double>(t.setup.schedule.num_steps());
+    for (std::size_t i = 0; i < weights.size(); ++i) step_weights_(t.steps()[i]) = weights[i];
     const std::int64_t units = kPairs ? static_cast<std::int64_t>(round.pairs.size()) : t.size();
     bool sound = true;
     std::int64_t steps_wanted = 0;
@@ -140,7 +144,7 @@ class LogProbRound {
           const auto& [better, worse] = round.pairs[static_cast<std::size_t>(unit)];
           sample = half == 0 ? better : worse;
         }
-        out.push_back({sample, step, advantages_(step)[static_cast<std::size_t>(sample)]});
+        out.push_back({sample, step, advantages_(step)[static_cast<std::size_t>(sample)], step_weights_(step)});
       }
     return out;
   }
@@ -206,6 +210,7 @@ class LogProbRound {
   Parts& parts_;
   const RoundOptions& options_;
   PerStep<std::vector<double>> advantages_;  // at trained steps [kept]
+  PerStep<double> step_weights_;             // at trained steps
   PolicyRowsResult all_, first_;             // of all optimizer steps, and of the first
 };
 
