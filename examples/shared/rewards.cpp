@@ -13,14 +13,25 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/check.hpp>
-#include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/weights_folder.hpp>
+#include <reward_tuner/models/blip.hpp>
+#include <reward_tuner/models/owl_vit.hpp>
+#include <reward_tuner/models/shared_clip.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/rewards/colorfulness.hpp>
+#include <reward_tuner/rewards/composition.hpp>
+#include <reward_tuner/rewards/hps.hpp>
+#include <reward_tuner/rewards/image_reward.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
+#include <reward_tuner/rewards/objectness.hpp>
+#include <reward_tuner/rewards/package.hpp>
+#include <reward_tuner/rewards/pick_score.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>
+#include <reward_tuner/rewards/remote.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
@@ -52,6 +63,40 @@ rt::AnyReward jpeg_size(const TuneSettings& s, bool incompressible) {
   return rt::AnyReward(rt::JpegSizeReward(options));
 }
 
+/// Where a reward without a model of the folder has its own.
+std::filesystem::path required_model(const TuneSettings& s, const std::string& name) {
+  const std::filesystem::path path = reward_model(s, name);
+  REWARD_TUNER_CHECK(!path.empty(), "[rt-tune] the reward ", name,
+                     " expected a model of its own, got none: give "
+                     "--reward-model ",
+                     name, "=PATH (docs/rewards.md says which file)");
+  return path;
+}
+
+std::shared_ptr<const rt::ClipModel> required_clip(const TuneSettings& s, const std::string& name) {
+  return rt::shared_clip(required_model(s, name), s.device);
+}
+
+std::shared_ptr<const rt::OwlVitModel> required_owl(const TuneSettings& s, const std::string& name) {
+  const auto owl = rt::OwlVitModel::load(required_model(s, name));
+  owl->to(s.device);
+  return owl;
+}
+
+rt::AnyReward aesthetic(const TuneSettings& s) {
+  const std::filesystem::path folder = reward_model(s, "aesthetic");
+  REWARD_TUNER_CHECK(folder.empty() || s.aesthetic_head.empty(),
+                     "[rt-tune] --aesthetic-head cannot be combined with --reward-model aesthetic=DIR, which has a "
+                     "head: head.safetensors");
+  if (!folder.empty())
+    return rt::AnyReward(
+        rt::AestheticReward(rt::AestheticHead::load(folder / "head.safetensors"), rt::shared_clip(folder, s.device)));
+  REWARD_TUNER_CHECK(!s.aesthetic_head.empty(),
+                     "[rt-tune] --reward aesthetic expected a head, got none: give --aesthetic-head FILE, or "
+                     "--reward-model aesthetic=DIR");
+  return rt::AnyReward(rt::AestheticReward(rt::AestheticHead::load(s.aesthetic_head)));
+}
+
 const std::vector<Row>& rows() {
   static const std::vector<Row> table = {
       {{"symmetry", "left-right mirror symmetry of the image; differentiable"},
@@ -63,9 +108,7 @@ const std::vector<Row>& rows() {
        [](const TuneSettings& s) {
          const std::filesystem::path folder = reward_model(s, "clip_score");
          if (folder.empty()) return rt::AnyReward(rt::ClipScoreReward());
-         const auto clip = rt::ClipModel::load(folder);
-         clip->to(s.device);
-         return rt::AnyReward(rt::ClipScoreReward(clip));
+         return rt::AnyReward(rt::ClipScoreReward(rt::shared_clip(folder, s.device)));
        },
        /*has_model=*/true},
       {{"jpeg_error", "how little the image changes when stored as JPEG; differentiable"},
@@ -81,12 +124,46 @@ const std::vector<Row>& rows() {
       {{"colorfulness", "spread and strength of colors; differentiable"},
        [](const TuneSettings&) { return rt::AnyReward(rt::ColorfulnessReward()); }},
       {{"aesthetic",
-        "an affine head on the image's vector in the model folder's clip/ (--aesthetic-head); differentiable"},
+        "LAION's aesthetic score: an affine head on the image's vector in the CLIP of --reward-model, or in the model "
+        "folder's clip/ (--aesthetic-head); differentiable"},
+       aesthetic,
+       /*has_model=*/true},
+      {{"pickscore", "PickScore of image and prompt (--reward-model); differentiable"},
+       [](const TuneSettings& s) { return rt::AnyReward(rt::PickScoreReward(required_clip(s, "pickscore"))); },
+       /*has_model=*/true},
+      {{"hps_v2", "HPS v2 of image and prompt (--reward-model); differentiable"},
+       [](const TuneSettings& s) { return rt::AnyReward(rt::HpsReward(required_clip(s, "hps_v2"))); },
+       /*has_model=*/true},
+      {{"hps_v2.1", "HPS v2.1 of image and prompt (--reward-model); differentiable"},
+       [](const TuneSettings& s) { return rt::AnyReward(rt::HpsReward(required_clip(s, "hps_v2.1"))); },
+       /*has_model=*/true},
+      {{"image_reward", "ImageReward of image and prompt (--reward-model); differentiable"},
        [](const TuneSettings& s) {
-         REWARD_TUNER_CHECK(!s.aesthetic_head.empty(),
-                            "[rt-tune] --reward aesthetic expected a head, got none: give --aesthetic-head FILE");
-         return rt::AnyReward(rt::AestheticReward(rt::AestheticHead::load(s.aesthetic_head)));
-       }},
+         const std::filesystem::path folder = required_model(s, "image_reward");
+         const auto blip = rt::BlipModel::load(folder);
+         blip->to(s.device);
+         return rt::AnyReward(
+             rt::ImageReward(blip, rt::ImageReward::head(rt::find_weights(folder, rt::kTransformersWeights).open(),
+                                                         rt::read_json(folder / "config.json"))));
+       },
+       /*has_model=*/true},
+      {{"objectness", "how surely an OWL-ViT finds in the image what the prompt says (--reward-model); differentiable"},
+       [](const TuneSettings& s) { return rt::AnyReward(rt::ObjectnessReward(required_owl(s, "objectness"))); },
+       /*has_model=*/true},
+      {{"object_composition",
+        "the same of each object that the prompt names, on average (--reward-model); differentiable"},
+       [](const TuneSettings& s) {
+         return rt::AnyReward(rt::CompositionReward(required_owl(s, "object_composition")));
+       },
+       /*has_model=*/true},
+      {{"package", "a reward that script/export_reward wrote (--reward-model package=FILE.pt2)"},
+       [](const TuneSettings& s) { return rt::AnyReward(rt::PackageReward(required_model(s, "package"))); },
+       /*has_model=*/true},
+      {{"remote", "the scores of a server (--reward-model remote=http://HOST:PORT/PATH); black box"},
+       [](const TuneSettings& s) {
+         return rt::AnyReward(rt::RemoteReward({.url = required_model(s, "remote").string()}));
+       },
+       /*has_model=*/true},
       {{"composition", "how surely every object of the caption is in the image; black box"},
        [](const TuneSettings&) { return rt::AnyReward(rt::shapes::CompositionReward()); }},
       {{"parity",
@@ -138,6 +215,7 @@ std::pair<std::string, std::filesystem::path> named_path(const std::string& text
 
 /// A line for each file: its place in the folder, its size, and its first and last bytes.
 std::vector<std::string> identity(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return {path.string()};  // the address of a server
   std::vector<std::filesystem::path> files;
   if (!std::filesystem::is_directory(path)) files.push_back(path);
   else

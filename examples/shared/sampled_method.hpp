@@ -21,6 +21,7 @@ inline rt::RoundOptions round_options(const TuneSettings& s) {
           .step_per_timestep = s.step_per_timestep,
           .rows = s.rows,
           .reduction = s.log_prob,
+          .step_weights = s.step_weights,
           .target = s.ratio_target};
 }
 
@@ -42,13 +43,14 @@ inline ChosenAdvantage::Options advantage_options(const TuneSettings& s) {
 }
 
 inline ChosenSteps::Options sampled_steps(const TuneSettings& s, const MethodEntry& method) {
-  if (method.knows("window")) return rt::BackwardWindowOptions{.initial = s.window_start};
+  if (method.knows("window")) return rt::BackwardWindowOptions{.initial = s.window_start, .skip_last = s.skip_last};
   if (method.name == "lsrl") {
     // the default bends to the steps that have noise; what was asked for does not
     const bool asked = s.was_given("trained-steps") || s.trained_steps != std::min(method.trained_steps, s.steps);
-    return rt::RandomStepsOptions{.num_trained = asked ? std::optional(s.trained_steps) : std::nullopt};
+    return rt::RandomStepsOptions{.num_trained = asked ? std::optional(s.trained_steps) : std::nullopt,
+                                  .skip_last = s.skip_last};
   }
-  return rt::AllStepsOptions{};
+  return rt::AllStepsOptions{.skip_last = s.skip_last};
 }
 
 inline ChosenBranching::Options branching_options(const TuneSettings& s) {

@@ -286,6 +286,14 @@ void sampled(SettingsTable& t) {
           "b2-ddpo, 5 of dpok and b2-dpok, 1 of others",
           field(&S::updates_per_epoch))
           .of("sampled"));
+  t.push_back(row("step-weights", group,
+                  "how much each trained sampler step weighs: equal, as in the papers; noise, by c/|b|, so that quiet "
+                  "steps do not drown the others; noise-squared (docs/methods.md)",
+                  field(&S::step_weights, {{"equal", rt::StepWeights::kEqual},
+                                           {"noise", rt::StepWeights::kNoise},
+                                           {"noise-squared", rt::StepWeights::kNoiseSquared}}))
+                  .of("log-prob"));
+  t.push_back(row("skip-last", group, "last sampler steps that are not trained", field(&S::skip_last)).of("log-prob"));
   t.push_back(row("step-per-timestep", group,
                   "one optimizer step for each trained sampler step instead; lsrl does so unless =false or "
                   "--updates-per-epoch says otherwise",
