@@ -151,9 +151,9 @@ struct PolicyBackwardOptions {
   double reference_weight = 0;  ///< factor on the mean over the rows of (raw - reference)^2; 0: none
 };
 
-/// Adds the gradient of share * sum_rows weight * objective loss (+ the pull to the untuned network, a mean over the rows) to
-/// the parameters' gradients: one network forward and backward for all rows. The cotangent of each row's network output
-/// comes from autograd over the network-free part, log-density and objective.
+/// Adds the gradient of share * sum_rows weight * objective loss (+ the pull to the untuned network, a mean over the
+/// rows) to the parameters' gradients: one network forward and backward for all rows. The cotangent of each row's
+/// network output comes from autograd over the network-free part, log-density and objective.
 template <DiffusionPipeline Pipeline, ObjectivePolicy Objective>
 PolicyRowsMeasured policy_backward(Pipeline& pipeline, const Transitions& t, const std::vector<PolicyRow>& rows,
                                    const Objective& objective, const PolicyBackwardOptions& options,

@@ -47,7 +47,7 @@ inline Recipe<OptionsOf<DRTune, Ddpm>> drtune_sd15() {
 inline Recipe<OptionsOf<DRTune, Ddpm>> drtune_sd21() { return drtune_sd15(); }
 
 /// Favorable Diffusion XL 1.0 (Wu et al. 2024, section 4.3): DRTune on SDXL 1.0 with HPS v2.1 at 1024 pixels:
-/// `make<DRTune, DpmSolver>(randomly_shifted(reward, 5), drtune_fdxl())`. HPS v2.1 is not in this library yet.
+/// `make<DRTune, DpmSolver>(randomly_shifted(reward, 5), drtune_fdxl())` with HpsReward.
 inline Recipe<OptionsOf<DRTune, DpmSolver>> drtune_fdxl() {
   Recipe<OptionsOf<DRTune, DpmSolver>> r;
   r.sampler.num_steps = 25;                       // section 4.3
