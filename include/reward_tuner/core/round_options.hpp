@@ -23,9 +23,10 @@ enum class RatioTarget {
 };
 
 /// How much each trained step weighs in the loss. The gradient of a step's log-probability with respect to the
-/// network's output is b*z/(c*D), with the step's coefficients b of the output and c of the noise z: what it learns from
-/// rewards does not depend on c, its random size grows as |b|/c. A step that adds little noise (the last but one of DDIM
-/// with eta 1: |b|/c = 17 of 4 steps, 5 of 20) then drowns the others. The factors have mean 1 over the trained steps.
+/// network's output is b*z/(c*D), with the step's coefficients b of the output and c of the noise z: what it learns
+/// from rewards does not depend on c, its random size grows as |b|/c. A step that adds little noise (the last but one
+/// of DDIM with eta 1: |b|/c = 17 of 4 steps, 5 of 20) then drowns the others. The factors have mean 1 over the trained
+/// steps.
 enum class StepWeights {
   kEqual,         ///< all 1, as in the papers
   kNoise,         ///< in proportion to c/|b|: every step's gradient has noise of one size

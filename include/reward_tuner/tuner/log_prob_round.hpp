@@ -96,8 +96,8 @@ class LogProbRound {
   /// Lets the advantage remember a round that was trained.
   void remember(const Round& round) { parts_.advantage.advantages(round.scored, parts_.state.history); }
 
-  /// Passes over the kept images, cut into optimizer steps. Loss: the mean over the rows (or pairs) of a step, each with
-  /// the weight of its timestep. Fits the objective's learned baseline afterwards, if every step was made.
+  /// Passes over the kept images, cut into optimizer steps. Loss: the mean over the rows (or pairs) of a step, each
+  /// with the weight of its timestep. Fits the objective's learned baseline afterwards, if every step was made.
   template <class Update>
   void train(Update& update, const Round& round) {
     const Transitions& t = round.transitions;
