@@ -2,6 +2,7 @@
 // they train and in whether the gradient passes the network's input, so two tuner types are all of them.
 #pragma once
 #include "method_run.hpp"
+#include "sampler_options.hpp"
 
 namespace rt_shared {
 

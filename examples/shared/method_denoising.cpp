@@ -3,6 +3,7 @@
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 
 #include "sampled_method.hpp"
+#include "sampler_options.hpp"
 
 namespace rt_shared {
 namespace {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "method_run.hpp"
+#include "sampler_options.hpp"
 
 namespace rt_shared {
 

@@ -3,6 +3,7 @@
 #include <map>
 #include <regex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <reward_tuner/rewards/remote_options.hpp>
@@ -22,6 +23,13 @@ struct RemoteScore {
   std::map<std::string, double> metrics = {};  ///< kScores: further numbers by name, finite
   std::string failure = {};                    ///< empty: there is a score
 };
+
+namespace detail {
+
+/// The beginning of what a server sent, in one line, for messages.
+std::string remote_excerpt(std::string_view text);
+
+}  // namespace detail
 
 /// The bytes in base64.
 std::string base64(const std::string& bytes);

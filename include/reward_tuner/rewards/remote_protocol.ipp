@@ -22,8 +22,7 @@ namespace reward_tuner {
 
 namespace detail {
 
-/// The beginning of what a server sent, in one line, for messages.
-inline std::string remote_excerpt(std::string_view text) {
+REWARD_TUNER_INLINE std::string remote_excerpt(std::string_view text) {
   constexpr std::size_t kShown = 160;
   std::string shown(text.substr(0, kShown));
   for (char& c : shown)
