@@ -217,7 +217,9 @@ TEST_CASE("images without a score are in no mean and marked in the values") {
     for (std::size_t i = 0; i < input.seeds.size(); ++i)
       if (input.seeds[i] == 12 || input.seeds[i] == 16) failed[static_cast<std::int64_t>(i)] = true;
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    return RewardResult{values.masked_fill(failed, nan), {{"twice", (2 * values).masked_fill(failed, nan)}}, failed};
+    return RewardResult{.values = values.masked_fill(failed, nan),
+                        .components = {{"twice", (2 * values).masked_fill(failed, nan)}},
+                        .failed = failed};
   });
   Round r = round_of(3);
   const RewardValues whole =
@@ -241,7 +243,8 @@ TEST_CASE("images without a score are in no mean and marked in the values") {
     }
   }
   CHECK_THROWS_WITH_AS(reward_values(r.pipeline, black_box([](const Tensor& x) {
-                                       return RewardResult{x.mean({1, 2, 3}), {}, at::zeros({3}, at::kBool)};
+                                       return RewardResult{.values = x.mean({1, 2, 3}),
+                                                           .failed = at::zeros({3}, at::kBool)};
                                      }),
                                      r.samples, 0),
                        doctest::Contains("score expected failed to be bool [B] with B = 7, got"), Error);
@@ -253,7 +256,7 @@ TEST_CASE("an image that one part of a sum could not score has no sum") {
     return black_box([without](const Tensor& x) {
       const Tensor failed = at::zeros({x.size(0)}, at::kBool);
       failed[without] = true;
-      return RewardResult{x.mean({1, 2, 3}), {}, failed};
+      return RewardResult{.values = x.mean({1, 2, 3}), .failed = failed};
     });
   };
   const auto whole = black_box([](const Tensor& x) { return x.mean({1, 2, 3}); });

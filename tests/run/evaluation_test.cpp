@@ -118,7 +118,7 @@ TEST_CASE("images without a score are left out of the mean and counted") {
         failed[static_cast<std::int64_t>(i)] =
             std::find(prompts.begin(), prompts.end(), input.prompts[i]) != prompts.end();
       values = values.masked_fill(failed, std::numeric_limits<double>::quiet_NaN());
-      return RewardResult{values, {{"twice", 2 * values}}, failed};
+      return RewardResult{.values = values, .components = {{"twice", 2 * values}}, .failed = failed};
     }));
   };
   const Tensor values = pipeline_values(pipeline);  // [5]

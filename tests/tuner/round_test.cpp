@@ -900,7 +900,7 @@ struct Failing {
     const Tensor failed = at::zeros({values.size(0)}, at::kBool);
     for (const std::int64_t i : without)
       if (i < values.size(0)) failed[i] = true;
-    return {values.masked_fill(failed, instead), {}, failed};
+    return {.values = values.masked_fill(failed, instead), .failed = failed};
   }
 };
 
