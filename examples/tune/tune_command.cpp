@@ -2,17 +2,21 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
+#include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
+#include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
@@ -237,6 +241,16 @@ rt::TrainedWeights weights_of(const std::vector<rt::Lora>& loras, double saved_s
   return rt::trained_weights(all, saved_strength);
 }
 
+/// Before the run's folder is made.
+void check_random_shift(const TuneSettings& s, const std::vector<TuneTask>& tasks, rt::StableDiffusion& pipeline) {
+  const std::vector<std::int64_t> latent = pipeline.latent_shape(1);  // 1, C, h, w
+  const std::int64_t side = std::min(latent[2], latent[3]) * pipeline.vae().config().reduction();
+  std::int64_t shift = s.random_shift;
+  for (const auto& task : tasks) shift = std::max(shift, task.settings.random_shift);
+  REWARD_TUNER_CHECK(shift < side, "[rt-tune] --random-shift expected less than the images' ", side, " pixels, got ",
+                     shift);
+}
+
 int tune(const TuneSettings& typed, const std::string& command_line) {
   apply_threads(typed.threads);
   const rt::InterruptGuard guard;
@@ -263,6 +277,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   if (!s.resume) rt::RunFolder::check_new(s.out);
   LoadedModel model = load_model(s);
   auto& pipeline = model.pipeline;
+  check_random_shift(s, tasks, pipeline);
   note_cut_prompts(s, prompts, held_out, tasks, pipeline);
   for (auto& task : tasks) {
     complete(task.settings, method, task.reward.per_group);

@@ -270,7 +270,7 @@ TEST_CASE("the regularizer is a mean over rows and elements, half of a guided ro
       const Tensor own =
           0.5 * ((now.raw_u - base.raw_u.detach()).square().mean() + (now.raw_c - base.raw_c.detach()).square().mean());
       regularizer += share * 1.7 * own.item<double>();
-      loss = loss + share * (-row.advantage * now.log_prob + 1.7 * own);
+      loss = loss + share * (row.weight * -row.advantage * now.log_prob + 1.7 * own);
     }
     torch::autograd::backward({loss}, {});
     worst = std::max(worst, distance(mine, gradients_of(s.pipeline)));

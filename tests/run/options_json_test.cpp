@@ -111,7 +111,7 @@ TEST_CASE("a tuner's policies are there by role, with the options in force") {
   const auto black_box = rt::black_box([](const rt::Tensor& images) { return images.mean({1, 2, 3}); });
   const json sampled = rt::tuner_json(rt::make<rt::B2DiffuRL>(black_box, {.branching = {.threshold = 0.25}}));
   CHECK(sampled.at("sampler").at("options").at("eta") == 1.0);  // what the objective made of it
-  CHECK(sampled.at("steps").at("options") == json{{"initial", 0}, {"rounds", nullptr}});
+  CHECK(sampled.at("steps").at("options") == json{{"initial", 0}, {"rounds", nullptr}, {"skip_last", 0}});
   CHECK(sampled.at("advantage").at("policy") == "history");
   CHECK(sampled.at("branching").at("options").at("threshold") == 0.25);
   CHECK(sampled.at("objective").at("options").at("round").at("reduction") == "kMean");

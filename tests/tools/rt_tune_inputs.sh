@@ -224,7 +224,8 @@ expect 1 'saved-strength expected a finite number other than 0' tune "${again[@]
 differ "$work/whole/metrics.jsonl" "$work/shifted/metrics.jsonl" "--random-shift"
 grep -q 'shifted by up to 5 pixels' "$work/shifted/config.json" || fail "config.json lacks the shift of the reward"
 expect 1 'random-shift expected a number >= 0, got -1' tune "${again[@]}" --random-shift -1 --out "$work/new"
-expect 1 'max_shift must be below the images' tune "${again[@]}" --random-shift 64 --out "$work/new"
+expect 1 'random-shift expected less than the images. 64 pixels, got 64' tune "${again[@]}" --random-shift 64 \
+  --out "$work/new"
 
 # ---- a resume tells models of one name apart by each of their parts
 cp -r "$model" "$work/model"

@@ -219,7 +219,7 @@ tasks 'bad.toml, \[task.one\]: .*expected a readable text file, got none at nowh
   '[task.one]\nreward = "brightness"\nprompts = "nowhere"\n'
 tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got -3' \
   '[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\nbatch = -3\n'
-tasks 'bad.toml:4, \[task.one\]: advantage expected default, per-batch, per-prompt, per-group or history, got .none' \
+tasks 'bad.toml:4, \[task.one\]: advantage expected default, .*per-group, per-reward or history, got .none' \
   '[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\nadvantage = "none"\n'
 tasks 'bad.toml:2, \[task.one\]: expected reward, prompts, samples-per-prompt, advantage or batch, got .steps' \
   '[task.one]\nsteps = 3\n'
