@@ -221,7 +221,7 @@ tasks 'bad.toml, \[task.one\]: batch expected a whole number >= 1, got -3' \
   '[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\nbatch = -3\n'
 tasks 'bad.toml:4, \[task.one\]: advantage expected default, .*per-group, per-reward or history, got .none' \
   '[task.one]\nreward = "brightness"\nprompts = "'"$prompts"'"\nadvantage = "none"\n'
-tasks 'bad.toml:2, \[task.one\]: expected reward, prompts, samples-per-prompt, advantage or batch, got .steps' \
+tasks 'bad.toml:2, \[task.one\]: expected reward, .*samples-per-prompt, advantage or batch, got .steps' \
   '[task.one]\nsteps = 3\n'
 printf '[task]\nbatch = 3\n' >"$work/bad.toml"
 expect 2 'bad.toml:2: expected tables \[task.NAME\], got \[task\]' "${bare[@]}" --method lsrl --tasks "$work/bad.toml"
