@@ -13,6 +13,7 @@
 #include <reward_tuner/models/shared_clip.ipp>
 #include <reward_tuner/models/special_tokens.ipp>
 #include <reward_tuner/models/text_repair.ipp>
+#include <reward_tuner/models/text_tables.ipp>
 #include <reward_tuner/models/tokenizer_folder.ipp>
 #include <reward_tuner/models/unicode.ipp>
 #include <reward_tuner/models/word_piece.ipp>

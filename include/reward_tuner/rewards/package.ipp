@@ -2,7 +2,9 @@
 #pragma once
 #include <reward_tuner/rewards/package.hpp>
 
+#include <ATen/Context.h>
 #include <c10/util/Exception.h>
+#include <dlfcn.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/csrc/jit/api/module.h>
@@ -13,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -34,6 +37,14 @@ inline std::string package_problem(const std::exception& e) {
   const std::string text = own != nullptr ? own->what_without_backtrace() : e.what();
   const std::size_t last = text.rfind("RuntimeError: "), begin = last == std::string::npos ? 0 : last;
   return text.substr(begin, text.find('\n', begin) - begin);
+}
+
+/// A package's library wants libtorch.so, of which a program uses nothing itself, so that its linker may have left it
+/// out: loads the one beside the library that this program runs on. Without one the package's own error tells.
+inline void load_libtorch() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&at::globalContext), &info) == 0 || info.dli_fname == nullptr) return;
+  ::dlopen((std::filesystem::path(info.dli_fname).parent_path() / "libtorch.so").c_str(), RTLD_NOW | RTLD_GLOBAL);
 }
 
 /// scores [B], slopes [B,3,H,W] of them -> scores whose gradient to the images those slopes are.
@@ -107,6 +118,7 @@ class PackageReward::Package final : public PackageReward::File {
  public:
   Package(const std::filesystem::path& file, PromptTokens tokens) : File(file, std::move(tokens)) {
     try {
+      detail::load_libtorch();
       loader_ = std::make_unique<torch::inductor::AOTIModelPackageLoader>(file.string());
       about_ = loader_->get_metadata();
     } catch (const std::exception& e) {
