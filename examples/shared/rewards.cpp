@@ -45,10 +45,13 @@ namespace rt_shared {
 
 namespace {
 
+/// What --reward-model names of a reward.
+enum class OwnModel { kNone, kFiles, kAddress };
+
 struct Row {
   RewardEntry entry;
   std::function<rt::AnyReward(const TuneSettings&)> make;
-  bool has_model = false;  // of its own, which --reward-model names
+  OwnModel model = OwnModel::kNone;
 };
 
 rt::AnyReward jpeg_error(const TuneSettings& s, bool incompressible) {
@@ -110,7 +113,7 @@ const std::vector<Row>& rows() {
          if (folder.empty()) return rt::AnyReward(rt::ClipScoreReward());
          return rt::AnyReward(rt::ClipScoreReward(rt::shared_clip(folder, s.device)));
        },
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"jpeg_error", "how little the image changes when stored as JPEG; differentiable"},
        [](const TuneSettings& s) { return jpeg_error(s, false); }},
       {{"jpeg_incompressible", "the opposite: how much it changes; differentiable"},
@@ -127,16 +130,16 @@ const std::vector<Row>& rows() {
         "LAION's aesthetic score: an affine head on the image's vector in the CLIP of --reward-model, or in the model "
         "folder's clip/ (--aesthetic-head); differentiable"},
        aesthetic,
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"pickscore", "PickScore of image and prompt (--reward-model); differentiable"},
        [](const TuneSettings& s) { return rt::AnyReward(rt::PickScoreReward(required_clip(s, "pickscore"))); },
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"hps_v2", "HPS v2 of image and prompt (--reward-model); differentiable"},
        [](const TuneSettings& s) { return rt::AnyReward(rt::HpsReward(required_clip(s, "hps_v2"))); },
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"hps_v2.1", "HPS v2.1 of image and prompt (--reward-model); differentiable"},
        [](const TuneSettings& s) { return rt::AnyReward(rt::HpsReward(required_clip(s, "hps_v2.1"))); },
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"image_reward", "ImageReward of image and prompt (--reward-model); differentiable"},
        [](const TuneSettings& s) {
          const std::filesystem::path folder = required_model(s, "image_reward");
@@ -146,24 +149,24 @@ const std::vector<Row>& rows() {
              rt::ImageReward(blip, rt::ImageReward::head(rt::find_weights(folder, rt::kTransformersWeights).open(),
                                                          rt::read_json(folder / "config.json"))));
        },
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"objectness", "how surely an OWL-ViT finds in the image what the prompt says (--reward-model); differentiable"},
        [](const TuneSettings& s) { return rt::AnyReward(rt::ObjectnessReward(required_owl(s, "objectness"))); },
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"object_composition",
         "the same of each object that the prompt names, on average (--reward-model); differentiable"},
        [](const TuneSettings& s) {
          return rt::AnyReward(rt::CompositionReward(required_owl(s, "object_composition")));
        },
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"package", "a reward that script/export_reward wrote (--reward-model package=FILE.pt2)"},
        [](const TuneSettings& s) { return rt::AnyReward(rt::PackageReward(required_model(s, "package"))); },
-       /*has_model=*/true},
+       OwnModel::kFiles},
       {{"remote", "the scores of a server (--reward-model remote=http://HOST:PORT/PATH); black box"},
        [](const TuneSettings& s) {
          return rt::AnyReward(rt::RemoteReward({.url = required_model(s, "remote").string()}));
        },
-       /*has_model=*/true},
+       OwnModel::kAddress},
       {{"composition", "how surely every object of the caption is in the image; black box"},
        [](const TuneSettings&) { return rt::AnyReward(rt::shapes::CompositionReward()); }},
       {{"parity",
@@ -250,14 +253,18 @@ const std::vector<RewardEntry>& reward_entries() {
   return entries;
 }
 
-ChosenReward make_reward(const TuneSettings& settings, const std::string& shown) {
+ChosenReward make_reward(const TuneSettings& settings, const std::string& shown, RewardModels models) {
   REWARD_TUNER_CHECK(!settings.rewards.empty(), "[rt-tune] ", shown, " expected at least one reward, got none");
   std::vector<rt::Weighted<rt::AnyReward>> parts;
+  std::vector<std::string> left_out;
   std::string text, black_box;
   bool per_group = false;
   for (const auto& spec : settings.rewards) {
     const auto [name, weight] = parse(spec, shown);
-    parts.push_back(rt::weighted(weight, row_of(name, shown).make(settings)));
+    const Row& row = row_of(name, shown);
+    const bool outlined = models == RewardModels::kLeftOut && !reward_model(settings, name).empty();
+    parts.push_back(rt::weighted(weight, outlined ? rt::AnyReward(rt::BrightnessReward()) : row.make(settings)));
+    if (outlined) left_out.push_back(name);
     if (!parts.back().reward.differentiable()) black_box = name;
     per_group = per_group || parts.back().reward.per_group();
     text += (text.empty() ? "" : " + ") + spec;
@@ -265,9 +272,10 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& shown)
   const bool alone = parts.size() == 1 && parts[0].weight == 1.0;
   if (alone) text = parse(settings.rewards[0], shown).first;
   rt::AnyReward reward = alone ? parts[0].reward : rt::weighted_sum(std::move(parts));
-  if (settings.random_shift == 0) return {std::move(reward), text, black_box, per_group};
+  if (settings.random_shift == 0) return {std::move(reward), text, black_box, per_group, left_out};
   return {rt::AnyReward(rt::randomly_shifted(std::move(reward), settings.random_shift)),
-          text + ", shifted by up to " + std::to_string(settings.random_shift) + " pixels", black_box, per_group};
+          text + ", shifted by up to " + std::to_string(settings.random_shift) + " pixels", black_box, per_group,
+          left_out};
 }
 
 std::vector<rt::Judge> named_rewards(const TuneSettings& settings, const std::vector<std::string>& names,
@@ -292,8 +300,8 @@ std::filesystem::path reward_model(const TuneSettings& settings, const std::stri
   for (const auto& text : settings.reward_models) {
     const auto [own, path] = named_path(text);
     if (own != name) continue;
-    REWARD_TUNER_CHECK(std::filesystem::exists(path), "[rt-tune] --reward-model ", name,
-                       " expected a folder or file, got nothing at ", path.string());
+    REWARD_TUNER_CHECK(row_of(name, "--reward-model").model == OwnModel::kAddress || std::filesystem::exists(path),
+                       "[rt-tune] --reward-model ", name, " expected a folder or file, got nothing at ", path.string());
     return path;
   }
   return {};
@@ -304,7 +312,7 @@ void check_reward_models(const TuneSettings& settings, const std::vector<std::ve
   std::set<std::string> seen;
   for (const auto& text : settings.reward_models) {
     const std::string name = named_path(text).first;
-    REWARD_TUNER_CHECK(row_of(name, "--reward-model").has_model,
+    REWARD_TUNER_CHECK(row_of(name, "--reward-model").model != OwnModel::kNone,
                        "[rt-tune] --reward-model expected a reward with a model of its own, got ", name);
     REWARD_TUNER_CHECK(used.contains(name), "[rt-tune] --reward-model expected a reward that is in use (",
                        listed({used.begin(), used.end()}), "), got ", name);

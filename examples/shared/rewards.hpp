@@ -23,12 +23,19 @@ const std::vector<RewardEntry>& reward_entries();
 /// The reward that settings.rewards ("name" or "name:weight", several are added) describe.
 struct ChosenReward {
   rt::AnyReward reward;
-  std::string text;        ///< "symmetry" or "symmetry:1 + clip_score:0.5"
-  std::string black_box;   ///< name of a part without gradient, or empty
-  bool per_group = false;  ///< a part scores groups of images
+  std::string text;                        ///< "symmetry" or "symmetry:1 + clip_score:0.5"
+  std::string black_box;                   ///< name of a part without gradient, or empty
+  bool per_group = false;                  ///< a part scores groups of images
+  std::vector<std::string> left_out = {};  ///< parts whose models were left out
+};
+/// What becomes of the models that --reward-model names.
+enum class RewardModels {
+  kLoaded,
+  kLeftOut,  ///< for a plan, which loads nothing: a reward of the pixels stands for each
 };
 /// `shown` names the list in errors.
-ChosenReward make_reward(const TuneSettings& settings, const std::string& shown = "--reward");
+ChosenReward make_reward(const TuneSettings& settings, const std::string& shown = "--reward",
+                         RewardModels models = RewardModels::kLoaded);
 
 /// The rewards of these names, each by itself. Errors, in which `shown` names the list: an unknown name, a weight, a
 /// name twice.

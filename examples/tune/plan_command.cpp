@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <reward_tuner/core/byte_size.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_file.hpp>
 
 #include <examples/shared/defaults.hpp>
@@ -55,11 +56,17 @@ std::vector<std::pair<TuneSettings, ChosenReward>> courses(const TuneSettings& s
   std::vector<std::pair<TuneSettings, ChosenReward>> all;
   if (s.tasks.empty()) {
     check_reward_models(s, {s.rewards, s.judges});
-    all.emplace_back(s, make_reward(s));
+    all.emplace_back(s, make_reward(s, "--reward", RewardModels::kLeftOut));
   } else {
-    for (const TuneTask& task : read_tasks(s)) all.emplace_back(task.settings, task.reward);
+    for (const TuneTask& task : read_tasks(s, RewardModels::kLeftOut)) all.emplace_back(task.settings, task.reward);
   }
-  for (auto& [settings, reward] : all) complete(settings, method, reward.per_group);
+  for (auto& [settings, reward] : all) {
+    complete(settings, method, reward.per_group);
+    for (const auto& name : reward.left_out)
+      rt::note("[rt-tune] plan leaves out the model of the reward " + name +
+               ": its weights and its part of an update "
+               "come on top");
+  }
   return all;
 }
 

@@ -53,7 +53,7 @@ TuneSettings task_settings(const std::string& name, const Table& table, const Tu
   return s;
 }
 
-TuneTask task_of(const std::string& name, TuneSettings s, const TuneSettings& all) {
+TuneTask task_of(const std::string& name, TuneSettings s, const TuneSettings& all, RewardModels models) {
   REWARD_TUNER_CHECK(s.was_given("reward"),
                      "[rt-tune] reward expected a list of \"name\" or \"name:weight\", got none");
   REWARD_TUNER_CHECK(!s.prompts.empty(), "[rt-tune] prompts expected a file, got none here and no --prompts");
@@ -61,19 +61,19 @@ TuneTask task_of(const std::string& name, TuneSettings s, const TuneSettings& al
     REWARD_TUNER_CHECK(!s.was_given(key) || number >= 1, "[rt-tune] ", key, " expected a whole number >= 1, got ",
                        number);
   s.given.insert(all.given.begin(), all.given.end());
-  ChosenReward reward = make_reward(s, "reward");
+  ChosenReward reward = make_reward(s, "reward", models);
   AnyPrompts prompts = AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed, s.prompt_field);
   return {name, std::move(s), std::move(reward), std::move(prompts)};
 }
 
 }  // namespace
 
-std::vector<TuneTask> read_tasks(const TuneSettings& settings) {
+std::vector<TuneTask> read_tasks(const TuneSettings& settings, RewardModels models) {
   std::vector<TuneTask> tasks;
   for (const auto& [name, table] : read_tables(settings.tasks)) {
     TuneSettings own = task_settings(name, table, settings);
     try {
-      tasks.push_back(task_of(name, std::move(own), settings));
+      tasks.push_back(task_of(name, std::move(own), settings, models));
     } catch (const std::exception& problem) {
       refuse_task(settings.tasks, name, problem);
     }

@@ -11,6 +11,7 @@ namespace rt_tune {
 /// reward. Paths are taken as they are, from the working directory.
 /// Errors, which name file and table: a file that cannot be read, no table, a key that is unknown or given twice, a
 /// number out of range, an unknown reward.
-std::vector<rt_shared::TuneTask> read_tasks(const rt_shared::TuneSettings& settings);
+std::vector<rt_shared::TuneTask> read_tasks(const rt_shared::TuneSettings& settings,
+                                            rt_shared::RewardModels models = rt_shared::RewardModels::kLoaded);
 
 }  // namespace rt_tune

@@ -31,6 +31,13 @@ near clip --method refl --reward clip_score --batch 4 --early-stop 2
 near ddpo --method ddpo --reward brightness --batch 4 --samples-per-prompt 2
 near raft --method raft --reward brightness --batch 2 --samples-per-prompt 3 --targets all-linear
 
+# nothing of a reward's own model is read either
+mkdir "$work/no-model"
+expect 0 'plan leaves out the model of the reward clip_score' plan "${few[@]}" --reward clip_score \
+  --reward-model "clip_score=$work/no-model"
+expect 0 'plan leaves out the model of the reward remote' plan "${few[@]}" --method ddpo --reward remote \
+  --reward-model remote=http://127.0.0.1:9/nobody
+
 # nothing of the weights is read: a folder with their headers alone is planned
 for part in unet vae text_encoder; do
   mkdir -p "$work/bare/$part"

@@ -47,6 +47,26 @@ expect 1 'expected a CLIP' score --images "$work/one" --prompt x --reward clip_s
 expect 1 'got nothing at' score --images "$work/none" --prompt x --reward brightness
 expect 1 'expected --reward of JPEG' score --images "$work/one" --prompt x --reward brightness --jpeg-quality 5
 
+# ---- a server's scores
+cat >"$work/judge.py" <<'END'
+def length(png, prompt):
+    return len(prompt)
+END
+port=$((20000 + RANDOM % 20000))
+serve=$(realpath "$(dirname "$0")/../../examples/reward_server/reward_server.py")
+(cd "$work" && exec python3 "$serve" judge:length --port "$port") >"$work/server.txt" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+for _ in {1..100}; do
+  (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
+  sleep 0.1
+done
+remote=(--reward remote --reward-model "remote=http://127.0.0.1:$port/score")
+expect 0 '12.5' score --images "$work/one" --prompts "$work/two.txt" "${remote[@]}"  # 12 and 13 letters
+kill $server
+expect 1 'remote expected a model of its own, got none' score --images "$work/one" --prompt x --reward remote
+expect 1 "127.0.0.1:$port" score --images "$work/one" --prompt x "${remote[@]}"
+
 # ---- judges: beside the trained reward in records, report and curve
 run() { # run NAME FLAGS...: a short run
   local name=$1
