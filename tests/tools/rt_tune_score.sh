@@ -56,7 +56,7 @@ port=$((20000 + RANDOM % 20000))
 serve=$(realpath "$(dirname "$0")/../../examples/reward_server/reward_server.py")
 (cd "$work" && exec python3 "$serve" judge:length --port "$port") >"$work/server.txt" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
 for _ in {1..100}; do
   (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
   sleep 0.1
