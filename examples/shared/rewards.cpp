@@ -13,9 +13,6 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/check.hpp>
-#include <reward_tuner/files/json_file.hpp>
-#include <reward_tuner/files/weights_folder.hpp>
-#include <reward_tuner/models/blip.hpp>
 #include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/models/shared_clip.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
@@ -142,12 +139,7 @@ const std::vector<Row>& rows() {
        OwnModel::kFiles},
       {{"image_reward", "ImageReward of image and prompt (--reward-model); differentiable"},
        [](const TuneSettings& s) {
-         const std::filesystem::path folder = required_model(s, "image_reward");
-         const auto blip = rt::BlipModel::load(folder);
-         blip->to(s.device);
-         return rt::AnyReward(
-             rt::ImageReward(blip, rt::ImageReward::head(rt::find_weights(folder, rt::kTransformersWeights).open(),
-                                                         rt::read_json(folder / "config.json"))));
+         return rt::AnyReward(rt::ImageReward::load(required_model(s, "image_reward"), {}, s.device));
        },
        OwnModel::kFiles},
       {{"objectness", "how surely an OWL-ViT finds in the image what the prompt says (--reward-model); differentiable"},
@@ -218,7 +210,6 @@ std::pair<std::string, std::filesystem::path> named_path(const std::string& text
 
 /// A line for each file: its place in the folder, its size, and its first and last bytes.
 std::vector<std::string> identity(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return {path.string()};  // the address of a server
   std::vector<std::filesystem::path> files;
   if (!std::filesystem::is_directory(path)) files.push_back(path);
   else
@@ -289,10 +280,15 @@ std::vector<rt::Judge> named_rewards(const TuneSettings& settings, const std::ve
   return rewards;
 }
 
-std::vector<rt::Judge> make_judges(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained) {
+void check_judges(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained) {
+  for (const auto& name : settings.judges) row_of(name, "--judge");
   for (const auto& name : names_in(trained))
     REWARD_TUNER_CHECK(std::find(settings.judges.begin(), settings.judges.end(), name) == settings.judges.end(),
                        "[rt-tune] --judge expected a reward that is not trained, got ", name);
+}
+
+std::vector<rt::Judge> make_judges(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained) {
+  check_judges(settings, trained);
   return named_rewards(settings, settings.judges, "--judge");
 }
 
@@ -325,7 +321,9 @@ nlohmann::json reward_model_digests(const TuneSettings& settings,
                                     const std::vector<std::vector<std::string>>& trained) {
   nlohmann::json digests = nlohmann::json::object();
   for (const auto& name : names_in(trained))
-    if (const auto path = reward_model(settings, name); !path.empty()) digests[name] = rt::digest(identity(path));
+    if (const auto path = reward_model(settings, name);
+        !path.empty() && row_of(name, "--reward").model == OwnModel::kFiles)  // a server may move
+      digests[name] = rt::digest(identity(path));
   return digests;
 }
 

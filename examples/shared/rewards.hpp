@@ -42,6 +42,9 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& shown 
 std::vector<rt::Judge> named_rewards(const TuneSettings& settings, const std::vector<std::string>& names,
                                      const std::string& shown);
 
+/// Throws unless each of settings.judges is a reward's name and none of `trained`, lists of "name" or "name:weight".
+void check_judges(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained);
+
 /// The rewards that settings.judges name. `trained`: the lists of "name" or "name:weight" that the run trains.
 /// Errors: those of named_rewards, a reward that is trained.
 std::vector<rt::Judge> make_judges(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained);

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -55,18 +56,26 @@ void line(const std::string& name, std::int64_t bytes) {
 std::vector<std::pair<TuneSettings, ChosenReward>> courses(const TuneSettings& s, const MethodEntry& method) {
   std::vector<std::pair<TuneSettings, ChosenReward>> all;
   if (s.tasks.empty()) {
-    check_reward_models(s, {s.rewards, s.judges});
     all.emplace_back(s, make_reward(s, "--reward", RewardModels::kLeftOut));
   } else {
     for (const TuneTask& task : read_tasks(s, RewardModels::kLeftOut)) all.emplace_back(task.settings, task.reward);
   }
+  std::vector<std::vector<std::string>> rewards;
+  std::set<std::string> left_out;
   for (auto& [settings, reward] : all) {
     complete(settings, method, reward.per_group);
-    for (const auto& name : reward.left_out)
-      rt::note("[rt-tune] plan leaves out the model of the reward " + name +
-               ": its weights and its part of an update "
-               "come on top");
+    rewards.push_back(settings.rewards);
+    left_out.insert(reward.left_out.begin(), reward.left_out.end());
   }
+  check_judges(s, rewards);
+  for (const auto& name : s.judges)
+    if (!reward_model(s, name).empty()) left_out.insert(name);
+  rewards.push_back(s.judges);
+  check_reward_models(s, rewards);
+  for (const auto& name : left_out)
+    rt::note("[rt-tune] plan leaves out the model of the reward " + name +
+             ": its weights and its part of an update "
+             "come on top");
   return all;
 }
 

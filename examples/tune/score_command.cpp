@@ -12,7 +12,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
-#include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/models/shared_clip.hpp>
 #include <reward_tuner/run/image_scores.hpp>
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/run_record.hpp>
@@ -70,16 +70,13 @@ std::vector<rt::EvaluationReward> rewards_of(const ScoreSettings& s) {
   REWARD_TUNER_CHECK(!s.rewards.empty(), "[rt-tune] score expected --reward NAME, got none");
   check_reward_models(s, {s.rewards});
   std::vector<rt::EvaluationReward> rewards;
-  std::shared_ptr<rt::ClipModel> clip;
+  std::shared_ptr<const rt::ClipModel> clip;
   for (rt::Judge& judge : named_rewards(s, s.rewards, "--reward")) {
     if (judge.reward.needs_clip()) {
       REWARD_TUNER_CHECK(!s.model.empty() && std::filesystem::is_directory(s.model / "clip"), "[rt-tune] --reward ",
                          judge.name, " expected a CLIP, in clip/ of --model DIR or by --reward-model, got none",
                          s.model.empty() ? "" : " in " + s.model.string());
-      if (!clip) {
-        clip = rt::ClipModel::load(s.model / "clip");
-        clip->to(s.device);
-      }
+      clip = rt::shared_clip(s.model / "clip", s.device);
       judge.reward.bind_clip(clip);
     }
     rewards.push_back({judge.name, std::move(judge.reward)});

@@ -149,10 +149,16 @@ void print_outcome(const TuneSettings& s, const TuneResult& result) {
   const auto& after = result.progress.evaluations.back().metrics;
   std::cout << to_string(result.end) << " after " << result.progress.done() << " updates\n";
   for (const auto& [name, value] : before) {
-    char line[160];
     const auto found = after.find(name);
-    std::snprintf(line, sizeof line, "  %-20s %9.4f -> %9.4f\n", name.c_str(), value,
-                  found == after.end() ? value : found->second);
+    if (found == after.end()) continue;  // of a judge that a resumed run has not any more
+    char line[160];
+    std::snprintf(line, sizeof line, "  %-20s %9.4f -> %9.4f\n", name.c_str(), value, found->second);
+    std::cout << line;
+  }
+  for (const auto& [name, value] : after) {
+    if (before.contains(name)) continue;  // of a judge that a resumed run got
+    char line[160];
+    std::snprintf(line, sizeof line, "  %-20s         - -> %9.4f\n", name.c_str(), value);
     std::cout << line;
   }
   std::cout << "reward queries: " << result.progress.images << '\n';

@@ -245,6 +245,18 @@ TEST_CASE("remote: the asynchronous form returns at once and gives the same") {
   CHECK(says(error([] { RemoteReward(options("fail")).score_later(input({"1"})).get(); }), "got none for 1 of 1"));
 }
 
+TEST_CASE("remote: calls that overlap share the requests that may be under way") {
+  RemoteOptions o = options("slow");
+  o.concurrency = 1;
+  const RemoteReward reward(o);
+  const auto begin = std::chrono::steady_clock::now();
+  auto first = reward.score_later(input({"1"})), second = reward.score_later(input({"2"}));
+  CHECK(numbers(first.get().values) == std::vector<double>{1});
+  CHECK(numbers(second.get().values) == std::vector<double>{2});
+  // two requests of 0.3 s, one after the other
+  CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() > 0.55);
+}
+
 TEST_CASE("remote: images and options out of range") {
   RewardInput bad = input(kFive);
   bad.images[1][0][0][0] = std::numeric_limits<double>::quiet_NaN();

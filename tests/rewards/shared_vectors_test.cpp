@@ -66,6 +66,10 @@ TEST_CASE("shared vectors: one computation for equal keys, another for each diff
   const SharedVectors::Key key{.model = model, .images = images, .prompts = {"a"}, .preprocessing = "crop"};
   CHECK(get(key).is_same(get(key)));
   CHECK(calls == 1);
+  images.mul_(0.5);  // another step of an ascent on pixels
+  CHECK(get(key).item<float>() == 2);
+  CHECK(get(key).item<float>() == 2);
+  calls = 1;
   SharedVectors::Key another = key;
   another.model = other;
   get(another);

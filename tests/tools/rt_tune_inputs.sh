@@ -209,6 +209,18 @@ expect 1 'options/lora' tune "${again[@]}" --lora "$lora:0.5" --resume --out "$w
 expect 1 'rank cannot be combined with --init-lora' tune "${again[@]}" --init-lora "$lora" --rank 4 --out "$work/new"
 expect 1 'reference expected --init-lora PATH' tune "${again[@]}" --reference init --out "$work/new"
 
+# ---- steps of samples: weighed, left out
+for method in ddpo b2-ddpo lsrl; do
+  steps=(tune "${tune[@]}" --method $method --prompts "$work/plain.txt" --samples-per-prompt 2 --learning-rate 1e-3)
+  [ $method != lsrl ] || steps+=(--trained-steps 2)
+  "$rt_tune" "${steps[@]}" --out "$work/$method-all" >/dev/null || fail "$method"
+  for flag in skip-last=2 step-weights=noise; do
+    "$rt_tune" "${steps[@]}" --$flag --out "$work/$method-$flag" >/dev/null || fail "$method --$flag"
+    differ "$work/$method-all/lora/pytorch_lora_weights.safetensors" \
+      "$work/$method-$flag/lora/pytorch_lora_weights.safetensors" "$method --$flag"
+  done
+done
+
 # ---- a LoRA is saved at a strength of its own; rewards of shifted images
 "$rt_tune" tune "${again[@]}" --out "$work/whole" >/dev/null || fail "tune"
 "$rt_tune" tune "${again[@]}" --saved-strength 0.5 --out "$work/half" >/dev/null || fail "tune --saved-strength"

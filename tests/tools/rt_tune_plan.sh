@@ -38,6 +38,10 @@ expect 0 'plan leaves out the model of the reward clip_score' plan "${few[@]}" -
 expect 0 'plan leaves out the model of the reward remote' plan "${few[@]}" --method ddpo --reward remote \
   --reward-model remote=http://127.0.0.1:9/nobody
 
+expect 0 'plan leaves out the model of the reward clip_score' plan "${few[@]}" --reward symmetry --judge clip_score \
+  --reward-model "clip_score=$work/no-model"
+expect 1 'a reward that is not trained, got symmetry' plan "${few[@]}" --reward symmetry --judge symmetry
+
 # nothing of the weights is read: a folder with their headers alone is planned
 for part in unet vae text_encoder; do
   mkdir -p "$work/bare/$part"

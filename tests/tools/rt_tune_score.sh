@@ -80,6 +80,10 @@ grep -q 'judge.clip_score' "$work/out.txt" || fail "the outcome lacks the judge"
 [ "$(grep -c '"judge.symmetry"' "$work/judged/evaluations.jsonl")" = 3 ] || fail "evaluations lack the judge"
 grep -q '"held_out"' "$work/judged/report.json" || fail "the report lacks the judges"
 grep -q 'Judge (symmetry), not trained' "$work/judged/reward.svg" || fail "the curve lacks the judge"
+run fall --judge symmetry --evaluate-every 1 --stop-when-judges-fall
+grep -q '"judges_fall_evaluations": 2' "$work/fall/config.json" || fail "--stop-when-judges-fall did not reach the run"
+run fall --judge clip_score --evaluate-every 1 --stop-when-judges-fall --updates 3 --resume
+grep -q 'judge.clip_score  *- ->' "$work/out.txt" || fail "a resumed run with another judge shows its first score"
 tune=(tune --model "$model" --prompts "$prompts" --reward brightness --out "$work/x")
 expect 1 'a reward that is not trained, got brightness' "${tune[@]}" --judge brightness
 expect 1 'expected --judge NAME' "${tune[@]}" --stop-when-judges-fall
@@ -88,3 +92,6 @@ expect 1 'expected --evaluate-every of 1 or more, got 0' "${tune[@]}" --judge sy
 # ---- each reward standardized in its group before the sum
 run gdpo --method grpo --advantage per-reward --reward jpeg_error:0.5 --samples-per-prompt 2
 grep -q '"zero_std_ratio":0' "$work/gdpo/metrics.jsonl" || fail "the records lack zero_std_ratio"
+run grpo --method grpo --advantage per-group --reward jpeg_error:0.5 --samples-per-prompt 2
+lora=lora/pytorch_lora_weights.safetensors
+! cmp -s "$work/gdpo/$lora" "$work/grpo/$lora" || fail "--advantage per-reward is per-group"

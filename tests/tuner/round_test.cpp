@@ -25,6 +25,7 @@
 #include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/advantages/history.hpp>
 #include <reward_tuner/advantages/per_reward.hpp>
+#include <reward_tuner/advantages/per_reward.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/dpo.hpp>
@@ -906,6 +907,21 @@ struct Failing {
 
 }  // namespace
 }  // namespace round_test
+
+TEST_CASE("rewards of a sum are standardized in groups of the images that have a score") {
+  using namespace round_test;
+  const auto brightness = [] { return black_box([](const Tensor& x) { return x.mean({1, 2, 3}); }); };
+  const auto run = [&](double instead) {
+    return tune(
+        make<DDPO, PerReward>(weighted_sum(weighted(1.0, Failing{{1, 4}, instead}), weighted(2.0, brightness())),
+                              {.sampler = {.num_steps = 4}, .objective = {.round = {.samples_per_prompt = 3}}}));
+  };
+  const Tuned none = run(std::numeric_limits<double>::quiet_NaN()), large = run(1e9);
+  CHECK(none.report.failed_scores == 2);
+  CHECK_FALSE(none.report.skipped);
+  CHECK(none.report.kept > 0);
+  CHECK(bit_equal(none.parameters, large.parameters));
+}
 
 TEST_CASE("images without a score are left out of a round and counted") {
   using namespace round_test;

@@ -11,7 +11,6 @@
 #include <exception>
 #include <future>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -79,10 +78,10 @@ inline void append_parts(const RewardResult& result, const Tensor& values, std::
 /// Adds up what a reward says of the images of a round, part by part.
 class RewardTotal {
  public:
-  /// The result of `size` images, from the vectors that its towers shared; `name` is the reward's.
-  void add(const RewardResult& result, const SharedVectors& vectors, std::int64_t size, std::string_view name) {
+  /// The result of `size` images, and how often towers ran for it; `name` is the reward's.
+  void add(const RewardResult& result, const TowerCounts& towers, std::int64_t size, std::string_view name) {
     check_reward_result(result, size, name);
-    out_.towers.add(vectors.counts());
+    out_.towers.add(towers);
     const Tensor values = result.values.to(at::kCPU, at::kDouble).contiguous();  // [size]
     append_parts(result, values, out_.terms, out_.values.empty(), name);
     out_.values.insert(out_.values.end(), values.const_data_ptr<double>(), values.const_data_ptr<double>() + size);
@@ -146,9 +145,10 @@ class LaterRewards {
       const Tensor latents = own.clean.narrow(0, begin, size);                         // [b,C,h,w]
       const RewardInput input = own.input(pipeline_.decode(latents), latents, begin);  // [b,3,H,W]
       const UnchangedInput unchanged(input);
-      asked_.push_back(
-          {size, input.vectors, detail::named_failure(reward_, [&] { return asked_later(reward_, input); })});
+      auto result = detail::named_failure(reward_, [&] { return asked_later(reward_, input); });
       unchanged.check(reward_name(reward_));
+      // counts alone: the vectors would keep the images of the whole round
+      asked_.push_back({size, input.vectors->counts(), std::move(result)});
     }
   }
 
@@ -157,7 +157,7 @@ class LaterRewards {
     detail::RewardTotal total;
     for (Asked& asked : asked_) {
       const RewardResult result = detail::named_failure(reward_, [&] { return asked.result.get(); });
-      total.add(result, *asked.vectors, asked.size, reward_name(reward_));
+      total.add(result, asked.towers, asked.size, reward_name(reward_));
     }
     return std::move(total).finish();
   }
@@ -165,7 +165,7 @@ class LaterRewards {
  private:
   struct Asked {
     std::int64_t size;
-    std::shared_ptr<SharedVectors> vectors;
+    TowerCounts towers;
     std::future<RewardResult> result;
   };
   Pipeline& pipeline_;
@@ -189,7 +189,7 @@ RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const Clean
     const UnchangedInput unchanged(input);
     const RewardResult result = detail::named_failure(reward, [&] { return reward.score(input); });
     unchanged.check(reward_name(reward));
-    total.add(result, *input.vectors, size, reward_name(reward));
+    total.add(result, input.vectors->counts(), size, reward_name(reward));
   };
   std::vector<Tensor> decoded;
   for (std::int64_t begin = 0; begin < batch; begin += chunk) {

@@ -27,7 +27,7 @@ inline const nlohmann::json& open_clip_model_part(const nlohmann::json& json) {
   return json.contains("model_cfg") ? json.at("model_cfg") : json;
 }
 
-/// What is the same in both towers. Returns the width of a layer's MLP per width of the tower.
+/// What is the same in both towers.
 inline void read_open_clip_tower(ConfigReader& reader, ClipEncoderOptions& o, bool quick_gelu) {
   o.num_hidden_layers = reader.optional<std::int64_t>("layers", 12);
   const double ratio = reader.optional<double>("mlp_ratio", 4.0);

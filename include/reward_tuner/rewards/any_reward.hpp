@@ -49,20 +49,27 @@ class AnyReward {
   /// Whether the held reward is asked for an answer that is fetched later.
   bool scores_later() const { return held_->scores_later(); }
   /// That answer. Of a reward without: its result, which is there when this returns. Errors: as of score().
-  std::future<RewardResult> score_later(const RewardInput& input) const { return held_->score_later(input); }
+  std::future<RewardResult> score_later(const RewardInput& input) const {
+    check_images(input);
+    return held_->score_later(input);
+  }
 
   /// The held reward's result, checked. Errors: images that require grad with a reward that has none; a reward that
   /// writes to its input.
   RewardResult score(const RewardInput& input) const {
+    check_images(input);
+    return checked_score(*held_, input, name());
+  }
+
+ private:
+  void check_images(const RewardInput& input) const {
     REWARD_TUNER_CHECK(input.images.defined() && input.images.dim() >= 1,
                        "[AnyReward] expected images [B,3,H,W], got none");
     REWARD_TUNER_CHECK(differentiable() || !at::GradMode::is_enabled() || !input.images.requires_grad(),
                        "[AnyReward] expected a reward with a gradient, got ", name(),
                        ", which has none: use it with a policy gradient method");
-    return checked_score(*held_, input, name());
   }
 
- private:
   struct Concept {
     virtual ~Concept() = default;
     virtual std::string_view name() const = 0;

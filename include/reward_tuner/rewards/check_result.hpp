@@ -97,18 +97,6 @@ std::string_view reward_name(const Reward&) {
   return Reward::kName;
 }
 
-/// The reward's answer for later; of a reward without, its result.
-template <class Reward>
-std::future<RewardResult> asked_later(const Reward& reward, const RewardInput& input) {
-  if constexpr (has::score_later<Reward>) {
-    return reward.score_later(input);
-  } else {
-    std::promise<RewardResult> there;
-    there.set_value(reward.score(input));
-    return there.get_future();
-  }
-}
-
 /// The reward's result for `input`, both checked. `name` is the reward's.
 template <class Reward>
 RewardResult checked_score(const Reward& reward, const RewardInput& input, std::string_view name) {
@@ -117,6 +105,18 @@ RewardResult checked_score(const Reward& reward, const RewardInput& input, std::
   unchanged.check(name);
   check_reward_result(result, input.images.size(0), name);
   return result;
+}
+
+/// The reward's answer for later; of a reward without, its result, checked.
+template <class Reward>
+std::future<RewardResult> asked_later(const Reward& reward, const RewardInput& input) {
+  if constexpr (has::score_later<Reward>) {
+    return reward.score_later(input);
+  } else {
+    std::promise<RewardResult> there;
+    there.set_value(checked_score(reward, input, reward_name(reward)));
+    return there.get_future();
+  }
 }
 
 }  // namespace reward_tuner

@@ -37,8 +37,6 @@ class HttpPost {
   /// Connects and sends nothing. Empty if that worked, else why not.
   std::string connect() const;
 
-  const std::string& url() const { return url_; }
-
  private:
   struct Connections;
   std::string url_;

@@ -66,9 +66,11 @@ class ImageReward {
   }
 
   /// BLIP and head of a folder with config.json, model.safetensors and the tokenizer; see BlipModel::load.
-  static ImageReward load(const std::filesystem::path& folder, ImageRewardOptions options = {}) {
-    return {BlipModel::load(folder),
-            head(find_weights(folder, kTransformersWeights).open(), read_json(folder / "config.json")), options};
+  static ImageReward load(const std::filesystem::path& folder, ImageRewardOptions options = {},
+                          at::Device device = at::kCPU) {
+    const auto blip = BlipModel::load(folder);
+    blip->to(device);
+    return {blip, head(find_weights(folder, kTransformersWeights).open(), read_json(folder / "config.json")), options};
   }
 
   /// The layers mlp.layers.<n> of ImageReward's file. Errors: none; outputs other than config.json's "head" says.

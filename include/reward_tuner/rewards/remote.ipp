@@ -15,7 +15,9 @@
 #include <cstdlib>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
+#include <semaphore>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -37,6 +39,7 @@ class RemoteReward::Client {
       : options_(checked(std::move(options), grader)),
         grader_(std::move(grader)),
         scores_(options_),
+        places_(options_.concurrency),
         post_(options_.url, {.timeout_seconds = options_.timeout_seconds,
                              .connect_seconds = options_.connect_seconds,
                              .proxy_from_environment = options_.proxy_from_environment,
@@ -124,7 +127,7 @@ class RemoteReward::Client {
       std::vector<RemoteImage> asked;
       for (const std::size_t i : open) asked.push_back(images[i]);
       double server_wait = 0;
-      std::vector<RemoteScore> scores = once(asked, deadline.left(), server_wait);
+      std::vector<RemoteScore> scores = once(asked, deadline, server_wait);
       std::vector<std::size_t> still;
       for (std::size_t j = 0; j < open.size(); ++j) {
         if (!scores[j].failure.empty()) still.push_back(open[j]);
@@ -146,9 +149,14 @@ class RemoteReward::Client {
   }
 
   /// One request.
-  std::vector<RemoteScore> once(const std::vector<RemoteImage>& images, double within, double& server_wait) const {
-    if (within <= 0) return std::vector<RemoteScore>(images.size(), {.failure = "total_seconds were over"});
-    const HttpAnswer answer = post_.post(chat_ ? chat_->request(images[0]) : scores_.request(images), within);
+  std::vector<RemoteScore> once(const std::vector<RemoteImage>& images, const Deadline& deadline,
+                                double& server_wait) const {
+    // calls of score_later overlap: together they have `concurrency` requests under way
+    const bool ours = deadline.left() > 0 && places_.try_acquire_for(std::chrono::duration<double>(deadline.left()));
+    if (!ours) return std::vector<RemoteScore>(images.size(), {.failure = "total_seconds were over"});
+    const std::unique_ptr<std::counting_semaphore<>, void (*)(std::counting_semaphore<>*)> place(
+        &places_, [](std::counting_semaphore<>* places) { places->release(); });
+    const HttpAnswer answer = post_.post(chat_ ? chat_->request(images[0]) : scores_.request(images), deadline.left());
     server_wait = answer.retry_after;
     if (!answer.failure.empty()) return std::vector<RemoteScore>(images.size(), {.failure = answer.failure});
     if (answer.status < 200 || answer.status >= 300) {
@@ -175,6 +183,7 @@ class RemoteReward::Client {
   AnswerGrader grader_;
   ScoresProtocol scores_;
   std::optional<ChatProtocol> chat_;
+  mutable std::counting_semaphore<> places_;  // of requests under way
   HttpPost post_;
 };
 

@@ -22,7 +22,8 @@ struct RewardInput {
   Tensor latents = {};  ///< [B,C,h,w] the clean latents, undefined if not available
   /// one per image, from which randomized rewards draw; empty: they draw nothing
   std::vector<std::uint64_t> seeds = {};
-  /// what rewards of this input have computed for each other; copies of the input share it
+  /// what rewards of this input have computed for each other, graphs among it: a second backward through this input
+  /// wants a new one; copies of the input share it
   std::shared_ptr<SharedVectors> vectors = std::make_shared<SharedVectors>();
 };
 

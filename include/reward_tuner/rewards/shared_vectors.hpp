@@ -13,7 +13,7 @@
 
 namespace reward_tuner {
 
-/// How often rewards have run their image towers, and how often they did not have to.
+/// How often rewards have asked SharedVectors for a tower to run on images, and how often it did not have to.
 struct TowerCounts {
   std::int64_t computed = 0;  ///< batches of images that went through a tower
   std::int64_t shared = 0;    ///< vectors that a reward took from another of the same input
@@ -40,19 +40,23 @@ class SharedVectors {
   };
 
   /// The vectors of `key`: those that are there, else `compute()`, which is kept. Vectors that were computed without
-  /// gradients are not given to a caller with gradients, or the reverse.
+  /// gradients are not given to a caller with gradients, or the reverse; nor are those of images that were written to
+  /// since, or of tensors that do not tell (made under inference mode).
   template <class Compute>
   Tensor get(Key key, Compute compute) {
     const bool grad = at::GradMode::is_enabled(), of_images = key.images.defined();
-    const auto found =
-        std::ranges::find_if(entries_, [&](const Entry& entry) { return entry.grad == grad && entry.key == key; });
+    const auto found = std::ranges::find_if(entries_, [&](const Entry& entry) {
+      return entry.grad == grad && entry.key == key && (!of_images || entry.version == version(key.images));
+    });
     if (found != entries_.end()) {
       counts_.shared += of_images ? 1 : 0;
       return found->vectors;
     }
     Tensor vectors = compute();
     counts_.computed += of_images ? 1 : 0;
-    entries_.push_back({std::move(key), grad, vectors});
+    if (of_images && key.images.is_inference()) return vectors;
+    const std::int64_t seen = of_images ? version(key.images) : 0;
+    entries_.push_back({std::move(key), grad, seen, vectors});
     return vectors;
   }
 
@@ -63,8 +67,11 @@ class SharedVectors {
   struct Entry {
     Key key;
     bool grad;
+    std::int64_t version;  // of the images when they were computed
     Tensor vectors;
   };
+  static std::int64_t version(const Tensor& images) { return static_cast<std::int64_t>(images._version()); }
+
   std::vector<Entry> entries_;
   TowerCounts counts_;
 };

@@ -57,6 +57,9 @@ inline bool in_natural_order(const std::string& a, const std::string& b) {
 inline void add_scores(const EvaluationReward& entry, const RewardInput& input, const std::vector<std::size_t>& places,
                        const std::vector<std::filesystem::path>& files, MetricNames& names, ImageScores& scores) {
   const RewardResult result = entry.reward.score(input);
+  for (std::size_t i = 0; result.failed.defined() && i < places.size(); ++i)
+    REWARD_TUNER_CHECK(!result.failed[static_cast<std::int64_t>(i)].item<bool>(), "[ImageScores] expected a score of ",
+                       entry.name, " for ", files[places[i]].string(), ", got none");
   const auto add = [&](const std::string& name, const Tensor& values) {
     const Tensor numbers = values.detach().to(at::kCPU, at::kDouble).contiguous();  // [b]
     std::vector<double>& all = scores.values[name];
