@@ -68,10 +68,11 @@ expect 1 'remote expected a model of its own, got none' score --images "$work/on
 expect 1 "127.0.0.1:$port" score --images "$work/one" --prompt x "${remote[@]}"
 
 # ---- judges: beside the trained reward in records, report and curve
+updates=2
 run() { # run NAME FLAGS...: a short run
   local name=$1
   shift
-  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 4 --batch 2 --updates 2 --images 2 --threads 1 --quiet \
+  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 4 --batch 2 --updates "$updates" --images 2 --threads 1 --quiet \
     --no-tensorboard --reward brightness "$@" --out "$work/$name" >"$work/out.txt" 2>&1 ||
     fail "tune $*: $(cat "$work/out.txt")"
 }
@@ -82,7 +83,7 @@ grep -q '"held_out"' "$work/judged/report.json" || fail "the report lacks the ju
 grep -q 'Judge (symmetry), not trained' "$work/judged/reward.svg" || fail "the curve lacks the judge"
 run fall --judge symmetry --evaluate-every 1 --stop-when-judges-fall
 grep -q '"judges_fall_evaluations": 2' "$work/fall/config.json" || fail "--stop-when-judges-fall did not reach the run"
-run fall --judge clip_score --evaluate-every 1 --stop-when-judges-fall --updates 3 --resume
+updates=3 run fall --judge clip_score --evaluate-every 1 --stop-when-judges-fall --resume
 grep -q 'judge.clip_score  *- ->' "$work/out.txt" || fail "a resumed run with another judge shows its first score"
 tune=(tune --model "$model" --prompts "$prompts" --reward brightness --out "$work/x")
 expect 1 'a reward that is not trained, got brightness' "${tune[@]}" --judge brightness
