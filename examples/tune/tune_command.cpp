@@ -109,11 +109,14 @@ std::string lora_digest(const rt::Lora& lora) {
 /// Everything that decides the numbers: settings, and digests of what their files hold.
 nlohmann::json fingerprint_options(const TuneSettings& s, const MethodEntry& method, const AnyPrompts& prompts,
                                    const std::vector<TuneTask>& tasks, LoadedModel& model) {
-  nlohmann::json options = deciding_options(settings_table(), s, method);
+  TuneSettings deciding = s;
+  deciding.judges.clear();  // nothing that is trained depends on them: a resumed run may have others
+  nlohmann::json options = deciding_options(settings_table(), deciding, method);
   options["model_digest"] = model_digest(model.pipeline);
   for (const auto& lora : model.loras)
     options["lora"].push_back({{"digest", lora_digest(lora)}, {"scale", lora.scale()}});
-  if (!s.aesthetic_head.empty())
+  const bool judged = std::find(s.judges.begin(), s.judges.end(), "aesthetic") != s.judges.end();
+  if (!s.aesthetic_head.empty() && !judged)
     options["aesthetic_head_digest"] = head_digest(rt::AestheticHead::load(s.aesthetic_head));
   if (prompts.streamed()) options["prompts_streamed"] = true;
   for (const auto& task : tasks) {

@@ -72,8 +72,8 @@ updates=2
 run() { # run NAME FLAGS...: a short run
   local name=$1
   shift
-  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 4 --batch 2 --updates "$updates" --images 2 --threads 1 --quiet \
-    --no-tensorboard --reward brightness "$@" --out "$work/$name" >"$work/out.txt" 2>&1 ||
+  "$rt_tune" tune --model "$model" --prompts "$prompts" --steps 4 --batch 2 --updates "$updates" --images 2 \
+    --threads 1 --quiet --no-tensorboard --reward brightness "$@" --out "$work/$name" >"$work/out.txt" 2>&1 ||
     fail "tune $*: $(cat "$work/out.txt")"
 }
 run judged --judge symmetry,clip_score --evaluate-every 1 --learning-rate 1e-3
