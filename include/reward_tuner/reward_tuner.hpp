@@ -129,6 +129,7 @@
 #include <reward_tuner/models/word_piece.hpp>
 
 #include <reward_tuner/samplers/any_sampler.hpp>
+#include <reward_tuner/samplers/common_checks.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
 #include <reward_tuner/samplers/dpm_solver.hpp>

@@ -6,6 +6,7 @@
 
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/option_fields.hpp>
+#include <reward_tuner/samplers/common_checks.hpp>
 
 namespace reward_tuner {
 
@@ -35,10 +36,8 @@ class Ddim {
   static constexpr bool kStochastic = true;  ///< with eta > 0
 
   explicit Ddim(DdimOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddim] num_steps must be >= 1, got ", options_.num_steps);
+    detail::check_steps_and_guidance("Ddim", options_);
     REWARD_TUNER_CHECK(eta() >= 0 && eta() <= 1, "[Ddim] eta must be in [0, 1], got ", eta());
-    REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0,
-                       "[Ddim] guidance must be finite and >= 0, got ", options_.guidance);
   }
 
   double guidance() const { return options_.guidance; }

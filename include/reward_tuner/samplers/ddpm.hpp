@@ -7,6 +7,7 @@
 
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/option_fields.hpp>
+#include <reward_tuner/samplers/common_checks.hpp>
 
 namespace reward_tuner {
 
@@ -32,9 +33,7 @@ class Ddpm {
   static constexpr bool kStochastic = true;
 
   explicit Ddpm(DdpmOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Ddpm] num_steps must be >= 1, got ", options_.num_steps);
-    REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0,
-                       "[Ddpm] guidance must be finite and >= 0, got ", options_.guidance);
+    detail::check_steps_and_guidance("Ddpm", options_);
   }
 
   double guidance() const { return options_.guidance; }

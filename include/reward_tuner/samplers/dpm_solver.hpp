@@ -10,6 +10,7 @@
 
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/option_fields.hpp>
+#include <reward_tuner/samplers/common_checks.hpp>
 #include <reward_tuner/samplers/solver_levels.hpp>
 
 namespace reward_tuner {
@@ -51,9 +52,7 @@ class DpmSolver {
   static constexpr bool kStochastic = true;  ///< with noise, at order 1
 
   explicit DpmSolver(DpmSolverOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_steps >= 1, "[DpmSolver] num_steps must be >= 1, got ", options_.num_steps);
-    REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0,
-                       "[DpmSolver] guidance must be finite and >= 0, got ", options_.guidance);
+    detail::check_steps_and_guidance("DpmSolver", options_);
     check_order(options_.order.value_or(2));
   }
 

@@ -1,12 +1,12 @@
 // Euler's method on the probability flow, the default sampler of Stable Diffusion XL.
 #pragma once
-#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <string_view>
 
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/option_fields.hpp>
+#include <reward_tuner/samplers/common_checks.hpp>
 #include <reward_tuner/samplers/solver_levels.hpp>
 
 namespace reward_tuner {
@@ -34,9 +34,7 @@ class Euler {
   static constexpr std::string_view kName = "euler";
 
   explicit Euler(EulerOptions options = {}) : options_(options) {
-    REWARD_TUNER_CHECK(options_.num_steps >= 1, "[Euler] num_steps must be >= 1, got ", options_.num_steps);
-    REWARD_TUNER_CHECK(std::isfinite(options_.guidance) && options_.guidance >= 0,
-                       "[Euler] guidance must be finite and >= 0, got ", options_.guidance);
+    detail::check_steps_and_guidance("Euler", options_);
   }
 
   double guidance() const { return options_.guidance; }
