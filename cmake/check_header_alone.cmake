@@ -1,7 +1,8 @@
 # cmake -DCOMPILER=... -DFLAGS=file -DINCLUDE_DIR=... -DPRECOMPILED=file.hpp -DWORK=folder -DPART=i -DPARTS=n
 #       -P check_header_alone.cmake
 # Every header must bring what it uses: compiled with nothing before it, it compiles, in the form of headers alone and
-# in that over the compiled library, which leaves the definition files out.
+# in that over the compiled library, which leaves the definition files out. A header without a definition file of its own
+# sees in the form of headers alone what it sees in the other one, and more: the other one says it all.
 #
 # A header whose #include lines all stand above its code sees, where its code begins, the union of what its includes
 # bring. Putting a header in front that it includes anyway, directly or through others, leaves that union as it is, so
@@ -92,7 +93,14 @@ foreach(first IN LISTS by_reach)
   if(NOT light)
     set(prefix -include "${PRECOMPILED}")
   endif()
-  foreach(form -UREWARD_TUNER_COMPILED -DREWARD_TUNER_COMPILED)
+  set(forms -DREWARD_TUNER_COMPILED)
+  foreach(header IN LISTS chain)
+    string(REGEX REPLACE "[.]hpp$" ".ipp" definitions "${header}")
+    if(EXISTS "${INCLUDE_DIR}/${definitions}")
+      set(forms -DREWARD_TUNER_COMPILED -UREWARD_TUNER_COMPILED)
+    endif()
+  endforeach()
+  foreach(form IN LISTS forms)
     execute_process(COMMAND "${COMPILER}" "@${FLAGS}" ${form} -fsyntax-only ${prefix} "${WORK}/alone_${PART}.cpp"
                     RESULT_VARIABLE status ERROR_VARIABLE errors)
     if(NOT status EQUAL 0)

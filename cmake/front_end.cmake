@@ -8,8 +8,9 @@ set(systems "$<JOIN:$<REMOVE_DUPLICATES:${systems}>,\n-isystem>")
 file(GENERATE OUTPUT "${REWARDTUNER_FRONT_END_FLAGS}"
      CONTENT "-std=c++20\n-I${PROJECT_SOURCE_DIR}\n-I${PROJECT_SOURCE_DIR}/include\n-isystem${systems}\n")
 
-# reward_tuner_precompiled(HEADER RESULT): precompiles #include <HEADER> in the ordinary build; RESULT is the file that
-# `-include` turns into the precompiled form. Exact only for a unit that includes HEADER anyway: nothing is lent to it.
+# reward_tuner_precompiled(HEADER RESULT [FLAGS...]): precompiles #include <HEADER> in the ordinary build; RESULT is the
+# file that `-include` turns into the precompiled form. Exact only for a unit that includes HEADER anyway: nothing is
+# lent to it.
 function(reward_tuner_precompiled header result)
   string(MAKE_C_IDENTIFIER "${header}" name)
   set(file "${PROJECT_BINARY_DIR}/precompiled/${name}.hpp")
@@ -20,7 +21,7 @@ function(reward_tuner_precompiled header result)
   endif()
   set(depends "precompiled/${name}.d")
   add_custom_command(OUTPUT "${output}"
-                     COMMAND "${CMAKE_CXX_COMPILER}" "@${REWARDTUNER_FRONT_END_FLAGS}" -x c++-header "${file}"
+                     COMMAND "${CMAKE_CXX_COMPILER}" "@${REWARDTUNER_FRONT_END_FLAGS}" ${ARGN} -x c++-header "${file}"
                              -o "${output}" -MD -MF "${PROJECT_BINARY_DIR}/${depends}" -MT "${output}"
                      DEPENDS "${file}" DEPFILE "${PROJECT_BINARY_DIR}/${depends}" VERBATIM
                      COMMENT "Precompiling <${header}> for the checks of headers and of compile errors")
