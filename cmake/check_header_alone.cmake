@@ -1,7 +1,7 @@
 # cmake -DCOMPILER=... -DFLAGS=file -DINCLUDE_DIR=... -DPRECOMPILED=file.hpp -DWORK=folder -DPART=i -DPARTS=n
 #       -P check_header_alone.cmake
 # Every header must bring what it uses: compiled with nothing before it, it compiles, in the form of headers alone and
-# in that over the compiled library, which leaves the definition files out. A header without a definition file of its own
+# in that over the compiled library, which leaves the definition files out. A header without definitions of its own
 # sees in the form of headers alone what it sees in the other one, and more: the other one says it all.
 #
 # A header whose #include lines all stand above its code sees, where its code begins, the union of what its includes
