@@ -1,4 +1,4 @@
-// libFuzzer target for the configuration files of a model folder. The first byte picks the file, the rest is its JSON
+// libFuzzer target for the configuration files of a model folder, those of rewards among them. The first byte picks the file, the rest is its JSON
 // text. Any text must give a configuration whose sizes are bounded and that survives the way to JSON and back, or a
 // reward_tuner::Error; small networks are built, too.
 #include <cmath>
@@ -13,8 +13,12 @@
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/files/weights_index.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
+#include <reward_tuner/models/blip.hpp>
+#include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
+#include <reward_tuner/models/image_preprocessor.hpp>
+#include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
@@ -111,6 +115,21 @@ void read(char kind, const std::string& text) {
       break;
     case 'm':
       rt::pipeline_family(json, "input");
+      break;
+    case 'c':
+      rt::ClipConfig::from_json(json, "input");
+      break;
+    case 'o':
+      rt::OwlVitConfig::from_json(json, "input");
+      break;
+    case 'b': {
+      const auto config = rt::BlipConfig::from_json(json, "input");
+      config.vision.check();
+      config.text.check();
+      break;
+    }
+    case 'p':
+      rt::ImagePreprocessorOptions::from_json(json, "input").check();
       break;
     default:
       read_scheduler(json);

@@ -1,6 +1,7 @@
-// libFuzzer target for the tokenizer folder and the texts it encodes. The input is up to five parts between bytes 0x1E:
-// vocab.json, merges.txt, tokenizer_config.json, tokenizer.json and a text; an empty part is a missing file. Any input
-// must give ids of the vocabulary or a reward_tuner::Error.
+// libFuzzer target for tokenizer folders, of CLIP and of BERT, and the texts they encode. The input is up to six parts
+// between bytes 0x1E: vocab.json, merges.txt (BERT's vocab.txt as well), tokenizer_config.json, tokenizer.json, a text
+// and added_tokens.json; an empty part is a missing file. Any input must give ids of the vocabulary or a
+// reward_tuner::Error.
 #include <unistd.h>
 
 #include <array>
@@ -11,9 +12,11 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/clip_tokenizer.hpp>
+#include <reward_tuner/models/word_piece.hpp>
 
 namespace {
 
@@ -35,6 +38,7 @@ struct Folder {
 };
 
 void check_ids(const rt::ClipTokenizer& tokenizer, const std::string& text) {
+  demand(!tokenizer.model_max_length() || *tokenizer.model_max_length() > 0);
   const auto ids = tokenizer.encode(text);
   demand(ids.size() >= 2 && ids.front() == tokenizer.bos_id() && ids.back() == tokenizer.eos_id());
   demand(ids.size() <= 8 * text.size() + 2);  // a character's normal form has a few bytes, a byte at most one id
@@ -49,11 +53,27 @@ void check_ids(const rt::ClipTokenizer& tokenizer, const std::string& text) {
   }
 }
 
+void check_ids(const rt::WordPieceTokenizer& tokenizer, const std::string& text) {
+  const auto ids = tokenizer.encode(text);
+  demand(ids.size() >= 2 && ids.front() == tokenizer.start_id() && ids.back() == tokenizer.end_id());
+  demand(ids.size() <= 8 * text.size() + 2);
+  for (const auto id : ids) demand(id >= 0 && id < tokenizer.vocab_size());
+  demand(tokenizer({text, ""}, 5).ids.size(1) == 5);
+}
+
+template <class Tokenizer>
+void read(const std::filesystem::path& folder, const std::string& text) {
+  try {
+    check_ids(Tokenizer::load(folder), text);
+  } catch (const rt::Error&) {
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const Folder folder;
-  std::array<std::string, 5> parts;
+  std::array<std::string, 6> parts;
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::size_t end = i + 1 < parts.size() ? rest.find('\x1e') : std::string_view::npos;
@@ -61,16 +81,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (end == std::string_view::npos) break;
     rest.remove_prefix(end + 1);
   }
-  constexpr std::array<const char*, 4> kFiles{"vocab.json", "merges.txt", "tokenizer_config.json", "tokenizer.json"};
-  for (std::size_t i = 0; i < kFiles.size(); ++i) {
-    if (parts[i].empty()) std::filesystem::remove(folder.path / kFiles[i]);
-    else std::ofstream(folder.path / kFiles[i], std::ios::binary | std::ios::trunc) << parts[i];
+  const std::array<std::pair<const char*, const std::string&>, 6> files{{{"vocab.json", parts[0]},
+                                                                         {"merges.txt", parts[1]},
+                                                                         {"vocab.txt", parts[1]},
+                                                                         {"tokenizer_config.json", parts[2]},
+                                                                         {"tokenizer.json", parts[3]},
+                                                                         {"added_tokens.json", parts[5]}}};
+  for (const auto& [name, text] : files) {
+    if (text.empty()) std::filesystem::remove(folder.path / name);
+    else std::ofstream(folder.path / name, std::ios::binary | std::ios::trunc) << text;
   }
-  try {
-    const auto tokenizer = rt::ClipTokenizer::load(folder.path);
-    demand(!tokenizer.model_max_length() || *tokenizer.model_max_length() > 0);
-    check_ids(tokenizer, parts[4]);
-  } catch (const rt::Error&) {
-  }
+  read<rt::ClipTokenizer>(folder.path, parts[4]);
+  read<rt::WordPieceTokenizer>(folder.path, parts[4]);
   return 0;
 }

@@ -1,8 +1,8 @@
-"""Writes the seed files of fuzz_config, fuzz_tokenizer and fuzz_toml.
+"""Writes the seed files of fuzz_config, fuzz_tokenizer, fuzz_texts and fuzz_toml.
 
 Small valid inputs, and ones with a single flaw each.
 
-usage: make_model_folder_corpus.py FOLDER (gets the folders config, tokenizer and toml)
+usage: make_model_folder_corpus.py FOLDER (gets the folders config, tokenizer, texts and toml)
 """
 import json
 import os
@@ -24,6 +24,17 @@ IMAGE = {"model_type": "clip_vision_model", "hidden_size": 8, "intermediate_size
          "patch_size": 4, "projection_dim": 4}
 SCHEDULER = {"_class_name": "DDIMScheduler", "num_train_timesteps": 10, "beta_start": 0.00085, "beta_end": 0.012,
              "beta_schedule": "scaled_linear", "steps_offset": 1}
+
+CLIP = {"model_type": "clip", "projection_dim": 4, "text_config": TEXT, "vision_config": IMAGE}
+OWL = {"model_type": "owlvit", "projection_dim": 8, "text_config": {**TEXT, "model_type": "owlvit_text_model"},
+       "vision_config": {**IMAGE, "model_type": "owlvit_vision_model"}}
+BLIP = {"vit": {"image_size": 8, "patch_size": 4, "width": 8, "depth": 1, "heads": 2},
+        "med_config": {"model_type": "bert", "hidden_act": "gelu", "hidden_size": 8, "intermediate_size": 16,
+                       "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 30,
+                       "max_position_embeddings": 40, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
+                       "pad_token_id": 0, "encoder_width": 8, "add_cross_attention": True}}
+PREPROCESSOR = {"do_resize": True, "size": {"shortest_edge": 8}, "resample": 3, "do_center_crop": True,
+                "crop_size": {"height": 8, "width": 8}, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
 
 INDEX = {"_class_name": "StableDiffusionXLPipeline", "text_encoder": ["transformers", "CLIPTextModel"],
          "force_zeros_for_empty_prompt": True}
@@ -68,6 +79,13 @@ CONFIG = {
     "pipeline": config("m", INDEX),
     "pipeline_refiner": config("m", INDEX, requires_aesthetics_score=True, text_encoder=[None, None]),
     "pipeline_parts": config("m", INDEX, text_encoder=[], force_zeros_for_empty_prompt="yes"),
+    "clip": config("c", CLIP),
+    "clip_flat": config("c", CLIP, text_config=None),
+    "owl": config("o", OWL),
+    "blip": config("b", BLIP),
+    "blip_huge": config("b", {**BLIP, "vit": {**BLIP["vit"], "depth": 1 << 60}}),
+    "preprocessor": config("p", PREPROCESSOR),
+    "preprocessor_zero": config("p", PREPROCESSOR, crop_size=0, image_std=[0, 0, 0]),
     "deep": b"u" + b'{"a":' + b"[" * 200,
     "twice": b's{"beta_start":0.1,"beta_start":0.2}',
     "not_an_object": b"t[1,2]",
@@ -83,8 +101,16 @@ SERIALIZED = json.dumps({"added_tokens": [{"content": "<|endoftext|>", "normaliz
                          "model": {"type": "BPE", "vocab": WORDS, "merges": ["a b", ["a", "b</w>"]]}})
 
 
-def folder(vocabulary="", merges="", settings="", serialized="", text=""):
-    return "\x1e".join([vocabulary, merges, settings, serialized, text]).encode()
+def folder(vocabulary="", merges="", settings="", serialized="", text="", added=""):
+    return "\x1e".join([vocabulary, merges, settings, serialized, text] + [added] * bool(added)).encode()
+
+
+BERT = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\ncat\n##s\n.\n"
+BERT_SERIALIZED = json.dumps({"model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                                        "max_input_chars_per_word": 100,
+                                        "vocab": {word: i for i, word in enumerate(BERT.split())}},
+                              "normalizer": {"type": "BertNormalizer", "lowercase": True},
+                              "pre_tokenizer": {"type": "BertPreTokenizer"}})
 
 
 TOKENIZER = {
@@ -101,6 +127,33 @@ TOKENIZER = {
     "length": folder(VOCABULARY, MERGES, '{"model_max_length":-1e300}', "", "a"),
     "serialized_list": folder(VOCABULARY, MERGES, "", "[1]", "a"),
     "bad_utf8": folder(VOCABULARY, MERGES) + b"a\xff",
+    "added": folder(VOCABULARY, MERGES, "", "", "a<new>b", '{"<new>": 12}'),
+    "added_below": folder(VOCABULARY, MERGES, "", "", "a<new>b", '{"<new>": -1}'),
+    "bert": folder("", BERT, '{"do_lower_case": true}', "", "Cats. a\u0301 \u4e2d"),
+    "bert_serialized": folder("", "", "", BERT_SERIALIZED, "a cats dog"),
+    "bert_no_unknown": folder("", "[CLS]\n[SEP]\na\n", "", "", "b"),
+}
+
+SCORES = '{"results": [{"reward": {"reward": 0.5}}, {"reward": {"reward": 1}}]'
+TEXTS = {
+    "lines": "l# note\na cat\n\n a dog \r\n".encode(),
+    "lines_mark": b"l\xef\xbb\xbfa cat",
+    "lines_wide": b"l\xff\xfea\0\n\0b\0",
+    "jsonl": b'j{"prompt": "a", "tag": "two"}\n\n{"prompt": "\\ud83d\\ude00"}\n',
+    "jsonl_half": b'j{"prompt": "\\ud83d"}',
+    "json": b'a["a", {"prompt": "b"}]',
+    "csv": b'cPrompts,Category\n"a, ""b""\nc",x\n\nd\n',
+    "csv_open": b'cprompt\n"a',
+    "tsv": b'tPrompt\tChallenge\n"a\tb\nc\td\n',
+    "scores": ("s" + SCORES + ', "errors": [{}, {"reward": "no"}], "ids": ["b", "a"]}').encode(),
+    "scores_nan": ("s" + SCORES.replace("0.5", "NaN") + "}").encode(),
+    "scores_twice": ("s" + SCORES + ', "ids": ["a", "a"]}').encode(),
+    "chat": b'm{"choices": [{"message": {"content": "7.5."}}]}',
+    "chat_parts": b'm{"choices": [{"message": {"content": [{"type": "text", "text": "Yes"}]}}]}',
+    "chat_range": b'm{"choices": [{"message": {"content": "1e999"}}]}',
+    "peft": b'p{"r": 4, "lora_alpha": 8, "use_rslora": true, "alpha_pattern": {"to_q": 2, "mid.*to_k": 1e300}}',
+    "peft_pattern": b'p{"r": 4, "lora_alpha": 8, "rank_pattern": {"(((": 2}}',
+    "peft_dora": b'p{"unet.r": 4, "unet.use_dora": true}',
 }
 
 TOML = {
@@ -117,7 +170,7 @@ TOML = {
 }
 
 if __name__ == "__main__":
-    for name, seeds in {"config": CONFIG, "tokenizer": TOKENIZER, "toml": TOML}.items():
+    for name, seeds in {"config": CONFIG, "tokenizer": TOKENIZER, "texts": TEXTS, "toml": TOML}.items():
         os.makedirs(os.path.join(sys.argv[1], name), exist_ok=True)
         for seed, content in seeds.items():
             with open(os.path.join(sys.argv[1], name, seed), "wb") as f:
