@@ -112,7 +112,7 @@
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
-#include <reward_tuner/models/shared_clip.hpp>
+#include <reward_tuner/models/shared_model.hpp>
 #include <reward_tuner/models/single_file.hpp>
 #include <reward_tuner/models/sketch_layers.hpp>
 #include <reward_tuner/models/sketch_networks.hpp>
@@ -172,6 +172,7 @@
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/named_objects.hpp>
 #include <reward_tuner/rewards/objectness.hpp>
+#include <reward_tuner/rewards/owl_vectors.hpp>
 #include <reward_tuner/rewards/parity.hpp>
 #include <reward_tuner/rewards/per_image.hpp>
 #include <reward_tuner/rewards/pick_score.hpp>
