@@ -150,7 +150,9 @@ const std::vector<Row>& rows() {
        },
        OwnModel::kFiles},
       {{"package", "a reward that script/export_reward wrote (--reward-model package=FILE.pt2)"},
-       [](const TuneSettings& s) { return rt::AnyReward(rt::PackageReward(required_model(s, "package"))); },
+       [](const TuneSettings& s) {
+         return rt::AnyReward(rt::PackageReward(required_model(s, "package"), {}, s.device));
+       },
        OwnModel::kFiles},
       {{"remote", "the scores of a server (--reward-model remote=http://HOST:PORT/PATH); black box"},
        [](const TuneSettings& s) {
