@@ -10,7 +10,6 @@
 #include <reward_tuner/models/clip_vocabulary.ipp>
 #include <reward_tuner/models/image_preprocessor.ipp>
 #include <reward_tuner/models/open_clip_layout.ipp>
-#include <reward_tuner/models/shared_clip.ipp>
 #include <reward_tuner/models/special_tokens.ipp>
 #include <reward_tuner/models/text_repair.ipp>
 #include <reward_tuner/models/text_tables.ipp>

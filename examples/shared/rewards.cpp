@@ -14,7 +14,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/models/owl_vit.hpp>
-#include <reward_tuner/models/shared_clip.hpp>
+#include <reward_tuner/models/shared_model.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
@@ -74,13 +74,11 @@ std::filesystem::path required_model(const TuneSettings& s, const std::string& n
 }
 
 std::shared_ptr<const rt::ClipModel> required_clip(const TuneSettings& s, const std::string& name) {
-  return rt::shared_clip(required_model(s, name), s.device);
+  return rt::shared_model<rt::ClipModel>(required_model(s, name), s.device);
 }
 
 std::shared_ptr<const rt::OwlVitModel> required_owl(const TuneSettings& s, const std::string& name) {
-  const auto owl = rt::OwlVitModel::load(required_model(s, name));
-  owl->to(s.device);
-  return owl;
+  return rt::shared_model<rt::OwlVitModel>(required_model(s, name), s.device);
 }
 
 rt::AnyReward aesthetic(const TuneSettings& s) {
@@ -89,8 +87,8 @@ rt::AnyReward aesthetic(const TuneSettings& s) {
                      "[rt-tune] --aesthetic-head cannot be combined with --reward-model aesthetic=DIR, which has a "
                      "head: head.safetensors");
   if (!folder.empty())
-    return rt::AnyReward(
-        rt::AestheticReward(rt::AestheticHead::load(folder / "head.safetensors"), rt::shared_clip(folder, s.device)));
+    return rt::AnyReward(rt::AestheticReward(rt::AestheticHead::load(folder / "head.safetensors"),
+                                             rt::shared_model<rt::ClipModel>(folder, s.device)));
   REWARD_TUNER_CHECK(!s.aesthetic_head.empty(),
                      "[rt-tune] --reward aesthetic expected a head, got none: give --aesthetic-head FILE, or "
                      "--reward-model aesthetic=DIR");
@@ -108,7 +106,7 @@ const std::vector<Row>& rows() {
        [](const TuneSettings& s) {
          const std::filesystem::path folder = reward_model(s, "clip_score");
          if (folder.empty()) return rt::AnyReward(rt::ClipScoreReward());
-         return rt::AnyReward(rt::ClipScoreReward(rt::shared_clip(folder, s.device)));
+         return rt::AnyReward(rt::ClipScoreReward(rt::shared_model<rt::ClipModel>(folder, s.device)));
        },
        OwnModel::kFiles},
       {{"jpeg_error", "how little the image changes when stored as JPEG; differentiable"},
@@ -152,7 +150,9 @@ const std::vector<Row>& rows() {
        },
        OwnModel::kFiles},
       {{"package", "a reward that script/export_reward wrote (--reward-model package=FILE.pt2)"},
-       [](const TuneSettings& s) { return rt::AnyReward(rt::PackageReward(required_model(s, "package"))); },
+       [](const TuneSettings& s) {
+         return rt::AnyReward(rt::PackageReward(required_model(s, "package"), {}, s.device));
+       },
        OwnModel::kFiles},
       {{"remote", "the scores of a server (--reward-model remote=http://HOST:PORT/PATH); black box"},
        [](const TuneSettings& s) {

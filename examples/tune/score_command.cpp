@@ -12,7 +12,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
-#include <reward_tuner/models/shared_clip.hpp>
+#include <reward_tuner/models/shared_model.hpp>
 #include <reward_tuner/run/image_scores.hpp>
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/run_record.hpp>
@@ -76,7 +76,7 @@ std::vector<rt::EvaluationReward> rewards_of(const ScoreSettings& s) {
       REWARD_TUNER_CHECK(!s.model.empty() && std::filesystem::is_directory(s.model / "clip"), "[rt-tune] --reward ",
                          judge.name, " expected a CLIP, in clip/ of --model DIR or by --reward-model, got none",
                          s.model.empty() ? "" : " in " + s.model.string());
-      clip = rt::shared_clip(s.model / "clip", s.device);
+      clip = rt::shared_model<rt::ClipModel>(s.model / "clip", s.device);
       judge.reward.bind_clip(clip);
     }
     rewards.push_back({judge.name, std::move(judge.reward)});
@@ -124,7 +124,7 @@ void add_score_command(CLI::App& app, Command& chosen, const std::string&) {
   ScoreSettings& s = *settings;
   auto* c = app.add_subcommand("score", "Score image files by rewards");
   c->add_option("--images", s.images,
-                "PNG files, or folders of them, in the order of their names, numbers as numbers (repeat the flag)")
+                "PNG or JPEG files, or folders of them, by their names, numbers as numbers (repeat the flag)")
       ->required()
       ->type_name("DIR|FILE");
   c->add_option("--prompts", s.prompts, "a file as `rt-tune tune --prompts` takes it, with a prompt for each image")

@@ -10,6 +10,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/explain.hpp>
+#include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/core/objective_context.hpp>
@@ -112,7 +113,7 @@
 #include <reward_tuner/models/resnet.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
-#include <reward_tuner/models/shared_clip.hpp>
+#include <reward_tuner/models/shared_model.hpp>
 #include <reward_tuner/models/single_file.hpp>
 #include <reward_tuner/models/sketch_layers.hpp>
 #include <reward_tuner/models/sketch_networks.hpp>
@@ -160,6 +161,7 @@
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/changed_result.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>
@@ -173,6 +175,7 @@
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/named_objects.hpp>
 #include <reward_tuner/rewards/objectness.hpp>
+#include <reward_tuner/rewards/owl_vectors.hpp>
 #include <reward_tuner/rewards/parity.hpp>
 #include <reward_tuner/rewards/per_image.hpp>
 #include <reward_tuner/rewards/pick_score.hpp>

@@ -3,10 +3,12 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/ops/ones.h>
@@ -14,11 +16,12 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/blip.hpp>
 
-#include <tests/reference/test_folder.hpp>
+#include <tests/reference/golden_reward_models.hpp>
 #include <tests/rewards/reward_checks.hpp>
 
 namespace blip_test {
@@ -26,21 +29,11 @@ namespace {
 
 using namespace reward_tuner;
 namespace fs = std::filesystem;
+using golden::gap;
+using golden::kData;
+using golden::kPrompts;
 
-const fs::path kData = REWARD_TUNER_TEST_DATA;
-const std::vector<std::string> kPrompts{"a red cat", "A photo of the DOG on a square, with a zebra!", ""};
-
-double gap(const Tensor& a, const Tensor& b) {
-  return a.sizes() == b.sizes() ? ((a - b).abs().max() / b.abs().max()).item<double>() : 1e9;
-}
-
-/// A copy of the golden folder, whose tokenizer lies in one of its own.
-struct Folder : io_test::Folder {
-  Folder() {
-    for (const char* file : {"config.json", "model.safetensors"}) fs::copy_file(kData / "blip" / file, path / file);
-    fs::copy(kData / "word_piece", path / "tokenizer");
-  }
-  void config(const nlohmann::json& json) const { std::ofstream(path / "config.json") << json.dump(); }
+struct Folder : golden::BlipFolder {
   void weights(std::map<std::string, Tensor> tensors) const { save_safetensors(path / "model.safetensors", tensors); }
 };
 
@@ -62,6 +55,27 @@ TEST_CASE("BLIP gives transformers' pixels and states of image and text") {
   CHECK(gap(blip->joint_state(images, kPrompts), want.tensor("state")) < 1e-5);
   for (const auto& p : blip->parameters()) CHECK_FALSE(p.requires_grad());
   CHECK(blip->tokenizer().encode("[DEC][ENC]").size() == 4);
+  CHECK(blip->config().head == std::vector<std::int64_t>{7, 6, 5, 4, 1});
+}
+
+TEST_CASE("BLIP reads 35 tokens whatever the tokenizer's folder says, and tells if that is less") {
+  const auto loaded = [](std::int64_t longest) {
+    const Folder folder;
+    nlohmann::json config = read_json(folder / "tokenizer/tokenizer_config.json");
+    config["model_max_length"] = longest;
+    folder.write("tokenizer/tokenizer_config.json", config);
+    std::vector<std::string> notes;
+    const NoteScope scope([&](const std::string& text) { notes.push_back(text); });
+    const auto blip = BlipModel::load(folder.path);
+    return std::pair(blip, notes);
+  };
+  const auto [plain, silent] = loaded(35);
+  const auto [short_one, notes] = loaded(4);
+  CHECK(silent.empty());
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].find("model_max_length 4: prompts have 35 tokens") != std::string::npos);
+  const Tensor images = SafetensorsFile::open(kData / "blip" / "expected.safetensors").tensor("images");
+  CHECK(short_one->joint_state(images, kPrompts).equal(plain->joint_state(images, kPrompts)));
 }
 
 TEST_CASE("BLIP in double: padding is masked, and the state does not depend on the other images of a batch") {
@@ -109,7 +123,7 @@ TEST_CASE("BLIP names files that are not its own") {
     return message([&](const Folder& f) {
       nlohmann::json changed = config;
       changed[part][key] = value;
-      f.config(changed);
+      f.write("config.json", changed);
     });
   };
   says(with("med_config", "hidden_act", "relu"), "hidden_act");

@@ -2,10 +2,7 @@
 #include <doctest/doctest.h>
 #include <torch/types.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -14,31 +11,15 @@
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/owl_vit.hpp>
 
-#include <tests/reference/test_folder.hpp>
+#include <tests/reference/golden_reward_models.hpp>
 
 namespace owl_vit_test {
 namespace {
 
 using namespace reward_tuner;
-namespace fs = std::filesystem;
-
-const fs::path kData = REWARD_TUNER_TEST_DATA;
-const std::vector<std::string> kPrompts{"a red cat", "A photo of the DOG on a square, with a zebra!", ""};
-
-double gap(const Tensor& a, const Tensor& b) {
-  return a.sizes() == b.sizes() ? ((a - b).abs().max() / b.abs().max()).item<double>() : 1e9;
-}
-
-/// A copy of the golden folder with CLIP's small tokenizer, whose pad is "!".
-struct Folder : io_test::Folder {
-  Folder() {
-    for (const char* file : {"config.json", "model.safetensors", "preprocessor_config.json"})
-      fs::copy_file(kData / "owl_vit" / file, path / file);
-    for (const char* file : {"vocab.json", "merges.txt"}) fs::copy_file(kData / "tokenizer" / file, path / file);
-    write("tokenizer_config.json", {{"pad_token", "!"}});
-  }
-  void write(const char* file, const nlohmann::json& json) const { std::ofstream(path / file) << json.dump(); }
-};
+using golden::gap;
+using golden::kData;
+using Folder = golden::OwlVitFolder;
 
 }  // namespace
 
@@ -50,7 +31,7 @@ TEST_CASE("OWL-ViT gives transformers' pixels, patches and logits") {
   CHECK(gap(owl->preprocessor()(images), want.tensor("pixels")) < 1e-5);
   const Tensor patches = owl->patches(images);
   CHECK(gap(patches, want.tensor("patches")) < 1e-5);
-  CHECK(gap(owl->logits(patches, owl->queries(kPrompts)), want.tensor("logits")) < 1e-5);
+  CHECK(gap(owl->logits(patches, owl->queries(golden::kPrompts)), want.tensor("logits")) < 1e-5);
   for (const auto& p : owl->parameters()) CHECK_FALSE(p.requires_grad());
 }
 

@@ -50,6 +50,18 @@ TEST_CASE("composition: a given list for every image, and a query of its own") {
   CHECK(relative_error(reward.score({images, {"anything", ""}}).values, (cat + dog) / 2) < 1e-12);
 }
 
+TEST_CASE("composition: every place in the query gets the name, and a name may look like one") {
+  const auto owl = golden_owl_vit(at::kDouble);
+  const Tensor images = random_images(1, 12, 12, 3);
+  const auto with = [&](const std::string& query, const std::string& object) {
+    const CompositionOptions options{.objects = {object}, .choice = ObjectChoice::kAll, .query = query};
+    return CompositionReward(owl, options).score({images, {""}}).values;
+  };
+  CHECK(
+      with("a {} is a {}", "cat").equal(ObjectnessReward(owl, {.query = "a cat is a cat"}).score({images, {}}).values));
+  CHECK(with("the {}", "{} cat").equal(ObjectnessReward(owl, {.query = "the {} cat"}).score({images, {}}).values));
+}
+
 TEST_CASE("composition: the gradient equals central differences") {
   const CompositionReward reward(golden_owl_vit(at::kDouble));
   const Tensor images = random_images(2, 8, 8, 4);

@@ -4,7 +4,7 @@
 #include <torch/types.h>
 
 #include <cmath>
-#include <filesystem>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +18,7 @@
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/rewards/image_reward.hpp>
 
+#include <tests/reference/golden_reward_models.hpp>
 #include <tests/reference/test_folder.hpp>
 #include <tests/rewards/reward_checks.hpp>
 
@@ -26,22 +27,18 @@ namespace {
 
 using namespace reward_tuner;
 using namespace reward_checks;
-namespace fs = std::filesystem;
+using golden::kData;
 
-const fs::path kData = REWARD_TUNER_TEST_DATA;
-const std::vector<std::string> kPrompts{"a red cat", "A photo of the DOG on a square, with a zebra!", ""};
-
-/// The golden folder with its tokenizer beside its weights.
-struct Folder : io_test::Folder {
+/// With the tokenizer beside its weights.
+struct Folder : golden::ModelFolder {
   Folder() {
-    for (const char* file : {"config.json", "model.safetensors"}) fs::copy_file(kData / "blip" / file, path / file);
-    for (const char* file : {"vocab.txt", "tokenizer_config.json"})
-      fs::copy_file(kData / "word_piece" / file, path / file);
+    copy("blip", {"config.json", "model.safetensors"});
+    copy("word_piece", {"vocab.txt", "tokenizer_config.json"});
   }
 };
 
-AestheticHead golden_head(const nlohmann::json& config = nlohmann::json::object()) {
-  return ImageReward::head(SafetensorsFile::open(kData / "blip" / "model.safetensors"), config);
+AestheticHead golden_head(const std::vector<std::int64_t>& said = {}) {
+  return ImageReward::head(SafetensorsFile::open(kData / "blip" / "model.safetensors"), said);
 }
 
 std::shared_ptr<BlipModel> golden_blip(at::ScalarType type) {
@@ -58,10 +55,16 @@ TEST_CASE("image reward: the original's score and image gradient") {
   const ImageReward reward = ImageReward::load(folder.path);
   const auto want = SafetensorsFile::open(kData / "blip" / "expected.safetensors");
   const Tensor images = want.tensor("images").clone().requires_grad_();
-  const RewardResult result = reward.score({images, kPrompts});
+  const RewardResult result = reward.score({images, golden::kPrompts});
   CHECK(relative_error(result.values, want.tensor("score")) < 1e-5);
   CHECK(relative_error(torch::autograd::grad({result.values.sum()}, {images})[0], want.tensor("grad")) < 1e-5);
   CHECK(result.components.at("image_reward").equal(result.values.detach()));
+}
+
+TEST_CASE("image reward: rewards of one folder hold one BLIP") {
+  const Folder folder;
+  const ImageReward one = ImageReward::load(folder.path), other = ImageReward::load(folder.path, {.leak = 0});
+  CHECK(&one.blip() == &other.blip());
 }
 
 TEST_CASE("image reward: the gradient equals central differences, through resize and crop too") {
@@ -104,12 +107,17 @@ TEST_CASE("image reward: what does not fit is named") {
                        Error);
   CHECK_THROWS_WITH_AS(ImageReward(blip, golden_head()).score({random_images(2, 8, 8, 5), {"a"}}),
                        doctest::Contains("one prompt per image (2), got 1"), Error);
-  CHECK_THROWS_WITH_AS(golden_head({{"head", {7, 6, 5, 1}}}), doctest::Contains("as config.json says, got [7,6,5,4,1]"),
-                       Error);
+  CHECK_THROWS_WITH_AS(golden_head({7, 6, 5, 1}),
+                       doctest::Contains("with [7, 6, 5, 1] outputs, as config.json says, got [7, 6, 5, 4, 1]"), Error);
+  const Folder folder_of_others;
+  nlohmann::json config = read_json(folder_of_others / "config.json");
+  config["head"] = {7, 1};
+  folder_of_others.write("config.json", config);
+  CHECK_THROWS_WITH_AS(ImageReward::load(folder_of_others.path), doctest::Contains("with [7, 1] outputs"), Error);
   const io_test::Folder folder;
   const auto head_of = [&](const char* name) {
     save_safetensors(folder / "head.safetensors", {{name, at::ones({2})}});
-    return ImageReward::head(SafetensorsFile::open(folder / "head.safetensors"), nlohmann::json::object());
+    return ImageReward::head(SafetensorsFile::open(folder / "head.safetensors"), {});
   };
   CHECK_THROWS_WITH_AS(head_of("blip.x"), doctest::Contains("expected the head, tensors called mlp.layers.*"), Error);
   CHECK_THROWS_WITH_AS(head_of("mlp.layers.x"), doctest::Contains("got mlp.layers.x"), Error);

@@ -4,13 +4,11 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
-#include <string>
-#include <vector>
-
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/rewards/objectness.hpp>
 
+#include <tests/reference/golden_reward_models.hpp>
 #include <tests/rewards/golden_owl_vit.hpp>
 #include <tests/rewards/reward_checks.hpp>
 
@@ -21,10 +19,9 @@ using namespace reward_checks;
 
 TEST_CASE("objectness: the original's score and image gradient") {
   const ObjectnessReward reward(golden_owl_vit());
-  const auto want = SafetensorsFile::open(golden_owl_vit_folder() / "expected.safetensors");
+  const auto want = SafetensorsFile::open(golden::kData / "owl_vit" / "expected.safetensors");
   const Tensor images = want.tensor("images").clone().requires_grad_();
-  const RewardResult result =
-      reward.score({images, {"a red cat", "A photo of the DOG on a square, with a zebra!", ""}});
+  const RewardResult result = reward.score({images, golden::kPrompts});
   CHECK(relative_error(result.values, want.tensor("score")) < 1e-5);
   CHECK(relative_error(torch::autograd::grad({result.values.sum()}, {images})[0], want.tensor("grad")) < 1e-5);
   CHECK(result.components.at("objectness").equal(result.values.detach()));

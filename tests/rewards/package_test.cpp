@@ -192,12 +192,17 @@ TEST_CASE("package: AOTInductor packages score any number of images, with the gr
     RewardInput elsewhere = input(2);
     elsewhere.images = elsewhere.images.to(at::kMeta);
     says(error([&] { PackageReward(packages / "edges.pt2").score(elsewhere); }),
-         "was exported for cpu: expected images there, got them on meta");
+         "runs on cpu: expected images there, got them on meta");
   }
   {
     const PackageReward reward(packages / "edges.pt2");  // float32, of images in double
     check_gradient(reward, input(4), edges, 1e-5);
     says(error([&] { PackageReward(packages / "edges.pt2", letters); }), "reads images alone");
+    CHECK(PackageReward(packages / "edges.pt2", {}, at::kCPU)
+              .score(input(2))
+              .values.equal(reward.score(input(2)).values));
+    says(error([&] { PackageReward(packages / "edges.pt2", {}, at::Device(at::kCUDA, 0)); }),
+         "edges.pt2 was exported for cpu: expected that device, got cuda:0");
     RewardInput leaf = input(3);
     leaf.images.requires_grad_();
     const torch::NoGradGuard no_grad;

@@ -270,8 +270,8 @@ TEST_CASE("remote: images and options out of range") {
   few = input(kFive);
   few.images = few.images.narrow(2, 0, 1);
   CHECK(says(error([&] { RemoteReward(options("good")).score(few); }), "at least 2x2 pixels"));
-  few = input({"1", "\xff"});
-  CHECK(says(error([&] { RemoteReward(options("good")).score(few); }), "expected prompts in UTF-8"));
+  few = input({"1", "b\xff"});
+  CHECK(says(error([&] { RemoteReward(options("good")).score(few); }), "expected prompts in UTF-8, got 'b\xff'"));
   const RewardResult large = RemoteReward(options("good")).score({at::full({1, 3, 4096, 4096}, 0.5), {"1"}});
   CHECK(numbers(large.values) == std::vector<double>{1});
 

@@ -7,6 +7,7 @@ Exit code 1 if something is wrong, 3 (ctest: skipped) without the two libraries.
 import json
 import pathlib
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,7 @@ def main():
         clip = {k: v.half() for k, v in open_clip_weights().items()}
         wrapped = {"module." + k: v for k, v in clip.items()} | {"module.attn_mask": torch.zeros(16, 16)}
         torch.save({"epoch": 1, "name": "HPS", "state_dict": wrapped}, root / "hps.pt")
-        run("hps", root / "hps.pt", root / "hps")
+        run("hps_v2.1", root / "hps.pt", root / "hps")
         assert same(load_file(root / "hps" / "model.safetensors"), clip)
         config = json.loads((root / "hps" / "config.json").read_text())
         vision = dict(image_size=12, layers=2, width=128, head_width=64, mlp_ratio=3.0, patch_size=4)
@@ -87,10 +88,10 @@ def main():
         weights["logit_scale"] = torch.tensor(4.6)
         stored = weights | {"text_model.embeddings.position_ids": torch.arange(4)[None]}
         torch.save(stored, published / "pytorch_model.bin")
-        run("pick_score", published / "pytorch_model.bin", root / "out", fails="give --config FILE")
+        run("pickscore", published / "pytorch_model.bin", root / "out", fails="give --config FILE")
         (published / "config.json").write_text('{"model_type": "clip"}')
         (tokenizer / "vocab.json").write_text("{}")
-        run("pick_score", published / "pytorch_model.bin", root / "out", "--tokenizer", tokenizer)
+        run("pickscore", published / "pytorch_model.bin", root / "out", "--tokenizer", tokenizer)
         assert same(load_file(root / "out" / "model.safetensors"), weights)
         assert {p.name for p in (root / "out").iterdir()} == {"config.json", "model.safetensors", "vocab.json"}
 
@@ -140,15 +141,21 @@ def main():
         assert same(load_file(root / "owl" / "model.safetensors"), owl)
         assert (root / "owl" / "config.json").read_text() == '{"hidden_size": 4}'
 
+        # the names are those of rt-tune's rewards
+        listed = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
+        table = (SCRIPT.parents[1] / "examples" / "shared" / "rewards.cpp").read_text()
+        names = re.findall(r"^  ([\w.]+): ", listed, re.MULTILINE)
+        assert len(names) >= 8 and all(f'{{{{"{name}",' in table for name in names), names
+
         # what does not fit, and what must not run
         run("image_reward", home / "pytorch_model.bin", root / "no", fails="expected a tensor blip.visual_encoder.pos")
         run("objectness", home / "ImageReward.pt", root / "no", fails="expected a tensor class_head.dense0.weight")
-        run("hps", root / "head.pth", root / "no", fails="expected a tensor visual.conv1.weight, got layers.0.bias")
+        run("hps_v2", root / "head.pth", root / "no", fails="expected a tensor visual.conv1.weight, got layers.0.bias")
         run("aesthetic", root / "hps.pt", root / "no", fails="expected layers.<number>.weight and .bias")
-        run("hps", root / "nowhere.pt", root / "no", fails="got nothing at")
-        run("hps", root / "hps.pt", root / "no", "--tokenizer", root, fails="got none")
+        run("hps_v2", root / "nowhere.pt", root / "no", fails="got nothing at")
+        run("hps_v2", root / "hps.pt", root / "no", "--tokenizer", root, fails="got none")
         (root / "evil.pt").write_bytes(pickle.dumps({"state_dict": Evil()}))
-        run("hps", root / "evil.pt", root / "no", fails="cannot be read without running code")
+        run("hps_v2", root / "evil.pt", root / "no", fails="cannot be read without running code")
     print("convert_reward: 6 kinds of files, 10 errors")
 
 

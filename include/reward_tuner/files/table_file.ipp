@@ -8,6 +8,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/lower_ascii.hpp>
 
 namespace reward_tuner {
 
@@ -15,8 +16,7 @@ namespace detail {
 
 /// In lower case, without an s at the end.
 inline std::string plain_name(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  name = lower_ascii(std::move(name));
   if (name.ends_with('s')) name.pop_back();
   return name;
 }

@@ -23,9 +23,10 @@ namespace reward_tuner {
 struct BlipConfig {
   VisionTransformerConfig vision{};  ///< the image encoder
   BertConfig text{};                 ///< the text encoder
+  /// outputs of each layer of what stands on BLIP, as ImageReward's head; empty: not said
+  std::vector<std::int64_t> head{};
 
-  /// Reads {"vit": see VisionTransformerConfig, "med_config": BLIP's own file as published}; "head", which describes
-  /// what stands on BLIP, is not read.
+  /// Reads {"vit": see VisionTransformerConfig, "med_config": BLIP's own file as published, "head": [outputs, ...]}.
   static BlipConfig from_json(const nlohmann::json& json, const std::string& where = "config.json");
 };
 
@@ -33,7 +34,8 @@ struct BlipConfig {
 /// Example: `auto blip = BlipModel::load(folder); Tensor state = blip->joint_state(images, prompts);  // [B,D]`
 class BlipModel : public torch::nn::Module {
  public:
-  /// Tokens of a text, the start and the end token included: that of ImageReward.
+  /// Tokens of a text, the start and the end token included: that of ImageReward, whatever model_max_length the
+  /// tokenizer's folder says (a note tells if that is less).
   static constexpr std::int64_t kTextLength = 35;
 
   /// `files` is the vocabulary of bert-base-uncased; [DEC] and [ENC], which BLIP adds to it, are added here.

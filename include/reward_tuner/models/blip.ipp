@@ -10,11 +10,13 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
+#include <reward_tuner/models/tokenizer_folder.hpp>
 
 namespace reward_tuner {
 
@@ -35,7 +37,7 @@ REWARD_TUNER_INLINE BlipConfig BlipConfig::from_json(const nlohmann::json& json,
   BlipConfig c;
   c.vision = VisionTransformerConfig::from_json(reader.required<nlohmann::json>("vit"), where + ": vit");
   c.text = BertConfig::from_json(reader.required<nlohmann::json>("med_config"), c.vision.width, where + ": med_config");
-  reader.ignore({"head"});
+  c.head = reader.optional<std::vector<std::int64_t>>("head", {});
   reader.finish();
   return c;
 }
@@ -48,6 +50,9 @@ REWARD_TUNER_INLINE BlipModel::BlipModel(const BlipConfig& config, WordPieceFile
   REWARD_TUNER_CHECK(tokenizer_.vocab_size() == config_.text.vocab_size, "[Blip] expected a tokenizer of ",
                      config_.text.vocab_size, " tokens, [DEC] and [ENC] included, as the text encoder has, got ",
                      tokenizer_.vocab_size());
+  if (const auto longest = tokenizer_.options().model_max_length; longest && *longest < kTextLength)
+    note("[Blip] the tokenizer's folder says model_max_length ", *longest, ": prompts have ", kTextLength,
+         " tokens all the same, as in ImageReward");
   REWARD_TUNER_CHECK(config_.text.max_position_embeddings >= kTextLength, "[Blip] expected at least ", kTextLength,
                      " positions (max_position_embeddings), got ", config_.text.max_position_embeddings);
   REWARD_TUNER_CHECK(config_.text.image_width == config_.vision.width,
@@ -60,10 +65,8 @@ REWARD_TUNER_INLINE BlipModel::BlipModel(const BlipConfig& config, WordPieceFile
 REWARD_TUNER_INLINE std::shared_ptr<BlipModel> BlipModel::load(const std::filesystem::path& folder) {
   const auto file = folder / "config.json";
   const BlipConfig config = BlipConfig::from_json(read_json(file), file.string());
-  const bool nested = !std::filesystem::exists(folder / "vocab.txt") &&
-                      !std::filesystem::exists(folder / "tokenizer.json") &&
-                      std::filesystem::exists(folder / "tokenizer");
-  auto model = std::make_shared<BlipModel>(config, WordPieceFiles::read(nested ? folder / "tokenizer" : folder));
+  const auto tokenizer = detail::tokenizer_place(folder, "vocab.txt").value_or(folder);
+  auto model = std::make_shared<BlipModel>(config, WordPieceFiles::read(tokenizer));
   const WeightsSource source = find_weights(folder, kTransformersWeights).open();
   const auto names = source.names();
   REWARD_TUNER_CHECK(std::ranges::any_of(names, [](const auto& name) { return name.starts_with(detail::kBlipPrefix); }),

@@ -29,10 +29,11 @@ enum class ClipLayout {
 
 /// Settings of both towers and of the joint space.
 struct ClipConfig {
-  ClipTextConfig text{};                          ///< the text tower
-  ClipVisionConfig vision{};                      ///< the vision tower
-  std::int64_t projection_dim = 512;              ///< width P of the joint space
-  ClipLayout layout = ClipLayout::kTransformers;  ///< decides the token that fills short texts
+  ClipTextConfig text{};              ///< the text tower
+  ClipVisionConfig vision{};          ///< the vision tower
+  std::int64_t projection_dim = 512;  ///< width P of the joint space
+  ClipLayout layout =
+      ClipLayout::kTransformers;  ///< of the folder; decides how texts are read too (ClipTokenizerStyle)
 
   /// `from_json` of a file, which errors name.
   static ClipConfig load(const std::filesystem::path& file);

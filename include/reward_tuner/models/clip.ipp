@@ -15,6 +15,7 @@
 #include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/open_clip_layout.hpp>
+#include <reward_tuner/models/tokenizer_folder.hpp>
 
 namespace reward_tuner {
 
@@ -69,16 +70,14 @@ namespace detail {
 
 /// The tokenizer of a CLIP's folder. open_clip's folders have none, for that library carries OpenAI's vocabulary.
 inline ClipTokenizerFiles folder_tokenizer(const std::filesystem::path& folder, const ClipConfig& config) {
-  namespace fs = std::filesystem;
   const bool open_clip = config.layout == ClipLayout::kOpenClip;
-  const bool own = fs::exists(folder / "vocab.json") || fs::exists(folder / "tokenizer.json");
-  const bool nested = !own && fs::exists(folder / "tokenizer");
+  const auto place = tokenizer_place(folder, "vocab.json");
   ClipTokenizerFiles files;
-  if (!own && !nested && config.text.vocab_size == kClipVocabularySize) {
+  if (!place && config.text.vocab_size == kClipVocabularySize) {
     files = clip_vocabulary();
     if (!open_clip) note("[Clip] ", folder.string(), " has no tokenizer files: OpenAI's vocabulary is used");
   } else {
-    files = ClipTokenizerFiles::read(nested ? folder / "tokenizer" : folder);
+    files = ClipTokenizerFiles::read(place.value_or(folder));
   }
   if (open_clip) files.options.style = ClipTokenizerStyle::kOpenClip;
   return files;

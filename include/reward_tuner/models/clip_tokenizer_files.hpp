@@ -57,15 +57,20 @@ std::pair<std::string, std::string> tokenizer_merge(const std::string& line, con
 
 BytePairMerges tokenizer_merges(const std::filesystem::path& path);
 
-/// Reads the settings that can change ids; the rest of tokenizer_config.json concerns decoding, chat and bookkeeping.
-ClipTokenizerOptions tokenizer_options(const std::filesystem::path& folder);
+/// What every tokenizer's folder may say, of CLIP's.
+TokenizerFolder clip_tokenizer_folder(const std::filesystem::path& folder);
+
+/// The settings of that folder.
+ClipTokenizerOptions tokenizer_options(TokenizerFolder said, const std::filesystem::path& folder);
 
 }  // namespace detail
 
 inline ClipTokenizerFiles ClipTokenizerFiles::read(const std::filesystem::path& folder) {
-  ClipTokenizerFiles files{.options = detail::tokenizer_options(folder)};
-  const auto serialized = folder / "tokenizer.json", vocabulary = folder / "vocab.json", merges = folder / "merges.txt";
-  if (!std::filesystem::exists(serialized)) {
+  TokenizerFolder said = detail::clip_tokenizer_folder(folder);
+  const nlohmann::json serialized = std::move(said.serialized);
+  ClipTokenizerFiles files{.options = detail::tokenizer_options(std::move(said), folder)};
+  const auto vocabulary = folder / "vocab.json", merges = folder / "merges.txt";
+  if (serialized.is_null()) {
     REWARD_TUNER_CHECK(std::filesystem::exists(vocabulary) && std::filesystem::exists(merges),
                        "[Tokenizer] expected vocab.json and merges.txt, or tokenizer.json, in ", folder.string(),
                        ", got neither");
@@ -73,15 +78,16 @@ inline ClipTokenizerFiles ClipTokenizerFiles::read(const std::filesystem::path& 
     files.merges = detail::tokenizer_merges(merges);
     return files;
   }
-  const nlohmann::json model = detail::tokenizer_model(serialized, "BPE");
-  REWARD_TUNER_CHECK(model.contains("merges") && model["merges"].is_array(), "[Tokenizer] the model of ",
-                     serialized.string(), " must have a list of merges");
-  files.vocabulary = detail::tokenizer_vocabulary(model["vocab"], serialized.string());
+  const std::string where = (folder / "tokenizer.json").string();
+  const nlohmann::json& model = detail::tokenizer_model(serialized, "BPE", where);
+  REWARD_TUNER_CHECK(model.contains("merges") && model["merges"].is_array(), "[Tokenizer] the model of ", where,
+                     " must have a list of merges");
+  files.vocabulary = detail::tokenizer_vocabulary(model["vocab"], where);
   for (const auto& merge : model["merges"]) {
     REWARD_TUNER_CHECK(
         merge.is_string() || (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()),
-        "[Tokenizer] a merge in ", serialized.string(), " must be a string or two strings, got ", merge.dump());
-    files.merges.push_back(merge.is_string() ? detail::tokenizer_merge(merge.get<std::string>(), serialized.string())
+        "[Tokenizer] a merge in ", where, " must be a string or two strings, got ", merge.dump());
+    files.merges.push_back(merge.is_string() ? detail::tokenizer_merge(merge.get<std::string>(), where)
                                              : merge.get<BytePairMerges::value_type>());
   }
   return files;

@@ -30,12 +30,15 @@ REWARD_TUNER_INLINE BytePairMerges tokenizer_merges(const std::filesystem::path&
   return merges;
 }
 
-REWARD_TUNER_INLINE ClipTokenizerOptions tokenizer_options(const std::filesystem::path& folder) {
+REWARD_TUNER_INLINE TokenizerFolder clip_tokenizer_folder(const std::filesystem::path& folder) {
   const ClipTokenizerOptions published;
-  TokenizerFolder said = TokenizerFolder::read(folder, {{"bos_token", published.bos.text},
-                                                        {"eos_token", published.eos.text},
-                                                        {"unk_token", published.unk.text},
-                                                        {"pad_token", published.pad.text}});
+  return TokenizerFolder::read(folder, {{"bos_token", published.bos.text},
+                                        {"eos_token", published.eos.text},
+                                        {"unk_token", published.unk.text},
+                                        {"pad_token", published.pad.text}});
+}
+
+REWARD_TUNER_INLINE ClipTokenizerOptions tokenizer_options(TokenizerFolder said, const std::filesystem::path& folder) {
   for (const char* name : {"add_bos_token", "add_eos_token"})
     REWARD_TUNER_CHECK(said.config.value(name, nlohmann::json(true)) == true, "[Tokenizer] ", folder.string(), ": ",
                        name, " must be true, got ", said.config[name].dump());

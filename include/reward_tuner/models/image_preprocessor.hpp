@@ -9,6 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -49,6 +50,14 @@ struct ImagePreprocessorOptions {
   /// Throws unless the sizes fit together.
   void check() const;
 };
+
+namespace detail {
+
+/// The three numbers of a setting, one a channel; `fallback` if it is absent or null.
+std::array<double, 3> channel_numbers(ConfigReader& reader, const std::string& key,
+                                      const std::array<double, 3>& fallback);
+
+}  // namespace detail
 
 /// Images to a vision model's input. Equal to the Python libraries up to their rounding to bytes: values are neither
 /// rounded nor clamped, so that overshoot of the filter and of the images keeps its gradient.

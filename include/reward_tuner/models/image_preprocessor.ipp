@@ -20,6 +20,18 @@
 
 namespace reward_tuner {
 
+namespace detail {
+
+REWARD_TUNER_INLINE std::array<double, 3> channel_numbers(ConfigReader& reader, const std::string& key,
+                                                          const std::array<double, 3>& fallback) {
+  const auto values = reader.optional<std::vector<double>>(key, {fallback.begin(), fallback.end()});
+  REWARD_TUNER_CHECK(values.size() == 3, "[ImagePreprocessor] ", reader.where(), ": expected 3 numbers in ", key,
+                     ", got ", values.size());
+  return {values[0], values[1], values[2]};
+}
+
+}  // namespace detail
+
 REWARD_TUNER_INLINE ImagePreprocessorOptions ImagePreprocessorOptions::load(const std::filesystem::path& folder,
                                                                             const ImagePreprocessorOptions& fallback) {
   const auto nested = folder / "processor_config.json", own = folder / "preprocessor_config.json";
@@ -57,12 +69,6 @@ REWARD_TUNER_INLINE ImagePreprocessorOptions ImagePreprocessorOptions::from_json
                        keys.size() > 1 ? " and width, both equal" : "", ", got ", value.dump());
     return numbers.front().get<std::int64_t>();
   };
-  const auto channels = [&](const char* key, std::array<double, 3> fallback) {
-    const auto values = reader.optional<std::vector<double>>(key, {fallback.begin(), fallback.end()});
-    REWARD_TUNER_CHECK(values.size() == 3, "[ImagePreprocessor] ", where, ": \"", key, "\" must hold 3 numbers, got ",
-                       values.size());
-    return std::array<double, 3>{values[0], values[1], values[2]};
-  };
   // "size" names the rule: one number or a shortest edge, or height and width
   const bool square = reader.has_value("size") && (json.at("size").is_array() || json.at("size").contains("height"));
   if (square) {
@@ -78,8 +84,8 @@ REWARD_TUNER_INLINE ImagePreprocessorOptions ImagePreprocessorOptions::from_json
     o.side = length("crop_size", {"height", "width"}, o.edge);
     reader.expect("do_center_crop", true, "without it images of other shapes are no squares");
   }
-  o.mean = channels("image_mean", o.mean);
-  o.deviation = channels("image_std", o.deviation);
+  o.mean = detail::channel_numbers(reader, "image_mean", o.mean);
+  o.deviation = detail::channel_numbers(reader, "image_std", o.deviation);
   for (const char* step : {"do_resize", "do_rescale", "do_normalize"})
     reader.expect(step, true, "the preprocessing has this step");
   reader.expect("resample", 3, "only bicubic resizing (3) is supported");

@@ -2,7 +2,6 @@
 #pragma once
 #include <reward_tuner/models/open_clip_layout.hpp>
 
-#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <set>
@@ -115,14 +114,8 @@ REWARD_TUNER_INLINE ImagePreprocessorOptions open_clip_preprocessing(const nlohm
   ImagePreprocessorOptions o{.edge = side, .side = side, .crop_start = CropStart::kHalfToEven};
   if (!json.contains("preprocess_cfg")) return o;
   ConfigReader reader(json.at("preprocess_cfg"), where + ": preprocess_cfg");
-  const auto channels = [&](const char* key, std::array<double, 3> fallback) {
-    const auto values = reader.optional<std::vector<double>>(key, {fallback.begin(), fallback.end()});
-    REWARD_TUNER_CHECK(values.size() == 3, "[OpenClip] ", reader.where(), ": expected 3 numbers in ", key, ", got ",
-                       values.size());
-    return std::array<double, 3>{values[0], values[1], values[2]};
-  };
-  o.mean = channels("mean", o.mean);
-  o.deviation = channels("std", o.deviation);
+  o.mean = detail::channel_numbers(reader, "mean", o.mean);
+  o.deviation = detail::channel_numbers(reader, "std", o.deviation);
   if (reader.has_value("size")) {
     const nlohmann::json size = json.at("preprocess_cfg").at("size");
     REWARD_TUNER_CHECK(size == side || size == nlohmann::json({side, side}), "[OpenClip] ", reader.where(),

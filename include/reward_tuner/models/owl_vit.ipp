@@ -17,6 +17,7 @@
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
+#include <reward_tuner/models/tokenizer_folder.hpp>
 
 namespace reward_tuner {
 
@@ -99,11 +100,8 @@ REWARD_TUNER_INLINE std::shared_ptr<OwlVitModel> OwlVitModel::load(const std::fi
   const std::int64_t side = config.vision.image_size;
   const ImagePreprocessor preprocessor(
       ImagePreprocessorOptions::load(folder, {.rule = ResizeRule::kSquare, .edge = side, .side = side}));
-  const bool nested = !std::filesystem::exists(folder / "vocab.json") &&
-                      !std::filesystem::exists(folder / "tokenizer.json") &&
-                      std::filesystem::exists(folder / "tokenizer");
-  auto model = std::make_shared<OwlVitModel>(std::move(config),
-                                             ClipTokenizer::load(nested ? folder / "tokenizer" : folder), preprocessor);
+  const auto tokenizer = detail::tokenizer_place(folder, "vocab.json").value_or(folder);
+  auto model = std::make_shared<OwlVitModel>(std::move(config), ClipTokenizer::load(tokenizer), preprocessor);
   LoadOptions options;
   options.rename = detail::owl_vit_key;
   load_weights(*model, find_weights(folder, kTransformersWeights).open(), options);

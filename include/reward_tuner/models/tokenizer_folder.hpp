@@ -17,6 +17,7 @@ namespace reward_tuner {
 /// The settings that can change ids; the rest of tokenizer_config.json concerns decoding, chat and bookkeeping.
 struct TokenizerFolder {
   nlohmann::json config{};                      ///< tokenizer_config.json, and special_tokens_map.json where it counts
+  nlohmann::json serialized{};                  ///< tokenizer.json; null where there is none
   std::map<std::string, SpecialToken> roles{};  ///< by role ("unk_token"): the folder's token, or the default
   /// every special token, in the order in which those without an id in the vocabulary get the next free ones
   std::vector<SpecialToken> added{};
@@ -35,7 +36,13 @@ std::unordered_map<std::string, std::int64_t> tokenizer_vocabulary(const nlohman
                                                                    const std::string& where);
 
 /// The `type` model (BPE, WordPiece) of a tokenizer.json. Errors: another one, or none with a vocabulary.
-nlohmann::json tokenizer_model(const std::filesystem::path& serialized, const std::string& type);
+const nlohmann::json& tokenizer_model(const nlohmann::json& serialized, const std::string& type,
+                                      const std::string& where);
+
+/// Where a model's folder has its tokenizer: itself if it holds `vocabulary` (vocab.json, vocab.txt) or tokenizer.json,
+/// else its folder tokenizer/; nothing where it has neither.
+std::optional<std::filesystem::path> tokenizer_place(const std::filesystem::path& folder,
+                                                     const std::string& vocabulary);
 
 }  // namespace detail
 

@@ -32,12 +32,20 @@ REWARD_TUNER_INLINE std::unordered_map<std::string, std::int64_t> tokenizer_voca
   return vocabulary;
 }
 
-REWARD_TUNER_INLINE nlohmann::json tokenizer_model(const std::filesystem::path& serialized, const std::string& type) {
-  const nlohmann::json json = read_json(serialized);
-  nlohmann::json model = json.is_object() ? json.value("model", nlohmann::json()) : nlohmann::json();
-  REWARD_TUNER_CHECK(model.is_object() && model.value("type", nlohmann::json(type)) == type && model.contains("vocab"),
-                     "[Tokenizer] ", serialized.string(), " must hold a ", type, " model with a vocab");
-  return model;
+REWARD_TUNER_INLINE const nlohmann::json& tokenizer_model(const nlohmann::json& serialized, const std::string& type,
+                                                          const std::string& where) {
+  const auto model = serialized.find("model");
+  REWARD_TUNER_CHECK(model != serialized.end() && model->is_object() &&
+                         model->value("type", nlohmann::json(type)) == type && model->contains("vocab"),
+                     "[Tokenizer] ", where, " must hold a ", type, " model with a vocab");
+  return *model;
+}
+
+REWARD_TUNER_INLINE std::optional<std::filesystem::path> tokenizer_place(const std::filesystem::path& folder,
+                                                                         const std::string& vocabulary) {
+  if (std::filesystem::exists(folder / vocabulary) || std::filesystem::exists(folder / "tokenizer.json")) return folder;
+  if (std::filesystem::exists(folder / "tokenizer")) return folder / "tokenizer";
+  return std::nullopt;
 }
 
 /// The files of a tokenizer folder that are there, each an object.
@@ -102,8 +110,8 @@ inline std::vector<std::pair<std::string, nlohmann::json>> tokenizer_named(const
 }
 
 /// Added tokens by their id, from where transformers looks for them: tokenizer_config.json's added_tokens_decoder, or
-/// else added_tokens.json and tokenizer.json's added_tokens. `config` then takes special_tokens_map.json in.
-inline std::map<std::int64_t, SpecialToken> tokenizer_added(nlohmann::json& config,
+/// else added_tokens.json and the added_tokens of `serialized`. `config` then takes special_tokens_map.json in.
+inline std::map<std::int64_t, SpecialToken> tokenizer_added(nlohmann::json& config, const nlohmann::json& serialized,
                                                             const std::filesystem::path& folder) {
   std::map<std::int64_t, SpecialToken> added;
   if (config.contains("added_tokens_decoder")) {
@@ -117,9 +125,10 @@ inline std::map<std::int64_t, SpecialToken> tokenizer_added(nlohmann::json& conf
   for (const auto& [place, token] : tokenizer_named(config, folder))
     special.insert(tokenizer_special(token, {}, place).text);
   const auto old_file = folder / "added_tokens.json", serialized_file = folder / "tokenizer.json";
-  const nlohmann::json old = tokenizer_object(old_file), serialized = tokenizer_object(serialized_file);
+  const nlohmann::json old = tokenizer_object(old_file);
   for (const auto& [text, id] : old.items())
     added[tokenizer_id(id, old_file.string())] = {text, special.count(text) == 0};
+  if (serialized.is_null()) return added;
   for (const auto& token : serialized.value("added_tokens", nlohmann::json::array())) {
     const std::string where = serialized_file.string() + ": added_tokens";
     REWARD_TUNER_CHECK(token.is_object(), "[Tokenizer] ", where, " must hold objects, got ", token.dump());
@@ -134,10 +143,12 @@ inline std::map<std::int64_t, SpecialToken> tokenizer_added(nlohmann::json& conf
 REWARD_TUNER_INLINE TokenizerFolder TokenizerFolder::read(const std::filesystem::path& folder,
                                                           const std::map<std::string, std::string>& defaults) {
   TokenizerFolder out{.config = detail::tokenizer_object(folder / "tokenizer_config.json")};
+  if (std::filesystem::exists(folder / "tokenizer.json"))
+    out.serialized = detail::tokenizer_object(folder / "tokenizer.json");
   nlohmann::json& config = out.config;
   const std::string where = folder.string() + ": ";
   std::map<std::string, bool> known;
-  for (const auto& [id, token] : detail::tokenizer_added(config, folder)) {
+  for (const auto& [id, token] : detail::tokenizer_added(config, out.serialized, folder)) {
     known[token.text] = token.normalized;
     out.added.push_back(token);
     out.added.back().file_id = id;

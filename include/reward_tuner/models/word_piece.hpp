@@ -16,14 +16,15 @@ namespace reward_tuner {
 
 /// Settings of a WordPiece tokenizer in addition to its vocabulary; defaults as in transformers.
 struct WordPieceOptions {
-  bool lower_case = true;                          ///< texts are brought to lower case
-  std::optional<bool> strip_accents{};             ///< accents are taken off; absent: if `lower_case` is on
-  bool split_ideographs = true;                    ///< every CJK ideograph is a word of its own
-  SpecialToken start{.text = "[CLS]"};             ///< first token of every sequence
-  SpecialToken end{.text = "[SEP]"};               ///< last token of every sequence
-  SpecialToken unknown{.text = "[UNK]"};           ///< stands for a word that the vocabulary cannot spell
-  SpecialToken pad{.text = "[PAD]"};               ///< fills short sequences
-  std::optional<std::int64_t> model_max_length{};  ///< tokens in the longest sequence, if the folder says so
+  bool lower_case = true;                 ///< texts are brought to lower case
+  std::optional<bool> strip_accents{};    ///< accents are taken off; absent: if `lower_case` is on
+  bool split_ideographs = true;           ///< every CJK ideograph is a word of its own
+  SpecialToken start{.text = "[CLS]"};    ///< first token of every sequence
+  SpecialToken end{.text = "[SEP]"};      ///< last token of every sequence
+  SpecialToken unknown{.text = "[UNK]"};  ///< stands for a word that the vocabulary cannot spell
+  SpecialToken pad{.text = "[PAD]"};      ///< fills short sequences
+  /// tokens in the longest sequence, if the folder says so; for the model to heed, a tokenizer cuts at what it is asked
+  std::optional<std::int64_t> model_max_length{};
   /// further tokens that are found in the text as they stand, in the order in which those without an id in the
   /// vocabulary get the next free ones
   std::vector<SpecialToken> added{};

@@ -11,7 +11,6 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
-#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/models/tokenizer_folder.hpp>
 #include <reward_tuner/models/unicode.hpp>
@@ -34,12 +33,13 @@ Switch word_piece_switch(const nlohmann::json& config, const char* name, Switch 
 
 /// The vocabulary of a tokenizer.json. transformers takes nothing else of it, so the rest must say what BertTokenizer
 /// does anyway.
-inline std::unordered_map<std::string, std::int64_t> serialized_word_pieces(const std::filesystem::path& file,
+inline std::unordered_map<std::string, std::int64_t> serialized_word_pieces(const nlohmann::json& json,
+                                                                            const std::string& where,
                                                                             const WordPieceOptions& o) {
-  const nlohmann::json json = read_json(file), model = tokenizer_model(file, "WordPiece");
+  const nlohmann::json& model = tokenizer_model(json, "WordPiece", where);
   const auto expect = [&](const nlohmann::json& part, const char* key, const nlohmann::json& wanted) {
-    REWARD_TUNER_CHECK(!part.contains(key) || part[key] == wanted, "[WordPiece] ", file.string(), ": expected ", key,
-                       " to be ", wanted.dump(), ", as BertTokenizer reads this folder, got ", part[key].dump());
+    REWARD_TUNER_CHECK(!part.contains(key) || part[key] == wanted, "[WordPiece] ", where, ": expected ", key, " to be ",
+                       wanted.dump(), ", as BertTokenizer reads this folder, got ", part[key].dump());
   };
   expect(model, "continuing_subword_prefix", "##");
   expect(model, "max_input_chars_per_word", kLongestWord);
@@ -51,7 +51,7 @@ inline std::unordered_map<std::string, std::int64_t> serialized_word_pieces(cons
     expect(rules, "lowercase", o.lower_case);
     expect(rules, "strip_accents", o.strip_accents ? nlohmann::json(*o.strip_accents) : nlohmann::json());
   }
-  return tokenizer_vocabulary(model["vocab"], file.string());
+  return tokenizer_vocabulary(model["vocab"], where);
 }
 
 /// The blocks of CJK ideographs that BERT knows.
@@ -87,11 +87,11 @@ REWARD_TUNER_INLINE WordPieceFiles WordPieceFiles::read(const std::filesystem::p
   o.lower_case = detail::word_piece_switch(said.config, "do_lower_case", o.lower_case, where);
   o.strip_accents = detail::word_piece_switch(said.config, "strip_accents", o.strip_accents, where);
   o.split_ideographs = detail::word_piece_switch(said.config, "tokenize_chinese_chars", o.split_ideographs, where);
-  const auto serialized = folder / "tokenizer.json", lines = folder / "vocab.txt";
-  if (std::filesystem::exists(serialized)) {
-    files.vocabulary = detail::serialized_word_pieces(serialized, o);
+  if (!said.serialized.is_null()) {
+    files.vocabulary = detail::serialized_word_pieces(said.serialized, (folder / "tokenizer.json").string(), o);
     return files;
   }
+  const auto lines = folder / "vocab.txt";
   REWARD_TUNER_CHECK(std::filesystem::exists(lines), "[WordPiece] expected vocab.txt or tokenizer.json in ", where,
                      ", got neither");
   TextLines reader(lines);

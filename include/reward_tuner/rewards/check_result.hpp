@@ -30,7 +30,8 @@ inline void check_reward_prompts(const RewardInput& input, std::string_view name
                      "] expected one prompt per image (", input.images.size(0), "), got ", input.prompts.size());
 }
 
-/// Throws unless values are floating point [batch], and components and parts [batch]. `name` is the reward's kName.
+/// Throws unless values are floating point [batch], components and parts [batch], and failed bool [batch] or undefined.
+/// Numbers that are not finite pass. `name`, the reward's (see reward_name), ends the message.
 inline void check_reward_result(const RewardResult& result, std::int64_t batch, std::string_view name) {
   REWARD_TUNER_CHECK(result.values.defined(),
                      "[RewardPolicy] score expected [B] values, got an undefined tensor (reward ", name, ")");

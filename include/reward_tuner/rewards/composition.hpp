@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,6 +20,7 @@
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/named_objects.hpp>
+#include <reward_tuner/rewards/owl_vectors.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 
 namespace reward_tuner {
@@ -33,7 +35,7 @@ enum class ObjectChoice {
 struct CompositionOptions {
   std::vector<std::string> objects = coco_objects();  ///< names of objects
   ObjectChoice choice = ObjectChoice::kNamed;         ///< which of them an image is asked for
-  std::string query = "a photo of a {}";  ///< what OWL-ViT is asked, {} being the name; its own prompt by default
+  std::string query = "a photo of a {}";  ///< what OWL-ViT is asked, each {} being the name; its own prompt by default
   double leak = kDefaultLeak;             ///< share of the gradient that passes where an image leaves [0,1], in [0,1]
 };
 REWARD_TUNER_FIELDS(CompositionOptions, objects, choice, query, leak);
@@ -42,7 +44,8 @@ REWARD_TUNER_FIELDS(CompositionOptions, objects, choice, query, leak);
 /// query. Also reported as "object_composition", and the smallest d(o) as "least_confidence". Colors, numbers and
 /// places are not judged; an object named twice counts once. Images are clamped to [0,1] with options.leak.
 /// Gradient: reaches the images from one box of each object.
-/// Cost: one pass of the image tower for all objects, one of the text tower over the objects of the batch.
+/// Cost: one pass of the image tower for all objects and all rewards of this network (shared_model) on the same images,
+/// one of the text tower over the objects of the batch.
 /// Errors: no network; no objects, a query without {}, a leak outside [0,1]; not one prompt an image; with kNamed, a
 /// prompt that names none of the objects.
 class CompositionReward {
@@ -71,11 +74,11 @@ class CompositionReward {
     check_reward_images(input.images, "CompositionReward");
     check_reward_prompts(input, "CompositionReward");
     const auto [names, asked] = objects(input);
-    const Tensor patches = owl_->patches(leaky_clamp(input.images, options_.leak));     // [B,N,W]
-    const Tensor confidence = owl_->logits(patches, queries(names)).amax(1).sigmoid();  // [B,Q]
-    const Tensor wanted = asked.to(confidence.device(), confidence.scalar_type());      // [B,Q]
-    const Tensor values = (confidence * wanted).sum(1) / wanted.sum(1);                 // [B]
-    const Tensor least = confidence.detach().masked_fill(wanted == 0, 1).amin(1);       // [B]
+    const Tensor patches = owl_patches(input, owl_, options_.leak);                            // [B,N,W]
+    const Tensor confidence = owl_->logits(patches, queries(input, names)).amax(1).sigmoid();  // [B,Q]
+    const Tensor wanted = asked.to(confidence.device(), confidence.scalar_type());             // [B,Q]
+    const Tensor values = (confidence * wanted).sum(1) / wanted.sum(1);                        // [B]
+    const Tensor least = confidence.detach().masked_fill(wanted == 0, 1).amin(1);              // [B]
     return {values, {{"object_composition", values.detach()}, {"least_confidence", least}}};
   }
 
@@ -100,14 +103,16 @@ class CompositionReward {
   }
 
   /// [1,Q,D]
-  Tensor queries(const std::vector<std::string>& names) const {
-    const at::NoGradGuard no_grad;
+  Tensor queries(const RewardInput& input, const std::vector<std::string>& names) const {
+    constexpr std::string_view kPlace = "{}";
     std::vector<std::string> texts;
     for (const std::string& name : names) {
-      texts.push_back(options_.query);
-      texts.back().replace(texts.back().find("{}"), 2, name);
+      std::string text = options_.query;
+      for (std::size_t at = text.find(kPlace); at != std::string::npos; at = text.find(kPlace, at + name.size()))
+        text.replace(at, kPlace.size(), name);
+      texts.push_back(std::move(text));
     }
-    return owl_->queries(texts);
+    return owl_queries(input, owl_, texts);
   }
 
   std::shared_ptr<const OwlVitModel> owl_;

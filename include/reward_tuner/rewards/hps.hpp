@@ -37,7 +37,7 @@ REWARD_TUNER_FIELDS(HpsOptions, antialias, leak);
 /// Gradient: all of it reaches the images, with options.leak outside [0,1]; prompts carry none.
 /// Errors: no CLIP, a leak outside [0,1], not one prompt per image. A pipeline's own CLIP has other weights, so none is
 /// bound later.
-/// Example: `HpsReward(ClipModel::load("hps_v2.1"))`, a folder that `script/convert_reward hps` wrote.
+/// Example: `HpsReward(ClipModel::load("hps_v2.1"))`, a folder that `script/convert_reward hps_v2.1` wrote.
 class HpsReward {
  public:
   using Role = RewardRole;

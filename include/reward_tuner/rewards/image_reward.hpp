@@ -13,16 +13,14 @@
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
-#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 #include <reward_tuner/models/blip.hpp>
+#include <reward_tuner/models/shared_model.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
@@ -65,16 +63,17 @@ class ImageReward {
                        " numbers, as BLIP gives, got one for ", head_.width());
   }
 
-  /// BLIP and head of a folder with config.json, model.safetensors and the tokenizer; see BlipModel::load.
+  /// BLIP and head of a folder with config.json, model.safetensors and the tokenizer; see BlipModel::load. Rewards of
+  /// one folder hold one BLIP (shared_model).
   static ImageReward load(const std::filesystem::path& folder, ImageRewardOptions options = {},
                           at::Device device = at::kCPU) {
-    const auto blip = BlipModel::load(folder);
-    blip->to(device);
-    return {blip, head(find_weights(folder, kTransformersWeights).open(), read_json(folder / "config.json")), options};
+    const auto blip = shared_model<BlipModel>(folder, device);
+    return {blip, head(find_weights(folder, kTransformersWeights).open(), blip->config().head), options};
   }
 
-  /// The layers mlp.layers.<n> of ImageReward's file. Errors: none; outputs other than config.json's "head" says.
-  static AestheticHead head(const WeightsSource& source, const nlohmann::json& config) {
+  /// The layers mlp.layers.<n> of ImageReward's file. Errors: none; others than `said`, the outputs of each by
+  /// BlipConfig::head, if it says any.
+  static AestheticHead head(const WeightsSource& source, const std::vector<std::int64_t>& said) {
     constexpr std::string_view kPrefix = "mlp.layers.";
     std::map<std::int64_t, AestheticHead::Layer> layers;
     for (const std::string& name : source.names()) {
@@ -90,14 +89,14 @@ class ImageReward {
     REWARD_TUNER_CHECK(!layers.empty(), "[ImageReward] expected the head, tensors called mlp.layers.*, in ",
                        source.where(), ", got none");
     std::vector<AestheticHead::Layer> stack;
-    nlohmann::json outputs = nlohmann::json::array();
+    std::vector<std::int64_t> outputs;
     for (const auto& [number, layer] : layers) {
       stack.push_back(layer);
       outputs.push_back(layer.bias.defined() ? layer.bias.size(0) : 0);
     }
-    REWARD_TUNER_CHECK(config.value("head", outputs) == outputs, "[ImageReward] ", source.where(),
-                       ": expected a head of layers with ", config["head"].dump(),
-                       " outputs, as config.json says, got ", outputs.dump());
+    REWARD_TUNER_CHECK(said.empty() || said == outputs, "[ImageReward] ", source.where(),
+                       ": expected a head of layers with ", at::IntArrayRef(said),
+                       " outputs, as config.json says, got ", at::IntArrayRef(outputs));
     return AestheticHead(stack);
   }
 

@@ -14,6 +14,7 @@
 #include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
+#include <reward_tuner/rewards/owl_vectors.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 
 namespace reward_tuner {
@@ -29,6 +30,7 @@ REWARD_TUNER_FIELDS(ObjectnessOptions, query, leak);
 /// weight in a sum removes the thing, as DRTune does. Queries lose what is beyond 16 tokens, the tower's length. Images
 /// are clamped to [0,1] with options.leak.
 /// Gradient: reaches the images from the one box with the largest probability.
+/// Cost: one pass of the image tower for all rewards of this network (shared_model) on the same images.
 /// Errors: a leak outside [0,1]; no network; without a query, not one prompt an image.
 /// Example: `ObjectnessReward(OwlVitModel::load("owlvit-base-patch32"), {.query = "a photo of a book"})`.
 class ObjectnessReward {
@@ -52,7 +54,7 @@ class ObjectnessReward {
   RewardResult score(const RewardInput& input) const {
     check_reward_images(input.images, "ObjectnessReward");
     if (options_.query.empty()) check_reward_prompts(input, "ObjectnessReward");
-    const Tensor patches = owl_->patches(leaky_clamp(input.images, options_.leak));      // [B,N,W]
+    const Tensor patches = owl_patches(input, owl_, options_.leak);                      // [B,N,W]
     const Tensor values = owl_->logits(patches, queries(input)).amax({1, 2}).sigmoid();  // [B]
     return {values, {{"objectness", values.detach()}}};
   }
@@ -60,8 +62,8 @@ class ObjectnessReward {
  private:
   /// [1,1,D] or [B,1,D].
   Tensor queries(const RewardInput& input) const {
-    const at::NoGradGuard no_grad;
-    return options_.query.empty() ? owl_->queries(input.prompts).transpose(0, 1) : owl_->queries({options_.query});
+    return options_.query.empty() ? owl_queries(input, owl_, input.prompts).transpose(0, 1)
+                                  : owl_queries(input, owl_, {options_.query});
   }
 
   std::shared_ptr<const OwlVitModel> owl_;

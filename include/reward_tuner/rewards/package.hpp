@@ -1,9 +1,12 @@
 // A reward that somebody exported from Python: an AOTInductor package (.pt2) with score and gradient, or a TorchScript
 // module (.pt).
 #pragma once
+#include <c10/core/Device.h>
+
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +25,12 @@ using PromptTokens = std::function<Tensor(const std::vector<std::string>&)>;
 ///         reward is differentiable, d values/d images being that output times the incoming gradient; without, a black
 ///         box. It runs native code out of the file: load none that you would not run.
 ///   .pt   a TorchScript module, images [, tokens] -> score [B], differentiated by autograd.
-/// Images are given as they are, in the file's dtype and at its size; the file resizes what it needs to.
+/// Images are given as they are, in the file's dtype and at its size; the file resizes what it needs to. A package runs
+/// on `device`: the kind it was compiled for, and of several of that kind the current one unless a number is given.
 /// Gradient: as said; asking a black box for one (scoring images that require grad) is an error.
 /// Errors: a file that cannot be read, is of another kind, or needs a device that this program has not; a package that
-/// script/export_reward did not make; tokens where the file reads none, none where it does; images of another size or
-/// on another device; a score that is not [B].
+/// script/export_reward did not make, or one for another kind of device than `device`; tokens where the file reads
+/// none, none where it does; images of another size or on another device; a score that is not [B].
 /// Example: `PackageReward("my_reward.pt2")`.
 class PackageReward {
  public:
@@ -36,7 +40,8 @@ class PackageReward {
   static constexpr bool kPerGroup = false;
   static constexpr std::string_view kName = "package";
 
-  explicit PackageReward(const std::filesystem::path& file, PromptTokens tokens = {});
+  explicit PackageReward(const std::filesystem::path& file, PromptTokens tokens = {},
+                         std::optional<at::Device> device = {});
 
   bool differentiable() const;
 

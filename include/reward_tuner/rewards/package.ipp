@@ -3,6 +3,8 @@
 #include <reward_tuner/rewards/package.hpp>
 
 #include <ATen/Context.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/Device.h>
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -18,6 +20,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -116,15 +119,29 @@ class PackageReward::File {
 
 class PackageReward::Package final : public PackageReward::File {
  public:
-  Package(const std::filesystem::path& file, PromptTokens tokens) : File(file, std::move(tokens)) {
-    try {
+  Package(const std::filesystem::path& file, PromptTokens tokens, std::optional<at::Device> device)
+      : File(file, std::move(tokens)) {
+    using Loader = torch::inductor::AOTIModelPackageLoader;
+    const auto attempt = [&](const auto& step) {
+      try {
+        step();
+      } catch (const std::exception& e) {
+        detail::fail("[PackageReward] expected an AOTInductor package that this program can run in ", file.string(),
+                     ", got: ", detail::package_problem(e));
+      }
+    };
+    attempt([&] {
+      about_ = Loader::load_metadata_from_package(file.string(), "model");
+      place_ = at::Device(about_.at("AOTI_DEVICE_KEY"));
+    });
+    REWARD_TUNER_CHECK(!device || device->type() == place_.type(), "[PackageReward] ", file.string(),
+                       " was exported for ", place_.type(), ": expected that device, got ", *device);
+    attempt([&] {
       detail::load_libtorch();
-      loader_ = std::make_unique<torch::inductor::AOTIModelPackageLoader>(file.string());
-      about_ = loader_->get_metadata();
-    } catch (const std::exception& e) {
-      detail::fail("[PackageReward] expected an AOTInductor package that this program can run in ", file.string(),
-                   ", got: ", detail::package_problem(e));
-    }
+      place_ = at::empty({0}, device.value_or(place_)).device();  // with its number: the code is loaded for one device
+      loader_ = std::make_unique<Loader>(file.string(), "model", /*run_single_threaded=*/false, /*num_runners=*/1,
+                                         place_.index());
+    });
     static const std::map<std::string, at::ScalarType> kTypes = {
         {"float32", at::kFloat}, {"float64", at::kDouble}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
     const auto type = kTypes.find(about("dtype"));
@@ -147,10 +164,8 @@ class PackageReward::Package final : public PackageReward::File {
 
   Tensor scores(const Tensor& images, const std::vector<Tensor>& rest) const override {
     // the compiled code reads memory without asking what is there
-    const std::string device = images.device().is_cuda() ? "cuda" : images.device().str();
-    REWARD_TUNER_CHECK(device == about_.at("AOTI_DEVICE_KEY"), "[PackageReward] ", path().string(),
-                       " was exported for ", about_.at("AOTI_DEVICE_KEY"), ": expected images there, got them on ",
-                       device);
+    REWARD_TUNER_CHECK(images.device() == place_, "[PackageReward] ", path().string(), " runs on ", place_,
+                       ": expected images there, got them on ", images.device());
     REWARD_TUNER_CHECK(images.size(2) == height_ && images.size(3) == width_, "[PackageReward] ", path().string(),
                        " was exported for images of ", height_, "x", width_, ", got ", images.size(2), "x",
                        images.size(3));
@@ -190,6 +205,7 @@ class PackageReward::Package final : public PackageReward::File {
 
   std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader_;
   std::unordered_map<std::string, std::string> about_;
+  at::Device place_ = at::kCPU;
   at::ScalarType dtype_ = at::kFloat;
   bool gradient_ = false;
   std::int64_t height_ = 0, width_ = 0, length_ = 0;
@@ -197,12 +213,13 @@ class PackageReward::Package final : public PackageReward::File {
 
 class PackageReward::Script final : public PackageReward::File {
  public:
-  Script(const std::filesystem::path& file, PromptTokens tokens) : File(file, std::move(tokens)) {
+  Script(const std::filesystem::path& file, PromptTokens tokens, std::optional<at::Device> device)
+      : File(file, std::move(tokens)) {
     note("[PackageReward] ", file.string(),
          " is a TorchScript module: PyTorch has deprecated them, and "
          "script/export_reward makes a .pt2 of the same function");
     try {
-      module_ = torch::jit::load(file.string());
+      module_ = torch::jit::load(file.string(), device);
     } catch (const std::exception& e) {
       detail::fail("[PackageReward] expected a TorchScript module in ", file.string(),
                    ", got: ", detail::package_problem(e));
@@ -237,7 +254,8 @@ class PackageReward::Script final : public PackageReward::File {
   mutable std::mutex mutex_;
 };
 
-REWARD_TUNER_INLINE PackageReward::PackageReward(const std::filesystem::path& file, PromptTokens tokens) {
+REWARD_TUNER_INLINE PackageReward::PackageReward(const std::filesystem::path& file, PromptTokens tokens,
+                                                 std::optional<at::Device> device) {
   REWARD_TUNER_CHECK(std::filesystem::is_regular_file(file), "[PackageReward] expected a file, got none at ",
                      file.string());
   const std::string kind = file.extension().string();
@@ -245,8 +263,8 @@ REWARD_TUNER_INLINE PackageReward::PackageReward(const std::filesystem::path& fi
                      "[PackageReward] expected a package NAME.pt2 or a TorchScript "
                      "module NAME.pt, got ",
                      file.string());
-  if (kind == ".pt2") file_ = std::make_shared<const Package>(file, std::move(tokens));
-  else file_ = std::make_shared<const Script>(file, std::move(tokens));
+  if (kind == ".pt2") file_ = std::make_shared<const Package>(file, std::move(tokens), device);
+  else file_ = std::make_shared<const Script>(file, std::move(tokens), device);
 }
 
 REWARD_TUNER_INLINE bool PackageReward::differentiable() const { return file_->differentiable(); }

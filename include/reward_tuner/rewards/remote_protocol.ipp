@@ -3,7 +3,6 @@
 #include <reward_tuner/rewards/remote_protocol.hpp>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
@@ -16,6 +15,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/files/json_config.hpp>
 
 namespace reward_tuner {
@@ -30,12 +30,25 @@ REWARD_TUNER_INLINE std::string remote_excerpt(std::string_view text) {
   return "'" + shown + (text.size() > kShown ? "..." : "") + "'";
 }
 
-inline std::string remote_dump(const nlohmann::json& body, const std::vector<std::string_view>& prompts) {
+/// Text that JSON can hold.
+inline bool is_utf8(const std::string& text) {
+  try {
+    return !nlohmann::json(text).dump().empty();
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
+inline std::string remote_dump(const nlohmann::json& body, const std::vector<std::string>& prompts) {
   try {
     return body.dump();
-  } catch (const nlohmann::json::type_error&) {  // the only text that is not ours
-    fail("[RemoteReward] expected prompts in UTF-8, got others among ", prompts.size(), ": ",
-         remote_excerpt(prompts.empty() ? "" : prompts.front()));
+  } catch (const nlohmann::json::type_error&) {  // what the body has beside our own text
+    const auto wrong = std::find_if_not(prompts.begin(), prompts.end(), is_utf8);
+    REWARD_TUNER_CHECK(wrong == prompts.end(), "[RemoteReward] expected prompts in UTF-8, got ",
+                       remote_excerpt(*wrong));
+    fail(
+        "[RemoteReward] expected options in UTF-8, got other bytes in the reward's name, the model's name, the system "
+        "message or the question");
   }
 }
 
@@ -48,11 +61,6 @@ inline nlohmann::json remote_parse(const std::string& answer, std::string& failu
   }
   failure = "expected a JSON object, got " + remote_excerpt(answer);
   return {};
-}
-
-inline std::string lower_case(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
 }
 
 }  // namespace detail
@@ -73,13 +81,13 @@ REWARD_TUNER_INLINE std::string base64(const std::string& bytes) {
 
 REWARD_TUNER_INLINE std::string ScoresProtocol::request(const std::vector<RemoteImage>& images) const {
   nlohmann::json requests = nlohmann::json::array();
-  std::vector<std::string_view> prompts;
+  std::vector<std::string> prompts;
   for (const RemoteImage& image : images) {
     const nlohmann::json turn{{"text", image.prompt}, {"image_b64", image.png}};
     requests.push_back({{"history", nlohmann::json::array({turn})},
                         {"required_rewards", nlohmann::json::array({reward_})},
                         {"metadata", {{"id", image.id}}}});
-    prompts.emplace_back(image.prompt);
+    prompts.push_back(image.prompt);
   }
   return detail::remote_dump({{"requests", std::move(requests)}}, prompts);
 }
@@ -214,7 +222,7 @@ REWARD_TUNER_INLINE RemoteScore ChatProtocol::score(const std::string& said) con
   const std::string text = found.size() > 1 ? found.str(1) : found.str(0);
   if (!options_.answers.empty()) {
     for (const ScoredAnswer& answer : options_.answers)
-      if (detail::lower_case(answer.text) == detail::lower_case(text)) {
+      if (lower_ascii(answer.text) == lower_ascii(text)) {
         out.value = answer.score;
         return out;
       }

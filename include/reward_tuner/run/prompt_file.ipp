@@ -2,7 +2,6 @@
 #pragma once
 #include <reward_tuner/run/prompt_file.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string_view>
@@ -12,6 +11,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/files/json_line.hpp>
 #include <reward_tuner/files/table_file.hpp>
 #include <reward_tuner/files/text_file.hpp>
@@ -24,9 +24,7 @@ REWARD_TUNER_INLINE PromptFormat prompt_format(const std::filesystem::path& file
                                                                                   {".json", PromptFormat::kJson},
                                                                                   {".csv", PromptFormat::kCsv},
                                                                                   {".tsv", PromptFormat::kTsv}}};
-  std::string ending = file.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](char c) { return 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const std::string ending = lower_ascii(file.extension().string());
   REWARD_TUNER_CHECK(ending != ".parquet",
                      "[Prompts] expected prompts as text (.txt, .jsonl, .json, .csv or .tsv), got ", file.string());
   for (const auto& [name, format] : kEndings)
