@@ -35,7 +35,6 @@ REWARD_TUNER_INLINE nlohmann::json run_fingerprint(const RunDescription& descrip
           {"batch", options.batch},
           {"seed", options.seed},
           {"learning_rate", learning_rate},
-          {"warm_up_updates", options.warm_up_updates},
           {"ema_decay", options.ema_decay},
           {"images", options.images},
           {"prompts", prompts},

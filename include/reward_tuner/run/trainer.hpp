@@ -19,6 +19,8 @@
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/optim/ema.hpp>
+#include <reward_tuner/optim/learning_rate.hpp>
+#include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
 #include <reward_tuner/run/judges.hpp>
@@ -80,18 +82,18 @@ class Trainer {
         checkpoints_(folder_ / "checkpoints", options_.keep_checkpoints),
         rng_(options_.seed) {
     REWARD_TUNER_CHECK(!held_out_.empty(), "[Trainer] expected at least one held-out (prompt, seed) pair, got none");
-    if constexpr (requires {
-                    optimizer_.options().learning_rate;
-                    optimizer_.set_learning_rate(1.0);
-                  })
-      learning_rate_ = optimizer_.options().learning_rate;
-    REWARD_TUNER_CHECK(learning_rate_ > 0 || options_.warm_up_updates == 0,
-                       "[Trainer] warm_up_updates needs an optimizer with set_learning_rate, got one without");
+    if constexpr (ScheduledOptimizer<Optim>) {
+      optimizer_.scale_learning_rate(1);
+      learning_rate_ = optimizer_.learning_rate();
+    }
+    REWARD_TUNER_CHECK(ScheduledOptimizer<Optim> || constant(options_.learning_rate),
+                       "[Trainer] a learning_rate that changes needs an optimizer with scale_learning_rate and "
+                       "learning_rate, got one without");
     if (options_.ema_decay > 0)
       ema_ = std::make_unique<Ema>(weights_.tensors(), EmaOptions{.decay = options_.ema_decay});
     describe();
     if (options_.resume) resume();
-    tuner_.plan(fingerprint_.at("planned_updates").template get<std::int64_t>());
+    tuner_.plan(planned());
     rewards_ = standard_evaluation_rewards(pipeline_);
     for (const auto& own : {options_.evaluation_rewards, tuned_rewards()})
       for (const EvaluationReward& r : own)
@@ -155,14 +157,20 @@ class Trainer {
     if (description_.reward.empty()) description_.reward = reward_title(tuner);
     fingerprint_ =
         run_fingerprint(description_, options_, learning_rate_, prompt_identity(prompts_), held_out_, weights_);
+    fingerprint_["learning_rate_schedule"] = options_json(options_.learning_rate);
     fingerprint_["tuner"] = tuner;
     if constexpr (requires { optimizer_.options(); }) {
       fingerprint_["optimizer"] = options_json(optimizer_.options());
-      if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // warms up
+      if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // named above
     }
     for (const auto& policy : not_covered(tuner))
       note("a resume cannot tell whether options of the policy " + policy +
            " changed: REWARD_TUNER_FIELDS below them makes it compare them");
+  }
+  /// Updates of the whole run, on a resume as it was begun.
+  std::int64_t planned() const { return fingerprint_.at("planned_updates").template get<std::int64_t>(); }
+  static bool constant(const LearningRateSchedule& schedule) {
+    return schedule.decay == LearningRateDecay::kConstant && schedule.warm_up == 0;
   }
   static TrainerOptions checked(TrainerOptions options) {
     check_options(options);
@@ -212,11 +220,10 @@ class Trainer {
   void update(std::optional<ProgressBar>& bar) {
     const auto begin = std::chrono::steady_clock::now();
     const std::clock_t cpu_begin = std::clock();  // all threads of the process
-    double rate = learning_rate_;
-    if constexpr (requires { optimizer_.set_learning_rate(rate); }) {
-      if (progress_.done() < options_.warm_up_updates)
-        rate *= static_cast<double>(progress_.done() + 1) / static_cast<double>(options_.warm_up_updates);
-      optimizer_.set_learning_rate(rate);
+    double rate = 0;                              // not known of other optimizers
+    if constexpr (ScheduledOptimizer<Optim>) {
+      optimizer_.scale_learning_rate(learning_rate_factor(options_.learning_rate, progress_.done(), planned()));
+      rate = optimizer_.learning_rate();
     }
     UpdateReport report = tuner_.update(pipeline_, optimizer_, prompts_.draw(options_.batch, rng_), rng_);
     if (ema_ && !report.skipped) ema_->update();

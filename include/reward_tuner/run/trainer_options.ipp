@@ -14,7 +14,7 @@ REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
   REWARD_TUNER_CHECK(o.planned_updates >= 0, "[Trainer] planned_updates must be >= 0 (0: as updates), got ",
                      o.planned_updates);
   REWARD_TUNER_CHECK(o.batch >= 1, "[Trainer] batch must be >= 1, got ", o.batch);
-  REWARD_TUNER_CHECK(o.warm_up_updates >= 0, "[Trainer] warm_up_updates must be >= 0, got ", o.warm_up_updates);
+  check_options(o.learning_rate, "Trainer");
   REWARD_TUNER_CHECK(o.ema_decay >= 0 && o.ema_decay < 1, "[Trainer] ema_decay must be in [0, 1), got ", o.ema_decay);
   REWARD_TUNER_CHECK(o.evaluate_every >= 0, "[Trainer] evaluate_every must be >= 0, got ", o.evaluate_every);
   REWARD_TUNER_CHECK(o.evaluation_batch >= 1, "[Trainer] evaluation_batch must be >= 1, got ", o.evaluation_batch);
