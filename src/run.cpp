@@ -4,6 +4,7 @@
 #include <reward_tuner/report/image_grid.ipp>
 #include <reward_tuner/report/metrics_log.ipp>
 #include <reward_tuner/report/progress_bar.ipp>
+#include <reward_tuner/run/best_evaluation.ipp>
 #include <reward_tuner/run/judges.ipp>
 #include <reward_tuner/run/metric_names.ipp>
 #include <reward_tuner/run/options_json.ipp>

@@ -28,6 +28,7 @@ inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   options.plateau_updates = s.plateau;
   options.divergence_drop = s.divergence;
   options.judges_fall_evaluations = s.stop_when_judges_fall;
+  options.keep_best = s.keep_best;
   options.max_idle_in_a_row = s.max_idle;
   options.tensorboard = !s.no_tensorboard;
   options.resume = s.resume;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/byte_size.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 
 namespace rt_shared {
 
@@ -643,6 +644,13 @@ void evaluation(SettingsTable& t) {
           .with(kRun)
           .wants(judges, "judge", "NAME")
           .shown_as("N"));
+  t.push_back(
+      row("keep-best", group,
+          "save the weights of the evaluation in which the held-out reward was highest, or a --judge by its NAME, "
+          "instead of the last ones. Needs --evaluate-every",
+          or_alone(field(&S::keep_best), rt::kTrainedReward))
+          .with(kRun)
+          .shown_as("NAME"));
   t.push_back(row("images", group, "images shown in images/ and before_after.png", field(&S::images)).with(kRun));
   t.push_back(row("checkpoint-every", group, "updates between checkpoints; 0: at the end and when interrupted",
                   field(&S::checkpoint_every))

@@ -144,6 +144,7 @@ struct TuneSettings {
   std::int64_t plateau = 0;
   double divergence = 0;
   std::int64_t stop_when_judges_fall = 0;
+  std::string keep_best;
   std::int64_t max_idle = 20;
   std::uint64_t seed = 0;
   // how an update is computed

@@ -16,6 +16,7 @@
 #include <reward_tuner/report/stb_codec.hpp>
 #include <reward_tuner/report/tensorboard.hpp>
 
+#include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>

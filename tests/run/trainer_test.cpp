@@ -135,6 +135,96 @@ TEST_CASE("a run stops when the judges fall while its reward rises, if it is tol
   refused([&](auto& o) { o.judges = {{"", any}}; }, "[Trainer] judges expected different names, got an empty one");
 }
 
+TEST_CASE("the weights of the best evaluation are kept and saved, by the trained reward or by a judge") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  // brightness is trained and rises; how near it is to `target` rises and falls
+  const auto nearness = [](const rt::Tensor& images, double target) {
+    return -(images.mean({1, 2, 3}) - target).abs();
+  };
+  const auto reward = [=](std::optional<double> target) {
+    return rt::differentiable([=](const rt::Tensor& images) {
+      const rt::Tensor mean = images.mean({1, 2, 3});  // [N]
+      return target ? nearness(images, *target).detach() + mean - mean.detach() : mean;
+    });
+  };
+  const auto options = [](std::int64_t updates, const std::string& keep_best = {}) {
+    rt::TrainerOptions o = rt::reference::small_run_options(updates, 1, 2);
+    o.keep_best = keep_best;
+    return o;
+  };
+  const auto run = [&](const std::string& name, const rt::TrainerOptions& o, std::optional<double> target = {}) {
+    return rt::reference::small_run(model.path(), runs / name, o, 2.0, reward(target), [](const auto&) {});
+  };
+  const std::string lora = "lora/pytorch_lora_weights.safetensors";
+  const auto plain = run("plain", options(6));
+  CHECK_FALSE(plain.kept.has_value());
+  CHECK_FALSE(rt::read_json(runs / "plain/report.json").contains("best"));
+  std::vector<double> brightness;
+  for (const auto& e : plain.progress.evaluations) brightness.push_back(e.metrics.at("reward"));
+  REQUIRE(brightness.size() == 7);
+  for (std::size_t i = 1; i < 7; ++i) REQUIRE(brightness[i] > brightness[i - 1]);
+  const double target = brightness[3];  // reached after three updates
+  run("three", options(3));
+
+  SUBCASE("by the trained reward") {
+    const auto kept = run("kept", options(6, rt::kTrainedReward), target);
+    REQUIRE(kept.kept.has_value());
+    CHECK(kept.kept->update == 3);
+    CHECK(kept.kept->value == kept.progress.evaluations[3].metrics.at("reward"));
+    CHECK(bytes(runs / "kept" / lora) == bytes(runs / "three" / lora));
+    CHECK(bytes(runs / "kept" / lora) != bytes(runs / "plain" / lora));
+    const auto report = rt::read_json(runs / "kept/report.json");
+    CHECK(report.at("best") == nlohmann::json{{"by", "reward"}, {"update", 3}, {"value", kept.kept->value}});
+    CHECK(report.at("after").at("reward") == kept.kept->value);
+    CHECK(report.at("updates") == 6);
+    CHECK(bytes(runs / "kept/before_after.png") == bytes(runs / "three/before_after.png"));
+    // the run itself went on as ever
+    const auto last = rt::CheckpointFolder(runs / "kept/checkpoints").load(6),
+               same = rt::CheckpointFolder(runs / "plain/checkpoints").load(6);
+    for (const auto& [name, tensor] : same.tensors) CHECK_MESSAGE(at::equal(tensor, last.tensors.at(name)), name);
+    for (const std::int64_t at : {3, 4, 5}) {
+      const std::string name = "killed" + std::to_string(at);
+      auto dies = options(6, rt::kTrainedReward);
+      dies.on_update = [at](const rt::UpdateReport& update) {
+        if (update.update == at) ::kill(::getpid(), SIGKILL);
+      };
+      killed([&] { run(name, dies, target); });
+      auto again = options(6, rt::kTrainedReward);
+      again.resume = true;
+      CHECK(run(name, again, target).kept == kept.kept);
+      check_same_run(runs / "kept", runs / name, 6);
+      CHECK(rt::read_json(runs / name / "report.json").at("best") == report.at("best"));
+    }
+    auto other = options(7);
+    other.resume = true;
+    CHECK_THROWS_WITH_AS(run("kept", other, target), doctest::Contains("keep_best was \"reward\", is now \"\""),
+                         rt::Error);
+  }
+  SUBCASE("by a judge, beside the stop by judges") {
+    auto judged = options(6, "near");
+    judged.judges = {
+        {"near", rt::AnyReward(rt::black_box([=](const rt::Tensor& images) { return nearness(images, target); }))}};
+    judged.judges_fall_evaluations = 2;
+    const auto kept = run("judged", judged);
+    CHECK(kept.end == rt::RunEnd::kJudgesFell);
+    CHECK(kept.progress.done() == 5);
+    REQUIRE(kept.kept.has_value());
+    CHECK(kept.kept->update == 3);
+    CHECK(bytes(runs / "judged" / lora) == bytes(runs / "three" / lora));
+    CHECK(rt::read_json(runs / "judged/report.json").at("best").at("by") == "near");
+  }
+  SUBCASE("what cannot be kept is refused before the run") {
+    const auto refused = [](rt::TrainerOptions o, const char* sentence) {
+      CHECK_THROWS_WITH_AS(rt::check_options(o), sentence, rt::Error);
+    };
+    auto never = options(6, rt::kTrainedReward);
+    never.evaluate_every = 0;
+    refused(never, "[Trainer] keep_best expected evaluations during the run, evaluate_every >= 1, got 0");
+    refused(options(6, "near"), "[Trainer] keep_best expected 'reward' or the name of a judge, got 'near'");
+  }
+}
+
 TEST_CASE("a run folder is complete and its report says what happened") {
   const Model model;
   const rt::reference::TemporaryFolder runs;

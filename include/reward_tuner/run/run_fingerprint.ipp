@@ -37,6 +37,7 @@ REWARD_TUNER_INLINE nlohmann::json run_fingerprint(const RunDescription& descrip
           {"learning_rate", learning_rate},
           {"ema_decay", options.ema_decay},
           {"images", options.images},
+          {"keep_best", options.keep_best},
           {"prompts", prompts},
           {"held_out_pairs", {{"count", pairs.size()}, {"digest", digest(pairs)}}},
           {"trained", trained}};

@@ -46,6 +46,9 @@ struct TrainerOptions {
   /// stop after this many evaluations in a row in which the tuned reward rose and most judges fell (evaluations_apart);
   /// 0: never
   std::int64_t judges_fall_evaluations = 0;
+  /// save the weights of the evaluation in which this reward was highest, instead of the last ones: kTrainedReward or
+  /// the name of a judge; empty: the last ones
+  std::string keep_best = {};
   double divergence_drop = 0;  ///< stop when the mean reward of 10 updates is this far below its best; 0: never
   /// an error after this many updates in a row that kept no image to train on, those before a resume included; three in
   /// a row are a warning; 0: never

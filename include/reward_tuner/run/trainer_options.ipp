@@ -6,6 +6,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 
 namespace reward_tuner {
 
@@ -38,6 +39,12 @@ REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
                      "[Trainer] judges_fall_evaluations expected judges, got none");
   REWARD_TUNER_CHECK(o.judges_fall_evaluations == 0 || o.evaluate_every > 0,
                      "[Trainer] judges_fall_evaluations expected evaluations during the run, evaluate_every >= 1, got ",
+                     o.evaluate_every);
+  REWARD_TUNER_CHECK(o.keep_best.empty() || o.keep_best == kTrainedReward || judges.contains(o.keep_best),
+                     "[Trainer] keep_best expected '", kTrainedReward, "' or the name of a judge, got '", o.keep_best,
+                     "'");
+  REWARD_TUNER_CHECK(o.keep_best.empty() || o.evaluate_every > 0,
+                     "[Trainer] keep_best expected evaluations during the run, evaluate_every >= 1, got ",
                      o.evaluate_every);
   REWARD_TUNER_CHECK(o.max_idle_in_a_row >= 0, "[Trainer] max_idle_in_a_row must be >= 0 (0: never), got ",
                      o.max_idle_in_a_row);
