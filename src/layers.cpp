@@ -12,6 +12,7 @@
 #include <reward_tuner/optim/adamw_8bit.ipp>
 #include <reward_tuner/optim/block_quantization.ipp>
 #include <reward_tuner/optim/ema.ipp>
+#include <reward_tuner/optim/learning_rate.ipp>
 #include <reward_tuner/lora/lora.ipp>
 #include <reward_tuner/lora/lora_files.ipp>
 #include <reward_tuner/lora/lora_names.ipp>

@@ -4,6 +4,7 @@
 #include <reward_tuner/report/image_grid.ipp>
 #include <reward_tuner/report/metrics_log.ipp>
 #include <reward_tuner/report/progress_bar.ipp>
+#include <reward_tuner/run/best_evaluation.ipp>
 #include <reward_tuner/run/judges.ipp>
 #include <reward_tuner/run/metric_names.ipp>
 #include <reward_tuner/run/options_json.ipp>
@@ -14,6 +15,7 @@
 #include <reward_tuner/run/run_folder.ipp>
 #include <reward_tuner/run/run_progress.ipp>
 #include <reward_tuner/run/run_state.ipp>
+#include <reward_tuner/run/signal_table.ipp>
 #include <reward_tuner/run/stop_rules.ipp>
 #include <reward_tuner/run/trainer_options.ipp>
 #include <reward_tuner/run/tuner_state_json.ipp>

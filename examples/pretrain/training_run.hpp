@@ -84,7 +84,7 @@ class TrainingRun {
     const auto start = std::chrono::steady_clock::now();
     const double before = seconds_;
     while (step_ < options_.steps) {
-      optimizer_.set_learning_rate(learning_rate());
+      optimizer_.scale_learning_rate(rate_factor());
       const Tensor value = loss(rng_);
       value.backward();
       clip_gradients();
@@ -146,12 +146,12 @@ class TrainingRun {
   }
   std::filesystem::path file() const { return folder_ / (name_ + ".safetensors"); }
 
-  double learning_rate() const {
+  double rate_factor() const {
     const double rise = std::min(
         1.0, static_cast<double>(step_ + 1) / static_cast<double>(std::max<std::int64_t>(1, options_.warm_up)));
     const double fall =
         0.5 * (1 + std::cos(std::numbers::pi * static_cast<double>(step_) / static_cast<double>(options_.steps)));
-    return options_.learning_rate * rise * (0.01 + 0.99 * fall);
+    return rise * (0.01 + 0.99 * fall);
   }
   void clip_gradients() {
     double squared = 0;

@@ -86,7 +86,7 @@ void set_run(TuneSettings& s, const Study& study, const Cell& cell) {
   s.planned_updates = o.planned_updates * updates_of_one;
   s.evaluate_every = o.evaluate_every * updates_of_one;
   s.seed = cell.seed;
-  s.warm_up = o.warm_up;
+  s.lr_warmup = o.warm_up;
   s.ema = o.ema;
   s.images = o.images;
   s.checkpoint_every = study.kind == StudyKind::kDrtune ? 10 : 2;

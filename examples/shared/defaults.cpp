@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/step_selection/late_jump.hpp>
 
 #include "sampler_options.hpp"
@@ -91,6 +92,12 @@ void check_settings(const TuneSettings& s, const MethodEntry& m) {
   REWARD_TUNER_CHECK(s.stop_when_judges_fall == 0 || s.evaluate_every > 0,
                      "[rt-tune] --stop-when-judges-fall expected --evaluate-every of 1 or more, got ",
                      s.evaluate_every);
+  REWARD_TUNER_CHECK(s.keep_best.empty() || s.keep_best == rt::kTrainedReward ||
+                         std::find(s.judges.begin(), s.judges.end(), s.keep_best) != s.judges.end(),
+                     "[rt-tune] --keep-best expected ", rt::kTrainedReward, " or the NAME of a --judge, got ",
+                     s.keep_best);
+  REWARD_TUNER_CHECK(s.keep_best.empty() || s.evaluate_every > 0,
+                     "[rt-tune] --keep-best expected --evaluate-every of 1 or more, got ", s.evaluate_every);
   REWARD_TUNER_CHECK(s.tasks.empty() || !s.was_given("reward"),
                      "[rt-tune] --reward cannot be combined with --tasks, whose tables name the rewards");
 }

@@ -65,7 +65,7 @@ TuneResult train(Tuner tuner, TuneSession& s) {
   if (s.settings.quiet)  // otherwise the trainer has said it above its progress bar
     for (const auto& note : trainer.notes()) std::cerr << "note: " << note << '\n';
   auto outcome = trainer.run();
-  return {outcome.end, std::move(outcome.progress)};
+  return {outcome.end, std::move(outcome.progress), outcome.kept};
 }
 
 }  // namespace rt_shared

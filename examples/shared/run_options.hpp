@@ -17,7 +17,7 @@ inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   options.planned_updates = s.planned_updates;
   options.batch = s.batch;
   options.seed = s.seed;
-  options.warm_up_updates = s.warm_up;
+  options.learning_rate = {.decay = s.lr_schedule, .floor = s.lr_floor, .warm_up = s.lr_warmup};
   options.ema_decay = s.ema;
   options.evaluate_every = s.evaluate_every;
   options.evaluation_batch = s.eval_batch;
@@ -28,6 +28,7 @@ inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   options.plateau_updates = s.plateau;
   options.divergence_drop = s.divergence;
   options.judges_fall_evaluations = s.stop_when_judges_fall;
+  options.keep_best = s.keep_best;
   options.max_idle_in_a_row = s.max_idle;
   options.tensorboard = !s.no_tensorboard;
   options.resume = s.resume;

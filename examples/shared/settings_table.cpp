@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <reward_tuner/core/byte_size.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 
 namespace rt_shared {
 
@@ -23,7 +24,8 @@ bool weighs_words(const S& s, const M&) {
   return s.explore == ExplorationName::kPrompt || s.explore == ExplorationName::kDiffexp;
 }
 bool explores(const S& s, const M&) { return s.explore != ExplorationName::kNone; }
-bool plans_updates(const S& s, const M& m) { return explores(s, m) || m.knows("window"); }
+bool falls(const S& s, const M&) { return s.lr_schedule != rt::LearningRateDecay::kConstant; }
+bool plans_updates(const S& s, const M& m) { return explores(s, m) || m.knows("window") || falls(s, m); }
 bool counts_steps(const S& s, const M& m) { return m.name != "alignprop" || s.horizon == rt::HorizonDraw::kFixed; }
 bool branches(const S& s, const M& m) { return s.branches.value_or(m.branches) > 1; }
 bool compares_in_groups(const S& s, const M& m) {
@@ -413,11 +415,11 @@ void exploration(SettingsTable& t) {
           .of("log-prob")
           .wants(explores, "explore", any));
   t.push_back(row("planned-updates", group,
-                  "updates that --explore-share is a share of, and in which the window of b2- grows to all steps; 0: "
-                  "--updates, or what the resumed run has",
+                  "updates that --explore-share is a share of, in which the window of b2- grows to all steps and over "
+                  "which --lr-schedule falls; 0: --updates, or what the resumed run has",
                   field(&S::planned_updates))
                   .with(kRun)
-                  .wants(plans_updates, "explore", any + ", or a method of B2-DiffuRL"));
+                  .wants(plans_updates, "explore", any + ", a method of B2-DiffuRL or a --lr-schedule that falls"));
 }
 
 void regularizer(SettingsTable& t) {
@@ -523,7 +525,16 @@ void optimization(SettingsTable& t) {
           "more: for --full",
           field(&S::optimizer, {{"adamw", OptimizerName::kAdamW}, {"adamw8bit", OptimizerName::kAdamW8bit}})));
   t.push_back(row("learning-rate", group, "of AdamW", field(&S::learning_rate)).with(kRun));
-  t.push_back(row("warm-up", group, "updates over which the learning rate rises", field(&S::warm_up)).with(kRun));
+  t.push_back(row("lr-schedule", group,
+                  "how the learning rate falls after the warm-up, on a line or half a cosine; over --planned-updates",
+                  field(&S::lr_schedule, {{"constant", rt::LearningRateDecay::kConstant},
+                                          {"linear", rt::LearningRateDecay::kLinear},
+                                          {"cosine", rt::LearningRateDecay::kCosine}}))
+                  .with(kRun));
+  t.push_back(row("lr-floor", group, "share of the learning rate at which the fall ends", field(&S::lr_floor))
+                  .with(kRun)
+                  .wants(falls, "lr-schedule", "linear or cosine"));
+  t.push_back(row("lr-warmup", group, "first updates, over which it rises", field(&S::lr_warmup)).with(kRun));
   t.push_back(row("beta1", group, "decay of AdamW's first moment", field(&S::beta1)));
   t.push_back(row("beta2", group, "decay of AdamW's second moment", field(&S::beta2)));
   t.push_back(row("weight-decay", group, "decoupled decay of AdamW", field(&S::weight_decay)));
@@ -633,6 +644,13 @@ void evaluation(SettingsTable& t) {
           .with(kRun)
           .wants(judges, "judge", "NAME")
           .shown_as("N"));
+  t.push_back(
+      row("keep-best", group,
+          "save the weights of the evaluation in which the held-out reward was highest, or a --judge by its NAME, "
+          "instead of the last ones. Needs --evaluate-every",
+          or_alone(field(&S::keep_best), rt::kTrainedReward))
+          .with(kRun)
+          .shown_as("NAME"));
   t.push_back(row("images", group, "images shown in images/ and before_after.png", field(&S::images)).with(kRun));
   t.push_back(row("checkpoint-every", group, "updates between checkpoints; 0: at the end and when interrupted",
                   field(&S::checkpoint_every))

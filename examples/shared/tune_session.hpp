@@ -3,12 +3,14 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/optim/adamw_8bit.hpp>
 #include <reward_tuner/regularizers/captioned_image_source.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
@@ -51,6 +53,7 @@ struct TuneSession {
 struct TuneResult {
   rt::RunEnd end;
   rt::RunProgress progress;
+  std::optional<rt::BestEvaluation> kept;  ///< of --keep-best
 };
 
 using RunMethod = TuneResult (*)(TuneSession&);

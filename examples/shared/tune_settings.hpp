@@ -19,6 +19,7 @@
 #include <reward_tuner/objectives/direct_gradient.hpp>
 #include <reward_tuner/objectives/preference.hpp>
 #include <reward_tuner/objectives/reward_weighted.hpp>
+#include <reward_tuner/optim/learning_rate.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/step_selection/random_horizon.hpp>
@@ -133,7 +134,9 @@ struct TuneSettings {
   int batch = 8;
   int micro_batch = 0;
   double learning_rate = 1e-4;
-  std::int64_t warm_up = 0;
+  rt::LearningRateDecay lr_schedule = rt::LearningRateDecay::kConstant;
+  double lr_floor = 0;
+  std::int64_t lr_warmup = 0;
   OptimizerName optimizer = OptimizerName::kAdamW;
   double beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
   std::optional<double> clip_gradient;
@@ -141,6 +144,7 @@ struct TuneSettings {
   std::int64_t plateau = 0;
   double divergence = 0;
   std::int64_t stop_when_judges_fall = 0;
+  std::string keep_best;
   std::int64_t max_idle = 20;
   std::uint64_t seed = 0;
   // how an update is computed

@@ -18,6 +18,7 @@
 #include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
 #include <reward_tuner/run/prompt_file.hpp>
@@ -148,9 +149,17 @@ nlohmann::json run_notes(const TuneSettings& s, const std::string& command_line)
 }
 
 void print_outcome(const TuneSettings& s, const TuneResult& result) {
-  const auto& before = result.progress.evaluations.front().metrics;
-  const auto& after = result.progress.evaluations.back().metrics;
+  const auto& evaluations = result.progress.evaluations;
+  const auto& before = evaluations.front().metrics;
+  const auto& after = result.kept ? std::find_if(evaluations.begin(), evaluations.end(),
+                                                 [&](const auto& e) { return e.update == result.kept->update; })
+                                        ->metrics
+                                  : evaluations.back().metrics;
   std::cout << to_string(result.end) << " after " << result.progress.done() << " updates\n";
+  if (result.kept)
+    std::cout << "kept the weights after update " << result.kept->update << ", whose "
+              << (s.keep_best == rt::kTrainedReward ? "held-out reward" : "judge " + s.keep_best)
+              << " is the best: " << result.kept->value << '\n';
   for (const auto& [name, value] : before) {
     const auto found = after.find(name);
     if (found == after.end()) continue;  // of a judge that a resumed run has not any more

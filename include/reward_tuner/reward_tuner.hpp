@@ -51,6 +51,7 @@
 #include <reward_tuner/optim/block_quantization.hpp>
 #include <reward_tuner/optim/ema.hpp>
 #include <reward_tuner/optim/gradient_scale.hpp>
+#include <reward_tuner/optim/learning_rate.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/optim/optimizer_step.hpp>
 

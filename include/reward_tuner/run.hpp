@@ -17,6 +17,7 @@
 #include <reward_tuner/report/stb_codec.hpp>
 #include <reward_tuner/report/tensorboard.hpp>
 
+#include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
@@ -33,6 +34,8 @@
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/run_record.hpp>
 #include <reward_tuner/run/run_state.hpp>
+#include <reward_tuner/run/signal_meter.hpp>
+#include <reward_tuner/run/signal_table.hpp>
 #include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
 #include <reward_tuner/run/trainer.hpp>

@@ -285,7 +285,8 @@ TEST_CASE("AdamW8bit rejects options and parameters it cannot train") {
   CHECK_THROWS_WITH_AS(AdamW8bit({p}, {.block = 0}), "[AdamW8bit] block must be >= 1, got 0", Error);
   CHECK_THROWS_WITH_AS(AdamW8bit({p}, {.smallest = -1}), "[AdamW8bit] smallest must be >= 0, got -1", Error);
   AdamW8bit optimizer({p});
-  CHECK_THROWS_AS(optimizer.set_learning_rate(-1), Error);
+  CHECK_THROWS_WITH_AS(optimizer.scale_learning_rate(-1),
+                       "[AdamW8bit] a factor on the learning rate must be >= 0, got -1", Error);
 }
 
 }  // namespace adamw_8bit_test

@@ -93,5 +93,6 @@ TEST_CASE("AdamW rejects options and parameters it cannot train") {
   CHECK_THROWS_WITH_AS(AdamW({p}, {.epsilon = 0}), "[AdamW] epsilon must be > 0, got 0", Error);
   CHECK_THROWS_WITH_AS(AdamW({p}, {.weight_decay = -1}), "[AdamW] weight_decay must be >= 0, got -1", Error);
   AdamW optimizer({p});
-  CHECK_THROWS_AS(optimizer.set_learning_rate(-1), Error);
+  CHECK_THROWS_WITH_AS(optimizer.scale_learning_rate(-1), "[AdamW] a factor on the learning rate must be >= 0, got -1",
+                       Error);
 }

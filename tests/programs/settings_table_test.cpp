@@ -215,6 +215,25 @@ TEST_CASE("settings: the optimizer and the memory switches are rows") {
   CHECK_THROWS_WITH(read("optimizer", "sgd"), doctest::Contains("expected adamw or adamw8bit, got 'sgd'"));
 }
 
+TEST_CASE("settings: a learning rate falls as the flags say, over the planned updates") {
+  TuneSettings s;
+  const auto read = [&](const char* name, const char* value) {
+    read_setting(setting(settings_table(), name), s, {value}, name);
+  };
+  read("lr-floor", "0.1");
+  CHECK_THROWS_WITH(check_rules(settings_table(), s, method_entry("ddpo")),
+                    doctest::Contains("lr-floor expected --lr-schedule linear or cosine, got --lr-schedule constant"));
+  read("lr-schedule", "cosine");
+  read("lr-warmup", "7");
+  read("planned-updates", "50");
+  CHECK_NOTHROW(check_rules(settings_table(), s, method_entry("ddpo")));
+  const rt::LearningRateSchedule schedule = trainer_options(s).learning_rate;
+  CHECK(schedule.decay == rt::LearningRateDecay::kCosine);
+  CHECK(schedule.floor == 0.1);
+  CHECK(schedule.warm_up == 7);
+  CHECK_THROWS_WITH(read("lr-schedule", "steps"), doctest::Contains("expected constant, linear or cosine"));
+}
+
 TEST_CASE("settings: names are unique, and rules name methods and settings that exist") {
   std::set<std::string> names;
   for (const Setting& row : settings_table()) {

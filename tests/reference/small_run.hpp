@@ -24,7 +24,7 @@ inline TrainerOptions small_run_options(std::int64_t updates, std::int64_t evalu
   options.updates = updates;
   options.batch = 2;
   options.seed = 3;
-  options.warm_up_updates = 4;
+  options.learning_rate.warm_up = 4;
   options.ema_decay = 0.9;
   options.evaluate_every = evaluate_every;
   options.images = 2;

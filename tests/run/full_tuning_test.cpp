@@ -41,7 +41,7 @@ std::vector<Tensor> tune(const std::filesystem::path& model, const std::filesyst
   auto options = reference::small_run_options(updates, 0, 4);
   options.planned_updates = 8;
   options.ema_decay = 0;
-  options.warm_up_updates = 0;
+  options.learning_rate.warm_up = 0;
   options.tensorboard = false;
   options.resume = resume;
   const std::vector<std::string> prompts{"a red circle", "a blue square"};

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -134,6 +135,96 @@ TEST_CASE("a run stops when the judges fall while its reward rises, if it is tol
   refused([&](auto& o) { o.judges = {{"", any}}; }, "[Trainer] judges expected different names, got an empty one");
 }
 
+TEST_CASE("the weights of the best evaluation are kept and saved, by the trained reward or by a judge") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  // brightness is trained and rises; how near it is to `target` rises and falls
+  const auto nearness = [](const rt::Tensor& images, double target) {
+    return -(images.mean({1, 2, 3}) - target).abs();
+  };
+  const auto reward = [=](std::optional<double> target) {
+    return rt::differentiable([=](const rt::Tensor& images) {
+      const rt::Tensor mean = images.mean({1, 2, 3});  // [N]
+      return target ? nearness(images, *target).detach() + mean - mean.detach() : mean;
+    });
+  };
+  const auto options = [](std::int64_t updates, const std::string& keep_best = {}) {
+    rt::TrainerOptions o = rt::reference::small_run_options(updates, 1, 2);
+    o.keep_best = keep_best;
+    return o;
+  };
+  const auto run = [&](const std::string& name, const rt::TrainerOptions& o, std::optional<double> target = {}) {
+    return rt::reference::small_run(model.path(), runs / name, o, 2.0, reward(target), [](const auto&) {});
+  };
+  const std::string lora = "lora/pytorch_lora_weights.safetensors";
+  const auto plain = run("plain", options(6));
+  CHECK_FALSE(plain.kept.has_value());
+  CHECK_FALSE(rt::read_json(runs / "plain/report.json").contains("best"));
+  std::vector<double> brightness;
+  for (const auto& e : plain.progress.evaluations) brightness.push_back(e.metrics.at("reward"));
+  REQUIRE(brightness.size() == 7);
+  for (std::size_t i = 1; i < 7; ++i) REQUIRE(brightness[i] > brightness[i - 1]);
+  const double target = brightness[3];  // reached after three updates
+  run("three", options(3));
+
+  SUBCASE("by the trained reward") {
+    const auto kept = run("kept", options(6, rt::kTrainedReward), target);
+    REQUIRE(kept.kept.has_value());
+    CHECK(kept.kept->update == 3);
+    CHECK(kept.kept->value == kept.progress.evaluations[3].metrics.at("reward"));
+    CHECK(bytes(runs / "kept" / lora) == bytes(runs / "three" / lora));
+    CHECK(bytes(runs / "kept" / lora) != bytes(runs / "plain" / lora));
+    const auto report = rt::read_json(runs / "kept/report.json");
+    CHECK(report.at("best") == nlohmann::json{{"by", "reward"}, {"update", 3}, {"value", kept.kept->value}});
+    CHECK(report.at("after").at("reward") == kept.kept->value);
+    CHECK(report.at("updates") == 6);
+    CHECK(bytes(runs / "kept/before_after.png") == bytes(runs / "three/before_after.png"));
+    // the run itself went on as ever
+    const auto last = rt::CheckpointFolder(runs / "kept/checkpoints").load(6),
+               same = rt::CheckpointFolder(runs / "plain/checkpoints").load(6);
+    for (const auto& [name, tensor] : same.tensors) CHECK_MESSAGE(at::equal(tensor, last.tensors.at(name)), name);
+    for (const std::int64_t at : {3, 4, 5}) {
+      const std::string name = "killed" + std::to_string(at);
+      auto dies = options(6, rt::kTrainedReward);
+      dies.on_update = [at](const rt::UpdateReport& update) {
+        if (update.update == at) ::kill(::getpid(), SIGKILL);
+      };
+      killed([&] { run(name, dies, target); });
+      auto again = options(6, rt::kTrainedReward);
+      again.resume = true;
+      CHECK(run(name, again, target).kept == kept.kept);
+      check_same_run(runs / "kept", runs / name, 6);
+      CHECK(rt::read_json(runs / name / "report.json").at("best") == report.at("best"));
+    }
+    auto other = options(7);
+    other.resume = true;
+    CHECK_THROWS_WITH_AS(run("kept", other, target), doctest::Contains("keep_best was \"reward\", is now \"\""),
+                         rt::Error);
+  }
+  SUBCASE("by a judge, beside the stop by judges") {
+    auto judged = options(6, "near");
+    judged.judges = {
+        {"near", rt::AnyReward(rt::black_box([=](const rt::Tensor& images) { return nearness(images, target); }))}};
+    judged.judges_fall_evaluations = 2;
+    const auto kept = run("judged", judged);
+    CHECK(kept.end == rt::RunEnd::kJudgesFell);
+    CHECK(kept.progress.done() == 5);
+    REQUIRE(kept.kept.has_value());
+    CHECK(kept.kept->update == 3);
+    CHECK(bytes(runs / "judged" / lora) == bytes(runs / "three" / lora));
+    CHECK(rt::read_json(runs / "judged/report.json").at("best").at("by") == "near");
+  }
+  SUBCASE("what cannot be kept is refused before the run") {
+    const auto refused = [](rt::TrainerOptions o, const char* sentence) {
+      CHECK_THROWS_WITH_AS(rt::check_options(o), sentence, rt::Error);
+    };
+    auto never = options(6, rt::kTrainedReward);
+    never.evaluate_every = 0;
+    refused(never, "[Trainer] keep_best expected evaluations during the run, evaluate_every >= 1, got 0");
+    refused(options(6, "near"), "[Trainer] keep_best expected 'reward' or the name of a judge, got 'near'");
+  }
+}
+
 TEST_CASE("a run folder is complete and its report says what happened") {
   const Model model;
   const rt::reference::TemporaryFolder runs;
@@ -245,6 +336,116 @@ TEST_CASE("a killed and resumed run equals an uninterrupted one bit for bit") {
     run(model, runs / "half", rest);
     check_same_run(runs / "whole", runs / "half", 6);
   }
+}
+
+TEST_CASE("a falling learning rate is its closed form over the planned updates, and comes back on a resume") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto options = [](std::int64_t updates, bool resume) {
+    rt::TrainerOptions o = rt::reference::small_run_options(updates, 0, 2);
+    o.learning_rate = {.decay = rt::LearningRateDecay::kCosine, .floor = 0.2, .warm_up = 2};
+    o.resume = resume;
+    return o;
+  };
+  const auto rates = [&](const char* folder) {
+    std::ifstream lines(runs / folder / "metrics.jsonl");
+    std::vector<double> out;
+    for (std::string line; std::getline(lines, line);)
+      out.push_back(nlohmann::json::parse(line).at("learning_rate").get<double>());
+    return out;
+  };
+  run(model, runs / "whole", options(6, false));
+  REQUIRE(rates("whole").size() == 6);
+  for (std::int64_t i = 0; i < 6; ++i)
+    CHECK(rates("whole")[static_cast<std::size_t>(i)] ==
+          1e-2 * rt::learning_rate_factor(options(6, false).learning_rate, i, 6));
+  CHECK(rates("whole")[4] == doctest::Approx(1e-2 * 0.6));
+  auto dies = options(6, false);
+  dies.on_update = [](const rt::UpdateReport& report) {
+    if (report.update == 5) ::kill(::getpid(), SIGKILL);
+  };
+  killed([&] { run(model, runs / "killed", dies); });
+  run(model, runs / "killed", options(6, true));
+  check_same_run(runs / "whole", runs / "killed", 6);
+  // planned with 3 updates: beyond them the floor
+  run(model, runs / "short", options(3, false));
+  run(model, runs / "short", options(5, true));
+  CHECK(rates("short")[2] == 1e-2);
+  CHECK(rates("short")[3] == doctest::Approx(2e-3));
+  CHECK(rates("short")[4] == doctest::Approx(2e-3));
+  auto other = options(6, true);
+  other.learning_rate.floor = 0.3;
+  CHECK_THROWS_WITH_AS(run(model, runs / "whole", other),
+                       doctest::Contains("learning_rate_schedule/floor was 0.2, is now 0.3"), rt::Error);
+  CHECK(rt::read_json(runs / "whole/config.json").at("learning_rate_schedule") ==
+        nlohmann::json{{"decay", "kCosine"}, {"floor", 0.2}, {"warm_up", 2}});
+}
+
+namespace {
+
+/// A user's own optimizer: the first tensor at one rate, the others at a tenth of it.
+class TwoRates {
+ public:
+  explicit TwoRates(std::vector<rt::Tensor> all)
+      : all_(all),
+        first_({all[0]}, {.learning_rate = 1e-2}),
+        others_({all.begin() + 1, all.end()}, {.learning_rate = 1e-3}) {}
+  void step() { first_.step(), others_.step(); }
+  void zero_grad() { first_.zero_grad(), others_.zero_grad(); }
+  const std::vector<rt::Tensor>& parameters() const { return all_; }
+  void scale_learning_rate(double factor) {
+    first_.scale_learning_rate(factor), others_.scale_learning_rate(factor);
+    seen.emplace_back(first_.learning_rate(), others_.learning_rate());
+  }
+  double learning_rate() const { return first_.learning_rate(); }
+  std::map<std::string, rt::Tensor> state() const { return {}; }
+  void load_state(const std::map<std::string, rt::Tensor>&) {}
+  std::vector<std::pair<double, double>> seen;
+
+ private:
+  std::vector<rt::Tensor> all_;
+  rt::AdamW first_, others_;
+};
+static_assert(rt::ScheduledOptimizer<TwoRates>);
+
+/// One whose rate nobody can change.
+struct FixedRate : TwoRates {
+  using TwoRates::TwoRates;
+  void scale_learning_rate(double) = delete;
+};
+static_assert(!rt::ScheduledOptimizer<FixedRate>);
+
+template <class Optim>
+std::vector<std::pair<double, double>> run_with(const Model& model, const std::filesystem::path& folder,
+                                                const rt::LearningRateSchedule& schedule) {
+  auto pipeline = rt::StableDiffusion::load(model.path());
+  const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 2});
+  Optim optimizer(lora.parameters());
+  auto tuner = rt::make<rt::DRTune>(rt::SymmetryReward(), {.sampler = {.num_steps = 2, .guidance = 1.0},
+                                                           .steps = {.num_trained = 1, .max_early_stop = 0}});
+  auto options = rt::reference::small_run_options(4, 0, 0);
+  options.learning_rate = schedule;
+  const std::vector<std::string> prompts = {"a red circle"};
+  rt::Trainer(tuner, pipeline, optimizer, rt::PromptSet(prompts),
+              {folder, rt::trained_weights(lora), rt::evaluation_pairs(prompts, 1)}, options)
+      .run();
+  return optimizer.seen;
+}
+
+}  // namespace
+
+TEST_CASE("a schedule scales every group's own rate, and is refused of an optimizer that cannot follow") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto seen = run_with<TwoRates>(model, runs / "two", {.decay = rt::LearningRateDecay::kLinear});
+  REQUIRE(seen.size() == 5);  // in full when the run begins, then before every update
+  for (std::size_t i = 1; i < 5; ++i) {
+    CHECK(seen[i].first == doctest::Approx(1e-2 * (1 - 0.25 * static_cast<double>(i - 1))));
+    CHECK(seen[i].second == doctest::Approx(0.1 * seen[i].first));
+  }
+  CHECK_NOTHROW(run_with<FixedRate>(model, runs / "fixed", {}));
+  CHECK_THROWS_WITH_AS(run_with<FixedRate>(model, runs / "none", {.warm_up = 1}),
+                       doctest::Contains("needs an optimizer with scale_learning_rate and learning_rate"), rt::Error);
 }
 
 TEST_CASE("runs of methods that remember rewards or learn a baseline resume byte for byte") {

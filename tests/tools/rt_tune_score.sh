@@ -85,7 +85,16 @@ run fall --judge symmetry --evaluate-every 1 --stop-when-judges-fall
 grep -q '"judges_fall_evaluations": 2' "$work/fall/config.json" || fail "--stop-when-judges-fall did not reach the run"
 updates=3 run fall --judge clip_score --evaluate-every 1 --stop-when-judges-fall --resume
 grep -q 'judge.clip_score  *- ->' "$work/out.txt" || fail "a resumed run with another judge shows its first score"
+# ---- the best weights are kept
+run best --evaluate-every 1 --keep-best
+grep -q 'kept the weights after update [012], whose held-out reward is the best: ' "$work/out.txt" ||
+  fail "the outcome lacks the kept weights"
+grep -q '"by": "reward"' "$work/best/report.json" || fail "the report lacks the kept weights"
+run best-judge --evaluate-every 1 --judge symmetry --keep-best symmetry
+grep -q 'whose judge symmetry is the best: ' "$work/out.txt" || fail "the outcome lacks the judge of the kept weights"
 tune=(tune --model "$model" --prompts "$prompts" --reward brightness --out "$work/x")
+expect 1 '--keep-best expected --evaluate-every of 1 or more, got 0' "${tune[@]}" --keep-best
+expect 1 'reward or the NAME of a --judge, got symmetry' "${tune[@]}" --evaluate-every 1 --keep-best symmetry
 expect 1 'a reward that is not trained, got brightness' "${tune[@]}" --judge brightness
 expect 1 'expected --judge NAME' "${tune[@]}" --stop-when-judges-fall
 expect 1 'expected --evaluate-every of 1 or more, got 0' "${tune[@]}" --judge symmetry --stop-when-judges-fall

@@ -43,7 +43,9 @@ class AdamW {
   /// Drops the gradients.
   void zero_grad();
 
-  void set_learning_rate(double learning_rate);
+  /// From now on the learning rate is that of the options times `factor`, which is not a part of the state.
+  void scale_learning_rate(double factor);
+  double learning_rate() const { return learning_rate_; }
   const AdamWOptions& options() const { return options_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
   /// AdamW8bit, if it saves a MiB or more.
@@ -66,9 +68,10 @@ class AdamW {
 
   std::vector<Tensor> parameters_;
   AdamWOptions options_;
+  double learning_rate_;  // in force
   std::vector<Tensor> first_, second_, steps_;
 };
-static_assert(ResumableOptimizer<AdamW>);
+static_assert(ResumableOptimizer<AdamW> && ScheduledOptimizer<AdamW>);
 
 }  // namespace reward_tuner
 

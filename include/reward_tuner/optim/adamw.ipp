@@ -45,7 +45,7 @@ REWARD_TUNER_INLINE void load_optimizer_state(const std::map<std::string, Tensor
 }
 
 REWARD_TUNER_INLINE AdamW::AdamW(std::vector<Tensor> parameters, AdamWOptions options)
-    : parameters_(std::move(parameters)), options_(options) {
+    : parameters_(std::move(parameters)), options_(options), learning_rate_(options.learning_rate) {
   check_options(options_, "AdamW");
   check_parameters(parameters_, "AdamW");
   for (const Tensor& p : parameters_) {
@@ -71,7 +71,7 @@ REWARD_TUNER_INLINE void AdamW::step() {
     group.steps.push_back(steps[i]);
   }
   for (auto& [kind, g] : groups)
-    at::_fused_adamw_(g.parameters, g.gradients, g.first, g.second, {}, g.steps, options_.learning_rate, options_.beta1,
+    at::_fused_adamw_(g.parameters, g.gradients, g.first, g.second, {}, g.steps, learning_rate_, options_.beta1,
                       options_.beta2, options_.weight_decay, options_.epsilon, /*amsgrad=*/false,
                       /*maximize=*/false);
   for (std::size_t i = 0; i < steps_.size(); ++i)
@@ -82,9 +82,9 @@ REWARD_TUNER_INLINE void AdamW::zero_grad() {
   for (Tensor& p : parameters_) p.mutable_grad().reset();
 }
 
-REWARD_TUNER_INLINE void AdamW::set_learning_rate(double learning_rate) {
-  REWARD_TUNER_CHECK(learning_rate >= 0, "[AdamW] learning_rate must be >= 0, got ", learning_rate);
-  options_.learning_rate = learning_rate;
+REWARD_TUNER_INLINE void AdamW::scale_learning_rate(double factor) {
+  REWARD_TUNER_CHECK(factor >= 0, "[AdamW] a factor on the learning rate must be >= 0, got ", factor);
+  learning_rate_ = options_.learning_rate * factor;
 }
 
 REWARD_TUNER_INLINE std::vector<std::string> AdamW::memory_switches() const {

@@ -49,7 +49,9 @@ class AdamW8bit {
   /// Drops the gradients.
   void zero_grad();
 
-  void set_learning_rate(double learning_rate);
+  /// From now on the learning rate is that of the options times `factor`, which is not a part of the state.
+  void scale_learning_rate(double factor);
+  double learning_rate() const { return learning_rate_; }
   const AdamW8bitOptions& options() const { return options_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
   /// AdamW's, of the tensors that are trained as by AdamW.
@@ -77,11 +79,12 @@ class AdamW8bit {
 
   std::vector<Tensor> parameters_;
   AdamW8bitOptions options_;
+  double learning_rate_;  // in force
   std::vector<Rounded> rounded_;
   std::optional<AdamW> exact_;            // of the small tensors
   std::vector<std::size_t> exact_index_;  // where they stand in the list
 };
-static_assert(ResumableOptimizer<AdamW8bit>);
+static_assert(ResumableOptimizer<AdamW8bit> && ScheduledOptimizer<AdamW8bit>);
 
 }  // namespace reward_tuner
 

@@ -59,7 +59,7 @@ struct AdamW8bit::Workspace {
 };
 
 REWARD_TUNER_INLINE AdamW8bit::AdamW8bit(std::vector<Tensor> parameters, AdamW8bitOptions options)
-    : parameters_(std::move(parameters)), options_(options) {
+    : parameters_(std::move(parameters)), options_(options), learning_rate_(options.learning_rate) {
   const AdamWOptions exact{options_.learning_rate, options_.beta1, options_.beta2, options_.epsilon,
                            options_.weight_decay};
   check_options(exact, "AdamW8bit");
@@ -133,10 +133,10 @@ REWARD_TUNER_INLINE void AdamW8bit::step(const Job& job, const Workspace& room) 
     at::mul_out(t, g, g);
     v.mul_(v).lerp_(t, 1 - o.beta2).sqrt_();  // [rows,width] from root to root
     m.lerp_(g, 1 - o.beta1);
-    if (o.weight_decay > 0) p.add_(p, -o.learning_rate * o.weight_decay);
+    if (o.weight_decay > 0) p.add_(p, -learning_rate_ * o.weight_decay);
     // m / bias1 / (v / root_bias + epsilon), both parts of the quotient times root_bias
     at::add_out(t, v, room.one, o.epsilon * root_bias);
-    p.addcdiv_(m, t, -o.learning_rate * root_bias / first_bias);
+    p.addcdiv_(m, t, -learning_rate_ * root_bias / first_bias);
     here(job.numbers).copy_(p);
     room.with_sign.encode(m, here(moments.first), scales(moments.first_scale), scratch);
     room.without_sign.encode(v, here(moments.second), scales(moments.second_scale), scratch);
@@ -149,10 +149,10 @@ REWARD_TUNER_INLINE void AdamW8bit::zero_grad() {
   for (Tensor& p : parameters_) p.mutable_grad().reset();
 }
 
-REWARD_TUNER_INLINE void AdamW8bit::set_learning_rate(double learning_rate) {
-  REWARD_TUNER_CHECK(learning_rate >= 0, "[AdamW8bit] learning_rate must be >= 0, got ", learning_rate);
-  options_.learning_rate = learning_rate;
-  if (exact_) exact_->set_learning_rate(learning_rate);
+REWARD_TUNER_INLINE void AdamW8bit::scale_learning_rate(double factor) {
+  REWARD_TUNER_CHECK(factor >= 0, "[AdamW8bit] a factor on the learning rate must be >= 0, got ", factor);
+  learning_rate_ = options_.learning_rate * factor;
+  if (exact_) exact_->scale_learning_rate(factor);
 }
 
 REWARD_TUNER_INLINE std::map<std::string, Tensor> AdamW8bit::state() const {

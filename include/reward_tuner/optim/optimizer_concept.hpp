@@ -31,6 +31,15 @@ concept ResumableOptimizer = Optimizer<O> && requires(O o, const O saved, const 
   o.load_state(state);
 };
 
+/// An optimizer whose learning rates a schedule can change (learning_rate.hpp). The factor is on its own rates as they
+/// were given: of several groups of parameters each keeps its rate's ratio to the others'. `learning_rate` is the rate
+/// in force, of several groups that of the first.
+template <class O>
+concept ScheduledOptimizer = Optimizer<O> && requires(O o, const O asked) {
+  o.scale_learning_rate(0.5);
+  { asked.learning_rate() } -> std::convertible_to<double>;
+};
+
 /// What in place of the optimizer would take less memory, a switch each: the optional member
 /// `std::vector<std::string> memory_switches() const`; none of an optimizer without it.
 template <Optimizer Optim>

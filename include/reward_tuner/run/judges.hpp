@@ -24,6 +24,12 @@ struct HeldOutMetrics {
   std::vector<std::string> judges = {};   ///< names of judges, whose metrics are judge_metric of them
 };
 
+/// A metric of an evaluation; NaN if there is none.
+double metric_of(const EvaluationRecord& evaluation, const std::string& name);
+
+/// The trained reward of an evaluation, of several tasks the mean of theirs; NaN if one is missing.
+double trained_reward(const EvaluationRecord& evaluation, const HeldOutMetrics& metrics);
+
 /// How many of the latest evaluations in a row moved apart: the trained reward (of several tasks their mean) rose and
 /// more than half of the judges fell, each compared with the evaluation before. 0 without judges; a metric that is
 /// missing or not a number in either of two evaluations neither rose nor fell.

@@ -35,9 +35,9 @@ REWARD_TUNER_INLINE nlohmann::json run_fingerprint(const RunDescription& descrip
           {"batch", options.batch},
           {"seed", options.seed},
           {"learning_rate", learning_rate},
-          {"warm_up_updates", options.warm_up_updates},
           {"ema_decay", options.ema_decay},
           {"images", options.images},
+          {"keep_best", options.keep_best},
           {"prompts", prompts},
           {"held_out_pairs", {{"count", pairs.size()}, {"digest", digest(pairs)}}},
           {"trained", trained}};

@@ -45,9 +45,9 @@ class RunRecord {
   void write_curve(const RunProgress& progress, const std::string& reward, const HeldOutMetrics& held_out) const;
 
   /// report.json: the summary of a finished run; with judges "held_out" has every evaluation's trained and judging
-  /// rewards side by side.
+  /// rewards side by side. `keep_best` (TrainerOptions): "after" is that evaluation, which "best" names, not the last.
   void write_report(const RunProgress& p, const RunDescription& description, const HeldOutMetrics& held_out,
-                    std::uint64_t seed) const;
+                    std::uint64_t seed, const std::string& keep_best = {}) const;
 
  private:
   static GridOptions grid_options(const Tensor& images, std::vector<std::string> rows,

@@ -16,6 +16,7 @@
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
 #include <reward_tuner/report/png.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 
 namespace reward_tuner {
 
@@ -184,9 +185,13 @@ REWARD_TUNER_INLINE void RunRecord::write_curve(const RunProgress& progress, con
 }
 
 REWARD_TUNER_INLINE void RunRecord::write_report(const RunProgress& p, const RunDescription& description,
-                                                 const HeldOutMetrics& held_out, std::uint64_t seed) const {
+                                                 const HeldOutMetrics& held_out, std::uint64_t seed,
+                                                 const std::string& keep_best) const {
+  const auto best = keep_best.empty() ? std::nullopt : best_evaluation(p.evaluations, keep_best, held_out);
   const auto& before = p.evaluations.front();
-  const auto& after = p.evaluations.back();
+  const auto& after = best ? *std::find_if(p.evaluations.begin(), p.evaluations.end(),
+                                           [&](const auto& e) { return e.update == best->update; })
+                           : p.evaluations.back();
   nlohmann::json report{
       {"method", description.method},
       {"reward", description.reward},
@@ -206,6 +211,7 @@ REWARD_TUNER_INLINE void RunRecord::write_report(const RunProgress& p, const Run
       {"peak_tensor_bytes", p.peak_tensor_bytes},
       {"skipped_updates", p.skipped_updates},
       {"versions", run_versions()}};
+  if (best) report["best"] = {{"by", keep_best}, {"update", best->update}, {"value", best->value}};
   if (!held_out.judges.empty())
     for (const auto& e : p.evaluations)
       report["held_out"].push_back({{"update", e.update},

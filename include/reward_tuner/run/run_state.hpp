@@ -22,6 +22,8 @@ struct RunState {
   std::map<std::string, Tensor> parameters = {};  ///< the trained tensors by name
   std::map<std::string, Tensor> optimizer = {};   ///< its moments
   std::map<std::string, Tensor> average = {};     ///< of the weights; empty without one
+  std::map<std::string, Tensor> best = {};        ///< the trained tensors of the best evaluation by name, if kept
+  Tensor images_best = {};                        ///< [P,3,H,W] of that evaluation; undefined before it
   Tensor rng = {};                                ///< of the random stream, uint8
   Tensor images_before = {};                      ///< [P,3,H,W] of the first evaluation; undefined before it
   TunerState tuner = {};
@@ -36,7 +38,8 @@ Checkpoint to_checkpoint(const RunState& state);
 /// another kind, nlohmann's or named; tensors are looked at by check_fits.
 RunState run_state(const Checkpoint& checkpoint, bool streamed);
 
-/// Throws unless the checkpoint at `path` holds every trained tensor in its shape, and a random stream like `rng`.
+/// Throws unless the checkpoint at `path` holds every trained tensor in its shape, those of the best evaluation too if
+/// it has any, and a random stream like `rng`.
 void check_fits(const RunState& saved, const TrainedWeights& weights, const Tensor& rng,
                 const std::filesystem::path& path);
 

@@ -19,8 +19,10 @@ REWARD_TUNER_INLINE Checkpoint to_checkpoint(const RunState& state) {
   add("parameter.", state.parameters);
   add("optimizer.", state.optimizer);
   add("ema.", state.average);
+  add("best.", state.best);
   checkpoint.tensors.emplace("rng", state.rng);
   if (state.images_before.defined()) checkpoint.tensors.emplace("images.before", state.images_before);
+  if (state.images_best.defined()) checkpoint.tensors.emplace("images.best", state.images_best);
   add_tensors(state.tuner, checkpoint.tensors);
   checkpoint.state = {{"tuner", to_json(state.tuner)},
                       {"progress", to_json(state.progress)},
@@ -46,8 +48,10 @@ REWARD_TUNER_INLINE RunState run_state(const Checkpoint& checkpoint, bool stream
   state.parameters = part("parameter.");
   state.optimizer = part("optimizer.");
   state.average = part("ema.");
+  state.best = part("best.");
   state.rng = one("rng");
   state.images_before = one("images.before");
+  state.images_best = one("images.best");
   state.tuner = tuner_state_from_json(checkpoint.state.at("tuner"), checkpoint.tensors);
   state.progress = run_progress_from_json(checkpoint.state.at("progress"));
   if (streamed) {
@@ -65,13 +69,17 @@ REWARD_TUNER_INLINE RunState run_state(const Checkpoint& checkpoint, bool stream
 
 REWARD_TUNER_INLINE void check_fits(const RunState& saved, const TrainedWeights& weights, const Tensor& rng,
                                     const std::filesystem::path& path) {
-  for (const auto& [name, value] : weights.named) {
-    const auto found = saved.parameters.find(name);
-    REWARD_TUNER_CHECK(found != saved.parameters.end(), "[Trainer] the checkpoint '", path.string(),
-                       "' lacks the tensor parameter.", name);
-    REWARD_TUNER_CHECK(found->second.sizes() == value.sizes(), "[Trainer] the checkpoint's ", name, " expected shape ",
-                       value.sizes(), ", got ", found->second.sizes());
-  }
+  const auto check = [&](const std::map<std::string, Tensor>& tensors, const std::string& prefix) {
+    for (const auto& [name, value] : weights.named) {
+      const auto found = tensors.find(name);
+      REWARD_TUNER_CHECK(found != tensors.end(), "[Trainer] the checkpoint '", path.string(), "' lacks the tensor ",
+                         prefix, name);
+      REWARD_TUNER_CHECK(found->second.sizes() == value.sizes(), "[Trainer] the checkpoint's ", name,
+                         " expected shape ", value.sizes(), ", got ", found->second.sizes());
+    }
+  };
+  check(saved.parameters, "parameter.");
+  if (!saved.best.empty()) check(saved.best, "best.");
   REWARD_TUNER_CHECK(saved.rng.defined(), "[Trainer] the checkpoint '", path.string(), "' lacks the tensor rng");
   REWARD_TUNER_CHECK(saved.rng.sizes() == rng.sizes() && saved.rng.scalar_type() == at::kByte,
                      "[Trainer] the checkpoint's rng expected uint8 ", rng.sizes(), ", got ",

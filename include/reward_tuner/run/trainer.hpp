@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -19,7 +20,10 @@
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/optim/ema.hpp>
+#include <reward_tuner/optim/learning_rate.hpp>
+#include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
 #include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/run/metric_names.hpp>
@@ -38,6 +42,7 @@ namespace reward_tuner {
 struct TrainingOutcome {
   RunEnd end = RunEnd::kCompleted;
   RunProgress progress;
+  std::optional<BestEvaluation> kept = {};  ///< whose weights were saved; with options.keep_best alone
 };
 
 /// What a run trains and reports on, and where.
@@ -80,18 +85,18 @@ class Trainer {
         checkpoints_(folder_ / "checkpoints", options_.keep_checkpoints),
         rng_(options_.seed) {
     REWARD_TUNER_CHECK(!held_out_.empty(), "[Trainer] expected at least one held-out (prompt, seed) pair, got none");
-    if constexpr (requires {
-                    optimizer_.options().learning_rate;
-                    optimizer_.set_learning_rate(1.0);
-                  })
-      learning_rate_ = optimizer_.options().learning_rate;
-    REWARD_TUNER_CHECK(learning_rate_ > 0 || options_.warm_up_updates == 0,
-                       "[Trainer] warm_up_updates needs an optimizer with set_learning_rate, got one without");
+    if constexpr (ScheduledOptimizer<Optim>) {
+      optimizer_.scale_learning_rate(1);
+      learning_rate_ = optimizer_.learning_rate();
+    }
+    REWARD_TUNER_CHECK(ScheduledOptimizer<Optim> || constant(options_.learning_rate),
+                       "[Trainer] a learning_rate that changes needs an optimizer with scale_learning_rate and "
+                       "learning_rate, got one without");
     if (options_.ema_decay > 0)
       ema_ = std::make_unique<Ema>(weights_.tensors(), EmaOptions{.decay = options_.ema_decay});
     describe();
     if (options_.resume) resume();
-    tuner_.plan(fingerprint_.at("planned_updates").template get<std::int64_t>());
+    tuner_.plan(planned());
     rewards_ = standard_evaluation_rewards(pipeline_);
     for (const auto& own : {options_.evaluation_rewards, tuned_rewards()})
       for (const EvaluationReward& r : own)
@@ -119,10 +124,10 @@ class Trainer {
     if (checkpoints_.latest() != progress_.done()) save();
     save_weights();
     record_->write_curve(progress_, description_.reward, held_out_metrics_);
-    if (!evaluated) return {RunEnd::kInterrupted, progress_};
-    record_->write_before_after(before_, latest_, shown_prompts());
-    record_->write_report(progress_, description_, held_out_metrics_, options_.seed);
-    return {end, progress_};
+    if (!evaluated) return {RunEnd::kInterrupted, progress_, best()};
+    record_->write_before_after(before_, best_.empty() ? latest_ : best_images_, shown_prompts());
+    record_->write_report(progress_, description_, held_out_metrics_, options_.seed, options_.keep_best);
+    return {end, progress_, best()};
   }
 
   const RunProgress& progress() const { return progress_; }
@@ -155,14 +160,20 @@ class Trainer {
     if (description_.reward.empty()) description_.reward = reward_title(tuner);
     fingerprint_ =
         run_fingerprint(description_, options_, learning_rate_, prompt_identity(prompts_), held_out_, weights_);
+    fingerprint_["learning_rate_schedule"] = options_json(options_.learning_rate);
     fingerprint_["tuner"] = tuner;
     if constexpr (requires { optimizer_.options(); }) {
       fingerprint_["optimizer"] = options_json(optimizer_.options());
-      if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // warms up
+      if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // named above
     }
     for (const auto& policy : not_covered(tuner))
       note("a resume cannot tell whether options of the policy " + policy +
            " changed: REWARD_TUNER_FIELDS below them makes it compare them");
+  }
+  /// Updates of the whole run, on a resume as it was begun.
+  std::int64_t planned() const { return fingerprint_.at("planned_updates").template get<std::int64_t>(); }
+  static bool constant(const LearningRateSchedule& schedule) {
+    return schedule.decay == LearningRateDecay::kConstant && schedule.warm_up == 0;
   }
   static TrainerOptions checked(TrainerOptions options) {
     check_options(options);
@@ -212,11 +223,10 @@ class Trainer {
   void update(std::optional<ProgressBar>& bar) {
     const auto begin = std::chrono::steady_clock::now();
     const std::clock_t cpu_begin = std::clock();  // all threads of the process
-    double rate = learning_rate_;
-    if constexpr (requires { optimizer_.set_learning_rate(rate); }) {
-      if (progress_.done() < options_.warm_up_updates)
-        rate *= static_cast<double>(progress_.done() + 1) / static_cast<double>(options_.warm_up_updates);
-      optimizer_.set_learning_rate(rate);
+    double rate = 0;
+    if constexpr (ScheduledOptimizer<Optim>) {
+      optimizer_.scale_learning_rate(learning_rate_factor(options_.learning_rate, progress_.done(), planned()));
+      rate = optimizer_.learning_rate();
     }
     UpdateReport report = tuner_.update(pipeline_, optimizer_, prompts_.draw(options_.batch, rng_), rng_);
     if (ema_ && !report.skipped) ema_->update();
@@ -241,6 +251,21 @@ class Trainer {
     return buffer;
   }
 
+  std::optional<BestEvaluation> best() const {
+    if (options_.keep_best.empty()) return std::nullopt;
+    return best_evaluation(progress_.evaluations, options_.keep_best, held_out_metrics_);
+  }
+
+  /// Keeps the weights that were just evaluated if that was the best evaluation.
+  void keep_best() {
+    const auto now = best();
+    if (!now || now->update != progress_.done()) return;
+    best_images_ = latest_;
+    averaged([&] {
+      for (const auto& [name, value] : weights_.named) best_[name] = value.detach().clone();
+    });
+  }
+
   /// Calls `f` while the averaged weights stand in for the trained ones, if an average is kept.
   template <class F>
   auto averaged(F f) {
@@ -263,17 +288,34 @@ class Trainer {
     if (progress_.evaluated(done)) return true;  // a resumed run only needed the images again
     progress_.evaluate_seconds += result->seconds;
     progress_.evaluations.push_back({done, result->metrics, result->sentinels});
+    keep_best();
     record_->add_evaluation(progress_.evaluations.back(), latest_, shown_prompts());
     return true;
   }
 
   void save_weights() {
     if (!weights_.save) return;
-    averaged([&] { weights_.save(folder_.path()); });
+    if (best_.empty()) return averaged([&] { weights_.save(folder_.path()); });
+    const torch::NoGradGuard no_grad;
+    std::map<std::string, Tensor> trained;
+    for (auto& [name, value] : weights_.named) trained[name] = value.detach().clone();
+    const auto become = [&](const std::map<std::string, Tensor>& other) {
+      for (auto& [name, value] : weights_.named) value.copy_(other.at(name));
+    };
+    become(best_);
+    try {
+      weights_.save(folder_.path());
+    } catch (...) {
+      become(trained);
+      throw;
+    }
+    become(trained);
   }
 
   void save() {
     RunState state{.optimizer = optimizer_.state(),
+                   .best = best_,
+                   .images_best = best_images_,
                    .rng = rng_.state(),
                    .images_before = before_,
                    .tuner = tuner_.state(),
@@ -312,6 +354,9 @@ class Trainer {
     rng_.set_state(saved.rng.clone());
     // absent if the first evaluation was interrupted
     if (saved.images_before.defined()) before_ = saved.images_before.clone();
+    if (saved.images_best.defined()) best_images_ = saved.images_best.clone();
+    for (const auto& [name, value] : weights_.named)
+      if (!saved.best.empty()) best_[name] = saved.best.at(name).to(value.options().requires_grad(false)).clone();
     if constexpr (requires { prompts_.state(); }) {
       const PromptStreamState position = saved.prompts.value_or(PromptStreamState());
       prompts_.load_state({position.epoch, position.position});
@@ -339,7 +384,8 @@ class Trainer {
   std::unique_ptr<RunRecord> record_;
   std::vector<EvaluationReward> rewards_;
   HeldOutMetrics held_out_metrics_;
-  Tensor before_, latest_;  // [P,3,H,W] images of the first pairs
+  std::map<std::string, Tensor> best_;    // trained tensors of the best evaluation, as options.keep_best has it
+  Tensor before_, latest_, best_images_;  // [P,3,H,W] images of the first pairs
 };
 
 }  // namespace reward_tuner

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/optim/learning_rate.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
@@ -18,12 +19,13 @@ namespace reward_tuner {
 /// Settings of a run: its length, its evaluations, its checkpoints and when it ends early.
 struct TrainerOptions {
   std::int64_t updates = 100;  ///< total updates of the run, including those before a resume
-  /// what growing windows and exploration spans without a length of their own are shares of; 0: `updates`, and on a
-  /// resume what the run was begun with, so that other `updates` do not change them
+  /// what falling learning rates, growing windows and exploration spans without a length of their own are shares of;
+  /// 0: `updates`, and on a resume what the run was begun with, so that other `updates` do not change them
   std::int64_t planned_updates = 0;
-  int batch = 8;                     ///< prompts per update
-  std::uint64_t seed = 0;            ///< of prompts, noise and step selection
-  std::int64_t warm_up_updates = 0;  ///< the learning rate rises linearly over this many updates
+  int batch = 8;           ///< prompts per update
+  std::uint64_t seed = 0;  ///< of prompts, noise and step selection
+  /// of every update; it falls over the planned updates, so that other `updates` on a resume do not change it
+  LearningRateSchedule learning_rate = {};
   double ema_decay = 0;  ///< evaluate and save an exponential moving average of the weights; 0 switches it off
   std::int64_t evaluate_every = 0;  ///< updates between evaluations; 0: before the first and after the last only
   /// measured in every evaluation in addition to the standard ones and the tuned reward
@@ -44,6 +46,9 @@ struct TrainerOptions {
   /// stop after this many evaluations in a row in which the tuned reward rose and most judges fell (evaluations_apart);
   /// 0: never
   std::int64_t judges_fall_evaluations = 0;
+  /// save the weights of the evaluation in which this reward was highest, instead of the last ones: kTrainedReward or
+  /// the name of a judge; empty: the last ones
+  std::string keep_best = {};
   double divergence_drop = 0;  ///< stop when the mean reward of 10 updates is this far below its best; 0: never
   /// an error after this many updates in a row that kept no image to train on, those before a resume included; three in
   /// a row are a warning; 0: never

@@ -6,6 +6,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 
 namespace reward_tuner {
 
@@ -14,7 +15,7 @@ REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
   REWARD_TUNER_CHECK(o.planned_updates >= 0, "[Trainer] planned_updates must be >= 0 (0: as updates), got ",
                      o.planned_updates);
   REWARD_TUNER_CHECK(o.batch >= 1, "[Trainer] batch must be >= 1, got ", o.batch);
-  REWARD_TUNER_CHECK(o.warm_up_updates >= 0, "[Trainer] warm_up_updates must be >= 0, got ", o.warm_up_updates);
+  check_options(o.learning_rate, "Trainer");
   REWARD_TUNER_CHECK(o.ema_decay >= 0 && o.ema_decay < 1, "[Trainer] ema_decay must be in [0, 1), got ", o.ema_decay);
   REWARD_TUNER_CHECK(o.evaluate_every >= 0, "[Trainer] evaluate_every must be >= 0, got ", o.evaluate_every);
   REWARD_TUNER_CHECK(o.evaluation_batch >= 1, "[Trainer] evaluation_batch must be >= 1, got ", o.evaluation_batch);
@@ -38,6 +39,12 @@ REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
                      "[Trainer] judges_fall_evaluations expected judges, got none");
   REWARD_TUNER_CHECK(o.judges_fall_evaluations == 0 || o.evaluate_every > 0,
                      "[Trainer] judges_fall_evaluations expected evaluations during the run, evaluate_every >= 1, got ",
+                     o.evaluate_every);
+  REWARD_TUNER_CHECK(o.keep_best.empty() || o.keep_best == kTrainedReward || judges.contains(o.keep_best),
+                     "[Trainer] keep_best expected '", kTrainedReward, "' or the name of a judge, got '", o.keep_best,
+                     "'");
+  REWARD_TUNER_CHECK(o.keep_best.empty() || o.evaluate_every > 0,
+                     "[Trainer] keep_best expected evaluations during the run, evaluate_every >= 1, got ",
                      o.evaluate_every);
   REWARD_TUNER_CHECK(o.max_idle_in_a_row >= 0, "[Trainer] max_idle_in_a_row must be >= 0 (0: never), got ",
                      o.max_idle_in_a_row);
