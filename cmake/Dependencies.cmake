@@ -26,7 +26,7 @@ if(NOT utf8proc_FOUND)
 endif()
 
 # Optional: the header that needs one of these says so where it is included. jpeg_size.hpp needs libjpeg, remote.hpp
-# libcurl and stb; run.hpp needs stb, which has no CMake package and lies on the compiler's own path.
+# libcurl and stb; run.hpp needs stb and ranks/gloo.hpp Gloo's headers, which lie on the compiler's own path.
 find_package(JPEG QUIET)
 find_package(CURL QUIET)
 

@@ -2,7 +2,7 @@
 # A header includes only from its own folder or a lower floor; siblings on one floor do not see each other.
 set(floor_core 0)
 set(floor_tensor 1)
-foreach(folder layers optim files)
+foreach(folder layers optim files ranks)
   set(floor_${folder} 2)
 endforeach()
 foreach(folder lora report)

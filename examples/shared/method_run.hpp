@@ -60,9 +60,9 @@ inline rt::EngineOptions engine_options(const TuneSettings& s) {
 /// Runs a tuner, a RewardTuner or several tasks, in the session's folder.
 template <class Tuner>
 TuneResult train(Tuner tuner, TuneSession& s) {
-  rt::Trainer trainer(tuner, s.pipeline, s.optimizer, s.prompts, {s.settings.out, s.weights, s.held_out, s.description},
-                      s.trainer);
-  if (s.settings.quiet)  // otherwise the trainer has said it above its progress bar
+  rt::Trainer trainer(tuner, s.pipeline, s.optimizer, s.prompts,
+                      {s.settings.out, s.weights, s.held_out, s.description, s.ranks}, s.trainer);
+  if (s.settings.quiet && s.ranks.first())  // otherwise the trainer has said it above its progress bar
     for (const auto& note : trainer.notes()) std::cerr << "note: " << note << '\n';
   auto outcome = trainer.run();
   return {outcome.end, std::move(outcome.progress), outcome.kept};

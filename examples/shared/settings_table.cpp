@@ -669,6 +669,11 @@ void evaluation(SettingsTable& t) {
                   "threads of a tensor operation; 0 leaves the choice to LibTorch (OMP_NUM_THREADS)",
                   field(&S::threads))
                   .with(kNote));
+  t.push_back(row("rank-seconds", "The machine",
+                  "of several processes that torchrun started: those that wait for another one so long end with an "
+                  "error; more than the longest pause of one, as of saving a checkpoint",
+                  field(&S::rank_seconds))
+                  .with(kNote));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/optim/adamw_8bit.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/regularizers/captioned_image_source.hpp>
 #include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/evaluation.hpp>
@@ -48,6 +49,7 @@ struct TuneSession {
   std::shared_ptr<const rt::CaptionedImageSource> pretraining_images;  ///< of --regularizer pretraining
   rt::RunDescription description;
   rt::TrainerOptions trainer;
+  rt::Ranks ranks = {};
 };
 
 struct TuneResult {

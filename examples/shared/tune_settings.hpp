@@ -167,6 +167,7 @@ struct TuneSettings {
   c10::Device device = c10::kCPU;
   c10::ScalarType dtype = c10::ScalarType::Float;
   int threads = 0;
+  double rank_seconds = 600;
 
   bool was_given(const std::string& name) const { return given.contains(name); }
 };

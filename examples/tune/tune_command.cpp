@@ -28,6 +28,7 @@
 
 #include <examples/shared/defaults.hpp>
 #include <examples/shared/load_model.hpp>
+#include <examples/shared/ranks.hpp>
 #include <examples/shared/run_options.hpp>
 #include <examples/shared/settings_table.hpp>
 #include <examples/shared/tune_session.hpp>
@@ -276,6 +277,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   const MethodEntry& method = method_entry(s.method);
   require_built(method, s);
   check_settings(s, method);
+  const rt::Ranks ranks = started_ranks(s);
   std::vector<TuneTask> tasks = s.tasks.empty() ? std::vector<TuneTask>() : read_tasks(s);
   std::vector<std::vector<std::string>> trained, rewards;
   if (tasks.empty()) trained.push_back(s.rewards);
@@ -292,11 +294,11 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
                                                 ? rt::read_prompts(s.eval_prompts, {.field = s.prompt_field})
                                             : tasks.empty() ? prompts.some(kHeldOutOfStream)
                                                             : prompts_of(tasks);
-  if (!s.resume) rt::RunFolder::check_new(s.out);
+  if (!s.resume && ranks.first()) rt::RunFolder::check_new(s.out);
   LoadedModel model = load_model(s);
   auto& pipeline = model.pipeline;
   check_random_shift(s, tasks, pipeline);
-  note_cut_prompts(s, prompts, held_out, tasks, pipeline);
+  if (ranks.first()) note_cut_prompts(s, prompts, held_out, tasks, pipeline);
   for (auto& task : tasks) {
     complete(task.settings, method, task.reward.per_group);
     if (s.regularizer == RegularizerName::kPretraining)
@@ -337,16 +339,18 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
                                       .model = s.model.string(),
                                       .options = options,
                                       .notes = run_notes(s, command_line)},
-                      .trainer = run_options(s)};
+                      .trainer = run_options(s),
+                      .ranks = ranks};
   session.trainer.evaluation_rewards = rt::shapes::shape_evaluation_rewards(held_out);
   session.trainer.judges = std::move(judges);
   const TuneResult result = run_method(session);
   if (result.end == rt::RunEnd::kInterrupted) {
+    if (!ranks.first()) return kInterrupted;
     std::cerr << "interrupted after " << result.progress.done() << " updates; to go on: " << command_line
               << (s.resume ? "" : " --resume") << std::endl;
     return kInterrupted;
   }
-  print_outcome(s, result);
+  if (ranks.first()) print_outcome(s, result);
   return kDone;
 }
 
@@ -364,6 +368,7 @@ void add_tune_command(CLI::App& app, Command& chosen, const std::string& command
       "TensorBoard events, images/,\n"
       "before_after.png, reward.svg, report.json, lora/pytorch_lora_weights.safetensors (or model/) and checkpoints/.\n"
       "Ctrl-C finishes the update, saves a checkpoint and says how to resume; a second Ctrl-C ends at once.\n"
+      "Several processes divide the images: torchrun --nproc-per-node N --no-python rt-tune tune ... (docs/scale.md).\n"
       "\nExample:\n  rt-tune tune --model examples/models/tiny-shapes --prompts examples/tune/prompts_train.txt "
       "--config examples/tune/demo.toml --out runs/mine");
   c->callback([settings, &chosen, command_line] {

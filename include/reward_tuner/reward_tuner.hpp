@@ -71,6 +71,11 @@
 #include <reward_tuner/files/weights_index.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 
+#include <reward_tuner/ranks/gradient_sum.hpp>
+#include <reward_tuner/ranks/launch.hpp>
+#include <reward_tuner/ranks/parcel.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
+
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 #include <reward_tuner/lora/lora_names.hpp>
@@ -231,6 +236,7 @@
 #include <reward_tuner/engine/row_call.hpp>
 #include <reward_tuner/engine/sample_noise.hpp>
 #include <reward_tuner/engine/sampler_step.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
 #include <reward_tuner/engine/trained_rows.hpp>
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/engine/update_sketch.hpp>

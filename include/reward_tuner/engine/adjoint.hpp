@@ -6,6 +6,7 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
+#include <functional>
 #include <map>
 #include <utility>
 #include <vector>
@@ -103,6 +104,7 @@ struct SweepOptions {
   GraphMeter* graphs = nullptr;       ///< measures the graphs of the steps that are evaluated again
   /// factor on the mean over trained steps and samples of (raw - reference)^2, as ReferencePull has it; 0: none
   double reference_weight = 0;
+  std::function<void()> accumulated = {};  ///< called after each network backward
 };
 
 /// Differentiates trained steps and accumulates into the parameters' gradients: one network backward for all jobs
@@ -137,6 +139,7 @@ Tensor run_jobs(Pipeline& pipeline, const Trajectory& trajectory, const std::vec
                        : options.graphs ? options.graphs->measured(again)
                                         : again();
   const Tensor loss = rows_backward(call, cotangents.size() == 1 ? cotangents[0] : at::cat(cotangents), pull, counts);
+  if (options.accumulated) options.accumulated();
   result.regularizer = result.regularizer.defined() ? result.regularizer + loss : loss;
   return jobs[0].with_input ? call.rows.latents.grad() : Tensor();
 }

@@ -56,6 +56,15 @@ class ConditionGradient {
     return collect(source_.condition());
   }
 
+  /// What collects, in the order of the calls: ranks add it up as they add up the weights' gradients.
+  std::vector<Tensor> leaves() {
+    std::vector<Tensor> out;
+    for (Part& part : parts_)
+      for (const Tensor* state : detail::states(part.condition))
+        if (state->defined()) out.push_back(*state);
+    return out;
+  }
+
   /// Adds what was collected to the gradients of the text encoder's weights.
   void backward() {
     if (parts_.empty()) return;

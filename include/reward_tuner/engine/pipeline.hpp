@@ -68,6 +68,14 @@ struct NetworkCounts {
   /// a sample at one step each: what a method costs on paper, however it is batched
   std::int64_t forward_samples = 0, backward_samples = 0;
   std::int64_t retained = 0;  ///< backwards whose graph the rollout had kept
+
+  void add(const NetworkCounts& more) {
+    forwards += more.forwards;
+    backwards += more.backwards;
+    forward_samples += more.forward_samples;
+    backward_samples += more.backward_samples;
+    retained += more.retained;
+  }
 };
 
 }  // namespace reward_tuner

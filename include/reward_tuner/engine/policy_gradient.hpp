@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
 #include <reward_tuner/engine/trained_rows.hpp>
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
@@ -85,6 +86,31 @@ class PolicyRowsMeasured {
     rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
     sums_.insert(sums_.end(), other.sums_.begin(), other.sums_.end());
   }
+  /// Those of all ranks, in their order.
+  PolicyRowsMeasured of_all_ranks(const Ranks& ranks, c10::Device device) const {
+    if (ranks.alone()) return *this;
+    Parcel own;
+    own.add_integer(static_cast<std::int64_t>(rows_.size()));
+    if (!rows_.empty()) {
+      own.add_integer(clip_ ? 1 : 0);
+      own.add_number(clip_.value_or(0));
+      own.add_tensor(at::tensor(steps_, at::kInt));
+      own.add_tensor(at::cat(rows_, 1));
+      own.add_tensor(at::cat(sums_));
+    }
+    PolicyRowsMeasured out;
+    for (Parcel& one : ranks.gather("measured rows", own)) {
+      if (one.integer() == 0) continue;
+      const bool clips = one.integer() == 1;
+      const double clip = one.number();
+      if (clips) out.clip_ = clip;
+      const Tensor steps = one.tensor(at::kCPU);  // int32 [n]
+      out.steps_.insert(out.steps_.end(), steps.const_data_ptr<int>(), steps.const_data_ptr<int>() + steps.numel());
+      out.rows_.push_back(one.tensor(device));
+      out.sums_.push_back(one.tensor(device));
+    }
+    return out;
+  }
   /// Waits for the device.
   PolicyRowsResult read() const {
     PolicyRowsResult out;
@@ -93,9 +119,9 @@ class PolicyRowsMeasured {
     const Tensor all = at::cat({at::cat(rows_, 1).flatten(), at::cat(sums_)}).cpu();  // [3*n+2*batches]
     const double *change = all.const_data_ptr<double>(), *deviation = change + n, *squares = deviation + n,
                  *sums = squares + n;
-    for (std::size_t i = 0; i < sums_.size(); ++i) {
-      out.loss += sums[2 * i];
-      out.regularizer += sums[2 * i + 1];
+    for (; sums != all.const_data_ptr<double>() + all.numel(); sums += 2) {
+      out.loss += sums[0];
+      out.regularizer += sums[1];
     }
     for (const int step : steps_) {
       out.ratio_deviation = std::max(out.ratio_deviation, *deviation);
@@ -111,7 +137,7 @@ class PolicyRowsMeasured {
  private:
   std::optional<double> clip_;
   std::vector<int> steps_;           // of all rows
-  std::vector<Tensor> rows_, sums_;  // of each batch [3,n], [2]
+  std::vector<Tensor> rows_, sums_;  // of each batch [3,n], [2]; of several batches of another rank [3,n], [2*batches]
 };
 
 /// The rows' inputs, gathered from the stored transitions, under a condition of their samples.
@@ -197,22 +223,26 @@ PolicyRowsMeasured policy_backward(Pipeline& pipeline, const Transitions& t, con
 }
 
 /// Takes the stored log-probabilities again, under the present weights and the set-up `target`: the same rollout with
-/// another condition and guidance (RatioTarget::kPlain).
+/// another condition and guidance (RatioTarget::kPlain). Each rank takes those of some of the images.
 template <DiffusionPipeline Pipeline>
 void retarget(Pipeline& pipeline, Transitions& t, RolloutSetup target, std::int64_t rows_at_once,
-              LogProbReduction reduction, NetworkCounts& counts) {
+              LogProbReduction reduction, const Ranks& ranks, NetworkCounts& counts) {
   const torch::NoGradGuard no_grad;
   t.setup = std::move(target);
+  const auto [first, last] = ranks.own(t.size(), rows_at_once);
+  std::vector<Tensor> all;  // of each step
   for (const int k : t.steps()) {
     std::vector<Tensor> parts;
-    for (std::int64_t begin = 0; begin < t.size(); begin += rows_at_once) {
+    for (std::int64_t begin = first; begin < last; begin += rows_at_once) {
       std::vector<PolicyRow> rows;
       for (std::int64_t i = begin; i < std::min(begin + rows_at_once, t.size()); ++i) rows.push_back({i, k});
       const RowCall call = row_call(pipeline, gather_rows(t, t.setup.condition, rows), counts);
       parts.push_back(detail::log_probs_of_rows(t, rows, call.rows.latents, call.guided, reduction));
     }
-    t.log_prob(k) = detail::joined(parts);
+    all.push_back(detail::joined(parts));
   }
+  all = of_all_ranks(ranks, "log-probabilities", all, t.clean.device());
+  for (std::size_t i = 0; i < all.size(); ++i) t.log_prob(t.steps()[i]) = all[i];
 }
 
 }  // namespace reward_tuner

@@ -19,9 +19,10 @@
 #include <reward_tuner/core/advantage_input.hpp>
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
-#include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>
@@ -75,15 +76,83 @@ inline void append_parts(const RewardResult& result, const Tensor& values, std::
       "values are changed");
 }
 
+/// What a reward said of some images, and how often towers ran for it.
+struct ChunkReward {
+  RewardResult result;
+  TowerCounts towers;
+  std::int64_t size = 0;  ///< images
+};
+
+inline void add_to(Parcel& parcel, const ChunkReward& answer) {
+  parcel.add_integer(answer.size);
+  parcel.add_integer(answer.towers.computed);
+  parcel.add_integer(answer.towers.shared);
+  parcel.add_tensor(answer.result.values);
+  parcel.add_tensor(answer.result.failed);
+  parcel.add_integer(static_cast<std::int64_t>(answer.result.parts.size()));
+  for (const RewardPart& part : answer.result.parts) {
+    parcel.add_number(part.weight);
+    parcel.add_tensor(part.values);
+  }
+  parcel.add_integer(static_cast<std::int64_t>(answer.result.components.size()));
+  for (const auto& [name, values] : answer.result.components) {
+    parcel.add_text(name);
+    parcel.add_tensor(values);
+  }
+}
+inline ChunkReward chunk_from(Parcel& parcel) {
+  ChunkReward out;
+  out.size = parcel.integer();
+  out.towers.computed = parcel.integer();
+  out.towers.shared = parcel.integer();
+  out.result.values = parcel.tensor(at::kCPU);
+  out.result.failed = parcel.tensor(at::kCPU);
+  out.result.parts.resize(static_cast<std::size_t>(parcel.integer()));
+  for (RewardPart& part : out.result.parts) {
+    part.weight = parcel.number();
+    part.values = parcel.tensor(at::kCPU);
+  }
+  for (std::int64_t left = parcel.integer(); left > 0; --left) {
+    const std::string name = parcel.text();
+    out.result.components[name] = parcel.tensor(at::kCPU);
+  }
+  return out;
+}
+
 /// Adds up what a reward says of the images of a round, part by part.
 class RewardTotal {
  public:
-  /// The result of `size` images, and how often towers ran for it; `name` is the reward's.
-  void add(const RewardResult& result, const TowerCounts& towers, std::int64_t size, std::string_view name) {
-    check_reward_result(result, size, name);
-    out_.towers.add(towers);
+  /// `name` is the reward's.
+  explicit RewardTotal(std::string_view name) : name_(name) {}
+
+  void add(ChunkReward answer) {
+    check_reward_result(answer.result, answer.size, name_);
+    answers_.push_back(std::move(answer));
+  }
+
+  /// Of all ranks' images, in the order of the ranks.
+  RewardValues finish(const Ranks& ranks) {
+    if (!ranks.alone()) {
+      Parcel own;
+      own.add_integer(static_cast<std::int64_t>(answers_.size()));
+      for (const ChunkReward& answer : answers_) add_to(own, answer);
+      answers_.clear();
+      for (Parcel& one : ranks.gather("rewards", own))
+        for (std::int64_t left = one.integer(); left > 0; --left) answers_.push_back(chunk_from(one));
+    }
+    for (const ChunkReward& answer : answers_) sum(answer);
+    const auto scored = static_cast<double>(static_cast<std::int64_t>(out_.values.size()) - out_.count_failed());
+    for (const auto& [name, sum] : sums_) out_.components[name] = sum / scored;
+    return std::move(out_);
+  }
+
+ private:
+  void sum(const ChunkReward& answer) {
+    const RewardResult& result = answer.result;
+    const std::int64_t size = answer.size;
+    out_.towers.add(answer.towers);
     const Tensor values = result.values.to(at::kCPU, at::kDouble).contiguous();  // [size]
-    append_parts(result, values, out_.terms, out_.values.empty(), name);
+    append_parts(result, values, out_.terms, out_.values.empty(), name_);
     out_.values.insert(out_.values.end(), values.const_data_ptr<double>(), values.const_data_ptr<double>() + size);
     Tensor scored;  // bool [size]
     if (result.failed.defined()) {
@@ -99,13 +168,8 @@ class RewardTotal {
                         .template item<double>();
   }
 
-  RewardValues finish() && {
-    const auto scored = static_cast<double>(static_cast<std::int64_t>(out_.values.size()) - out_.count_failed());
-    for (const auto& [name, sum] : sums_) out_.components[name] = sum / scored;
-    return std::move(out_);
-  }
-
- private:
+  std::string name_;
+  std::vector<ChunkReward> answers_;
   RewardValues out_;
   std::map<std::string, double> sums_;
 };
@@ -128,22 +192,18 @@ auto named_failure(const Reward& reward, Ask ask) {
 template <DiffusionPipeline Pipeline, RewardPolicy Reward>
 class LaterRewards {
  public:
-  /// Decodes `chunk` images at a time (0: a micro-batch). Both are kept by reference.
-  LaterRewards(Pipeline& pipeline, const Reward& reward, std::int64_t chunk)
-      : pipeline_(pipeline), reward_(reward), chunk_(chunk) {}
+  /// Decodes `chunk` images at a time (0: a micro-batch). All but the ranks are kept by reference.
+  LaterRewards(Pipeline& pipeline, const Reward& reward, std::int64_t chunk, Ranks ranks)
+      : pipeline_(pipeline), reward_(reward), chunk_(chunk), ranks_(std::move(ranks)) {}
 
   /// Decodes further samples and asks for their scores.
   void add(const CleanSamples& samples) {
     const torch::NoGradGuard no_grad;
-    CleanSamples own = samples;
-    prompts_.insert(prompts_.end(), samples.prompts.begin(), samples.prompts.end());
-    const std::vector<std::int64_t> groups = prompt_groups(prompts_);  // a prompt keeps its number as the list grows
-    own.groups.assign(groups.end() - samples.size(), groups.end());
-    const std::int64_t chunk = chunk_ > 0 ? chunk_ : own.size();
-    for (std::int64_t begin = 0; begin < own.size(); begin += chunk) {
-      const std::int64_t size = std::min(chunk, own.size() - begin);
-      const Tensor latents = own.clean.narrow(0, begin, size);                         // [b,C,h,w]
-      const RewardInput input = own.input(pipeline_.decode(latents), latents, begin);  // [b,3,H,W]
+    const std::int64_t chunk = chunk_ > 0 ? chunk_ : samples.size();
+    for (std::int64_t begin = 0; begin < samples.size(); begin += chunk) {
+      const std::int64_t size = std::min(chunk, samples.size() - begin);
+      const Tensor latents = samples.clean.narrow(0, begin, size);                         // [b,C,h,w]
+      const RewardInput input = samples.input(pipeline_.decode(latents), latents, begin);  // [b,3,H,W]
       const UnchangedInput unchanged(input);
       auto result = detail::named_failure(reward_, [&] { return asked_later(reward_, input); });
       unchanged.check(reward_name(reward_));
@@ -152,14 +212,12 @@ class LaterRewards {
     }
   }
 
-  /// Waits for the scores of all samples that were added.
+  /// Waits for the scores of all samples that were added, here and on other ranks.
   RewardValues finish() {
-    detail::RewardTotal total;
-    for (Asked& asked : asked_) {
-      const RewardResult result = detail::named_failure(reward_, [&] { return asked.result.get(); });
-      total.add(result, asked.towers, asked.size, reward_name(reward_));
-    }
-    return std::move(total).finish();
+    detail::RewardTotal total(reward_name(reward_));
+    for (Asked& asked : asked_)
+      total.add({detail::named_failure(reward_, [&] { return asked.result.get(); }), asked.towers, asked.size});
+    return total.finish(ranks_);
   }
 
  private:
@@ -171,35 +229,40 @@ class LaterRewards {
   Pipeline& pipeline_;
   const Reward& reward_;
   std::int64_t chunk_;
-  std::vector<std::string> prompts_ = {};
+  Ranks ranks_;
   std::vector<Asked> asked_ = {};
 };
 
 /// Decodes N samples `chunk` images at a time (0: all) and scores them: each chunk alone, or all images together if the
-/// reward looks at whole groups (per_group).
+/// reward looks at whole groups (per_group). Each rank decodes and scores some chunks; what looks at whole groups is
+/// scored by each.
 template <DiffusionPipeline Pipeline, RewardPolicy Reward>
-RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const CleanSamples& samples, std::int64_t chunk) {
+RewardValues reward_values(Pipeline& pipeline, const Reward& reward, const CleanSamples& samples, std::int64_t chunk,
+                           const Ranks& ranks = {}) {
   const torch::NoGradGuard no_grad;
   const std::int64_t batch = samples.size();
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;
   const bool together = per_group(reward);
-  detail::RewardTotal total;
+  detail::RewardTotal total(reward_name(reward));
   const auto score = [&](const Tensor& images, std::int64_t begin, std::int64_t size) {
     const RewardInput input = samples.input(images, samples.clean.narrow(0, begin, size), begin);
     const UnchangedInput unchanged(input);
     const RewardResult result = detail::named_failure(reward, [&] { return reward.score(input); });
     unchanged.check(reward_name(reward));
-    total.add(result, input.vectors->counts(), size, reward_name(reward));
+    total.add({result, input.vectors->counts(), size});
   };
   std::vector<Tensor> decoded;
-  for (std::int64_t begin = 0; begin < batch; begin += chunk) {
+  const auto [first, end] = ranks.own(batch, chunk);
+  for (std::int64_t begin = first; begin < end; begin += chunk) {
     const std::int64_t size = std::min(chunk, batch - begin);
     const Tensor images = pipeline.decode(samples.clean.narrow(0, begin, size));  // [b,3,H,W]
     if (together) decoded.push_back(images);
     else score(images, begin, size);
   }
-  if (together) score(at::cat(decoded), 0, batch);
-  return std::move(total).finish();
+  if (!together) return total.finish(ranks);
+  const Tensor own = decoded.empty() ? Tensor() : at::cat(decoded);
+  score(of_all_ranks(ranks, "images", {own}, samples.clean.device())[0], 0, batch);
+  return total.finish({});
 }
 
 }  // namespace reward_tuner

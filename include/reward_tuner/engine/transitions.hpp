@@ -11,9 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/engine/rollout.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
 
 namespace reward_tuner {
 
@@ -46,8 +48,9 @@ struct SamplingOptions {
   int branches = 1;                                      ///< copies at the fork, where the first trained step begins
   std::int64_t micro_batch = 0;                          ///< samples at a time, 0: all
   LogProbReduction reduction = LogProbReduction::kMean;  ///< of the stored log-probabilities
-  /// called with the samples of each micro-batch when they are finished, in order
+  /// called with the samples of each of this rank's micro-batches when they are finished, in order
   std::function<void(const CleanSamples&)> finished = {};
+  Ranks ranks = {};  ///< each samples some of the micro-batches
 };
 
 namespace detail {
@@ -61,7 +64,8 @@ inline Tensor joined(const std::vector<Tensor>& parts) {
 
 /// Rolls R roots out without gradient. With Br branches the steps before the fork run once a root; at the fork each
 /// root is copied Br times, and every branch goes on with a noise stream of its own, all branches of all roots in one
-/// batch (B2-DiffuRL paper, section 4.2). Samples are ordered root by root: root*Br + branch.
+/// batch (B2-DiffuRL paper, section 4.2). Samples are ordered root by root: root*Br + branch. With several ranks all of
+/// them get all samples.
 /// Calls: T of R samples without branches; else (fork) of R and (T - fork) of R*Br.
 template <DiffusionPipeline Pipeline>
 Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, SampleNoise noise,
@@ -73,7 +77,8 @@ Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, Sa
   Tensor start, before;  // [N,C,h,w] latent(fork) of every branch, and the clean prediction of the step before
   if (options.branches > 1) {
     std::vector<Tensor> prefixes, cleans;
-    for (std::int64_t begin = 0; begin < roots; begin += micro) {
+    const auto [first, end] = options.ranks.own(roots, micro);
+    for (std::int64_t begin = first; begin < end; begin += micro) {
       const std::int64_t size = std::min(micro, roots - begin);
       SampleNoise own = noise.narrow(begin, size);
       const Trajectory prefix = rollout(pipeline, sampling.narrow(begin, size), own, counts, {.end = fork});
@@ -84,8 +89,10 @@ Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, Sa
     const auto copied = [&](const Tensor& roots_) {
       return roots_.defined() ? roots_.index_select(0, beside(roots_, copies)) : Tensor();
     };
-    start = copied(detail::joined(prefixes));
-    before = copied(detail::joined(cleans));
+    const std::vector<Tensor> forked = of_all_ranks(
+        options.ranks, "roots", {detail::joined(prefixes), detail::joined(cleans)}, pipeline.latent_options().device());
+    start = copied(forked[0]);
+    before = copied(forked[1]);
     sampling = sampling.select(copies);
     std::vector<std::uint64_t> seeds;
     for (const std::uint64_t root : noise.seeds())
@@ -107,7 +114,9 @@ Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, Sa
     log_probs(k).push_back(
         transition_log_probs(setup.schedule, steps, step.latent, step.output, step.next, options.reduction));
   };
-  for (std::int64_t begin = 0; begin < samples; begin += micro) {
+  const std::vector<std::int64_t> groups = prompt_groups(sampling.condition.prompts);
+  const auto [first, end] = options.ranks.own(samples, micro);
+  for (std::int64_t begin = first; begin < end; begin += micro) {
     const std::int64_t size = std::min(micro, samples - begin);
     SampleNoise own = noise.narrow(begin, size);
     RolloutOptions rest{.begin = fork, .observer = keep};
@@ -115,12 +124,19 @@ Transitions sample_transitions(Pipeline& pipeline, const RolloutSetup& setup, Sa
     if (before.defined()) rest.before = before.narrow(0, begin, size);
     const RolloutSetup setup_of_part = sampling.narrow(begin, size);
     clean.push_back(rollout(pipeline, setup_of_part, own, counts, rest).clean);
-    if (options.finished) options.finished({clean.back(), setup_of_part.condition.prompts, own.seeds()});
+    if (options.finished)
+      options.finished({clean.back(),
+                        setup_of_part.condition.prompts,
+                        own.seeds(),
+                        {groups.begin() + begin, groups.begin() + begin + size}});
   }
-  Transitions out{sampling.with(plan), PerStep<Tensor>(T + 1), PerStep<Tensor>(T), detail::joined(clean),
-                  noise.seeds()};
-  for (int k = 0; k <= T; ++k) out.latent(k) = detail::joined(latents(k));
-  for (int k = 0; k < T; ++k) out.log_prob(k) = detail::joined(log_probs(k));
+  std::vector<Tensor> all{detail::joined(clean)};
+  for (int k = 0; k <= T; ++k) all.push_back(detail::joined(latents(k)));
+  for (int k = 0; k < T; ++k) all.push_back(detail::joined(log_probs(k)));
+  all = of_all_ranks(options.ranks, "samples", all, pipeline.latent_options().device());
+  Transitions out{sampling.with(plan), PerStep<Tensor>(T + 1), PerStep<Tensor>(T), all[0], noise.seeds()};
+  for (int k = 0; k <= T; ++k) out.latent(k) = all[static_cast<std::size_t>(1 + k)];
+  for (int k = 0; k < T; ++k) out.log_prob(k) = all[static_cast<std::size_t>(T + 2 + k)];
   return out;
 }
 

@@ -16,7 +16,9 @@
 #include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/rollout.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
 #include <reward_tuner/metrics/sentinels.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>  // IWYU pragma: export
 #include <reward_tuner/run/metric_names.hpp>
@@ -47,6 +49,7 @@ inline std::vector<EvaluationPair> evaluation_pairs(const std::vector<std::strin
 struct EvaluationOptions {
   int batch = 16;                          ///< images at a time; the numbers do not depend on it beyond rounding
   std::function<bool()> interrupted = {};  ///< asked between batches; true aborts the evaluation
+  Ranks ranks = {};                        ///< each makes some of the batches
 };
 
 /// The outcome.
@@ -60,10 +63,84 @@ struct Evaluation {
   double seconds = 0;     ///< wall time
 };
 
+namespace detail {
+
+/// What a reward says of some images.
+struct MeasuredImages {
+  std::map<std::string, double> means;   // shares of all of them; failed ones count as 0
+  std::map<std::string, double> failed;  // images without that score, where the reward says which
+};
+
+inline MeasuredImages measure(const EvaluationReward& entry, const RewardInput& input, MetricNames& names) {
+  MeasuredImages out;
+  const RewardResult result = entry.reward.score(input);
+  const auto add = [&](const std::string& key, const Tensor& values) {
+    if (!result.failed.defined()) {
+      out.means[key] = values.to(at::kDouble).mean().template item<double>();
+      return;
+    }
+    const Tensor own = values.to(at::kDouble).masked_select(beside(values, result.failed.logical_not()));
+    out.failed[key] = static_cast<double>(values.numel() - own.numel());
+    // the share of a batch is that of all its images
+    out.means[key] = own.sum().template item<double>() / static_cast<double>(values.numel());
+  };
+  if (!entry.components_only) add(entry.name, result.values);
+  for (const auto& [key, values] : result.components) add(names.of(entry, key), values);
+  return out;
+}
+
+/// A batch of an evaluation.
+struct EvaluatedBatch {
+  Tensor images, latents;  // as decoded [b,3,H,W], and [b,C,h,w] where they are needed again
+  std::vector<MeasuredImages> measured;
+  NetworkCounts network;
+};
+
+/// Every rank's batches, which follow one another rank by rank.
+inline std::vector<EvaluatedBatch> of_all_ranks(const Ranks& ranks, std::vector<EvaluatedBatch> own,
+                                                c10::Device device) {
+  if (ranks.alone()) return own;
+  Parcel parcel;
+  parcel.add_integer(static_cast<std::int64_t>(own.size()));
+  for (const EvaluatedBatch& batch : own) {
+    parcel.add_tensor(batch.images);
+    parcel.add_tensor(batch.latents);
+    add_to(parcel, batch.network);
+    parcel.add_integer(static_cast<std::int64_t>(batch.measured.size()));
+    for (const MeasuredImages& measured : batch.measured)
+      for (const auto* numbers : {&measured.means, &measured.failed}) {
+        parcel.add_integer(static_cast<std::int64_t>(numbers->size()));
+        for (const auto& [key, value] : *numbers) {
+          parcel.add_text(key);
+          parcel.add_number(value);
+        }
+      }
+  }
+  std::vector<EvaluatedBatch> all;
+  for (Parcel& one : ranks.gather("evaluated images", parcel))
+    for (std::int64_t left = one.integer(); left > 0; --left) {
+      EvaluatedBatch& batch = all.emplace_back();
+      batch.images = one.tensor(device);
+      batch.latents = one.tensor(device);
+      batch.network = counts_from(one);
+      batch.measured.resize(static_cast<std::size_t>(one.integer()));
+      for (MeasuredImages& measured : batch.measured)
+        for (auto* numbers : {&measured.means, &measured.failed})
+          for (std::int64_t more = one.integer(); more > 0; --more) {
+            const std::string key = one.text();
+            (*numbers)[key] = one.number();
+          }
+    }
+  return all;
+}
+
+}  // namespace detail
+
 /// Makes every pair's image by ordinary sampling with `sampler` and scores it with `rewards`, which are given what they
 /// are given in training but for seeds: images as decoded, on the pipeline's device, with their latents and groups.
 /// Rewards that score groups see all images at once, which are kept on that device for them. Changes nothing in the
-/// pipeline and draws from no stream but the pairs' own. Returns nothing if it was interrupted.
+/// pipeline and draws from no stream but the pairs' own. Ranks divide the batches; each gets the whole outcome. Returns
+/// nothing if it was interrupted.
 template <DiffusionPipeline Pipeline, SamplerPolicy Sampler>
 std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, const std::vector<EvaluationPair>& pairs,
                                    const std::vector<EvaluationReward>& rewards,
@@ -73,63 +150,63 @@ std::optional<Evaluation> evaluate(Pipeline& pipeline, const Sampler& sampler, c
   const torch::NoGradGuard no_grad;
   const auto begin = std::chrono::steady_clock::now();
   const SamplerSchedule schedule = sampler.schedule(pipeline.noise_schedule());
-  Evaluation out;
   const bool grouped = std::any_of(rewards.begin(), rewards.end(), [](const auto& r) { return per_group(r.reward); });
   CleanSamples all;
   for (const auto& pair : pairs) all.prompts.push_back(pair.prompt);
   all.groups = prompt_groups(all.prompts);
-  std::vector<Tensor> images, decoded, latents;  // the last two for rewards of groups
   MetricNames names(rewards);
-  std::map<std::string, double> failed;  // name -> images without that score
-  /// The means of those that have one.
-  const auto measure = [&](const EvaluationReward& entry, const RewardInput& input,
-                           std::map<std::string, double>& means) {
-    const RewardResult result = entry.reward.score(input);
-    const auto add = [&](const std::string& key, const Tensor& values) {
-      if (!result.failed.defined()) {
-        means[key] = values.to(at::kDouble).mean().template item<double>();
-        return;
-      }
-      const Tensor own = values.to(at::kDouble).masked_select(beside(values, result.failed.logical_not()));
-      const auto missing = static_cast<double>(values.numel() - own.numel());
-      failed[key] += missing;
-      // the share of a batch is that of all its images
-      means[key] = own.sum().template item<double>() / static_cast<double>(values.numel());
-    };
-    if (!entry.components_only) add(entry.name, result.values);
-    for (const auto& [key, values] : result.components) add(names.of(entry, key), values);
-  };
-  for (std::size_t start = 0; start < pairs.size(); start += static_cast<std::size_t>(options.batch)) {
-    if (options.interrupted && options.interrupted()) return std::nullopt;
-    const std::size_t end = std::min(pairs.size(), start + static_cast<std::size_t>(options.batch));
+  const auto size = static_cast<std::int64_t>(pairs.size());
+  const auto batch_at = [&](std::int64_t start) {
+    const std::int64_t end = std::min(size, start + options.batch);
     std::vector<std::string> prompts;
     std::vector<std::uint64_t> seeds;
-    for (std::size_t i = start; i < end; ++i) {
-      prompts.push_back(pairs[i].prompt);
-      seeds.push_back(pairs[i].seed);
+    for (std::int64_t i = start; i < end; ++i) {
+      prompts.push_back(pairs[static_cast<std::size_t>(i)].prompt);
+      seeds.push_back(pairs[static_cast<std::size_t>(i)].seed);
     }
     SampleNoise noise(seeds);
     const RolloutSetup setup = sampling_setup(schedule, pipeline.encode(prompts), sampler.guidance());
+    detail::EvaluatedBatch out;
     const Tensor clean = rollout(pipeline, setup, noise, out.network).clean;  // [B,C,h,w]
-    const RewardInput input = all.input(pipeline.decode(clean), clean, static_cast<std::int64_t>(start));
-    const double share = static_cast<double>(end - start) / static_cast<double>(pairs.size());
-    std::map<std::string, double> means;
+    const RewardInput input = all.input(pipeline.decode(clean), clean, start);
     for (const auto& entry : rewards)
-      if (!per_group(entry.reward)) measure(entry, input, means);
-    for (const auto& [key, mean] : means) out.metrics[key] += share * mean;
-    images.push_back(input.images.to(at::kCPU, at::kFloat).clamp(0, 1));
+      if (!per_group(entry.reward)) out.measured.push_back(detail::measure(entry, input, names));
+    out.images = grouped ? input.images : input.images.to(at::kCPU, at::kFloat).clamp(0, 1);
+    if (grouped) out.latents = clean;
+    return out;
+  };
+  const auto [first, last] = options.ranks.own(size, options.batch);
+  std::vector<detail::EvaluatedBatch> batches;
+  const std::int64_t most = (size + options.batch - 1) / options.batch;  // batches; ranks ask equally often
+  for (std::int64_t i = 0; i < (most + options.ranks.size() - 1) / options.ranks.size(); ++i) {
+    if (options.ranks.any(options.interrupted && options.interrupted())) return std::nullopt;
+    if (const std::int64_t start = first + i * options.batch; start < last) batches.push_back(batch_at(start));
+  }
+  batches = detail::of_all_ranks(options.ranks, std::move(batches), pipeline.latent_options().device());
+  Evaluation out;
+  std::vector<Tensor> images, decoded, latents;  // the last two for rewards of groups
+  std::map<std::string, double> failed;          // name -> images without that score
+  const auto add = [&](const detail::MeasuredImages& measured, double share) {
+    for (const auto& [key, mean] : measured.means) out.metrics[key] += share * mean;
+    for (const auto& [key, missing] : measured.failed) failed[key] += missing;
+  };
+  for (const auto& batch : batches) {
+    out.network.add(batch.network);
+    for (const auto& measured : batch.measured)
+      add(measured, static_cast<double>(batch.images.size(0)) / static_cast<double>(size));
+    images.push_back(grouped ? batch.images.to(at::kCPU, at::kFloat).clamp(0, 1) : batch.images);
     if (grouped) {
-      decoded.push_back(input.images);
-      latents.push_back(clean);
+      decoded.push_back(batch.images);
+      latents.push_back(batch.latents);
     }
   }
   out.images = at::cat(images);  // [N,3,H,W]
   if (grouped) {
     const RewardInput input = all.input(at::cat(decoded), at::cat(latents), 0);
     for (const auto& entry : rewards)
-      if (per_group(entry.reward)) measure(entry, input, out.metrics);
+      if (per_group(entry.reward)) add(detail::measure(entry, input, names), 1);
   }
-  const auto all_pairs = static_cast<double>(pairs.size());
+  const auto all_pairs = static_cast<double>(size);
   for (const auto& [key, missing] : failed) {
     if (missing == 0) continue;
     out.metrics[key] *= all_pairs / (all_pairs - missing);  // 0 * infinity where none has a score: NaN

@@ -32,6 +32,9 @@ nlohmann::json run_fingerprint(const RunDescription& description, const TrainerO
                                const nlohmann::json& prompts, const std::vector<EvaluationPair>& held_out,
                                const TrainedWeights& weights);
 
+/// "; steps was 20, is now 10" for everything that differs; empty if nothing does.
+std::string fingerprint_differences(const nlohmann::json& saved, const nlohmann::json& present);
+
 /// Throws with a list of what differs.
 void check_fingerprint(const nlohmann::json& saved, const nlohmann::json& present,
                        const std::filesystem::path& checkpoint);

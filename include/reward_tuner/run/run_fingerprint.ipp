@@ -43,8 +43,7 @@ REWARD_TUNER_INLINE nlohmann::json run_fingerprint(const RunDescription& descrip
           {"trained", trained}};
 }
 
-REWARD_TUNER_INLINE void check_fingerprint(const nlohmann::json& saved, const nlohmann::json& present,
-                                           const std::filesystem::path& checkpoint) {
+REWARD_TUNER_INLINE std::string fingerprint_differences(const nlohmann::json& saved, const nlohmann::json& present) {
   const auto before = saved.flatten(), now = present.flatten();
   std::string differences;
   const auto value = [](const nlohmann::json& flat, const std::string& key) {
@@ -57,6 +56,12 @@ REWARD_TUNER_INLINE void check_fingerprint(const nlohmann::json& saved, const nl
   for (const auto& item : before.items()) compare(item.key());
   for (const auto& item : now.items())
     if (!before.contains(item.key())) compare(item.key());
+  return differences;
+}
+
+REWARD_TUNER_INLINE void check_fingerprint(const nlohmann::json& saved, const nlohmann::json& present,
+                                           const std::filesystem::path& checkpoint) {
+  const std::string differences = fingerprint_differences(saved, present);
   REWARD_TUNER_CHECK(differences.empty(), "[Trainer] '", checkpoint.string(), "' was made with other options",
                      differences, "; resume with the old ones or start a new run");
 }

@@ -22,6 +22,7 @@
 #include <reward_tuner/optim/ema.hpp>
 #include <reward_tuner/optim/learning_rate.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
 #include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
@@ -51,10 +52,13 @@ struct TrainingRun {
   TrainedWeights weights;                ///< what the optimizer holds, by name
   std::vector<EvaluationPair> held_out;  ///< at least one
   RunDescription description = {};       ///< what the reports say beyond the options
+  /// the processes that make the run together; all of them see the folder, the first one writes into it
+  Ranks ranks = {};
 };
 
 /// Runs a tuner in a folder. On the CPU with an equal number of threads a run that was killed and resumed equals an
-/// uninterrupted one bit for bit: parameters, moments, averages, random stream, metrics.jsonl and evaluations.jsonl.
+/// uninterrupted one bit for bit: parameters, moments, averages, random stream, metrics.jsonl and evaluations.jsonl. So
+/// does one of several ranks, with any other number before and after a resume.
 /// Example: Trainer trainer(tuner, pipeline, optimizer, prompts,
 ///                          {.folder = "runs/mine", .weights = trained_weights(lora),
 ///                           .held_out = evaluation_pairs(held_out, 4)}, {.updates = 100});
@@ -70,7 +74,7 @@ class Trainer {
  public:
   /// Everything given by reference must outlive the trainer. Opens the run's folder.
   /// Errors: options out of range, rounds that can teach nothing, folder not empty or not writable, nothing to resume,
-  /// a resume with other options (which are listed).
+  /// a resume with other options (which are listed), ranks that were started with different ones or other weights.
   Trainer(Tuner& tuner, Pipeline& pipeline, Optim& optimizer, Prompts prompts, TrainingRun run,
           TrainerOptions options = {})
       : tuner_(tuner),
@@ -80,9 +84,10 @@ class Trainer {
         prompts_(std::move(prompts)),
         held_out_(std::move(run.held_out)),
         description_(std::move(run.description)),
-        options_(checked(std::move(options))),
+        ranks_(std::move(run.ranks)),
+        options_(checked(std::move(options), ranks_)),
         folder_(opened(run.folder)),
-        checkpoints_(folder_ / "checkpoints", options_.keep_checkpoints),
+        checkpoints_(run.folder / "checkpoints", options_.keep_checkpoints),
         rng_(options_.seed) {
     REWARD_TUNER_CHECK(!held_out_.empty(), "[Trainer] expected at least one held-out (prompt, seed) pair, got none");
     if constexpr (ScheduledOptimizer<Optim>) {
@@ -95,6 +100,7 @@ class Trainer {
     if (options_.ema_decay > 0)
       ema_ = std::make_unique<Ema>(weights_.tensors(), EmaOptions{.decay = options_.ema_decay});
     describe();
+    check_ranks();
     if (options_.resume) resume();
     tuner_.plan(planned());
     rewards_ = standard_evaluation_rewards(pipeline_);
@@ -107,9 +113,10 @@ class Trainer {
       held_out_metrics_.judges.push_back(judge.name);
     }
     const MetricNames refuses_two_of_one_name(rewards_);
+    if (!ranks_.first()) return;
     // from here on the folder is not empty
-    record_ = std::make_unique<RunRecord>(folder_, progress_, options_.tensorboard);
-    write_json(folder_ / "config.json", run_config(description_, options_, fingerprint_));
+    record_ = std::make_unique<RunRecord>(*folder_, progress_, options_.tensorboard);
+    write_json(*folder_ / "config.json", run_config(description_, options_, fingerprint_));
   }
 
   /// Trains until the updates are done, a limit is reached or options.interrupted says so. An interrupted run has a
@@ -121,13 +128,17 @@ class Trainer {
     const RunEnd end = loop(bar);
     if (bar) bar->finish();
     const bool evaluated = end != RunEnd::kInterrupted && evaluate_now();
-    if (checkpoints_.latest() != progress_.done()) save();
+    save();
     save_weights();
-    record_->write_curve(progress_, description_.reward, held_out_metrics_);
-    if (!evaluated) return {RunEnd::kInterrupted, progress_, best()};
-    record_->write_before_after(before_, best_.empty() ? latest_ : best_images_, shown_prompts());
-    record_->write_report(progress_, description_, held_out_metrics_, options_.seed, options_.keep_best);
-    return {end, progress_, best()};
+    if (record_) {
+      record_->write_curve(progress_, description_.reward, held_out_metrics_);
+      if (evaluated) {
+        record_->write_before_after(before_, best_.empty() ? latest_ : best_images_, shown_prompts());
+        record_->write_report(progress_, description_, held_out_metrics_, options_.seed, options_.keep_best);
+      }
+    }
+    ranks_.any(false);  // none ends before everything is written
+    return {evaluated ? end : RunEnd::kInterrupted, progress_, best()};
   }
 
   const RunProgress& progress() const { return progress_; }
@@ -141,13 +152,44 @@ class Trainer {
     if constexpr (requires { tuner_.evaluation_rewards(); }) return tuner_.evaluation_rewards();
     else return {{"reward", as_any_reward(tuner_.reward())}};
   }
-  /// The run's folder; a run that can teach nothing gets none. Its first prompts are drawn from copies: nothing moves.
-  RunFolder opened(const std::filesystem::path& folder) const {
-    if (options_.resume) return RunFolder::reopen(folder);
-    Prompts prompts = prompts_;
-    Rng rng(options_.seed);
-    tuner_.check_round(prompts.draw(options_.batch, rng));
-    return RunFolder::create(folder);
+  /// The run's folder, on the first rank; a run that can teach nothing gets none. Its first prompts are drawn from
+  /// copies: nothing moves.
+  std::optional<RunFolder> opened(const std::filesystem::path& folder) const {
+    if (!options_.resume) {
+      Prompts prompts = prompts_;
+      Rng rng(options_.seed);
+      tuner_.check_round(prompts.draw(options_.batch, rng));
+    }
+    if (!ranks_.first()) return std::nullopt;
+    return options_.resume ? RunFolder::reopen(folder) : RunFolder::create(folder);
+  }
+  /// Whether all ranks have one run before them, and gives the tuner to them. Their numbers would differ silently.
+  void check_ranks() {
+    if constexpr (requires { tuner_.join(ranks_); }) tuner_.join(ranks_);
+    else
+      REWARD_TUNER_CHECK(ranks_.alone(), "[Trainer] several ranks expected a tuner with join(Ranks), got one without");
+    if (ranks_.alone()) return;
+    Parcel options, weights;
+    options.add_text(fingerprint_.dump());
+    for (const auto& [name, value] : weights_.named) {
+      const Tensor numbers = value.detach().to(at::kDouble);
+      weights.add_text(name);
+      weights.add_number(numbers.sum().template item<double>());
+      weights.add_number(numbers.square().sum().template item<double>());
+    }
+    const auto all_options = ranks_.gather("options", options), all_weights = ranks_.gather("weights", weights);
+    for (std::size_t i = 1; i < all_options.size(); ++i) {
+      Parcel first = all_options[0], other = all_options[i];
+      const std::string expected = first.text(), got = other.text();
+      REWARD_TUNER_CHECK(expected == got, "[Trainer] all ranks expected the options of rank 0, got others on rank ", i,
+                         fingerprint_differences(nlohmann::json::parse(expected), nlohmann::json::parse(got)));
+      Parcel expected_weights = all_weights[0], got_weights = all_weights[i];
+      while (!expected_weights.at_end())
+        REWARD_TUNER_CHECK(expected_weights.text() == got_weights.text() &&
+                               expected_weights.number() == got_weights.number() &&
+                               expected_weights.number() == got_weights.number(),
+                           "[Trainer] all ranks expected the weights of rank 0 to begin with, got others on rank ", i);
+    }
   }
   void note(const std::string& sentence) {
     notes_.push_back(sentence);
@@ -175,8 +217,9 @@ class Trainer {
   static bool constant(const LearningRateSchedule& schedule) {
     return schedule.decay == LearningRateDecay::kConstant && schedule.warm_up == 0;
   }
-  static TrainerOptions checked(TrainerOptions options) {
+  static TrainerOptions checked(TrainerOptions options, const Ranks& ranks) {
     check_options(options);
+    if (!ranks.first()) options.progress = nullptr;
     return options;
   }
   /// Whether the prompts have a position that checkpoints must hold; a type that is list or stream as the program runs
@@ -185,7 +228,7 @@ class Trainer {
     if constexpr (requires { prompts_.streamed(); }) return prompts_.streamed();
     else return true;
   }
-  bool interrupted() const { return options_.interrupted && options_.interrupted(); }
+  bool interrupted() const { return ranks_.any(options_.interrupted && options_.interrupted()); }
   std::int64_t shown() const {
     return std::min<std::int64_t>(options_.images, static_cast<std::int64_t>(held_out_.size()));
   }
@@ -200,8 +243,7 @@ class Trainer {
       const std::int64_t done = progress_.done();
       const bool evaluation_due = done == 0 || (options_.evaluate_every > 0 && done % options_.evaluate_every == 0);
       if (evaluation_due && !progress_.evaluated(done) && !evaluate_now()) return RunEnd::kInterrupted;
-      if (options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0 && checkpoints_.latest() != done)
-        save();
+      if (options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0) save();
       refuse_idling();
       if (const auto end = run_end(progress_, options_, held_out_metrics_)) return *end;
       if (interrupted()) return RunEnd::kInterrupted;
@@ -214,7 +256,7 @@ class Trainer {
     try {
       check_idle(progress_, options_);
     } catch (...) {
-      if (checkpoints_.latest() != progress_.done()) save();
+      save();
       save_weights();
       throw;
     }
@@ -232,9 +274,11 @@ class Trainer {
     if (ema_ && !report.skipped) ema_->update();
     progress_.add(report);
     if (const std::string idle = idle_warning(progress_); !idle.empty()) add_sentence(report.warning, idle);
-    record_->add_update(report, rate);
-    progress_.tune_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    progress_.tune_cpu_seconds += static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;
+    if (record_) record_->add_update(report, rate);
+    // limits of time end the run on all ranks at once
+    progress_.tune_seconds +=
+        ranks_.firsts(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    progress_.tune_cpu_seconds += ranks_.firsts(static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC);
     if (bar)
       bar->update(progress_.done(),
                   {{"reward", text("%.4f", report.reward)}, {"grad", text("%.2e", report.gradient_norm)}});
@@ -280,7 +324,7 @@ class Trainer {
     if (progress_.evaluated(done) && latest_.defined()) return true;
     const auto result = averaged([&] {
       return evaluate(pipeline_, tuner_.sampler(), held_out_, rewards_,
-                      {.batch = options_.evaluation_batch, .interrupted = options_.interrupted});
+                      {.batch = options_.evaluation_batch, .interrupted = options_.interrupted, .ranks = ranks_});
     });
     if (!result) return false;
     latest_ = result->images.narrow(0, 0, shown()).clone();  // [P,3,H,W]
@@ -289,13 +333,13 @@ class Trainer {
     progress_.evaluate_seconds += result->seconds;
     progress_.evaluations.push_back({done, result->metrics, result->sentinels});
     keep_best();
-    record_->add_evaluation(progress_.evaluations.back(), latest_, shown_prompts());
+    if (record_) record_->add_evaluation(progress_.evaluations.back(), latest_, shown_prompts());
     return true;
   }
 
   void save_weights() {
-    if (!weights_.save) return;
-    if (best_.empty()) return averaged([&] { weights_.save(folder_.path()); });
+    if (!weights_.save || !ranks_.first()) return;
+    if (best_.empty()) return averaged([&] { weights_.save(folder_->path()); });
     const torch::NoGradGuard no_grad;
     std::map<std::string, Tensor> trained;
     for (auto& [name, value] : weights_.named) trained[name] = value.detach().clone();
@@ -304,7 +348,7 @@ class Trainer {
     };
     become(best_);
     try {
-      weights_.save(folder_.path());
+      weights_.save(folder_->path());
     } catch (...) {
       become(trained);
       throw;
@@ -312,7 +356,9 @@ class Trainer {
     become(trained);
   }
 
+  /// Unless there is a checkpoint of this update already.
   void save() {
+    if (!ranks_.first() || checkpoints_.latest() == progress_.done()) return;
     RunState state{.optimizer = optimizer_.state(),
                    .best = best_,
                    .images_best = best_images_,
@@ -345,7 +391,18 @@ class Trainer {
       fingerprint_["planned_updates"] = saved.fingerprint.at("planned_updates");  // as the run was begun
     check_fingerprint(saved.fingerprint, fingerprint_, path);
     check_fits(saved, weights_, rng_.state(), path);
-    for (const auto update : found.broken) checkpoints_.set_aside(update);
+    Parcel own;
+    own.add_integer(*found.update);
+    for (Parcel& one : ranks_.gather("checkpoints", own)) {  // from here on nobody reads any
+      const std::int64_t theirs = one.integer();
+      REWARD_TUNER_CHECK(theirs == *found.update,
+                         "[Trainer] all ranks expected one checkpoint to resume from, got those "
+                         "of the updates ",
+                         *found.update, " and ", theirs, " in '", checkpoints_.folder().string(),
+                         "': does every rank see the same folder?");
+    }
+    if (ranks_.first())
+      for (const auto update : found.broken) checkpoints_.set_aside(update);
     for (const auto& sentence : found.notes) note(sentence);
     const torch::NoGradGuard no_grad;
     optimizer_.load_state(saved.optimizer);
@@ -372,8 +429,9 @@ class Trainer {
   Prompts prompts_;
   std::vector<EvaluationPair> held_out_;
   RunDescription description_;
+  Ranks ranks_;
   TrainerOptions options_;
-  RunFolder folder_;
+  std::optional<RunFolder> folder_;  // of the first rank
   CheckpointFolder checkpoints_;
   Rng rng_;
   double learning_rate_ = 0;
@@ -381,7 +439,7 @@ class Trainer {
   nlohmann::json fingerprint_;
   RunProgress progress_;
   std::vector<std::string> notes_;
-  std::unique_ptr<RunRecord> record_;
+  std::unique_ptr<RunRecord> record_;  // of the first rank
   std::vector<EvaluationReward> rewards_;
   HeldOutMetrics held_out_metrics_;
   std::map<std::string, Tensor> best_;    // trained tensors of the best evaluation, as options.keep_best has it

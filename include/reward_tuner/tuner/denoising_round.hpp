@@ -17,8 +17,10 @@
 #include <vector>
 
 #include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
+#include <reward_tuner/ranks/gradient_sum.hpp>
 #include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/round.hpp>
@@ -48,12 +50,15 @@ class DenoisingRound {
     NetworkCounts counts;
     auto drawn = parts_.draw(pipeline, prompts, samples_per_prompt(parts_), rng);
     report.plan = drawn.explored.plan;
+    check_micro_batches(parts_, drawn.explored.size());
     drawn.explored.plan.trained = {};  // nothing of the path is needed
-    const auto [all, rewards] =
-        sample_and_score(pipeline, parts_, [&](std::function<void(const CleanSamples&)> finished) {
-          return images(pipeline, drawn.explored, std::move(drawn.noise),
-                        {.micro_batch = parts_.options.engine.micro_batch, .finished = std::move(finished)}, counts);
-        });
+    const auto [all,
+                rewards] = sample_and_score(pipeline, parts_, [&](std::function<void(const CleanSamples&)> finished) {
+      return images(
+          pipeline, drawn.explored, std::move(drawn.noise),
+          {.micro_batch = parts_.options.engine.micro_batch, .finished = std::move(finished), .ranks = parts_.ranks},
+          counts);
+    });
     const RoundRewards scored = round_rewards(parts_, all, rewards, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {
@@ -67,7 +72,7 @@ class DenoisingRound {
     round.transitions = all.select(kept);
     round.source = drawn.plain.select(kept);
     round.transitions.setup.condition = round.source.condition();
-    add_counts(report, counts);
+    add_counts(report, of_all_ranks(parts_.ranks, counts));
     return round;
   }
 
@@ -124,7 +129,10 @@ class DenoisingRound {
     const std::int64_t scored = update.report.images - update.report.failed_scores;
     const double all = static_cast<double>(count * scored) / static_cast<double>(update.report.kept);
     std::vector<Tensor> losses;  // 0-d each
-    for (std::int64_t begin = 0; begin < count; begin += at_once) {
+    NetworkCounts counts;
+    GradientSum sum = gradient_sum(update, condition);
+    const auto [first, last] = parts_.ranks.own(count, at_once);
+    for (std::int64_t begin = first; begin < last; begin += at_once) {
       const std::int64_t end = std::min(count, begin + at_once);
       const std::vector<std::int64_t> own(rows.begin() + begin, rows.begin() + end);
       const Tensor index = at::tensor(own, at::kLong);                         // [n]
@@ -136,15 +144,17 @@ class DenoisingRound {
                                              t.setup.condition.positive.select(index));  // [n]
       const Tensor loss =
           (beside(errors, at::tensor(weights, at::kDouble)) * errors.to(at::kDouble)).sum() / all;  // 0-d
-      ++update.counts.forwards;
-      ++update.counts.backwards;
-      update.counts.forward_samples += end - begin;
-      update.counts.backward_samples += end - begin;
+      counts.add({.forwards = 1, .backwards = 1, .forward_samples = end - begin, .backward_samples = end - begin});
       losses.push_back(loss.detach());
       torch::autograd::backward({loss}, {});
+      sum.next();
     }
+    sum.finish();
+    update.counts.add(of_all_ranks(parts_.ranks, counts));
     condition.backward();
-    const Tensor values = at::stack(losses).cpu();  // double, one for each network call
+    const Tensor own = losses.empty() ? Tensor() : at::stack(losses);
+    // double, one for each network call
+    const Tensor values = of_all_ranks(parts_.ranks, "losses", {own}, t.clean.device())[0].cpu();
     return std::accumulate(values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel(), 0.0);
   }
 

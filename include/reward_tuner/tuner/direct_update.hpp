@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/graph_budget.hpp>
 #include <reward_tuner/engine/reward_gradient.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
+#include <reward_tuner/ranks/gradient_sum.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
 #include <reward_tuner/tuner/micro_batches.hpp>
@@ -35,9 +38,10 @@ class DirectUpdate {
  public:
   explicit DirectUpdate(Parts& parts) : parts_(parts), engine_(parts.options.engine) {}
 
-  /// Rolls the prompts out, a micro-batch at a time, adds up their gradients and makes one optimizer step. A number
-  /// that is not finite ends the update before it. With Memory::budget the first update to get so far measures what
-  /// later ones retain. Errors: a micro-batch that would cut a group of the reward.
+  /// Rolls the prompts out, a micro-batch at a time, adds up their gradients and makes one optimizer step; ranks divide
+  /// the micro-batches. A number that is not finite ends the update before the step. With Memory::budget the first
+  /// update to get so far measures what later ones retain. Errors: a micro-batch that would cut a group of the reward,
+  /// fewer of them than ranks.
   template <class Update>
   void train(Update& update, const std::vector<std::string>& prompts) const {
     const auto drawn = parts_.draw(update.pipeline, prompts, 1, update.rng);
@@ -50,14 +54,25 @@ class DirectUpdate {
     ConditionGradient condition(update.pipeline, drawn.source, engine_.micro_batch);
     std::optional<GraphMeter> graphs;
     if (engine_.memory.way() == Memory::kBudget && !parts_.state.retained_rows) graphs.emplace(update.memory);
-    for (std::size_t i = 0; i < parts.size() && report.skip_reason.empty(); ++i) {
-      const Tensor rows = at::tensor(parts[i], at::kLong);
-      RolloutSetup setup = drawn.explored.select(rows);
-      setup.condition = condition.collect(std::move(setup.condition), rows);
-      accumulate(update, std::move(setup), drawn.noise.select(parts[i]),
-                 static_cast<double>(parts[i].size()) / static_cast<double>(batch), graphs);
+    check_micro_batches(parts_.ranks, static_cast<std::int64_t>(parts.size()), batch);
+    std::vector<RolloutSetup> setups;  // of all micro-batches: their conditions collect gradients on every rank
+    for (const auto& samples : parts) {
+      const Tensor rows = at::tensor(samples, at::kLong);
+      setups.push_back(drawn.explored.select(rows));
+      setups.back().condition = condition.collect(std::move(setups.back().condition), rows);
     }
+    GradientSum sum = gradient_sum(update, condition);
+    Micro micro{update.pipeline, sum, graphs};
+    std::vector<Measured> own;
+    const auto [first, last] = parts_.ranks.own(static_cast<std::int64_t>(parts.size()));
+    for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last) && !skips(own); ++i) {
+      accumulate(micro, std::move(setups[i]), drawn.noise.select(parts[i]),
+                 static_cast<double>(parts[i].size()) / static_cast<double>(batch), own);
+    }
+    for (const Measured& measured : of_all_ranks(parts_.ranks, std::move(own)))
+      if (report.skip_reason.empty()) write(measured, update);
     if (!report.skip_reason.empty()) return;
+    sum.finish();
     if (graphs)
       parts_.state.retained_rows =
           graphs->rows_within(engine_.memory.bytes(), parts.size() > 1 || report.plan.replicas > 0);
@@ -67,23 +82,49 @@ class DirectUpdate {
   }
 
  private:
+  /// What a scored trajectory adds to the report: measured where it was computed, written by every rank.
+  struct Measured {
+    std::int64_t images = 0;
+    double each = 0;                                      // an image's share of the update
+    double reward = 0, loss = 0;                          // sums over the images
+    double regularizer = 0;                               // its share included
+    std::map<std::string, double> components = {};        // sums over the images
+    std::vector<std::pair<int, double>> cotangents = {};  // of the trained steps
+    TowerCounts towers = {};
+    NetworkCounts counts = {};  // since the one before
+    std::string skip_reason = {};
+  };
+  static bool skips(const std::vector<Measured>& measured) {
+    return !measured.empty() && !measured.back().skip_reason.empty();
+  }
+
+  /// What all micro-batches share.
+  template <class Pipeline>
+  struct Micro {
+    Pipeline& pipeline;
+    GradientSum& sum;
+    std::optional<GraphMeter>& graphs;
+  };
+
   /// Rolls out one micro-batch, `share` of the batch, and adds its gradients.
-  template <class Update>
-  void accumulate(Update& update, RolloutSetup setup, SampleNoise noise, double share,
-                  std::optional<GraphMeter>& graphs) const {
+  template <class Pipeline>
+  void accumulate(const Micro<Pipeline>& micro, RolloutSetup setup, SampleNoise noise, double share,
+                  std::vector<Measured>& out) const {
     const StepPlan plan = setup.plan;
     // images of each sample that the loss is averaged over
     const double part = share / ((plan.trained.empty() ? 0 : 1) + plan.replicas);
+    NetworkCounts counts;
     Trajectory trajectory;
     {
-      Graphs kept{retention(setup), graphs};
-      trajectory = rollout(update.pipeline, std::move(setup), noise, update.counts, {.retained = kept.retained()});
-      if (!plan.trained.empty()) differentiate(update, trajectory, noise.seeds(), part, kept);
+      Graphs kept{retention(setup), micro.graphs};
+      trajectory = rollout(micro.pipeline, std::move(setup), noise, counts, {.retained = kept.retained()});
+      if (!plan.trained.empty())
+        out.push_back(differentiate(micro, trajectory, noise.seeds(), part, kept, std::exchange(counts, {})));
     }
-    for (int i = 0; i < plan.replicas && update.report.skip_reason.empty(); ++i) {
-      Graphs kept{retention(trajectory.setup.with(replica_plan(trajectory.setup.schedule.num_steps()))), graphs};
-      const Trajectory replica = renoised(update.pipeline, trajectory, noise, update.counts, kept.retained());
-      differentiate(update, replica, noise.seeds(), part, kept);
+    for (int i = 0; i < plan.replicas && !skips(out); ++i) {
+      Graphs kept{retention(trajectory.setup.with(replica_plan(trajectory.setup.schedule.num_steps()))), micro.graphs};
+      const Trajectory replica = renoised(micro.pipeline, trajectory, noise, counts, kept.retained());
+      out.push_back(differentiate(micro, replica, noise.seeds(), part, kept, std::exchange(counts, {})));
     }
   }
 
@@ -104,56 +145,119 @@ class DirectUpdate {
     return calls;
   }
 
-  /// Scores one trajectory and adds its gradients; its losses weigh `share` of the update's.
-  template <class Update>
-  void differentiate(Update& update, const Trajectory& trajectory, const std::vector<std::uint64_t>& seeds,
-                     double share, Graphs& graphs) const {
-    UpdateReport& report = update.report;
+  /// Scores one trajectory and adds its gradients; its losses weigh `share` of the update's. `counts`: of its rollout.
+  template <class Pipeline>
+  Measured differentiate(const Micro<Pipeline>& micro, const Trajectory& trajectory,
+                         const std::vector<std::uint64_t>& seeds, double share, Graphs& graphs,
+                         NetworkCounts counts) const {
     const std::int64_t images = trajectory.setup.size();
     const double each = share / static_cast<double>(images);
     const RewardGradient scored = reward_gradient(
-        update.pipeline, parts_.reward,
+        micro.pipeline, parts_.reward,
         {trajectory.clean, trajectory.setup.condition.prompts, seeds,
          prompt_groups(trajectory.setup.condition.prompts)},
         [this](const Tensor& rewards) { return parts_.objective.losses(rewards); }, engine_.decode_batch);
-    report.images += images;
-    report.towers.add(scored.towers);
-    report.reward += each * scored.reward;
-    report.loss += each * scored.loss;
-    for (const auto& [name, sum] : scored.components) report.components[name] += each * sum;
-    if (!scored.skip_reason.empty()) {
-      report.skip_reason = scored.skip_reason;
-      if (std::isfinite(scored.reward)) update.scale.overflowed();  // in the decoder
-      return;
-    }
+    Measured out{.images = images,
+                 .each = each,
+                 .reward = scored.reward,
+                 .loss = scored.loss,
+                 .components = scored.components,
+                 .towers = scored.towers,
+                 .counts = counts,
+                 .skip_reason = scored.skip_reason};
+    if (!scored.skip_reason.empty()) return out;
     if (graphs.meter) graphs.meter->scored();
     const SweepResult sweep =
-        adjoint_sweep(update.pipeline, trajectory, each * scored.gradient, parts_.gradient_stop, update.counts,
+        adjoint_sweep(micro.pipeline, trajectory, each * scored.gradient, parts_.gradient_stop, out.counts,
                       {.replay_batch = engine_.replay_batch,
                        .retained = graphs.retained(),
                        .graphs = graphs.meter ? &*graphs.meter : nullptr,
-                       .reference_weight = reference_weight(parts_.regularizer) * share});
-    report.kept += images;
-    write(sweep, report);
+                       .reference_weight = reference_weight(parts_.regularizer) * share,
+                       .accumulated = [&] { micro.sum.next(); }});
+    read(sweep, out);
+    return out;
   }
 
-  /// Adds what a sweep measured. All of it is read at once: each reading waits for the device.
-  static void write(const SweepResult& sweep, UpdateReport& report) {
+  /// Reads what a sweep measured. All of it at once: each reading waits for the device.
+  static void read(const SweepResult& sweep, Measured& out) {
     std::vector<Tensor> measured;
     for (const auto& [k, norm] : sweep.cotangent_norms) measured.push_back(norm);
     if (sweep.regularizer.defined()) measured.push_back(sweep.regularizer);
     const Tensor values = at::stack(measured).cpu();  // double [K] or [K+1]
     const double* value = values.const_data_ptr<double>();
-    if (sweep.regularizer.defined()) {
-      report.regularizer += value[measured.size() - 1];
-      report.loss += value[measured.size() - 1];
+    for (const auto& [k, norm] : sweep.cotangent_norms) out.cotangents.emplace_back(k, *value++);
+    if (sweep.regularizer.defined()) out.regularizer = *value;
+  }
+
+  template <class Update>
+  static void write(const Measured& measured, Update& update) {
+    UpdateReport& report = update.report;
+    update.counts.add(measured.counts);
+    report.images += measured.images;
+    report.towers.add(measured.towers);
+    report.reward += measured.each * measured.reward;
+    report.loss += measured.each * measured.loss;
+    for (const auto& [name, sum] : measured.components) report.components[name] += measured.each * sum;
+    if (!measured.skip_reason.empty()) {
+      report.skip_reason = measured.skip_reason;
+      if (std::isfinite(measured.reward)) update.scale.overflowed();  // in the decoder
+      return;
     }
-    for (const auto& [k, norm] : sweep.cotangent_norms) {
+    report.kept += measured.images;
+    report.regularizer += measured.regularizer;
+    report.loss += measured.regularizer;
+    for (const auto& [number, norm] : measured.cotangents) {
       auto step =
-          std::find_if(report.steps.begin(), report.steps.end(), [k = k](const auto& s) { return s.step >= k; });
-      if (step == report.steps.end() || step->step != k) step = report.steps.insert(step, StepReport{.step = k});
-      step->cotangent_norm = std::hypot(step->cotangent_norm, *value++);
+          std::find_if(report.steps.begin(), report.steps.end(), [k = number](const auto& s) { return s.step >= k; });
+      if (step == report.steps.end() || step->step != number)
+        step = report.steps.insert(step, StepReport{.step = number});
+      step->cotangent_norm = std::hypot(step->cotangent_norm, norm);
     }
+  }
+
+  /// What every rank measured, micro-batch by micro-batch.
+  static std::vector<Measured> of_all_ranks(const Ranks& ranks, std::vector<Measured> own) {
+    if (ranks.alone()) return own;
+    Parcel parcel;
+    parcel.add_integer(static_cast<std::int64_t>(own.size()));
+    for (const Measured& m : own) {
+      parcel.add_integer(m.images);
+      for (const double number : {m.each, m.reward, m.loss, m.regularizer}) parcel.add_number(number);
+      parcel.add_integer(static_cast<std::int64_t>(m.components.size()));
+      for (const auto& [name, sum] : m.components) {
+        parcel.add_text(name);
+        parcel.add_number(sum);
+      }
+      parcel.add_integer(static_cast<std::int64_t>(m.cotangents.size()));
+      for (const auto& [step, norm] : m.cotangents) {
+        parcel.add_integer(step);
+        parcel.add_number(norm);
+      }
+      parcel.add_integer(m.towers.computed);
+      parcel.add_integer(m.towers.shared);
+      add_to(parcel, m.counts);
+      parcel.add_text(m.skip_reason);
+    }
+    std::vector<Measured> all;
+    for (Parcel& one : ranks.gather("micro-batches", parcel))
+      for (std::int64_t left = one.integer(); left > 0; --left) {
+        Measured& m = all.emplace_back();
+        m.images = one.integer();
+        for (double* number : {&m.each, &m.reward, &m.loss, &m.regularizer}) *number = one.number();
+        for (std::int64_t more = one.integer(); more > 0; --more) {
+          const std::string name = one.text();
+          m.components[name] = one.number();
+        }
+        for (std::int64_t more = one.integer(); more > 0; --more) {
+          const auto step = static_cast<int>(one.integer());
+          m.cotangents.emplace_back(step, one.number());
+        }
+        m.towers.computed = one.integer();
+        m.towers.shared = one.integer();
+        m.counts = counts_from(one);
+        m.skip_reason = one.text();
+      }
+    return all;
   }
 
   Parts& parts_;

@@ -22,7 +22,9 @@
 #include <reward_tuner/branching/no_branching.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/engine/policy_gradient.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
 #include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/ranks/gradient_sum.hpp>
 #include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/round_rules.hpp>
@@ -53,13 +55,15 @@ class LogProbRound {
     const std::int64_t copies = samples_per_prompt(parts_), branches = parts_.branching.branches();
     auto drawn = parts_.draw(pipeline, prompts, copies, rng);
     report.plan = drawn.explored.plan;
+    check_micro_batches(parts_, drawn.explored.size() * branches);
     const auto [all, rewards] =
         sample_and_score(pipeline, parts_, [&](std::function<void(const CleanSamples&)> finished) {
           return sample_transitions(pipeline, drawn.explored, std::move(drawn.noise),
                                     {.branches = static_cast<int>(branches),
                                      .micro_batch = parts_.options.engine.micro_batch,
                                      .reduction = options_.reduction,
-                                     .finished = std::move(finished)},
+                                     .finished = std::move(finished),
+                                     .ranks = parts_.ranks},
                                     counts);
         });
     const RoundRewards scored = round_rewards(parts_, all, rewards, report);
@@ -87,9 +91,9 @@ class LogProbRound {
         target.guidance = parts_.plain_guidance(target.schedule.num_steps());
       }
       retarget(pipeline, round.transitions, std::move(target), rows_at_once(parts_, report.kept), options_.reduction,
-               counts);
+               parts_.ranks, counts);
     }
-    add_counts(report, counts);
+    add_counts(report, of_all_ranks(parts_.ranks, counts));
     return round;
   }
 
@@ -161,13 +165,21 @@ class LogProbRound {
     ConditionGradient condition = round_gradient(parts_, update, round);
     const Transitions t = present_transitions(round, condition);
     PolicyRowsMeasured measured;
-    for (std::size_t begin = 0, end = 0; begin < terms.size(); begin = end) {
-      end = std::min(terms.size(), begin + static_cast<std::size_t>(std::max<std::int64_t>(1, at_once)));
-      measured.add(policy_backward(update.pipeline, t, rows(round, terms, begin, end), parts_.objective, weights,
-                                   update.counts));
+    NetworkCounts counts;
+    GradientSum sum = gradient_sum(update, condition);
+    const std::int64_t size = std::max<std::int64_t>(1, at_once);
+    const auto [first, last] = parts_.ranks.own(static_cast<std::int64_t>(terms.size()), size);
+    for (std::int64_t begin = first; begin < last; begin += size) {
+      measured.add(policy_backward(
+          update.pipeline, t,
+          rows(round, terms, static_cast<std::size_t>(begin), static_cast<std::size_t>(std::min(last, begin + size))),
+          parts_.objective, weights, counts));
+      sum.next();
     }
+    sum.finish();
+    update.counts.add(of_all_ranks(parts_.ranks, counts));
     condition.backward();
-    const PolicyRowsResult result = measured.read();
+    const PolicyRowsResult result = measured.of_all_ranks(parts_.ranks, t.clean.device()).read();
     if (update.report.optimizer_steps == 0) first_ = result;
     all_.add(result);
     return end_round_step(parts_, update);

@@ -1,5 +1,6 @@
 // How the samples of an update are cut into micro-batches.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
 
 namespace reward_tuner {
 
@@ -43,6 +45,14 @@ inline std::vector<std::vector<std::int64_t>> whole_groups(const std::vector<std
     parts.back().insert(parts.back().end(), group.begin(), group.end());
   }
   return parts;
+}
+
+/// Throws unless every rank has something to do.
+inline void check_micro_batches(const Ranks& ranks, std::int64_t parts, std::int64_t images) {
+  REWARD_TUNER_CHECK(parts >= ranks.size(), "[Ranks] ", ranks.size(),
+                     " ranks expected at least as many micro-batches of an update's ", images, " images, got ", parts,
+                     ": set engine.micro_batch to ", std::max<std::int64_t>(1, images / ranks.size()),
+                     " or less, or start fewer ranks");
 }
 
 }  // namespace reward_tuner

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <reward_tuner/core/option_fields.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>  // IWYU pragma: export
@@ -128,6 +129,11 @@ class JointTasks {
   /// RewardTuner::plan of every task, which all take part in every update.
   void plan(std::int64_t updates) {
     visit_tasks(tasks_, [&](auto& t) { t.tuner.plan(updates); });
+  }
+
+  /// RewardTuner::join of every task. The pre-training loss each rank computes for itself.
+  void join(const Ranks& ranks) {
+    visit_tasks(tasks_, [&](auto& t) { t.tuner.join(ranks); });
   }
 
   /// RewardTuner::check_round of every task, with its own prompts where it has them. Draws from copies: nothing moves.

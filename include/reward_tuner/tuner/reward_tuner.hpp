@@ -116,6 +116,16 @@ class RewardTuner {
     if constexpr (kSamples) check_can_teach(parts_, prompts);
   }
 
+  /// Divides the updates from now on among processes (ranks/ranks.hpp): each calls `update` with the same prompts and a
+  /// stream in the same state, computes some of the micro-batches, and ends with the same weights, report and state,
+  /// bit for bit those of a process that is alone. A Trainer calls it.
+  /// Errors, with several ranks: Memory::budget, which every process would measure for itself.
+  void join(Ranks ranks) {
+    REWARD_TUNER_CHECK(ranks.alone() || parts_.options.engine.memory.way() != Memory::kBudget,
+                       "[Ranks] several ranks expected engine.memory kReplay or kRetain, got a budget");
+    parts_.ranks = std::move(ranks);
+  }
+
   /// Guidance scale of every step of the next training rollout.
   PerStep<double> guidance_scales(int num_steps) const { return parts_.guidance(num_steps); }
   const Options& options() const { return parts_.options; }
@@ -159,7 +169,8 @@ class RewardTuner {
     const std::int64_t overflows = scale.overflows;
     ConfiguredPipeline<Pipeline> configured(pipeline, engine, scale);
     RunningUpdate<ConfiguredPipeline<Pipeline>, Optim> update{
-        configured, optimizer, rng, scale, engine.gradient_scale_growth, meter.memory(), std::move(report)};
+        configured,   optimizer,        rng, scale, engine.gradient_scale_growth, meter.memory(),
+        parts_.ranks, std::move(report)};
     optimizer.zero_grad();
     try {
       body(update);

@@ -17,8 +17,10 @@
 #include <reward_tuner/core/prompt_groups.hpp>
 #include <reward_tuner/core/round_options.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
+#include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/reward_values.hpp>
 #include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/tuner/micro_batches.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 namespace reward_tuner {
@@ -35,21 +37,29 @@ std::int64_t samples_per_prompt(const Parts& parts) {
                    AdvantageTraits<typename Parts::Roles::Advantage>::kDefaultGroup});
 }
 
+/// Throws unless every rank has something to sample.
+template <class Parts>
+void check_micro_batches(const Parts& parts, std::int64_t images) {
+  const int micro = parts.options.engine.micro_batch;
+  check_micro_batches(parts.ranks, micro > 0 ? (images + micro - 1) / micro : 1, images);
+}
+
 /// Samples a round's images and scores them. `sample` is called with what SamplingOptions::finished shall be, and
 /// returns them. A reward that scores later is asked micro-batch by micro-batch meanwhile, unless it looks at whole
 /// groups.
 template <DiffusionPipeline Pipeline, class Parts, class Sample>
 std::pair<Transitions, RewardValues> sample_and_score(Pipeline& pipeline, const Parts& parts, Sample sample) {
-  const std::int64_t chunk = parts.options.engine.decode_batch;
+  const EngineOptions& engine = parts.options.engine;
+  const std::int64_t chunk = engine.decode_batch > 0 ? engine.decode_batch : engine.micro_batch;
   if (scores_later(parts.reward) && !per_group(parts.reward)) {
-    LaterRewards later(pipeline, parts.reward, chunk);
+    LaterRewards later(pipeline, parts.reward, chunk, parts.ranks);
     Transitions all = sample([&](const CleanSamples& samples) { later.add(samples); });
     return {std::move(all), later.finish()};
   }
   Transitions all = sample({});
   const CleanSamples samples{all.clean, all.setup.condition.prompts, all.seeds,
                              prompt_groups(all.setup.condition.prompts)};
-  return {std::move(all), reward_values(pipeline, parts.reward, samples, chunk)};
+  return {std::move(all), reward_values(pipeline, parts.reward, samples, chunk, parts.ranks)};
 }
 
 /// What a round knows of its images: those that take part, of the N that were sampled.

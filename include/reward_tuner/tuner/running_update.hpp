@@ -4,11 +4,16 @@
 #include <chrono>
 #include <cmath>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include <reward_tuner/engine/condition_gradient.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/optim/gradient_scale.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/optim/optimizer_step.hpp>
+#include <reward_tuner/ranks/gradient_sum.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
@@ -48,10 +53,19 @@ struct RunningUpdate {
   GradientScale& scale;       ///< of the gradients of the optimizer's parameters
   int scale_growth;           ///< EngineOptions::gradient_scale_growth
   const MemoryMeter& memory;  ///< of this update
+  const Ranks& ranks;         ///< all of them make this update
   UpdateReport report;        ///< a skip_reason ends the update
   NetworkCounts counts = {};  ///< calls that are not in the report yet
   UpdateReport own = {};      ///< the regularizer's own loss, added up over the optimizer steps
 };
+
+/// The sum of an optimizer step's gradients over the ranks: of what is trained, and of what `condition` collects.
+template <DiffusionPipeline Pipeline, Optimizer Optim>
+GradientSum gradient_sum(RunningUpdate<Pipeline, Optim>& update, ConditionGradient<Pipeline>& condition) {
+  std::vector<Tensor> summed = update.optimizer.parameters();
+  for (Tensor& leaf : condition.leaves()) summed.push_back(std::move(leaf));
+  return {update.ranks, std::move(summed)};
+}
 
 /// Adds the gradients of the regularizer's own loss, unless it alternates.
 template <class Regularizer, DiffusionPipeline Pipeline, Optimizer Optim>

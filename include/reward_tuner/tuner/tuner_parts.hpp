@@ -18,6 +18,7 @@
 #include <reward_tuner/engine/rollout_setup.hpp>
 #include <reward_tuner/engine/sample_noise.hpp>
 #include <reward_tuner/engine/trained_rows.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>
 
@@ -74,6 +75,7 @@ struct TunerParts {
   typename Roles::Regularizer regularizer{options.regularizer};
   TunerState state = {};
   std::optional<std::int64_t> planned = {};  ///< updates of the whole run
+  Ranks ranks = {};                          ///< what an update computes is divided among these
 
   /// Gives the pipeline's CLIP to a reward that wants one and has none.
   template <DiffusionPipeline Pipeline>

@@ -1,0 +1,5 @@
+// Definitions of ranks/.
+#include <reward_tuner/ranks/gradient_sum.ipp>
+#include <reward_tuner/ranks/launch.ipp>
+#include <reward_tuner/ranks/parcel.ipp>
+#include <reward_tuner/ranks/ranks.ipp>
