@@ -55,6 +55,7 @@
 
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/files/checksum.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/json_line.hpp>
@@ -62,6 +63,7 @@
 #include <reward_tuner/files/part_copy.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
+#include <reward_tuner/files/sealed_json.hpp>
 #include <reward_tuner/files/table_file.hpp>
 #include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/files/weights.hpp>
