@@ -76,6 +76,7 @@
 #include <reward_tuner/lora/lora_names.hpp>
 #include <reward_tuner/lora/peft_config.hpp>
 
+#include <reward_tuner/models/adapted_network.hpp>
 #include <reward_tuner/models/attention.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/bert_encoder.hpp>
@@ -102,6 +103,7 @@
 #include <reward_tuner/models/merged_weights.hpp>
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/model_writer.hpp>
+#include <reward_tuner/models/network_flops.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/open_clip_layout.hpp>
 #include <reward_tuner/models/original_layout.hpp>
