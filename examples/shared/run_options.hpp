@@ -30,6 +30,8 @@ inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   options.judges_fall_evaluations = s.stop_when_judges_fall;
   options.max_idle_in_a_row = s.max_idle;
   options.tensorboard = !s.no_tensorboard;
+  options.trace = s.trace;
+  options.peak_tflops = s.peak_tflops;
   options.resume = s.resume;
   return options;
 }

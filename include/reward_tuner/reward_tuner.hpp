@@ -33,6 +33,7 @@
 #include <reward_tuner/tensor/out_of_memory.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tensor/sketch.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 #include <reward_tuner/layers/activation_checkpoint.hpp>
@@ -110,6 +111,7 @@
 #include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
+#include <reward_tuner/models/pipeline_flops.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/models/pipeline_networks.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>
