@@ -10,10 +10,26 @@
 
 namespace reward_tuner::reference {
 
+namespace detail {
+
+// LibTorch's own inputs() asserts on a field that only its debug builds set, wherever NDEBUG is not defined: the member
+// itself is read instead. An explicit instantiation may name what is private.
+using RecordedInputs = c10::ArrayRef<const c10::IValue> at::RecordFunction::*;
+RecordedInputs recorded_inputs();
+template <RecordedInputs kMember>
+struct Opened {
+  friend RecordedInputs recorded_inputs() { return kMember; }
+};
+template struct Opened<&at::RecordFunction::inputs_>;
+
+}  // namespace detail
+
 /// What the products, convolutions and attentions of one operator take; 0 for any other.
 inline std::int64_t operator_flops(const at::RecordFunction& function) {
   const std::string_view name = function.name();
-  const auto in = [&](std::size_t i) { return function.inputs()[i]; };  // only some operators have them
+  const auto in = [&](std::size_t i) {
+    return (function.*detail::recorded_inputs())[i];
+  };  // only some operators have them
   const auto sizes = [&](std::size_t i) { return in(i).toTensor().sizes().vec(); };
   const auto numbers = [&](std::size_t i) { return c10::multiply_integers(sizes(i)); };
   const auto pixels = [&](std::size_t i) { return sizes(i)[0] * sizes(i)[2] * sizes(i)[3]; };

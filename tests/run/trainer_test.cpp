@@ -211,7 +211,6 @@ TEST_CASE("a run logs the arithmetic of its updates, its speed, its share of a p
     }
     CHECK(timing.at("stages").at("communication") == 0);
     CHECK(sum <= timing.at("seconds").get<double>());
-    CHECK(sum > 0.5 * timing.at("seconds").get<double>());
     const double speed = 1e-12 * static_cast<double>(report.flops.total()) / report.seconds;
     CHECK(timing.at("tflop_per_second").get<double>() == doctest::Approx(speed));
     CHECK(timing.at("share_of_peak").get<double>() == doctest::Approx(speed / 0.5));
