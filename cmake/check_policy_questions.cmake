@@ -6,8 +6,8 @@ cmake_minimum_required(VERSION 3.24)
 
 # What engine/ and tuner/ may ask, since it is no policy: a pipeline, the prompts of a task, the tuner of a task.
 set(not_policies encode predict decode latent_shape latent_options noise_schedule rollout_scope reference_scope
-                 encode_images activation_checkpoint_scope trains_condition network_dtype clip memory_switches state
-                 sample train)
+                 encode_images activation_checkpoint_scope trains_condition network_dtype clip memory_switches flops
+                 state sample train)
 set(subjects "(p|pipeline|t\\.prompts|t\\.tuner)")
 
 file(GLOB headers RELATIVE "${INCLUDE_DIR}" "${INCLUDE_DIR}/engine/*.hpp" "${INCLUDE_DIR}/tuner/*.hpp")

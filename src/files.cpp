@@ -7,6 +7,7 @@
 #include <reward_tuner/files/output_path.ipp>
 #include <reward_tuner/files/part_copy.ipp>
 #include <reward_tuner/files/safetensors.ipp>
+#include <reward_tuner/files/sealed_json.ipp>
 #include <reward_tuner/files/safetensors_header.ipp>
 #include <reward_tuner/files/table_file.ipp>
 #include <reward_tuner/files/text_file.ipp>

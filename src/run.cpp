@@ -1,5 +1,6 @@
 // Definitions of report/ and run/ that need no image codec.
 #include <reward_tuner/report/bitmap_font.ipp>
+#include <reward_tuner/report/chrome_trace.ipp>
 #include <reward_tuner/report/curve_plot.ipp>
 #include <reward_tuner/report/image_grid.ipp>
 #include <reward_tuner/report/metrics_log.ipp>

@@ -31,6 +31,8 @@ inline rt::TrainerOptions trainer_options(const TuneSettings& s) {
   options.keep_best = s.keep_best;
   options.max_idle_in_a_row = s.max_idle;
   options.tensorboard = !s.no_tensorboard;
+  options.trace = s.trace;
+  options.peak_tflops = s.peak_tflops;
   options.resume = s.resume;
   return options;
 }

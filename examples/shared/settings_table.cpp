@@ -656,6 +656,12 @@ void evaluation(SettingsTable& t) {
                   field(&S::checkpoint_every))
                   .with(kRun));
   t.push_back(row("keep-checkpoints", group, "newest checkpoints that stay", field(&S::keep_checkpoints)).with(kRun));
+  t.push_back(
+      row("trace", group,
+          "write a trace of the first two updates, their stages and network calls, which chrome://tracing reads",
+          field(&S::trace))
+          .with(kRun)
+          .shown_as("FILE"));
   t.push_back(row("no-tensorboard", group, "write no TensorBoard events", field(&S::no_tensorboard)).with(kRun));
   t.push_back(row("quiet", group, "no progress bar", field(&S::quiet)).with(kRun));
   t.push_back(row("device", "The machine", "where the model is: cpu, or a CUDA card, cuda or cuda:N", device_field())
@@ -673,6 +679,11 @@ void evaluation(SettingsTable& t) {
                   "of several processes that torchrun started: those that wait for another one so long end with an "
                   "error; more than the longest pause of one, as of saving a checkpoint",
                   field(&S::rank_seconds))
+                  .with(kNote));
+  t.push_back(row("peak-tflops", "The machine",
+                  "1e12 multiplications and additions a second that the machine can do; logs and the progress bar then "
+                  "say which share of it the networks' calls reach; 0: unknown",
+                  field(&S::peak_tflops))
                   .with(kNote));
 }
 

@@ -162,12 +162,14 @@ struct TuneSettings {
   int images = 8;
   std::int64_t checkpoint_every = 25;
   int keep_checkpoints = 2;
+  std::filesystem::path trace;
   bool no_tensorboard = false, quiet = false;
   // the machine
   c10::Device device = c10::kCPU;
   c10::ScalarType dtype = c10::ScalarType::Float;
   int threads = 0;
   double rank_seconds = 600;
+  double peak_tflops = 0;
 
   bool was_given(const std::string& name) const { return given.contains(name); }
 };

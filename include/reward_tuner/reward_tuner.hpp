@@ -34,6 +34,7 @@
 #include <reward_tuner/tensor/out_of_memory.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 #include <reward_tuner/tensor/sketch.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 #include <reward_tuner/layers/activation_checkpoint.hpp>
@@ -57,6 +58,7 @@
 
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/files/checksum.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/json_line.hpp>
@@ -64,6 +66,7 @@
 #include <reward_tuner/files/part_copy.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/safetensors_header.hpp>
+#include <reward_tuner/files/sealed_json.hpp>
 #include <reward_tuner/files/table_file.hpp>
 #include <reward_tuner/files/text_file.hpp>
 #include <reward_tuner/files/weights.hpp>
@@ -81,6 +84,7 @@
 #include <reward_tuner/lora/lora_names.hpp>
 #include <reward_tuner/lora/peft_config.hpp>
 
+#include <reward_tuner/models/adapted_network.hpp>
 #include <reward_tuner/models/attention.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/bert_encoder.hpp>
@@ -107,12 +111,14 @@
 #include <reward_tuner/models/merged_weights.hpp>
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/model_writer.hpp>
+#include <reward_tuner/models/network_flops.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/open_clip_layout.hpp>
 #include <reward_tuner/models/original_layout.hpp>
 #include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
+#include <reward_tuner/models/pipeline_flops.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
 #include <reward_tuner/models/pipeline_networks.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>

@@ -8,6 +8,7 @@
 #include <reward_tuner/metrics/sentinels.hpp>
 
 #include <reward_tuner/report/bitmap_font.hpp>
+#include <reward_tuner/report/chrome_trace.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
 #include <reward_tuner/report/image_file.hpp>
 #include <reward_tuner/report/image_grid.hpp>

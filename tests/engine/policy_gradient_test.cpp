@@ -340,7 +340,7 @@ TEST_CASE("rows of one sample, in any order and cut, add up to the same gradient
   CHECK(distance(gradients_of(s.pipeline), whole) < 1e-12);
 }
 
-TEST_CASE("each step's share of clipped rows, change and cotangent are those of the formula") {
+TEST_CASE("each step's ratios, shares of clipped rows, changes and cotangent are those of the formula") {
   using namespace policy_gradient_test;
   const Setting& setting = settings()[8];
   Sampled s = sampled(setting, 1e-4);
@@ -351,7 +351,7 @@ TEST_CASE("each step's share of clipped rows, change and cotangent are those of 
   const PolicyRowsResult result =
       policy_backward(s.pipeline, s.transitions, s.rows, objective, {.share = 0.5}, counts).read();
   std::map<int, PolicyRowSums> truth;
-  double largest = 0;
+  double largest = 0, largest_change = 0;
   for (const PolicyRow& row : s.rows) {
     const PlainRow plain = plain_row(s.pipeline, setting, s.transitions, row.sample, row.step);
     const double change = (plain.log_prob - s.transitions.log_prob(row.step)[row.sample]).item<double>();
@@ -359,24 +359,37 @@ TEST_CASE("each step's share of clipped rows, change and cotangent are those of 
     const Tensor loss =
         0.5 * row.weight * at::max(-row.advantage * ratio, -row.advantage * ratio.clamp(1 - clip, 1 + clip));
     const Tensor cotangent = torch::autograd::grad({loss}, {plain.guided})[0];
+    const double off = ratio.item<double>() - 1;
     truth[row.step].add({.rows = 1,
-                         .clipped = std::abs(ratio.item<double>() - 1) > clip ? 1.0 : 0.0,
+                         .ratio = off,
+                         .squared_ratio = off * off,
+                         .clipped_low = off < -clip ? 1.0 : 0.0,
+                         .clipped_high = off > clip ? 1.0 : 0.0,
+                         .absolute_change = std::abs(change),
                          .squared_change = 0.5 * change * change,
                          .squared_cotangent = cotangent.square().sum().item<double>()});
-    largest = std::max(largest, std::abs(ratio.item<double>() - 1));
+    largest = std::max(largest, std::abs(off));
+    largest_change = std::max(largest_change, std::abs(change));
   }
   REQUIRE(result.steps.size() == truth.size());
   CHECK(result.ratio_deviation == doctest::Approx(largest).epsilon(1e-8));
-  double clipped = 0;
+  CHECK(result.largest_change == doctest::Approx(largest_change).epsilon(1e-8));
+  double low = 0, high = 0;
   for (const auto& [k, sums] : truth) {
     const PolicyRowSums& mine = result.steps.at(k);
     CHECK(mine.rows == sums.rows);
-    CHECK(mine.clipped == sums.clipped);
+    CHECK(mine.clipped_low == sums.clipped_low);
+    CHECK(mine.clipped_high == sums.clipped_high);
+    CHECK(mine.ratio == doctest::Approx(sums.ratio).epsilon(1e-7));
+    CHECK(mine.squared_ratio == doctest::Approx(sums.squared_ratio).epsilon(1e-7));
+    CHECK(mine.absolute_change == doctest::Approx(sums.absolute_change).epsilon(1e-7));
     CHECK(mine.squared_change == doctest::Approx(sums.squared_change).epsilon(1e-7));
     CHECK(mine.squared_cotangent == doctest::Approx(sums.squared_cotangent).epsilon(1e-7));
-    clipped += sums.clipped;
+    low += sums.clipped_low;
+    high += sums.clipped_high;
   }
-  CHECK(clipped > 0);
-  CHECK(clipped < static_cast<double>(s.rows.size()));
+  CHECK(low > 0);
+  CHECK(high > 0);
+  CHECK(low + high < static_cast<double>(s.rows.size()));
   CHECK(result.all().rows == static_cast<std::int64_t>(s.rows.size()));
 }

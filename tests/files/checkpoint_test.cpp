@@ -5,13 +5,21 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include <tests/reference/file_bytes.hpp>
 #include <tests/reference/tiny_folder.hpp>
 
 namespace checkpoint_test {
@@ -96,6 +104,54 @@ TEST_CASE("a kill at any stage of a save leaves a usable checkpoint") {
     CHECK(checkpoints.latest() == 30);
     CHECK(entries(folder / "checkpoints") == 1);
   }
+}
+
+TEST_CASE("a flipped bit anywhere in a checkpoint is found, and the error names where") {
+  const rt::reference::TemporaryFolder folder;
+  const rt::CheckpointFolder checkpoints(folder / "checkpoints", 2);
+  rt::Checkpoint checkpoint;
+  checkpoint.tensors = {{"first", at::arange(5, at::kFloat)},
+                        {"second", at::arange(3, at::kLong)},
+                        {"third", at::arange(7, at::kByte)},
+                        {"none", at::zeros({0, 2})}};
+  checkpoint.state = {{"text", "words"}, {"number", 0.1}, {"list", {1, 20, 300}}, {"flag", true}};
+  checkpoints.save(1, checkpoint);
+  const auto tensors = checkpoints.path(1) / "tensors.safetensors", state = checkpoints.path(1) / "state.json";
+  const std::string whole = rt::reference::bytes(tensors), text = rt::reference::bytes(state);
+  std::uint64_t header = 0;
+  std::memcpy(&header, whole.data(), sizeof header);
+  const std::size_t data = 8 + header;
+  // in the order of the file: the widest numbers first
+  const std::vector<std::pair<std::string, std::size_t>> parts = {
+      {"the tensor second", data + 24}, {"the tensor first", data + 44}, {"the tensor third", data + 51}};
+  REQUIRE(whole.size() == parts.back().second);
+  const auto error = [&](const std::filesystem::path& file, std::string bytes, std::size_t bit) {
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+    try {
+      checkpoints.load(1);
+    } catch (const rt::Error& problem) {
+      return std::string(problem.what());
+    }
+    return std::string("nothing");
+  };
+  for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    const std::string said = error(tensors, whole, bit);
+    std::string place = "header";
+    for (auto part = parts.rbegin(); part != parts.rend(); ++part)
+      if (bit / 8 >= data && bit / 8 < part->second) place = part->first;
+    if (said.find(place) == std::string::npos || said.find("tensors.safetensors") == std::string::npos)
+      FAIL_CHECK("bit " << bit << " of " << place << ": " << said);
+  }
+  std::ofstream(tensors, std::ios::binary | std::ios::trunc) << whole;
+  for (std::size_t bit = 0; bit < 8 * text.size(); ++bit) {
+    const std::string said = error(state, text, bit);
+    if (said.find("state.json' is damaged") == std::string::npos)
+      FAIL_CHECK("bit " << bit << " of the state: " << said);
+  }
+  std::ofstream(state, std::ios::binary | std::ios::trunc) << text;
+  CHECK(checkpoints.load(1).state == checkpoint.state);
+  CHECK(checkpoints.load_newest().broken.empty());
 }
 
 TEST_CASE("torn and foreign checkpoints are not seen and are replaced") {

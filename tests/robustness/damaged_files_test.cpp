@@ -44,12 +44,13 @@ std::vector<Damage> damages() {
     all.push_back({std::move(name),
                    [=](const std::filesystem::path& checkpoint) { std::filesystem::remove(checkpoint / file); }});
   };
-  const auto state = [&](std::string name, auto f) {
-    change(std::move(name), "state.json", [=](const std::string& text) {
-      auto json = nlohmann::json::parse(text);
-      f(json);
-      return json.dump();
-    });
+  const auto state = [&](std::string name, auto f) {  // other content, sealed as it should be
+    all.push_back({std::move(name), [=](const std::filesystem::path& checkpoint) {
+                     auto json = rt::read_sealed_json(checkpoint / "state.json");
+                     json.erase("checksum");
+                     f(json);
+                     rt::write_sealed_json(checkpoint / "state.json", json);
+                   }});
   };
   const auto header_bytes = [](const std::string& text) {  // little-endian length of a safetensors header
     std::uint64_t length = 0;
@@ -73,6 +74,15 @@ std::vector<Damage> damages() {
   change("tensors: header overwritten", "tensors.safetensors",
          [](std::string text) { return text.replace(20, 8, "########"); });
   remove("tensors missing", "tensors.safetensors");
+  change("tensors: a flipped bit of a number", "tensors.safetensors", [](std::string text) {
+    text[text.size() - 5] = static_cast<char>(text[text.size() - 5] ^ 4);
+    return text;
+  });
+  change("state: a flipped bit of a number", "state.json", [](std::string text) {
+    const std::size_t at = text.find("\"forwards\": ") + 12;
+    text[at] = static_cast<char>(text[at] ^ 1);  // another digit
+    return text;
+  });
   change("state empty", "state.json", [](const std::string&) { return std::string(); });
   change("state: half", "state.json", [](const std::string& text) { return text.substr(0, text.size() / 2); });
   change("state: last brace missing", "state.json",

@@ -6,6 +6,7 @@
 
 #include <ATen/ops/full.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -19,6 +20,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <reward_tuner/exploration/dynamic_guidance.hpp>
 #include <reward_tuner/methods/b2_diffurl.hpp>
@@ -262,6 +264,89 @@ TEST_CASE("a run folder is complete and its report says what happened") {
     CHECK_FALSE(record.contains("seconds"));
   }
   CHECK(rates == std::vector<double>{0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01});
+}
+
+TEST_CASE("a run logs the arithmetic of its updates, its speed, its share of a peak and the seconds of its stages") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  const auto folder = runs / "a";
+  auto options = six_updates();
+  options.updates = 3;
+  options.peak_tflops = 0.5;
+  std::ostringstream bar;
+  options.progress = &bar;
+  std::vector<rt::UpdateReport> reports;
+  options.on_update = [&](const rt::UpdateReport& report) { reports.push_back(report); };
+  run(model, folder, options);
+  std::ifstream metrics(folder / "metrics.jsonl"), timings(folder / "timings.jsonl");
+  std::int64_t total = 0;
+  for (const rt::UpdateReport& report : reports) {
+    CAPTURE(report.update);
+    std::string line;
+    std::getline(metrics, line);
+    const auto flops = nlohmann::json::parse(line).at("flops");
+    CHECK(flops == nlohmann::json{{"forward", report.flops.forward},
+                                  {"replayed", report.flops.replayed},
+                                  {"backward", report.flops.backward}});
+    CHECK(flops.at("forward") > 0);
+    CHECK(flops.at("replayed") > 0);
+    CHECK(flops.at("backward") > 0);
+    total += report.flops.total();
+    std::getline(timings, line);
+    const auto timing = nlohmann::json::parse(line);
+    double sum = 0;
+    for (const char* stage : {"rollout", "decode", "reward", "backward"}) {
+      CHECK(timing.at("stages").at(stage) > 0);
+      sum += timing.at("stages").at(stage).get<double>();
+    }
+    CHECK(timing.at("stages").at("communication") == 0);
+    CHECK(sum <= timing.at("seconds").get<double>());
+    const double speed = 1e-12 * static_cast<double>(report.flops.total()) / report.seconds;
+    CHECK(timing.at("tflop_per_second").get<double>() == doctest::Approx(speed));
+    CHECK(timing.at("share_of_peak").get<double>() == doctest::Approx(speed / 0.5));
+  }
+  const auto network = rt::read_json(folder / "report.json").at("network");
+  CHECK(network.at("flops") == total);
+  CHECK(network.at("share_of_peak").get<double>() ==
+        doctest::Approx(network.at("tflop_per_second").get<double>() / 0.5));
+  CHECK(bar.str().find("TFLOP/s ") != std::string::npos);
+  CHECK(bar.str().find("% of peak)") != std::string::npos);
+  options.peak_tflops = -1;
+  CHECK_THROWS_WITH_AS(rt::check_options(options), "[Trainer] peak_tflops must be >= 0 (0: unknown), got -1",
+                       rt::Error);
+}
+
+TEST_CASE("a trace holds the stages and network calls of the first two updates, and is refused before the run") {
+  const Model model;
+  const rt::reference::TemporaryFolder runs;
+  auto options = six_updates();
+  options.trace = runs / "trace.json";
+  std::int64_t forwards = 0;
+  options.on_update = [&](const rt::UpdateReport& report) { forwards += report.update <= 2 ? report.forwards : 0; };
+  run(model, runs / "traced", options);
+  options.trace.clear();
+  options.on_update = {};
+  run(model, runs / "plain", options);
+  check_same_run(runs / "traced", runs / "plain", 6);
+  std::map<std::string, std::int64_t> count;
+  double end = 0;
+  std::vector<std::pair<double, double>> open;  // spans around the present one
+  const auto events = rt::read_json(runs / "trace.json").at("traceEvents");
+  for (const auto& event : events) {
+    ++count[event.at("name").get<std::string>()];
+    const double begin = event.at("ts").get<double>(), last = begin + event.at("dur").get<double>();
+    while (!open.empty() && open.back().second <= begin) open.pop_back();
+    if (!open.empty()) CHECK(last <= open.back().second + 1e-3);  // spans nest
+    open.emplace_back(begin, last);
+    end = std::max(end, last);
+  }
+  CHECK(count.at("update") == 2);
+  CHECK(count.at("network") == forwards);
+  for (const char* stage : {"rollout", "decode", "reward", "backward"}) CHECK(count.at(stage) >= 2);
+  CHECK(end > 0);
+  options.trace = "/dev/null/trace.json";
+  CHECK_THROWS_WITH_AS(run(model, runs / "refused", options), doctest::Contains("[File] could not"), rt::Error);
+  CHECK_FALSE(std::filesystem::exists(runs / "refused" / "metrics.jsonl"));
 }
 
 TEST_CASE("a killed and resumed run equals an uninterrupted one bit for bit") {

@@ -667,8 +667,26 @@ TEST_CASE("several passes and steps move the ratio, and the clip range counts") 
                           .report;
   CHECK(report.optimizer_steps == 6);
   CHECK(report.ratio_deviation < 1e-10);  // of the first step alone
+  CHECK(report.log_prob_difference <= report.largest_log_prob_difference);
+  CHECK(report.largest_log_prob_difference < 1e-10);
   CHECK(report.clip_fraction > 0.3);
+  CHECK(report.clip_fraction == doctest::Approx(report.clip_fraction_low + report.clip_fraction_high).epsilon(1e-12));
+  CHECK(report.clip_fraction_low > 0);
+  CHECK(report.clip_fraction_high > 0);
   CHECK(report.policy_change > 0);
+  CHECK(report.ratio_mean != 1);
+  CHECK(report.ratio_std > 0);
+  const auto one_step = tune(make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 6},
+                                                                 .objective = {.round = {.updates_per_epoch = 1}}}))
+                            .report;
+  CHECK(one_step.ratio_mean == doctest::Approx(1).epsilon(1e-10));
+  CHECK(one_step.ratio_std < 1e-10);
+  const auto half = tune(make<DDPO>(black_box_brightness(),
+                                    {.sampler = {.num_steps = 6}, .objective = {.round = {.updates_per_epoch = 1}}}),
+                         {.dtype = at::kFloat})
+                        .report;  // rollout and training cut their sums differently
+  CHECK(half.largest_log_prob_difference >= half.log_prob_difference);
+  CHECK(half.largest_log_prob_difference == doctest::Approx(half.ratio_deviation).epsilon(1e-3));
   const auto steps =
       tune(make<DDPO, RandomSteps>(black_box_brightness(), {.sampler = {.num_steps = 6},
                                                             .steps = {.num_trained = 3},

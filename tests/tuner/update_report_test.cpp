@@ -49,6 +49,31 @@ TEST_CASE("a report prints the reward's towers if rewards shared one") {
   CHECK(alone.str().find("towers") == std::string::npos);
 }
 
+TEST_CASE("a report prints the arithmetic of its calls where it is known, and its speed") {
+  using namespace reward_tuner;
+  std::ostringstream out;
+  UpdateReport report{
+      .update = 1,
+      .flops = {.forward = 3'000'000'000'000, .replayed = 500'000'000'000, .backward = 1'500'000'000'000},
+      .seconds = 2};
+  CHECK(tflop_per_second(report) == doctest::Approx(2.5));
+  out << report;
+  CHECK(out.str() ==
+        "update 1  reward 0.0000  gradient 0  forwards 0  backwards 0  TFLOP 5 (forward 3, replayed 0.5, backward 1.5) "
+        "at 2.5 TFLOP/s  2.00 s");
+  report.seconds = 0;
+  CHECK(tflop_per_second(report) == 0);
+}
+
+TEST_CASE("stage times add up and are named") {
+  using namespace reward_tuner;
+  StageTimes times{.rollout = 1, .decode = 2, .reward = 3, .backward = 4, .communication = 5};
+  times.add({.rollout = 10, .decode = 20, .reward = 30, .backward = 40, .communication = 50});
+  std::ostringstream out;
+  times.each([&](const char* stage, double seconds) { out << stage << ' ' << seconds << ' '; });
+  CHECK(out.str() == "rollout 11 decode 22 reward 33 backward 44 communication 55 ");
+}
+
 TEST_CASE("a report prints what one watches in a round: images kept, optimizer steps, the first ratio, clipped rows") {
   using namespace reward_tuner;
   const auto printed = [](const UpdateReport& report) {

@@ -15,6 +15,7 @@
 #include <reward_tuner/engine/graph_budget.hpp>
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/engine/trained_rows.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -152,6 +153,7 @@ template <DiffusionPipeline Pipeline, GradientStopPolicy Stop>
 SweepResult adjoint_sweep(Pipeline& pipeline, const Trajectory& trajectory, const Tensor& gradient, const Stop& stop,
                           NetworkCounts& counts, const SweepOptions& options = {}) {
   const torch::NoGradGuard no_grad;
+  const StageScope stage(Stage::kBackward);
   const auto& [schedule, plan, condition, guidance] = trajectory.setup;
   REWARD_TUNER_CHECK(
       Stop::kAlwaysStops || plan.weights.empty(),

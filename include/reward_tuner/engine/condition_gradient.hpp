@@ -16,6 +16,7 @@
 
 #include <reward_tuner/engine/condition_source.hpp>
 #include <reward_tuner/tensor/device.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -69,6 +70,7 @@ class ConditionGradient {
   void backward() {
     if (parts_.empty()) return;
     const torch::AutoGradMode grad(true);
+    const StageScope stage(Stage::kBackward);
     Condition prompts = detail::with_leaves(source_.encoded);  // [P,L,D]
     Condition samples = source_.arrange(prompts);              // [B,L,D]
     Gradients of_samples;

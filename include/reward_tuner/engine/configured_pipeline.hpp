@@ -3,6 +3,9 @@
 #pragma once
 #include <torch/types.h>
 
+#include <concepts>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,9 +13,11 @@
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/layers/scaled_gradient.hpp>
+#include <reward_tuner/models/pipeline_flops.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/optim/gradient_scale.hpp>
 #include <reward_tuner/tensor/autocast.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -32,9 +37,21 @@ at::ScalarType network_dtype(Pipeline& pipeline) {
   else return at::TensorOptions(pipeline.latent_options()).dtype().toScalarType();
 }
 
-/// Wraps a pipeline for one update. Gradients are `scale` times as large inside the pipeline: in the network, decoder
-/// and text encoder, and so in the gradients of their weights, which the optimizer step divides by it again. Everything
-/// outside has its own size.
+/// What the calls of a pipeline cost; nothing of one without `PipelineFlops flops()`.
+template <DiffusionPipeline Pipeline>
+PipelineFlops pipeline_flops([[maybe_unused]] Pipeline& pipeline) {
+  if constexpr (requires { pipeline.flops(); }) {
+    static_assert(std::same_as<decltype(pipeline.flops()), PipelineFlops>,
+                  "[DiffusionPipeline] optional member with another signature, expected: PipelineFlops flops()");
+    return pipeline.flops();
+  } else {
+    return {};
+  }
+}
+
+/// Wraps a pipeline for one update, and counts what its calls cost. Gradients are `scale` times as large inside the
+/// pipeline: in the network, decoder and text encoder, and so in the gradients of their weights, which the optimizer
+/// step divides by it again. Everything outside has its own size.
 /// Errors: options that the pipeline does not support.
 template <DiffusionPipeline Pipeline>
 class ConfiguredPipeline {
@@ -45,7 +62,8 @@ class ConfiguredPipeline {
         mode_{options.merge_adapters, options.rollout_dtype},
         autocast_(options.autocast),
         device_(pipeline.latent_options().device().type()),
-        checkpointing_(pipeline, options.activation_checkpointing) {
+        checkpointing_(pipeline, options.activation_checkpointing),
+        cost_(pipeline_flops(pipeline)) {
     if constexpr (!RolloutModes<Pipeline>)
       REWARD_TUNER_CHECK(mode_.merge_adapters && !mode_.dtype,
                          "[RewardTuner] engine.rollout_dtype and engine.merge_adapters need a pipeline with "
@@ -63,28 +81,36 @@ class ConfiguredPipeline {
   ConfiguredPipeline& operator=(const ConfiguredPipeline&) = delete;
 
   Condition encode(const std::vector<std::string>& prompts) {
+    const TraceSpan span("text encoder", static_cast<std::int64_t>(prompts.size()));
     Condition c = pipeline_.encode(prompts);
+    if (cost_.encode) count(c.positive.embeddings, cost_.encode(static_cast<std::int64_t>(prompts.size())));
     for (Conditioning* part : {&c.positive, &c.negative, &c.empty}) *part = states_through(*part, scale_.factor());
     return c;
   }
   bool trains_condition() { return reward_tuner::trains_condition(pipeline_); }
   Tensor predict(const Tensor& latents, const Tensor& timesteps, const Conditioning& conditioning) {
+    const TraceSpan span("network", latents.size(0));
     // one scope per call: its cache must not outlive a change between calls with and without gradient
     const AutocastScope scope(device_, autocast_);
     const double factor = scale_.factor();
     const Tensor raw =
         pipeline_.predict(scaled_gradient(latents, 1 / factor), timesteps, states_through(conditioning, 1 / factor));
+    if (cost_.predict) count(raw, cost_.predict(latents, conditioning));
     return scaled_gradient(raw.to(latents.scalar_type()), factor);
   }
   Tensor decode(const Tensor& latents) {
+    const StageScope stage(Stage::kDecode);
     const AutocastScope scope(device_, autocast_);
     const double factor = scale_.factor();
     const Tensor images = pipeline_.decode(scaled_gradient(latents, 1 / factor));
+    if (cost_.decode) count(images, cost_.decode(latents));
     return scaled_gradient(images.to(latents.scalar_type()), factor);
   }
   Tensor encode_images(const Tensor& images) requires requires(Pipeline& p) { p.encode_images(images); } {
     const AutocastScope scope(device_, autocast_);
-    return pipeline_.encode_images(images).to(images.scalar_type());
+    const Tensor latents = pipeline_.encode_images(images);
+    if (cost_.encode_images) count(latents, cost_.encode_images(images));
+    return latents.to(images.scalar_type());
   }
   std::vector<std::int64_t> latent_shape(std::int64_t batch) const { return pipeline_.latent_shape(batch); }
   at::TensorOptions latent_options() const { return pipeline_.latent_options(); }
@@ -95,6 +121,9 @@ class ConfiguredPipeline {
   }
   auto reference_scope() { return pipeline_.reference_scope(); }
 
+  /// Of the calls so far, and of the backward passes that went through them.
+  const FlopCount& flops() const { return *flops_; }
+
  private:
   static constexpr GradientScale kUnscaled = {};
 
@@ -102,6 +131,13 @@ class ConfiguredPipeline {
     c.embeddings = scaled_gradient(c.embeddings, factor);
     c.pooled = scaled_gradient(c.pooled, factor);
     return c;
+  }
+
+  /// Adds a call that gave `out`, and its backward pass when a gradient comes there.
+  void count(const Tensor& out, const CallFlops& call) {
+    (StageClock::now() == Stage::kBackward ? flops_->replayed : flops_->forward) += call.forward;
+    if (out.requires_grad() && call.backward > 0)
+      out.register_hook([flops = flops_, passed = call.backward](const Tensor&) { flops->backward += passed; });
   }
 
   /// Holds the pipeline's checkpointing scope if it is asked for.
@@ -137,6 +173,8 @@ class ConfiguredPipeline {
   std::optional<at::ScalarType> autocast_;
   at::DeviceType device_;
   Checkpointing checkpointing_;
+  PipelineFlops cost_;
+  std::shared_ptr<FlopCount> flops_ = std::make_shared<FlopCount>();  // hooks of a graph may outlive this
 };
 
 }  // namespace reward_tuner

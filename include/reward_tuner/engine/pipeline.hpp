@@ -21,7 +21,8 @@ namespace reward_tuner {
 ///  6. `rollout_scope()`: a scope for no-grad calls, in which adapters may be merged; `reference_scope()`: one in which
 ///     `predict` is the untuned network, and `encode` the untuned text encoder.
 /// A pipeline whose text encoder can be trained has `trains_condition()`, see ConditionTraining. One whose network
-/// computes in another type than its latents have says so by `network_dtype()`, see ConfiguredPipeline.
+/// computes in another type than its latents have says so by `network_dtype()`, and what its calls cost by `flops()`,
+/// see ConfiguredPipeline.
 template <class P>
 concept DiffusionPipeline =
     requires(P p, const std::vector<std::string>& prompts, const Tensor& x, const Conditioning& c, std::int64_t n) {

@@ -9,6 +9,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -22,6 +23,7 @@
 #include <reward_tuner/engine/transitions.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
 #include <reward_tuner/tensor/device.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -36,13 +38,21 @@ struct PolicyRow {
 /// Sums over rows.
 struct PolicyRowSums {
   std::int64_t rows = 0;
-  double clipped = 0;            ///< rows whose ratio is outside the objective's clip range
+  double ratio = 0;              ///< of ratio - 1
+  double squared_ratio = 0;      ///< of (ratio - 1)^2
+  double clipped_low = 0;        ///< rows whose ratio is below the objective's clip range
+  double clipped_high = 0;       ///< rows whose ratio is above it
+  double absolute_change = 0;    ///< of |lp - lp_old|
   double squared_change = 0;     ///< of 0.5*(lp - lp_old)^2, an estimate of the divergence from the sampling policy
   double squared_cotangent = 0;  ///< of the squared norm of dL/d(guided output)
 
   void add(const PolicyRowSums& other) {
     rows += other.rows;
-    clipped += other.clipped;
+    ratio += other.ratio;
+    squared_ratio += other.squared_ratio;
+    clipped_low += other.clipped_low;
+    clipped_high += other.clipped_high;
+    absolute_change += other.absolute_change;
     squared_change += other.squared_change;
     squared_cotangent += other.squared_cotangent;
   }
@@ -53,12 +63,14 @@ struct PolicyRowsResult {
   double loss = 0;                          ///< the objective's share of the loss, summed over the rows
   double regularizer = 0;                   ///< the regularizer's, its weight included
   double ratio_deviation = 0;               ///< largest |ratio - 1|
+  double largest_change = 0;                ///< largest |lp - lp_old|
   std::map<int, PolicyRowSums> steps = {};  ///< of the rows at each step
 
   void add(const PolicyRowsResult& other) {
     loss += other.loss;
     regularizer += other.regularizer;
     ratio_deviation = std::max(ratio_deviation, other.ratio_deviation);
+    largest_change = std::max(largest_change, other.largest_change);
     for (const auto& [k, sums] : other.steps) steps[k].add(sums);
   }
   PolicyRowSums all() const {
@@ -72,7 +84,8 @@ struct PolicyRowsResult {
 class PolicyRowsMeasured {
  public:
   PolicyRowsMeasured() = default;
-  /// loss, regularizer: double 0-d, undefined for 0. change, deviation, squared_cotangents: double [n] of `rows`.
+  /// loss, regularizer: double 0-d, undefined for 0. of_rows: lp - lp_old, ratio - 1 and the squared norm of the
+  /// cotangent, double [n] of `rows` each.
   PolicyRowsMeasured(const std::vector<PolicyRow>& rows, std::optional<double> clip, const Tensor& loss,
                      const Tensor& regularizer, const std::vector<Tensor>& of_rows)
       : clip_(clip) {
@@ -117,19 +130,23 @@ class PolicyRowsMeasured {
     if (rows_.empty()) return out;
     const auto n = static_cast<std::int64_t>(steps_.size());
     const Tensor all = at::cat({at::cat(rows_, 1).flatten(), at::cat(sums_)}).cpu();  // [3*n+2*batches]
-    const double *change = all.const_data_ptr<double>(), *deviation = change + n, *squares = deviation + n,
-                 *sums = squares + n;
+    const double *change = all.const_data_ptr<double>(), *ratio = change + n, *squares = ratio + n, *sums = squares + n;
     for (; sums != all.const_data_ptr<double>() + all.numel(); sums += 2) {
       out.loss += sums[0];
       out.regularizer += sums[1];
     }
     for (const int step : steps_) {
-      out.ratio_deviation = std::max(out.ratio_deviation, *deviation);
+      out.ratio_deviation = std::max(out.ratio_deviation, std::abs(*ratio));
+      out.largest_change = std::max(out.largest_change, std::abs(*change));
       out.steps[step].add({.rows = 1,
-                           .clipped = clip_ && *deviation > *clip_ ? 1.0 : 0.0,
+                           .ratio = *ratio,
+                           .squared_ratio = *ratio * *ratio,
+                           .clipped_low = clip_ && *ratio < -*clip_ ? 1.0 : 0.0,
+                           .clipped_high = clip_ && *ratio > *clip_ ? 1.0 : 0.0,
+                           .absolute_change = std::abs(*change),
                            .squared_change = 0.5 * *change * *change,
                            .squared_cotangent = *squares});
-      ++change, ++deviation, ++squares;
+      ++change, ++ratio, ++squares;
     }
     return out;
   }
@@ -185,6 +202,7 @@ PolicyRowsMeasured policy_backward(Pipeline& pipeline, const Transitions& t, con
                                    const Objective& objective, const PolicyBackwardOptions& options,
                                    NetworkCounts& counts) {
   const torch::AutoGradMode grad(true);  // the condition may be trained
+  const StageScope stage(Stage::kBackward);
   const Condition& condition = t.setup.condition;
   const RowInputs inputs = gather_rows(t, condition, rows);
   const LogProbReduction reduction = objective.options().round.reduction;
@@ -214,12 +232,12 @@ PolicyRowsMeasured policy_backward(Pipeline& pipeline, const Transitions& t, con
   const Tensor cotangent = torch::autograd::grad({loss}, {guided}, {}, /*retain_graph=*/false, /*create_graph=*/false,
                                                  /*allow_unused=*/false)[0];             // [n,C,h,w]
   const Tensor change = (view.log_probs - view.old_log_probs).detach();                  // [n]
-  const Tensor deviation = (change.exp() - 1).abs();                                     // [n]
+  const Tensor ratio = change.exp() - 1;                                                 // [n]
   const Tensor squares = cotangent.to(at::kDouble).square().flatten(1).sum(1);           // [n]
   const double each = (ObjectiveTraits<Objective>::kPairs ? 0.5 : 1.0) * options.share;  // a pair is two rows
   const Tensor pull =
       rows_backward(call, cotangent, {.weight = each * options.reference_weight, .reference = reference.raw}, counts);
-  return {rows, ObjectiveTraits<Objective>::clip(objective), loss.detach(), pull, {change, deviation, squares}};
+  return {rows, ObjectiveTraits<Objective>::clip(objective), loss.detach(), pull, {change, ratio, squares}};
 }
 
 /// Takes the stored log-probabilities again, under the present weights and the set-up `target`: the same rollout with
@@ -228,6 +246,7 @@ template <DiffusionPipeline Pipeline>
 void retarget(Pipeline& pipeline, Transitions& t, RolloutSetup target, std::int64_t rows_at_once,
               LogProbReduction reduction, const Ranks& ranks, NetworkCounts& counts) {
   const torch::NoGradGuard no_grad;
+  const StageScope stage(Stage::kRollout);
   t.setup = std::move(target);
   const auto [first, last] = ranks.own(t.size(), rows_at_once);
   std::vector<Tensor> all;  // of each step

@@ -21,6 +21,7 @@
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -40,6 +41,7 @@ template <RewardPolicy Reward>
 RewardResult scored(const Reward& reward, const RewardInput& input, TowerCounts& towers) {
   const UnchangedInput unchanged(input);
   RewardResult result;
+  const StageScope stage(Stage::kReward);
   try {
     result = reward.score(input);
   } catch (const std::exception& e) {
@@ -77,6 +79,7 @@ RewardGradient reward_gradient(Pipeline& pipeline, const Reward& reward, const C
   chunk = chunk > 0 ? std::min(chunk, batch) : batch;
   std::vector<Tensor> gradients;
   const auto gradients_of = [](const Tensor& y, const std::vector<Tensor>& x, const Tensor& cotangent) {
+    const StageScope stage(Stage::kBackward);
     return torch::autograd::grad({y}, x, {cotangent}, /*retain_graph=*/false, /*create_graph=*/false,
                                  /*allow_unused=*/true);
   };

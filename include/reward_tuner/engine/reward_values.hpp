@@ -28,6 +28,7 @@
 #include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -177,6 +178,7 @@ class RewardTotal {
 /// What `ask` says of the reward, with its name in front of what it throws.
 template <class Reward, class Ask>
 auto named_failure(const Reward& reward, Ask ask) {
+  const StageScope stage(Stage::kReward);
   try {
     return ask();
   } catch (const std::exception& e) {

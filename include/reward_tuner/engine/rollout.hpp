@@ -9,6 +9,7 @@
 #include <reward_tuner/engine/row_call.hpp>
 #include <reward_tuner/engine/sample_noise.hpp>
 #include <reward_tuner/engine/sampler_step.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -57,6 +58,7 @@ template <DiffusionPipeline Pipeline>
 Trajectory rollout(Pipeline& pipeline, RolloutSetup setup, SampleNoise& noise, NetworkCounts& counts,
                    const RolloutOptions& options = {}) {
   const torch::NoGradGuard no_grad;
+  const StageScope stage(Stage::kRollout);
   const auto scope = pipeline.rollout_scope();
   const int steps = setup.schedule.num_steps();
   const auto shape = pipeline.latent_shape(setup.size());

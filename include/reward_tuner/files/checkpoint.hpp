@@ -38,8 +38,9 @@ enum class SaveStage {
   kPruned,   ///< older checkpoints are gone
 };
 
-/// A folder with one sub-folder per checkpoint: update-000050/{tensors.safetensors, state.json}. Both are written into
-/// a folder whose name begins with a dot and flushed; then that folder is renamed. What a killed process left behind
+/// A folder with one sub-folder per checkpoint: update-000050/{tensors.safetensors, state.json}. state.json holds
+/// checksums of itself, of the other file's header and of each tensor, which reading compares. Both are written into a
+/// folder whose name begins with a dot and flushed; then that folder is renamed. What a killed process left behind
 /// begins with a dot, is never read, and goes at the next save.
 /// Example: CheckpointFolder checkpoints(run / "checkpoints", 2); checkpoints.save(50, checkpoint); auto last =
 /// checkpoints.latest();
@@ -59,7 +60,8 @@ class CheckpointFolder {
   /// The newest usable one, or nothing.
   std::optional<std::int64_t> latest() const;
 
-  /// Reads the checkpoint of `update`. Errors: none there, another format, files that do not belong together.
+  /// Reads the checkpoint of `update`. Errors: none there, another format, files that do not belong together, a byte
+  /// that is not as it was written: the error names the file, and the tensor.
   Checkpoint load(std::int64_t update) const;
 
   /// Reads the newest checkpoint that can be read: a truncated, incomplete or damaged one is skipped with a message.
@@ -89,8 +91,6 @@ class CheckpointFolder {
     bool finished = false;
     ~Unfinished();
   };
-
-  static std::string dump(const nlohmann::json& value);
 
   static bool usable(const std::filesystem::path& folder);
 

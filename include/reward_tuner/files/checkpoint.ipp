@@ -7,18 +7,49 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <fstream>
 #include <system_error>
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
-#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/checksum.hpp>
 #include <reward_tuner/files/safetensors.hpp>
+#include <reward_tuner/files/sealed_json.hpp>
 
 namespace reward_tuner {
+
+namespace detail {
+
+inline std::string tensor_checksum(const Tensor& tensor) {
+  const Tensor plain = tensor.detach().to(at::kCPU).contiguous();
+  return checksum(plain.const_data_ptr(), plain.nbytes());
+}
+
+/// Of a safetensors file's length field and header. Errors: a file that is too short for them.
+inline std::string header_checksum(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string bytes(sizeof(std::uint64_t), '\0');
+  std::uint64_t length = 0;
+  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::memcpy(&length, bytes.data(), sizeof length);
+  std::error_code code;
+  const bool fits = stream.good() && length <= std::filesystem::file_size(file, code) && !code;
+  if (fits) {
+    bytes.resize(bytes.size() + length);
+    stream.read(bytes.data() + sizeof length, static_cast<std::streamsize>(length));
+  }
+  REWARD_TUNER_CHECK(fits && stream.good(), "[Checkpoint] '", file.string(),
+                     "' is damaged: expected a header of the length that its first bytes say, got ", length);
+  return checksum(bytes);
+}
+
+}  // namespace detail
 
 REWARD_TUNER_INLINE CheckpointFolder::CheckpointFolder(std::filesystem::path folder, int keep)
     : folder_(std::move(folder)), keep_(keep) {
@@ -43,12 +74,15 @@ REWARD_TUNER_INLINE void CheckpointFolder::save(std::int64_t update, const Check
   at(SaveStage::kBegun);
   save_safetensors(part.path / kTensors, checkpoint.tensors);
   at(SaveStage::kTensors);
+  nlohmann::json sums = nlohmann::json::object();
+  for (const auto& [name, tensor] : checkpoint.tensors) sums[name] = detail::tensor_checksum(tensor);
   // The size lets `usable` see a tensor file that some copy cut short.
-  const nlohmann::json file{{"format", kFormat},
-                            {"update", update},
-                            {"tensor_bytes", std::filesystem::file_size(part.path / kTensors)},
-                            {"state", checkpoint.state}};
-  write_file_atomically(part.path / kState, dump(file));
+  write_sealed_json(part.path / kState, {{"format", kFormat},
+                                         {"update", update},
+                                         {"tensor_bytes", std::filesystem::file_size(part.path / kTensors)},
+                                         {"header_checksum", detail::header_checksum(part.path / kTensors)},
+                                         {"checksums", sums},
+                                         {"state", checkpoint.state}});
   at(SaveStage::kState);
   if (std::filesystem::exists(target, code)) discard(target);  // a broken one
   if (::rename(part.path.c_str(), target.c_str()) != 0)
@@ -75,15 +109,24 @@ REWARD_TUNER_INLINE std::optional<std::int64_t> CheckpointFolder::latest() const
 
 REWARD_TUNER_INLINE Checkpoint CheckpointFolder::load(std::int64_t update) const {
   const auto from = path(update);
-  const auto json = read_json(from / kState);
+  const auto json = read_sealed_json(from / kState);
   REWARD_TUNER_CHECK(json.is_object() && json.value("format", nlohmann::json()) == kFormat, "[Checkpoint] '",
                      (from / kState).string(), "' expected format ", kFormat, ", got ",
                      json.is_object() ? json.value("format", nlohmann::json()).dump() : std::string("no object"));
   REWARD_TUNER_CHECK(usable(from), "[Checkpoint] '", from.string(),
                      "' is incomplete: its tensor file is missing or has another size than ", kState, " says");
+  const auto same = [&](const std::string& what, const std::string& wanted, const std::string& got) {
+    REWARD_TUNER_CHECK(wanted == got, "[Checkpoint] '", (from / kTensors).string(),
+                       "' is damaged: expected the checksum ", wanted, " of ", what, ", got ", got);
+  };
+  same("its header", json.at("header_checksum").get<std::string>(), detail::header_checksum(from / kTensors));
   const auto file = SafetensorsFile::open(from / kTensors);
   Checkpoint checkpoint;
-  for (const auto& name : file.names()) checkpoint.tensors.emplace(name, file.tensor(name));
+  for (const auto& name : file.names()) {
+    const Tensor tensor = file.tensor(name);
+    same("the tensor " + name, json.at("checksums").at(name).get<std::string>(), detail::tensor_checksum(tensor));
+    checkpoint.tensors.emplace(name, tensor);
+  }
   checkpoint.state = json.at("state");
   return checkpoint;
 }
@@ -141,21 +184,13 @@ REWARD_TUNER_INLINE CheckpointFolder::Unfinished::~Unfinished() {
   if (!finished) std::filesystem::remove_all(path, ignored);
 }
 
-REWARD_TUNER_INLINE std::string CheckpointFolder::dump(const nlohmann::json& value) {
-  try {
-    return value.dump(2) + "\n";
-  } catch (const nlohmann::json::exception& problem) {
-    detail::fail("[Checkpoint] the state must be UTF-8 text, got: ", problem.what());
-  }
-}
-
 REWARD_TUNER_INLINE bool CheckpointFolder::usable(const std::filesystem::path& folder) {
   std::error_code code;
   if (!std::filesystem::is_regular_file(folder / kState, code) ||
       !std::filesystem::is_regular_file(folder / kTensors, code))
     return false;
   try {
-    const auto json = read_json(folder / kState);
+    const auto json = read_sealed_json(folder / kState);
     return json.is_object() && json.contains("state") &&
            json.at("tensor_bytes") == std::filesystem::file_size(folder / kTensors);
   } catch (const std::exception&) {

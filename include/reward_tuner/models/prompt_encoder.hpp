@@ -61,6 +61,9 @@ class PromptEncoder {
   /// Whether a text encoder has weights or adapters that train.
   bool trains() const;
 
+  /// Rows of each text encoder's call for so many prompts: they, the empty prompt and a negative one of its own.
+  std::int64_t rows(std::int64_t prompts) const { return prompts + 1 + (own_negative() ? 1 : 0); }
+
   /// prompts -> text states [B,L,D] of the prompts and of the negative prompt, where their words are, and the empty
   /// prompt [1,L,D]; with two towers the pooled embeddings [B,P] and time ids [B,6] beside them. Word positions are
   /// left out where two tokenizers cut a prompt in different ways.
@@ -73,6 +76,8 @@ class PromptEncoder {
   Conditioning states(const std::vector<std::vector<std::string>>& texts) const;
 
  private:
+  /// Whether the negative prompt is neither the empty one nor zeros.
+  bool own_negative() const { return options_.negative_prompt && !options_.negative_prompt->empty(); }
   /// The token ids [B,L] of a tower.
   Tensor tokens(const TextTower& tower, const std::vector<std::string>& texts) const;
   std::vector<std::vector<WordTokens>> words(const std::vector<std::string>& prompts) const;

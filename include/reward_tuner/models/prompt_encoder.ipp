@@ -75,9 +75,7 @@ REWARD_TUNER_INLINE Condition PromptEncoder::encode(const std::vector<std::strin
   const torch::AutoGradMode grad(torch::GradMode::is_enabled() && trains());
   std::vector<std::string> texts = prompts;
   texts.emplace_back();
-  // else the empty prompt is the negative one, or zeros are
-  const bool own_negative = options_.negative_prompt && !options_.negative_prompt->empty();
-  if (own_negative) texts.push_back(*options_.negative_prompt);
+  if (own_negative()) texts.push_back(*options_.negative_prompt);
   Conditioning all = states({texts});  // [B+1|B+2,L,D], [B+1|B+2,P]
   if (!options_.time_ids.empty()) {
     const auto options = at::TensorOptions().dtype(c10::promoteTypes(all.embeddings.scalar_type(), at::kFloat));
@@ -87,7 +85,7 @@ REWARD_TUNER_INLINE Condition PromptEncoder::encode(const std::vector<std::strin
   }
   const auto batch = static_cast<std::int64_t>(prompts.size());
   const Conditioning empty = all.narrow(batch, 1);
-  Conditioning negative = own_negative ? all.narrow(batch + 1, 1) : empty;
+  Conditioning negative = own_negative() ? all.narrow(batch + 1, 1) : empty;
   if (options_.zeros_without_negative && !options_.negative_prompt) {
     negative.embeddings = at::zeros_like(negative.embeddings);                         // [1,L,D]
     if (negative.pooled.defined()) negative.pooled = at::zeros_like(negative.pooled);  // [1,P]

@@ -63,6 +63,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::plain_conv(const SketchTensor& x,
     return sketch_.empty(of_to, e);  // while the blocks are there
   };
   SketchTensor y = run(layer.in, layer.out, x.sizes(), sizes, layer.in >= 16);
+  sketch_.multiply_add(y.numel(), layer.in * area);
   std::vector<SketchTensor> saved;
   if (trained) saved.push_back(cast.defined() ? cast : x);
   if (weight.defined()) saved.push_back(weight);
@@ -74,10 +75,12 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::plain_conv(const SketchTensor& x,
         if (wanted) {
           const SketchTensor shape = trained ? SketchTensor() : sketch_.empty(from, e);
           gradient = run(layer.out, layer.in, sizes, from, true);
+          sketch_.multiply_add(SketchTensor::numel(sizes), layer.in * area);
           if (copies && layer.stride > 1) sketch_.workspace(gradient.bytes());
         }
         if (trained) {
           if (copies) sketch_.workspace(g[0].bytes() + SketchTensor::numel(from) * e);
+          sketch_.multiply_add(SketchTensor::numel(sizes), layer.in * area);
           add_gradient(layer.path + ".weight", {layer.out, layer.in, layer.kernel, layer.kernel}, input);
           if (layer.bias) add_gradient(layer.path + ".bias", {layer.out}, input);
         }
@@ -125,6 +128,8 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::upsampled_conv(const SketchTensor
     const auto forward = [this, e, of](const std::vector<std::int64_t>& from, const std::vector<std::int64_t>& larger) {
       SketchTensor kernel = sketch_.empty({of.in * of.out * 16}, e);
       SketchTensor y = sketch_.empty(larger, e);
+      sketch_.multiply_add(SketchTensor::numel(from), of.out * 16);
+      sketch_.multiply_add(of.in * of.out * 16, 9);  // the kernel
       const std::int64_t source = SketchTensor::numel(from) / of.in * detail::blocked(of.in) * e;
       sketch_.workspace(std::max(2 * y.bytes(), source + kernel.bytes()));
       return std::pair(std::move(y), std::move(kernel));
@@ -140,6 +145,8 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::upsampled_conv(const SketchTensor
           sketch_.workspace(g[0].bytes() / of.out * detail::blocked(of.out) + weights.bytes() +
                             SketchTensor::numel(from) * e);
           SketchTensor gradient = sketch_.empty(from, e);
+          sketch_.multiply_add((trained ? 2 : 1) * gradient.numel(), of.out * 16);
+          sketch_.multiply_add(of.in * of.out * 16, 9);
           if (trained) {
             sketch_.workspace(g[0].bytes() + gradient.bytes() + weights.bytes());
             add_gradient(of.path + ".weight", {of.out, of.in, 3, 3}, input);
@@ -174,6 +181,7 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::linear(const SketchTensor& x, con
   SketchTensor y = sketch_.empty(sizes, e);
   const bool adapted = r > 0 && !(merged_ && !sketch_.recording());
   const bool trained = training_.weights || (adapted && training_.adapters);
+  sketch_.multiply_add(rows, layer.in * layer.out + (adapted ? r * (layer.in + layer.out) : 0));
   std::vector<SketchTensor> saved;
   if (weight.defined() && !adapted) saved.push_back(weight);
   if (trained) saved.push_back(adapted || !cast.defined() ? x : cast);
@@ -186,6 +194,9 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::linear(const SketchTensor& x, con
         SketchTensor inner = adapted ? sketch_.empty({r, rows}, e) : SketchTensor();
         if (wanted) gradient = sketch_.empty(from, e);
         if (gradient.defined() && input != e) gradient = sketch_.empty(from, input);
+        sketch_.multiply_add(rows, ((wanted ? 1 : 0) + (whole ? 1 : 0)) * layer.in * layer.out);
+        if (adapted) sketch_.multiply_add(rows, r * (layer.out + (wanted ? layer.in : 0)));
+        if (adapted && training_.adapters) sketch_.multiply_add(rows, r * (layer.in + layer.out));
         if (adapted && training_.adapters) {
           const std::int64_t factor = std::max<std::int64_t>(4, machine_.element);
           add_gradient(layer.path + ".lora_A", {r, layer.in}, factor);
@@ -318,12 +329,14 @@ REWARD_TUNER_INLINE std::vector<SketchTensor> SketchLayers::halves(const SketchT
 REWARD_TUNER_INLINE SketchTensor SketchLayers::matmul(const SketchTensor& a, const SketchTensor& b,
                                                       std::vector<std::int64_t> sizes) {
   SketchTensor y = sketch_.empty(std::move(sizes), element(a));
+  sketch_.multiply_add(y.numel(), a.sizes().back());
   std::vector<SketchTensor> saved;
   if (b.requires_grad()) saved.push_back(a);
   if (a.requires_grad()) saved.push_back(b);
   sketch_.record({&y}, {a, b}, std::move(saved),
-                 [this, first = a.sizes(), second = b.sizes(), of_a = a.requires_grad(), of_b = b.requires_grad(),
-                  e = a.element()](const std::vector<SketchTensor>&) {
+                 [this, products = y.numel(), first = a.sizes(), second = b.sizes(), of_a = a.requires_grad(),
+                  of_b = b.requires_grad(), e = a.element()](const std::vector<SketchTensor>&) {
+                   sketch_.multiply_add(products * ((of_a ? 1 : 0) + (of_b ? 1 : 0)), first.back());
                    SketchTensor for_a = of_a ? sketch_.empty(first, e) : SketchTensor();
                    SketchTensor for_b = of_b ? sketch_.empty(second, e) : SketchTensor();
                    return std::vector<SketchTensor>{std::move(for_a), std::move(for_b)};
@@ -341,13 +354,16 @@ REWARD_TUNER_INLINE SketchTensor SketchLayers::attention(const SketchTensor& q, 
   }
   SketchTensor y = sketch_.like(q);
   const SketchTensor sums = sketch_.empty({q.size(0), q.size(1), length}, 4);
+  const std::int64_t weights = q.size(0) * q.size(1) * length * keys;
+  sketch_.multiply_add(2 * weights, width);
   const std::int64_t block = detail::query_block(length), seen = std::min<std::int64_t>(512, keys);
   if (machine_.cpu) sketch_.workspace(machine_.threads * block * (seen + 2 + width) * 4);
   sketch_.record(
       {&y}, {q, k, v}, {q, k, v, y, sums},
       [=, this, of_q = q.requires_grad(), of_k = k.requires_grad(), of_v = v.requires_grad(), first = q.sizes(),
        second = k.sizes(), e = q.element()](const std::vector<SketchTensor>&) {
-        std::vector<SketchTensor> out;  // the kernel makes all three
+        std::vector<SketchTensor> out;  // the kernel makes all three, and the weights once more
+        sketch_.multiply_add(5 * weights, width);
         for (const auto* sizes : {&first, &second, &second}) out.push_back(sketch_.empty(*sizes, e));
         sketch_.workspace(machine_.cpu ? machine_.threads * 2 * block * seen * 4 : SketchTensor::numel(first) * 4);
         if (!of_q) out[0] = {};

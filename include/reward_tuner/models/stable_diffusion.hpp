@@ -18,6 +18,7 @@
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/network_scopes.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
+#include <reward_tuner/models/pipeline_flops.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
@@ -139,6 +140,9 @@ class StableDiffusion {
   }
   /// The type that the UNet computes in.
   at::ScalarType network_dtype() const { return options_.dtype; }
+  /// What calls cost with the adapters and trained weights of now, in the scopes in which it is asked. It holds this
+  /// pipeline by reference.
+  PipelineFlops flops();
   const NoiseSchedule& noise_schedule() const { return schedule_; }
   RolloutScope rollout_scope(const RolloutMode& mode = {});
   ActivationCheckpointScope activation_checkpoint_scope() { return ActivationCheckpointScope(*unet_); }

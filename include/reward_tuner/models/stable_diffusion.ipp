@@ -3,16 +3,20 @@
 #include <reward_tuner/models/stable_diffusion.hpp>
 
 #include <algorithm>
+#include <map>
 #include <type_traits>
+#include <vector>
 #include <utility>
 
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
+#include <reward_tuner/models/adapted_network.hpp>
 #include <reward_tuner/models/image_size.hpp>
 #include <reward_tuner/models/model_writer.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
+#include <reward_tuner/tensor/autocast.hpp>
 #include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
@@ -222,6 +226,94 @@ REWARD_TUNER_INLINE Tensor StableDiffusion::encode_images(const Tensor& images) 
 REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::latent_shape(std::int64_t batch) const {
   const auto& c = unet_->config();
   return {batch, c.in_channels, latent_size_.height, latent_size_.width};
+}
+
+namespace detail {
+
+/// What calls of one kind cost, counted once for each form.
+template <class Form>
+class RememberedFlops {
+ public:
+  template <class Count>
+  CallFlops operator()(const Form& form, Count count) {
+    const auto found = known_.find(form);
+    return found != known_.end() ? found->second : known_.emplace(form, count()).first->second;
+  }
+
+ private:
+  std::map<Form, CallFlops> known_;
+};
+
+}  // namespace detail
+
+REWARD_TUNER_INLINE PipelineFlops StableDiffusion::flops() {
+  using Form = std::vector<std::int64_t>;
+  const SketchMachine machine{.cpu = options_.device.is_cpu(),
+                              .element = static_cast<std::int64_t>(c10::elementSize(options_.dtype))};
+  const auto now = [device = options_.device.type()](SketchMachine of) {
+    of.autocast = autocast_dtype(device).has_value();
+    return of;
+  };
+  const auto reaches = [](const Tensor& t) {
+    return torch::GradMode::is_enabled() && t.defined() && t.requires_grad();
+  };
+  PipelineFlops out;
+  out.predict = [=, this, unet = AdaptedNetwork(*unet_), known = detail::RememberedFlops<Form>()](
+                    const Tensor& latents, const Conditioning& conditioning) mutable {
+    CallForm form{.machine = now(machine),
+                  .graph = torch::GradMode::is_enabled(),
+                  .through_input = reaches(latents),
+                  .through_states = reaches(conditioning.embeddings),
+                  .merged = unet.mode() == AdapterMode::kMerged,
+                  .checkpointing = unet_->activation_checkpointing()};
+    const bool copied = low_precision_in_use_ != nullptr && !form.graph;
+    if (!copied) form.training = unet.training();
+    if (copied)
+      form.machine.element =
+          static_cast<std::int64_t>(c10::elementSize(low_precision_in_use_->parameters().front().scalar_type()));
+    return known({latents.size(0), latents.size(2), latents.size(3), conditioning.embeddings.size(1), form.graph,
+                  form.through_input, form.through_states, static_cast<std::int64_t>(unet.mode()), form.checkpointing,
+                  form.machine.autocast, form.machine.element},
+                 [&] {
+                   return unet_flops(unet_->config(), latents.size(0), {latents.size(2), latents.size(3)},
+                                     conditioning.embeddings.size(1), form);
+                 });
+  };
+  SketchMachine images = machine;
+  images.element = static_cast<std::int64_t>(c10::elementSize(vae_dtype(vae_->config())));
+  const auto form_of = [=](const Tensor& input) {
+    return CallForm{.machine = now(images), .graph = torch::GradMode::is_enabled(), .through_input = reaches(input)};
+  };
+  out.decode = [=, config = vae_->config(), known = detail::RememberedFlops<Form>()](const Tensor& latents) mutable {
+    const CallForm form = form_of(latents);
+    return known({latents.size(0), latents.size(2), latents.size(3), form.through_input, form.machine.autocast},
+                 [&] { return decoder_flops(config, latents.size(0), {latents.size(2), latents.size(3)}, form); });
+  };
+  out.encode_images = [=, config = vae_->config(),
+                       known = detail::RememberedFlops<Form>()](const Tensor& pixels) mutable {
+    const CallForm form = form_of(pixels);
+    const std::int64_t height = pixels.size(2) / config.reduction(), width = pixels.size(3) / config.reduction();
+    return known({pixels.size(0), height, width, form.through_input, form.machine.autocast},
+                 [&] { return encoder_flops(config, pixels.size(0), {height, width}, form); });
+  };
+  std::vector<AdaptedNetwork> towers;
+  for (const TextTower& tower : prompts_.towers()) towers.emplace_back(*tower.model);
+  out.encode = [=, this, towers = std::move(towers),
+                known = detail::RememberedFlops<Form>()](std::int64_t prompts) mutable {
+    const bool graph = torch::GradMode::is_enabled() && prompts_.trains();
+    const auto mode = static_cast<std::int64_t>(towers.front().mode());
+    return known({prompts, graph, mode}, [&] {
+      CallFlops sum;
+      for (std::size_t i = 0; i < towers.size(); ++i) {
+        const CallFlops one =
+            text_flops(prompts_.towers()[i].model->config(), prompts_.rows(prompts), prompts_.length(),
+                       {.machine = machine, .training = towers[i].training(), .graph = graph});
+        sum = {sum.forward + one.forward, sum.backward + one.backward};
+      }
+      return sum;
+    });
+  };
+  return out;
 }
 
 REWARD_TUNER_INLINE RolloutScope StableDiffusion::rollout_scope(const RolloutMode& mode) {

@@ -85,6 +85,8 @@ REWARD_TUNER_INLINE nlohmann::json run_config(const RunDescription& description,
                    {"judges_fall_evaluations", o.judges_fall_evaluations},
                    {"max_idle_in_a_row", o.max_idle_in_a_row},
                    {"tensorboard", o.tensorboard},
+                   {"peak_tflops", o.peak_tflops},
+                   {"trace", o.trace.string()},
                    {"resumed", o.resume}};
   config["versions"] = run_versions();
   return config;

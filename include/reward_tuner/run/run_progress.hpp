@@ -23,6 +23,7 @@ struct RunProgress {
   std::vector<EvaluationRecord> evaluations = {};          ///< the first is "before"
   std::int64_t forwards = 0, backwards = 0;                ///< network calls of all updates
   std::int64_t forward_samples = 0, backward_samples = 0;  ///< the same counted a sample at a step
+  std::int64_t flops = 0;                                  ///< of these calls (FlopCount)
   std::int64_t images = 0;                                 ///< scored in training: the reward queries
   std::int64_t peak_tensor_bytes = 0;                      ///< highest of all updates
   std::int64_t skipped_updates = 0;                        ///< non-finite ones

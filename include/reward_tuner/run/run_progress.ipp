@@ -21,6 +21,7 @@ REWARD_TUNER_INLINE void RunProgress::add(const UpdateReport& report) {
   backwards += report.backwards;
   forward_samples += report.forward_samples;
   backward_samples += report.backward_samples;
+  flops += report.flops.total();
   images += report.images;
   peak_tensor_bytes = std::max(peak_tensor_bytes, report.peak_tensor_bytes);
   skipped_updates = report.skipped_updates;
@@ -58,6 +59,7 @@ REWARD_TUNER_INLINE nlohmann::json to_json(const RunProgress& p) {
           {"backwards", p.backwards},
           {"forward_samples", p.forward_samples},
           {"backward_samples", p.backward_samples},
+          {"flops", p.flops},
           {"images", p.images},
           {"peak_tensor_bytes", p.peak_tensor_bytes},
           {"skipped_updates", p.skipped_updates},
@@ -79,6 +81,7 @@ REWARD_TUNER_INLINE RunProgress run_progress_from_json(const nlohmann::json& jso
   p.backwards = json.at("backwards").get<std::int64_t>();
   p.forward_samples = json.value("forward_samples", std::int64_t{0});  // as tune_cpu_seconds below
   p.backward_samples = json.value("backward_samples", std::int64_t{0});
+  p.flops = json.at("flops").get<std::int64_t>();
   p.images = json.value("images", std::int64_t{0});
   p.peak_tensor_bytes = json.at("peak_tensor_bytes").get<std::int64_t>();
   p.skipped_updates = json.at("skipped_updates").get<std::int64_t>();

@@ -31,7 +31,7 @@ class RunRecord {
   /// Opens the logs; on a resume cuts them back to what `progress` holds. A run's last evaluation comes after its last
   /// checkpoint, so evaluations are cut by their own count: one that a killed run wrote and its checkpoint does not
   /// know is made again.
-  RunRecord(const RunFolder& folder, const RunProgress& progress, bool tensorboard);
+  RunRecord(const RunFolder& folder, const RunProgress& progress, const TrainerOptions& options);
 
   void add_update(const UpdateReport& r, double learning_rate);
 
@@ -54,6 +54,7 @@ class RunRecord {
                                   const std::vector<std::string>& prompts);
 
   std::filesystem::path path_;
+  double peak_tflops_;
   MetricsLog metrics_, evaluations_, timings_;
   std::unique_ptr<TensorBoardWriter> board_;
 };

@@ -24,8 +24,10 @@ REWARD_TUNER_INLINE nlohmann::json run_versions() {
   return {{"reward_tuner", kVersion}, {"libtorch", TORCH_VERSION}, {"compiler", __VERSION__}};
 }
 
-REWARD_TUNER_INLINE RunRecord::RunRecord(const RunFolder& folder, const RunProgress& progress, bool tensorboard)
+REWARD_TUNER_INLINE RunRecord::RunRecord(const RunFolder& folder, const RunProgress& progress,
+                                         const TrainerOptions& options)
     : path_(folder.path()),
+      peak_tflops_(options.peak_tflops),
       metrics_(folder / "metrics.jsonl"),
       evaluations_(folder / "evaluations.jsonl"),
       timings_(folder / "timings.jsonl") {
@@ -33,7 +35,7 @@ REWARD_TUNER_INLINE RunRecord::RunRecord(const RunFolder& folder, const RunProgr
   metrics_.truncate_after(done);
   evaluations_.truncate_after(progress.evaluations.empty() ? -1 : progress.evaluations.back().update);
   timings_.truncate_after(done);
-  if (tensorboard)
+  if (options.tensorboard)
     board_ = std::make_unique<TensorBoardWriter>(
         path_, done > 0 ? TensorBoardOptions{.resume_at = done + 1} : TensorBoardOptions{});
   std::error_code code;
@@ -61,41 +63,54 @@ inline nlohmann::json lists_of(const std::vector<StepReport>& steps) {
 REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double learning_rate) {
   const nlohmann::json plan{
       {"trained", r.plan.trained}, {"last", r.plan.last}, {"jumps", r.plan.jumps}, {"weights", r.plan.weights}};
-  nlohmann::json line{{"update", r.update},
-                      {"reward", r.reward},
-                      {"components", r.components},
-                      {"loss", r.loss},
-                      {"regularizer", r.regularizer},
-                      {"gradient_norm", r.gradient_norm},
-                      {"regularizer_gradient_norm", r.regularizer_gradient_norm},
-                      {"learning_rate", learning_rate},
-                      {"plan", plan},
-                      {"forwards", r.forwards},
-                      {"backwards", r.backwards},
-                      {"forward_samples", r.forward_samples},
-                      {"backward_samples", r.backward_samples},
-                      {"retained", r.retained},
-                      {"images", r.images},
-                      {"kept", r.kept},
-                      {"groups", r.groups},
-                      {"idle_groups", r.idle_groups},
-                      {"zero_std_ratio", r.zero_std_ratio},
-                      {"optimizer_steps", r.optimizer_steps},
-                      {"ratio_deviation", r.ratio_deviation},
-                      {"clip_fraction", r.clip_fraction},
-                      {"policy_change", r.policy_change},
-                      {"steps", detail::lists_of(r.steps)},
-                      {"skipped", r.skipped},
-                      {"skipped_updates", r.skipped_updates},
-                      {"gradient_scale", r.gradient_scale},
-                      {"gradient_overflows", r.gradient_overflows}};
+  nlohmann::json line{
+      {"update", r.update},
+      {"reward", r.reward},
+      {"components", r.components},
+      {"loss", r.loss},
+      {"regularizer", r.regularizer},
+      {"gradient_norm", r.gradient_norm},
+      {"regularizer_gradient_norm", r.regularizer_gradient_norm},
+      {"learning_rate", learning_rate},
+      {"plan", plan},
+      {"forwards", r.forwards},
+      {"backwards", r.backwards},
+      {"forward_samples", r.forward_samples},
+      {"backward_samples", r.backward_samples},
+      {"retained", r.retained},
+      {"images", r.images},
+      {"kept", r.kept},
+      {"groups", r.groups},
+      {"idle_groups", r.idle_groups},
+      {"zero_std_ratio", r.zero_std_ratio},
+      {"optimizer_steps", r.optimizer_steps},
+      {"ratio_deviation", r.ratio_deviation},
+      {"log_prob_difference", r.log_prob_difference},
+      {"largest_log_prob_difference", r.largest_log_prob_difference},
+      {"ratio_mean", r.ratio_mean},
+      {"ratio_std", r.ratio_std},
+      {"clip_fraction", r.clip_fraction},
+      {"clip_fraction_low", r.clip_fraction_low},
+      {"clip_fraction_high", r.clip_fraction_high},
+      {"policy_change", r.policy_change},
+      {"steps", detail::lists_of(r.steps)},
+      {"skipped", r.skipped},
+      {"skipped_updates", r.skipped_updates},
+      {"gradient_scale", r.gradient_scale},
+      {"gradient_overflows", r.gradient_overflows}};
+  line["flops"] = {{"forward", r.flops.forward}, {"replayed", r.flops.replayed}, {"backward", r.flops.backward}};
   if (r.towers.computed > 0) line["towers"] = {{"computed", r.towers.computed}, {"shared", r.towers.shared}};
   if (r.failed_scores > 0) line["failed_scores"] = r.failed_scores;
   if (!r.idle_reason.empty()) line["idle_reason"] = r.idle_reason;
   if (!r.warning.empty()) line["warning"] = r.warning;
   if (!r.skip_reason.empty()) line["skip_reason"] = r.skip_reason;
   metrics_.append(line);
-  timings_.append({{"update", r.update}, {"seconds", r.seconds}, {"peak_tensor_bytes", r.peak_tensor_bytes}});
+  nlohmann::json timing{{"update", r.update}, {"seconds", r.seconds}, {"peak_tensor_bytes", r.peak_tensor_bytes}};
+  r.times.each([&](const char* stage, double seconds) { timing["stages"][stage] = seconds; });
+  const double rate = tflop_per_second(r);
+  timing["tflop_per_second"] = rate;
+  if (peak_tflops_ > 0) timing["share_of_peak"] = rate / peak_tflops_;
+  timings_.append(timing);
   if (!board_) return;
   board_->add_scalar("train/reward", r.reward, r.update);
   for (const auto& [name, value] : r.components) board_->add_scalar("train/" + name, value, r.update);
@@ -104,11 +119,21 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
   board_->add_scalar("train/gradient_norm", r.gradient_norm, r.update);
   for (const auto& [name, value] :
        {std::pair("kept", static_cast<double>(r.kept)), std::pair("zero_std_ratio", r.zero_std_ratio),
-        std::pair("ratio_deviation", r.ratio_deviation), std::pair("clip_fraction", r.clip_fraction),
+        std::pair("ratio_deviation", r.ratio_deviation), std::pair("log_prob_difference", r.log_prob_difference),
+        std::pair("largest_log_prob_difference", r.largest_log_prob_difference), std::pair("ratio_mean", r.ratio_mean),
+        std::pair("ratio_std", r.ratio_std), std::pair("clip_fraction", r.clip_fraction),
+        std::pair("clip_fraction_low", r.clip_fraction_low), std::pair("clip_fraction_high", r.clip_fraction_high),
         std::pair("policy_change", r.policy_change)})
     board_->add_scalar(std::string("train/") + name, value, r.update);
   board_->add_scalar("train/learning_rate", learning_rate, r.update);
   board_->add_scalar("time/seconds", r.seconds, r.update);
+  r.times.each(
+      [&](const char* stage, double seconds) { board_->add_scalar(std::string("time/") + stage, seconds, r.update); });
+  if (r.flops.total() > 0) {
+    board_->add_scalar("flops/tflop", 1e-12 * static_cast<double>(r.flops.total()), r.update);
+    board_->add_scalar("flops/tflop_per_second", rate, r.update);
+    if (peak_tflops_ > 0) board_->add_scalar("flops/share_of_peak", rate / peak_tflops_, r.update);
+  }
   board_->add_scalar("time/peak_tensor_bytes", static_cast<double>(r.peak_tensor_bytes), r.update);
   board_->flush();
 }
@@ -206,12 +231,18 @@ REWARD_TUNER_INLINE void RunRecord::write_report(const RunProgress& p, const Run
        {{"forwards", p.forwards},
         {"backwards", p.backwards},
         {"forward_samples", p.forward_samples},
-        {"backward_samples", p.backward_samples}}},
+        {"backward_samples", p.backward_samples},
+        {"flops", p.flops}}},
       {"reward_queries", p.images},
       {"peak_tensor_bytes", p.peak_tensor_bytes},
       {"skipped_updates", p.skipped_updates},
       {"versions", run_versions()}};
   if (best) report["best"] = {{"by", keep_best}, {"update", best->update}, {"value", best->value}};
+  if (p.tune_seconds > 0) {  // of the whole run, with what lies between updates
+    const double rate = 1e-12 * static_cast<double>(p.flops) / p.tune_seconds;
+    report["network"]["tflop_per_second"] = rate;
+    if (peak_tflops_ > 0) report["network"]["share_of_peak"] = rate / peak_tflops_;
+  }
   if (!held_out.judges.empty())
     for (const auto& e : p.evaluations)
       report["held_out"].push_back({{"update", e.update},

@@ -23,6 +23,7 @@
 #include <reward_tuner/optim/learning_rate.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/ranks/ranks.hpp>
+#include <reward_tuner/report/chrome_trace.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
 #include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
@@ -35,6 +36,7 @@
 #include <reward_tuner/run/run_state.hpp>
 #include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>  // IWYU pragma: export
 
 namespace reward_tuner {
@@ -114,8 +116,9 @@ class Trainer {
     }
     const MetricNames refuses_two_of_one_name(rewards_);
     if (!ranks_.first()) return;
+    if (!options_.trace.empty()) write_chrome_trace(options_.trace, {});  // a file that cannot be written is told now
     // from here on the folder is not empty
-    record_ = std::make_unique<RunRecord>(*folder_, progress_, options_.tensorboard);
+    record_ = std::make_unique<RunRecord>(*folder_, progress_, options_);
     write_json(*folder_ / "config.json", run_config(description_, options_, fingerprint_));
   }
 
@@ -270,7 +273,7 @@ class Trainer {
       optimizer_.scale_learning_rate(learning_rate_factor(options_.learning_rate, progress_.done(), planned()));
       rate = optimizer_.learning_rate();
     }
-    UpdateReport report = tuner_.update(pipeline_, optimizer_, prompts_.draw(options_.batch, rng_), rng_);
+    UpdateReport report = traced_update();
     if (ema_ && !report.skipped) ema_->update();
     progress_.add(report);
     if (const std::string idle = idle_warning(progress_); !idle.empty()) add_sentence(report.warning, idle);
@@ -279,14 +282,42 @@ class Trainer {
     progress_.tune_seconds +=
         ranks_.firsts(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     progress_.tune_cpu_seconds += ranks_.firsts(static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC);
-    if (bar)
-      bar->update(progress_.done(),
-                  {{"reward", text("%.4f", report.reward)}, {"grad", text("%.2e", report.gradient_norm)}});
+    if (bar) {
+      ProgressBar::Fields fields{{"reward", text("%.4f", report.reward)}, {"grad", text("%.2e", report.gradient_norm)}};
+      if (report.flops.total() > 0) fields.emplace_back("TFLOP/s", speed(report));
+      bar->update(progress_.done(), fields);
+    }
     if (bar && !report.warning.empty()) bar->note("update " + std::to_string(report.update) + ": " + report.warning);
     if (bar && !report.skip_reason.empty())  // of several tasks one may fail alone
       bar->note("update " + std::to_string(report.update) + (report.skipped ? " skipped: " : " failed: ") +
                 report.skip_reason);
     if (options_.on_update) options_.on_update(report);
+  }
+
+  /// The tuner's update; the first ones are traced, if that is asked for.
+  UpdateReport traced_update() {
+    constexpr int kTraced = 2;
+    const std::vector<std::string> prompts = prompts_.draw(options_.batch, rng_);
+    if (!record_ || options_.trace.empty() || traced_ == kTraced)
+      return tuner_.update(pipeline_, optimizer_, prompts, rng_);
+    const StageTrace trace;
+    UpdateReport report;
+    {
+      const TraceSpan span("update", options_.batch);
+      report = tuner_.update(pipeline_, optimizer_, prompts, rng_);
+    }
+    trace_.insert(trace_.end(), trace.events().begin(), trace.events().end());
+    ++traced_;
+    write_chrome_trace(options_.trace, trace_);
+    return report;
+  }
+
+  /// "12.3", or "12.3 (31% of peak)" where the peak is known.
+  std::string speed(const UpdateReport& report) const {
+    const double rate = tflop_per_second(report);
+    std::string out = text("%.3g", rate);
+    if (options_.peak_tflops > 0) out += text(" (%.3g%% of peak)", 100 * rate / options_.peak_tflops);
+    return out;
   }
 
   static std::string text(const char* format, double value) {
@@ -444,6 +475,8 @@ class Trainer {
   HeldOutMetrics held_out_metrics_;
   std::map<std::string, Tensor> best_;    // trained tensors of the best evaluation, as options.keep_best has it
   Tensor before_, latest_, best_images_;  // [P,3,H,W] images of the first pairs
+  int traced_ = 0;
+  std::vector<TraceEvent> trace_;
 };
 
 }  // namespace reward_tuner

@@ -1,6 +1,7 @@
 // Options of the Trainer, and the names of a run in its reports.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <iosfwd>
 #include <string>
@@ -53,6 +54,12 @@ struct TrainerOptions {
   /// an error after this many updates in a row that kept no image to train on, those before a resume included; three in
   /// a row are a warning; 0: never
   std::int64_t max_idle_in_a_row = 20;
+  /// what the machine can do at best, in 1e12 multiplications and additions a second: logs and the progress bar say
+  /// which share of it the networks' calls reach (UpdateReport::flops); 0: unknown
+  double peak_tflops = 0;
+  /// where to write a trace of the first two updates, in the format of chrome://tracing and Perfetto: their stages and
+  /// network calls; empty: nowhere
+  std::filesystem::path trace = {};
   bool tensorboard = true;                 ///< write TensorBoard event files into the run's folder
   bool resume = false;                     ///< go on from the newest checkpoint of the folder
   std::ostream* progress = nullptr;        ///< where the progress bar goes; nullptr: nowhere

@@ -28,6 +28,7 @@ REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
                      o.plateau_updates);
   REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), got ",
                      o.divergence_drop);
+  REWARD_TUNER_CHECK(o.peak_tflops >= 0, "[Trainer] peak_tflops must be >= 0 (0: unknown), got ", o.peak_tflops);
   std::set<std::string> judges;
   for (const Judge& judge : o.judges)
     REWARD_TUNER_CHECK(!judge.name.empty() && judges.insert(judge.name).second,

@@ -1,5 +1,5 @@
 // Tensors that have sizes and no memory, with a graph like autograd's: what a computation would hold at its peak,
-// without computing anything.
+// without computing anything, and the arithmetic that it would be.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -77,6 +77,11 @@ class Sketch {
   /// Bytes that an operation takes for itself while it runs.
   void workspace(std::int64_t bytes) { count_->peak = std::max(count_->peak, count_->live + bytes); }
 
+  /// Multiplications and additions so far.
+  std::int64_t flops() const { return flops_; }
+  /// Counts those of products of `numbers` results, each a sum of `terms` products.
+  void multiply_add(std::int64_t numbers, std::int64_t terms) { flops_ += 2 * numbers * terms; }
+
   bool recording() const { return recording_; }
   /// Whether operations are recorded, for the length of a scope.
   class Recording {
@@ -114,7 +119,7 @@ class Sketch {
 
   std::shared_ptr<Count> count_;
   bool recording_ = false;
-  std::int64_t operations_ = 0;
+  std::int64_t operations_ = 0, flops_ = 0;
 };
 
 namespace detail {

@@ -22,6 +22,7 @@
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/ranks/gradient_sum.hpp>
 #include <reward_tuner/tensor/device.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 #include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/round.hpp>
 #include <reward_tuner/tuner/round_rules.hpp>
@@ -109,6 +110,7 @@ class DenoisingRound {
   /// Adds the gradients of an optimizer step on some samples, each at random noise levels; returns the step's loss.
   template <class Update>
   double accumulate(Update& update, const Round& round, const std::vector<std::int64_t>& samples) const {
+    const StageScope stage(Stage::kBackward);
     ConditionGradient condition = round_gradient(parts_, update, round);
     const Transitions t = present_transitions(round, condition);
     const std::int64_t levels = update.pipeline.noise_schedule().config().num_train_steps;

@@ -190,11 +190,20 @@ class LogProbRound {
     report.regularizer += all_.regularizer / steps;
     report.loss += (all_.loss + all_.regularizer) / steps;
     report.ratio_deviation = first_.ratio_deviation;
+    const PolicyRowSums first = first_.all(), all = all_.all();
+    const auto rows = static_cast<double>(all.rows);
+    report.log_prob_difference = first.absolute_change / static_cast<double>(first.rows);
+    report.largest_log_prob_difference = first_.largest_change;
+    const double deviation = all.ratio / rows;
+    report.ratio_mean = 1 + deviation;
+    report.ratio_std = std::sqrt(largest(all.squared_ratio / rows - deviation * deviation, 0.0));
+    report.clip_fraction_low = all.clipped_low / rows;
+    report.clip_fraction_high = all.clipped_high / rows;
     const auto add = [&](const PolicyRowSums& sums, auto& to) {
-      to.clip_fraction = sums.clipped / static_cast<double>(sums.rows);
+      to.clip_fraction = (sums.clipped_low + sums.clipped_high) / static_cast<double>(sums.rows);
       to.policy_change = sums.squared_change / static_cast<double>(sums.rows);
     };
-    add(all_.all(), report);
+    add(all, report);
     for (const auto& [k, sums] : all_.steps) {
       StepReport& step = report.steps.emplace_back();
       step.step = k;

@@ -255,6 +255,8 @@ class JointTasks {
                          "the gradient of the pre-training loss is not finite; the tasks' steps were made", report);
       optimizer.zero_grad();
       add_counts(report, counts);
+      report.flops.add(scaled.flops());
+      meter.write(report);
       report.gradient_scale = std::max(report.gradient_scale, scale_.factor());
       report.gradient_overflows += scale_.overflows;
     }
@@ -272,6 +274,7 @@ class JointTasks {
     whole.regularizer_gradient_norm = largest(whole.regularizer_gradient_norm, own.regularizer_gradient_norm);
     if (whole.plan == StepPlan()) whole.plan = own.plan;
     add_counts(whole, {own.forwards, own.backwards, own.forward_samples, own.backward_samples, own.retained});
+    whole.flops.add(own.flops);
     whole.images += own.images;
     whole.towers.add(own.towers);
     whole.failed_scores += own.failed_scores;
@@ -281,6 +284,12 @@ class JointTasks {
     whole.zero_std_ratio += share * own.zero_std_ratio;
     whole.optimizer_steps += own.optimizer_steps;
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
+    whole.log_prob_difference += share * own.log_prob_difference;
+    whole.largest_log_prob_difference = std::max(whole.largest_log_prob_difference, own.largest_log_prob_difference);
+    whole.ratio_mean += share * own.ratio_mean;
+    whole.ratio_std += share * own.ratio_std;
+    whole.clip_fraction_low += share * own.clip_fraction_low;
+    whole.clip_fraction_high += share * own.clip_fraction_high;
     whole.clip_fraction += share * own.clip_fraction;
     whole.policy_change += share * own.policy_change;
     for (StepReport step : own.steps) {
@@ -289,6 +298,7 @@ class JointTasks {
     }
     whole.peak_tensor_bytes = std::max(whole.peak_tensor_bytes, own.peak_tensor_bytes);
     whole.seconds += own.seconds;
+    whole.times.add(own.times);
     whole.skipped_updates += own.skipped_updates;
     whole.gradient_scale = std::max(whole.gradient_scale, own.gradient_scale);
     whole.gradient_overflows += own.gradient_overflows;

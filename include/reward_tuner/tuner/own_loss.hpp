@@ -6,6 +6,7 @@
 #include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/tensor/rng.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
 namespace reward_tuner {
@@ -29,6 +30,7 @@ bool accumulate_own_loss([[maybe_unused]] const Regularizer& regularizer, [[mayb
                          [[maybe_unused]] UpdateReport& report) {
   if constexpr (has_own_loss<Regularizer, Pipeline>()) {
     const torch::AutoGradMode grad(true);
+    const StageScope stage(Stage::kBackward);
     const Tensor loss = regularizer.own_loss(pipeline, rng);
     if (!loss.defined()) return false;
     ++counts.forwards;

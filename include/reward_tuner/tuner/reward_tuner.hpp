@@ -84,6 +84,7 @@ class RewardTuner {
       throw;
     }
     round.report.update = parts_.state.updates + 1;
+    round.report.flops.add(configured.flops());
     meter.write(round.report);
     return round;
   }
@@ -189,6 +190,7 @@ class RewardTuner {
       throw;
     }
     add_counts(update.report, update.counts);
+    update.report.flops.add(configured.flops());
     update.report.gradient_scale = scale.factor();
     update.report.gradient_overflows = scale.overflows;
     meter.write(update.report);

@@ -16,6 +16,7 @@
 #include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/tensor/memory_meter.hpp>
 #include <reward_tuner/tensor/rng.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 #include <reward_tuner/tuner/own_loss.hpp>
 #include <reward_tuner/tuner/update_report.hpp>
 
@@ -27,12 +28,18 @@ class UpdateMeter {
   void write(UpdateReport& report) const {
     report.peak_tensor_bytes = std::max(report.peak_tensor_bytes, memory_.peak_bytes());
     report.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+    report.times.add({.rollout = clock_.seconds(Stage::kRollout),
+                      .decode = clock_.seconds(Stage::kDecode),
+                      .reward = clock_.seconds(Stage::kReward),
+                      .backward = clock_.seconds(Stage::kBackward),
+                      .communication = clock_.seconds(Stage::kCommunication)});
   }
   const MemoryMeter& memory() const { return memory_; }
 
  private:
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   MemoryMeter memory_;
+  StageClock clock_;
 };
 
 /// Adds network calls to a report.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <reward_tuner/core/step_plan.hpp>
+#include <reward_tuner/models/pipeline_flops.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>
 
 namespace reward_tuner {
@@ -22,6 +23,32 @@ struct StepReport {
   double clip_fraction = 0;   ///< share of the rows whose ratio was outside the clip range
   double policy_change = 0;   ///< mean of (log p_theta - log p_old)^2 / 2
   double cotangent_norm = 0;  ///< Euclidean norm of the loss's gradient at the network's guided outputs, over all rows
+};
+
+/// Seconds of an update's stages (tensor/stage_clock.hpp). The rest of its time is prompts, choices, optimizer steps.
+struct StageTimes {
+  double rollout = 0;        ///< the sampler's steps
+  double decode = 0;         ///< latents to images
+  double reward = 0;         ///< scores
+  double backward = 0;       ///< trained steps evaluated again, and backward passes
+  double communication = 0;  ///< between ranks
+
+  void add(const StageTimes& other) {
+    rollout += other.rollout;
+    decode += other.decode;
+    reward += other.reward;
+    backward += other.backward;
+    communication += other.communication;
+  }
+  /// Calls visit(name, seconds) for each.
+  template <class Visit>
+  void each(Visit visit) const {
+    visit("rollout", rollout);
+    visit("decode", decode);
+    visit("reward", reward);
+    visit("backward", backward);
+    visit("communication", communication);
+  }
 };
 
 /// Fields of one update. Means are over the batch.
@@ -39,6 +66,7 @@ struct UpdateReport {
   std::int64_t forwards = 0, backwards = 0;  ///< network calls of this update
   /// the same counted a sample at a step, however it was batched
   std::int64_t forward_samples = 0, backward_samples = 0;
+  FlopCount flops = {};            ///< arithmetic of these calls, of a pipeline that can tell
   std::int64_t retained = 0;       ///< backwards whose graph the rollout had kept; the others were replays
   std::int64_t images = 0;         ///< images that were scored: the update's reward queries
   std::int64_t failed_scores = 0;  ///< of these, images whose score could not be had: no mean holds them
@@ -53,11 +81,18 @@ struct UpdateReport {
   /// still the sampling ones; what is not 0 is numerical disagreement between rollout and replay. Of a MultiTask the
   /// largest, which shows how far earlier tasks moved the weights that later ones were sampled with
   double ratio_deviation = 0;
+  /// mean and largest |log p_theta - log p_old| there: what the trainer's log-probabilities are off the rollout's
+  double log_prob_difference = 0, largest_log_prob_difference = 0;
+  double ratio_mean = 0;               ///< of the rows of all optimizer steps, as what follows: p_theta/p_old
+  double ratio_std = 0;                ///< its standard deviation over the rows
   double clip_fraction = 0;            ///< share of the rows whose ratio was outside the clip range
+  double clip_fraction_low = 0;        ///< share below it
+  double clip_fraction_high = 0;       ///< share above it
   double policy_change = 0;            ///< mean of (log p_theta - log p_old)^2 / 2
   std::vector<StepReport> steps = {};  ///< the same and the cotangents of each trained step, ascending; task by task
   std::int64_t peak_tensor_bytes = 0;  ///< highest sum of tensor bytes allocated during the update
   double seconds = 0;                  ///< wall time
+  StageTimes times = {};               ///< of it in each stage; on a card as StageClock says
   /// a non-finite reward or gradient ended the update; optimizer steps that a round had made before stay made
   bool skipped = false;
   /// what was not finite; without `skipped`, which tasks of a MultiTask were skipped and why
@@ -69,6 +104,11 @@ struct UpdateReport {
   double gradient_scale = 1;
   std::int64_t gradient_overflows = 0;  ///< how often that factor was lowered so far
 };
+
+/// 1e12 multiplications and additions a second of the update's whole time; 0 of a pipeline that cannot tell.
+inline double tflop_per_second(const UpdateReport& report) {
+  return report.seconds > 0 ? 1e-12 * static_cast<double>(report.flops.total()) / report.seconds : 0.0;
+}
 
 /// The larger of two numbers; NaN if one is.
 inline double largest(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
@@ -93,6 +133,11 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   if (r.towers.shared > 0) out << "  reward towers " << r.towers.computed << " (" << r.towers.shared << " shared)";
   if (r.failed_scores > 0) out << "  without a score " << r.failed_scores << " of " << r.images;
   if (rows) out << "  ratio off by " << r.ratio_deviation << "  clipped " << r.clip_fraction;
+  if (r.flops.total() > 0)
+    out << "  TFLOP " << 1e-12 * static_cast<double>(r.flops.total()) << " (forward "
+        << 1e-12 * static_cast<double>(r.flops.forward) << ", replayed "
+        << 1e-12 * static_cast<double>(r.flops.replayed) << ", backward "
+        << 1e-12 * static_cast<double>(r.flops.backward) << ") at " << tflop_per_second(r) << " TFLOP/s";
   out << std::fixed << std::setprecision(2) << "  " << r.seconds << " s";
   if (!r.skip_reason.empty()) out << (r.skipped ? "  SKIPPED: " : "  FAILED: ") << r.skip_reason;
   if (!r.idle_reason.empty()) out << "  IDLE: " << r.idle_reason;
