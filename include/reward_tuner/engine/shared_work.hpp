@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <reward_tuner/engine/pipeline.hpp>
+#include <reward_tuner/models/pipeline_flops.hpp>
 #include <reward_tuner/ranks/ranks.hpp>
 
 namespace reward_tuner {
@@ -32,6 +33,20 @@ inline NetworkCounts of_all_ranks(const Ranks& ranks, const NetworkCounts& own) 
   add_to(parcel, own);
   NetworkCounts sum;
   for (Parcel& one : ranks.gather("network calls", parcel)) sum.add(counts_from(one));
+  return sum;
+}
+
+/// What all ranks did, so that what each of them computes counts once a rank.
+inline FlopCount of_all_ranks(const Ranks& ranks, const FlopCount& own) {
+  if (ranks.alone()) return own;
+  Parcel parcel;
+  for (const std::int64_t count : {own.forward, own.replayed, own.backward}) parcel.add_integer(count);
+  FlopCount sum;
+  for (Parcel& one : ranks.gather("arithmetic", parcel)) {
+    FlopCount other;
+    for (std::int64_t* count : {&other.forward, &other.replayed, &other.backward}) *count = one.integer();
+    sum.add(other);
+  }
   return sum;
 }
 

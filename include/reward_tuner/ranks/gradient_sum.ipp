@@ -10,6 +10,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -58,6 +59,7 @@ REWARD_TUNER_INLINE void GradientSum::next() {
 REWARD_TUNER_INLINE void GradientSum::finish() {
   if (ranks_.alone() || parameters_.empty()) return;
   const torch::NoGradGuard no_grad;
+  const StageScope stage(Stage::kCommunication);
   RankLink& link = *ranks_.link();
   const int last = ranks_.size() - 1;
   const auto pieces = detail::gradient_pieces(parameters_);

@@ -10,6 +10,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -28,6 +29,7 @@ REWARD_TUNER_INLINE std::pair<std::int64_t, std::int64_t> Ranks::own(std::int64_
 
 REWARD_TUNER_INLINE std::vector<Parcel> Ranks::gather(std::string_view what, const Parcel& own) const {
   if (alone()) return {Parcel(own.bytes())};
+  const StageScope stage(Stage::kCommunication);
   Parcel marked;
   marked.add_text(what);
   const std::string bytes = marked.bytes() + own.bytes();

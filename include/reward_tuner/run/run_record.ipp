@@ -98,7 +98,6 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
       {"skipped_updates", r.skipped_updates},
       {"gradient_scale", r.gradient_scale},
       {"gradient_overflows", r.gradient_overflows}};
-  line["flops"] = {{"forward", r.flops.forward}, {"replayed", r.flops.replayed}, {"backward", r.flops.backward}};
   if (r.towers.computed > 0) line["towers"] = {{"computed", r.towers.computed}, {"shared", r.towers.shared}};
   if (r.failed_scores > 0) line["failed_scores"] = r.failed_scores;
   if (!r.idle_reason.empty()) line["idle_reason"] = r.idle_reason;
@@ -107,6 +106,7 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
   metrics_.append(line);
   nlohmann::json timing{{"update", r.update}, {"seconds", r.seconds}, {"peak_tensor_bytes", r.peak_tensor_bytes}};
   r.times.each([&](const char* stage, double seconds) { timing["stages"][stage] = seconds; });
+  timing["flops"] = {{"forward", r.flops.forward}, {"replayed", r.flops.replayed}, {"backward", r.flops.backward}};
   const double rate = tflop_per_second(r);
   timing["tflop_per_second"] = rate;
   if (peak_tflops_ > 0) timing["share_of_peak"] = rate / peak_tflops_;

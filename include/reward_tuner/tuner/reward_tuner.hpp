@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <reward_tuner/engine/configured_pipeline.hpp>
+#include <reward_tuner/engine/shared_work.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
 #include <reward_tuner/tuner/idle_round.hpp>
 #include <reward_tuner/tuner/memory_shortage.hpp>
@@ -84,7 +85,7 @@ class RewardTuner {
       throw;
     }
     round.report.update = parts_.state.updates + 1;
-    round.report.flops.add(configured.flops());
+    round.report.flops.add(of_all_ranks(parts_.ranks, configured.flops()));
     meter.write(round.report);
     return round;
   }
@@ -190,7 +191,7 @@ class RewardTuner {
       throw;
     }
     add_counts(update.report, update.counts);
-    update.report.flops.add(configured.flops());
+    update.report.flops.add(of_all_ranks(parts_.ranks, configured.flops()));
     update.report.gradient_scale = scale.factor();
     update.report.gradient_overflows = scale.overflows;
     meter.write(update.report);
