@@ -160,6 +160,7 @@
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/brightness.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/changed_result.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/clamped.hpp>
 #include <reward_tuner/rewards/clip_score.hpp>

@@ -12,6 +12,7 @@
 #include <reward_tuner/rewards/clip_score.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
 
+#include <tests/rewards/later_checks.hpp>
 #include <tests/rewards/reward_checks.hpp>
 
 namespace clamped_test {
@@ -69,6 +70,12 @@ TEST_CASE("clamped: a black box stays one, a group's reward too, and a CLIP is p
   text.bind_clip(tiny_clip(1));
   CHECK_FALSE(text.needs_clip());
   CHECK(text.score({random_images(2, 8, 8, 4), {"a", "b"}}).components.contains("clip_score"));
+}
+
+TEST_CASE("clamped: an answer that comes later is asked at once and clamped when it is fetched") {
+  const Later later{[](const Tensor& x) { return x.pow(2).mean({1, 2, 3}); }};
+  check_later(clamped(later, 0.1, 0.35), {random_images(3, 4, 4, 6), {}}, *later.asked);
+  CHECK_FALSE(scores_later(clamped(BrightnessReward(), 0, 1)));
 }
 
 TEST_CASE("clamped: bounds in the wrong order are named") {

@@ -13,6 +13,7 @@
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 
+#include <tests/rewards/later_checks.hpp>
 #include <tests/rewards/reward_checks.hpp>
 
 namespace random_shift_test {
@@ -59,6 +60,13 @@ TEST_CASE("random shift: each image is shifted by its own seed, whatever the bat
   CHECK(one.values[0].item<double>() == doctest::Approx(all.values[2].item<double>()).epsilon(1e-14));
   reward.score({images, {}});
   CHECK(seen.equal(images));
+}
+
+TEST_CASE("random shift: an answer that comes later is asked at once, of the shifted images") {
+  const Later later{[](const Tensor& x) { return x.select(3, 0).pow(2).mean({1, 2}); }};
+  const RewardInput input{.images = random_images(3, 6, 6, 6), .prompts = {}, .seeds = {5, 6, 7}};
+  check_later(randomly_shifted(later, 3), input, *later.asked);
+  CHECK_FALSE(scores_later(randomly_shifted(SymmetryReward(), 3)));
 }
 
 TEST_CASE("random shift: all shifts of {0..max}^2 come equally often") {

@@ -14,6 +14,7 @@
 #include <reward_tuner/rewards/standardized.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 
+#include <tests/rewards/later_checks.hpp>
 #include <tests/rewards/reward_checks.hpp>
 
 namespace standardized_test {
@@ -61,6 +62,12 @@ TEST_CASE("standardized: a component of the reward's own name stays, a black box
   CHECK(text.needs_clip());
   text.bind_clip(tiny_clip(1));
   CHECK_FALSE(text.needs_clip());
+}
+
+TEST_CASE("standardized: an answer that comes later is asked at once and standardized when it is fetched") {
+  const Later later{[](const Tensor& x) { return x.pow(2).mean({1, 2, 3}); }};
+  check_later(standardized(later, 0.3, 0.1), {random_images(3, 4, 4, 6), {}}, *later.asked);
+  CHECK_FALSE(scores_later(standardized(SymmetryReward(), 0, 1)));
 }
 
 TEST_CASE("standardized: constants and values that make no sense are named") {

@@ -15,6 +15,7 @@
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 
+#include <tests/rewards/later_checks.hpp>
 #include <tests/rewards/reward_checks.hpp>
 
 namespace weighted_sum_test {
@@ -149,6 +150,19 @@ TEST_CASE("weighted sum: a list known at run time equals the same parts written 
   CHECK(a.values.equal(b.values));
   CHECK(a.components.size() == b.components.size());
   for (const auto& [name, component] : b.components) CHECK(a.components.at(name).equal(component));
+}
+
+TEST_CASE("weighted sum: answers that come later are asked at once, and the sum has a gradient if all parts have") {
+  const RewardInput input{random_images(3, 6, 6, 6), {"a", "b", "c"}};
+  const Later later{[](const Tensor& x) { return x.pow(2).mean({1, 2, 3}); }};
+  const SymmetryReward symmetry;
+  check_later(weighted_sum(weighted(2.0, symmetry), weighted(-0.5, later)), input, *later.asked);
+  check_later(weighted_sum({weighted(2.0, AnyReward(symmetry)), weighted(-0.5, AnyReward(clamped(later, 0.1, 0.35)))}),
+              input, *later.asked);
+  const RewardInput traced{input.images.clone().requires_grad_(), input.prompts};
+  const auto with_black_box = weighted_sum(weighted(1.0, later), weighted(1.0, black_box(&mean_of)));
+  CHECK_FALSE(with_black_box.score(traced).values.requires_grad());
+  CHECK_FALSE(with_black_box.score_later(traced).get().values.requires_grad());
 }
 
 TEST_CASE("weighted sum: a list is a black box if a part is, and refuses what it cannot add") {

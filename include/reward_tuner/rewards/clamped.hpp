@@ -3,6 +3,7 @@
 #include <ATen/ops/clamp.h>
 #include <torch/types.h>
 
+#include <future>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -11,7 +12,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
-#include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/changed_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
 
@@ -49,16 +50,23 @@ class Clamped {
   const Reward& reward() const { return reward_; }
 
   /// See the class comment.
-  RewardResult score(const RewardInput& input) const {
-    const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
-    RewardResult result = checked_score(reward_, input, reward_name(reward_));
-    result.components.emplace(reward_name(reward_), result.values.detach());
-    result.values = at::clamp(result.values, low_, high_);  // [B]
-    result.parts.clear();
-    return result;
+  RewardResult score(const RewardInput& input) const { return detail::changed_score(reward_, input, change()); }
+
+  /// Whether the reward is asked for an answer that is fetched later.
+  bool scores_later() const { return reward_tuner::scores_later(reward_); }
+  /// score() of that answer.
+  std::future<RewardResult> score_later(const RewardInput& input) const {
+    return detail::changed_later(reward_, input, change());
   }
 
  private:
+  auto change() const {
+    return [low = low_, high = high_](RewardResult& result) {
+      result.values = at::clamp(result.values, low, high);  // [B]
+      result.parts.clear();
+    };
+  }
+
   Reward reward_;
   double low_, high_;
 };

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -13,6 +14,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
+#include <reward_tuner/rewards/changed_result.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
@@ -82,17 +84,27 @@ class RandomlyShifted {
   }
 
   /// See the class comment.
-  RewardResult score(const RewardInput& input) const {
-    check_reward_images(input.images, "RandomlyShifted");
-    const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
-    RewardInput moved = input;
-    if (!input.seeds.empty()) moved.images = moved_images(input);  // [B,3,H,W]
-    RewardResult result = checked_score(reward_, moved, reward_name(reward_));
-    result.components.emplace(reward_name(reward_), result.values.detach());
-    return result;
+  RewardResult score(const RewardInput& input) const { return detail::changed_score(reward_, moved(input), unchanged); }
+
+  /// Whether the reward is asked for an answer that is fetched later.
+  bool scores_later() const { return reward_tuner::scores_later(reward_); }
+  /// score() of that answer.
+  std::future<RewardResult> score_later(const RewardInput& input) const {
+    return detail::changed_later(reward_, moved(input), unchanged);
   }
 
  private:
+  static void unchanged(RewardResult&) {}
+
+  /// The input with its images shifted, if it has seeds.
+  RewardInput moved(const RewardInput& input) const {
+    check_reward_images(input.images, "RandomlyShifted");
+    const at::AutoGradMode grad(detail::with_graph<Reward>());
+    RewardInput out = input;
+    if (!input.seeds.empty()) out.images = moved_images(input);  // [B,3,H,W]
+    return out;
+  }
+
   Tensor moved_images(const RewardInput& input) const {
     const Tensor& x = input.images;
     REWARD_TUNER_CHECK(static_cast<std::int64_t>(input.seeds.size()) == x.size(0),

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <future>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -11,7 +12,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/roles.hpp>
-#include <reward_tuner/rewards/check_result.hpp>
+#include <reward_tuner/rewards/changed_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/takes_clip.hpp>
 
@@ -77,16 +78,23 @@ class Standardized {
   const RewardMoments& moments() const { return moments_; }
 
   /// See the class comment.
-  RewardResult score(const RewardInput& input) const {
-    const at::AutoGradMode grad(kDifferentiable && at::GradMode::is_enabled());
-    RewardResult result = checked_score(reward_, input, reward_name(reward_));
-    result.components.emplace(reward_name(reward_), result.values.detach());
-    result.values = (result.values - moments_.mean) / moments_.deviation;  // [B]
-    result.parts.clear();
-    return result;
+  RewardResult score(const RewardInput& input) const { return detail::changed_score(reward_, input, change()); }
+
+  /// Whether the reward is asked for an answer that is fetched later.
+  bool scores_later() const { return reward_tuner::scores_later(reward_); }
+  /// score() of that answer.
+  std::future<RewardResult> score_later(const RewardInput& input) const {
+    return detail::changed_later(reward_, input, change());
   }
 
  private:
+  auto change() const {
+    return [moments = moments_](RewardResult& result) {
+      result.values = (result.values - moments.mean) / moments.deviation;  // [B]
+      result.parts.clear();
+    };
+  }
+
   Reward reward_;
   RewardMoments moments_;
 };

@@ -88,9 +88,11 @@ struct WeightedPart {
   std::future<RewardResult> result = {};
 };
 
-/// The sum of parts whose results come later, fetched in their order.
-inline std::future<RewardResult> sum_later(std::vector<WeightedPart> parts, std::int64_t batch) {
-  return std::async(std::launch::deferred, [parts = std::move(parts), batch]() mutable {
+/// The sum of parts whose results come later, fetched in their order; with a graph or without, whatever the gradient
+/// mode of the caller who fetches it.
+inline std::future<RewardResult> sum_later(std::vector<WeightedPart> parts, std::int64_t batch, bool graph) {
+  return std::async(std::launch::deferred, [parts = std::move(parts), batch, graph]() mutable {
+    const at::AutoGradMode grad(graph);
     WeightedTotal total;
     for (WeightedPart& part : parts) {
       RewardResult result = part.result.get();
@@ -152,6 +154,8 @@ class WeightedSum {
   }
   /// The sum of the parts' answers. Those that come later are asked first, so that the others are scored meanwhile.
   std::future<RewardResult> score_later(const RewardInput& input) const {
+    const bool graph = kDifferentiable && at::GradMode::is_enabled();
+    const at::AutoGradMode grad(graph);
     std::vector<detail::WeightedPart> parts(sizeof...(Rewards));
     for (const bool later : {true, false}) {
       std::size_t i = 0;
@@ -162,7 +166,7 @@ class WeightedSum {
       };
       std::apply([&](const auto&... part) { (..., ask(part)); }, parts_);
     }
-    return detail::sum_later(std::move(parts), input.images.size(0));
+    return detail::sum_later(std::move(parts), input.images.size(0), graph);
   }
 
   /// See the class comment.
@@ -217,12 +221,14 @@ class WeightedList {
     return std::any_of(parts_.begin(), parts_.end(), [](const auto& part) { return part.reward.scores_later(); });
   }
   std::future<RewardResult> score_later(const RewardInput& input) const {
+    const bool graph = differentiable() && at::GradMode::is_enabled();
+    const at::AutoGradMode grad(graph);
     std::vector<WeightedPart> parts(parts_.size());
     for (const bool later : {true, false})
       for (std::size_t i = 0; i < parts_.size(); ++i)
         if (const auto& [weight, reward] = parts_[i]; reward.scores_later() == later)
           parts[i] = {weight, std::string(reward.name()), reward.score_later(input)};
-    return sum_later(std::move(parts), input.images.size(0));
+    return sum_later(std::move(parts), input.images.size(0), graph);
   }
   RewardResult score(const RewardInput& input) const {
     const at::AutoGradMode grad(differentiable() && at::GradMode::is_enabled());
