@@ -1,4 +1,5 @@
-// Definitions of report/ and run/ that read or write PNG files by stb.
+// Definitions of report/ and run/ that read or write image files by stb.
+#include <reward_tuner/report/image_file.ipp>
 #include <reward_tuner/report/png.ipp>
 #include <reward_tuner/report/tensorboard.ipp>
 #include <reward_tuner/run/captioned_images.ipp>

@@ -124,7 +124,7 @@ void add_score_command(CLI::App& app, Command& chosen, const std::string&) {
   ScoreSettings& s = *settings;
   auto* c = app.add_subcommand("score", "Score image files by rewards");
   c->add_option("--images", s.images,
-                "PNG files, or folders of them, in the order of their names, numbers as numbers (repeat the flag)")
+                "PNG or JPEG files, or folders of them, by their names, numbers as numbers (repeat the flag)")
       ->required()
       ->type_name("DIR|FILE");
   c->add_option("--prompts", s.prompts, "a file as `rt-tune tune --prompts` takes it, with a prompt for each image")

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/report/bitmap_font.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
+#include <reward_tuner/report/image_file.hpp>
 #include <reward_tuner/report/image_grid.hpp>
 #include <reward_tuner/report/metrics_log.hpp>
 #include <reward_tuner/report/png.hpp>

@@ -88,10 +88,10 @@ TEST_CASE("files of the folder that are not read are counted") {
     return text;
   };
   CHECK(note().empty());
-  for (const char* name : {"c.jpg", "d.txt"}) io_test::write_text(folder / name, "x");
+  for (const char* name : {"c.webp", "d.txt"}) io_test::write_text(folder / name, "x");
   CHECK(note().ends_with(
-      ": 2 of its files are neither PNG images nor their captions and are not read, 'c.jpg' among them"));
-  for (const char* name : {"a.txt", "b.txt", "c.jpg", "d.txt"}) std::filesystem::remove(folder / name);
+      ": 2 of its files are neither PNG or JPEG images nor their captions and are not read, 'c.webp' among them"));
+  for (const char* name : {"a.txt", "b.txt", "c.webp", "d.txt"}) std::filesystem::remove(folder / name);
   io_test::write_text(folder / "metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"first\"}\n");
   CHECK(note().ends_with(": 1 of its files are not in metadata.jsonl and are not read, 'b.png' among them"));
 }
@@ -103,11 +103,11 @@ TEST_CASE("what is wrong with captioned images is said") {
   };
   CHECK_THROWS_WITH_AS(CaptionedImages::from_folder(folder / "nothing"),
                        doctest::Contains("expected a folder of captioned images, got nothing at"), Error);
-  fails("holds no PNG images");
-  io_test::write_text(folder / "x.jpg", "");
-  fails("holds no PNG images; ");
-  fails("'x.jpg' among them");
-  std::filesystem::remove(folder / "x.jpg");
+  fails("holds no PNG or JPEG images");
+  io_test::write_text(folder / "x.webp", "");
+  fails("holds no PNG or JPEG images; ");
+  fails("'x.webp' among them");
+  std::filesystem::remove(folder / "x.webp");
   write_png(folder / "a.png", at::ones({3, 4, 4}));
   fails("expected a caption for");
   io_test::write_text(folder / "a.txt", "x");

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/report/image_file.hpp>
 #include <reward_tuner/report/png.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
@@ -66,12 +67,17 @@ TEST_CASE("image files come in the order of their names, numbers as numbers, and
   io_test::write_text(folder / "notes.txt", "x");
   CHECK(names_in(folder.path) == std::vector<std::string>{"01.png", "1.png", "2.png", "3.PNG", "10.png",
                                                           "a/samples/0000.png", "a/samples/0001.png", "b.png"});
+  const std::filesystem::path golden = std::filesystem::path(REWARD_TUNER_TEST_DATA) / "image_files";
+  for (const char* name : {"grey.jpg", "halved.jpeg", "progressive.JPG"})
+    std::filesystem::copy_file(golden / name, folder / "a/samples" / name);
+  CHECK(names_in(folder / "a") == std::vector<std::string>{"samples/0000.png", "samples/0001.png", "samples/grey.jpg",
+                                                           "samples/halved.jpeg", "samples/progressive.JPG"});
   CHECK(image_files(folder / "2.png") == std::vector<std::filesystem::path>{folder / "2.png"});
   CHECK_THROWS_WITH_AS(image_files(folder / "none"), doctest::Contains("got nothing at"), Error);
   std::filesystem::create_directories(folder / "texts");
-  io_test::write_text(folder / "texts/a.jpg", "x");
+  io_test::write_text(folder / "texts/a.webp", "x");
   CHECK_THROWS_WITH_AS(image_files(folder / "texts"),
-                       doctest::Contains("got none; 1 of its files are not read, 'a.jpg' among them"), Error);
+                       doctest::Contains("got none; 1 of its files are not read, 'a.webp' among them"), Error);
 }
 
 TEST_CASE("each image has its own scores, whatever the batch and the sizes, and the means are over all") {
@@ -95,6 +101,15 @@ TEST_CASE("each image has its own scores, whatever the batch and the sizes, and 
       CHECK(scores.values.at("jpeg")[i] == -scores.values.at("jpeg_error")[i]);
     if (batch == 16) CHECK(*batches == std::vector<std::int64_t>{2, 1, 2});
   }
+}
+
+TEST_CASE("JPEG files are scored as PNG files of their pixels") {
+  const io_test::Folder folder;
+  const std::filesystem::path jpeg = std::filesystem::path(REWARD_TUNER_TEST_DATA) / "image_files" / "halved.jpeg";
+  write_png(folder / "same.png", read_image(jpeg));
+  const ImageScores scores =
+      score_images({jpeg, folder / "same.png"}, {"a", "a"}, {{"jpeg", AnyReward(JpegErrorReward())}});
+  CHECK(scores.values.at("jpeg")[0] == scores.values.at("jpeg")[1]);
 }
 
 TEST_CASE("rewards of groups see all images at once, those of one prompt as a group") {

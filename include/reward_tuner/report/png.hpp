@@ -1,8 +1,7 @@
-// PNG images to and from tensors.
+// Tensors to PNG files; image_file.hpp reads them.
 #pragma once
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 #include <reward_tuner/tensor/tensor.hpp>
 
@@ -14,17 +13,9 @@ namespace reward_tuner {
 /// Errors: other shapes, whole-number dtypes (whose scale would be a guess), empty images.
 std::string encode_png(const Tensor& image);
 
-/// A PNG file's image, float [3,H,W] in [0,1] on the CPU. Grey is repeated to three channels, transparency is
-/// dropped, 16 bits are cut to 8.
-/// Errors: bytes that are not a whole PNG file; `where` names them.
-Tensor decode_png(std::string_view bytes, const std::string& where = "memory");
-
 /// Writes `image` (see encode_png) as a PNG file, atomically. Errors: those of encode_png, a missing or read-only
 /// folder, a full disk.
 void write_png(const std::filesystem::path& path, const Tensor& image);
-
-/// Reads a PNG file, float [3,H,W] in [0,1] (see decode_png). Errors: a file that cannot be read, or is not a PNG file.
-Tensor read_png(const std::filesystem::path& path);
 
 }  // namespace reward_tuner
 

@@ -2,14 +2,8 @@
 #pragma once
 #include <reward_tuner/report/png.hpp>
 
-#include <ATen/ops/empty.h>
-
 #include <climits>
 #include <cstdint>
-#include <cstring>
-#include <fstream>
-#include <iterator>
-#include <memory>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
@@ -51,35 +45,8 @@ REWARD_TUNER_INLINE std::string encode_png(const Tensor& image) {
   return file;
 }
 
-REWARD_TUNER_INLINE Tensor decode_png(std::string_view bytes, const std::string& where) {
-  constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
-  REWARD_TUNER_CHECK(bytes.starts_with(kSignature), "[Png] expected a PNG file in ", where, ", got ", bytes.size(),
-                     " bytes without its signature");
-  REWARD_TUNER_CHECK(bytes.size() <= INT_MAX, "[Png] expected at most ", INT_MAX, " bytes in ", where, ", got ",
-                     bytes.size());
-  int width = 0, height = 0, channels = 0;
-  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
-  const std::unique_ptr<unsigned char, void (*)(void*)> pixels(
-      detail::stb::reward_tuner_stbi_load_from_memory(data, static_cast<int>(bytes.size()), &width, &height, &channels,
-                                                      /*desired_channels=*/3),
-      [](void* memory) { detail::stb::reward_tuner_stbi_image_free(memory); });
-  REWARD_TUNER_CHECK(pixels != nullptr, "[Png] expected a whole PNG file in ", where,
-                     ", got: ", detail::stb::reward_tuner_stbi_failure_reason());
-  Tensor image = at::empty({height, width, 3}, at::kByte);  // [H,W,3]
-  std::memcpy(image.mutable_data_ptr<std::uint8_t>(), pixels.get(), static_cast<std::size_t>(image.numel()));
-  return image.permute({2, 0, 1}).to(at::kFloat).div(255).contiguous();  // [3,H,W]
-}
-
 REWARD_TUNER_INLINE void write_png(const std::filesystem::path& path, const Tensor& image) {
   write_file_atomically(path, encode_png(image));
-}
-
-REWARD_TUNER_INLINE Tensor read_png(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REWARD_TUNER_CHECK(file.is_open() && !std::filesystem::is_directory(path),
-                     "[Png] expected a readable file, got none at ", path);
-  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  return decode_png(bytes, path.string());
 }
 
 }  // namespace reward_tuner

@@ -1,9 +1,9 @@
-// The PNG half of stb_image and stb_image_write, compiled privately into the including unit: nothing of it is exported,
-// so a host program that uses stb itself keeps its own copy.
+// What reads PNG and JPEG in stb_image and writes PNG in stb_image_write, compiled privately into the including unit:
+// nothing of it is exported, so a host program that uses stb itself keeps its own copy.
 #pragma once
 
 #if !__has_include(<stb/stb_image.h>) || !__has_include(<stb/stb_image_write.h>)
-#error "[RewardTuner] PNG files need stb (Debian: libstb-dev): stb/stb_image.h and stb/stb_image_write.h"
+#error "[RewardTuner] PNG and JPEG files need stb (Debian: libstb-dev): stb/stb_image.h and stb/stb_image_write.h"
 #endif
 
 // Everything stb includes comes first, because its text is placed inside a namespace below.
@@ -28,6 +28,7 @@
 #pragma push_macro("STBIDEF")
 #pragma push_macro("STBIWDEF")
 #pragma push_macro("STBI_ONLY_PNG")
+#pragma push_macro("STBI_ONLY_JPEG")
 #pragma push_macro("STBI_NO_STDIO")
 #pragma push_macro("STBI_WRITE_NO_STDIO")
 #pragma push_macro("STBI_NO_SIMD")
@@ -53,6 +54,7 @@
 #undef STB_IMAGE_STATIC
 #undef STB_IMAGE_WRITE_STATIC
 #undef STBI_ONLY_PNG
+#undef STBI_ONLY_JPEG
 #undef STBI_NO_STDIO
 #undef STBI_WRITE_NO_STDIO
 #undef STBI_NO_SIMD
@@ -64,14 +66,15 @@
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_WRITE_STATIC
 #define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
 #define STBI_NO_STDIO
 #define STBI_WRITE_NO_STDIO
 #define STBI_NO_SIMD
 #define STBI_FAILURE_USERMSG
 #define STBI_NO_LINEAR
 
-// stb_image declares its functions extern "C": without other names a host's calls in this unit would reach our PNG-only
-// copies.
+// stb_image declares its functions extern "C": without other names a host's calls in this unit would reach our copies,
+// which know fewer kinds.
 #define stbi_convert_iphone_png_to_rgb reward_tuner_stbi_convert_iphone_png_to_rgb
 #define stbi_convert_iphone_png_to_rgb_thread reward_tuner_stbi_convert_iphone_png_to_rgb_thread
 #define stbi_failure_reason reward_tuner_stbi_failure_reason
@@ -168,6 +171,7 @@ namespace reward_tuner::detail::stb {
 #pragma pop_macro("STBI_NO_SIMD")
 #pragma pop_macro("STBI_WRITE_NO_STDIO")
 #pragma pop_macro("STBI_NO_STDIO")
+#pragma pop_macro("STBI_ONLY_JPEG")
 #pragma pop_macro("STBI_ONLY_PNG")
 #pragma pop_macro("STBIWDEF")
 #pragma pop_macro("STBIDEF")

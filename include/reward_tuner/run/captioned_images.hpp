@@ -23,9 +23,9 @@ class CaptionedImages : public CaptionedImageSource {
   /// images float [N,3,H,W] in [0,1] (rounded to bytes) or uint8; N captions.
   CaptionedImages(const Tensor& images, std::vector<std::string> captions);
 
-  /// Reads a folder of PNG images of one size: with a metadata.jsonl of lines {"file_name": "x.png", "text": "a
-  /// caption"}, or with an x.txt for every x.png. Both are UTF-8 text (files/text_file.hpp). A note counts the files
-  /// that are not read.
+  /// Reads a folder of PNG or JPEG images of one size: with a metadata.jsonl of lines {"file_name": "x.png", "text":
+  /// "a caption"}, or with an x.txt for every x.png or x.jpg. Both are UTF-8 text (files/text_file.hpp). A note counts
+  /// the files that are not read.
   /// Errors: no folder, no images, an image without a caption, a line that is not such an object, images of
   /// different sizes. Streamed images are checked when they are drawn, the first one at once.
   static CaptionedImages from_folder(const std::filesystem::path& folder,

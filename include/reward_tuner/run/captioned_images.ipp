@@ -15,7 +15,7 @@
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_line.hpp>
 #include <reward_tuner/files/text_file.hpp>
-#include <reward_tuner/report/png.hpp>
+#include <reward_tuner/report/image_file.hpp>
 
 namespace reward_tuner {
 
@@ -36,7 +36,7 @@ REWARD_TUNER_INLINE CaptionedImages CaptionedImages::from_folder(const std::file
                      "[CaptionedImages] expected a folder of captioned images, got nothing at ", folder.string());
   const auto list = std::filesystem::exists(folder / "metadata.jsonl") ? from_metadata(folder) : from_neighbors(folder);
   const std::string unread_files = unread(folder, list);
-  REWARD_TUNER_CHECK(!list.empty(), "[CaptionedImages] ", folder.string(), " holds no PNG images",
+  REWARD_TUNER_CHECK(!list.empty(), "[CaptionedImages] ", folder.string(), " holds no PNG or JPEG images",
                      unread_files.empty() ? "" : "; " + unread_files);
   if (!unread_files.empty()) note("[CaptionedImages] ", unread_files);
   CaptionedImages out;
@@ -44,7 +44,7 @@ REWARD_TUNER_INLINE CaptionedImages CaptionedImages::from_folder(const std::file
     out.files_.push_back(file);
     out.captions_.push_back(caption);
   }
-  out.shape_ = read_png(out.files_[0]).sizes().vec();
+  out.shape_ = read_image(out.files_[0]).sizes().vec();
   if (loading == ImageLoading::kStreamed) return out;
   std::vector<Tensor> images;
   for (const auto& file : out.files_) images.push_back((out.read(file) * 255).round().to(at::kByte));  // [3,H,W]
@@ -60,7 +60,7 @@ REWARD_TUNER_INLINE Tensor CaptionedImages::images(const Tensor& rows) const {
 }
 
 REWARD_TUNER_INLINE Tensor CaptionedImages::read(const std::filesystem::path& file) const {
-  Tensor image = read_png(file);
+  Tensor image = read_image(file);
   REWARD_TUNER_CHECK(image.sizes() == at::IntArrayRef(shape_), "[CaptionedImages] expected images of one size, got ",
                      at::IntArrayRef(shape_), " and ", image.sizes(), " at ", file.string());
   return image;
@@ -84,8 +84,7 @@ REWARD_TUNER_INLINE CaptionedImages::List CaptionedImages::from_metadata(const s
 REWARD_TUNER_INLINE CaptionedImages::List CaptionedImages::from_neighbors(const std::filesystem::path& folder) {
   List list;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const auto ending = entry.path().extension();
-    if (ending != ".png" && ending != ".PNG") continue;
+    if (!is_image_name(entry.path())) continue;
     auto beside = entry.path();
     beside.replace_extension(".txt");
     REWARD_TUNER_CHECK(std::filesystem::is_regular_file(beside), "[CaptionedImages] expected a caption for ",
@@ -115,8 +114,8 @@ REWARD_TUNER_INLINE std::string CaptionedImages::unread(const std::filesystem::p
   if (names.empty()) return {};
   std::sort(names.begin(), names.end());
   return folder.string() + ": " + std::to_string(names.size()) + " of its files " +
-         (listed ? "are not in metadata.jsonl" : "are neither PNG images nor their captions") + " and are not read, '" +
-         names.front() + "' among them";
+         (listed ? "are not in metadata.jsonl" : "are neither PNG or JPEG images nor their captions") +
+         " and are not read, '" + names.front() + "' among them";
 }
 
 }  // namespace reward_tuner

@@ -12,9 +12,9 @@
 
 namespace reward_tuner {
 
-/// The PNG files that a path names: itself, or, of a folder, those in it and in its folders, in the order of their
-/// paths, whose numbers count as numbers (2.png before 10.png). A note counts the other files of a folder.
-/// Errors: nothing at the path, a folder without PNG files.
+/// The PNG and JPEG files that a path names: itself, or, of a folder, those in it and in its folders, in the order of
+/// their paths, whose numbers count as numbers (2.png before 10.png). A note counts the other files of a folder.
+/// Errors: nothing at the path, a folder without such files.
 std::vector<std::filesystem::path> image_files(const std::filesystem::path& path);
 
 /// How image files are scored.
@@ -31,8 +31,8 @@ struct ImageScores {
 
 /// Scores image files, each with its prompt; images of one prompt are a group. Images may have different sizes, but not
 /// for a reward that scores groups. Names are those of an evaluation (run/metric_names.hpp).
-/// Errors: numbers of files and prompts that differ, none, a batch < 1, files that are no PNG images, images of
-/// different sizes for a reward of groups, a score that is not finite (which is named with its file).
+/// Errors: numbers of files and prompts that differ, none, a batch < 1, files that are neither PNG nor JPEG images,
+/// images of different sizes for a reward of groups, a score that is not finite (which is named with its file).
 ImageScores score_images(const std::vector<std::filesystem::path>& files, const std::vector<std::string>& prompts,
                          const std::vector<EvaluationReward>& rewards, const ImageScoreOptions& options = {});
 

@@ -17,7 +17,7 @@
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/core/policy_traits.hpp>
 #include <reward_tuner/core/prompt_groups.hpp>
-#include <reward_tuner/report/png.hpp>
+#include <reward_tuner/report/image_file.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/run/metric_names.hpp>
 
@@ -25,13 +25,13 @@ namespace reward_tuner {
 
 namespace detail {
 
-inline bool is_digit(char c) { return '0' <= c && c <= '9'; }
+inline bool is_decimal(char c) { return '0' <= c && c <= '9'; }
 
 /// The number's digits from `at` on, without zeros in front; moves behind them.
 inline std::string_view digits(std::string_view text, std::size_t& at) {
-  while (at + 1 < text.size() && text[at] == '0' && is_digit(text[at + 1])) ++at;
+  while (at + 1 < text.size() && text[at] == '0' && is_decimal(text[at + 1])) ++at;
   const std::size_t begin = at;
-  while (at < text.size() && is_digit(text[at])) ++at;
+  while (at < text.size() && is_decimal(text[at])) ++at;
   return text.substr(begin, at - begin);
 }
 
@@ -39,7 +39,7 @@ inline std::string_view digits(std::string_view text, std::size_t& at) {
 inline bool in_natural_order(const std::string& a, const std::string& b) {
   std::size_t i = 0, j = 0;
   while (i < a.size() && j < b.size()) {
-    if (is_digit(a[i]) && is_digit(b[j])) {
+    if (is_decimal(a[i]) && is_decimal(b[j])) {
       const std::string_view one = digits(a, i), other = digits(b, j);
       if (one.size() != other.size()) return one.size() < other.size();
       if (one != other) return one < other;
@@ -79,23 +79,24 @@ inline void add_scores(const EvaluationReward& entry, const RewardInput& input, 
 
 REWARD_TUNER_INLINE std::vector<std::filesystem::path> image_files(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) {
-    REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path), "[ImageScores] expected a PNG file or a folder, got ",
-                       "nothing at ", path.string());
+    REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path),
+                       "[ImageScores] expected a PNG or JPEG file or a folder, "
+                       "got nothing at ",
+                       path.string());
     return {path};
   }
   std::vector<std::filesystem::path> files;
   std::vector<std::string> others;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
     if (!entry.is_regular_file()) continue;
-    const std::string ending = entry.path().extension().string();
-    if (ending == ".png" || ending == ".PNG") files.push_back(entry.path());
+    if (is_image_name(entry.path())) files.push_back(entry.path());
     else others.push_back(entry.path().filename().string());
   }
   std::sort(others.begin(), others.end());
   const std::string unread = others.empty() ? std::string()
                                             : std::to_string(others.size()) + " of its files are not read, '" +
                                                   others.front() + "' among them";
-  REWARD_TUNER_CHECK(!files.empty(), "[ImageScores] expected PNG files in ", path.string(), ", got none",
+  REWARD_TUNER_CHECK(!files.empty(), "[ImageScores] expected PNG or JPEG files in ", path.string(), ", got none",
                      unread.empty() ? "" : "; " + unread);
   if (!unread.empty()) note("[ImageScores] ", path.string(), ": ", unread);
   std::sort(files.begin(), files.end(),
@@ -136,7 +137,7 @@ REWARD_TUNER_INLINE ImageScores score_images(const std::vector<std::filesystem::
                      [&](const auto& entry) { return per_group(entry.reward) == of_groups; }))
       continue;
     for (std::size_t i = 0; i < files.size(); ++i) {
-      Tensor image = read_png(files[i]);  // [3,H,W]
+      Tensor image = read_image(files[i]);  // [3,H,W]
       const bool other_size = !images.empty() && image.sizes() != images.front().sizes();
       REWARD_TUNER_CHECK(!of_groups || !other_size, "[ImageScores] expected images of one size for rewards of groups, ",
                          "got ", images.front().sizes(), " and ", image.sizes(), " at ", files[i].string());

@@ -1,0 +1,76 @@
+// Definitions of image_file.hpp.
+#pragma once
+#include <reward_tuner/report/image_file.hpp>
+
+#include <ATen/ops/empty.h>
+
+#include <array>
+#include <climits>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/lower_ascii.hpp>
+#include <reward_tuner/report/stb_codec.hpp>
+
+namespace reward_tuner {
+
+namespace detail {
+
+inline constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n", kJpegSignature = "\xFF\xD8\xFF";
+
+/// What a file is that is neither, for errors.
+inline std::string other_image_kind(std::string_view bytes) {
+  constexpr std::array<std::pair<std::string_view, const char*>, 6> kKinds = {{{"GIF8", "a GIF file"},
+                                                                               {"BM", "a BMP file"},
+                                                                               {"II*", "a TIFF file"},
+                                                                               {"MM", "a TIFF file"},
+                                                                               {"\xFF\x0A", "a JPEG XL file"},
+                                                                               {"P6", "a PPM file"}}};
+  if (bytes.starts_with("RIFF") && bytes.substr(0, 12).ends_with("WEBP")) return "a WebP file";
+  if (bytes.substr(0, 8).ends_with("ftyp")) return "an AVIF or HEIC file";
+  for (const auto& [begin, kind] : kKinds)
+    if (bytes.starts_with(begin)) return kind;
+  return std::to_string(bytes.size()) + " bytes without the signature of either";
+}
+
+}  // namespace detail
+
+REWARD_TUNER_INLINE Tensor decode_image(std::string_view bytes, const std::string& where) {
+  const bool png = bytes.starts_with(detail::kPngSignature);
+  REWARD_TUNER_CHECK(png || bytes.starts_with(detail::kJpegSignature), "[ImageFile] expected a PNG or JPEG file in ",
+                     where, ", got ", detail::other_image_kind(bytes));
+  REWARD_TUNER_CHECK(bytes.size() <= INT_MAX, "[ImageFile] expected at most ", INT_MAX, " bytes in ", where, ", got ",
+                     bytes.size());
+  int width = 0, height = 0, channels = 0;
+  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+  const std::unique_ptr<unsigned char, void (*)(void*)> pixels(
+      detail::stb::reward_tuner_stbi_load_from_memory(data, static_cast<int>(bytes.size()), &width, &height, &channels,
+                                                      /*desired_channels=*/3),
+      [](void* memory) { detail::stb::reward_tuner_stbi_image_free(memory); });
+  REWARD_TUNER_CHECK(pixels != nullptr, "[ImageFile] expected a whole ", png ? "PNG" : "JPEG", " file in ", where,
+                     ", got: ", detail::stb::reward_tuner_stbi_failure_reason());
+  Tensor image = at::empty({height, width, 3}, at::kByte);  // [H,W,3]
+  std::memcpy(image.mutable_data_ptr<std::uint8_t>(), pixels.get(), static_cast<std::size_t>(image.numel()));
+  return image.permute({2, 0, 1}).to(at::kFloat).div(255).contiguous();  // [3,H,W]
+}
+
+REWARD_TUNER_INLINE Tensor read_image(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  REWARD_TUNER_CHECK(file.is_open() && !std::filesystem::is_directory(path),
+                     "[ImageFile] expected a readable file, got none at ", path.string());
+  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  return decode_image(bytes, path.string());
+}
+
+REWARD_TUNER_INLINE bool is_image_name(const std::filesystem::path& path) {
+  const std::string ending = lower_ascii(path.extension().string());
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
+}  // namespace reward_tuner
