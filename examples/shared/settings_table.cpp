@@ -125,7 +125,8 @@ void what(SettingsTable& t) {
                   .in_tasks());
   // what decides is what the files hold: tune_command.cpp adds digests to the options
   t.push_back(row("reward-model", group,
-                  "the folder or file of a reward's own model, of a --reward or a --judge (repeat the flag)",
+                  "the folder or file of a reward's own model, or a server's address, of a --reward or a --judge "
+                  "(repeat the flag)",
                   words_field(&S::reward_models))
                   .with(kNote)
                   .shown_as("NAME=PATH"));
