@@ -430,7 +430,8 @@ void regularizer(SettingsTable& t) {
                                           {"pretraining", RegularizerName::kPretraining}})));
   t.push_back(row("kl-weight", group, "factor of the kl regularizer beside the reward", field(&S::kl_weight))
                   .wants(pulls_back, "regularizer", "kl"));
-  t.push_back(row("pretraining-data", group, "folder of PNG images with metadata.jsonl, or with a .txt beside each",
+  t.push_back(row("pretraining-data", group,
+                  "folder of PNG or JPEG images with metadata.jsonl, or with a .txt beside each",
                   field(&S::pretraining_data))
                   .shown_as("DIR")
                   .wants(pretrains, "regularizer", "pretraining"));
