@@ -4,3 +4,4 @@
 #include <reward_tuner/models/owl_vit.ipp>
 #include <reward_tuner/models/vision_transformer.ipp>
 #include <reward_tuner/rewards/named_objects.ipp>
+#include <reward_tuner/rewards/remote_file.ipp>

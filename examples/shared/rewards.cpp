@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/models/shared_model.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
@@ -29,6 +30,7 @@
 #include <reward_tuner/rewards/pick_score.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/remote.hpp>
+#include <reward_tuner/rewards/remote_file.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
@@ -43,7 +45,11 @@ namespace rt_shared {
 namespace {
 
 /// What --reward-model names of a reward.
-enum class OwnModel { kNone, kFiles, kAddress };
+enum class OwnModel {
+  kNone,
+  kFiles,
+  kServer  // an address or a file about it; several of the kind have names NAME.OWN
+};
 
 struct Row {
   RewardEntry entry;
@@ -79,6 +85,17 @@ std::shared_ptr<const rt::ClipModel> required_clip(const TuneSettings& s, const 
 
 std::shared_ptr<const rt::OwlVitModel> required_owl(const TuneSettings& s, const std::string& name) {
   return rt::shared_model<rt::OwlVitModel>(required_model(s, name), s.device);
+}
+
+bool is_address(const std::filesystem::path& path) {
+  return path.string().starts_with("http://") || path.string().starts_with("https://");
+}
+
+rt::AnyReward remote(const TuneSettings& s, const std::string& name) {
+  const std::filesystem::path where = required_model(s, name);
+  rt::RemoteOptions options{.url = where.string()};
+  if (!is_address(where)) options = rt::read_remote_options(where);
+  return rt::AnyReward(rt::RemoteReward(std::move(options)), name);
 }
 
 rt::AnyReward aesthetic(const TuneSettings& s) {
@@ -154,11 +171,11 @@ const std::vector<Row>& rows() {
          return rt::AnyReward(rt::PackageReward(required_model(s, "package"), {}, s.device));
        },
        OwnModel::kFiles},
-      {{"remote", "the scores of a server (--reward-model remote=http://HOST:PORT/PATH); black box"},
-       [](const TuneSettings& s) {
-         return rt::AnyReward(rt::RemoteReward({.url = required_model(s, "remote").string()}));
-       },
-       OwnModel::kAddress},
+      {{"remote",
+        "the scores of a server (--reward-model remote=http://HOST:PORT/PATH, or =FILE.json, which says more); of "
+        "several each has a name of its own, remote.NAME; black box"},
+       [](const TuneSettings& s) { return remote(s, "remote"); },
+       OwnModel::kServer},
       {{"composition", "how surely every object of the caption is in the image; black box"},
        [](const TuneSettings&) { return rt::AnyReward(rt::shapes::CompositionReward()); }},
       {{"parity",
@@ -187,9 +204,15 @@ const Row& row_of(const std::string& name, const std::string& shown) {
   std::string known;
   for (const auto& row : rows()) {
     if (row.entry.name == name) return row;
+    const std::string kind = std::string(row.entry.name) + ".";
+    if (row.model == OwnModel::kServer && name.starts_with(kind) && name.size() > kind.size()) return row;
     known += (known.empty() ? "" : ", ") + std::string(row.entry.name);
   }
   rt::detail::fail("[rt-tune] ", shown, " expected one of ", known, ", got '", name, "'");
+}
+
+rt::AnyReward made(const Row& row, const std::string& name, const TuneSettings& s) {
+  return row.model == OwnModel::kServer ? remote(s, name) : row.make(s);
 }
 
 /// The names in lists of "name" or "name:weight".
@@ -206,6 +229,15 @@ std::pair<std::string, std::filesystem::path> named_path(const std::string& text
   REWARD_TUNER_CHECK(equals != std::string::npos && equals > 0 && equals + 1 < text.size(),
                      "[rt-tune] --reward-model expected NAME=PATH, got '", text, "'");
   return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// What a server is asked, by a JSON file about it. It may move, and be waited for as long as one likes.
+nlohmann::json questions(const std::filesystem::path& file) {
+  nlohmann::json asked = nlohmann::json::object();
+  const nlohmann::json all = rt::read_json(file);
+  for (const char* key : {"protocol", "reward", "metric", "chat"})
+    if (all.contains(key)) asked[key] = all[key];
+  return asked;
 }
 
 /// A line for each file: its place in the folder, its size, and its first and last bytes.
@@ -254,7 +286,7 @@ ChosenReward make_reward(const TuneSettings& settings, const std::string& shown,
     const auto [name, weight] = parse(spec, shown);
     const Row& row = row_of(name, shown);
     const bool outlined = models == RewardModels::kLeftOut && !reward_model(settings, name).empty();
-    parts.push_back(rt::weighted(weight, outlined ? rt::AnyReward(rt::BrightnessReward()) : row.make(settings)));
+    parts.push_back(rt::weighted(weight, outlined ? rt::AnyReward(rt::BrightnessReward()) : made(row, name, settings)));
     if (outlined) left_out.push_back(name);
     if (!parts.back().reward.differentiable()) black_box = name;
     per_group = per_group || parts.back().reward.per_group();
@@ -275,7 +307,7 @@ std::vector<rt::Judge> named_rewards(const TuneSettings& settings, const std::ve
   std::vector<rt::Judge> rewards;
   for (const auto& name : names) {
     REWARD_TUNER_CHECK(seen.insert(name).second, "[rt-tune] ", shown, " expected each name once, got ", name, " again");
-    rewards.push_back({name, row_of(name, shown).make(settings)});
+    rewards.push_back({name, made(row_of(name, shown), name, settings)});
   }
   return rewards;
 }
@@ -296,8 +328,10 @@ std::filesystem::path reward_model(const TuneSettings& settings, const std::stri
   for (const auto& text : settings.reward_models) {
     const auto [own, path] = named_path(text);
     if (own != name) continue;
-    REWARD_TUNER_CHECK(row_of(name, "--reward-model").model == OwnModel::kAddress || std::filesystem::exists(path),
-                       "[rt-tune] --reward-model ", name, " expected a folder or file, got nothing at ", path.string());
+    const bool server = row_of(name, "--reward-model").model == OwnModel::kServer;
+    REWARD_TUNER_CHECK((server && is_address(path)) || std::filesystem::exists(path), "[rt-tune] --reward-model ", name,
+                       server ? " expected http://HOST:PORT/PATH or a JSON file" : " expected a folder or file",
+                       ", got nothing at ", path.string());
     return path;
   }
   return {};
@@ -321,9 +355,11 @@ nlohmann::json reward_model_digests(const TuneSettings& settings,
                                     const std::vector<std::vector<std::string>>& trained) {
   nlohmann::json digests = nlohmann::json::object();
   for (const auto& name : names_in(trained))
-    if (const auto path = reward_model(settings, name);
-        !path.empty() && row_of(name, "--reward").model == OwnModel::kFiles)  // a server may move
-      digests[name] = rt::digest(identity(path));
+    if (const auto path = reward_model(settings, name); !path.empty()) {
+      const bool server = row_of(name, "--reward").model == OwnModel::kServer;
+      if (!server) digests[name] = rt::digest(identity(path));
+      else if (!is_address(path)) digests[name] = rt::digest({questions(path).dump()});
+    }
   return digests;
 }
 

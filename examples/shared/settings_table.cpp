@@ -127,7 +127,8 @@ void what(SettingsTable& t) {
                   .in_tasks());
   // what decides is what the files hold: tune_command.cpp adds digests to the options
   t.push_back(row("reward-model", group,
-                  "the folder or file of a reward's own model, of a --reward or a --judge (repeat the flag)",
+                  "the folder or file of a reward's own model, or a server's address, of a --reward or a --judge "
+                  "(repeat the flag)",
                   words_field(&S::reward_models))
                   .with(kNote)
                   .shown_as("NAME=PATH"));
@@ -431,7 +432,8 @@ void regularizer(SettingsTable& t) {
                                           {"pretraining", RegularizerName::kPretraining}})));
   t.push_back(row("kl-weight", group, "factor of the kl regularizer beside the reward", field(&S::kl_weight))
                   .wants(pulls_back, "regularizer", "kl"));
-  t.push_back(row("pretraining-data", group, "folder of PNG images with metadata.jsonl, or with a .txt beside each",
+  t.push_back(row("pretraining-data", group,
+                  "folder of PNG or JPEG images with metadata.jsonl, or with a .txt beside each",
                   field(&S::pretraining_data))
                   .shown_as("DIR")
                   .wants(pretrains, "regularizer", "pretraining"));

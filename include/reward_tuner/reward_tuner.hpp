@@ -192,6 +192,7 @@
 #include <reward_tuner/rewards/per_image.hpp>
 #include <reward_tuner/rewards/pick_score.hpp>
 #include <reward_tuner/rewards/random_shift.hpp>
+#include <reward_tuner/rewards/remote_file.hpp>
 #include <reward_tuner/rewards/remote_options.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>

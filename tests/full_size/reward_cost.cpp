@@ -1,7 +1,7 @@
 // A learned reward at its published size, on a case of make_reward.py: the answers, and what they cost.
 //   reward_cost CASE_FOLDER ANSWER.safetensors
-// Printed as JSON: seconds to load, those of score and gradient (the second of two), and the process's peak: weights and
-// one image's graph.
+// Printed as JSON: seconds to load, those of score and gradient (the second of two), and the process's peak, weights
+// and one image's graph.
 #include <sys/resource.h>
 #include <torch/autograd.h>
 #include <torch/types.h>

@@ -75,6 +75,43 @@ TEST_CASE("a reward's own model is named by its reward") {
                        rt::Error);
 }
 
+TEST_CASE("several servers have names of their own, and a file says more of each than an address") {
+  const io_test::Folder folder;
+  const auto file = [&](const char* name, const char* text) {
+    io_test::write_text(folder / name, text);
+    return (folder / name).string();
+  };
+  const std::string ocr = file("ocr.json", R"({"url": "http://a:1/score", "reward": "ocr", "expect_server": false})"),
+                    moved = file("moved.json", R"({"url": "http://b:2/score", "reward": "ocr", "retries": 9})"),
+                    chat = file("chat.json", R"({"url": "http://a:1/v1/chat/completions", "protocol": "chat",
+                                                 "chat": {"model": "judge"}, "expect_server": false})");
+  const std::vector<std::string> models = {"remote.ocr=" + ocr, "remote.style=" + chat};
+  const TuneSettings two = with({"remote.ocr:2", "remote.style"}, {}, models);
+  CHECK_NOTHROW(check_reward_models(two, {two.rewards}));
+  const ChosenReward sum = make_reward(two);
+  CHECK(sum.text == "remote.ocr:2 + remote.style");
+  CHECK(sum.black_box == "remote.style");
+  const auto judges = make_judges(with({"symmetry"}, {"remote.style", "remote.ocr"}, models), {{"symmetry"}});
+  REQUIRE(judges.size() == 2);
+  CHECK(judges[0].name == "remote.style");
+  CHECK(judges[0].reward.name() == "remote.style");
+  const auto digests = [&](const std::string& model) {
+    const TuneSettings s = with({"remote"}, {}, {"remote=" + model});
+    return reward_model_digests(s, {s.rewards});
+  };
+  CHECK(digests(ocr) == digests(moved));  // another address, other patience
+  CHECK(digests(ocr) != digests(chat));
+  CHECK(digests("http://a:1/score").empty());
+  const auto refused = [&](const std::string& reward, const std::string& model, const char* sentence) {
+    CHECK_THROWS_WITH_AS(make_reward(with({reward}, {}, {model})), doctest::Contains(sentence), rt::Error);
+  };
+  refused("remote.", "remote.=" + ocr, "--reward expected one of symmetry,");
+  refused("clip_score.b", "remote=" + ocr, "--reward expected one of symmetry,");
+  refused("remote.b", "remote.ocr=" + ocr, "the reward remote.b expected a model of its own, got none");
+  refused("remote", "remote=/none", "expected http://HOST:PORT/PATH or a JSON file, got nothing at /none");
+  refused("remote", "remote=" + file("bad.json", "{\"reward\": 1}"), "bad.json: the key 'url' is missing");
+}
+
 TEST_CASE("models are told apart by what their files hold, wherever they are; judges' decide nothing") {
   const io_test::Folder folder;
   const auto digests = [&](const std::string& where) {

@@ -3,6 +3,7 @@
 
 #include <ATen/ops/full.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,14 +13,23 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/models/clip.hpp>
+#include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/report/image_file.hpp>
 #include <reward_tuner/report/png.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
 #include <reward_tuner/rewards/callable.hpp>
+#include <reward_tuner/rewards/clip_score.hpp>
+#include <reward_tuner/rewards/image_reward.hpp>
 #include <reward_tuner/rewards/jpeg_error.hpp>
+#include <reward_tuner/rewards/objectness.hpp>
 #include <reward_tuner/run/image_scores.hpp>
 
+#include <tests/reference/golden_reward_models.hpp>
 #include <tests/reference/test_folder.hpp>
 
 namespace image_scores_test {
@@ -100,6 +110,28 @@ TEST_CASE("each image has its own scores, whatever the batch and the sizes, and 
     for (std::size_t i = 0; i < levels.size(); ++i)
       CHECK(scores.values.at("jpeg")[i] == -scores.values.at("jpeg_error")[i]);
     if (batch == 16) CHECK(*batches == std::vector<std::int64_t>{2, 1, 2});
+  }
+}
+
+TEST_CASE("scores of learned rewards are those of the Python originals, whatever the batch") {
+  const golden::BlipFolder blip;
+  const golden::OwlVitFolder owl;
+  const nlohmann::json want = read_json(golden::kData / "scores.json");
+  std::vector<std::filesystem::path> files;
+  for (const auto& name : want["files"]) files.push_back(golden::kData / "image_files" / name.get<std::string>());
+  const std::vector<EvaluationReward> rewards = {
+      {"clip_score", AnyReward(ClipScoreReward(ClipModel::load(golden::kData / "clip")))},
+      {"image_reward", AnyReward(ImageReward::load(blip.path))},
+      {"objectness", AnyReward(ObjectnessReward(OwlVitModel::load(owl.path)))}};
+  for (const int batch : {1, 16}) {
+    const ImageScores scores =
+        score_images(files, want["prompts"].get<std::vector<std::string>>(), rewards, {.batch = batch});
+    for (const auto& [name, wanted] : want["scores"].items())
+      for (std::size_t i = 0; i < files.size(); ++i) {
+        CAPTURE(name);
+        CAPTURE(i);
+        CHECK(std::abs(scores.values.at(name)[i] - wanted[i].get<double>()) < 1e-5);
+      }
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/prompt_stream.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
@@ -144,4 +145,25 @@ TEST_CASE("prompt files: the formats in which the field publishes its prompts") 
   fails("a.csv", "prompt,x\na,1\n,2\n", "a.csv:3: expected a prompt in the column 'prompt', got an empty field");
   fails("a.tsv", "prompt\n", "expected at least one prompt, got none in");
   fails("a.parquet", "PAR1", "expected prompts as text (.txt, .jsonl, .json, .csv or .tsv), got");
+}
+
+TEST_CASE("prompt files: what objects hold beside the prompt is not read, and that is said once a file") {
+  using namespace reward_tuner;
+  const io_test::Folder folder;
+  const auto notes_of = [&](const std::string& name, std::string_view text) {
+    std::vector<std::string> notes;
+    const NoteScope scope([&](const std::string& note) { notes.push_back(note); });
+    io_test::write_text(folder / name, text);
+    for (int i = 0; i < 2; ++i) read_prompts(folder / name);
+    return notes;
+  };
+  const std::string car = R"({"tag": "single_object", "include": [{"class": "car"}], "prompt": "a car"})";
+  const auto said = notes_of("geneval.jsonl", car + "\n" + R"({"prompt": "x", "exclude": []})" + "\n");
+  REQUIRE(said.size() == 1);
+  CHECK(said[0] == "[Prompts] " + (folder / "geneval.jsonl").string() +
+                       ": of its objects 'prompt' alone is read; a reward of objects looks for those that the prompt "
+                       "names");
+  CHECK(notes_of("list.json", "[\"a\", " + car + "]").size() == 1);
+  CHECK(notes_of("plain.jsonl", "{\"prompt\": \"a\"}\n").empty());
+  CHECK(notes_of("plain.json", "[\"a\", {\"prompt\": \"b\"}]").empty());
 }

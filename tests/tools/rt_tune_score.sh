@@ -39,6 +39,14 @@ grep -q '"means"' "$work/scores.json" || fail "the scores lack the means"
 expect 0 'brightness' score --images "$work/one" --prompt "a red circle" --reward brightness
 printf 'a red circle\n' >"$work/single.txt"
 expect 0 'brightness' score --images "$work/one" --prompts "$work/single.txt" --images-per-prompt 2 --reward brightness
+golden=$(realpath "$(dirname "$0")/../golden/image_files")
+mkdir "$work/kinds"
+cp "$golden"/{photo.png,full.jpg,halved.jpeg,progressive.JPG} "$work/kinds"
+expect 0 'brightness' score --images "$work/kinds" --prompt x --reward brightness --json "$work/kinds.json"
+[ "$(grep -c '"file": ' "$work/kinds.json")" = 4 ] || fail "expected the scores of a PNG and three JPEG files"
+printf 'GIF89a' >"$work/gif.png"
+expect 1 'expected a PNG or JPEG file in .*gif.png, got a GIF file' score --images "$work/gif.png" --prompt x \
+  --reward brightness
 expect 1 'score expected 1 images, 1 of each of the 1 prompts' score --images "$work/one" \
   --prompts "$work/single.txt" --reward brightness
 expect 1 'expected one of --prompts FILE and --prompt TEXT, got neither' score --images "$work/one" --reward brightness
@@ -63,6 +71,9 @@ for _ in {1..100}; do
 done
 remote=(--reward remote --reward-model "remote=http://127.0.0.1:$port/score")
 expect 0 '12.5' score --images "$work/one" --prompts "$work/two.txt" "${remote[@]}"  # 12 and 13 letters
+printf '{"url": "http://127.0.0.1:%s/score", "batch": 1, "retries": 0}' "$port" >"$work/judge.json"
+expect 0 '^remote.length  *12.5' score --images "$work/one" --prompts "$work/two.txt" --reward remote.length \
+  --reward-model "remote.length=$work/judge.json"
 kill $server
 expect 1 'remote expected a model of its own, got none' score --images "$work/one" --prompt x --reward remote
 expect 1 "127.0.0.1:$port" score --images "$work/one" --prompt x "${remote[@]}"
@@ -92,6 +103,12 @@ grep -q 'kept the weights after update [012], whose held-out reward is the best:
 grep -q '"by": "reward"' "$work/best/report.json" || fail "the report lacks the kept weights"
 run best-judge --evaluate-every 1 --judge symmetry --keep-best symmetry
 grep -q 'whose judge symmetry is the best: ' "$work/out.txt" || fail "the outcome lacks the judge of the kept weights"
+# the demonstration of docs/rewards.md, cut short
+"$rt_tune" tune --model "$model" --prompts "$prompts" --eval-prompts "$work/two.txt" --steps 4 --trained-steps 2 \
+  --early-stop 1 --batch 2 --updates 1 --evaluate-every 1 --images 1 --threads 1 --quiet --no-tensorboard \
+  --config "$(dirname "$0")/../../examples/tune/judged.toml" --out "$work/demo" >"$work/out.txt" 2>&1 ||
+  fail "judged.toml: $(cat "$work/out.txt")"
+[ "$(grep -c '"judge.composition"' "$work/demo/evaluations.jsonl")" = 2 ] || fail "judged.toml: no judges"
 tune=(tune --model "$model" --prompts "$prompts" --reward brightness --out "$work/x")
 expect 1 '--keep-best expected --evaluate-every of 1 or more, got 0' "${tune[@]}" --keep-best
 expect 1 'reward or the NAME of a --judge, got symmetry' "${tune[@]}" --evaluate-every 1 --keep-best symmetry

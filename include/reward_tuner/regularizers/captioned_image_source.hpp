@@ -9,7 +9,7 @@
 
 namespace reward_tuner {
 
-/// N captioned images of one size. CaptionedImages (run/captioned_images.hpp) reads a folder of PNG files.
+/// N captioned images of one size. CaptionedImages (run/captioned_images.hpp) reads a folder of image files.
 class CaptionedImageSource {
  public:
   virtual ~CaptionedImageSource() = default;

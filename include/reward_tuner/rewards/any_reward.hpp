@@ -30,12 +30,13 @@ class AnyReward {
   static constexpr bool kPerGroup = false;
   static constexpr std::string_view kName = "any_reward";
 
-  /// Holds `reward`.
+  /// Holds `reward`; `name` is what reports and errors call it, for programs with several of a kind.
   template <class Reward>
   requires(!std::same_as<Reward, AnyReward> && std::same_as<typename Reward::Role, RewardRole>)
-  explicit AnyReward(Reward reward) : held_(std::make_shared<const Holder<Reward>>(std::move(reward))) {}
+  explicit AnyReward(Reward reward, std::string name = std::string(Reward::kName))
+      : held_(std::make_shared<const Holder<Reward>>(std::move(reward), std::move(name))) {}
 
-  /// kName of the held reward.
+  /// The name that was given, or kName of the held reward.
   std::string_view name() const { return held_->name(); }
   /// Whether the held reward has a gradient with respect to the images.
   bool differentiable() const { return held_->differentiable(); }
@@ -84,15 +85,15 @@ class AnyReward {
 
   template <class Reward>
   struct Holder final : Concept {
-    explicit Holder(Reward r) : reward(std::move(r)) {}
-    std::string_view name() const override { return Reward::kName; }
+    Holder(Reward r, std::string n) : reward(std::move(r)), own_name(std::move(n)) {}
+    std::string_view name() const override { return own_name; }
     bool differentiable() const override { return has_gradient(reward); }
     bool per_group() const override { return reward_tuner::per_group(reward); }
     bool needs_clip() const override { return reward_needs_clip(reward); }
     std::shared_ptr<const Concept> with_clip(const std::shared_ptr<const ClipModel>& clip) const override {
       Reward copy = reward;
       reward_bind_clip(copy, clip);
-      return std::make_shared<const Holder>(std::move(copy));
+      return std::make_shared<const Holder>(std::move(copy), own_name);
     }
     RewardResult score(const RewardInput& input) const override { return reward.score(input); }
     bool scores_later() const override { return reward_tuner::scores_later(reward); }
@@ -100,6 +101,7 @@ class AnyReward {
       return asked_later(reward, input);
     }
     Reward reward;
+    std::string own_name;
   };
 
   std::shared_ptr<const Concept> held_;

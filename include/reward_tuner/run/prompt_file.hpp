@@ -45,7 +45,8 @@ class PromptSource {
   virtual void go_to(std::uint64_t offset, std::uint64_t number) = 0;
 };
 
-/// The prompts of a UTF-8 text file (files/text_file.hpp), in the file's order.
+/// The prompts of a UTF-8 text file (files/text_file.hpp), in the file's order. Of objects and rows the prompt alone is
+/// read; a note says so where objects hold more.
 /// Errors, which name file and line (of a JSON list, file and item): those of TextLines and TableRows; jsonl: a line
 /// that is not JSON, not an object, or whose field is missing or not text; json: no list, an item that is neither text
 /// nor such an object; csv, tsv: no such column, an empty field in it; lines, by name: a line that is a

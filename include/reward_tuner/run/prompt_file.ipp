@@ -12,6 +12,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/lower_ascii.hpp>
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_line.hpp>
 #include <reward_tuner/files/table_file.hpp>
 #include <reward_tuner/files/text_file.hpp>
@@ -34,11 +35,22 @@ REWARD_TUNER_INLINE PromptFormat prompt_format(const std::filesystem::path& file
 
 namespace detail {
 
+/// The prompt of an object. What else it holds, as GenEval's objects do ("tag", "include"), goes nowhere: a prompt is a
+/// text, in every round, record and reward.
+inline std::string prompt_of_object(const nlohmann::json& object, const std::string& field, const std::string& where,
+                                    const std::string& file) {
+  std::string prompt = text_field(object, field, where);
+  if (object.size() > 1)
+    note("[Prompts] ", file, ": of its objects '", field,
+         "' alone is read; a reward of objects looks for those that the prompt names");
+  return prompt;
+}
+
 /// kLines and kJsonl.
 class LinePrompts : public PromptSource {
  public:
   LinePrompts(const std::filesystem::path& file, PromptFileOptions options, bool by_name)
-      : options_(std::move(options)), by_name_(by_name), lines_(file) {}
+      : name_(file.string()), options_(std::move(options)), by_name_(by_name), lines_(file) {}
 
   bool next() override {
     while (lines_.next(line_))
@@ -49,7 +61,7 @@ class LinePrompts : public PromptSource {
   }
   std::string prompt() const override {
     if (options_.format == PromptFormat::kJsonl)
-      return text_field(parse_json_line(line_, lines_.where()), options_.field, lines_.where());
+      return prompt_of_object(parse_json_line(line_, lines_.where()), options_.field, lines_.where(), name_);
     std::string prompt(prompt_of_line(line_));
     REWARD_TUNER_CHECK(!by_name_ || !prompt.starts_with('{') || !nlohmann::json::accept(prompt), "[Prompts] ",
                        lines_.where(),
@@ -68,6 +80,7 @@ class LinePrompts : public PromptSource {
     return line.substr(begin, line.find_last_not_of(" \t") - begin + 1);
   }
 
+  std::string name_;
   PromptFileOptions options_;
   bool by_name_;
   TextLines lines_;
@@ -115,7 +128,7 @@ class ListedPrompts : public PromptSource {
     const std::string where = name_ + ", item " + std::to_string(place_ + 1);
     REWARD_TUNER_CHECK(item.is_string() || item.is_object(), "[Prompts] ", where, ": expected text or an object, got ",
                        json_excerpt(item));
-    return item.is_string() ? item.get<std::string>() : text_field(item, field_, where);
+    return item.is_string() ? item.get<std::string>() : prompt_of_object(item, field_, where, name_);
   }
   std::uint64_t offset() const override { return place_; }
   std::uint64_t number() const override { return place_ + 1; }
