@@ -15,6 +15,7 @@
 #include <reward_tuner/run/run_folder.ipp>
 #include <reward_tuner/run/run_progress.ipp>
 #include <reward_tuner/run/run_state.ipp>
+#include <reward_tuner/run/signal_table.ipp>
 #include <reward_tuner/run/stop_rules.ipp>
 #include <reward_tuner/run/trainer_options.ipp>
 #include <reward_tuner/run/tuner_state_json.ipp>

@@ -21,6 +21,7 @@
 #include <reward_tuner/files/output_path.hpp>
 
 #include "cell_run.hpp"
+#include "profile.hpp"
 #include "report.hpp"
 #include "workers.hpp"
 #include "studies.hpp"
@@ -148,6 +149,27 @@ int run(int argc, char** argv) {
                    "markdown file to write; default: docs/reproduction[_STUDY].md, or that name in the study's folder "
                    "with --quick")
       ->type_name("FILE");
+  ProfileSettings profiled = profile_settings();
+  auto* meter = app.add_subcommand("profile",
+                                   "Measure what each sampler step carries of a reward's gradient, and of "
+                                   "the noise of methods that learn from samples, before training");
+  meter->add_option("--model", profiled.model, "folder of the model")->type_name("DIR")->capture_default_str();
+  meter->add_option("--lora", profiled.loras, "a LoRA that is a part of it, at strength SCALE")
+      ->type_name("PATH[:SCALE]");
+  meter->add_option("--prompts", profiled.prompts, "prompts")->type_name("FILE")->capture_default_str();
+  meter->add_option("--reward", profiled.rewards, "as of rt-tune")->type_name("NAME[:W]")->capture_default_str();
+  meter->add_option("--reward-model", profiled.reward_models, "as of rt-tune")->type_name("NAME=PATH");
+  meter->add_option("--steps", profiled.steps, "sampler steps T")->capture_default_str();
+  meter->add_option("--guidance", profiled.guidance, "guidance scale")->capture_default_str();
+  meter->add_option("--eta", profiled.eta, "share of noise in a DDIM step, 0 to 1; default: 1");
+  meter->add_option("--rank", profiled.rank, "rank of the LoRA whose gradient it is")->capture_default_str();
+  meter->add_option("--targets", profiled.targets, "its layers, as of rt-tune")->capture_default_str();
+  meter->add_option("--batches", profiled.batches, "independent batches")->capture_default_str();
+  meter->add_option("--batch", profiled.batch, "prompts of a batch")->capture_default_str();
+  meter->add_option("--samples-per-prompt", profiled.samples_per_prompt, "images of each")->capture_default_str();
+  meter->add_option("--seed", profiled.seed, "of prompts, noise and the LoRA's start")->capture_default_str();
+  meter->add_option("--json", profiled.json, "where to write all numbers")->type_name("FILE");
+  meter->add_option("--plot", profiled.plot, "where to write the shares of the steps")->type_name("FILE.svg");
   app.footer("Exit codes: 0 done; 1 an error or a failed cell; 2 wrong usage; 130 interrupted: start again to go on.");
   try {
     app.parse(argc, argv);
@@ -162,6 +184,7 @@ int run(int argc, char** argv) {
       a.kind = name;
       return run_cells(study_of(a), a.jobs);
     }
+  if (*meter) return profile(profiled), kDone;
   if (*one) return run_one(a);
   if (*names) return list(a);
   return report(a);

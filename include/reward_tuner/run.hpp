@@ -33,6 +33,8 @@
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/run_record.hpp>
 #include <reward_tuner/run/run_state.hpp>
+#include <reward_tuner/run/signal_meter.hpp>
+#include <reward_tuner/run/signal_table.hpp>
 #include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
 #include <reward_tuner/run/trainer.hpp>

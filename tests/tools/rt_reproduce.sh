@@ -82,4 +82,20 @@ other b2 'CLIPScore of DDPO + BPT + BS (B2-DiffuRL) above that of DDPO (paper: 0
 other diffexp '| both (DiffExp) |' ddpo/both ddpo/plain alignprop/both
 other lsrl 'statistical parity (lower is better)' tasks/parity-loo tasks/joint tasks/untuned
 grep -q 'parity.statistical_parity' "$work/lsrl/tasks/joint-0/tasks.json" || fail "lsrl: the tasks were not measured"
+
+# the signal meter: a reward with a gradient and one without
+meter=(profile --model "$model" --prompts "$prompts" --steps 3 --batches 3 --batch 2 --samples-per-prompt 2)
+"$program" "${meter[@]}" --reward symmetry --json "$work/meter.json" --plot "$work/meter.svg" >"$work/meter.txt" \
+  2>/dev/null || fail "profile"
+for text in 'symmetry, T = 3, guidance 1, eta 1: 12 images in 3 batches' '% of the pathwise gradient' \
+  '| noise-squared | 2 |'; do
+  grep -q -- "$text" "$work/meter.txt" || fail "profile lacks '$text': $(cat "$work/meter.txt")"
+done
+grep -q '"pathwise_share"' "$work/meter.json" || fail "profile --json lacks the pathwise shares"
+grep -q 'pathwise gradient' "$work/meter.svg" || fail "profile --plot lacks a curve"
+"$program" "${meter[@]}" --reward composition 2>/dev/null >"$work/meter.txt" || fail "profile of a black box"
+! grep -q 'pathwise' "$work/meter.txt" || fail "profile shows a gradient that a black box has not"
+status=0; "$program" "${meter[@]}" --reward parity 2>"$work/meter.txt" >/dev/null || status=$?
+[ "$status" = 1 ] && grep -q 'expected a reward of each image alone, got' "$work/meter.txt" ||
+  fail "profile of a reward of groups: $(cat "$work/meter.txt")"
 echo "rt-reproduce: killed, resumed, reported"
