@@ -38,8 +38,15 @@ std::string text(const char* format, double value) {
 
 /// "3.1 (2.8 to 3.4)" with values times `factor`.
 std::string interval(const rt::Estimate& e, const char* format, double factor = 1) {
+  if (!std::isfinite(e.low)) return "not seen";
   return text(format, factor * e.value) + " (" + text(format, factor * e.low) + " to " + text(format, factor * e.high) +
          ")";
+}
+
+/// Of a squared norm, the norm.
+rt::Estimate root(const rt::Estimate& e) {
+  const auto root = [](double square) { return std::sqrt(std::max(0.0, square)); };
+  return {root(e.value), root(e.low), root(e.high)};
 }
 
 /// 18,000: two digits.
@@ -78,9 +85,7 @@ void print(const rt::SignalTable& table) {
     const bool noisy = std::isfinite(s.quietness);
     std::cout << "| " << s.step << " | " << text("%g", s.timestep) << " | " << (noisy ? text("%.2f", s.quietness) : "-")
               << " | ";
-    if (table.pathwise)
-      std::cout << percent(s.pathwise_share) << " | " << text("%.3g", std::sqrt(std::max(0.0, s.pathwise.value)))
-                << " | ";
+    if (table.pathwise) std::cout << percent(s.pathwise_share) << " | " << interval(root(s.pathwise), "%.3g") << " | ";
     std::cout << (noisy ? percent(s.noise_share) : "-") << " | " << (noisy ? images_text(s.images) : "-") << " |\n";
   }
   std::cout << "\n| step weights | last steps left out | noise of an image | " << (table.pathwise ? "cosine | " : "")

@@ -4,9 +4,9 @@
 
 #include <doctest/doctest.h>
 
-#include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <cmath>
 #include <cstdint>
@@ -135,6 +135,8 @@ TEST_CASE("with a pathwise gradient signals, shares and directions are its") {
       CHECK(row.signal.value == doctest::Approx(x * x + y * y));
       CHECK(row.cosine.value == doctest::Approx((3 * x + y) / std::sqrt(10 * (x * x + y * y))));
     }
+  const StepGradients none{.schedule = schedule, .images = 4, .policy = g.policy, .pathwise = at::zeros_like(g.policy)};
+  CHECK_FALSE(std::isfinite(signal_table(none).weightings.at(0).cosine.value));  // a direction that is not there
   const auto json = to_json(table);
   CHECK(json.at("steps").at(2).at("images").at("high").is_null());
   CHECK(json.at("weightings").at(0).at("weights") == "kEqual");

@@ -33,7 +33,7 @@ struct StepSignal {
   double timestep = 0;
   double quietness = 0;          ///< |b|/c: the policy gradient's random size; infinite without noise
   Estimate pathwise = {};        ///< squared norm of the gradient through this step
-  Estimate pathwise_share = {};  ///< of the whole gradient: the projection on it; all sum to 1
+  Estimate pathwise_share = {};  ///< of the whole gradient: the projection on it; all sum to 1, if it is seen
   Estimate signal = {};          ///< squared norm of the policy gradient's mean
   Estimate noise = {};           ///< trace of the policy gradient's covariance, of one image
   Estimate noise_share = {};     ///< of the sum over steps
@@ -47,7 +47,7 @@ struct WeightedSignal {
   Estimate signal = {};  ///< squared norm of the mean of sum_k weight_k * gradient_k
   Estimate noise = {};   ///< trace of its covariance, of one image
   Estimate images = {};  ///< as above
-  Estimate cosine = {};  ///< of its mean with the whole pathwise gradient; 0 without one
+  Estimate cosine = {};  ///< of its mean with the whole pathwise gradient; infinite or NaN: not seen
 };
 
 /// The table. With a pathwise gradient every signal is taken from it: its mean is the policy gradient's, step by step,

@@ -87,8 +87,9 @@ inline Estimate images_until_signal(const Estimate& signal, const Estimate& nois
   return {images(signal.value), images(signal.high), images(signal.low)};
 }
 
+/// Infinite or NaN where the divisor, a squared norm or a product of such, is not seen: its estimate is not above 0.
 inline Jackknifed quotient(const Jackknifed& a, const Jackknifed& b) {
-  return combined(a, b, [](const Tensor& x, const Tensor& y) { return x / y; });
+  return combined(a, b, [](const Tensor& x, const Tensor& y) { return x / y.clamp_min(0); });
 }
 
 /// {value, low, high}; what is not finite is null.
@@ -166,10 +167,11 @@ REWARD_TUNER_INLINE SignalTable signal_table(const StepGradients& gradients) {
                                  whole = detail::weighted(pathwise, all, all).apart,
                                  both = detail::weighted(pathwise, weights, all).apart;
         row.signal = own.estimate();
-        row.cosine =
-            quotient(both,
-                     combined(own, whole, [](const Tensor& a, const Tensor& b) { return (a * b).clamp_min(0).sqrt(); }))
-                .estimate();
+        row.cosine = quotient(both, combined(own, whole,
+                                             [](const Tensor& a, const Tensor& b) {
+                                               return (a.clamp_min(0) * b.clamp_min(0)).sqrt();
+                                             }))
+                         .estimate();
       } else {
         row.signal = products.apart.estimate();
       }
