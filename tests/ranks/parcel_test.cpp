@@ -3,7 +3,7 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/full.h>
 
 #include <cmath>
 #include <cstdint>
@@ -30,7 +30,7 @@ TEST_CASE("a parcel gives what was put into it, bit for bit") {
     sent.add_tensor(table.to(type));
   sent.add_tensor({});
   sent.add_tensor(at::empty({0, 5}));
-  sent.add_tensor(at::tensor(2.5, at::kDouble));
+  sent.add_tensor(at::full({}, 2.5, at::kDouble));
   Parcel got(sent.bytes());
   CHECK(got.integer() == std::numeric_limits<std::int64_t>::min());
   CHECK(std::signbit(got.number()));
@@ -40,7 +40,7 @@ TEST_CASE("a parcel gives what was put into it, bit for bit") {
   CHECK(got.text().empty());
   for (const auto type : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong, at::kBool, at::kByte}) {
     const Tensor back = got.tensor(at::kCPU);
-    CHECK(back.scalar_type() == type);
+    CHECK((back.scalar_type() == type));
     CHECK(back.equal(table.to(type)));
   }
   CHECK_FALSE(got.tensor(at::kCPU).defined());

@@ -132,8 +132,8 @@ class UpdateCourse {
 
   /// Decodes and scores `samples` images, with their gradient or without.
   void score(std::int64_t samples, bool with_gradient) {
-    const std::int64_t chunk =
-        s_.engine.decode_batch > 0 ? std::min<std::int64_t>(s_.engine.decode_batch, samples) : samples;
+    const int wanted = s_.engine.decode_batch > 0 ? s_.engine.decode_batch : s_.engine.micro_batch;
+    const std::int64_t chunk = wanted > 0 ? std::min<std::int64_t>(wanted, samples) : samples;
     std::vector<SketchTensor> results;
     for (std::int64_t begin = 0; begin < samples; begin += chunk) {
       const Sketch::Recording recording(sketch_, with_gradient);
