@@ -1,13 +1,12 @@
-// The disk refuses: every system call of a save, of a whole run and of the reading of weights and checkpoints fails in
-// its turn, and nothing that was there before is lost. The linker sends the calls of this binary's headers through the
-// functions below (--wrap); the C++ library's own streams are made to fail by a limit on file sizes.
+// The disk refuses: every system call of a save fails in its turn, once and for good, and nothing that was there before
+// is lost. The linker sends the calls of this binary's headers through the functions below (--wrap); the C++ library's
+// own streams are made to fail by a limit on file sizes.
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/rand.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +17,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <map>
+#include <random>
 #include <string>
 
 #include <reward_tuner/core/check.hpp>
@@ -36,14 +35,12 @@ namespace failing_disk_test {
 struct Fault {
   long countdown = -1;
   bool lasting = false;  ///< all calls after it fail, too
-  bool reading = false;  ///< calls that read instead of those that write
   bool struck = false;
   long calls = 0;  ///< counted in any case
 };
 Fault fault;
 
-static bool strikes(bool reads = false) {
-  if (reads != fault.reading) return false;
+static bool strikes() {
   ++fault.calls;
   if (fault.struck && fault.lasting) return true;
   if (fault.countdown < 0 || fault.struck || fault.countdown-- > 0) return false;
@@ -57,8 +54,6 @@ ssize_t __real_write(int, const void*, std::size_t);
 int __real_fsync(int);
 int __real_rename(const char*, const char*);
 int __real_open(const char*, int, ...);
-ssize_t __real_pread(int, void*, std::size_t, off_t);
-void* __real_mmap(void*, std::size_t, int, int, int, off_t);
 
 ssize_t __wrap_write(int file, const void* bytes, std::size_t count) {
   using failing_disk_test::fault;
@@ -85,21 +80,9 @@ int __wrap_open(const char* path, int flags, ...) {
   va_start(rest, flags);
   const int mode = (flags & O_CREAT) != 0 ? va_arg(rest, int) : 0;
   va_end(rest);
-  const bool reads = (flags & O_CREAT) == 0;
-  // a folder is opened to be flushed, where that can be done
-  if ((flags & O_DIRECTORY) != 0 || !failing_disk_test::strikes(reads)) return __real_open(path, flags, mode);
-  errno = reads ? EIO : ENOSPC;
+  if ((flags & O_CREAT) == 0 || !failing_disk_test::strikes()) return __real_open(path, flags, mode);
+  errno = ENOSPC;
   return -1;
-}
-ssize_t __wrap_pread(int file, void* into, std::size_t count, off_t offset) {
-  if (!failing_disk_test::strikes(true)) return __real_pread(file, into, count, offset);
-  errno = EIO;
-  return -1;
-}
-void* __wrap_mmap(void* place, std::size_t size, int protection, int flags, int file, off_t offset) {
-  if (file < 0 || !failing_disk_test::strikes(true)) return __real_mmap(place, size, protection, flags, file, offset);
-  errno = EIO;
-  return MAP_FAILED;
 }
 }
 
@@ -225,84 +208,34 @@ TEST_CASE("a disk that is full at any call leaves the old adapter, report, image
       [&](const auto& file) { rt::write_curve_svg(file, curve(2)); });
 }
 
-TEST_CASE("a run that a full disk ended at every call, one after the other, resumes to the undisturbed run's bytes") {
+TEST_CASE("a run that a full disk ended at any call resumes to the bytes of an undisturbed run") {
   const rt::reference::TemporaryFolder folder;
   const auto model = folder / "model";
   rt::reference::write_tiny_model(model, REWARD_TUNER_TEST_DATA "/tokenizer");
-  auto options = rt::reference::small_run_options(2, 2, 1);
+  auto options = rt::reference::small_run_options(4, 2, 2);
   options.tensorboard = false;
   auto again = options;
   again.resume = true;
   fault = {};
   rt::reference::small_run(model, folder / "whole", options);
   const long calls = fault.calls;
-  for (long n = 0; n < calls; ++n) {
+  std::mt19937_64 random(7);
+  int ended = 0;
+  for (int i = 0; i < 24; ++i) {
+    const long n = static_cast<long>(random() % static_cast<std::uint64_t>(calls));
     CAPTURE(n);
-    const auto run = folder / ("run" + std::to_string(n));
-    const std::string message = error_of(n, n % 2 == 0, [&] { rt::reference::small_run(model, run, options); });
+    const auto run = folder / ("run" + std::to_string(i));
+    const std::string message = error_of(n, i % 2 == 0, [&] { rt::reference::small_run(model, run, options); });
     CHECK(message.find("the disk is full") != std::string::npos);
+    ++ended;
     const bool resumable = rt::CheckpointFolder(run / "checkpoints").latest().has_value();
     if (!resumable) std::filesystem::remove_all(run);
     rt::reference::small_run(model, run, resumable ? again : options);
     for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "lora/pytorch_lora_weights.safetensors",
-                             "checkpoints/update-000002/tensors.safetensors"})
+                             "checkpoints/update-000004/tensors.safetensors"})
       CHECK_MESSAGE(bytes(folder / "whole" / file) == bytes(run / file), file);
-    std::filesystem::remove_all(run);
   }
-  MESSAGE(calls, " calls of a run failed");
-  CHECK(calls > 40);
-}
-
-TEST_CASE(
-    "a disk that cannot be read at every call of a resume: a named error and nothing changed, or the same bytes") {
-  const rt::reference::TemporaryFolder folder;
-  const auto model = folder / "model";
-  rt::reference::write_tiny_model(model, REWARD_TUNER_TEST_DATA "/tokenizer");
-  auto options = rt::reference::small_run_options(3, 0, 1);
-  options.tensorboard = false;
-  rt::reference::small_run(model, folder / "whole", options);
-  auto two = options;
-  two.updates = 2;
-  rt::reference::small_run(model, folder / "two", two);
-  options.resume = true;
-  const auto all_bytes = [](const std::filesystem::path& run) {
-    std::map<std::string, std::string> all;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(run))
-      if (entry.is_regular_file()) all[entry.path().lexically_relative(run).string()] = bytes(entry.path());
-    return all;
-  };
-  const auto before = all_bytes(folder / "two");
-  const auto run = folder / "run";
-  int refused = 0, recovered = 0;
-  for (long n = 0;; ++n) {
-    CAPTURE(n);
-    std::filesystem::copy(folder / "two", run, std::filesystem::copy_options::recursive);
-    fault = {.countdown = n, .reading = true};
-    std::string message;
-    try {
-      rt::reference::small_run(model, run, options);
-    } catch (const rt::Error& error) {
-      message = error.what();
-    }
-    const bool struck = fault.struck;
-    fault = {};
-    if (!message.empty()) {
-      ++refused;
-      REQUIRE(struck);
-      CHECK(message.front() == '[');
-      CHECK(all_bytes(run) == before);
-    } else {  // the checkpoint before it was read instead, or nothing failed
-      recovered += struck ? 1 : 0;
-      for (const char* file : {"metrics.jsonl", "evaluations.jsonl", "lora/pytorch_lora_weights.safetensors",
-                               "checkpoints/update-000003/tensors.safetensors"})
-        CHECK_MESSAGE(bytes(folder / "whole" / file) == bytes(run / file), file);
-    }
-    std::filesystem::remove_all(run);
-    if (!struck) break;
-  }
-  MESSAGE(refused, " calls ended a resume, ", recovered, " cost it a checkpoint");
-  CHECK(refused > 20);
-  CHECK(recovered >= 2);
+  MESSAGE(ended, " of ", calls, " calls of a run failed");
 }
 
 TEST_CASE("a full disk under metrics.jsonl is a named error, whole lines stay, and the run resumes") {

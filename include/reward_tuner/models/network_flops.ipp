@@ -3,6 +3,7 @@
 #include <reward_tuner/models/network_flops.hpp>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <reward_tuner/core/compiled.hpp>
@@ -35,11 +36,12 @@ CallFlops sketched_flops(const CallForm& form, Run run) {
 
 REWARD_TUNER_INLINE CallFlops unet_flops(const UNet2DConditionConfig& config, std::int64_t rows, LatentSize latents,
                                          std::int64_t tokens, const CallForm& form) {
+  std::optional<SketchUNet> unet;  // blocks of a checkpoint run again in the backward
   return detail::sketched_flops(form, [&](SketchLayers& layers, const auto& input) {
-    SketchUNet unet(layers, config);
-    return unet.forward(input({rows, config.in_channels, latents.height, latents.width}, form.through_input),
-                        input({rows, tokens, config.cross_attention_dim.front()}, form.through_states),
-                        form.checkpointing);
+    unet.emplace(layers, config);
+    return unet->forward(input({rows, config.in_channels, latents.height, latents.width}, form.through_input),
+                         input({rows, tokens, config.cross_attention_dim.front()}, form.through_states),
+                         form.checkpointing);
   });
 }
 
