@@ -29,8 +29,6 @@
 #include <reward_tuner/step_selection/random_steps.hpp>
 #include <reward_tuner/step_selection/spread_steps.hpp>
 
-#include "tune_settings.hpp"
-
 namespace rt_shared {
 
 /// One of `Policies`: the one whose options are given.

@@ -5,11 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <reward_tuner/advantages/moments.hpp>
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/round_options.hpp>

@@ -15,7 +15,7 @@ namespace reward_tuner {
 /// Where the gradients of trained steps come from.
 class Memory {
  public:
-  enum Way {
+  enum Way : int {  // of a fixed type, so that every number is one of its values
     /// trained steps are evaluated once more in the sweep: memory of one network backward whatever T and K, K more
     /// forwards
     kReplay,

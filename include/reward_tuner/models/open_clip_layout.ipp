@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <set>
-#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>

@@ -11,7 +11,6 @@
 #include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/rewards/leaky_clamp.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
-#include <reward_tuner/rewards/shared_vectors.hpp>
 
 namespace reward_tuner {
 

@@ -2,7 +2,6 @@
 #pragma once
 #include <c10/core/Device.h>
 
-#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <string>

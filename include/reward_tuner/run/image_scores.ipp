@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <set>
 #include <string_view>
 
 #include <reward_tuner/core/check.hpp>

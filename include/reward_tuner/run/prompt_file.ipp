@@ -13,6 +13,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/json_line.hpp>
 #include <reward_tuner/files/table_file.hpp>
 #include <reward_tuner/files/text_file.hpp>

@@ -53,13 +53,12 @@ class DenoisingRound {
     report.plan = drawn.explored.plan;
     check_micro_batches(parts_, drawn.explored.size());
     drawn.explored.plan.trained = {};  // nothing of the path is needed
-    const auto [all,
-                rewards] = sample_and_score(pipeline, parts_, [&](std::function<void(const CleanSamples&)> finished) {
-      return images(
-          pipeline, drawn.explored, std::move(drawn.noise),
-          {.micro_batch = parts_.options.engine.micro_batch, .finished = std::move(finished), .ranks = parts_.ranks},
-          counts);
-    });
+    const auto [all, rewards] =
+        sample_and_score(pipeline, parts_, [&](const std::function<void(const CleanSamples&)>& finished) {
+          return images(pipeline, drawn.explored, std::move(drawn.noise),
+                        {.micro_batch = parts_.options.engine.micro_batch, .finished = finished, .ranks = parts_.ranks},
+                        counts);
+        });
     const RoundRewards scored = round_rewards(parts_, all, rewards, report);
     Tensor kept = at::zeros({0}, at::kLong);  // int64 [kept]
     if (report.skip_reason.empty()) {

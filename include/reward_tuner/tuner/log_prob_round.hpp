@@ -57,12 +57,12 @@ class LogProbRound {
     report.plan = drawn.explored.plan;
     check_micro_batches(parts_, drawn.explored.size() * branches);
     const auto [all, rewards] =
-        sample_and_score(pipeline, parts_, [&](std::function<void(const CleanSamples&)> finished) {
+        sample_and_score(pipeline, parts_, [&](const std::function<void(const CleanSamples&)>& finished) {
           return sample_transitions(pipeline, drawn.explored, std::move(drawn.noise),
                                     {.branches = static_cast<int>(branches),
                                      .micro_batch = parts_.options.engine.micro_batch,
                                      .reduction = options_.reduction,
-                                     .finished = std::move(finished),
+                                     .finished = finished,
                                      .ranks = parts_.ranks},
                                     counts);
         });
