@@ -1,11 +1,16 @@
 // rt-tune sample, evaluate and info: looking at a model.
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
@@ -88,9 +93,18 @@ int sample(const SampleSettings& s) {
 }
 
 struct EvaluateSettings : TuneSettings {
-  std::filesystem::path json, grid;  // --json, --images
-  std::uint64_t first_seed = 1000;   // --seed
+  std::filesystem::path json, grid, files;  // --json, --images, --image-files
+  std::uint64_t first_seed = 1000;          // --seed
 };
+
+/// The name in --image-files of each pair's image: the number of its prompt, then its seed, so that in the order in
+/// which `score` reads a folder the images of a prompt come one after another.
+std::vector<std::string> file_names(const std::vector<rt::EvaluationPair>& pairs, std::size_t prompts) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    names.push_back(std::to_string(i % prompts + 1) + "-" + std::to_string(pairs[i].seed) + ".png");
+  return names;
+}
 
 int evaluate_model(const EvaluateSettings& s) {
   const rt::AnySampler sampler = rt::AnySampler(sampler_options(s));
@@ -124,6 +138,16 @@ int evaluate_model(const EvaluateSettings& s) {
       rows.push_back(result->images.narrow(0, i, std::min(kColumns, result->images.size(0) - i)));
     rt::write_png(s.grid, rt::image_grid(rows));
   });
+  if (!s.files.empty()) {
+    std::error_code code;
+    REWARD_TUNER_CHECK(!std::filesystem::exists(s.files, code) || std::filesystem::is_empty(s.files, code),
+                       "[rt-tune] --image-files expected a folder that is new or empty, got ", s.files.string());
+    const std::vector<std::string> names = file_names(pairs, prompts.size());
+    outputs.add("--image-files", s.files / names.front(), [&result, &s, names] {
+      for (std::size_t i = 0; i < names.size(); ++i)
+        rt::write_png(s.files / names[i], result->images[static_cast<std::int64_t>(i)]);
+    });
+  }
   apply_threads(s.threads);
   auto [pipeline, loras] = load_model(s);
   CutPrompts cut(pipeline);
@@ -246,6 +270,10 @@ void add_evaluate_command(CLI::App& app, Command& chosen, const std::string&) {
   c->add_option("--batch", s.eval_batch, "images at a time")->capture_default_str();
   c->add_option("--json", s.json, "also write the numbers to this file")->type_name("FILE");
   c->add_option("--images", s.grid, "also write all images as one grid to this PNG file")->type_name("FILE");
+  c->add_option("--image-files", s.files,
+                "also write each image to this folder, as NUMBER-SEED.png by the number of its prompt: what `score "
+                "--images-per-prompt` takes")
+      ->type_name("DIR");
   c->callback([settings, &chosen] { chosen = [settings] { return evaluate_model(*settings); }; });
 }
 

@@ -1,6 +1,6 @@
-// libFuzzer target for the configuration files of a model folder, those of rewards among them. The first byte picks the file, the rest is its JSON
-// text. Any text must give a configuration whose sizes are bounded and that survives the way to JSON and back, or a
-// reward_tuner::Error; small networks are built, too.
+// libFuzzer target for the configuration files of a model folder, those of rewards among them. The first byte picks the
+// file, the rest is its JSON text. Any text must give a configuration whose sizes are bounded and, of the model's own
+// parts, survive the way to JSON and back, or a reward_tuner::Error; small networks are built, too.
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
-// libFuzzer target for what others write and we read as text: prompt files in every format, a server's answers, a LoRA's
-// adapter_config.json. The first byte picks the kind, the rest is the text. Any text must give what its reader promises,
-// or a reward_tuner::Error.
+// libFuzzer target for what others write and we read as text: prompt files in every format, a server's answers, a
+// LoRA's adapter_config.json. The first byte picks the kind, the rest is the text. Any text must give what its reader
+// promises, or a reward_tuner::Error.
 #include <unistd.h>
 
 #include <cmath>

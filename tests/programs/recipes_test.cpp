@@ -222,7 +222,8 @@ TEST_CASE("recipes: the file of rt-tune says what the function says") {
   check_denoising("raft", "raft", recipes::raft());
   check_denoising("reward_weighted", "reward-weighted", recipes::reward_weighted());
   for (const auto& file : std::filesystem::directory_iterator(folder()))
-    CHECK_MESSAGE(compared().contains(file.path().stem().string()), file.path().string(), " is no recipe's");
+    if (file.path().extension() == ".toml")  // tiny/ has none of a paper
+      CHECK_MESSAGE(compared().contains(file.path().stem().string()), file.path().string(), " is no recipe's");
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # rt_tune_recipes.sh RT_TUNE MODEL_FOLDER PROMPTS: two updates of every recipe on the shipped model. Overridden is only
 # what is too large for it: the sampler's steps with the windows, trained steps and early stops that count them, prompts
-# and images of an update, and the rank.
+# and images of an update, and the rank. Then one update of every recipe of recipes/tiny, which names its own model,
+# prompts and reward, with few images.
 set -euo pipefail
 rt_tune=$1 model=$2 prompts=$3
 recipes=$(cd "$(dirname "$0")/../../examples/recipes" && pwd)
@@ -28,6 +29,20 @@ for file in "$recipes"/*.toml; do
   [ "$(wc -l <"$work/$name/metrics.jsonl")" = 2 ] || fail "$name expected two updates: $(cat "$work/out.txt")"
   grep -q '"kept":[1-9]' "$work/$name/metrics.jsonl" ||
     fail "$name trained on nothing: $(cat "$work/$name/metrics.jsonl")"
+  rm -rf "${work:?}/$name"
+done
+
+cd "$recipes/../.."  # from where their paths count
+for file in "$recipes"/tiny/*.toml; do
+  name=$(basename "$file" .toml)
+  sed -E 's/^(batch|samples-per-prompt) = .*/\1 = 2/' "$file" >"$work/few.toml"
+  how=--config
+  ! grep -q '^\[task\.' "$file" || how=--tasks
+  "$rt_tune" tune $how "$work/few.toml" --updates 1 --eval-prompts "$work/held_out.txt" --images 1 --threads 1 --quiet \
+    --no-tensorboard --out "$work/$name" >"$work/out.txt" 2>&1 || fail "tiny/$name: $(cat "$work/out.txt")"
+  for prompts_file in $(sed -n 's/^\(eval-\)\{0,1\}prompts = "\(.*\)"$/\2/p' "$file"); do
+    [ -s "$prompts_file" ] || fail "tiny/$name names $prompts_file, which is not there"
+  done
   rm -rf "${work:?}/$name"
 done
 echo "rt-tune: every recipe runs"

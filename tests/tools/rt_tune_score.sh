@@ -55,6 +55,23 @@ expect 1 'expected a CLIP' score --images "$work/one" --prompt x --reward clip_s
 expect 1 'got nothing at' score --images "$work/none" --prompt x --reward brightness
 expect 1 'expected --reward of JPEG' score --images "$work/one" --prompt x --reward brightness --jpeg-quality 5
 
+# ---- images of an evaluation: files in the order in which score takes them, the same images as the grid's numbers
+printf 'a red circle\na blue square\na green ring\n' >"$work/three.txt"
+drawn=(--model "$model" --steps 3 --guidance 2 --threads 1 --prompts "$work/three.txt" --seeds 4 --seed 9)
+expect 0 'clip_score' evaluate "${drawn[@]}" --image-files "$work/files" --json "$work/evaluated.json"
+[ "$(find "$work/files" -name '*.png' | wc -l)" = 12 ] || fail "expected 12 files, got $(ls "$work/files")"
+"$rt_tune" sample --model "$model" --steps 3 --guidance 2 --threads 1 --prompt "a green ring" --seed 12 \
+  --out "$work/ring.png" >/dev/null
+cmp -s "$work/ring.png" "$work/files/3-12.png" || fail "--image-files has another image of prompt 3 and seed 12"
+expect 0 'clip_score' score --images "$work/files" --prompts "$work/three.txt" --images-per-prompt 4 \
+  --reward clip_score --model "$model" --json "$work/files.json"
+python3 - "$work/evaluated.json" "$work/files.json" <<'END' || fail "score and evaluate disagree about the same images"
+import json, sys
+evaluated, scored = (json.load(open(path)) for path in sys.argv[1:])
+assert abs(evaluated["metrics"]["clip_score"] - scored["means"]["clip_score"]) < 2e-3  # 8 bits a channel
+END
+expect 1 'image-files expected a folder that is new or empty' evaluate "${drawn[@]}" --image-files "$work/files"
+
 # ---- a server's scores
 cat >"$work/judge.py" <<'END'
 def length(png, prompt):
