@@ -6,8 +6,8 @@
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
 
 namespace reward_tuner::pretrain {
 

@@ -17,9 +17,9 @@
 #include <examples/pretrain/training_run.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
 
 namespace reward_tuner::pretrain {
 

@@ -84,19 +84,26 @@
 #include <reward_tuner/lora/lora_names.hpp>
 #include <reward_tuner/lora/peft_config.hpp>
 
+#include <reward_tuner/text/byte_pair_encoding.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
+#include <reward_tuner/text/clip_tokenizer_files.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
+#include <reward_tuner/text/special_tokens.hpp>
+#include <reward_tuner/text/text_repair.hpp>
+#include <reward_tuner/text/tokenizer_folder.hpp>
+#include <reward_tuner/text/unicode.hpp>
+#include <reward_tuner/text/word_piece.hpp>
+#include <reward_tuner/text/word_tokens.hpp>
+
 #include <reward_tuner/models/adapted_network.hpp>
 #include <reward_tuner/models/attention.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/bert_encoder.hpp>
 #include <reward_tuner/models/blip.hpp>
-#include <reward_tuner/models/byte_pair_encoding.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
-#include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
-#include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/denoising_errors.hpp>
@@ -129,17 +136,12 @@
 #include <reward_tuner/models/single_file.hpp>
 #include <reward_tuner/models/sketch_layers.hpp>
 #include <reward_tuner/models/sketch_networks.hpp>
-#include <reward_tuner/models/special_tokens.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
-#include <reward_tuner/models/text_repair.hpp>
-#include <reward_tuner/models/tokenizer_folder.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
 #include <reward_tuner/models/unet_blocks.hpp>
-#include <reward_tuner/models/unicode.hpp>
 #include <reward_tuner/models/vae_blocks.hpp>
 #include <reward_tuner/models/vision_transformer.hpp>
-#include <reward_tuner/models/word_piece.hpp>
 
 #include <reward_tuner/samplers/any_sampler.hpp>
 #include <reward_tuner/samplers/common_checks.hpp>

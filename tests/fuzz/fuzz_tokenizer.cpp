@@ -15,8 +15,8 @@
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
-#include <reward_tuner/models/word_piece.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
+#include <reward_tuner/text/word_piece.hpp>
 
 namespace {
 

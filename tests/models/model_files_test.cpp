@@ -7,9 +7,9 @@
 #include <string>
 
 #include <reward_tuner/core/check.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/model_files.hpp>
 #include <reward_tuner/models/pipeline_networks.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
 
 #include <tests/reference/original_file.hpp>
 #include <tests/reference/test_folder.hpp>

@@ -9,8 +9,8 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/note.hpp>
-#include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/model_writer.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
 
 #include <tests/reference/original_file.hpp>
 #include <tests/reference/test_folder.hpp>

@@ -17,10 +17,10 @@
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/clip.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
-#include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/open_clip_layout.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
 
 #include <tests/reference/test_folder.hpp>
 

@@ -13,9 +13,9 @@
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/models/blip.hpp>
 #include <reward_tuner/models/owl_vit.hpp>
-#include <reward_tuner/models/word_piece.hpp>
 #include <reward_tuner/rewards/image_reward.hpp>
 #include <reward_tuner/rewards/objectness.hpp>
+#include <reward_tuner/text/word_piece.hpp>
 
 #include <tests/parity/parity_reward_clip.hpp>
 #include <tests/reference/test_folder.hpp>

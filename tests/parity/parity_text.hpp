@@ -16,8 +16,8 @@
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
-#include <reward_tuner/models/word_piece.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
+#include <reward_tuner/text/word_piece.hpp>
 
 namespace reward_tuner::parity {
 

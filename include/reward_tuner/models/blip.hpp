@@ -15,7 +15,7 @@
 #include <reward_tuner/models/bert_encoder.hpp>
 #include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/vision_transformer.hpp>
-#include <reward_tuner/models/word_piece.hpp>
+#include <reward_tuner/text/word_piece.hpp>
 
 namespace reward_tuner {
 

@@ -16,7 +16,7 @@
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
-#include <reward_tuner/models/tokenizer_folder.hpp>
+#include <reward_tuner/text/tokenizer_folder.hpp>
 
 namespace reward_tuner {
 

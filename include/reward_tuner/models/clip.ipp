@@ -11,11 +11,11 @@
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
-#include <reward_tuner/models/clip_tokenizer_files.hpp>
-#include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/open_clip_layout.hpp>
-#include <reward_tuner/models/tokenizer_folder.hpp>
+#include <reward_tuner/text/clip_tokenizer_files.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
+#include <reward_tuner/text/tokenizer_folder.hpp>
 
 namespace reward_tuner {
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <reward_tuner/tensor/tensor.hpp>
+#include <reward_tuner/text/word_tokens.hpp>
 
 namespace reward_tuner {
 
@@ -18,12 +19,6 @@ struct Conditioning {
   Conditioning narrow(std::int64_t start, std::int64_t count) const;
   /// The rows that `rows` (int64 [n]) names.
   Conditioning select(const Tensor& rows) const;
-};
-
-/// The tokens that one word of a prompt became: positions first .. first+count-1 of the text states.
-struct WordTokens {
-  std::int64_t first = 0, count = 0;
-  bool operator==(const WordTokens&) const = default;
 };
 
 /// The rows of all parts, one part after another.

@@ -11,9 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/noise_schedule.hpp>
-#include <reward_tuner/models/clip_tokenizer_files.hpp>
 #include <reward_tuner/models/single_file.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
+#include <reward_tuner/text/clip_tokenizer_files.hpp>
 
 namespace reward_tuner {
 

@@ -13,9 +13,9 @@
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_networks.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
 
 namespace reward_tuner {
 

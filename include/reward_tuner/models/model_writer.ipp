@@ -22,10 +22,10 @@
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_vocabulary.hpp>
 #include <reward_tuner/models/known_configurations.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
 
 namespace reward_tuner {
 

@@ -12,10 +12,10 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
 #include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/layers.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
 
 namespace reward_tuner {
 

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
 
 namespace reward_tuner {
 

@@ -12,7 +12,6 @@
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/models/idle_parts.hpp>
 #include <reward_tuner/models/model_files.hpp>
@@ -23,6 +22,7 @@
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
 
 namespace reward_tuner {
 

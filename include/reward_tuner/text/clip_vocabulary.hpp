@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include <reward_tuner/models/clip_tokenizer_files.hpp>
+#include <reward_tuner/text/clip_tokenizer_files.hpp>
 
 namespace reward_tuner {
 
@@ -25,5 +25,5 @@ void write_tokenizer(const std::filesystem::path& folder, const ClipTokenizerFil
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/clip_vocabulary.ipp>
+#include <reward_tuner/text/clip_vocabulary.ipp>
 #endif

@@ -1,6 +1,6 @@
 // Definitions of word_piece.hpp.
 #pragma once
-#include <reward_tuner/models/word_piece.hpp>
+#include <reward_tuner/text/word_piece.hpp>
 
 #include <ATen/ops/tensor.h>
 
@@ -12,8 +12,8 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/text_file.hpp>
-#include <reward_tuner/models/tokenizer_folder.hpp>
-#include <reward_tuner/models/unicode.hpp>
+#include <reward_tuner/text/tokenizer_folder.hpp>
+#include <reward_tuner/text/unicode.hpp>
 
 namespace reward_tuner {
 

@@ -1,6 +1,6 @@
 // Definitions of unicode.hpp.
 #pragma once
-#include <reward_tuner/models/unicode.hpp>
+#include <reward_tuner/text/unicode.hpp>
 
 #include <utf8proc.h>
 

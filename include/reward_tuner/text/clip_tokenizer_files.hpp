@@ -11,9 +11,9 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
-#include <reward_tuner/models/byte_pair_encoding.hpp>
-#include <reward_tuner/models/special_tokens.hpp>
-#include <reward_tuner/models/tokenizer_folder.hpp>
+#include <reward_tuner/text/byte_pair_encoding.hpp>
+#include <reward_tuner/text/special_tokens.hpp>
+#include <reward_tuner/text/tokenizer_folder.hpp>
 
 namespace reward_tuner {
 
@@ -96,5 +96,5 @@ inline ClipTokenizerFiles ClipTokenizerFiles::read(const std::filesystem::path& 
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/clip_tokenizer_files.ipp>
+#include <reward_tuner/text/clip_tokenizer_files.ipp>
 #endif

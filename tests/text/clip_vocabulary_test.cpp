@@ -11,8 +11,8 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
-#include <reward_tuner/models/clip_vocabulary.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
 
 #include <tests/reference/test_folder.hpp>
 

@@ -72,5 +72,5 @@ class SpecialTokens {
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/special_tokens.ipp>
+#include <reward_tuner/text/special_tokens.ipp>
 #endif

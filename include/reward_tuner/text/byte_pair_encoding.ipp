@@ -1,6 +1,6 @@
 // Definitions of byte_pair_encoding.hpp.
 #pragma once
-#include <reward_tuner/models/byte_pair_encoding.hpp>
+#include <reward_tuner/text/byte_pair_encoding.hpp>
 
 #include <functional>
 #include <queue>
@@ -8,7 +8,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
-#include <reward_tuner/models/unicode.hpp>
+#include <reward_tuner/text/unicode.hpp>
 
 namespace reward_tuner {
 

@@ -58,5 +58,5 @@ class BytePairEncoding {
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/byte_pair_encoding.ipp>
+#include <reward_tuner/text/byte_pair_encoding.ipp>
 #endif

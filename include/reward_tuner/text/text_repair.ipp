@@ -1,6 +1,6 @@
 // Definitions of text_repair.hpp. The rules of wrongly decoded text are those of ftfy 6.3.1 (see NOTICE).
 #pragma once
-#include <reward_tuner/models/text_repair.hpp>
+#include <reward_tuner/text/text_repair.hpp>
 
 #include <algorithm>
 #include <array>
@@ -13,8 +13,8 @@
 #include <vector>
 
 #include <reward_tuner/core/compiled.hpp>
-#include <reward_tuner/models/text_tables.ipp>
-#include <reward_tuner/models/unicode.hpp>
+#include <reward_tuner/text/text_tables.ipp>
+#include <reward_tuner/text/unicode.hpp>
 
 namespace reward_tuner {
 

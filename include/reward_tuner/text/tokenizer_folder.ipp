@@ -1,6 +1,6 @@
 // Definitions of tokenizer_folder.hpp.
 #pragma once
-#include <reward_tuner/models/tokenizer_folder.hpp>
+#include <reward_tuner/text/tokenizer_folder.hpp>
 
 #include <array>
 #include <charconv>

@@ -1,6 +1,6 @@
 // Definitions of special_tokens.hpp.
 #pragma once
-#include <reward_tuner/models/special_tokens.hpp>
+#include <reward_tuner/text/special_tokens.hpp>
 
 #include <algorithm>
 #include <limits>

@@ -13,11 +13,11 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
-#include <reward_tuner/models/clip_tokenizer_files.hpp>
-#include <reward_tuner/models/clip_vocabulary.hpp>
-#include <reward_tuner/models/text_repair.hpp>
-#include <reward_tuner/models/unicode.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
+#include <reward_tuner/text/clip_tokenizer_files.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
+#include <reward_tuner/text/text_repair.hpp>
+#include <reward_tuner/text/unicode.hpp>
 
 namespace text_repair_test {
 namespace {

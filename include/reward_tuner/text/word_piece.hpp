@@ -9,8 +9,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include <reward_tuner/models/special_tokens.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
+#include <reward_tuner/text/special_tokens.hpp>
 
 namespace reward_tuner {
 
@@ -92,5 +92,5 @@ class WordPieceTokenizer {
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/word_piece.ipp>
+#include <reward_tuner/text/word_piece.ipp>
 #endif

@@ -8,11 +8,11 @@
 #include <string_view>
 #include <vector>
 
-#include <reward_tuner/models/byte_pair_encoding.hpp>
-#include <reward_tuner/models/clip_tokenizer_files.hpp>
-#include <reward_tuner/models/condition.hpp>
-#include <reward_tuner/models/special_tokens.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
+#include <reward_tuner/text/byte_pair_encoding.hpp>
+#include <reward_tuner/text/clip_tokenizer_files.hpp>
+#include <reward_tuner/text/special_tokens.hpp>
+#include <reward_tuner/text/word_tokens.hpp>
 
 namespace reward_tuner {
 
@@ -84,5 +84,5 @@ class ClipTokenizer {
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/clip_tokenizer.ipp>
+#include <reward_tuner/text/clip_tokenizer.ipp>
 #endif

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <reward_tuner/models/special_tokens.hpp>
+#include <reward_tuner/text/special_tokens.hpp>
 
 namespace reward_tuner {
 
@@ -49,5 +49,5 @@ std::optional<std::filesystem::path> tokenizer_place(const std::filesystem::path
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/tokenizer_folder.ipp>
+#include <reward_tuner/text/tokenizer_folder.ipp>
 #endif

@@ -1,6 +1,6 @@
 // Definitions of clip_tokenizer.hpp.
 #pragma once
-#include <reward_tuner/models/clip_tokenizer.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
 
 #include <ATen/ops/tensor.h>
 
@@ -10,8 +10,8 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
-#include <reward_tuner/models/text_repair.hpp>
-#include <reward_tuner/models/unicode.hpp>
+#include <reward_tuner/text/text_repair.hpp>
+#include <reward_tuner/text/unicode.hpp>
 
 namespace reward_tuner {
 

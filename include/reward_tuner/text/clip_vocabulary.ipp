@@ -1,6 +1,6 @@
 // Definitions of clip_vocabulary.hpp.
 #pragma once
-#include <reward_tuner/models/clip_vocabulary.hpp>
+#include <reward_tuner/text/clip_vocabulary.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -14,7 +14,7 @@
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/output_path.hpp>
-#include <reward_tuner/models/clip_merges.ipp>
+#include <reward_tuner/text/clip_merges.ipp>
 
 namespace reward_tuner {
 

@@ -1,6 +1,6 @@
 // Definitions of clip_tokenizer_files.hpp.
 #pragma once
-#include <reward_tuner/models/clip_tokenizer_files.hpp>
+#include <reward_tuner/text/clip_tokenizer_files.hpp>
 
 #include <fstream>
 

@@ -15,7 +15,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_config.hpp>
-#include <reward_tuner/models/clip_tokenizer.hpp>
+#include <reward_tuner/text/clip_tokenizer.hpp>
 
 namespace clip_tokenizer_test {
 namespace {

@@ -12,7 +12,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_config.hpp>
-#include <reward_tuner/models/word_piece.hpp>
+#include <reward_tuner/text/word_piece.hpp>
 
 namespace word_piece_test {
 namespace {

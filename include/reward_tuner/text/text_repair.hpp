@@ -21,5 +21,5 @@ std::u32string unescape_html(std::u32string_view text);
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/text_repair.ipp>
+#include <reward_tuner/text/text_repair.ipp>
 #endif

@@ -56,5 +56,5 @@ bool is_space(char32_t code);
 }  // namespace reward_tuner::unicode
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/models/unicode.ipp>
+#include <reward_tuner/text/unicode.ipp>
 #endif
