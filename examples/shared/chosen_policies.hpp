@@ -31,6 +31,8 @@
 
 namespace rt_shared {
 
+namespace rt = reward_tuner;
+
 /// One of `Policies`: the one whose options are given.
 template <class... Policies>
 class OneOf {
