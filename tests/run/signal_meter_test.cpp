@@ -45,7 +45,7 @@ constexpr int kOfChannel = 16, kChannels = 3;
 
 /// What the meter should find: the reward is linear, so all is Gaussian and fourth moments are known.
 struct Truth {
-  Truth(const SamplerSchedule& schedule, int each) : schedule(schedule), each(each) {
+  Truth(const SamplerSchedule& table, int images) : schedule(table), each(images) {
     const int T = schedule.num_steps();
     double carried = 1, variance = 0;  // dclean/dlatent(k+1); of the reward over weight^2 and numbers
     mean.resize(static_cast<std::size_t>(T));
