@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/files/sealed_json.hpp>
+
 #include <tests/reference/file_bytes.hpp>
 #include <tests/reference/small_run.hpp>
 #include <tests/reference/tiny_folder.hpp>

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/run/run_record.hpp>
+#include <reward_tuner/run/trainer_options.hpp>
 
 #include <tests/reference/test_folder.hpp>
 
@@ -19,7 +20,7 @@ using namespace reward_tuner;
 nlohmann::json line_of(const UpdateReport& report) {
   const io_test::Folder runs;
   {
-    RunRecord record(RunFolder::create(runs / "a"), RunProgress(), /*tensorboard=*/true);
+    RunRecord record(RunFolder::create(runs / "a"), RunProgress(), TrainerOptions());
     record.add_update(report, 0.01);
   }
   std::ifstream lines(runs / "a" / "metrics.jsonl");

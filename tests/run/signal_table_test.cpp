@@ -1,5 +1,6 @@
 // Signal and noise of gradients that are drawn from known distributions.
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/run/signal_table.hpp>
 
 #include <doctest/doctest.h>
