@@ -18,7 +18,7 @@ printf 'a red circle\na blue square\n' >"$work/plain.txt"
 printf '\xef\xbb\xbfa red circle\r\n# a comment\r\n\r\na blue square' >"$work/windows.txt"
 printf 'a red circle\ra blue square\r' >"$work/mac.txt"
 printf '{"prompt": "a red circle"}\n{"prompt": "a blue square"}\n' >"$work/plain.jsonl"
-printf '\xef\xbb\xbf{"prompt": "a red circle"}\r\n\r\n{"n": 1, "prompt": "a blue square"}\r\n' >"$work/windows.JSONL"
+printf '\xef\xbb\xbf{"prompt": "a red circle"}\r\n\r\n{"prompt": "a blue square"}\r\n' >"$work/windows.JSONL"
 for file in plain.txt windows.txt mac.txt plain.jsonl windows.JSONL; do
   silent evaluate "${few[@]}" --prompts "$work/$file" --json "$work/$file.json" --images "$work/$file.png"
   silent sample "${few[@]}" --prompts "$work/$file" --out "$work/$file.sample.png"
