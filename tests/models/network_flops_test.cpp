@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,8 @@ struct Case {
 
 void check_unet(const Case& c) {
   constexpr std::int64_t kRank = 4, kTokens = 20;
-  UNet2DConditionModel unet(c.config);
+  const auto network = std::make_shared<UNet2DConditionModel>(c.config);
+  UNet2DConditionModel& unet = *network;
   Rng rng(1);
   initialize(unet, rng);
   std::vector<Lora> loras;

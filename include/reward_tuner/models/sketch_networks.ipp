@@ -296,7 +296,12 @@ REWARD_TUNER_INLINE SketchTensor sketch_encode(SketchLayers& l, const Autoencode
     SketchLayer half = detail::sketch_conv3(path + ".downsamplers.0.conv", widths[i], widths[i]);
     half.stride = 2;
     half.padding = 0;
-    h = l.conv(l.sketch().empty({h.size(0), h.size(1), h.size(2) + 1, h.size(3) + 1}, h.element()), half);
+    SketchTensor padded = l.sketch().empty({h.size(0), h.size(1), h.size(2) + 1, h.size(3) + 1}, h.element());
+    l.sketch().record({&padded}, {h}, {},
+                      [s = &l.sketch(), from = h.sizes(), e = h.element()](const std::vector<SketchTensor>&) {
+                        return detail::only(s->empty(from, e));
+                      });
+    h = l.conv(padded, half);
   }
   h = detail::sketch_vae_middle(l, "encoder.mid_block", h, c);
   const SketchTensor active = l.activation(l.group_norm(h, c.norm_num_groups, "encoder.conv_norm_out"));
