@@ -59,8 +59,8 @@ expect 1 'early-stop cannot be combined with --method alignprop' tune "$work/new
 expect 1 'pretraining-data expected --regularizer pretraining, got --regularizer none' tune "$work/new" \
   --pretraining-data "$work"
 expect 1 'expected --pretraining-data' tune "$work/new" --regularizer pretraining
-expect 1 'holds no PNG or JPEG images' bash -c 'mkdir -p "$1" && shift && exec "$@"' - "$work/no-images" "$rt_tune" tune \
-  "${common[@]}" --out "$work/new" --regularizer pretraining --pretraining-data "$work/no-images"
+expect 1 'holds no PNG or JPEG images' bash -c 'mkdir -p "$1" && shift && exec "$@"' - "$work/no-images" "$rt_tune" \
+  tune "${common[@]}" --out "$work/new" --regularizer pretraining --pretraining-data "$work/no-images"
 expect 1 'replay_batch 2 cannot be combined with Memory::kRetain' tune "$work/new" --memory retain --replay-batch 2
 expect 1 'target 1 cannot be combined with the loss -r' tune "$work/new" --loss-target 1
 expect 2 'rollout-dtype' tune "$work/new" --rollout-dtype int8
