@@ -1,6 +1,5 @@
 // The signal meter as a command: which steps carry a reward's gradient, and which drown it.
 #pragma once
-#include <cstdint>
 #include <filesystem>
 
 #include <examples/shared/tune_settings.hpp>

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <iostream>
 
-#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/ranks/launch.hpp>
 #if __has_include(<gloo/transport/device.h>)

@@ -1,6 +1,5 @@
 // The processes of one run, where torchrun started several.
 #pragma once
-#include <filesystem>
 
 #include <reward_tuner/ranks/ranks.hpp>
 

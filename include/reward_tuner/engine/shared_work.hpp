@@ -2,7 +2,6 @@
 #pragma once
 #include <ATen/ops/cat.h>
 
-#include <cstddef>
 #include <string_view>
 #include <vector>
 

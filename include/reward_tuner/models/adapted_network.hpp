@@ -2,7 +2,6 @@
 #pragma once
 #include <torch/nn/module.h>
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>

@@ -2,8 +2,6 @@
 #pragma once
 #include <torch/types.h>
 
-#include <cstddef>
-#include <cstdint>
 #include <vector>
 
 #include <reward_tuner/ranks/ranks.hpp>

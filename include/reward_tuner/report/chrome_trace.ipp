@@ -3,7 +3,6 @@
 #include <reward_tuner/report/chrome_trace.hpp>
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include <nlohmann/json.hpp>

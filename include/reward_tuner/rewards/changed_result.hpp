@@ -2,7 +2,6 @@
 #pragma once
 #include <torch/types.h>
 
-#include <cstdint>
 #include <future>
 #include <string>
 #include <utility>

@@ -56,7 +56,7 @@ class GradientRows {
     for (Tensor& p : parameters_) p.mutable_grad().reset();
   }
   /// row [P] of zeros
-  void move_to(Tensor row) {
+  void move_to(const Tensor& row) {
     std::int64_t begin = 0;
     for (const Tensor& p : parameters_) {
       if (p.grad().defined()) row.narrow(0, begin, p.numel()).copy_(p.grad().flatten());

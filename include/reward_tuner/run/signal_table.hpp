@@ -1,7 +1,6 @@
 // What of a gradient is signal and what is noise, step by step: estimates with intervals from independent batches.
 #pragma once
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
