@@ -7,11 +7,13 @@
 #include <reward_tuner/report/progress_bar.ipp>
 #include <reward_tuner/run/best_evaluation.ipp>
 #include <reward_tuner/run/judges.ipp>
+#include <reward_tuner/run/kept_weights.ipp>
 #include <reward_tuner/run/metric_names.ipp>
 #include <reward_tuner/run/options_json.ipp>
 #include <reward_tuner/run/prompt_file.ipp>
 #include <reward_tuner/run/prompt_set.ipp>
 #include <reward_tuner/run/prompt_stream.ipp>
+#include <reward_tuner/run/rank_agreement.ipp>
 #include <reward_tuner/run/run_fingerprint.ipp>
 #include <reward_tuner/run/run_folder.ipp>
 #include <reward_tuner/run/run_progress.ipp>
@@ -20,3 +22,4 @@
 #include <reward_tuner/run/stop_rules.ipp>
 #include <reward_tuner/run/trainer_options.ipp>
 #include <reward_tuner/run/tuner_state_json.ipp>
+#include <reward_tuner/run/update_line.ipp>

@@ -25,11 +25,13 @@
 #include <reward_tuner/run/image_scores.hpp>
 #include <reward_tuner/run/interrupt_guard.hpp>
 #include <reward_tuner/run/judges.hpp>
+#include <reward_tuner/run/kept_weights.hpp>
 #include <reward_tuner/run/metric_names.hpp>
 #include <reward_tuner/run/options_json.hpp>
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
 #include <reward_tuner/run/prompt_stream.hpp>
+#include <reward_tuner/run/rank_agreement.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/run/run_folder.hpp>
 #include <reward_tuner/run/run_progress.hpp>
@@ -42,3 +44,5 @@
 #include <reward_tuner/run/trainer.hpp>
 #include <reward_tuner/run/trainer_options.hpp>
 #include <reward_tuner/run/tuner_state_json.hpp>
+#include <reward_tuner/run/update_line.hpp>
+#include <reward_tuner/run/update_trace.hpp>

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/files/checkpoint.hpp>
+#include <reward_tuner/run/kept_weights.hpp>
 #include <reward_tuner/run/prompt_stream.hpp>
 #include <reward_tuner/run/run_progress.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
@@ -22,8 +23,7 @@ struct RunState {
   std::map<std::string, Tensor> parameters = {};  ///< the trained tensors by name
   std::map<std::string, Tensor> optimizer = {};   ///< its moments
   std::map<std::string, Tensor> average = {};     ///< of the weights; empty without one
-  std::map<std::string, Tensor> best = {};        ///< the trained tensors of the best evaluation by name, if kept
-  Tensor images_best = {};                        ///< [P,3,H,W] of that evaluation; undefined before it
+  KeptWeights best = {};                          ///< of the best evaluation; empty if none is kept
   Tensor rng = {};                                ///< of the random stream, uint8
   Tensor images_before = {};                      ///< [P,3,H,W] of the first evaluation; undefined before it
   TunerState tuner = {};

@@ -19,10 +19,10 @@ REWARD_TUNER_INLINE Checkpoint to_checkpoint(const RunState& state) {
   add("parameter.", state.parameters);
   add("optimizer.", state.optimizer);
   add("ema.", state.average);
-  add("best.", state.best);
+  add("best.", state.best.tensors);
   checkpoint.tensors.emplace("rng", state.rng);
   if (state.images_before.defined()) checkpoint.tensors.emplace("images.before", state.images_before);
-  if (state.images_best.defined()) checkpoint.tensors.emplace("images.best", state.images_best);
+  if (state.best.images.defined()) checkpoint.tensors.emplace("images.best", state.best.images);
   add_tensors(state.tuner, checkpoint.tensors);
   checkpoint.state = {{"tuner", to_json(state.tuner)},
                       {"progress", to_json(state.progress)},
@@ -48,10 +48,9 @@ REWARD_TUNER_INLINE RunState run_state(const Checkpoint& checkpoint, bool stream
   state.parameters = part("parameter.");
   state.optimizer = part("optimizer.");
   state.average = part("ema.");
-  state.best = part("best.");
+  state.best = {part("best."), one("images.best")};
   state.rng = one("rng");
   state.images_before = one("images.before");
-  state.images_best = one("images.best");
   state.tuner = tuner_state_from_json(checkpoint.state.at("tuner"), checkpoint.tensors);
   state.progress = run_progress_from_json(checkpoint.state.at("progress"));
   if (streamed) {
@@ -79,7 +78,7 @@ REWARD_TUNER_INLINE void check_fits(const RunState& saved, const TrainedWeights&
     }
   };
   check(saved.parameters, "parameter.");
-  if (!saved.best.empty()) check(saved.best, "best.");
+  if (!saved.best.empty()) check(saved.best.tensors, "best.");
   REWARD_TUNER_CHECK(saved.rng.defined(), "[Trainer] the checkpoint '", path.string(), "' lacks the tensor rng");
   REWARD_TUNER_CHECK(saved.rng.sizes() == rng.sizes() && saved.rng.scalar_type() == at::kByte,
                      "[Trainer] the checkpoint's rng expected uint8 ", rng.sizes(), ", got ",

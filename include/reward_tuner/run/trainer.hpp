@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <map>
@@ -23,20 +22,22 @@
 #include <reward_tuner/optim/learning_rate.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/ranks/ranks.hpp>
-#include <reward_tuner/report/chrome_trace.hpp>
 #include <reward_tuner/report/progress_bar.hpp>
 #include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/evaluation_rewards.hpp>
 #include <reward_tuner/run/judges.hpp>
+#include <reward_tuner/run/kept_weights.hpp>
 #include <reward_tuner/run/metric_names.hpp>
 #include <reward_tuner/run/options_json.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
+#include <reward_tuner/run/rank_agreement.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/run/run_record.hpp>
 #include <reward_tuner/run/run_state.hpp>
 #include <reward_tuner/run/stop_rules.hpp>
 #include <reward_tuner/run/trained_weights.hpp>
-#include <reward_tuner/tensor/stage_clock.hpp>
+#include <reward_tuner/run/update_line.hpp>
+#include <reward_tuner/run/update_trace.hpp>
 #include <reward_tuner/tuner/reward_tuner.hpp>  // IWYU pragma: export
 
 namespace reward_tuner {
@@ -102,7 +103,7 @@ class Trainer {
     if (options_.ema_decay > 0)
       ema_ = std::make_unique<Ema>(weights_.tensors(), EmaOptions{.decay = options_.ema_decay});
     describe();
-    check_ranks();
+    join_ranks();
     if (options_.resume) resume();
     tuner_.plan(planned());
     rewards_ = standard_evaluation_rewards(pipeline_);
@@ -116,7 +117,7 @@ class Trainer {
     }
     const MetricNames refuses_two_of_one_name(rewards_);
     if (!ranks_.first()) return;
-    if (!options_.trace.empty()) write_chrome_trace(options_.trace, {});  // a file that cannot be written is told now
+    if (!options_.trace.empty()) trace_.emplace(options_.trace);
     // from here on the folder is not empty
     record_ = std::make_unique<RunRecord>(*folder_, progress_, options_);
     write_json(*folder_ / "config.json", run_config(description_, options_, fingerprint_));
@@ -136,7 +137,7 @@ class Trainer {
     if (record_) {
       record_->write_curve(progress_, description_.reward, held_out_metrics_);
       if (evaluated) {
-        record_->write_before_after(before_, best_.empty() ? latest_ : best_images_, shown_prompts());
+        record_->write_before_after(before_, best_.empty() ? latest_ : best_.images, shown_prompts());
         record_->write_report(progress_, description_, held_out_metrics_, options_.seed, options_.keep_best);
       }
     }
@@ -166,33 +167,12 @@ class Trainer {
     if (!ranks_.first()) return std::nullopt;
     return options_.resume ? RunFolder::reopen(folder) : RunFolder::create(folder);
   }
-  /// Whether all ranks have one run before them, and gives the tuner to them. Their numbers would differ silently.
-  void check_ranks() {
+  /// Gives the tuner to all ranks, if they have one run before them.
+  void join_ranks() {
     if constexpr (requires { tuner_.join(ranks_); }) tuner_.join(ranks_);
     else
       REWARD_TUNER_CHECK(ranks_.alone(), "[Trainer] several ranks expected a tuner with join(Ranks), got one without");
-    if (ranks_.alone()) return;
-    Parcel options, weights;
-    options.add_text(fingerprint_.dump());
-    for (const auto& [name, value] : weights_.named) {
-      const Tensor numbers = value.detach().to(at::kDouble);
-      weights.add_text(name);
-      weights.add_number(numbers.sum().template item<double>());
-      weights.add_number(numbers.square().sum().template item<double>());
-    }
-    const auto all_options = ranks_.gather("options", options), all_weights = ranks_.gather("weights", weights);
-    for (std::size_t i = 1; i < all_options.size(); ++i) {
-      Parcel first = all_options[0], other = all_options[i];
-      const std::string expected = first.text(), got = other.text();
-      REWARD_TUNER_CHECK(expected == got, "[Trainer] all ranks expected the options of rank 0, got others on rank ", i,
-                         fingerprint_differences(nlohmann::json::parse(expected), nlohmann::json::parse(got)));
-      Parcel expected_weights = all_weights[0], got_weights = all_weights[i];
-      while (!expected_weights.at_end())
-        REWARD_TUNER_CHECK(expected_weights.text() == got_weights.text() &&
-                               expected_weights.number() == got_weights.number() &&
-                               expected_weights.number() == got_weights.number(),
-                           "[Trainer] all ranks expected the weights of rank 0 to begin with, got others on rank ", i);
-    }
+    check_same_run(ranks_, fingerprint_, weights_);
   }
   void note(const std::string& sentence) {
     notes_.push_back(sentence);
@@ -273,7 +253,9 @@ class Trainer {
       optimizer_.scale_learning_rate(learning_rate_factor(options_.learning_rate, progress_.done(), planned()));
       rate = optimizer_.learning_rate();
     }
-    UpdateReport report = traced_update();
+    const std::vector<std::string> prompts = prompts_.draw(options_.batch, rng_);
+    const auto own_update = [&] { return tuner_.update(pipeline_, optimizer_, prompts, rng_); };
+    UpdateReport report = trace_ ? (*trace_)(options_.batch, own_update) : own_update();
     if (ema_ && !report.skipped) ema_->update();
     progress_.add(report);
     if (const std::string idle = idle_warning(progress_); !idle.empty()) add_sentence(report.warning, idle);
@@ -282,48 +264,8 @@ class Trainer {
     progress_.tune_seconds +=
         ranks_.firsts(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     progress_.tune_cpu_seconds += ranks_.firsts(static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC);
-    if (bar) {
-      ProgressBar::Fields fields{{"reward", text("%.4f", report.reward)}, {"grad", text("%.2e", report.gradient_norm)}};
-      if (report.flops.total() > 0) fields.emplace_back("TFLOP/s", speed(report));
-      bar->update(progress_.done(), fields);
-    }
-    if (bar && !report.warning.empty()) bar->note("update " + std::to_string(report.update) + ": " + report.warning);
-    if (bar && !report.skip_reason.empty())  // of several tasks one may fail alone
-      bar->note("update " + std::to_string(report.update) + (report.skipped ? " skipped: " : " failed: ") +
-                report.skip_reason);
+    if (bar) show_update(*bar, progress_.done(), report, options_.peak_tflops);
     if (options_.on_update) options_.on_update(report);
-  }
-
-  /// The tuner's update; the first ones are traced, if that is asked for.
-  UpdateReport traced_update() {
-    constexpr int kTraced = 2;
-    const std::vector<std::string> prompts = prompts_.draw(options_.batch, rng_);
-    if (!record_ || options_.trace.empty() || traced_ == kTraced)
-      return tuner_.update(pipeline_, optimizer_, prompts, rng_);
-    const StageTrace trace;
-    UpdateReport report;
-    {
-      const TraceSpan span("update", options_.batch);
-      report = tuner_.update(pipeline_, optimizer_, prompts, rng_);
-    }
-    trace_.insert(trace_.end(), trace.events().begin(), trace.events().end());
-    ++traced_;
-    write_chrome_trace(options_.trace, trace_);
-    return report;
-  }
-
-  /// "12.3", or "12.3 (31% of peak)" where the peak is known.
-  std::string speed(const UpdateReport& report) const {
-    const double rate = tflop_per_second(report);
-    std::string out = text("%.3g", rate);
-    if (options_.peak_tflops > 0) out += text(" (%.3g%% of peak)", 100 * rate / options_.peak_tflops);
-    return out;
-  }
-
-  static std::string text(const char* format, double value) {
-    char buffer[40];
-    std::snprintf(buffer, sizeof buffer, format, value);
-    return buffer;
   }
 
   std::optional<BestEvaluation> best() const {
@@ -335,10 +277,7 @@ class Trainer {
   void keep_best() {
     const auto now = best();
     if (!now || now->update != progress_.done()) return;
-    best_images_ = latest_;
-    averaged([&] {
-      for (const auto& [name, value] : weights_.named) best_[name] = value.detach().clone();
-    });
+    averaged([&] { best_.keep(weights_, latest_); });
   }
 
   /// Calls `f` while the averaged weights stand in for the trained ones, if an average is kept.
@@ -371,20 +310,7 @@ class Trainer {
   void save_weights() {
     if (!weights_.save || !ranks_.first()) return;
     if (best_.empty()) return averaged([&] { weights_.save(folder_->path()); });
-    const torch::NoGradGuard no_grad;
-    std::map<std::string, Tensor> trained;
-    for (auto& [name, value] : weights_.named) trained[name] = value.detach().clone();
-    const auto become = [&](const std::map<std::string, Tensor>& other) {
-      for (auto& [name, value] : weights_.named) value.copy_(other.at(name));
-    };
-    become(best_);
-    try {
-      weights_.save(folder_->path());
-    } catch (...) {
-      become(trained);
-      throw;
-    }
-    become(trained);
+    best_.save(weights_, folder_->path());
   }
 
   /// Unless there is a checkpoint of this update already.
@@ -392,7 +318,6 @@ class Trainer {
     if (!ranks_.first() || checkpoints_.latest() == progress_.done()) return;
     RunState state{.optimizer = optimizer_.state(),
                    .best = best_,
-                   .images_best = best_images_,
                    .rng = rng_.state(),
                    .images_before = before_,
                    .tuner = tuner_.state(),
@@ -422,16 +347,7 @@ class Trainer {
       fingerprint_["planned_updates"] = saved.fingerprint.at("planned_updates");  // as the run was begun
     check_fingerprint(saved.fingerprint, fingerprint_, path);
     check_fits(saved, weights_, rng_.state(), path);
-    Parcel own;
-    own.add_integer(*found.update);
-    for (Parcel& one : ranks_.gather("checkpoints", own)) {  // from here on nobody reads any
-      const std::int64_t theirs = one.integer();
-      REWARD_TUNER_CHECK(theirs == *found.update,
-                         "[Trainer] all ranks expected one checkpoint to resume from, got those "
-                         "of the updates ",
-                         *found.update, " and ", theirs, " in '", checkpoints_.folder().string(),
-                         "': does every rank see the same folder?");
-    }
+    check_same_checkpoint(ranks_, *found.update, checkpoints_.folder());  // from here on nobody reads any
     if (ranks_.first())
       for (const auto update : found.broken) checkpoints_.set_aside(update);
     for (const auto& sentence : found.notes) note(sentence);
@@ -442,9 +358,7 @@ class Trainer {
     rng_.set_state(saved.rng.clone());
     // absent if the first evaluation was interrupted
     if (saved.images_before.defined()) before_ = saved.images_before.clone();
-    if (saved.images_best.defined()) best_images_ = saved.images_best.clone();
-    for (const auto& [name, value] : weights_.named)
-      if (!saved.best.empty()) best_[name] = saved.best.at(name).to(value.options().requires_grad(false)).clone();
+    if (!saved.best.empty()) best_.keep(saved.best, weights_);
     if constexpr (requires { prompts_.state(); }) {
       const PromptStreamState position = saved.prompts.value_or(PromptStreamState());
       prompts_.load_state({position.epoch, position.position});
@@ -473,10 +387,9 @@ class Trainer {
   std::unique_ptr<RunRecord> record_;  // of the first rank
   std::vector<EvaluationReward> rewards_;
   HeldOutMetrics held_out_metrics_;
-  std::map<std::string, Tensor> best_;    // trained tensors of the best evaluation, as options.keep_best has it
-  Tensor before_, latest_, best_images_;  // [P,3,H,W] images of the first pairs
-  int traced_ = 0;
-  std::vector<TraceEvent> trace_;
+  KeptWeights best_;                  // of the best evaluation, as options.keep_best has it
+  Tensor before_, latest_;            // [P,3,H,W] images of the first pairs
+  std::optional<UpdateTrace> trace_;  // of the first rank
 };
 
 }  // namespace reward_tuner
