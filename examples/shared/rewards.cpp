@@ -324,6 +324,12 @@ std::vector<rt::Judge> make_judges(const TuneSettings& settings, const std::vect
   return named_rewards(settings, settings.judges, "--judge");
 }
 
+std::vector<std::string> deciding_judges(const TuneSettings& settings) {
+  const auto& judges = settings.judges;
+  const bool judged = std::find(judges.begin(), judges.end(), settings.keep_best) != judges.end();
+  return judged ? std::vector{settings.keep_best} : std::vector<std::string>();
+}
+
 std::filesystem::path reward_model(const TuneSettings& settings, const std::string& name) {
   for (const auto& text : settings.reward_models) {
     const auto [own, path] = named_path(text);
@@ -352,9 +358,9 @@ void check_reward_models(const TuneSettings& settings, const std::vector<std::ve
 }
 
 nlohmann::json reward_model_digests(const TuneSettings& settings,
-                                    const std::vector<std::vector<std::string>>& trained) {
+                                    const std::vector<std::vector<std::string>>& deciding) {
   nlohmann::json digests = nlohmann::json::object();
-  for (const auto& name : names_in(trained))
+  for (const auto& name : names_in(deciding))
     if (const auto path = reward_model(settings, name); !path.empty()) {
       const bool server = row_of(name, "--reward").model == OwnModel::kServer;
       if (!server) digests[name] = rt::digest(identity(path));

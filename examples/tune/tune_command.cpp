@@ -112,13 +112,15 @@ std::string lora_digest(const rt::Lora& lora) {
 nlohmann::json fingerprint_options(const TuneSettings& s, const MethodEntry& method, const AnyPrompts& prompts,
                                    const std::vector<TuneTask>& tasks, LoadedModel& model) {
   TuneSettings deciding = s;
-  deciding.judges.clear();  // nothing that is trained depends on them: a resumed run may have others
+  deciding.judges = deciding_judges(s);  // nothing depends on the others: a resumed run may have different ones
   nlohmann::json options = deciding_options(settings_table(), deciding, method);
   options["model_digest"] = model_digest(model.pipeline);
   for (const auto& lora : model.loras)
     options["lora"].push_back({{"digest", lora_digest(lora)}, {"scale", lora.scale()}});
-  const bool judged = std::find(s.judges.begin(), s.judges.end(), "aesthetic") != s.judges.end();
-  if (!s.aesthetic_head.empty() && !judged)
+  const auto aesthetic = [](const std::vector<std::string>& judges) {
+    return std::find(judges.begin(), judges.end(), "aesthetic") != judges.end();
+  };
+  if (!s.aesthetic_head.empty() && (!aesthetic(s.judges) || aesthetic(deciding.judges)))
     options["aesthetic_head_digest"] = head_digest(rt::AestheticHead::load(s.aesthetic_head));
   if (prompts.streamed()) options["prompts_streamed"] = true;
   for (const auto& task : tasks) {
@@ -279,11 +281,12 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   check_settings(s, method);
   const rt::Ranks ranks = started_ranks(s);
   std::vector<TuneTask> tasks = s.tasks.empty() ? std::vector<TuneTask>() : read_tasks(s);
-  std::vector<std::vector<std::string>> trained, rewards;
+  std::vector<std::vector<std::string>> trained;
   if (tasks.empty()) trained.push_back(s.rewards);
   for (const auto& task : tasks) trained.push_back(task.settings.rewards);
-  rewards = trained;
+  std::vector<std::vector<std::string>> rewards = trained, deciding = trained;
   rewards.push_back(s.judges);
+  deciding.push_back(deciding_judges(s));
   check_reward_models(s, rewards);
   const ChosenReward reward = tasks.empty() ? make_reward(s) : joined_reward(tasks);
   std::vector<rt::Judge> judges = make_judges(s, trained);
@@ -306,7 +309,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   }
   complete(s, method, tasks.empty() && reward.per_group);
   nlohmann::json options = fingerprint_options(s, method, prompts, tasks, model);
-  if (nlohmann::json digests = reward_model_digests(s, trained); !digests.empty())
+  if (nlohmann::json digests = reward_model_digests(s, deciding); !digests.empty())
     options["reward_model_digests"] = std::move(digests);
   std::shared_ptr<const rt::CaptionedImages> pretraining_images;
   if (s.regularizer == RegularizerName::kPretraining) {

@@ -120,6 +120,27 @@ grep -q 'kept the weights after update [012], whose held-out reward is the best:
 grep -q '"by": "reward"' "$work/best/report.json" || fail "the report lacks the kept weights"
 run best-judge --evaluate-every 1 --judge symmetry --keep-best symmetry
 grep -q 'whose judge symmetry is the best: ' "$work/out.txt" || fail "the outcome lacks the judge of the kept weights"
+# the judge that decides which weights are saved stays as it was on a resume, by its options and by its model; others
+# may change
+judged=(--evaluate-every 1 --judge jpeg_error,clip_score --reward-model "clip_score=$work/clip")
+again=(tune --model "$model" --prompts "$prompts" --steps 4 --batch 2 --updates 3 --images 2 --threads 1 --quiet
+       --no-tensorboard --reward brightness "${judged[@]}" --resume)
+for best in jpeg_error clip_score; do
+  rm -rf "$work/clip" && cp -r "$model/clip" "$work/clip"
+  run "by-$best" "${judged[@]}" --keep-best "$best" --jpeg-quality 20
+  printf ' ' >>"$work/clip/config.json"
+  case $best in
+    jpeg_error) expect 1 'options/jpeg_quality was 20, is now 90' "${again[@]}" --keep-best jpeg_error \
+                  --jpeg-quality 90 --out "$work/by-jpeg_error"
+                expect 0 'completed' "${again[@]}" --keep-best jpeg_error --jpeg-quality 20 \
+                  --out "$work/by-jpeg_error" ;;
+    clip_score) expect 1 'options/reward_model_digests/clip_score was' "${again[@]}" --keep-best clip_score \
+                  --jpeg-quality 20 --out "$work/by-clip_score"
+                cp "$model/clip/config.json" "$work/clip/config.json"
+                expect 0 'completed' "${again[@]}" --keep-best clip_score --jpeg-quality 90 \
+                  --out "$work/by-clip_score" ;;
+  esac
+done
 # the demonstration of docs/rewards.md, cut short
 "$rt_tune" tune --model "$model" --prompts "$prompts" --eval-prompts "$work/two.txt" --steps 4 --trained-steps 2 \
   --early-stop 1 --batch 2 --updates 1 --evaluate-every 1 --images 1 --threads 1 --quiet --no-tensorboard \
