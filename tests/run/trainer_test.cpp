@@ -343,8 +343,36 @@ TEST_CASE("a trace holds the stages and network calls of the first two updates, 
   CHECK(count.at("network") == forwards);
   for (const char* stage : {"rollout", "decode", "reward", "backward"}) CHECK(count.at(stage) >= 2);
   CHECK(end > 0);
+  SUBCASE("a resumed run leaves it as it is and says so, but one that has made no update makes it") {
+    const std::string whole = bytes(runs / "trace.json");
+    for (const std::int64_t done : {1, 2, 4}) {
+      const std::string name = "after" + std::to_string(done);
+      options.updates = done;
+      options.resume = false;
+      options.trace.clear();
+      run(model, runs / name, options);
+      options.updates = 5;
+      options.resume = true;
+      options.trace = runs / "trace.json";
+      std::ostringstream said;
+      options.progress = &said;
+      run(model, runs / name, options);
+      options.progress = nullptr;
+      CHECK(said.str().find("note: a trace is of a run's first two updates") != std::string::npos);
+      CHECK(bytes(runs / "trace.json") == whole);
+    }
+    options.resume = false;
+    options.trace = runs / "killed.json";
+    options.on_update = [](const rt::UpdateReport&) { ::kill(::getpid(), SIGKILL); };
+    killed([&] { run(model, runs / "killed", options); });
+    options.on_update = {};
+    options.resume = true;
+    run(model, runs / "killed", options);
+    CHECK(bytes(runs / "killed.json").find("\"update\"") != std::string::npos);
+  }
+  options.resume = false;
   options.trace = "/dev/null/trace.json";
-  CHECK_THROWS_WITH_AS(run(model, runs / "refused", options), doctest::Contains("[File] could not"), rt::Error);
+  CHECK_THROWS_WITH_AS(run(model, runs / "refused", options), doctest::Contains("[File] expected a folder"), rt::Error);
   CHECK_FALSE(std::filesystem::exists(runs / "refused" / "metrics.jsonl"));
 }
 

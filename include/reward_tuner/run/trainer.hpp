@@ -117,7 +117,7 @@ class Trainer {
     }
     const MetricNames refuses_two_of_one_name(rewards_);
     if (!ranks_.first()) return;
-    if (!options_.trace.empty()) trace_.emplace(options_.trace);
+    begin_trace();
     // from here on the folder is not empty
     record_ = std::make_unique<RunRecord>(*folder_, progress_, options_);
     write_json(*folder_ / "config.json", run_config(description_, options_, fingerprint_));
@@ -177,6 +177,14 @@ class Trainer {
   void note(const std::string& sentence) {
     notes_.push_back(sentence);
     if (options_.progress != nullptr) *options_.progress << "note: " << sentence << '\n';
+  }
+  /// Before the run's first update: a resumed run has no first ones.
+  void begin_trace() {
+    if (options_.trace.empty()) return;
+    if (progress_.done() == 0) trace_.emplace(options_.trace);
+    else
+      note("a trace is of a run's first two updates, which a resumed run does not make: nothing is written to '" +
+           options_.trace.string() + "'");
   }
   /// Fills the fingerprint, and what the description leaves open.
   void describe() {
