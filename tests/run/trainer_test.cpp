@@ -794,10 +794,6 @@ TEST_CASE("a limit of CPU time ends a run, is kept over a resume and does not de
   CHECK(two.progress.done() == 2);
   CHECK(two.progress.tune_cpu_seconds > one.progress.tune_cpu_seconds);
 
-  auto old = rt::to_json(two.progress);
-  old.erase("tune_cpu_seconds");
-  CHECK(rt::run_progress_from_json(old).tune_cpu_seconds == 0);
-
   options.resume = false;
   options.cpu_minutes = -1;
   CHECK_THROWS_WITH_AS(run(model, runs / "b", options), doctest::Contains("cpu_minutes"), rt::Error);
