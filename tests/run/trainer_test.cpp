@@ -19,6 +19,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -526,6 +527,11 @@ struct FixedRate : TwoRates {
   void scale_learning_rate(double) = delete;
 };
 static_assert(!rt::ScheduledOptimizer<FixedRate>);
+struct FixedAdamW : rt::AdamW {
+  using AdamW::AdamW;
+  void scale_learning_rate(double) = delete;
+};
+static_assert(!rt::ScheduledOptimizer<FixedAdamW>);
 
 template <class Optim>
 std::vector<std::pair<double, double>> run_with(const Model& model, const std::filesystem::path& folder,
@@ -695,13 +701,13 @@ TEST_CASE("a resume with other options of the tuner, the optimizer or the adapte
   const rt::reference::TemporaryFolder runs;
   struct Changed {
     int trained = 2;
-    double threshold = 0.5, beta2 = 0.999, alpha = 0;
+    double threshold = 0.5, beta2 = 0.999, alpha = 0, rate = 1e-2;
     int skipped = 5;
   };
-  const auto run = [&](const Changed& c, bool resume) {
+  const auto run_by = [&]<class Optim>(std::type_identity<Optim>, const Changed& c, bool resume) {
     auto pipeline = rt::StableDiffusion::load(model.path());
     const auto lora = rt::Lora::attach(pipeline.unet(), {.rank = 2, .alpha = c.alpha, .targets = {"all"}});
-    rt::AdamW optimizer(lora.parameters(), {.learning_rate = 1e-2, .beta2 = c.beta2});
+    Optim optimizer(lora.parameters(), {.learning_rate = c.rate, .beta2 = c.beta2});
     auto tuner = rt::make<rt::DRTune, rt::DynamicGuidance>(rt::SymmetryReward(),
                                                            {.sampler = {.num_steps = 4, .guidance = 2.0},
                                                             .steps = {.num_trained = c.trained},
@@ -710,11 +716,15 @@ TEST_CASE("a resume with other options of the tuner, the optimizer or the adapte
     const std::vector<std::string> prompts = {"a red circle", "a blue square"};
     auto options = rt::reference::small_run_options(resume ? 2 : 1, 0, 1);
     options.resume = resume;
+    if (!rt::ScheduledOptimizer<Optim>) options.learning_rate = {};
     rt::Trainer trainer(tuner, pipeline, optimizer, rt::PromptSet(prompts),
-                        {runs / "a", rt::trained_weights(lora), rt::evaluation_pairs(prompts, 1)}, options);
+                        {runs / (rt::ScheduledOptimizer<Optim> ? "a" : "fixed"), rt::trained_weights(lora),
+                         rt::evaluation_pairs(prompts, 1)},
+                        options);
     CHECK(trainer.notes().empty());
     return trainer.run();
   };
+  const auto run = [&](const Changed& c, bool resume) { return run_by(std::type_identity<rt::AdamW>(), c, resume); };
   run({}, false);
   const auto refused = [&](const Changed& changed, const char* difference) {
     CHECK_THROWS_WITH_AS(run(changed, true), doctest::Contains(difference), rt::Error);
@@ -723,7 +733,13 @@ TEST_CASE("a resume with other options of the tuner, the optimizer or the adapte
   refused({.threshold = 0.25}, "tuner/exploration/options/threshold was 0.5, is now 0.25");
   refused({.beta2 = 0.5}, "optimizer/beta2 was 0.999, is now 0.5");
   refused({.alpha = 4}, "trained/alpha was 2.0, is now 4.0");
+  refused({.rate = 0.02}, "learning_rate was 0.01, is now 0.02");
   CHECK(run({.skipped = 9}, true).end == rt::RunEnd::kCompleted);  // when to give up is no part of the numbers
+  const std::type_identity<FixedAdamW> fixed;                      // its rate is known by its options alone
+  run_by(fixed, {}, false);
+  CHECK_THROWS_WITH_AS(run_by(fixed, {.rate = 0.02}, true),
+                       doctest::Contains("optimizer/learning_rate was 0.01, is now 0.02"), rt::Error);
+  CHECK(run_by(fixed, {}, true).end == rt::RunEnd::kCompleted);
 
   const auto config = rt::read_json(runs / "a" / "config.json");
   CHECK(config.at("method") == "direct_gradient");  // what nobody has said, the tuner knows

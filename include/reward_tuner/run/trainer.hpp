@@ -197,7 +197,8 @@ class Trainer {
     fingerprint_["tuner"] = tuner;
     if constexpr (requires { optimizer_.options(); }) {
       fingerprint_["optimizer"] = options_json(optimizer_.options());
-      if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // named above
+      if constexpr (ScheduledOptimizer<Optim>)
+        if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // named above
     }
     for (const auto& policy : not_covered(tuner))
       note("a resume cannot tell whether options of the policy " + policy +
