@@ -53,7 +53,7 @@ enum class OwnModel {
 
 struct Row {
   RewardEntry entry;
-  std::function<rt::AnyReward(const TuneSettings&)> make;
+  std::function<rt::AnyReward(const TuneSettings&)> make;  // not of a server, which is made by its name: remote()
   OwnModel model = OwnModel::kNone;
 };
 
@@ -174,7 +174,7 @@ const std::vector<Row>& rows() {
       {{"remote",
         "the scores of a server (--reward-model remote=http://HOST:PORT/PATH, or =FILE.json, which says more); of "
         "several each has a name of its own, remote.NAME; black box"},
-       [](const TuneSettings& s) { return remote(s, "remote"); },
+       nullptr,
        OwnModel::kServer},
       {{"composition", "how surely every object of the caption is in the image; black box"},
        [](const TuneSettings&) { return rt::AnyReward(rt::shapes::CompositionReward()); }},

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
+#include <iomanip>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/number_text.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
@@ -154,28 +155,20 @@ nlohmann::json run_notes(const TuneSettings& s, const std::string& command_line)
 void print_outcome(const TuneSettings& s, const TuneResult& result) {
   const auto& evaluations = result.progress.evaluations;
   const auto& before = evaluations.front().metrics;
-  const auto& after = result.kept ? std::find_if(evaluations.begin(), evaluations.end(),
-                                                 [&](const auto& e) { return e.update == result.kept->update; })
-                                        ->metrics
-                                  : evaluations.back().metrics;
+  const auto& after = rt::outcome_evaluation(evaluations, result.kept).metrics;
   std::cout << to_string(result.end) << " after " << result.progress.done() << " updates\n";
   if (result.kept)
     std::cout << "kept the weights after update " << result.kept->update << ", whose "
-              << (s.keep_best == rt::kTrainedReward ? "held-out reward" : "judge " + s.keep_best)
+              << (result.kept->by == rt::kTrainedReward ? "held-out reward" : "judge " + result.kept->by)
               << " is the best: " << result.kept->value << '\n';
-  for (const auto& [name, value] : before) {
-    const auto found = after.find(name);
-    if (found == after.end()) continue;  // of a judge that a resumed run has not any more
-    char line[160];
-    std::snprintf(line, sizeof line, "  %-20s %9.4f -> %9.4f\n", name.c_str(), value, found->second);
-    std::cout << line;
-  }
-  for (const auto& [name, value] : after) {
-    if (before.contains(name)) continue;  // of a judge that a resumed run got
-    char line[160];
-    std::snprintf(line, sizeof line, "  %-20s         - -> %9.4f\n", name.c_str(), value);
-    std::cout << line;
-  }
+  const auto line = [](const std::string& name, const std::string& then, double now) {
+    std::cout << "  " << std::left << std::setw(20) << name << ' ' << then << rt::number_text(" -> %9.4f\n", now);
+  };
+  for (const auto& [name, value] : before)
+    if (after.contains(name))  // not of a judge that a resumed run has not any more
+      line(name, rt::number_text("%9.4f", value), after.at(name));
+  for (const auto& [name, value] : after)
+    if (!before.contains(name)) line(name, "        -", value);  // of a judge that a resumed run got
   std::cout << "reward queries: " << result.progress.images << '\n';
   std::cout << "images: " << (s.out / "before_after.png").string() << "\nreport:   " << (s.out / "report.json").string()
             << "\nweights:  " << (s.out / (s.full ? "model" : "lora")).string() << std::endl;

@@ -132,17 +132,18 @@ class Trainer {
     const RunEnd end = loop(bar);
     if (bar) bar->finish();
     const bool evaluated = end != RunEnd::kInterrupted && evaluate_now();
+    const std::optional<BestEvaluation> kept = best();
     save();
     save_weights();
     if (record_) {
       record_->write_curve(progress_, description_.reward, held_out_metrics_);
       if (evaluated) {
         record_->write_before_after(before_, best_.empty() ? latest_ : best_.images, shown_prompts());
-        record_->write_report(progress_, description_, held_out_metrics_, options_.seed, options_.keep_best);
+        record_->write_report(progress_, description_, held_out_metrics_, options_.seed, kept);
       }
     }
     ranks_.any(false);  // none ends before everything is written
-    return {evaluated ? end : RunEnd::kInterrupted, progress_, best()};
+    return {evaluated ? end : RunEnd::kInterrupted, progress_, kept};
   }
 
   const RunProgress& progress() const { return progress_; }
