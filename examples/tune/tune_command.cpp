@@ -265,6 +265,18 @@ void check_random_shift(const TuneSettings& s, const std::vector<TuneTask>& task
                      shift);
 }
 
+/// Without --micro-batch each of several ranks gets an equal share of an update's images. The settings are complete.
+void share_images(TuneSettings& s, std::vector<TuneTask>& tasks, const rt::Ranks& ranks) {
+  if (ranks.alone() || s.micro_batch != 0) return;
+  std::vector<TuneSettings> all;
+  for (const auto& task : tasks) all.push_back(task.settings);
+  s.micro_batch = equal_share(tasks.empty() ? std::vector{s} : all, ranks.size());
+  for (auto& task : tasks) task.settings.micro_batch = s.micro_batch;
+  if (!s.quiet)
+    std::cerr << "note: --micro-batch " << s.micro_batch << ", an equal share for each of " << ranks.size()
+              << " ranks; it decides the last bits of the numbers: give it to resume with another number of ranks\n";
+}
+
 int tune(const TuneSettings& typed, const std::string& command_line) {
   apply_threads(typed.threads);
   const rt::InterruptGuard guard;
@@ -301,6 +313,7 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
       task.settings.regularizer = RegularizerName::kNone;  // once an update, after all tasks
   }
   complete(s, method, tasks.empty() && reward.per_group);
+  share_images(s, tasks, ranks);
   nlohmann::json options = fingerprint_options(s, method, prompts, tasks, model);
   if (nlohmann::json digests = reward_model_digests(s, deciding); !digests.empty())
     options["reward_model_digests"] = std::move(digests);
