@@ -25,6 +25,7 @@
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/run/run_folder.hpp>
+#include <reward_tuner/run/trainer_options.hpp>
 #include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #include <examples/shared/defaults.hpp>
@@ -294,7 +295,9 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   deciding.push_back(deciding_judges(s));
   check_reward_models(s, rewards);
   const ChosenReward reward = tasks.empty() ? make_reward(s) : joined_reward(tasks);
-  std::vector<rt::Judge> judges = make_judges(s, trained);
+  rt::TrainerOptions trainer = run_options(s);
+  trainer.judges = make_judges(s, trained);
+  rt::check_options(trainer);
   const AnyPrompts prompts = s.prompts.empty()
                                  ? tasks.front().prompts
                                  : AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed, s.prompt_field);
@@ -348,10 +351,9 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
                                       .model = s.model.string(),
                                       .options = options,
                                       .notes = run_notes(s, command_line)},
-                      .trainer = run_options(s),
+                      .trainer = std::move(trainer),
                       .ranks = ranks};
   session.trainer.evaluation_rewards = rt::shapes::shape_evaluation_rewards(held_out);
-  session.trainer.judges = std::move(judges);
   const TuneResult result = run_method(session);
   if (result.end == rt::RunEnd::kInterrupted) {
     if (!ranks.first()) return kInterrupted;
