@@ -77,21 +77,26 @@ cat >"$work/judge.py" <<'END'
 def length(png, prompt):
     return len(prompt)
 END
-port=$((20000 + RANDOM % 20000))
 serve=$(realpath "$(dirname "$0")/../../examples/reward_server/reward_server.py")
-(cd "$work" && exec python3 "$serve" judge:length --port "$port") >"$work/server.txt" 2>&1 &
+(cd "$work" && exec python3 "$serve" judge:length --port 0) >"$work/server.txt" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
-for _ in {1..100}; do
-  (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
+trap '[ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+port=
+for ((tried = 0; tried < 600; tried++)); do  # it says where it listens, which it then does
+  port=$(sed -n 's|^http://127.0.0.1:\([0-9]*\)/score$|\1|p' "$work/server.txt")
+  [ -z "$port" ] || break
+  kill -0 "$server" 2>/dev/null || fail "the server ended: $(cat "$work/server.txt")"
   sleep 0.1
 done
+[ -n "$port" ] || fail "the server said no address in a minute: $(cat "$work/server.txt")"
 remote=(--reward remote --reward-model "remote=http://127.0.0.1:$port/score")
 expect 0 '12.5' score --images "$work/one" --prompts "$work/two.txt" "${remote[@]}"  # 12 and 13 letters
 printf '{"url": "http://127.0.0.1:%s/score", "batch": 1, "retries": 0}' "$port" >"$work/judge.json"
 expect 0 '^remote.length  *12.5' score --images "$work/one" --prompts "$work/two.txt" --reward remote.length \
   --reward-model "remote.length=$work/judge.json"
-kill $server
+kill -KILL "$server"
+wait "$server" 2>/dev/null || true
+server=
 expect 1 'remote expected a model of its own, got none' score --images "$work/one" --prompt x --reward remote
 expect 1 "127.0.0.1:$port" score --images "$work/one" --prompt x "${remote[@]}"
 
