@@ -161,7 +161,7 @@ int run(int argc, char** argv) {
   meter->add_option("--reward-model", profiled.reward_models, "as of rt-tune")->type_name("NAME=PATH");
   meter->add_option("--steps", profiled.steps, "sampler steps T")->capture_default_str();
   meter->add_option("--guidance", profiled.guidance, "guidance scale")->capture_default_str();
-  meter->add_option("--eta", profiled.eta, "share of noise in a DDIM step, 0 to 1; default: 1");
+  meter->add_option("--eta", profiled.eta, "share of noise in a DDIM step, above 0, at most 1; default: 1");
   meter->add_option("--rank", profiled.rank, "rank of the LoRA whose gradient it is")->capture_default_str();
   meter->add_option("--targets", profiled.targets, "its layers, as of rt-tune")->capture_default_str();
   meter->add_option("--batches", profiled.batches, "independent batches")->capture_default_str();

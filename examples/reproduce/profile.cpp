@@ -122,6 +122,10 @@ ProfileSettings profile_settings() {
 }
 
 void profile(const ProfileSettings& s) {
+  rt_shared::check_reward_models(s, {s.rewards});
+  REWARD_TUNER_CHECK(*s.eta > 0 && *s.eta <= 1,
+                     "[rt-reproduce] profile --eta expected a number above 0 and at most 1, got ", *s.eta,
+                     *s.eta == 0 ? ": steps without noise have no log-probabilities" : "");
   rt::SignalTable table;
   rt_shared::Outputs outputs;
   outputs.add("--json", s.json, [&] {

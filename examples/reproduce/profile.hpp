@@ -15,7 +15,8 @@ struct ProfileSettings : rt_shared::TuneSettings {
 /// rank 8 on all layers.
 ProfileSettings profile_settings();
 
-/// Measures, prints a table and writes --json and --plot. Errors: those of step_gradients().
+/// Measures, prints a table and writes --json and --plot. Errors: those of step_gradients(); before any work a
+/// --reward-model that the reward does not use, and steps without noise.
 void profile(const ProfileSettings& settings);
 
 }  // namespace rt_reproduce

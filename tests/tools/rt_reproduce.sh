@@ -98,4 +98,19 @@ grep -q 'pathwise gradient' "$work/meter.svg" || fail "profile --plot lacks a cu
 status=0; "$program" "${meter[@]}" --reward parity 2>"$work/meter.txt" >/dev/null || status=$?
 [ "$status" = 1 ] && grep -q 'expected a reward of each image alone, got' "$work/meter.txt" ||
   fail "profile of a reward of groups: $(cat "$work/meter.txt")"
+# what cannot be measured is refused before the model is loaded: none is there
+refused() {  # TEXT ARGUMENTS...
+  local text=$1 status=0
+  shift
+  "$program" profile --model "$work/none" --prompts "$prompts" --json "$work/refused/x.json" "$@" \
+    >"$work/meter.txt" 2>&1 || status=$?
+  [ "$status" = 1 ] && grep -q -- "$text" "$work/meter.txt" || fail "profile $*: $status, $(cat "$work/meter.txt")"
+  [ ! -e "$work/refused" ] || fail "a refused profile made a folder"
+}
+refused '--eta expected a number above 0 and at most 1, got 0: steps without noise have no log-prob' --eta 0
+refused '--eta expected a number above 0 and at most 1, got 2' --eta 2
+refused '--reward-model expected a reward that is in use (symmetry), got clip_score' --reward symmetry \
+  --reward-model "clip_score=$model/clip"
+refused '--reward-model expected a reward with a model of its own, got symmetry' --reward symmetry \
+  --reward-model "symmetry=$model/clip"
 echo "rt-reproduce: killed, resumed, reported"
