@@ -86,8 +86,7 @@ struct ChunkReward {
 
 inline void add_to(Parcel& parcel, const ChunkReward& answer) {
   parcel.add_integer(answer.size);
-  parcel.add_integer(answer.towers.computed);
-  parcel.add_integer(answer.towers.shared);
+  add_to(parcel, answer.towers);
   parcel.add_tensor(answer.result.values);
   parcel.add_tensor(answer.result.failed);
   parcel.add_integer(static_cast<std::int64_t>(answer.result.parts.size()));
@@ -104,8 +103,7 @@ inline void add_to(Parcel& parcel, const ChunkReward& answer) {
 inline ChunkReward chunk_from(Parcel& parcel) {
   ChunkReward out;
   out.size = parcel.integer();
-  out.towers.computed = parcel.integer();
-  out.towers.shared = parcel.integer();
+  read_from(parcel, out.towers);
   out.result.values = parcel.tensor(at::kCPU);
   out.result.failed = parcel.tensor(at::kCPU);
   out.result.parts.resize(static_cast<std::size_t>(parcel.integer()));
