@@ -74,15 +74,16 @@
 #include <reward_tuner/files/weights_index.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 
-#include <reward_tuner/ranks/gradient_sum.hpp>
-#include <reward_tuner/ranks/launch.hpp>
-#include <reward_tuner/ranks/parcel.hpp>
-#include <reward_tuner/ranks/ranks.hpp>
-
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 #include <reward_tuner/lora/lora_names.hpp>
 #include <reward_tuner/lora/peft_config.hpp>
+
+#include <reward_tuner/ranks/gradient_sum.hpp>
+#include <reward_tuner/ranks/launch.hpp>
+#include <reward_tuner/ranks/parcel.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
+#include <reward_tuner/ranks/sharded_optimizer.hpp>
 
 #include <reward_tuner/text/byte_pair_encoding.hpp>
 #include <reward_tuner/text/clip_tokenizer.hpp>
