@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -65,7 +66,7 @@ class DirectUpdate {
     if (condition.trained())
       for (const auto& samples : parts) setups.push_back(setup(samples));
     GradientSum sum = gradient_sum(update, condition);
-    Micro micro{update.pipeline, sum, graphs};
+    Micro<std::remove_reference_t<decltype(update.pipeline)>> micro{update.pipeline, sum, graphs};
     std::vector<Measured> own;
     const auto [first, last] = parts_.ranks.own(static_cast<std::int64_t>(parts.size()));
     for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last) && !skips(own); ++i) {
