@@ -196,6 +196,7 @@
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/remote_file.hpp>
 #include <reward_tuner/rewards/remote_options.hpp>
+#include <reward_tuner/rewards/request_places.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/rewards/standardized.hpp>
