@@ -10,6 +10,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/explain.hpp>
+#include <reward_tuner/core/fill_in.hpp>
 #include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/note.hpp>
