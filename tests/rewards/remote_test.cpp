@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/rand.h>
+#include <c10/core/InferenceMode.h>
 
 #include <chrono>
 #include <cmath>
@@ -245,6 +246,17 @@ TEST_CASE("remote: the asynchronous form returns at once and gives the same") {
   CHECK(seconds < 0.25);
   CHECK(numbers(scores.get().values) == std::vector<double>{1, 2});
   CHECK(says(error([] { RemoteReward(options("fail")).score_later(input({"1"})).get(); }), "got none for 1 of 1"));
+}
+
+TEST_CASE("remote: images of inference mode are sent as others, although other threads send them") {
+  const RemoteReward reward(options("fine"));
+  RewardInput made = input({"1", "2"});
+  {
+    const c10::InferenceMode inference;
+    made.images = made.images.clone();
+    CHECK(numbers(reward.score(made).values) == std::vector<double>{1, 2});
+  }
+  CHECK(numbers(reward.score(made).values) == std::vector<double>{1, 2});
 }
 
 TEST_CASE("remote: calls that overlap share the requests that may be under way") {
