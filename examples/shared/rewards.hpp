@@ -57,7 +57,8 @@ std::filesystem::path reward_model(const TuneSettings& settings, const std::stri
 /// and names it once.
 void check_reward_models(const TuneSettings& settings, const std::vector<std::vector<std::string>>& rewards);
 
-/// Tells the models of trained rewards apart by what their files hold, wherever they are: name -> digest.
+/// Tells the models of trained rewards apart by what their files hold, wherever they are, and servers by what they are
+/// asked: name -> digest.
 nlohmann::json reward_model_digests(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained);
 
 }  // namespace rt_shared

@@ -10,6 +10,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/explain.hpp>
+#include <reward_tuner/core/fill_in.hpp>
 #include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/note.hpp>
@@ -197,6 +198,7 @@
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/remote_file.hpp>
 #include <reward_tuner/rewards/remote_options.hpp>
+#include <reward_tuner/rewards/request_places.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/rewards/standardized.hpp>

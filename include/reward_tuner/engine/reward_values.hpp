@@ -205,7 +205,7 @@ class LaterRewards {
       const Tensor latents = samples.clean.narrow(0, begin, size);                         // [b,C,h,w]
       const RewardInput input = samples.input(pipeline_.decode(latents), latents, begin);  // [b,3,H,W]
       const UnchangedInput unchanged(input);
-      auto result = detail::named_failure(reward_, [&] { return asked_later(reward_, input); });
+      auto result = detail::named_failure(reward_, [&] { return asked_later(reward_, input, reward_name(reward_)); });
       unchanged.check(reward_name(reward_));
       // counts alone: the vectors would keep the images of the whole round
       asked_.push_back({size, input.vectors->counts(), std::move(result)});
