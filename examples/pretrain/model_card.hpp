@@ -1,6 +1,5 @@
 // Writes the README.md of a tiny-shapes folder from its report.json.
 #pragma once
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -8,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/number_text.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/shapes/shape_vocabulary.hpp>
 
@@ -31,12 +31,6 @@ inline std::string hardware_name() {
 
 namespace detail {
 
-inline std::string number(double value, const char* format) {
-  char text[32];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
 template <class Table>
 std::string word_list(const Table& table) {
   std::string text;
@@ -49,11 +43,11 @@ std::string word_list(const Table& table) {
 }
 
 inline std::string sample_row(const char* name, const nlohmann::json& m) {
-  const auto percent = [&](const char* key) { return number(100 * m.at(key).get<double>(), "%.0f%%"); };
+  const auto percent = [&](const char* key) { return number_text("%.0f%%", 100 * m.at(key).get<double>()); };
   return "| " + std::string(name) + " | " + std::to_string(m.at("images").get<int>()) + " | " +
          percent("shape_accuracy") + " | " + percent("color_accuracy") + " | " + percent("both_right") + " | " +
-         percent("relation_accuracy") + " | " + number(m.at("coverage").get<double>(), "%.2f") + " | " +
-         number(m.at("symmetry_error").get<double>(), "%.2f") + " |\n";
+         percent("relation_accuracy") + " | " + number_text("%.2f", m.at("coverage").get<double>()) + " | " +
+         number_text("%.2f", m.at("symmetry_error").get<double>()) + " |\n";
 }
 
 inline std::string stage_row(const char* name, const nlohmann::json& training, const char* key, const char* what) {
@@ -61,8 +55,8 @@ inline std::string stage_row(const char* name, const nlohmann::json& training, c
   return "| " + std::string(name) + " | " + what + " | " + std::to_string(stage.at("parameters").get<long long>()) +
          " | " + std::to_string(stage.at("steps").get<long long>()) + " | " +
          std::to_string(stage.at("batch").get<long long>()) + " | " +
-         number(stage.at("seconds").get<double>() / 60, "%.1f min") + " | " +
-         number(stage.at("loss").get<double>(), "%.4f") + " |\n";
+         number_text("%.1f min", stage.at("seconds").get<double>() / 60) + " | " +
+         number_text("%.4f", stage.at("loss").get<double>()) + " |\n";
 }
 
 }  // namespace detail
@@ -85,7 +79,7 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
       "![one sample for each color and shape](samples.png)\n\n![longer prompts](captions.png)\n\n"
       "Samples: DDIM, " +
       std::to_string(measured.at("sampler").at("steps").get<int>()) + " steps, guidance " +
-      detail::number(measured.at("sampler").at("guidance").get<double>(), "%.1f") +
+      number_text("%.1f", measured.at("sampler").at("guidance").get<double>()) +
       ", one fixed seed an image, none chosen.\n\n"
       "## What it knows\n\n"
       "64 x 64 images (latents 4 x 16 x 16) of one or two objects, prompts of up to 14 words:\n"
@@ -100,11 +94,11 @@ inline void write_model_card(const std::filesystem::path& folder, const nlohmann
       ".\n\n"
       "## Quality\n\n"
       "- VAE: " +
-      detail::number(measured.at("vae").at("psnr_db").get<double>(), "%.1f") +
+      number_text("%.1f", measured.at("vae").at("psnr_db").get<double>()) +
       " dB on new images.\n"
       "- CLIP: the right one of 48 captions for " +
-      detail::number(100 * measured.at("clip").at("zero_shot_accuracy").get<double>(), "%.1f") + "% of new images, " +
-      detail::number(100 * measured.at("clip").at("zero_shot_accuracy_held_out_pairs").get<double>(), "%.1f") +
+      number_text("%.1f", 100 * measured.at("clip").at("zero_shot_accuracy").get<double>()) + "% of new images, " +
+      number_text("%.1f", 100 * measured.at("clip").at("zero_shot_accuracy_held_out_pairs").get<double>()) +
       "% for the held-out pairs.\n"
       "- Samples, judged by the analytic detector (`ShapeReward`); its own accuracy is the first row:\n\n"
       "| images | number | shape right | color right | both | relation | coverage | symmetry error "

@@ -3,8 +3,8 @@
 #include "studies.hpp"
 
 #include <cmath>
-#include <cstdio>
 
+#include <reward_tuner/core/number_text.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 
 #include <examples/shared/markdown.hpp>
@@ -17,11 +17,7 @@ const char* holds(bool yes) { return yes ? "**holds here**" : "**does not hold h
 
 std::string whole(double value) { return std::to_string(std::llround(value)); }
 
-std::string four_places(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4f", value);
-  return text;
-}
+std::string four_places(double value) { return rt::number_text("%.4f", value); }
 
 std::vector<double> seed_values(const SeedValues& seeds) {
   std::vector<double> out;

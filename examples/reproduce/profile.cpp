@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/number_text.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
@@ -30,17 +31,11 @@ namespace rt = reward_tuner;
 
 namespace {
 
-std::string text(const char* format, double value) {
-  char buffer[40];
-  std::snprintf(buffer, sizeof buffer, format, value);
-  return buffer;
-}
-
 /// "3.1 (2.8 to 3.4)" with values times `factor`.
 std::string interval(const rt::Estimate& e, const char* format, double factor = 1) {
   if (!std::isfinite(e.low)) return "not seen";
-  return text(format, factor * e.value) + " (" + text(format, factor * e.low) + " to " + text(format, factor * e.high) +
-         ")";
+  const auto text = [&](double value) { return rt::number_text(format, factor * value); };
+  return text(e.value) + " (" + text(e.low) + " to " + text(e.high) + ")";
 }
 
 /// Of a squared norm, the norm.
@@ -53,7 +48,7 @@ rt::Estimate root(const rt::Estimate& e) {
 std::string rounded(double images) {
   if (!std::isfinite(images)) return "not seen";
   const double unit = std::pow(10, std::max(0.0, std::floor(std::log10(std::max(1.0, images))) - 1));
-  std::string digits = text("%.0f", std::round(images / unit) * unit);
+  std::string digits = rt::number_text("%.0f", std::round(images / unit) * unit);
   for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), ",");
   return digits;
 }
@@ -83,8 +78,8 @@ void print(const rt::SignalTable& table) {
             << "---|---|\n";
   for (const rt::StepSignal& s : table.steps) {
     const bool noisy = std::isfinite(s.quietness);
-    std::cout << "| " << s.step << " | " << text("%g", s.timestep) << " | " << (noisy ? text("%.2f", s.quietness) : "-")
-              << " | ";
+    std::cout << "| " << s.step << " | " << rt::number_text("%g", s.timestep) << " | "
+              << (noisy ? rt::number_text("%.2f", s.quietness) : "-") << " | ";
     if (table.pathwise) std::cout << percent(s.pathwise_share) << " | " << interval(root(s.pathwise), "%.3g") << " | ";
     std::cout << (noisy ? percent(s.noise_share) : "-") << " | " << (noisy ? images_text(s.images) : "-") << " |\n";
   }
@@ -160,8 +155,8 @@ void profile(const ProfileSettings& s) {
        .on_batch = [&](int done) { std::cerr << '\r' << done << '/' << s.batches << " batches" << std::flush; }}));
   std::cerr << '\n';
   std::cout << reward.text << ", T = " << s.steps << ", guidance " << s.guidance << ", eta " << *s.eta << ": "
-            << table.images << " images in " << table.batches << " batches, mean reward " << text("%.3f", table.reward)
-            << "; 95% intervals\n\n";
+            << table.images << " images in " << table.batches << " batches, mean reward "
+            << rt::number_text("%.3f", table.reward) << "; 95% intervals\n\n";
   print(table);
   outputs.write();
 }

@@ -70,6 +70,15 @@ void check_settings(const TuneSettings& s, const MethodEntry& m) {
   REWARD_TUNER_CHECK(s.kl_weight >= 0, "[rt-tune] --kl-weight expected a number >= 0, got ", s.kl_weight);
   REWARD_TUNER_CHECK(s.planned_updates >= 0,
                      "[rt-tune] --planned-updates expected a number >= 0 (0: as --updates), got ", s.planned_updates);
+  REWARD_TUNER_CHECK(s.learning_rate > 0 && std::isfinite(s.learning_rate),
+                     "[rt-tune] --learning-rate expected a finite number above 0, got ", s.learning_rate);
+  REWARD_TUNER_CHECK(s.lr_floor >= 0 && s.lr_floor <= 1, "[rt-tune] --lr-floor expected a number from 0 to 1, got ",
+                     s.lr_floor);
+  REWARD_TUNER_CHECK(s.lr_warmup >= 0, "[rt-tune] --lr-warmup expected a number >= 0, got ", s.lr_warmup);
+  REWARD_TUNER_CHECK(s.rank_seconds > 0 && std::isfinite(s.rank_seconds),
+                     "[rt-tune] --rank-seconds expected a finite number above 0, got ", s.rank_seconds);
+  REWARD_TUNER_CHECK(s.peak_tflops >= 0 && std::isfinite(s.peak_tflops),
+                     "[rt-tune] --peak-tflops expected a finite number >= 0 (0: unknown), got ", s.peak_tflops);
   const int least = m.knows("pairs") ? 2 : 1;
   REWARD_TUNER_CHECK(s.branches.value_or(m.branches) >= least, "[rt-tune] --branches expected a number >= ", least,
                      " with --method ", m.name, ", got ", *s.branches);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <limits>
 
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/ranks/launch.hpp>
@@ -35,14 +36,18 @@ rt::Ranks started_ranks(TuneSettings& s) {
     s.resume = true;
     if (!s.quiet) std::cerr << "note: started again after a failure: going on from the last checkpoint\n";
   }
-  if (s.micro_batch == 0) {
-    const int images = s.batch * std::max(1, s.samples_per_prompt);
-    s.micro_batch = (images + ranks.size() - 1) / ranks.size();
-    if (!s.quiet)
-      std::cerr << "note: --micro-batch " << s.micro_batch << ", an equal share for each of " << ranks.size()
-                << " ranks; it decides the last bits of the numbers: give it to resume with another number of ranks\n";
-  }
   return ranks;
+}
+
+int equal_share(const std::vector<TuneSettings>& tasks, int ranks) {
+  int smallest = std::numeric_limits<int>::max();
+  for (const TuneSettings& s : tasks) {
+    const int images = s.batch * std::max(1, s.samples_per_prompt);
+    const int share = std::max(1, (images + ranks - 1) / ranks);
+    const bool one_for_each = (images + share - 1) / share >= ranks;  // 2, 2 and 1 of 5 images leave the fourth idle
+    smallest = std::min(smallest, one_for_each ? share : std::max(1, images / ranks));
+  }
+  return smallest;
 }
 
 }  // namespace rt_shared

@@ -1,5 +1,6 @@
 // The processes of one run, where torchrun started several.
 #pragma once
+#include <vector>
 
 #include <reward_tuner/ranks/ranks.hpp>
 
@@ -10,9 +11,13 @@ namespace rt_shared {
 namespace rt = reward_tuner;
 
 /// The ranks that torchrun says there are; one that is alone without it. Takes up what depends on them: only the first
-/// one prints; processes that torchrun started again after a failure go on from the last checkpoint, if there is one;
-/// and without --micro-batch each rank gets an equal share of the images.
+/// one prints, and processes that torchrun started again after a failure go on from the last checkpoint, if there is
+/// one.
 /// Errors: an environment that makes no sense, ranks that do not meet, several in a program built without Gloo.
 rt::Ranks started_ranks(TuneSettings& settings);
+
+/// The largest micro-batch that gives each rank one, if there are that many images. `tasks`: the complete settings
+/// (defaults.hpp) of each task, or of a run that has none; several have one micro-batch, the smallest of theirs.
+int equal_share(const std::vector<TuneSettings>& tasks, int ranks);
 
 }  // namespace rt_shared

@@ -54,7 +54,7 @@ enum class OwnModel {
 
 struct Row {
   RewardEntry entry;
-  std::function<rt::AnyReward(const TuneSettings&)> make;
+  std::function<rt::AnyReward(const TuneSettings&)> make;  // not of a server, which is made by its name: remote()
   OwnModel model = OwnModel::kNone;
 };
 
@@ -177,7 +177,7 @@ const std::vector<Row>& rows() {
       {{"remote",
         "the scores of a server (--reward-model remote=http://HOST:PORT/PATH, or =FILE.json, which says more); of "
         "several each has a name of its own, remote.NAME; black box"},
-       [](const TuneSettings& s) { return remote(s, "remote"); },
+       nullptr,
        OwnModel::kServer},
       {{"composition", "how surely every object of the caption is in the image; black box"},
        [](const TuneSettings&) { return rt::AnyReward(rt::shapes::CompositionReward()); }},
@@ -328,6 +328,12 @@ std::vector<rt::Judge> make_judges(const TuneSettings& settings, const std::vect
   return named_rewards(settings, settings.judges, "--judge");
 }
 
+std::vector<std::string> deciding_judges(const TuneSettings& settings) {
+  const auto& judges = settings.judges;
+  const bool judged = std::find(judges.begin(), judges.end(), settings.keep_best) != judges.end();
+  return judged ? std::vector{settings.keep_best} : std::vector<std::string>();
+}
+
 std::filesystem::path reward_model(const TuneSettings& settings, const std::string& name) {
   for (const auto& text : settings.reward_models) {
     const auto [own, path] = named_path(text);
@@ -356,9 +362,9 @@ void check_reward_models(const TuneSettings& settings, const std::vector<std::ve
 }
 
 nlohmann::json reward_model_digests(const TuneSettings& settings,
-                                    const std::vector<std::vector<std::string>>& trained) {
+                                    const std::vector<std::vector<std::string>>& deciding) {
   nlohmann::json digests = nlohmann::json::object();
-  for (const auto& name : names_in(trained))
+  for (const auto& name : names_in(deciding))
     if (const auto path = reward_model(settings, name); !path.empty()) {
       const bool server = row_of(name, "--reward").model == OwnModel::kServer;
       digests[name] = rt::digest(server ? std::vector{questions(server_options(path))} : identity(path));

@@ -49,6 +49,9 @@ void check_judges(const TuneSettings& settings, const std::vector<std::vector<st
 /// Errors: those of named_rewards, a reward that is trained.
 std::vector<rt::Judge> make_judges(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained);
 
+/// The judges whose numbers decide what the run saves: the one that settings.keep_best names, or none.
+std::vector<std::string> deciding_judges(const TuneSettings& settings);
+
 /// What --reward-model says about a reward; empty if nothing. Errors: one that is not NAME=PATH, a path without
 /// anything.
 std::filesystem::path reward_model(const TuneSettings& settings, const std::string& name);
@@ -57,8 +60,9 @@ std::filesystem::path reward_model(const TuneSettings& settings, const std::stri
 /// and names it once.
 void check_reward_models(const TuneSettings& settings, const std::vector<std::vector<std::string>>& rewards);
 
-/// Tells the models of trained rewards apart by what their files hold, wherever they are, and servers by what they are
-/// asked: name -> digest.
-nlohmann::json reward_model_digests(const TuneSettings& settings, const std::vector<std::vector<std::string>>& trained);
+/// Tells the models of rewards apart by what their files hold, wherever they are, and servers by what they are asked:
+/// name -> digest. `deciding`: lists as above of the rewards that decide a run's numbers.
+nlohmann::json reward_model_digests(const TuneSettings& settings,
+                                    const std::vector<std::vector<std::string>>& deciding);
 
 }  // namespace rt_shared

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
+#include <iomanip>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/number_text.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
@@ -24,6 +25,7 @@
 #include <reward_tuner/run/prompt_file.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/run/run_folder.hpp>
+#include <reward_tuner/run/trainer_options.hpp>
 #include <reward_tuner/shapes/shape_evaluation.hpp>
 
 #include <examples/shared/defaults.hpp>
@@ -112,13 +114,15 @@ std::string lora_digest(const rt::Lora& lora) {
 nlohmann::json fingerprint_options(const TuneSettings& s, const MethodEntry& method, const AnyPrompts& prompts,
                                    const std::vector<TuneTask>& tasks, LoadedModel& model) {
   TuneSettings deciding = s;
-  deciding.judges.clear();  // nothing that is trained depends on them: a resumed run may have others
+  deciding.judges = deciding_judges(s);  // nothing depends on the others: a resumed run may have different ones
   nlohmann::json options = deciding_options(settings_table(), deciding, method);
   options["model_digest"] = model_digest(model.pipeline);
   for (const auto& lora : model.loras)
     options["lora"].push_back({{"digest", lora_digest(lora)}, {"scale", lora.scale()}});
-  const bool judged = std::find(s.judges.begin(), s.judges.end(), "aesthetic") != s.judges.end();
-  if (!s.aesthetic_head.empty() && !judged)
+  const auto aesthetic = [](const std::vector<std::string>& judges) {
+    return std::find(judges.begin(), judges.end(), "aesthetic") != judges.end();
+  };
+  if (!s.aesthetic_head.empty() && (!aesthetic(s.judges) || aesthetic(deciding.judges)))
     options["aesthetic_head_digest"] = head_digest(rt::AestheticHead::load(s.aesthetic_head));
   if (prompts.streamed()) options["prompts_streamed"] = true;
   for (const auto& task : tasks) {
@@ -152,28 +156,20 @@ nlohmann::json run_notes(const TuneSettings& s, const std::string& command_line)
 void print_outcome(const TuneSettings& s, const TuneResult& result) {
   const auto& evaluations = result.progress.evaluations;
   const auto& before = evaluations.front().metrics;
-  const auto& after = result.kept ? std::find_if(evaluations.begin(), evaluations.end(),
-                                                 [&](const auto& e) { return e.update == result.kept->update; })
-                                        ->metrics
-                                  : evaluations.back().metrics;
+  const auto& after = rt::outcome_evaluation(evaluations, result.kept).metrics;
   std::cout << to_string(result.end) << " after " << result.progress.done() << " updates\n";
   if (result.kept)
     std::cout << "kept the weights after update " << result.kept->update << ", whose "
-              << (s.keep_best == rt::kTrainedReward ? "held-out reward" : "judge " + s.keep_best)
+              << (result.kept->by == rt::kTrainedReward ? "held-out reward" : "judge " + result.kept->by)
               << " is the best: " << result.kept->value << '\n';
-  for (const auto& [name, value] : before) {
-    const auto found = after.find(name);
-    if (found == after.end()) continue;  // of a judge that a resumed run has not any more
-    char line[160];
-    std::snprintf(line, sizeof line, "  %-20s %9.4f -> %9.4f\n", name.c_str(), value, found->second);
-    std::cout << line;
-  }
-  for (const auto& [name, value] : after) {
-    if (before.contains(name)) continue;  // of a judge that a resumed run got
-    char line[160];
-    std::snprintf(line, sizeof line, "  %-20s         - -> %9.4f\n", name.c_str(), value);
-    std::cout << line;
-  }
+  const auto line = [](const std::string& name, const std::string& then, double now) {
+    std::cout << "  " << std::left << std::setw(20) << name << ' ' << then << rt::number_text(" -> %9.4f\n", now);
+  };
+  for (const auto& [name, value] : before)
+    if (after.contains(name))  // not of a judge that a resumed run has not any more
+      line(name, rt::number_text("%9.4f", value), after.at(name));
+  for (const auto& [name, value] : after)
+    if (!before.contains(name)) line(name, "        -", value);  // of a judge that a resumed run got
   std::cout << "reward queries: " << result.progress.images << '\n';
   std::cout << "images: " << (s.out / "before_after.png").string() << "\nreport:   " << (s.out / "report.json").string()
             << "\nweights:  " << (s.out / (s.full ? "model" : "lora")).string() << std::endl;
@@ -270,6 +266,18 @@ void check_random_shift(const TuneSettings& s, const std::vector<TuneTask>& task
                      shift);
 }
 
+/// Without --micro-batch each of several ranks gets an equal share of an update's images. The settings are complete.
+void share_images(TuneSettings& s, std::vector<TuneTask>& tasks, const rt::Ranks& ranks) {
+  if (ranks.alone() || s.micro_batch != 0) return;
+  std::vector<TuneSettings> all;
+  for (const auto& task : tasks) all.push_back(task.settings);
+  s.micro_batch = equal_share(tasks.empty() ? std::vector{s} : all, ranks.size());
+  for (auto& task : tasks) task.settings.micro_batch = s.micro_batch;
+  if (!s.quiet)
+    std::cerr << "note: --micro-batch " << s.micro_batch << ", an equal share for each of " << ranks.size()
+              << " ranks; it decides the last bits of the numbers: give it to resume with another number of ranks\n";
+}
+
 int tune(const TuneSettings& typed, const std::string& command_line) {
   apply_threads(typed.threads);
   const rt::InterruptGuard guard;
@@ -279,14 +287,17 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   check_settings(s, method);
   const rt::Ranks ranks = started_ranks(s);
   std::vector<TuneTask> tasks = s.tasks.empty() ? std::vector<TuneTask>() : read_tasks(s);
-  std::vector<std::vector<std::string>> trained, rewards;
+  std::vector<std::vector<std::string>> trained;
   if (tasks.empty()) trained.push_back(s.rewards);
   for (const auto& task : tasks) trained.push_back(task.settings.rewards);
-  rewards = trained;
+  std::vector<std::vector<std::string>> rewards = trained, deciding = trained;
   rewards.push_back(s.judges);
+  deciding.push_back(deciding_judges(s));
   check_reward_models(s, rewards);
   const ChosenReward reward = tasks.empty() ? make_reward(s) : joined_reward(tasks);
-  std::vector<rt::Judge> judges = make_judges(s, trained);
+  rt::TrainerOptions trainer = run_options(s);
+  trainer.judges = make_judges(s, trained);
+  rt::check_options(trainer);
   const AnyPrompts prompts = s.prompts.empty()
                                  ? tasks.front().prompts
                                  : AnyPrompts::from_file(s.prompts, s.stream_prompts, s.seed, s.prompt_field);
@@ -305,8 +316,9 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
       task.settings.regularizer = RegularizerName::kNone;  // once an update, after all tasks
   }
   complete(s, method, tasks.empty() && reward.per_group);
+  share_images(s, tasks, ranks);
   nlohmann::json options = fingerprint_options(s, method, prompts, tasks, model);
-  if (nlohmann::json digests = reward_model_digests(s, trained); !digests.empty())
+  if (nlohmann::json digests = reward_model_digests(s, deciding); !digests.empty())
     options["reward_model_digests"] = std::move(digests);
   std::shared_ptr<const rt::CaptionedImages> pretraining_images;
   if (s.regularizer == RegularizerName::kPretraining) {
@@ -340,10 +352,9 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
                                       .model = s.model.string(),
                                       .options = options,
                                       .notes = run_notes(s, command_line)},
-                      .trainer = run_options(s),
+                      .trainer = std::move(trainer),
                       .ranks = ranks};
   session.trainer.evaluation_rewards = rt::shapes::shape_evaluation_rewards(held_out);
-  session.trainer.judges = std::move(judges);
   const TuneResult result = run_method(session);
   if (result.end == rt::RunEnd::kInterrupted) {
     if (!ranks.first()) return kInterrupted;

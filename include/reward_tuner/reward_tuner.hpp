@@ -14,6 +14,7 @@
 #include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/core/number_text.hpp>
 #include <reward_tuner/core/objective_context.hpp>
 #include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/permutation.hpp>

@@ -19,6 +19,11 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/files/sealed_json.hpp>
+
 #include <tests/reference/file_bytes.hpp>
 #include <tests/reference/tiny_folder.hpp>
 
@@ -146,7 +151,9 @@ TEST_CASE("a flipped bit anywhere in a checkpoint is found, and the error names 
   std::ofstream(tensors, std::ios::binary | std::ios::trunc) << whole;
   for (std::size_t bit = 0; bit < 8 * text.size(); ++bit) {
     const std::string said = error(state, text, bit);
-    if (said.find("state.json' is damaged") == std::string::npos)
+    const bool sealed = said.find("state.json' is damaged") != std::string::npos;
+    if (!sealed &&
+        said.find("state.json' is not sealed: written by an earlier version, or damaged") == std::string::npos)
       FAIL_CHECK("bit " << bit << " of the state: " << said);
   }
   std::ofstream(state, std::ios::binary | std::ios::trunc) << text;
@@ -163,12 +170,30 @@ TEST_CASE("torn and foreign checkpoints are not seen and are replaced") {
   }
   std::filesystem::resize_file(checkpoints.path(4) / "tensors.safetensors", 100);
   std::filesystem::remove(checkpoints.path(3) / "tensors.safetensors");
-  std::ofstream(checkpoints.path(2) / "state.json") << "{\"format\": 1, \"upd";
+  std::ofstream(checkpoints.path(2) / "state.json") << "{\"format\": 2, \"upd";
   std::filesystem::create_directory(folder / "update-abc");
   CHECK(checkpoints.updates() == std::vector<std::int64_t>{1});
   CHECK_THROWS_WITH_AS(checkpoints.load(4), doctest::Contains("incomplete"), rt::Error);
   checkpoints.save(4, numbered(4));
   CHECK(holds(checkpoints, 4));
+}
+
+TEST_CASE("checkpoints of earlier versions are said to be that: not sealed, or of another format") {
+  const rt::reference::TemporaryFolder folder;
+  const rt::CheckpointFolder checkpoints(folder.path(), 9);
+  checkpoints.save(1, numbered(1));
+  const auto state = checkpoints.path(1) / "state.json";
+  const auto refused = [&](const char* sentence) {
+    CHECK_THROWS_WITH_AS(checkpoints.load(1), doctest::Contains(sentence), rt::Error);
+  };
+  auto json = rt::read_sealed_json(state);
+  CHECK(json.at("format") == 2);
+  json.erase("checksum");
+  json["format"] = 1;
+  rt::write_sealed_json(state, json);
+  refused("state.json' expected format 2, got 1");
+  rt::write_json(state, json);
+  refused("state.json' is not sealed: written by an earlier version, or damaged");
 }
 
 TEST_CASE("the newest checkpoint that can be read is found past damaged ones, which can be set aside") {

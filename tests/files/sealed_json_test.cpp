@@ -43,15 +43,16 @@ TEST_CASE("sealed JSON: comes back as it was, is JSON, and a change of any byte 
   back.erase("checksum");
   CHECK(back == object);
   const std::string text = io_test::read_text(file);
-  const auto refused = [&](const std::string& other) {
+  const auto refused = [&](const std::string& other, const char* sentence = "state.json' is damaged") {
     io_test::write_text(file, other);
-    CHECK_THROWS_WITH_AS(read_sealed_json(file), doctest::Contains("state.json' is damaged"), Error);
+    CHECK_THROWS_WITH_AS(read_sealed_json(file), doctest::Contains(sentence), Error);
   };
-  refused("");
-  refused("{\"number\": 0.1}");
   refused(text + " ");
   refused(text.substr(0, text.size() - 1));
-  refused(text.substr(text.find('\n') + 1));
+  const char* unsealed = "state.json' is not sealed: written by an earlier version, or damaged";
+  for (const std::string& other :
+       {std::string(), std::string("{\"number\": 0.1}"), object.dump(2), text.substr(text.find('\n') + 1)})
+    refused(other, unsealed);
   CHECK_THROWS_WITH_AS(read_sealed_json(folder / "absent.json"), doctest::Contains("absent.json"), Error);
   CHECK_THROWS_WITH_AS(write_sealed_json(file, nlohmann::json::object()), doctest::Contains("expected an object"),
                        Error);

@@ -7,6 +7,7 @@
 
 #include <examples/shared/defaults.hpp>
 #include <examples/shared/direct_method.hpp>
+#include <examples/shared/ranks.hpp>
 #include <examples/shared/sampled_method.hpp>
 #include <examples/shared/settings_table.hpp>
 
@@ -85,6 +86,47 @@ TEST_CASE("defaults: each that depends on another setting bends to what the user
     give(s, "word-weight-high", "1");
   });
   CHECK((both.word_weight_low == 2 && both.word_weight_high == 1));
+}
+
+TEST_CASE("defaults: each of several ranks gets an equal share of the images that the method draws") {
+  const auto share = [](std::string_view method, const std::string& batch, int ranks) {
+    return equal_share({completed(method, [&](TuneSettings& s) { give(s, "batch", batch); })}, ranks);
+  };
+  CHECK(share("drtune", "8", 2) == 4);
+  CHECK(share("drtune", "7", 2) == 4);  // and 3
+  CHECK(share("drtune", "5", 4) == 1);  // 2, 2 and 1 would be of three ranks
+  CHECK(share("drtune", "1", 2) == 1);  // which the run refuses
+  CHECK(share("grpo", "1", 2) == rt::kComparedImages / 2);
+  CHECK(share("grpo", "3", 2) == 3 * rt::kComparedImages / 2);
+  TuneSettings wide = completed("lsrl", [](TuneSettings& s) { give(s, "batch", "6"); }), narrow = wide;
+  narrow.batch = 2;
+  narrow.samples_per_prompt = 2;
+  CHECK(equal_share({wide, narrow}, 2) == 2);
+  CHECK(equal_share({wide}, 2) == 3);
+}
+
+TEST_CASE("defaults: numbers out of range are refused by their flags, before anything is loaded") {
+  const auto refused = [](const std::string& flag, const std::string& value, const std::string& expected) {
+    CAPTURE(flag);
+    CHECK_THROWS_WITH_AS(completed("drtune",
+                                   [&](TuneSettings& s) {
+                                     give(s, "lr-schedule", "cosine");
+                                     give(s, flag, value);
+                                   }),
+                         ("[rt-tune] --" + flag + " expected " + expected + ", got " + value).c_str(), rt::Error);
+  };
+  for (const char* value : {"0", "-1", "inf", "nan"}) {
+    refused("rank-seconds", value, "a finite number above 0");
+    refused("learning-rate", value, "a finite number above 0");
+  }
+  for (const char* value : {"-1", "inf", "nan"}) refused("peak-tflops", value, "a finite number >= 0 (0: unknown)");
+  for (const char* value : {"-0.5", "1.5", "nan"}) refused("lr-floor", value, "a number from 0 to 1");
+  refused("lr-warmup", "-1", "a number >= 0");
+  for (const auto& [flag, value] : {std::pair("rank-seconds", "0.5"), {"lr-floor", "1"}, {"lr-warmup", "0"}})
+    CHECK_NOTHROW(completed("drtune", [&](TuneSettings& s) {
+      give(s, "lr-schedule", "linear");
+      give(s, flag, value);
+    }));
 }
 
 TEST_CASE("defaults: every sampler runs by its name, with what the user said of it") {

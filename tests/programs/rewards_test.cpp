@@ -131,7 +131,7 @@ TEST_CASE("several servers have names of their own, and a file says more of each
   refused("remote", "remote=" + file("bad.json", "{\"reward\": 1}"), "bad.json: the key 'url' is missing");
 }
 
-TEST_CASE("models are told apart by what their files hold, wherever they are; judges' decide nothing") {
+TEST_CASE("models are told apart by what their files hold, wherever they are; judges' decide nothing, but one's") {
   const io_test::Folder folder;
   const auto digests = [&](const std::string& where) {
     const TuneSettings s = with({"clip_score"}, {}, {"clip_score=" + (folder / where).string()});
@@ -146,8 +146,15 @@ TEST_CASE("models are told apart by what their files hold, wherever they are; ju
   CHECK(digests("a") != digests("c"));
   CHECK(digests("a") != digests("d"));
   CHECK(digests("a/x.bin") == digests("b/x.bin"));
-  const TuneSettings judged = with({"symmetry"}, {"clip_score"}, {"clip_score=" + (folder / "a").string()});
-  CHECK(reward_model_digests(judged, {judged.rewards}).empty());
+  TuneSettings judged = with({"symmetry"}, {"clip_score", "brightness"}, {"clip_score=" + (folder / "a").string()});
+  const auto deciding = [&](const std::string& keep_best) {
+    judged.keep_best = keep_best;
+    return reward_model_digests(judged, {judged.rewards, deciding_judges(judged)});
+  };
+  CHECK(deciding("").empty());
+  CHECK(deciding("reward").empty());
+  CHECK(deciding("brightness").empty());
+  CHECK(deciding("clip_score") == digests("a"));  // its scores decide which weights are saved
 }
 
 }  // namespace rewards_test

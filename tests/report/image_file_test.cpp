@@ -1,4 +1,5 @@
 // PNG and JPEG files against Pillow's pixels (tests/golden/make_image_file_golden.py), and the named errors.
+#include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 #include <doctest/doctest.h>
 #include <torch/types.h>
@@ -56,6 +57,20 @@ TEST_CASE("image files: other kinds, damaged and missing files are named errors"
   got(png.substr(0, 40), "expected a whole PNG file in a.png, got: ");
   got(png.substr(0, 8), "expected a whole PNG file");
   got(jpeg.substr(0, 30), "expected a whole JPEG file in a.png, got: ");
+  const std::string preview("\xFF\xE1\x00\x06\xFF\xD8\xFF\xD9", 8), end = "\xFF\xD9";
+  for (const char* name : {"full.jpg", "grey.jpg", "halved.jpeg", "progressive.JPG", "small.jpg"}) {
+    CAPTURE(name);
+    const std::string whole = io_test::read_text(kFiles / name), cut = whole.substr(0, whole.size() - end.size());
+    const std::string previewed = whole.substr(0, 2) + preview + whole.substr(2);
+    got(whole.substr(0, whole.size() / 2), "bytes without an end-of-image marker");
+    got(previewed.substr(0, previewed.size() / 2), "bytes without an end-of-image marker");
+    got(cut, "bytes without an end-of-image marker");
+    got(cut + "\xFF", "bytes without an end-of-image marker");
+    const Tensor image = decode_image(whole);
+    for (const std::string& same : {previewed, cut + "\xFF" + end, whole + std::string(100, '\0'), whole + "behind it",
+                                    whole + whole.substr(0, 99)})
+      CHECK((at::equal(decode_image(same), image)));
+  }
   const io_test::Folder folder;
   CHECK_THROWS_WITH_AS(read_image(folder / "a.png"), doctest::Contains("expected a readable file, got none at"), Error);
   CHECK_THROWS_AS(read_image(folder.path), Error);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 namespace stop_rules_test {
 namespace {
 
@@ -72,10 +74,17 @@ TEST_CASE("updates that keep nothing are counted in a row; a skipped one neither
   CHECK(rt::idle_warning(after({1, 0, 0, 0})) ==
         "3 updates in a row kept no image to train on, so nothing was learned: all equal");
   CHECK(rt::idle_warning(after({0, 0, 0, 0})).empty());  // said once
-  const auto back = rt::run_progress_from_json(rt::to_json(after({1, 0, 0})));
+  const nlohmann::json whole = rt::to_json(after({1, 0, 0}));
+  const auto back = rt::run_progress_from_json(whole);
   CHECK(back.idle_in_a_row == 2);
   CHECK(back.partly_idle_in_a_row == 2);
   CHECK(back.idle_reason == "all equal");
+  for (const auto& field : whole.items()) {  // what lacks a number is of another version
+    CAPTURE(field.key());
+    nlohmann::json other = whole;
+    other.erase(field.key());
+    CHECK_THROWS_AS(rt::run_progress_from_json(other), nlohmann::json::exception);
+  }
 
   rt::TrainerOptions options;
   options.max_idle_in_a_row = 3;

@@ -78,6 +78,21 @@ expect 1 'kl-weight expected --regularizer kl' tune "${tune[@]}" --prompts "$wor
 expect 1 'jpeg-quality expected --reward of JPEG' tune "${tune[@]}" --prompts "$work/plain.txt" --jpeg-quality 50 \
   --out "$work/new"
 
+# ---- numbers out of range, before a model is loaded: there is none
+while read -r flag value text; do
+  expect 1 "$text" tune --model "$work/none" --prompts "$work/plain.txt" --reward brightness "$flag" "$value" \
+    --out "$work/new"
+done <<'END'
+--rank-seconds 0 rank-seconds expected a finite number above 0, got 0
+--peak-tflops -1 peak-tflops expected a finite number >= 0 (0: unknown), got -1
+--learning-rate 0 learning-rate expected a finite number above 0, got 0
+--lr-warmup -2 lr-warmup expected a number >= 0, got -2
+--images 0 \[Trainer\] images must be >= 1, got 0
+--ema 1 \[Trainer\] ema_decay must be in \[0, 1), got 1
+END
+expect 1 'lr-floor expected a number from 0 to 1, got 2' tune --model "$work/none" --prompts "$work/plain.txt" \
+  --lr-schedule linear --lr-floor 2 --out "$work/new"
+
 # ---- settings that can teach nothing; every scale up to 1 is the prompt alone
 printf 'a red circle\na blue square\na white ring\n' >"$work/three.txt"
 expect 1 'can learn nothing from such rounds, whatever the rewards' tune "${tune[@]}" \

@@ -77,21 +77,26 @@ cat >"$work/judge.py" <<'END'
 def length(png, prompt):
     return len(prompt)
 END
-port=$((20000 + RANDOM % 20000))
 serve=$(realpath "$(dirname "$0")/../../examples/reward_server/reward_server.py")
-(cd "$work" && exec python3 "$serve" judge:length --port "$port") >"$work/server.txt" 2>&1 &
+(cd "$work" && exec python3 "$serve" judge:length --port 0) >"$work/server.txt" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
-for _ in {1..100}; do
-  (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
+trap '[ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+port=
+for ((tried = 0; tried < 600; tried++)); do  # it says where it listens, which it then does
+  port=$(sed -n 's|^http://127.0.0.1:\([0-9]*\)/score$|\1|p' "$work/server.txt")
+  [ -z "$port" ] || break
+  kill -0 "$server" 2>/dev/null || fail "the server ended: $(cat "$work/server.txt")"
   sleep 0.1
 done
+[ -n "$port" ] || fail "the server said no address in a minute: $(cat "$work/server.txt")"
 remote=(--reward remote --reward-model "remote=http://127.0.0.1:$port/score")
 expect 0 '12.5' score --images "$work/one" --prompts "$work/two.txt" "${remote[@]}"  # 12 and 13 letters
 printf '{"url": "http://127.0.0.1:%s/score", "batch": 1, "retries": 0}' "$port" >"$work/judge.json"
 expect 0 '^remote.length  *12.5' score --images "$work/one" --prompts "$work/two.txt" --reward remote.length \
   --reward-model "remote.length=$work/judge.json"
-kill $server
+kill -KILL "$server"
+wait "$server" 2>/dev/null || true
+server=
 expect 1 'remote expected a model of its own, got none' score --images "$work/one" --prompt x --reward remote
 expect 1 "127.0.0.1:$port" score --images "$work/one" --prompt x "${remote[@]}"
 
@@ -120,6 +125,27 @@ grep -q 'kept the weights after update [012], whose held-out reward is the best:
 grep -q '"by": "reward"' "$work/best/report.json" || fail "the report lacks the kept weights"
 run best-judge --evaluate-every 1 --judge symmetry --keep-best symmetry
 grep -q 'whose judge symmetry is the best: ' "$work/out.txt" || fail "the outcome lacks the judge of the kept weights"
+# the judge that decides which weights are saved stays as it was on a resume, by its options and by its model; others
+# may change
+judged=(--evaluate-every 1 --judge jpeg_error,clip_score --reward-model "clip_score=$work/clip")
+again=(tune --model "$model" --prompts "$prompts" --steps 4 --batch 2 --updates 3 --images 2 --threads 1 --quiet
+       --no-tensorboard --reward brightness "${judged[@]}" --resume)
+for best in jpeg_error clip_score; do
+  rm -rf "$work/clip" && cp -r "$model/clip" "$work/clip"
+  run "by-$best" "${judged[@]}" --keep-best "$best" --jpeg-quality 20
+  printf ' ' >>"$work/clip/config.json"
+  case $best in
+    jpeg_error) expect 1 'options/jpeg_quality was 20, is now 90' "${again[@]}" --keep-best jpeg_error \
+                  --jpeg-quality 90 --out "$work/by-jpeg_error"
+                expect 0 'completed' "${again[@]}" --keep-best jpeg_error --jpeg-quality 20 \
+                  --out "$work/by-jpeg_error" ;;
+    clip_score) expect 1 'options/reward_model_digests/clip_score was' "${again[@]}" --keep-best clip_score \
+                  --jpeg-quality 20 --out "$work/by-clip_score"
+                cp "$model/clip/config.json" "$work/clip/config.json"
+                expect 0 'completed' "${again[@]}" --keep-best clip_score --jpeg-quality 90 \
+                  --out "$work/by-clip_score" ;;
+  esac
+done
 # the demonstration of docs/rewards.md, cut short
 "$rt_tune" tune --model "$model" --prompts "$prompts" --eval-prompts "$work/two.txt" --steps 4 --trained-steps 2 \
   --early-stop 1 --batch 2 --updates 1 --evaluate-every 1 --images 1 --threads 1 --quiet --no-tensorboard \

@@ -81,7 +81,7 @@ class CheckpointFolder {
   static constexpr std::string_view kPrefix = "update-";
   static constexpr const char* kTensors = "tensors.safetensors";
   static constexpr const char* kState = "state.json";
-  static constexpr int kFormat = 1;
+  static constexpr int kFormat = 2;
 
   /// Updates of all folders with a checkpoint's name, usable or not, ascending.
   std::vector<std::int64_t> numbered() const;

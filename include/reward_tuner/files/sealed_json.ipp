@@ -43,6 +43,9 @@ REWARD_TUNER_INLINE nlohmann::json read_sealed_json(const std::filesystem::path&
   REWARD_TUNER_CHECK(stream.good() || stream.eof(), "[Json] could not read '", file.string(), "'");
   const std::size_t end = text.find('\n');
   const std::string first = end == std::string::npos ? text : text.substr(0, end + 1);
+  REWARD_TUNER_CHECK(first.find("\"checksum\"") != std::string::npos, "[Json] '", file.string(),
+                     "' is not sealed: written by an earlier version, or damaged: expected a checksum in the first "
+                     "line, got none");
   const std::string seal = detail::seal_of(std::string_view(text).substr(first.size()));
   REWARD_TUNER_CHECK(first == seal, "[Json] '", file.string(),
                      "' is damaged: expected the checksum of its text in the first line, ",

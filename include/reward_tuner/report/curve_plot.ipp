@@ -6,11 +6,11 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <string_view>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/number_text.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 
 namespace reward_tuner {
@@ -60,12 +60,6 @@ inline std::string xml_escaped(std::string_view text) {
     else escaped += character;
   }
   return escaped;
-}
-
-inline std::string number_text(const char* format, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
 }
 
 inline std::string pixels_text(double value) { return number_text("%.2f", value); }
@@ -119,7 +113,7 @@ REWARD_TUNER_INLINE std::string curve_svg(const CurvePlot& plot) {
   const std::vector<double> y_ticks = nice_ticks(y_range.low, y_range.high, std::max(2, plot.height / 65));
 
   std::size_t longest = 1;
-  for (const double tick : y_ticks) longest = std::max(longest, detail::number_text("%.10g", tick).size());
+  for (const double tick : y_ticks) longest = std::max(longest, number_text("%.10g", tick).size());
   const double left = (plot.y_label.empty() ? 20 : 42) + 7.0 * static_cast<double>(longest), right = plot.width - 24.0;
   const double top = 16 + (plot.title.empty() ? 0 : 26) + (any_name ? 24 : 0),
                bottom = plot.height - (plot.x_label.empty() ? 34.0 : 56.0);
@@ -146,11 +140,11 @@ REWARD_TUNER_INLINE std::string curve_svg(const CurvePlot& plot) {
   };
   for (const double tick : y_ticks) {
     line(left, y_pixel(tick), right, y_pixel(tick), "#e6e6e6");
-    text(left - 8, y_pixel(tick) + 4, detail::number_text("%.10g", tick), "text-anchor=\"end\"");
+    text(left - 8, y_pixel(tick) + 4, number_text("%.10g", tick), "text-anchor=\"end\"");
   }
   for (const double tick : x_ticks) {
     line(x_pixel(tick), bottom, x_pixel(tick), bottom + 5, "#888888");
-    text(x_pixel(tick), bottom + 19, detail::number_text("%.10g", tick), "text-anchor=\"middle\"");
+    text(x_pixel(tick), bottom + 19, number_text("%.10g", tick), "text-anchor=\"middle\"");
   }
   line(left, bottom, right, bottom, "#888888");
   line(left, top, left, bottom, "#888888");

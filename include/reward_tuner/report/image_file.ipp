@@ -6,6 +6,7 @@
 
 #include <array>
 #include <climits>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -39,6 +40,25 @@ inline std::string other_image_kind(std::string_view bytes) {
   return std::to_string(bytes.size()) + " bytes without the signature of either";
 }
 
+/// Whether a JPEG file goes on to its end-of-image marker, whatever stands behind that (ITU T.81, B.1). Markers within
+/// segments, as of a preview, are not its own; in entropy-coded data no byte FF stands alone.
+inline bool has_end_of_jpeg(std::string_view bytes) {
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(bytes[at]); };
+  constexpr unsigned kStuffed = 0x00, kFill = 0xFF, kRestart0 = 0xD0, kRestart7 = 0xD7, kStart = 0xD8, kEnd = 0xD9;
+  for (std::size_t at = 0; at + 1 < bytes.size();) {
+    const unsigned code = byte(at + 1);
+    const bool data = code == kStuffed || code == kFill || (code >= kRestart0 && code <= kRestart7);
+    if (byte(at) != 0xFF || data) {
+      ++at;
+      continue;
+    }
+    if (code == kEnd) return true;
+    at += 2;
+    if (code != kStart && at + 1 < bytes.size()) at += 256U * byte(at) + byte(at + 1);  // a segment with its length
+  }
+  return false;
+}
+
 }  // namespace detail
 
 REWARD_TUNER_INLINE Tensor decode_image(std::string_view bytes, const std::string& where) {
@@ -47,6 +67,9 @@ REWARD_TUNER_INLINE Tensor decode_image(std::string_view bytes, const std::strin
                      where, ", got ", detail::other_image_kind(bytes));
   REWARD_TUNER_CHECK(bytes.size() <= INT_MAX, "[ImageFile] expected at most ", INT_MAX, " bytes in ", where, ", got ",
                      bytes.size());
+  // newer stb fills what is missing of a scan with gray
+  REWARD_TUNER_CHECK(png || detail::has_end_of_jpeg(bytes), "[ImageFile] expected a whole JPEG file in ", where,
+                     ", got: ", bytes.size(), " bytes without an end-of-image marker");
   int width = 0, height = 0, channels = 0;
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   const std::unique_ptr<unsigned char, void (*)(void*)> pixels(

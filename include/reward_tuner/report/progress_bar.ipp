@@ -14,6 +14,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/number_text.hpp>
 
 namespace reward_tuner {
 
@@ -104,9 +105,7 @@ REWARD_TUNER_INLINE int ProgressBar::width() const {  // asked at every redraw: 
 }
 
 REWARD_TUNER_INLINE std::string ProgressBar::speed_text(double seconds) {
-  char text[48];
-  std::snprintf(text, sizeof text, seconds < 10 ? "%.2f s/update" : "%.1f s/update", seconds);
-  return text;
+  return number_text(seconds < 10 ? "%.2f s/update" : "%.1f s/update", seconds);
 }
 
 REWARD_TUNER_INLINE void ProgressBar::show(double time) {

@@ -15,6 +15,7 @@ inline constexpr const char* kTrainedReward = "reward";
 
 /// An evaluation by its best number.
 struct BestEvaluation {
+  std::string by = {};      ///< what it was chosen by: kTrainedReward, or a judge's name
   std::int64_t update = 0;  ///< made after so many updates; 0: no update was better than none
   double value = 0;         ///< of what it was chosen by
   bool operator==(const BestEvaluation&) const = default;
@@ -24,6 +25,11 @@ struct BestEvaluation {
 /// tasks the mean of theirs) or a judge's by its name. Nothing if it is a number in none.
 std::optional<BestEvaluation> best_evaluation(const std::vector<EvaluationRecord>& evaluations, const std::string& by,
                                               const HeldOutMetrics& metrics);
+
+/// The evaluation that a run's outcome is: the kept one, or without one the last.
+/// Errors: no evaluation, or none after the kept one's updates.
+const EvaluationRecord& outcome_evaluation(const std::vector<EvaluationRecord>& evaluations,
+                                           const std::optional<BestEvaluation>& kept);
 
 }  // namespace reward_tuner
 

@@ -79,10 +79,10 @@ REWARD_TUNER_INLINE RunProgress run_progress_from_json(const nlohmann::json& jso
                              detail::numbers_from_json(e.at("sentinels"))});
   p.forwards = json.at("forwards").get<std::int64_t>();
   p.backwards = json.at("backwards").get<std::int64_t>();
-  p.forward_samples = json.value("forward_samples", std::int64_t{0});  // as tune_cpu_seconds below
-  p.backward_samples = json.value("backward_samples", std::int64_t{0});
+  p.forward_samples = json.at("forward_samples").get<std::int64_t>();
+  p.backward_samples = json.at("backward_samples").get<std::int64_t>();
   p.flops = json.at("flops").get<std::int64_t>();
-  p.images = json.value("images", std::int64_t{0});
+  p.images = json.at("images").get<std::int64_t>();
   p.peak_tensor_bytes = json.at("peak_tensor_bytes").get<std::int64_t>();
   p.skipped_updates = json.at("skipped_updates").get<std::int64_t>();
   p.idle_in_a_row = json.at("idle_in_a_row").get<std::int64_t>();
@@ -90,7 +90,7 @@ REWARD_TUNER_INLINE RunProgress run_progress_from_json(const nlohmann::json& jso
   p.idle_reason = json.at("idle_reason").get<std::string>();
   p.tune_seconds = json.at("tune_seconds").get<double>();
   p.evaluate_seconds = json.at("evaluate_seconds").get<double>();
-  p.tune_cpu_seconds = json.value("tune_cpu_seconds", 0.0);  // checkpoints of version 0.1.0 before this number lack it
+  p.tune_cpu_seconds = json.at("tune_cpu_seconds").get<double>();
   return p;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include <reward_tuner/report/image_grid.hpp>
 #include <reward_tuner/report/metrics_log.hpp>
 #include <reward_tuner/report/tensorboard.hpp>
+#include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/judges.hpp>
 #include <reward_tuner/run/run_folder.hpp>
 #include <reward_tuner/run/run_progress.hpp>
@@ -45,9 +47,9 @@ class RunRecord {
   void write_curve(const RunProgress& progress, const std::string& reward, const HeldOutMetrics& held_out) const;
 
   /// report.json: the summary of a finished run; with judges "held_out" has every evaluation's trained and judging
-  /// rewards side by side. `keep_best` (TrainerOptions): "after" is that evaluation, which "best" names, not the last.
+  /// rewards side by side. `kept`: "after" is that evaluation, which "best" names, not the last.
   void write_report(const RunProgress& p, const RunDescription& description, const HeldOutMetrics& held_out,
-                    std::uint64_t seed, const std::string& keep_best = {}) const;
+                    std::uint64_t seed, const std::optional<BestEvaluation>& kept = {}) const;
 
  private:
   static GridOptions grid_options(const Tensor& images, std::vector<std::string> rows,

@@ -17,7 +17,6 @@
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
 #include <reward_tuner/report/png.hpp>
-#include <reward_tuner/run/best_evaluation.hpp>
 
 namespace reward_tuner {
 
@@ -213,12 +212,9 @@ REWARD_TUNER_INLINE void RunRecord::write_curve(const RunProgress& progress, con
 
 REWARD_TUNER_INLINE void RunRecord::write_report(const RunProgress& p, const RunDescription& description,
                                                  const HeldOutMetrics& held_out, std::uint64_t seed,
-                                                 const std::string& keep_best) const {
-  const auto best = keep_best.empty() ? std::nullopt : best_evaluation(p.evaluations, keep_best, held_out);
+                                                 const std::optional<BestEvaluation>& kept) const {
   const auto& before = p.evaluations.front();
-  const auto& after = best ? *std::find_if(p.evaluations.begin(), p.evaluations.end(),
-                                           [&](const auto& e) { return e.update == best->update; })
-                           : p.evaluations.back();
+  const auto& after = outcome_evaluation(p.evaluations, kept);
   nlohmann::json report{
       {"method", description.method},
       {"reward", description.reward},
@@ -239,7 +235,7 @@ REWARD_TUNER_INLINE void RunRecord::write_report(const RunProgress& p, const Run
       {"peak_tensor_bytes", p.peak_tensor_bytes},
       {"skipped_updates", p.skipped_updates},
       {"versions", run_versions()}};
-  if (best) report["best"] = {{"by", keep_best}, {"update", best->update}, {"value", best->value}};
+  if (kept) report["best"] = {{"by", kept->by}, {"update", kept->update}, {"value", kept->value}};
   if (p.tune_seconds > 0) {  // of the whole run, with what lies between updates
     const double rate = 1e-12 * static_cast<double>(p.flops) / p.tune_seconds;
     report["network"]["tflop_per_second"] = rate;

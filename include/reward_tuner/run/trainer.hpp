@@ -117,7 +117,7 @@ class Trainer {
     }
     const MetricNames refuses_two_of_one_name(rewards_);
     if (!ranks_.first()) return;
-    if (!options_.trace.empty()) trace_.emplace(options_.trace);
+    begin_trace();
     // from here on the folder is not empty
     record_ = std::make_unique<RunRecord>(*folder_, progress_, options_);
     write_json(*folder_ / "config.json", run_config(description_, options_, fingerprint_));
@@ -132,17 +132,18 @@ class Trainer {
     const RunEnd end = loop(bar);
     if (bar) bar->finish();
     const bool evaluated = end != RunEnd::kInterrupted && evaluate_now();
+    const std::optional<BestEvaluation> kept = best();
     save();
     save_weights();
     if (record_) {
       record_->write_curve(progress_, description_.reward, held_out_metrics_);
       if (evaluated) {
         record_->write_before_after(before_, best_.empty() ? latest_ : best_.images, shown_prompts());
-        record_->write_report(progress_, description_, held_out_metrics_, options_.seed, options_.keep_best);
+        record_->write_report(progress_, description_, held_out_metrics_, options_.seed, kept);
       }
     }
     ranks_.any(false);  // none ends before everything is written
-    return {evaluated ? end : RunEnd::kInterrupted, progress_, best()};
+    return {evaluated ? end : RunEnd::kInterrupted, progress_, kept};
   }
 
   const RunProgress& progress() const { return progress_; }
@@ -178,6 +179,14 @@ class Trainer {
     notes_.push_back(sentence);
     if (options_.progress != nullptr) *options_.progress << "note: " << sentence << '\n';
   }
+  /// Before the run's first update: a resumed run has no first ones.
+  void begin_trace() {
+    if (options_.trace.empty()) return;
+    if (progress_.done() == 0) trace_.emplace(options_.trace);
+    else
+      note("a trace is of a run's first two updates, which a resumed run does not make: nothing is written to '" +
+           options_.trace.string() + "'");
+  }
   /// Fills the fingerprint, and what the description leaves open.
   void describe() {
     const nlohmann::json tuner = tuner_json(tuner_);
@@ -189,7 +198,8 @@ class Trainer {
     fingerprint_["tuner"] = tuner;
     if constexpr (requires { optimizer_.options(); }) {
       fingerprint_["optimizer"] = options_json(optimizer_.options());
-      if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // named above
+      if constexpr (ScheduledOptimizer<Optim>)
+        if (fingerprint_["optimizer"].is_object()) fingerprint_["optimizer"].erase("learning_rate");  // named above
     }
     for (const auto& policy : not_covered(tuner))
       note("a resume cannot tell whether options of the policy " + policy +

@@ -58,7 +58,7 @@ struct TrainerOptions {
   /// which share of it the networks' calls reach (UpdateReport::flops); 0: unknown
   double peak_tflops = 0;
   /// where to write a trace of the first two updates, in the format of chrome://tracing and Perfetto: their stages and
-  /// network calls; empty: nowhere
+  /// network calls; empty: nowhere. A run that is resumed after an update leaves the file as it is
   std::filesystem::path trace = {};
   bool tensorboard = true;                 ///< write TensorBoard event files into the run's folder
   bool resume = false;                     ///< go on from the newest checkpoint of the folder

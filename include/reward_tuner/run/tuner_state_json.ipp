@@ -35,24 +35,19 @@ REWARD_TUNER_INLINE TunerState tuner_state_from_json(const nlohmann::json& json,
   s.updates = json.at("updates").get<std::int64_t>();
   s.skipped = json.at("skipped").get<std::int64_t>();
   s.skipped_in_a_row = json.at("skipped_in_a_row").get<std::int64_t>();
-  if (json.contains("gradient_scale")) {  // older checkpoints, of float32 and bfloat16, lack it
-    const auto& scale = json.at("gradient_scale");
-    s.gradient_scale = {.value = scale.at("value").get<double>(),
-                        .steps = scale.at("steps").get<std::int64_t>(),
-                        .overflows = scale.at("overflows").get<std::int64_t>()};
-  }
-  if (json.contains("history"))  // checkpoints of version 0.1.0 before policy gradients lack it
-    for (const auto& entry : json.at("history"))
-      s.history.rounds[entry.at(0).get<std::string>()] = entry.at(1).get<std::vector<std::vector<double>>>();
-  if (const auto rows = json.find("retained_rows"); rows != json.end() && !rows->is_null())
-    s.retained_rows = rows->get<std::int64_t>();
-  if (json.contains("prompt_position")) s.prompt_position = json.at("prompt_position").get<std::vector<std::int64_t>>();
+  const auto& scale = json.at("gradient_scale");
+  s.gradient_scale = {.value = scale.at("value").get<double>(),
+                      .steps = scale.at("steps").get<std::int64_t>(),
+                      .overflows = scale.at("overflows").get<std::int64_t>()};
+  for (const auto& entry : json.at("history"))
+    s.history.rounds[entry.at(0).get<std::string>()] = entry.at(1).get<std::vector<std::vector<double>>>();
+  if (const auto& rows = json.at("retained_rows"); !rows.is_null()) s.retained_rows = rows.get<std::int64_t>();
+  s.prompt_position = json.at("prompt_position").get<std::vector<std::int64_t>>();
   for (const auto& [name, tensor] : tensors)
     if (name.starts_with(prefix) && !name.starts_with(prefix + "task"))
       s.tensors.emplace(name.substr(prefix.size()), tensor.clone());
-  if (json.contains("tasks"))
-    for (const auto& task : json.at("tasks"))
-      s.tasks.push_back(tuner_state_from_json(task, tensors, prefix + "task" + std::to_string(s.tasks.size()) + "."));
+  for (const auto& task : json.at("tasks"))
+    s.tasks.push_back(tuner_state_from_json(task, tensors, prefix + "task" + std::to_string(s.tasks.size()) + "."));
   return s;
 }
 

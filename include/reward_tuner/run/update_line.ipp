@@ -2,31 +2,21 @@
 #pragma once
 #include <reward_tuner/run/update_line.hpp>
 
-#include <cstdio>
 #include <string>
 
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/number_text.hpp>
 
 namespace reward_tuner {
 
-namespace detail {
-
-inline std::string formatted(const char* format, double value) {
-  char buffer[40];
-  std::snprintf(buffer, sizeof buffer, format, value);
-  return buffer;
-}
-
-}  // namespace detail
-
 REWARD_TUNER_INLINE void show_update(ProgressBar& bar, std::int64_t done, const UpdateReport& report,
                                      double peak_tflops) {
-  ProgressBar::Fields fields{{"reward", detail::formatted("%.4f", report.reward)},
-                             {"grad", detail::formatted("%.2e", report.gradient_norm)}};
+  ProgressBar::Fields fields{{"reward", number_text("%.4f", report.reward)},
+                             {"grad", number_text("%.2e", report.gradient_norm)}};
   if (report.flops.total() > 0) {
     const double rate = tflop_per_second(report);
-    std::string speed = detail::formatted("%.3g", rate);
-    if (peak_tflops > 0) speed += detail::formatted(" (%.3g%% of peak)", 100 * rate / peak_tflops);
+    std::string speed = number_text("%.3g", rate);
+    if (peak_tflops > 0) speed += number_text(" (%.3g%% of peak)", 100 * rate / peak_tflops);
     fields.emplace_back("TFLOP/s", speed);
   }
   bar.update(done, fields);

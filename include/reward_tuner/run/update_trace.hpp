@@ -5,18 +5,20 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/files/output_path.hpp>
 #include <reward_tuner/report/chrome_trace.hpp>
 #include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
-/// Traces the first two updates into a file (write_chrome_trace), which is whole after each of them.
+/// Traces the first two updates that it is given into a file (write_chrome_trace), which is whole after each of them. A
+/// file that is there stays until then.
 class UpdateTrace {
  public:
   static constexpr int kUpdates = 2;
 
-  /// Errors: the file cannot be written, which is found out here.
-  explicit UpdateTrace(std::filesystem::path file) : file_(std::move(file)) { write_chrome_trace(file_, events_); }
+  /// Makes the file's folder. Errors: those of prepare_output_file.
+  explicit UpdateTrace(std::filesystem::path file) : file_(std::move(file)) { prepare_output_file(file_); }
 
   /// The answer of `update()`, an update of so many prompts.
   template <class F>
