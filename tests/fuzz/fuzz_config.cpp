@@ -110,14 +110,15 @@ void read_towers(const nlohmann::json& json) {
 
 void read_blip(const nlohmann::json& json) {
   const auto config = rt::BlipConfig::from_json(json, "input");
-  const auto& [vision, text, head] = config;
+  const rt::VisionTransformerConfig& vision = config.vision;  // clang 14 captures no structured bindings
+  const rt::BertConfig& text = config.text;
   accepted([&] { vision.check(); });
   accepted([&] { text.check(); });
-  for (const std::int64_t outputs : head) {
+  for (const std::int64_t outputs : config.head) {
     demand(outputs > 0);
     demand_bounds(outputs);
   }
-  demand(head.size() <= 256);
+  demand(config.head.size() <= 256);
   const std::int64_t grid = vision.image_size / vision.patch_size;
   demand_sizes({{"sizes", {vision.image_size, vision.patch_size, vision.width, vision.heads, grid * grid}},
                 {"depth", vision.depth}},
