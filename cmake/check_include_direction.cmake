@@ -2,10 +2,10 @@
 # A header includes only from its own folder or a lower floor; siblings on one floor do not see each other.
 set(floor_core 0)
 set(floor_tensor 1)
-foreach(folder layers optim files ranks)
+foreach(folder layers optim files)
   set(floor_${folder} 2)
 endforeach()
-foreach(folder lora report text)
+foreach(folder lora ranks report text)
   set(floor_${folder} 3)
 endforeach()
 set(floor_models 4)

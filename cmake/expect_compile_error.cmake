@@ -1,7 +1,8 @@
 # reward_tuner_expect_compile_error(FILE [PRECOMPILED]): registers the test compile_fail.<name> of one file.
 # The file must not compile, must print the sentence of its first comment "// expect: ...", and exactly one error; the
-# same file with REWARD_TUNER_GOOD_TWIN defined must compile. One unit shows both: the mistake, then the good twin in a
-# namespace of its own, whose #include lines the mistake has used up. An error of the twin would be the second one.
+# same file with REWARD_TUNER_GOOD_TWIN defined must compile. One unit shows both, each in a namespace of its own below
+# the file's #include lines: the good twin, written out, then the mistake, included. An error of the twin is a second
+# one; or it is that of the mistake, of which the compiler speaks once, where it met it first: then it names the unit.
 # Only the front end runs (-fsyntax-only), in the form of the compiled library. PRECOMPILED is a header of
 # reward_tuner_precompiled that the file includes. The same file, run by `cmake -P`, is the test itself.
 
@@ -20,8 +21,11 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   if(PRECOMPILED)
     list(APPEND _flags -include "${PRECOMPILED}")
   endif()
-  set(_unit "#include \"${SOURCE}\"\n")
-  string(APPEND _unit "#define REWARD_TUNER_GOOD_TWIN\nnamespace good_twin {\n#include \"${SOURCE}\"\n}\n")
+  string(REGEX MATCHALL "\n#include[^\n]*" _includes "${_source}")
+  list(JOIN _includes "" _includes)
+  string(REGEX REPLACE "\n#include[^\n]*" "" _twin "${_source}")
+  string(CONCAT _unit "${_includes}\n#define REWARD_TUNER_GOOD_TWIN\nnamespace good_twin {\n${_twin}}\n"
+                "#undef REWARD_TUNER_GOOD_TWIN\nnamespace mistake {\n#include \"${SOURCE}\"\n}\n")
   file(WRITE "${UNIT}" "${_unit}")
   set(ENV{LC_ALL} C)
   execute_process(COMMAND "${COMPILER}" ${_flags} -fsyntax-only "${UNIT}"
@@ -39,6 +43,10 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   list(LENGTH _errors _count)
   if(NOT _count EQUAL 1)
     message(FATAL_ERROR "expected exactly one error, and none of the good twin, got ${_count}:\n${_text}")
+  endif()
+  string(REGEX REPLACE "([.+])" "[\\1]" _here "${UNIT}")
+  if(_text MATCHES "${_here}:[0-9]+:[0-9]+:")
+    message(FATAL_ERROR "the good twin does not compile:\n${_text}")
   endif()
   return()
 endif()

@@ -75,7 +75,7 @@ int run_cell(const Study& study, const Cell& cell) {
   const auto lora = rt::Lora::attach(
       pipeline.unet(),
       {.rank = settings.rank, .alpha = settings.alpha, .targets = settings.targets, .seed = settings.seed});
-  rt::AdamW8bit optimizer(lora.parameters(), rt_shared::optimizer_options(settings));
+  rt::ShardedOptimizer<rt::AdamW8bit> optimizer(rt::Ranks(), lora.parameters(), rt_shared::optimizer_options(settings));
   const auto held_out =
       rt::PromptSet::from_file(tasks ? lsrl_prompts(study, "composition", true) : study.held_out).prompts();
   rt_shared::TuneSession session{

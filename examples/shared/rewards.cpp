@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 
 #include <reward_tuner/core/check.hpp>
-#include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/models/shared_model.hpp>
 #include <reward_tuner/rewards/aesthetic.hpp>
@@ -31,8 +30,10 @@
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/remote.hpp>
 #include <reward_tuner/rewards/remote_file.hpp>
+#include <reward_tuner/rewards/remote_options.hpp>
 #include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/rewards/weighted_sum.hpp>
+#include <reward_tuner/run/options_json.hpp>
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/shapes/composition.hpp>
 #include <reward_tuner/shapes/hue_parity.hpp>
@@ -91,11 +92,13 @@ bool is_address(const std::filesystem::path& path) {
   return path.string().starts_with("http://") || path.string().starts_with("https://");
 }
 
+/// Of an address, or of a JSON file that says more.
+rt::RemoteOptions server_options(const std::filesystem::path& where) {
+  return is_address(where) ? rt::RemoteOptions{.url = where.string()} : rt::read_remote_options(where);
+}
+
 rt::AnyReward remote(const TuneSettings& s, const std::string& name) {
-  const std::filesystem::path where = required_model(s, name);
-  rt::RemoteOptions options{.url = where.string()};
-  if (!is_address(where)) options = rt::read_remote_options(where);
-  return rt::AnyReward(rt::RemoteReward(std::move(options)), name);
+  return rt::AnyReward(rt::RemoteReward(server_options(required_model(s, name))), name);
 }
 
 rt::AnyReward aesthetic(const TuneSettings& s) {
@@ -231,13 +234,14 @@ std::pair<std::string, std::filesystem::path> named_path(const std::string& text
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-/// What a server is asked, by a JSON file about it. It may move, and be waited for as long as one likes.
-nlohmann::json questions(const std::filesystem::path& file) {
-  nlohmann::json asked = nlohmann::json::object();
-  const nlohmann::json all = rt::read_json(file);
-  for (const char* key : {"protocol", "reward", "metric", "chat"})
-    if (all.contains(key)) asked[key] = all[key];
-  return asked;
+/// What a server is asked and which images then train. Where it is, how it is reached, how many images a request takes
+/// and how long it is waited for may change.
+std::string questions(const rt::RemoteOptions& options) {
+  nlohmann::json asked = rt::options_json(options);
+  for (const char* key : {"url", "key_variable", "proxy_from_environment", "expect_server", "batch", "concurrency",
+                          "timeout_seconds", "connect_seconds", "total_seconds", "retries", "backoff_seconds"})
+    asked.erase(key);
+  return asked.dump();
 }
 
 /// A line for each file: its place in the folder, its size, and its first and last bytes.
@@ -363,8 +367,7 @@ nlohmann::json reward_model_digests(const TuneSettings& settings,
   for (const auto& name : names_in(deciding))
     if (const auto path = reward_model(settings, name); !path.empty()) {
       const bool server = row_of(name, "--reward").model == OwnModel::kServer;
-      if (!server) digests[name] = rt::digest(identity(path));
-      else if (!is_address(path)) digests[name] = rt::digest({questions(path).dump()});
+      digests[name] = rt::digest(server ? std::vector{questions(server_options(path))} : identity(path));
     }
   return digests;
 }

@@ -60,8 +60,8 @@ std::filesystem::path reward_model(const TuneSettings& settings, const std::stri
 /// and names it once.
 void check_reward_models(const TuneSettings& settings, const std::vector<std::vector<std::string>>& rewards);
 
-/// Tells the models of rewards apart by what their files hold, wherever they are: name -> digest. `deciding`: lists as
-/// above of the rewards that decide a run's numbers.
+/// Tells the models of rewards apart by what their files hold, wherever they are, and servers by what they are asked:
+/// name -> digest. `deciding`: lists as above of the rewards that decide a run's numbers.
 nlohmann::json reward_model_digests(const TuneSettings& settings,
                                     const std::vector<std::vector<std::string>>& deciding);
 

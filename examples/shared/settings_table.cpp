@@ -682,6 +682,12 @@ void evaluation(SettingsTable& t) {
                   "error; more than the longest pause of one, as of saving a checkpoint",
                   field(&S::rank_seconds))
                   .with(kNote));
+  t.push_back(
+      row("shard-optimizer", "The machine",
+          "of several processes that torchrun started each keeps the moments of its own part of the weights and "
+          "sends what it stepped to the others; equal bits, less memory: for --full",
+          field(&S::shard_optimizer))
+          .with(kNote));
   t.push_back(row("peak-tflops", "The machine",
                   "1e12 multiplications and additions a second that the machine can do; logs and the progress bar then "
                   "say which share of it the networks' calls reach; 0: unknown",

@@ -10,6 +10,7 @@
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/optim/adamw_8bit.hpp>
 #include <reward_tuner/ranks/ranks.hpp>
+#include <reward_tuner/ranks/sharded_optimizer.hpp>
 #include <reward_tuner/regularizers/captioned_image_source.hpp>
 #include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/run/evaluation.hpp>
@@ -40,7 +41,7 @@ struct TuneSession {
   const TuneSettings& settings;
   const MethodEntry& method;
   rt::StableDiffusion& pipeline;
-  rt::AdamW8bit& optimizer;
+  rt::ShardedOptimizer<rt::AdamW8bit>& optimizer;  ///< of one rank an AdamW8bit
   rt::TrainedWeights weights;
   AnyPrompts prompts;
   std::vector<rt::EvaluationPair> held_out;

@@ -169,6 +169,7 @@ struct TuneSettings {
   c10::ScalarType dtype = c10::ScalarType::Float;
   int threads = 0;
   double rank_seconds = 600;
+  bool shard_optimizer = false;
   double peak_tflops = 0;
 
   bool was_given(const std::string& name) const { return given.contains(name); }

@@ -112,6 +112,8 @@ int plan(const PlanSettings& s) {
   apply_threads(s.threads);
   const MethodEntry& method = method_entry(s.method);
   check_settings(s, method);
+  if (s.shard_optimizer)
+    rt::note("[rt-tune] plan is of one process: with --shard-optimizer each of N ranks holds an Nth of the optimizer");
   nlohmann::json out;
   Outputs outputs;
   outputs.add("--json", s.json, [&] { rt::write_json(s.json, out); });

@@ -334,7 +334,8 @@ int tune(const TuneSettings& typed, const std::string& command_line) {
   if (!s.init_lora.empty())
     for (const auto& lora : loras) options["init_lora"].push_back(lora_digest(lora));
   rt::TrainedWeights weights = s.full ? rt::trained_unet(pipeline) : weights_of(loras, s.saved_strength);
-  rt::AdamW8bit optimizer(weights.tensors(), optimizer_options(s));
+  rt::ShardedOptimizer<rt::AdamW8bit> optimizer(s.shard_optimizer ? ranks : rt::Ranks(), weights.tensors(),
+                                                optimizer_options(s));
   constexpr std::uint64_t kFirstEvaluationSeed = 1000;
   TuneSession session{.settings = s,
                       .method = method,

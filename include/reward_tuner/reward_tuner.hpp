@@ -10,6 +10,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/concepts.hpp>
 #include <reward_tuner/core/explain.hpp>
+#include <reward_tuner/core/fill_in.hpp>
 #include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/core/note.hpp>
@@ -75,15 +76,16 @@
 #include <reward_tuner/files/weights_index.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 
-#include <reward_tuner/ranks/gradient_sum.hpp>
-#include <reward_tuner/ranks/launch.hpp>
-#include <reward_tuner/ranks/parcel.hpp>
-#include <reward_tuner/ranks/ranks.hpp>
-
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 #include <reward_tuner/lora/lora_names.hpp>
 #include <reward_tuner/lora/peft_config.hpp>
+
+#include <reward_tuner/ranks/gradient_sum.hpp>
+#include <reward_tuner/ranks/launch.hpp>
+#include <reward_tuner/ranks/parcel.hpp>
+#include <reward_tuner/ranks/ranks.hpp>
+#include <reward_tuner/ranks/sharded_optimizer.hpp>
 
 #include <reward_tuner/text/byte_pair_encoding.hpp>
 #include <reward_tuner/text/clip_tokenizer.hpp>
@@ -197,6 +199,7 @@
 #include <reward_tuner/rewards/random_shift.hpp>
 #include <reward_tuner/rewards/remote_file.hpp>
 #include <reward_tuner/rewards/remote_options.hpp>
+#include <reward_tuner/rewards/request_places.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>
 #include <reward_tuner/rewards/standardized.hpp>

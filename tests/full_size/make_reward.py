@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 
 sys.path.append(str(Path(__file__).parents[1] / "golden"))
 from make_open_clip_golden import to_open_clip  # noqa: E402
+from make_reward_model_golden import published_name  # noqa: E402
 
 PROMPT = "a photo of a red cat on a square, with two zebras"
 CONVERT = Path(__file__).parents[2] / "script" / "convert_reward"
@@ -156,15 +157,8 @@ def image_reward(out):
         transformers.BlipTextConfig(encoder_hidden_size=1024, is_decoder=True, **bert), add_pooling_layer=False)
     layers = head(768)
     lively(vision), lively(text)
-    renamed = (("embeddings.class_embedding", "cls_token"), ("embeddings.position_embedding", "pos_embed"),
-               ("embeddings.patch_embedding", "patch_embed.proj"), ("encoder.layers", "blocks"),
-               ("self_attn.projection", "attn.proj"), ("self_attn.qkv", "attn.qkv"), ("layer_norm1", "norm1"),
-               ("layer_norm2", "norm2"), ("post_layernorm", "norm"))
     weights = head_weights(layers, "mlp.layers")
-    for k, w in vision.state_dict().items():
-        for theirs, published in renamed:
-            k = k.replace(theirs, published)
-        weights["blip.visual_encoder." + k] = w
+    weights.update({published_name(k): w for k, w in vision.state_dict().items()})
     weights.update({"blip.text_encoder." + k: w for k, w in text.state_dict().items()})
     torch.save(weights, out / "ImageReward.pt")
     published = dict(bert, architectures=["BertModel"], hidden_act="gelu", model_type="bert", type_vocab_size=2,

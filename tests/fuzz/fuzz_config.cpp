@@ -1,6 +1,7 @@
 // libFuzzer target for the configuration files of a model folder, those of rewards among them. The first byte picks the
-// file, the rest is its JSON text. Any text must give a configuration whose sizes are bounded and, of the model's own
-// parts, survive the way to JSON and back, or a reward_tuner::Error; small networks are built, too.
+// file, the rest is its JSON text. Any text must give a configuration that its own check takes, whose sizes are bounded
+// and which, where it can be written, survives the way to JSON and back, or a reward_tuner::Error; small networks are
+// built, too.
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -9,10 +10,13 @@
 #include <initializer_list>
 #include <string>
 
+#include <ATen/ops/zeros.h>
+
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/files/weights_index.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
+#include <reward_tuner/models/bert_encoder.hpp>
 #include <reward_tuner/models/blip.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
@@ -22,6 +26,7 @@
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
+#include <reward_tuner/models/vision_transformer.hpp>
 
 namespace {
 
@@ -52,17 +57,89 @@ void demand_bounds(const nlohmann::json& value) {
   }
 }
 
-template <class Config, class Model>
-void read_network(const nlohmann::json& json, std::initializer_list<const char*> free_numbers, Model build) {
-  const Config config = Config::from_json(json, "input");
-  config.check();
-  const nlohmann::json written = config.to_json();
-  demand(Config::from_json(written, "written").to_json() == written);
-  nlohmann::json sizes = written;
-  for (const char* key : free_numbers) sizes.erase(key);
+/// What was accepted may not be refused afterwards.
+template <class F>
+auto accepted(F f) {
+  try {
+    return f();
+  } catch (const rt::Error&) {
+    std::abort();
+  }
+}
+
+/// A configuration's numbers; small ones are built.
+template <class Model>
+void demand_sizes(const nlohmann::json& sizes, Model build) {
   demand_bounds(sizes);
   int layers = 0;
-  if (small(sizes, layers)) build(config);
+  if (small(sizes, layers)) build();
+}
+
+/// What holds of a configuration that from_json has accepted.
+template <class Config, class Model>
+void demand_network(const Config& config, std::initializer_list<const char*> free_numbers, Model build) {
+  accepted([&] { config.check(); });
+  nlohmann::json sizes = config.to_json();
+  demand(accepted([&] { return Config::from_json(sizes, "written").to_json(); }) == sizes);
+  for (const char* key : free_numbers) sizes.erase(key);
+  demand_sizes(sizes, [&] { build(config); });
+}
+
+template <class Config, class Model>
+void read_network(const nlohmann::json& json, std::initializer_list<const char*> free_numbers, Model build) {
+  demand_network(Config::from_json(json, "input"), free_numbers, build);
+}
+
+void demand_tower(const rt::ClipTextConfig& text) {
+  demand_network(text, {"layer_norm_eps", "eos_token_id"}, [](const auto& c) { rt::ClipTextModel{c, true}; });
+}
+
+void demand_tower(const rt::ClipVisionConfig& vision) {
+  demand_network(vision, {"layer_norm_eps"}, [](const auto& c) { rt::ClipVisionModel{c, true}; });
+}
+
+/// A CLIP or an OWL-ViT.
+template <class Config>
+void read_towers(const nlohmann::json& json) {
+  const Config config = Config::from_json(json, "input");
+  demand(config.projection_dim > 0);
+  demand_bounds(config.projection_dim);
+  demand_tower(config.text);
+  demand_tower(config.vision);
+}
+
+void read_blip(const nlohmann::json& json) {
+  const auto config = rt::BlipConfig::from_json(json, "input");
+  const rt::VisionTransformerConfig& vision = config.vision;  // clang 14 captures no structured bindings
+  const rt::BertConfig& text = config.text;
+  accepted([&] { vision.check(); });
+  accepted([&] { text.check(); });
+  for (const std::int64_t outputs : config.head) {
+    demand(outputs > 0);
+    demand_bounds(outputs);
+  }
+  demand(config.head.size() <= 256);
+  const std::int64_t grid = vision.image_size / vision.patch_size;
+  demand_sizes({{"sizes", {vision.image_size, vision.patch_size, vision.width, vision.heads, grid * grid}},
+                {"depth", vision.depth}},
+               [&] { rt::VisionTransformer{vision}; });
+  demand_sizes({{"sizes",
+                 {text.vocab_size, text.hidden_size, text.intermediate_size, text.num_attention_heads,
+                  text.max_position_embeddings, text.image_width}},
+                {"depth", text.num_hidden_layers}},
+               [&] { rt::BertEncoder{text}; });
+}
+
+void read_preprocessor(const nlohmann::json& json) {
+  const auto options = rt::ImagePreprocessorOptions::from_json(json, "input");
+  accepted([&] { options.check(); });
+  demand(options.side > 0 && options.side <= options.edge);
+  const rt::ImagePreprocessor preprocessor(options);
+  const auto [height, width] = preprocessor.resized(1 << 14, 3);
+  demand(height >= options.side && width >= options.side);
+  demand_sizes(options.edge, [&] {
+    demand(preprocessor(at::zeros({1, 3, 6, 8})).sizes() == at::IntArrayRef({1, 3, options.side, options.side}));
+  });
 }
 
 void read_scheduler(const nlohmann::json& json) {
@@ -104,11 +181,10 @@ void read(char kind, const std::string& text) {
       });
       break;
     case 't':
-      read_network<rt::ClipTextConfig>(json, {"layer_norm_eps", "eos_token_id"},
-                                       [](const auto& c) { rt::ClipTextModel{c, true}; });
+      demand_tower(rt::ClipTextConfig::from_json(json, "input"));
       break;
     case 'i':
-      read_network<rt::ClipVisionConfig>(json, {"layer_norm_eps"}, [](const auto& c) { rt::ClipVisionModel{c, true}; });
+      demand_tower(rt::ClipVisionConfig::from_json(json, "input"));
       break;
     case 'w':
       read_index(json);
@@ -117,19 +193,16 @@ void read(char kind, const std::string& text) {
       rt::pipeline_family(json, "input");
       break;
     case 'c':
-      rt::ClipConfig::from_json(json, "input");
+      read_towers<rt::ClipConfig>(json);
       break;
     case 'o':
-      rt::OwlVitConfig::from_json(json, "input");
+      read_towers<rt::OwlVitConfig>(json);
       break;
-    case 'b': {
-      const auto config = rt::BlipConfig::from_json(json, "input");
-      config.vision.check();
-      config.text.check();
+    case 'b':
+      read_blip(json);
       break;
-    }
     case 'p':
-      rt::ImagePreprocessorOptions::from_json(json, "input").check();
+      read_preprocessor(json);
       break;
     default:
       read_scheduler(json);

@@ -36,6 +36,26 @@ def lively(model):
     return model.double().eval().requires_grad_(False)
 
 
+BLIP_NAMES = (  # transformers' and the published ones, which are timm's
+    ("embeddings.class_embedding", "cls_token"),
+    ("embeddings.position_embedding", "pos_embed"),
+    ("embeddings.patch_embedding", "patch_embed.proj"),
+    ("encoder.layers", "blocks"),
+    ("self_attn.projection", "attn.proj"),
+    ("self_attn.qkv", "attn.qkv"),
+    ("layer_norm1", "norm1"),
+    ("layer_norm2", "norm2"),
+    ("post_layernorm", "norm"),
+)
+
+
+def published_name(name):
+    """The published name of a weight of BlipVisionModel."""
+    for theirs, published in BLIP_NAMES:
+        name = name.replace(theirs, published)
+    return "blip.visual_encoder." + name
+
+
 def resized(images, size):
     return torch.nn.functional.interpolate(images, size=size, mode="bicubic", antialias=True)
 
@@ -88,21 +108,7 @@ def blip(out):
     )
     sizes = [text_width, 7, 6, 5, 4, 1]
     head = {n: lively(torch.nn.Linear(i, o)) for n, i, o in zip("02467", sizes, sizes[1:])}
-    weights = {}
-    for k, w in vision.state_dict().items():  # timm's names
-        for theirs, published in (
-            ("embeddings.class_embedding", "cls_token"),
-            ("embeddings.position_embedding", "pos_embed"),
-            ("embeddings.patch_embedding", "patch_embed.proj"),
-            ("encoder.layers", "blocks"),
-            ("self_attn.projection", "attn.proj"),
-            ("self_attn.qkv", "attn.qkv"),
-            ("layer_norm1", "norm1"),
-            ("layer_norm2", "norm2"),
-            ("post_layernorm", "norm"),
-        ):
-            k = k.replace(theirs, published)
-        weights["blip.visual_encoder." + k] = w
+    weights = {published_name(k): w for k, w in vision.state_dict().items()}
     weights.update({"blip.text_encoder." + k: w for k, w in text.state_dict().items()})
     weights["blip.text_encoder.embeddings.position_ids"] = torch.arange(40)[None]
     for n, layer in head.items():

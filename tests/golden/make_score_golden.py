@@ -14,7 +14,7 @@ import sys
 import torch
 import torch.nn.functional as F
 import transformers
-from make_reward_model_golden import MEAN, STD, resized
+from make_reward_model_golden import MEAN, STD, published_name, resized
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -89,21 +89,7 @@ def image_reward(folder, tokenizer):
     )
     weights = load_file(os.path.join(folder, "model.safetensors"))
     part = lambda prefix: {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
-    renamed = {}
-    for k, w in part("blip.visual_encoder.").items():
-        k = k.replace("norm1", "layer_norm1").replace("norm2", "layer_norm2")
-        k = "post_layernorm" + k.removeprefix("norm") if k.startswith("norm.") else k
-        for published, theirs in (
-            ("cls_token", "embeddings.class_embedding"),
-            ("pos_embed", "embeddings.position_embedding"),
-            ("patch_embed.proj", "embeddings.patch_embedding"),
-            ("blocks", "encoder.layers"),
-            ("attn.proj", "self_attn.projection"),
-            ("attn.qkv", "self_attn.qkv"),
-        ):
-            k = k.replace(published, theirs)
-        renamed[k] = w
-    vision.load_state_dict(renamed)
+    vision.load_state_dict({k: weights[published_name(k)] for k in vision.state_dict()})
     text.load_state_dict({k: w for k, w in part("blip.text_encoder.").items() if not k.endswith("position_ids")})
     vision.double().eval(), text.double().eval()
     head = [(weights[f"mlp.layers.{n}.weight"].double(), weights[f"mlp.layers.{n}.bias"].double()) for n in "02467"]

@@ -6,13 +6,18 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
+#include <reward_tuner/models/blip.hpp>
+#include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/clip_vision.hpp>
+#include <reward_tuner/models/image_preprocessor.hpp>
+#include <reward_tuner/models/owl_vit.hpp>
 #include <reward_tuner/models/scheduler_config.hpp>
 #include <reward_tuner/models/unet_2d_condition_config.hpp>
 
@@ -57,6 +62,56 @@ TEST_CASE("config_limits: sizes beyond any network are named errors") {
   refused<ClipTextConfig>("num_hidden_layers", kHuge, "num_hidden_layers");
   refused<ClipVisionConfig>("image_size", kHuge, "image_size");
   refused<ClipVisionConfig>("patch_size", 0, "patch_size");
+}
+
+TEST_CASE("config_limits: so are those of rewards' networks") {
+  constexpr std::int64_t kHuge = std::int64_t{1} << 62;
+  using Json = nlohmann::json;
+  const auto got = [](auto read, Json json, const char* place, const Json& value, const char* sentence) {
+    CAPTURE(place);
+    CHECK_NOTHROW(read(json, "file"));
+    json[Json::json_pointer(place)] = value;
+    CHECK_THROWS_WITH_AS(read(json, "file"), doctest::Contains(sentence), Error);
+  };
+  const Json clip{{"model_type", "clip"}},
+      flat{{"embed_dim", 4}, {"vision_cfg", Json::object()}, {"text_cfg", Json::object()}};
+  got(ClipConfig::from_json, clip, "/projection_dim", kHuge, "expected at most 65536 in projection_dim");
+  got(ClipConfig::from_json, clip, "/text_config/vocab_size", kHuge, "vocab_size");
+  got(ClipConfig::from_json, clip, "/vision_config/image_size", kHuge, "image_size");
+  got(ClipConfig::from_json, flat, "/embed_dim", kHuge, "projection_dim");
+  const Json owl{{"model_type", "owlvit"}};
+  got(OwlVitConfig::from_json, owl, "/text_config/hidden_size", kHuge, "hidden_size");
+  got(OwlVitConfig::from_json, owl, "/vision_config/image_size", kHuge, "image_size");
+  const Json blip{{"vit", {{"image_size", 224}, {"patch_size", 16}, {"width", 64}, {"depth", 2}, {"heads", 4}}},
+                  {"med_config", Json::object()},
+                  {"head", {16, 1}}};
+  got(BlipConfig::from_json, blip, "/vit/depth", kHuge, "expected at most 256 in depth");
+  got(BlipConfig::from_json, blip, "/vit/image_size", kHuge, "expected at most 4096 in image_size");
+  got(BlipConfig::from_json, blip, "/vit",
+      {{"image_size", 4096}, {"patch_size", 1}, {"width", 64}, {"depth", 2}, {"heads", 4}},
+      "expected at most 1048576 in the patches of an image, got 16777216");
+  got(BlipConfig::from_json, blip, "/med_config/vocab_size", kHuge, "vocab_size");
+  got(BlipConfig::from_json, blip, "/head/1", kHuge, "expected at most 65536 in head");
+  got(BlipConfig::from_json, blip, "/head/0", 0, "file: expected positive numbers in head, got [0, 1]");
+  got(BlipConfig::from_json, blip, "/head", std::vector(257, 1), "expected at most 256 in the layers of head");
+  got(ImagePreprocessorOptions::from_json, Json::object(), "/size", kHuge, "expected at most 4096 in edge");
+  got(ImagePreprocessorOptions::from_json, Json::object(), "/size", {{"height", kHuge}, {"width", kHuge}},
+      "expected at most 4096 in edge");
+}
+
+TEST_CASE("config_limits: the fuzz target's seeds of rewards reach their readers") {
+  const auto seed = [](const std::string& name) {
+    std::ifstream file(REWARD_TUNER_SOURCE_DIR "/tests/fuzz/corpus/config/" + name);
+    REQUIRE(file.get() == name[0]);  // picks the reader
+    return nlohmann::json::parse(file);
+  };
+  CHECK(ClipConfig::from_json(seed("clip"), "clip").vision.image_size == 8);
+  const ClipConfig open = ClipConfig::from_json(seed("clip_open"), "clip_open");
+  CHECK((open.layout == ClipLayout::kOpenClip && open.vision.image_size == 8));
+  CHECK(OwlVitConfig::from_json(seed("owl"), "owl").vision.image_size == 8);
+  CHECK(BlipConfig::from_json(seed("blip"), "blip").vision.image_size == 8);
+  CHECK(ImagePreprocessorOptions::from_json(seed("preprocessor"), "preprocessor").rule == ResizeRule::kShortestEdge);
+  CHECK(ImagePreprocessorOptions::from_json(seed("preprocessor_square"), "square").rule == ResizeRule::kSquare);
 }
 
 TEST_CASE("config_limits: a scheduler's numbers are bounded") {

@@ -101,7 +101,26 @@ TEST_CASE("several servers have names of their own, and a file says more of each
   };
   CHECK(digests(ocr) == digests(moved));  // another address, other patience
   CHECK(digests(ocr) != digests(chat));
-  CHECK(digests("http://a:1/score").empty());
+  const std::string address = "http://a:1/score";
+  CHECK(digests(address).size() == 1);
+  CHECK(digests(address) == digests("https://b:2"));
+  CHECK(digests(address) != digests(ocr));
+  const auto same = [&](const char* one, const char* other) {
+    return digests(file("one.json", one)) == digests(file("other.json", other));
+  };
+  // what an address alone says, and what a file leaves out, are the defaults
+  CHECK(digests(address) == digests(file("one.json", R"({"url": "http://a:1/score"})")));
+  CHECK(digests(address) == digests(file("one.json", R"({"url": "http://c:3", "protocol": "scores", "metric": "",
+      "reward": "reward", "failed": "error", "batch": 2, "concurrency": 1, "timeout_seconds": 5, "connect_seconds": 1,
+      "total_seconds": 50, "retries": 0, "backoff_seconds": 2, "key_variable": "KEY", "proxy_from_environment": true,
+      "expect_server": false})")));
+  CHECK(same(R"({"url": "http://a:1", "protocol": "chat", "chat": {"model": "judge"}})",
+             R"({"url": "http://a:1", "protocol": "chat", "chat": {"low": 0, "model": "judge", "high": 10.0}})"));
+  CHECK_FALSE(same(R"({"url": "http://a:1", "protocol": "chat", "chat": {"model": "judge"}})",
+                   R"({"url": "http://a:1", "protocol": "chat", "chat": {"model": "judge", "high": 5}})"));
+  CHECK_FALSE(same(R"({"url": "http://a:1", "metric": "cer"})", R"({"url": "http://a:1", "metric": "wer"})"));
+  // which images train
+  CHECK_FALSE(same(R"({"url": "http://a:1"})", R"({"url": "http://a:1", "failed": "mask"})"));
   const auto refused = [&](const std::string& reward, const std::string& model, const char* sentence) {
     CHECK_THROWS_WITH_AS(make_reward(with({reward}, {}, {model})), doctest::Contains(sentence), rt::Error);
   };

@@ -61,4 +61,30 @@ TEST_CASE("OWL-ViT: another network, another leak and other texts have their own
   CHECK_FALSE(owl_queries(input, owl, {"a cat"}).requires_grad());
 }
 
+TEST_CASE("OWL-ViT: the queries of equal texts are made once for an input and its copies") {
+  const auto owl = golden_owl_vit(at::kDouble), other = golden_owl_vit(at::kDouble);
+  const RewardInput input{random_images(2, 8, 8, 5), kCaptions};
+  const Tensor first = owl_queries(input, owl, kCaptions);  // [1,2,D]
+  CHECK(owl_queries(input, owl, {kCaptions[0], kCaptions[1]}).is_same(first));
+  RewardInput copy = input;  // with gradients, of other images and prompts
+  copy.images = random_images(3, 8, 8, 6).requires_grad_();
+  copy.prompts = {"a", "b", "c"};
+  CHECK(owl_queries(copy, owl, kCaptions).is_same(first));
+  {
+    const at::NoGradGuard no_grad;
+    CHECK(owl_queries(input, owl, kCaptions).is_same(first));
+  }
+  const auto differs = [&](const RewardInput& of, const auto& network, const std::vector<std::string>& texts) {
+    const Tensor queries = owl_queries(of, network, texts);
+    CHECK(queries.equal(network->queries(texts)));
+    return !queries.is_same(first);
+  };
+  CHECK(differs(input, owl, {kCaptions[1], kCaptions[0]}));
+  CHECK(differs(input, owl, {kCaptions[0]}));
+  CHECK(differs(input, owl, {kCaptions[0] + " ", kCaptions[1]}));
+  CHECK(differs(input, other, kCaptions));
+  CHECK(differs(RewardInput{input.images, kCaptions}, owl, kCaptions));
+  CHECK(input.vectors->counts().computed == 0);  // texts are not counted
+}
+
 }  // namespace owl_vectors_test

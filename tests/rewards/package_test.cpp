@@ -1,10 +1,13 @@
 // Exported rewards: TorchScript modules made here, and the packages that package_rewards/export.sh made, if it ran.
 #include <doctest/doctest.h>
 
+#include <ATen/Context.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/tensor.h>
+#include <c10/core/Device.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/autograd.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/types.h>
@@ -91,9 +94,9 @@ void check_gradient(const PackageReward& reward, const RewardInput& given, const
   CHECK(relative_error(own, theirs) < tolerance);
 }
 
-fs::path script(const std::string& name, const std::string& body) {
+fs::path script(const std::string& name, const std::string& body, bool is_buffer = false) {
   torch::jit::Module module("judge");
-  module.register_parameter("weight", at::arange(3, at::kDouble) + 1, /*is_buffer=*/false);
+  module.register_parameter("weight", at::arange(3, at::kDouble) + 1, is_buffer);
   module.define(body);
   module.save(scratch(name).string());
   return scratch(name);
@@ -164,6 +167,45 @@ TEST_CASE("package: bad files and bad answers are named") {
   const PackageReward words_of(script("words.pt", "def forward(self, images, t):\n    return images.mean([1, 2, 3])\n"),
                                [](const std::vector<std::string>&) { return at::rand({2, 4}); });
   says(error([&] { words_of.score(input(2)); }), "tokens expected int64 [2,L], got [2, 4]");
+}
+
+TEST_CASE("package: images of another device than a TorchScript module's are named") {
+  const NoteScope scope([](const std::string&) {});
+  const std::string body = "def forward(self, images):\n    return (images.mean([2, 3]) * self.weight).sum(1)\n";
+  RewardInput elsewhere = input(2);
+  elsewhere.images = elsewhere.images.to(at::kMeta);
+  for (const bool is_buffer : {false, true}) {
+    const fs::path file = script("placed.pt", body, is_buffer);
+    const RewardInput given = input(2);
+    const Tensor scores = PackageReward(file).score(given).values;
+    CHECK(PackageReward(file, {}, at::kCPU).score(given).values.equal(scores));
+    says(error([&] { PackageReward(file).score(elsewhere); }),
+         "placed.pt runs on cpu: expected images there, got them on meta");
+    const at::Device other(at::kCUDA, 0);
+    if (!at::hasCUDA()) {
+      says(error([&] { PackageReward(file, {}, other); }), "expected a TorchScript module in");
+      continue;
+    }
+    const PackageReward moved(file, {}, other);
+    says(error([&] { moved.score(given); }), "placed.pt runs on cuda:0: expected images there, got them on cpu");
+    RewardInput there = given;
+    there.images = given.images.to(other);
+    CHECK((moved.score(there).values.cpu() - scores).abs().max().item<double>() < 1e-12);
+  }
+}
+
+TEST_CASE("package: images of inference mode are scored as others") {
+  const NoteScope scope([](const std::string&) {});
+  const PackageReward reward(script("inference.pt", "def forward(self, images):\n    return images.mean([1, 2, 3])\n"));
+  const RewardInput given = input(3);
+  RewardInput made = given;
+  {
+    const c10::InferenceMode inference;
+    made.images = given.images.clone();
+    CHECK(reward.score(made).values.equal(given.images.mean({1, 2, 3})));
+  }
+  CHECK(reward.score(made).values.equal(given.images.mean({1, 2, 3})));
+  check_gradient(reward, given, [](const Tensor& x) { return x.mean({1, 2, 3}); }, 1e-12);
 }
 
 TEST_CASE("package: AOTInductor packages score any number of images, with the gradient that they bring") {

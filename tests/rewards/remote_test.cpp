@@ -4,10 +4,13 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/rand.h>
+#include <c10/core/InferenceMode.h>
 
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <cstdlib>
+#include <future>
 #include <limits>
 #include <string>
 #include <vector>
@@ -245,6 +248,17 @@ TEST_CASE("remote: the asynchronous form returns at once and gives the same") {
   CHECK(says(error([] { RemoteReward(options("fail")).score_later(input({"1"})).get(); }), "got none for 1 of 1"));
 }
 
+TEST_CASE("remote: images of inference mode are sent as others, although other threads send them") {
+  const RemoteReward reward(options("fine"));
+  RewardInput made = input({"1", "2"});
+  {
+    const c10::InferenceMode inference;
+    made.images = made.images.clone();
+    CHECK(numbers(reward.score(made).values) == std::vector<double>{1, 2});
+  }
+  CHECK(numbers(reward.score(made).values) == std::vector<double>{1, 2});
+}
+
 TEST_CASE("remote: calls that overlap share the requests that may be under way") {
   RemoteOptions o = options("slow");
   o.concurrency = 1;
@@ -255,6 +269,29 @@ TEST_CASE("remote: calls that overlap share the requests that may be under way")
   CHECK(numbers(second.get().values) == std::vector<double>{2});
   // two requests of 0.3 s, one after the other
   CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() > 0.55);
+}
+
+TEST_CASE("remote: waiting for other calls takes nothing of a call's time") {
+  RemoteOptions o = options("slow");
+  o.concurrency = 1;
+  o.total_seconds = 1;  // a request takes 0.3 s, all of them 1.5 s
+  const RemoteReward reward(o);
+  std::vector<std::future<RewardResult>> results;
+  for (const char* prompt : {"1", "2", "3", "4", "5"}) results.push_back(reward.score_later(input({prompt})));
+  for (std::size_t i = 0; i < results.size(); ++i)
+    CHECK(numbers(results[i].get().values) == std::vector<double>{static_cast<double>(i + 1)});
+}
+
+TEST_CASE("remote: a busy place is waited for, however long a call may take") {
+  RemoteOptions o = options("slow");
+  o.concurrency = 1;
+  for (const double seconds : {1e10, 1e300}) {  // more than a clock's integers hold
+    o.total_seconds = o.timeout_seconds = o.connect_seconds = seconds;
+    const RemoteReward reward(o);
+    auto first = reward.score_later(input({"1"})), second = reward.score_later(input({"2"}));
+    CHECK(numbers(first.get().values) == std::vector<double>{1});
+    CHECK(numbers(second.get().values) == std::vector<double>{2});
+  }
 }
 
 TEST_CASE("remote: images and options out of range") {

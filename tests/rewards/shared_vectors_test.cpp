@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <ATen/ops/ones.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/types.h>
 
 #include <reward_tuner/core/roles.hpp>
@@ -107,6 +108,36 @@ TEST_CASE("shared vectors: one computation for equal keys, another for each diff
   CHECK(calls == 7);
   CHECK(vectors.counts().computed == 6);
   CHECK(vectors.counts().shared == 2);
+}
+
+TEST_CASE("shared vectors: those of inference mode stay in it") {
+  SharedVectors vectors;
+  const auto model = std::make_shared<const int>(1);
+  const Tensor images = at::ones({1, 3, 2, 2});
+  int calls = 0;
+  for (const SharedVectors::Key& key :
+       {SharedVectors::Key{.model = model, .prompts = {"a"}}, SharedVectors::Key{.model = model, .images = images}}) {
+    const at::NoGradGuard no_grad;
+    const auto get = [&] { return vectors.get(key, [&] { return at::ones({1}) * ++calls; }); };
+    calls = 0;
+    {
+      const c10::InferenceMode inference;
+      CHECK(get().is_same(get()));
+      CHECK(calls == 1);
+    }
+    const Tensor outside = get();
+    CHECK_FALSE(outside.is_inference());
+    CHECK(get().is_same(outside));
+    CHECK(calls == 2);
+    const c10::InferenceMode inference;
+    get();
+    CHECK(calls == 2);
+  }
+  const c10::InferenceMode inference;  // images that do not tell whether they were written to
+  const SharedVectors::Key key{.model = model, .images = at::ones({1, 3, 2, 2})};
+  calls = 0;
+  for (int i = 0; i < 2; ++i) vectors.get(key, [&] { return at::ones({1}) * ++calls; });
+  CHECK(calls == 2);
 }
 
 TEST_CASE("shared vectors: an update reports the towers that ran and those that were spared") {

@@ -32,6 +32,19 @@ nlohmann::json line_of(const UpdateReport& report) {
 }  // namespace
 }  // namespace run_record_test
 
+TEST_CASE("rates of rows stand where there were rows, and nowhere else") {
+  using namespace run_record_test;
+  const auto direct = line_of({.update = 1, .steps = {{.step = 0, .cotangent_norm = 1}}});
+  const auto round =
+      line_of({.update = 1, .ratio_mean = 1.5, .clip_fraction = 0.25, .steps = {{.step = 0, .rows = 4}}});
+  CHECK(round.at("ratio_mean") == 1.5);
+  CHECK(round.at("clip_fraction") == 0.25);
+  for (const char* rate : {"ratio_mean", "ratio_std", "ratio_deviation", "clip_fraction", "log_prob_difference"}) {
+    CHECK_FALSE(direct.contains(rate));
+    CHECK(round.contains(rate));
+  }
+}
+
 TEST_CASE("the reason of a task that failed is written whether or not the whole update was skipped") {
   using namespace run_record_test;
   const std::string reason = "broken: the reward is not finite";

@@ -64,10 +64,21 @@ reward=(--reward brightness)
 same "$work/tasks-one" "$work/tasks"
 grep -q "note: --micro-batch 2, an equal share for each of 2 ranks" "$work/0" || fail "said: $(cat "$work/0")"
 
+# moments divided between the ranks: the bits, checkpoints included, of one process, which goes on from them
+two "$work/sharded" --updates 2 --micro-batch 2 --shard-optimizer
+same "$work/one" "$work/sharded"
+cmp "$work"/{one,sharded}/checkpoints/update-000002/tensors.safetensors
+one "$work/one" --updates 3 --micro-batch 2 --resume
+two "$work/sharded" --updates 3 --micro-batch 2 --resume
+same "$work/one" "$work/sharded"
+one "$work/one" --updates 4 --micro-batch 2 --resume
+two "$work/sharded" --updates 4 --micro-batch 2 --resume --shard-optimizer
+same "$work/one" "$work/sharded"
+
 # torchrun starts the processes of a run that has a checkpoint again
 two "$work/again" --updates 1 --micro-batch 2
 TORCHELASTIC_RESTART_COUNT=1 two "$work/again" --updates 2 --micro-batch 2
-cmp "$work/one/lora/pytorch_lora_weights.safetensors" "$work/again/lora/pytorch_lora_weights.safetensors"
+cmp "$work/two/lora/pytorch_lora_weights.safetensors" "$work/again/lora/pytorch_lora_weights.safetensors"
 
 RANK=0 "$rt_tune" tune "${common[@]}" "${reward[@]}" --out "$work/none" >"$work/0" 2>&1 &&
   fail "a missing WORLD_SIZE was accepted"

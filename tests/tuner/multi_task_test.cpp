@@ -123,6 +123,34 @@ TEST_CASE("all tasks are sampled from the same weights before any is trained, or
     }
 }
 
+TEST_CASE("rates of rows are means over the rows of all tasks: one without rows takes nothing off them") {
+  using namespace multi_task_test;
+  Rng rng(3);
+  CaptionedToy pipeline;
+  pipeline.disturb(4, 0.05);
+  AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
+  const auto ddpo = [](double factor) {
+    return make<DDPO>(black_box([factor](const Tensor& images) { return factor * images.mean({1, 2, 3}); }),
+                      {.sampler = {.num_steps = 4}, .objective = {.round = {.epochs = 2, .updates_per_epoch = 1}}});
+  };
+  auto direct = make<DRTune>(ToyReward(), {.sampler = {.num_steps = 4}, .steps = {.num_trained = 1}});
+  auto beside = multi_task({}, task("rows", ddpo(1)), task("none", direct), task("idle", ddpo(0)));
+  const UpdateReport report = beside.update(pipeline, optimizer, kPrompts, rng);
+  REQUIRE(policy_rows(report) > 0);
+  CHECK_FALSE(report.idle_reason.empty());
+  CHECK(std::abs(report.ratio_mean - 1) < 0.1);
+  CHECK(report.ratio_std > 0);
+  double clipped = 0, change = 0;
+  for (const StepReport& step : report.steps) {
+    clipped += static_cast<double>(step.rows) * step.clip_fraction;
+    change += static_cast<double>(step.rows) * step.policy_change;
+  }
+  const auto rows = static_cast<double>(policy_rows(report));
+  CHECK(report.clip_fraction == doctest::Approx(clipped / rows));
+  CHECK(report.policy_change == doctest::Approx(change / rows));
+  CHECK(report.clip_fraction == doctest::Approx(report.clip_fraction_low + report.clip_fraction_high));
+}
+
 TEST_CASE("an update equals the loop written by hand bit for bit") {
   using namespace multi_task_test;
   for (const bool first : {true, false})

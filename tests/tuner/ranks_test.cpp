@@ -101,7 +101,10 @@ std::string said(UpdateReport report) {
       << report.retained << ' ' << report.images << ' ' << report.kept << ' ' << report.groups << ' '
       << report.idle_groups << ' ' << report.zero_std_ratio << ' ' << report.ratio_deviation << ' '
       << report.clip_fraction << ' ' << report.policy_change << ' ' << report.towers.computed << ' '
-      << report.skip_reason << ' ' << report.failed_scores;
+      << report.skip_reason << ' ' << report.failed_scores << ' ' << report.log_prob_difference << ' '
+      << report.largest_log_prob_difference << ' ' << report.ratio_mean << ' ' << report.ratio_std << ' '
+      << report.clip_fraction_low << ' ' << report.clip_fraction_high << ' ' << report.optimizer_steps << ' '
+      << report.idle_reason << ' ' << report.warning;
   for (const auto& [name, value] : report.components) out << ' ' << name << ' ' << value;
   for (const StepReport& step : report.steps)
     out << ' ' << step.task << step.step << ' ' << step.rows << ' ' << step.clip_fraction << ' ' << step.policy_change
@@ -293,11 +296,36 @@ TEST_CASE("a reward that is not finite skips the update on all ranks, with the r
 }
 
 TEST_CASE("a reward that throws on one rank ends the others with an error, and leaves the weights") {
-  const auto tuner = [] {
-    return make<DRTune>(ToyReward{ToyFailure::kThrows},
-                        {.sampler = {.num_steps = 3}, .steps = {.num_trained = 1}, .engine = {.micro_batch = 2}});
+  const auto throwing = differentiable([](const RewardInput& input) {
+    for (const std::string& one : input.prompts) REWARD_TUNER_CHECK(one != "a fish", "[Own] no fish");  // the last
+    return input.images.mean({1, 2, 3});
+  });
+  constexpr int kRanks = 3;
+  std::mutex mutex;
+  std::vector<std::string> said(kRanks);
+  std::vector<bool> moved(kRanks, true);
+  const auto work = [&](const Ranks& ranks) {
+    CaptionedToy pipeline(float_toy());
+    AdamW optimizer(pipeline.parameters(), {.learning_rate = 1e-3});
+    const std::vector<Tensor> before = copies(pipeline.parameters());
+    auto tuner = make<DRTune>(throwing,
+                              {.sampler = {.num_steps = 3}, .steps = {.num_trained = 1}, .engine = {.micro_batch = 2}});
+    tuner.join(ranks);
+    Rng rng(5);
+    const auto rank = static_cast<std::size_t>(ranks.rank());
+    try {
+      tuner.update(pipeline, optimizer, kPrompts, rng);
+    } catch (const Error& problem) {
+      const std::lock_guard lock(mutex);
+      said[rank] = problem.what();
+      moved[rank] = !bit_equal(before, copies(pipeline.parameters()));
+      throw;
+    }
   };
-  CHECK_THROWS_AS(held(tuner, 2), Error);
+  CHECK_THROWS_AS(on_ranks(kRanks, work), Error);
+  CHECK(said[2].find("no fish") != std::string::npos);
+  for (const std::size_t other : {0, 1}) CHECK(said[other].find("[Ranks] rank 2 is gone") != std::string::npos);
+  for (const bool one : moved) CHECK_FALSE(one);
 }
 
 TEST_CASE("what ranks cannot divide is refused") {

@@ -65,15 +65,6 @@ TEST_CASE("a report prints the arithmetic of its calls where it is known, and it
   CHECK(tflop_per_second(report) == 0);
 }
 
-TEST_CASE("stage times add up and are named") {
-  using namespace reward_tuner;
-  StageTimes times{.rollout = 1, .decode = 2, .reward = 3, .backward = 4, .communication = 5};
-  times.add({.rollout = 10, .decode = 20, .reward = 30, .backward = 40, .communication = 50});
-  std::ostringstream out;
-  times.each([&](const char* stage, double seconds) { out << stage << ' ' << seconds << ' '; });
-  CHECK(out.str() == "rollout 11 decode 22 reward 33 backward 44 communication 55 ");
-}
-
 TEST_CASE("a report prints what one watches in a round: images kept, optimizer steps, the first ratio, clipped rows") {
   using namespace reward_tuner;
   const auto printed = [](const UpdateReport& report) {

@@ -135,7 +135,7 @@ class ConfiguredPipeline {
 
   /// Adds a call that gave `out`, and its backward pass when a gradient comes there.
   void count(const Tensor& out, const CallFlops& call) {
-    (StageClock::now() == Stage::kBackward ? flops_->replayed : flops_->forward) += call.forward;
+    (StageScope::now() == Stage::kBackward ? flops_->replayed : flops_->forward) += call.forward;
     if (out.requires_grad() && call.backward > 0)
       out.register_hook([flops = flops_, passed = call.backward](const Tensor&) { flops->backward += passed; });
   }

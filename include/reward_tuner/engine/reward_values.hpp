@@ -86,8 +86,7 @@ struct ChunkReward {
 
 inline void add_to(Parcel& parcel, const ChunkReward& answer) {
   parcel.add_integer(answer.size);
-  parcel.add_integer(answer.towers.computed);
-  parcel.add_integer(answer.towers.shared);
+  add_to(parcel, answer.towers);
   parcel.add_tensor(answer.result.values);
   parcel.add_tensor(answer.result.failed);
   parcel.add_integer(static_cast<std::int64_t>(answer.result.parts.size()));
@@ -104,8 +103,7 @@ inline void add_to(Parcel& parcel, const ChunkReward& answer) {
 inline ChunkReward chunk_from(Parcel& parcel) {
   ChunkReward out;
   out.size = parcel.integer();
-  out.towers.computed = parcel.integer();
-  out.towers.shared = parcel.integer();
+  read_from(parcel, out.towers);
   out.result.values = parcel.tensor(at::kCPU);
   out.result.failed = parcel.tensor(at::kCPU);
   out.result.parts.resize(static_cast<std::size_t>(parcel.integer()));
@@ -207,7 +205,7 @@ class LaterRewards {
       const Tensor latents = samples.clean.narrow(0, begin, size);                         // [b,C,h,w]
       const RewardInput input = samples.input(pipeline_.decode(latents), latents, begin);  // [b,3,H,W]
       const UnchangedInput unchanged(input);
-      auto result = detail::named_failure(reward_, [&] { return asked_later(reward_, input); });
+      auto result = detail::named_failure(reward_, [&] { return asked_later(reward_, input, reward_name(reward_)); });
       unchanged.check(reward_name(reward_));
       // counts alone: the vectors would keep the images of the whole round
       asked_.push_back({size, input.vectors->counts(), std::move(result)});

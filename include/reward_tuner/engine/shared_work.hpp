@@ -2,49 +2,72 @@
 #pragma once
 #include <ATen/ops/cat.h>
 
+#include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/models/pipeline_flops.hpp>
+#include <reward_tuner/ranks/parcel.hpp>
 #include <reward_tuner/ranks/ranks.hpp>
+#include <reward_tuner/rewards/shared_vectors.hpp>
 
 namespace reward_tuner {
 
-/// Adds network calls to a parcel, and reads them.
+/// Adds counts to a parcel, and reads them.
 inline void add_to(Parcel& parcel, const NetworkCounts& counts) {
   for (const std::int64_t count :
        {counts.forwards, counts.backwards, counts.forward_samples, counts.backward_samples, counts.retained})
     parcel.add_integer(count);
 }
-inline NetworkCounts counts_from(Parcel& parcel) {
-  NetworkCounts counts;
+inline void read_from(Parcel& parcel, NetworkCounts& counts) {
   for (std::int64_t* count :
        {&counts.forwards, &counts.backwards, &counts.forward_samples, &counts.backward_samples, &counts.retained})
     *count = parcel.integer();
-  return counts;
+}
+inline void add_to(Parcel& parcel, const FlopCount& flops) {
+  for (const std::int64_t count : {flops.forward, flops.replayed, flops.backward}) parcel.add_integer(count);
+}
+inline void read_from(Parcel& parcel, FlopCount& flops) {
+  for (std::int64_t* count : {&flops.forward, &flops.replayed, &flops.backward}) *count = parcel.integer();
+}
+inline void add_to(Parcel& parcel, const TowerCounts& towers) {
+  parcel.add_integer(towers.computed);
+  parcel.add_integer(towers.shared);
+}
+inline void read_from(Parcel& parcel, TowerCounts& towers) {
+  towers.computed = parcel.integer();
+  towers.shared = parcel.integer();
 }
 
-/// The sum over the ranks.
-inline NetworkCounts of_all_ranks(const Ranks& ranks, const NetworkCounts& own) {
+/// Adds named numbers to a parcel, and reads them.
+inline void add_to(Parcel& parcel, const std::map<std::string, double>& numbers) {
+  parcel.add_integer(static_cast<std::int64_t>(numbers.size()));
+  for (const auto& [name, number] : numbers) {
+    parcel.add_text(name);
+    parcel.add_number(number);
+  }
+}
+inline void read_from(Parcel& parcel, std::map<std::string, double>& numbers) {
+  for (std::int64_t left = parcel.integer(); left > 0; --left) {
+    const std::string name = parcel.text();
+    numbers[name] = parcel.number();
+  }
+}
+
+/// The sum of all ranks' counts: what each of them computes for itself counts once a rank.
+template <class Counts>
+Counts of_all_ranks(const Ranks& ranks, const Counts& own) {
   if (ranks.alone()) return own;
   Parcel parcel;
   add_to(parcel, own);
-  NetworkCounts sum;
-  for (Parcel& one : ranks.gather("network calls", parcel)) sum.add(counts_from(one));
-  return sum;
-}
-
-/// What all ranks did, so that what each of them computes counts once a rank.
-inline FlopCount of_all_ranks(const Ranks& ranks, const FlopCount& own) {
-  if (ranks.alone()) return own;
-  Parcel parcel;
-  for (const std::int64_t count : {own.forward, own.replayed, own.backward}) parcel.add_integer(count);
-  FlopCount sum;
-  for (Parcel& one : ranks.gather("arithmetic", parcel)) {
-    FlopCount other;
-    for (std::int64_t* count : {&other.forward, &other.replayed, &other.backward}) *count = one.integer();
-    sum.add(other);
+  Counts sum;
+  for (Parcel& one : ranks.gather("counts", parcel)) {
+    Counts theirs;
+    read_from(one, theirs);
+    sum.add(theirs);
   }
   return sum;
 }

@@ -3,6 +3,7 @@
 #include <reward_tuner/models/blip.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/files/weights_source.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/text/tokenizer_folder.hpp>
 
 namespace reward_tuner {
@@ -39,6 +41,11 @@ REWARD_TUNER_INLINE BlipConfig BlipConfig::from_json(const nlohmann::json& json,
   c.text = BertConfig::from_json(reader.required<nlohmann::json>("med_config"), c.vision.width, where + ": med_config");
   c.head = reader.optional<std::vector<std::int64_t>>("head", {});
   reader.finish();
+  REWARD_TUNER_CHECK(std::ranges::all_of(c.head, [](auto outputs) { return outputs > 0; }), "[Blip] ", where,
+                     ": expected positive numbers in head, got ", at::IntArrayRef(c.head));
+  detail::check_at_most("Blip", "head", c.head, 4 * ConfigLimits::kWidth);
+  detail::check_at_most("Blip", "the layers of head", {static_cast<std::int64_t>(c.head.size())},
+                        ConfigLimits::kLayers);
   return c;
 }
 

@@ -11,6 +11,7 @@
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/models/image_preprocessor.hpp>
 #include <reward_tuner/models/open_clip_layout.hpp>
 #include <reward_tuner/text/clip_tokenizer_files.hpp>
@@ -33,6 +34,7 @@ REWARD_TUNER_INLINE ClipConfig ClipConfig::from_json(const nlohmann::json& json,
   c.projection_dim = reader.optional<std::int64_t>("projection_dim", c.projection_dim);
   REWARD_TUNER_CHECK(c.projection_dim > 0, "[Clip] ", where, ": projection_dim must be positive, got ",
                      c.projection_dim);
+  detail::check_at_most("Clip", "projection_dim", {c.projection_dim}, 4 * ConfigLimits::kWidth);
   // the scale is in the weights, the ids in the tokenizer
   reader.ignore({"logit_scale_init_value", "bos_token_id", "eos_token_id", "pad_token_id"});
   detail::ignore_transformers_keys(reader);

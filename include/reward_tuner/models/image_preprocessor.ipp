@@ -17,6 +17,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/models/config_limits.hpp>
 
 namespace reward_tuner {
 
@@ -110,6 +111,7 @@ REWARD_TUNER_INLINE void ImagePreprocessorOptions::check() const {
     REWARD_TUNER_CHECK(side > 0 && side == edge,
                        "[ImagePreprocessor] nothing is cropped: expected side equal to edge and positive, got side ",
                        side, " and edge ", edge);
+  detail::check_at_most("ImagePreprocessor", "edge", {edge}, ConfigLimits::kSide);
   REWARD_TUNER_CHECK(std::ranges::all_of(deviation, [](double s) { return s > 0; }),
                      "[ImagePreprocessor] deviations must be positive, got ", deviation[0], ", ", deviation[1], ", ",
                      deviation[2]);

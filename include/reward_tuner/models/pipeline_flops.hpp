@@ -14,7 +14,8 @@ namespace reward_tuner {
 /// rewards are not counted.
 struct FlopCount {
   std::int64_t forward = 0;  ///< rollouts, their graphs included, decoding and prompts
-  /// forwards of the training: trained steps evaluated again, the untuned network beside them, a regularizer's rows
+  /// forwards of the training: trained steps and prompts evaluated again, the untuned network beside them, a
+  /// regularizer's rows
   std::int64_t replayed = 0;
   std::int64_t backward = 0;  ///< backward passes, blocks that a checkpoint runs again included
 

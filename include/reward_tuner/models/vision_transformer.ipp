@@ -38,6 +38,8 @@ REWARD_TUNER_INLINE void VisionTransformerConfig::check() const {
   detail::check_at_most("VisionTransformer", "image_size", {image_size}, ConfigLimits::kSide);
   detail::check_at_most("VisionTransformer", "width", {width}, ConfigLimits::kWidth);
   detail::check_at_most("VisionTransformer", "depth", {depth}, ConfigLimits::kLayers);
+  const std::int64_t grid = image_size / patch_size;
+  detail::check_at_most("VisionTransformer", "the patches of an image", {grid * grid}, ConfigLimits::kRows);
 }
 
 REWARD_TUNER_INLINE VisionTransformerBlock::VisionTransformerBlock(std::int64_t width, std::int64_t heads)

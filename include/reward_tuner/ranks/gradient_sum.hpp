@@ -12,7 +12,7 @@ namespace reward_tuner {
 /// that is alone adds them one by one, ((g1 + g2) + g3) + ..., and floating-point addition has no other order with the
 /// same bits. So the running sum goes along the ranks: the first adds its own as ever, each following one takes the sum
 /// so far and adds its backwards one by one; the last one's is everybody's. Piece by piece of a flat list of all
-/// gradients, so that the ranks add at once, each in another piece: no rank sends more than twice the gradients.
+/// gradients, so that the ranks add at once, each in another piece.
 /// Without other ranks it does nothing.
 /// Memory: of every rank but the first, the gradients of each of its backwards until `finish`.
 /// Errors: parameters of several dtypes, with several ranks.

@@ -98,7 +98,7 @@ class AnyReward {
     RewardResult score(const RewardInput& input) const override { return reward.score(input); }
     bool scores_later() const override { return reward_tuner::scores_later(reward); }
     std::future<RewardResult> score_later(const RewardInput& input) const override {
-      return asked_later(reward, input);
+      return asked_later(reward, input, own_name);
     }
     Reward reward;
     std::string own_name;

@@ -4,6 +4,7 @@
 
 #include <future>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <reward_tuner/rewards/check_result.hpp>
@@ -34,16 +35,16 @@ template <class Reward, class Change>
 std::future<RewardResult> changed_later(const Reward& reward, const RewardInput& input, Change change) {
   const bool graph = with_graph<Reward>();
   const at::AutoGradMode grad(graph);
-  return std::async(std::launch::deferred,
-                    [answer = asked_later(reward, input), name = std::string(reward_name(reward)),
-                     batch = input.images.size(0), graph, change = std::move(change)]() mutable {
-                      const at::AutoGradMode same(graph);
-                      RewardResult result = answer.get();
-                      check_reward_result(result, batch, name);
-                      result.components.emplace(name, result.values.detach());
-                      change(result);
-                      return result;
-                    });
+  const std::string_view name = reward_name(reward);
+  return std::async(std::launch::deferred, [answer = asked_later(reward, input, name), name = std::string(name),
+                                            batch = input.images.size(0), graph, change = std::move(change)]() mutable {
+    const at::AutoGradMode same(graph);
+    RewardResult result = answer.get();
+    check_reward_result(result, batch, name);
+    result.components.emplace(name, result.values.detach());
+    change(result);
+    return result;
+  });
 }
 
 }  // namespace reward_tuner::detail

@@ -108,14 +108,14 @@ RewardResult checked_score(const Reward& reward, const RewardInput& input, std::
   return result;
 }
 
-/// The reward's answer for later; of a reward without, its result, checked.
+/// The reward's answer for later; of a reward without, its result, checked. `name` is the reward's.
 template <class Reward>
-std::future<RewardResult> asked_later(const Reward& reward, const RewardInput& input) {
+std::future<RewardResult> asked_later(const Reward& reward, const RewardInput& input, std::string_view name) {
   if constexpr (has::score_later<Reward>) {
     return reward.score_later(input);
   } else {
     std::promise<RewardResult> there;
-    there.set_value(checked_score(reward, input, reward_name(reward)));
+    there.set_value(checked_score(reward, input, name));
     return there.get_future();
   }
 }

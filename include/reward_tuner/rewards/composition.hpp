@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/fill_in.hpp>
 #include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/models/owl_vit.hpp>
@@ -104,14 +104,8 @@ class CompositionReward {
 
   /// [1,Q,D]
   Tensor queries(const RewardInput& input, const std::vector<std::string>& names) const {
-    constexpr std::string_view kPlace = "{}";
     std::vector<std::string> texts;
-    for (const std::string& name : names) {
-      std::string text = options_.query;
-      for (std::size_t at = text.find(kPlace); at != std::string::npos; at = text.find(kPlace, at + name.size()))
-        text.replace(at, kPlace.size(), name);
-      texts.push_back(std::move(text));
-    }
+    for (const std::string& name : names) texts.push_back(fill_in(options_.query, "{}", name));
     return owl_queries(input, owl_, texts);
   }
 

@@ -25,8 +25,9 @@ using PromptTokens = std::function<Tensor(const std::vector<std::string>&)>;
 ///         reward is differentiable, d values/d images being that output times the incoming gradient; without, a black
 ///         box. It runs native code out of the file: load none that you would not run.
 ///   .pt   a TorchScript module, images [, tokens] -> score [B], differentiated by autograd.
-/// Images are given as they are, in the file's dtype and at its size; the file resizes what it needs to. A package runs
-/// on `device`: the kind it was compiled for, and of several of that kind the current one unless a number is given.
+/// Images are given as they are, in the file's dtype and at its size, and on its device; the file resizes what it needs
+/// to. A .pt2 runs on `device`: the kind it was compiled for, and of several of that kind the current one unless a
+/// number is given. A .pt is moved to `device`; without one it runs where it was saved.
 /// Gradient: as said; asking a black box for one (scoring images that require grad) is an error.
 /// Errors: a file that cannot be read, is of another kind, or needs a device that this program has not; a package that
 /// script/export_reward did not make, or one for another kind of device than `device`; tokens where the file reads

@@ -235,11 +235,16 @@ class PackageReward::Script final : public PackageReward::File {
 
   Tensor scores(const Tensor& images, const std::vector<Tensor>& rest) const override {
     Tensor given = images;
-    for (const Tensor& weight : module_.parameters()) {
-      REWARD_TUNER_CHECK(weight.device() == images.device(), "[PackageReward] ", path().string(), " was saved on ",
+    const auto check_place = [&](const Tensor& weight) {
+      REWARD_TUNER_CHECK(weight.device() == images.device(), "[PackageReward] ", path().string(), " runs on ",
                          weight.device(), ": expected images there, got them on ", images.device());
+    };
+    for (const Tensor& weight : module_.parameters()) {
+      check_place(weight);
       if (weight.is_floating_point()) given = images.to(weight.scalar_type());
     }
+    for (const Tensor& buffer : module_.buffers())
+      if (buffer.dim() > 0) check_place(buffer);  // single numbers serve every device
     std::vector<torch::jit::IValue> inputs = {given};
     inputs.insert(inputs.end(), rest.begin(), rest.end());
     const std::lock_guard lock(mutex_);

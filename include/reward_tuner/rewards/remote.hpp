@@ -20,7 +20,8 @@ using AnswerGrader = std::function<double(const std::string& answer, const std::
 /// of text, detectors. Images are sent as PNG files (8 bits, clamped to [0,1]), several requests at once. Images that
 /// got no score are asked for again, with growing waits; what then has none is an error, or is marked as failed and
 /// left out (FailedScores). A score is never made up. Two protocols, see remote_protocol.hpp.
-/// Gradient: none. Cost: the server's; the caller waits, at most about total_seconds, unless it uses score_later.
+/// Gradient: none. Cost: the server's; the caller waits unless it uses score_later, for at most about total_seconds and
+/// for the calls before: those that overlap share the requests that may be under way, the oldest first.
 /// Components: kScores: the reward's further numbers that every scored image has.
 /// An image that is not finite is not sent: its value is NaN, which skips an update as with any reward.
 /// Errors: options out of range; with expect_server a server that cannot be reached; an answer of HTTP that says the

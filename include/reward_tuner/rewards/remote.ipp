@@ -17,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <semaphore>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -29,6 +28,7 @@
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/rewards/http_post.hpp>
 #include <reward_tuner/rewards/remote_protocol.hpp>
+#include <reward_tuner/rewards/request_places.hpp>
 
 namespace reward_tuner {
 
@@ -61,7 +61,7 @@ class RemoteReward::Client {
     for (std::size_t i = 0; i < count; ++i)
       if (sound.const_data_ptr<bool>()[i]) sent.push_back(i);
     const auto at_once = static_cast<std::size_t>(chat_ ? 1 : options_.batch);
-    const Deadline deadline(options_.total_seconds);
+    RequestPlaces::Call call = places_.call(options_.total_seconds);
     by_threads((sent.size() + at_once - 1) / at_once, static_cast<std::size_t>(options_.concurrency),
                [&](std::size_t part) {
                  const std::size_t begin = part * at_once, end = std::min(sent.size(), begin + at_once);
@@ -69,24 +69,13 @@ class RemoteReward::Client {
                  for (std::size_t i = begin; i < end; ++i)
                    own.push_back({std::to_string(sent[i]), prompts[sent[i]],
                                   base64(encode_png(images[static_cast<std::int64_t>(sent[i])]))});
-                 std::vector<RemoteScore> scores = attempts(own, deadline);
+                 std::vector<RemoteScore> scores = attempts(own, call);
                  for (std::size_t i = begin; i < end; ++i) out[sent[i]] = std::move(scores[i - begin]);
                });
     return out;
   }
 
  private:
-  /// What is left of the time for one call.
-  class Deadline {
-   public:
-    explicit Deadline(double seconds) : end_(Clock::now() + std::chrono::duration<double>(seconds)) {}
-    double left() const { return std::chrono::duration<double>(end_ - Clock::now()).count(); }
-
-   private:
-    using Clock = std::chrono::steady_clock;
-    std::chrono::time_point<Clock, std::chrono::duration<double>> end_;
-  };
-
   static RemoteOptions checked(RemoteOptions o, const AnswerGrader& grader) {
     const auto positive = [](double seconds, const char* name) {
       REWARD_TUNER_CHECK(std::isfinite(seconds) && seconds > 0, "[RemoteReward] ", name, " must be > 0, got ", seconds);
@@ -118,16 +107,17 @@ class RemoteReward::Client {
   }
 
   /// Asks until each image has a score, no attempt is left or the time is over.
-  std::vector<RemoteScore> attempts(const std::vector<RemoteImage>& images, const Deadline& deadline) const {
+  std::vector<RemoteScore> attempts(const std::vector<RemoteImage>& images, RequestPlaces::Call& call) const {
     std::vector<RemoteScore> out(images.size());
     std::vector<std::size_t> open(images.size());
     for (std::size_t i = 0; i < open.size(); ++i) open[i] = i;
+    constexpr double kLongest = 1e9;  // of a pause: clocks count in integers
     double wait = options_.backoff_seconds;
     for (int attempt = 0;; ++attempt) {
       std::vector<RemoteImage> asked;
       for (const std::size_t i : open) asked.push_back(images[i]);
       double server_wait = 0;
-      std::vector<RemoteScore> scores = once(asked, deadline, server_wait);
+      std::vector<RemoteScore> scores = once(asked, call, server_wait);
       std::vector<std::size_t> still;
       for (std::size_t j = 0; j < open.size(); ++j) {
         if (!scores[j].failure.empty()) still.push_back(open[j]);
@@ -136,8 +126,8 @@ class RemoteReward::Client {
       open = std::move(still);
       if (open.empty()) return out;
       const double pause = std::max(wait, server_wait);
-      if (attempt < options_.retries && pause < deadline.left()) {
-        std::this_thread::sleep_for(std::chrono::duration<double>(pause));
+      if (attempt < options_.retries && pause < call.left()) {
+        std::this_thread::sleep_for(std::chrono::duration<double>(std::min(pause, kLongest)));
         wait *= 2;
         continue;
       }
@@ -149,14 +139,11 @@ class RemoteReward::Client {
   }
 
   /// One request.
-  std::vector<RemoteScore> once(const std::vector<RemoteImage>& images, const Deadline& deadline,
+  std::vector<RemoteScore> once(const std::vector<RemoteImage>& images, RequestPlaces::Call& call,
                                 double& server_wait) const {
-    // calls of score_later overlap: together they have `concurrency` requests under way
-    const bool ours = deadline.left() > 0 && places_.try_acquire_for(std::chrono::duration<double>(deadline.left()));
-    if (!ours) return std::vector<RemoteScore>(images.size(), {.failure = "total_seconds were over"});
-    const std::unique_ptr<std::counting_semaphore<>, void (*)(std::counting_semaphore<>*)> place(
-        &places_, [](std::counting_semaphore<>* places) { places->release(); });
-    const HttpAnswer answer = post_.post(chat_ ? chat_->request(images[0]) : scores_.request(images), deadline.left());
+    const auto place = places_.take(call);
+    if (!place) return std::vector<RemoteScore>(images.size(), {.failure = "total_seconds were over"});
+    const HttpAnswer answer = post_.post(chat_ ? chat_->request(images[0]) : scores_.request(images), call.left());
     server_wait = answer.retry_after;
     if (!answer.failure.empty()) return std::vector<RemoteScore>(images.size(), {.failure = answer.failure});
     if (answer.status < 200 || answer.status >= 300) {
@@ -183,7 +170,7 @@ class RemoteReward::Client {
   AnswerGrader grader_;
   ScoresProtocol scores_;
   std::optional<ChatProtocol> chat_;
-  mutable std::counting_semaphore<> places_;  // of requests under way
+  mutable RequestPlaces places_;
   HttpPost post_;
 };
 

@@ -57,7 +57,7 @@ struct RemoteOptions {
   int concurrency = 4;           ///< requests under way at once, >= 1
   double timeout_seconds = 60;   ///< of one request, > 0
   double connect_seconds = 10;   ///< of it for the connection, > 0
-  double total_seconds = 600;    ///< of all requests for one call, retries and waits included, > 0
+  double total_seconds = 600;    ///< of a call from its first request to the last, retries and waits included, > 0
   int retries = 3;               ///< further attempts for images without a score, >= 0
   double backoff_seconds = 0.5;  ///< wait before the first of them, doubled before each further one, >= 0
   FailedScores failed = FailedScores::kError;  ///< see FailedScores

@@ -15,6 +15,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/fill_in.hpp>
 #include <reward_tuner/core/lower_ascii.hpp>
 #include <reward_tuner/files/json_config.hpp>
 
@@ -177,15 +178,10 @@ REWARD_TUNER_INLINE ChatProtocol::ChatProtocol(ChatOptions options) : options_(s
 }
 
 REWARD_TUNER_INLINE std::string ChatProtocol::request(const RemoteImage& image) const {
-  constexpr std::string_view kPlace = "{prompt}";
-  std::string question = options_.question;
-  for (std::size_t at = question.find(kPlace); at != std::string::npos;
-       at = question.find(kPlace, at + image.prompt.size()))
-    question.replace(at, kPlace.size(), image.prompt);
   nlohmann::json messages = nlohmann::json::array();
   if (!options_.system.empty()) messages.push_back({{"role", "system"}, {"content", options_.system}});
   const nlohmann::json shown{{"type", "image_url"}, {"image_url", {{"url", "data:image/png;base64," + image.png}}}},
-      asked{{"type", "text"}, {"text", question}};
+      asked{{"type", "text"}, {"text", fill_in(options_.question, "{prompt}", image.prompt)}};
   messages.push_back({{"role", "user"}, {"content", nlohmann::json::array({shown, asked})}});
   return detail::remote_dump({{"model", options_.model},
                               {"messages", std::move(messages)},

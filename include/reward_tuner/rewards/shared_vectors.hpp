@@ -1,5 +1,6 @@
 // What several rewards compute of the same images, computed once: the vectors of a tower that they share.
 #pragma once
+#include <c10/core/InferenceMode.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -40,13 +41,16 @@ class SharedVectors {
   };
 
   /// The vectors of `key`: those that are there, else `compute()`, which is kept. Vectors that were computed without
-  /// gradients are not given to a caller with gradients, or the reverse; nor are those of images that were written to
-  /// since, or of tensors that do not tell (made under inference mode).
+  /// gradients are not given to a caller with gradients, or the reverse; nor are those of inference mode outside of it,
+  /// where autograd refuses them; nor those of images that were written to since, or of images that do not tell, having
+  /// been made under inference mode.
   template <class Compute>
   Tensor get(Key key, Compute compute) {
     const bool grad = at::GradMode::is_enabled(), of_images = key.images.defined();
+    const bool inference = c10::InferenceMode::is_enabled();
     const auto found = std::ranges::find_if(entries_, [&](const Entry& entry) {
-      return entry.grad == grad && entry.key == key && (!of_images || entry.version == version(key.images));
+      return entry.grad == grad && (inference || !entry.vectors.is_inference()) && entry.key == key &&
+             (!of_images || entry.version == version(key.images));
     });
     if (found != entries_.end()) {
       counts_.shared += of_images ? 1 : 0;

@@ -162,7 +162,8 @@ class WeightedSum {
       const auto ask = [&](const auto& part) {
         detail::WeightedPart& own = parts[i++];
         if (reward_tuner::scores_later(part.reward) != later) return;
-        own = {part.weight, std::string(reward_name(part.reward)), asked_later(part.reward, input)};
+        const std::string_view name = reward_name(part.reward);
+        own = {part.weight, std::string(name), asked_later(part.reward, input, name)};
       };
       std::apply([&](const auto&... part) { (..., ask(part)); }, parts_);
     }

@@ -108,13 +108,7 @@ inline std::vector<EvaluatedBatch> of_all_ranks(const Ranks& ranks, std::vector<
     add_to(parcel, batch.network);
     parcel.add_integer(static_cast<std::int64_t>(batch.measured.size()));
     for (const MeasuredImages& measured : batch.measured)
-      for (const auto* numbers : {&measured.means, &measured.failed}) {
-        parcel.add_integer(static_cast<std::int64_t>(numbers->size()));
-        for (const auto& [key, value] : *numbers) {
-          parcel.add_text(key);
-          parcel.add_number(value);
-        }
-      }
+      for (const auto* numbers : {&measured.means, &measured.failed}) add_to(parcel, *numbers);
   }
   std::vector<EvaluatedBatch> all;
   for (Parcel& one : ranks.gather("evaluated images", parcel))
@@ -122,14 +116,10 @@ inline std::vector<EvaluatedBatch> of_all_ranks(const Ranks& ranks, std::vector<
       EvaluatedBatch& batch = all.emplace_back();
       batch.images = one.tensor(device);
       batch.latents = one.tensor(device);
-      batch.network = counts_from(one);
+      read_from(one, batch.network);
       batch.measured.resize(static_cast<std::size_t>(one.integer()));
       for (MeasuredImages& measured : batch.measured)
-        for (auto* numbers : {&measured.means, &measured.failed})
-          for (std::int64_t more = one.integer(); more > 0; --more) {
-            const std::string key = one.text();
-            (*numbers)[key] = one.number();
-          }
+        for (auto* numbers : {&measured.means, &measured.failed}) read_from(one, *numbers);
     }
   return all;
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -57,6 +58,20 @@ inline nlohmann::json lists_of(const std::vector<StepReport>& steps) {
   return out;
 }
 
+/// Means over the rows of objectives on log-probabilities, by name; none of an update without rows.
+inline std::map<std::string, double> rates_of_rows(const UpdateReport& r) {
+  if (policy_rows(r) == 0) return {};
+  return {{"ratio_deviation", r.ratio_deviation},
+          {"log_prob_difference", r.log_prob_difference},
+          {"largest_log_prob_difference", r.largest_log_prob_difference},
+          {"ratio_mean", r.ratio_mean},
+          {"ratio_std", r.ratio_std},
+          {"clip_fraction", r.clip_fraction},
+          {"clip_fraction_low", r.clip_fraction_low},
+          {"clip_fraction_high", r.clip_fraction_high},
+          {"policy_change", r.policy_change}};
+}
+
 }  // namespace detail
 
 REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double learning_rate) {
@@ -82,20 +97,13 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
                       {"idle_groups", r.idle_groups},
                       {"zero_std_ratio", r.zero_std_ratio},
                       {"optimizer_steps", r.optimizer_steps},
-                      {"ratio_deviation", r.ratio_deviation},
-                      {"log_prob_difference", r.log_prob_difference},
-                      {"largest_log_prob_difference", r.largest_log_prob_difference},
-                      {"ratio_mean", r.ratio_mean},
-                      {"ratio_std", r.ratio_std},
-                      {"clip_fraction", r.clip_fraction},
-                      {"clip_fraction_low", r.clip_fraction_low},
-                      {"clip_fraction_high", r.clip_fraction_high},
-                      {"policy_change", r.policy_change},
                       {"steps", detail::lists_of(r.steps)},
                       {"skipped", r.skipped},
                       {"skipped_updates", r.skipped_updates},
                       {"gradient_scale", r.gradient_scale},
                       {"gradient_overflows", r.gradient_overflows}};
+  const auto rates = detail::rates_of_rows(r);
+  line.update(nlohmann::json(rates));
   if (r.towers.computed > 0) line["towers"] = {{"computed", r.towers.computed}, {"shared", r.towers.shared}};
   if (r.failed_scores > 0) line["failed_scores"] = r.failed_scores;
   if (!r.idle_reason.empty()) line["idle_reason"] = r.idle_reason;
@@ -115,14 +123,9 @@ REWARD_TUNER_INLINE void RunRecord::add_update(const UpdateReport& r, double lea
   board_->add_scalar("train/loss", r.loss, r.update);
   board_->add_scalar("train/regularizer", r.regularizer, r.update);
   board_->add_scalar("train/gradient_norm", r.gradient_norm, r.update);
-  for (const auto& [name, value] :
-       {std::pair("kept", static_cast<double>(r.kept)), std::pair("zero_std_ratio", r.zero_std_ratio),
-        std::pair("ratio_deviation", r.ratio_deviation), std::pair("log_prob_difference", r.log_prob_difference),
-        std::pair("largest_log_prob_difference", r.largest_log_prob_difference), std::pair("ratio_mean", r.ratio_mean),
-        std::pair("ratio_std", r.ratio_std), std::pair("clip_fraction", r.clip_fraction),
-        std::pair("clip_fraction_low", r.clip_fraction_low), std::pair("clip_fraction_high", r.clip_fraction_high),
-        std::pair("policy_change", r.policy_change)})
-    board_->add_scalar(std::string("train/") + name, value, r.update);
+  board_->add_scalar("train/kept", static_cast<double>(r.kept), r.update);
+  board_->add_scalar("train/zero_std_ratio", r.zero_std_ratio, r.update);
+  for (const auto& [name, value] : rates) board_->add_scalar("train/" + name, value, r.update);
   board_->add_scalar("train/learning_rate", learning_rate, r.update);
   board_->add_scalar("time/seconds", r.seconds, r.update);
   r.times.each(

@@ -323,10 +323,13 @@ class Trainer {
     best_.save(weights_, folder_->path());
   }
 
-  /// Unless there is a checkpoint of this update already.
+  /// Unless there is a checkpoint of this update already. All ranks call it: an optimizer's state can be divided among
+  /// them.
   void save() {
-    if (!ranks_.first() || checkpoints_.latest() == progress_.done()) return;
-    RunState state{.optimizer = optimizer_.state(),
+    if (!ranks_.any(ranks_.first() && checkpoints_.latest() != progress_.done())) return;
+    std::map<std::string, Tensor> moments = optimizer_.state();
+    if (!ranks_.first()) return;
+    RunState state{.optimizer = std::move(moments),
                    .best = best_,
                    .rng = rng_.state(),
                    .images_before = before_,

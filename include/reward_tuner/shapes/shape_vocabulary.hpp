@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/lower_ascii.hpp>
 
 namespace reward_tuner::shapes {
 
@@ -144,12 +145,11 @@ class CaptionReader {
  public:
   explicit CaptionReader(std::string_view text) : text_(text) {
     std::string word;
-    for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (std::isspace(byte) || c == '.' || c == ',') {
+    for (const char c : lower_ascii(std::string(text))) {
+      if (std::isspace(static_cast<unsigned char>(c)) || c == '.' || c == ',') {
         if (!word.empty()) words_.push_back(std::exchange(word, {}));
       } else {
-        word += static_cast<char>(std::tolower(byte));
+        word += c;
       }
     }
     if (!word.empty()) words_.push_back(std::move(word));

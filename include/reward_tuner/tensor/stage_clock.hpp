@@ -19,11 +19,29 @@ enum class Stage {
   kCommunication,  ///< what ranks send each other
 };
 
+inline constexpr std::array<const char*, 6> kStageNames = {"other",  "rollout",  "decode",
+                                                           "reward", "backward", "communication"};
+
 /// The name of a stage in logs: "rollout".
-constexpr const char* stage_name(Stage stage) {
-  constexpr std::array<const char*, 6> kNames = {"other", "rollout", "decode", "reward", "backward", "communication"};
-  return kNames[static_cast<std::size_t>(stage)];
-}
+constexpr const char* stage_name(Stage stage) { return kStageNames[static_cast<std::size_t>(stage)]; }
+
+/// Seconds of each stage.
+class StageTimes {
+ public:
+  double& operator[](Stage stage) { return seconds_[static_cast<std::size_t>(stage)]; }
+  double operator[](Stage stage) const { return seconds_[static_cast<std::size_t>(stage)]; }
+  void add(const StageTimes& other) {
+    for (std::size_t i = 0; i < seconds_.size(); ++i) seconds_[i] += other.seconds_[i];
+  }
+  /// Calls visit(name, seconds) for each stage but kOther, which is the rest of the time.
+  template <class Visit>
+  void each(Visit visit) const {
+    for (std::size_t i = 1; i < seconds_.size(); ++i) visit(kStageNames[i], seconds_[i]);
+  }
+
+ private:
+  std::array<double, kStageNames.size()> seconds_ = {};
+};
 
 /// A span of time on a trace.
 struct TraceEvent {
@@ -88,18 +106,17 @@ class TraceSpan {
 /// to the stage that reads a number.
 class StageClock {
  public:
-  StageClock() : outer_(std::exchange(current(), this)), since_(detail::steady_seconds()) {}
+  StageClock();
   ~StageClock() { current() = outer_; }
   StageClock(const StageClock&) = delete;
   StageClock& operator=(const StageClock&) = delete;
 
   /// Seconds so far; each moment belongs to the innermost stage.
-  double seconds(Stage stage) const {
-    const double running = stage == stage_ ? detail::steady_seconds() - since_ : 0;
-    return seconds_[static_cast<std::size_t>(stage)] + running;
+  StageTimes seconds() const {
+    StageTimes out = times_;
+    out[stage_] += detail::steady_seconds() - since_;
+    return out;
   }
-  /// What the thread is doing; kOther where no clock runs.
-  static Stage now() { return current() ? current()->stage_ : Stage::kOther; }
 
  private:
   friend class StageScope;
@@ -107,33 +124,44 @@ class StageClock {
     thread_local StageClock* clock = nullptr;
     return clock;
   }
-  Stage enter(Stage stage) {
+  void enter(Stage stage) {
     const double now = detail::steady_seconds();
-    seconds_[static_cast<std::size_t>(stage_)] += now - std::exchange(since_, now);
-    return std::exchange(stage_, stage);
+    times_[stage_] += now - std::exchange(since_, now);
+    stage_ = stage;
   }
 
   StageClock* outer_;
-  Stage stage_ = Stage::kOther;
+  Stage stage_;
   double since_;
-  std::array<double, 6> seconds_ = {};
+  StageTimes times_;
 };
 
 /// A stage from here to the end of the scope; the stage around it goes on afterwards.
 class StageScope {
  public:
-  explicit StageScope(Stage stage)
-      : span_(stage_name(stage)), clock_(StageClock::current()), before_(clock_ ? clock_->enter(stage) : stage) {}
-  ~StageScope() {
-    if (clock_) clock_->enter(before_);
-  }
+  explicit StageScope(Stage stage) : span_(stage_name(stage)), before_(now()) { enter(stage); }
+  ~StageScope() { enter(before_); }
   StageScope(const StageScope&) = delete;
   StageScope& operator=(const StageScope&) = delete;
 
+  /// What the thread is doing, whether a clock runs or not.
+  static Stage now() { return current(); }
+
  private:
+  static Stage& current() {
+    thread_local Stage stage = Stage::kOther;
+    return stage;
+  }
+  static void enter(Stage stage) {
+    current() = stage;
+    if (StageClock* clock = StageClock::current()) clock->enter(stage);
+  }
+
   TraceSpan span_;
-  StageClock* clock_;
   Stage before_;
 };
+
+inline StageClock::StageClock()
+    : outer_(std::exchange(current(), this)), stage_(StageScope::now()), since_(detail::steady_seconds()) {}
 
 }  // namespace reward_tuner

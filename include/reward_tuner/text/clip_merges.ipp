@@ -20,10 +20,13 @@
 // OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 #pragma once
 
+#include <string_view>
+
 namespace reward_tuner::detail {
 
 // clang-format off
-inline constexpr char kClipMerges[] =
+// in pieces: a compiler has to take a literal of 65,536 characters, and no longer one
+inline constexpr std::string_view kClipMerges[] = {
     "#*_+e#+moj#)kQ]#+Zce#)kQa#*8je#Zd>m#ZZ8n#+>Pr#+>Pk#+diu#+>Po#*8ja#+>Sl#)kQZ#)kQc#*8mf#*_+k#*_.f#+mrr#+Zco#*_.k"
     "#+#=_#*_+Y#)kTd#ZmEm#*8mW#+>Sd#*&^X#+>Sp#*8mg#*_+c#*8j_#+dlv#)kQQ#+>Pj#)kQ[#+#=i#)kT^#)kTi#+dii#+Zci#+#=c#+mok"
     "#*Bv2#+5Ja#5B4##+Zca#*U%V#*/dV#+>Pi#,)'j#+dij#+vuu#)kT[#+dif##ZL'#+vuq#*/dZ#)tWT#+#=Z#,2*m#+>Pl#*/j:#*8mb#+,D["
@@ -523,7 +526,7 @@ inline constexpr char kClipMerges[] =
     "#_rEg#+5u[%#Q(`#vQ,R$L1x$#mpGk$GLt+#flaO#l;=b#ey3D#*/jo-CKIF)OGxA#o`b_#gi>4#tc,G#m.mf$OD5v$JBu*#,;4)((`TT._Y;C"
     "&hj']'(,i20VtS<)moE;#mKH)#il)G%*Tn4#`6Ey%2h1A%uh$h#]JNq$5X_K#+vxm#pJ$-#f+uM#,sV3(dn):#rh^0#akdR%(Ih=/12e%$1K#q"
     "$5u%]$*cL)#ataB$[I6@&RBg4(FtyG#[j.g$<Jct)svG&(si#4#+6;m#+Hcv+X(=T%lsn,,./7Z#[W+/$j+4,#pxOr#+Zir'XW:g'Af)j$$Rf]"
-    "#`[UF$p2sr$XpCB#m^8P'5%C^#`[RE$ZUV4#i3:a$6qVd'2BX:#fGC&$hsEd#[j%v#fGUn$[I0u#tc9T);ZQ>$0j^q'Btpg#p$hr/Us6>#wVdx"
+    "#`[UF$p2sr$XpCB#m^8P'5%C^#`[RE$ZUV4#i3:a$6qVd'2BX:#fGC&$hsEd#[j%v#fGUn$[I0u#tc9T);ZQ>$0j^q'Btpg#p$hr/Us6>#wVdx",
     "#,2*p%]fKx'=AmI$:+[q'wrBv#*h4[#[s8q#b_'v#ZvNn#ZvKk%nv8:#u897$4o4v#*BsX)sd7l#`$5U#,2-q%6Y`4#*_1&#,;WZ)BF90#*/tc"
     "%+dc;(PRAF$x;RD-Npp>#kQpE&=FY*#j'>n$l6Y]#+>Pd&JLEo(8Dus#+w&,#tt9q#auF&'Qxqk#uTZE%A%%[#[(R##*/d`$&/My)=%^2).F]*"
     "*)[i/#bq%l#)tZa-MMqL#*U/v$,.Ze%[Vri#kQjk#ncs&&wZnQ#,)%&*NY+0$$63Q0nA*I#+mus#_9_W#_rKE%-.K3$MAga*O:%t#rhi]#*&n7"
@@ -1023,7 +1026,7 @@ inline constexpr char kClipMerges[] =
     "2;/8X$K>KJ$)fqd,P#Q/#]xqa+4aU08#%^_$LX#;#lj^`.o3y'.Sund#Zw9L#c57a.A:=d0FE@3#_r-U$(Nd_$3Dwo/r7S[#ZmBr#`6EY<9=4V"
     "#^uLL'`w5.+I[dx#bTp_#djw57x<xt6LpOD,o+^Y#)uj&#c[HK%@imV$@@0F#eAbL#`prR%m]qu*0D5u$w>yJ#dEx6*r3y+#+wo&%A7*v-2.HH"
     "#aO2<#kmwU#acIM$'vh@#dW6)#*1p^#[(YZ-$9;q#cd]Q$3rS&%PsMS#[1U&'^XW3$<x[f#aOIn$axex$MSsu.kTKd#+>vd9sEH5*hiH*>8pOa"
-    "#`nji#k>k&$<xW4#+n+)#)l#)/:xyH$Iuli&w,Ta&MJSt/GFZ$+Oo;e#b^xs%A]@j+_i/($5tt9#oW3v#abN^$ig>m#cdf^,;ULg#,).Q,nJdL"
+    "#`nji#k>k&$<xW4#+n+)#)l#)/:xyH$Iuli&w,Ta&MJSt/GFZ$+Oo;e#b^xs%A]@j+_i/($5tt9#oW3v#abN^$ig>m#cdf^,;ULg#,).Q,nJdL",
     "0GBFt%lE*x&S#IR$GUyt$6UM_###&1#gM)-#nYj0#*&iF&5Xi0$Ab)U11121#+5To$j+6R#+5S#/BEXR,=stZ&A;KE$bY5t#+,MX#`Kxn.g3m2"
     "'Q]X>(yAY3%Qy@f#tt$d<X,7L$#D3$*m2sg#+>W,%#4jT#4srr$WDi<#mK0W,PR/g/VT28%kR6K<<XmY#+H`%$l@b]'r8Uy%)F'D$7$v+1WuOM"
     "%+>6Z*)xPV$WM]V#+my_#k-=V'$DHC#m0%*3:9b(#fGC(6dubY/8HXO$Q<II%OQW(/@'tD%d1f8.8M7S%L$G<%Rm37#Zv[m#dEYw+HV3f#,NN["
@@ -1523,7 +1526,7 @@ inline constexpr char kClipMerges[] =
     "#p$f00E$Z+#mK9e#*hG&#`nrG#+ZnT#j_::$RU8>#atQn$'>58.oG29$(2s9&Kfvv&NP:c#e_.F'4W*g#4ESn$*G<-#_V$_#nPsR#dW7#&y%d3"
     "#]7A^'o*B=6gEIn-x,Os#].gJ84SQ3$1Kuu#lFv'#kw.j,G/>7%PW<O#t)N;$'R:U+^t/c#grGV$qyZ>#[j-&$%OB5#_M.,$o>yJ$M7u@+a:a_"
     "&Eo[g2/bZ*J_kmI#qOe;$e4BG)bJl;#_M&s,S=IU7BV(O68psC#,NH1#m8#p$_>27&=bc+&$#eqEsvL1)pxh*Fp18i$[wT_/(G_0AxKpj(ju<8"
-    "1[KQ8Lv`pk%1@^($JBiT';#TM>_i(R#j`Rm+^2o.$<yrx#2qTF#iGLs$yCUJ'%J(O#_(+s#,NGHG='f#$BKWY)L5lu*DvY_%W>cc%$X__#$Dvo"
+    "1[KQ8Lv`pk%1@^($JBiT';#TM>_i(R#j`Rm+^2o.$<yrx#2qTF#iGLs$yCUJ'%J(O#_(+s#,NGHG='f#$BKWY)L5lu*DvY_%W>cc%$X__#$Dvo",
     "#dE*W$GM<u%1<7^'v=kY#[([N$PS#*Jm;&D#+>WJ=,]7'1Wud.$bvD')&XI;7GZxs:$;o*#id]c%@VdT$EpZd#`o&T<yGEm#[a*A*VcTP3=#bQ"
     "$uXna$L;)V#ke&K+h5<f,Y5=##]JN6#*ByQ$Gj/Z$<xh[$'vfm#akRN#uUS4&Ghje$I<36-P9fC.&6q8#dt;dN(jNq#lE>q6PlEl6DB#Q#`]=f"
     "$o#JU$B^u'$n&hB$./q/$N4E]#+#Im%oi;sHpju>%+mUU@D1gT6Myk1+Xs0m#bq(Y'^Xh=$l$`8#*U%g-HrKlJk/_O&*G+L,jO:=#wit,KY@K3"
@@ -2023,7 +2026,7 @@ inline constexpr char kClipMerges[] =
     ")sd:#&01gF#dE't,`LO2#j_@6,aR64'H1><#djDL$-#0.%M<*,=d.WV#*8vR's$T0Gq[kE$5<Xe)U)l@#a3*K#+H]4AG]Nb(Kf[k#al[m#s](c"
     "#jM9y8jrKq(k1wvM(vW4$`Dcg%r9,3#up^y$W`[-$&^p[#,2H@'6>R6#*&^i=K$Pd#pxNA#ZmMG$%OMR$w[40#`IVC#*UZC#ZdCu&f8fn#j&t6"
     "H@6oV=V6tV-5nuL#r0/=#r'T@5'82s$3()H#dsCm#+n#[#uTQq#Z[4V'y-yU&^B+lK2g)D/UDk..8:Gn:gjec$=Ou'))EK:-l6T8=*lxb#*(2^"
-    "''UJ:'y34o#*LS1#$1j7#`[X2+&O)N#+n#W)HE1]#[W(9$W`kS#,)*(Qem0x9cw^_18GqM#+#Fx$>r1o$&pxs#+e,M#*LN-#acS6#vQ&i)X20n"
+    "''UJ:'y34o#*LS1#$1j7#`[X2+&O)N#+n#W)HE1]#[W(9$W`kS#,)*(Qem0x9cw^_18GqM#+#Fx$>r1o$&pxs#+e,M#*LN-#acS6#vQ&i)X20n",
     "#uO$B#)u7Q&H@.@&<S&q#^*p5##ZKE#duw[$/S#'W`)>3#`:0b#dsCq+Bt9U&O(Rg#kesv$etT]#cQMi#kR^i#*U0N'yt^n#pxHF#[Vtk1MN#<"
     "$).b/#$$[H#fcah%w(9(%pIay%ORMv.%`P2$:+lG%>>mW2%12f-7h54#,F]mS'RnA#m.qs%BY&N3@B6.3*g:U$/#@M#+#MK$BLrb#[+5W#e]tL"
     "DpH&9#+n$-%%.+%#0Ist7kEH;#`[Wh#+#Ee#nG`q#pxO$&24-h#s,n@6@bpT#+,JL#k,R5#flf_#s0S,HlQRX;eP<N$XoKF#*LQ]((`UA$$Rbv"
@@ -2246,7 +2249,7 @@ inline constexpr char kClipMerges[] =
     "(mk;d$/Q_U#[aUT#[W7<#_W%R$0tCP02)R<Fgm(-$:Z*q10m#H$JjZV19y&UULwcfSNAf<::VEG#jC)R#_Cc7$-37w%bH&2$&`%k(qJSh#dE'p"
     "#kqa;0ie37&ZC6(LxeNx%VVLZ2HQXQ#dN;P#_r/*),iUX,d6(20@Z1r&=bi,)M;^[+/L+ZC_hOD$*cO+#absi#uygl,OBi&'B*xs0@=0r#kw_g"
     "#*/nF&5=uh'drx&#w:Z3(gpEe#$F*O#igJ%#+,h`#gt#j$QP3$#*U5:#,&QB^O'c)MfEKFB,6:W%W>e6#kn#c#qbxb$>M.F$D;%[$'>6k#ih:<"
-    ");>AQ#`wjp#q3ZG$c(=KK^NSF#a3;v$R0+rNW&$R$'>9^[,$PT";
+    ");>AQ#`wjp#q3ZG$c(=KK^NSF#a3;v$R0+rNW&$R$'>9^[,$PT"};
 // clang-format on
 
 }  // namespace reward_tuner::detail

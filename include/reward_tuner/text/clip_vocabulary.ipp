@@ -26,14 +26,14 @@ REWARD_TUNER_INLINE ClipTokenizerFiles clip_vocabulary(const std::string& pad) {
   for (const std::string& character : characters) tokens.push_back(character + "</w>");
   ClipTokenizerFiles files;
   constexpr std::size_t kDigits = 5;
-  const std::string_view text = detail::kClipMerges;
-  for (std::size_t at = 0; at < text.size(); at += kDigits) {
-    std::uint64_t merge = 0;
-    for (const char c : text.substr(at, kDigits))
-      merge = merge * 85 + static_cast<std::uint64_t>(c - '#' - (c > '?' ? 1 : 0) - (c > '\\' ? 1 : 0));
-    files.merges.emplace_back(tokens.at(merge >> 16), tokens.at(merge & 0xFFFF));
-    tokens.push_back(files.merges.back().first + files.merges.back().second);
-  }
+  for (const std::string_view text : detail::kClipMerges)
+    for (std::size_t at = 0; at < text.size(); at += kDigits) {
+      std::uint64_t merge = 0;
+      for (const char c : text.substr(at, kDigits))
+        merge = merge * 85 + static_cast<std::uint64_t>(c - '#' - (c > '?' ? 1 : 0) - (c > '\\' ? 1 : 0));
+      files.merges.emplace_back(tokens.at(merge >> 16), tokens.at(merge & 0xFFFF));
+      tokens.push_back(files.merges.back().first + files.merges.back().second);
+    }
   // as in the published folders: found in any case, but the pad as it is written, whose flag counts if it is the end
   ClipTokenizerOptions& o = files.options;
   for (SpecialToken* token : {&o.bos, &o.eos, &o.unk}) token->normalized = true;

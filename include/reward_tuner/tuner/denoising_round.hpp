@@ -82,15 +82,17 @@ class DenoisingRound {
     const RoundOptions& options = parts_.objective.options().round;
     const torch::AutoGradMode grad(true);
     double total = 0;
+    NetworkCounts counts;  // of this rank's rows
     bool sound = true;
     std::int64_t steps_wanted = 0;
     for (int epoch = 0; epoch < options.epochs && sound; ++epoch) {
       const auto parts = shares(round.transitions.size(), std::max(1, options.updates_per_epoch), update.rng);
       for (std::size_t i = 0; i < parts.size() && sound; ++i, ++steps_wanted) {
-        total += accumulate(update, round, parts[i]);
+        total += accumulate(update, round, parts[i], counts);
         sound = end_round_step(parts_, update);
       }
     }
+    update.counts.add(of_all_ranks(parts_.ranks, counts));
     update.report.loss += total / static_cast<double>(std::max<std::int64_t>(1, steps_wanted));
   }
 
@@ -108,8 +110,8 @@ class DenoisingRound {
 
   /// Adds the gradients of an optimizer step on some samples, each at random noise levels; returns the step's loss.
   template <class Update>
-  double accumulate(Update& update, const Round& round, const std::vector<std::int64_t>& samples) const {
-    const StageScope stage(Stage::kBackward);
+  double accumulate(Update& update, const Round& round, const std::vector<std::int64_t>& samples,
+                    NetworkCounts& counts) const {
     ConditionGradient condition = round_gradient(parts_, update, round);
     const Transitions t = present_transitions(round, condition);
     const std::int64_t levels = update.pipeline.noise_schedule().config().num_train_steps;
@@ -130,10 +132,10 @@ class DenoisingRound {
     const std::int64_t scored = update.report.images - update.report.failed_scores;
     const double all = static_cast<double>(count * scored) / static_cast<double>(update.report.kept);
     std::vector<Tensor> losses;  // 0-d each
-    NetworkCounts counts;
     GradientSum sum = gradient_sum(update, condition);
     const auto [first, last] = parts_.ranks.own(count, at_once);
     for (std::int64_t begin = first; begin < last; begin += at_once) {
+      const StageScope stage(Stage::kBackward);
       const std::int64_t end = std::min(count, begin + at_once);
       const std::vector<std::int64_t> own(rows.begin() + begin, rows.begin() + end);
       const Tensor index = at::tensor(own, at::kLong);                         // [n]
@@ -151,7 +153,6 @@ class DenoisingRound {
       sum.next();
     }
     sum.finish();
-    update.counts.add(of_all_ranks(parts_.ranks, counts));
     condition.backward();
     const Tensor own = losses.empty() ? Tensor() : at::stack(losses);
     // double, one for each network call

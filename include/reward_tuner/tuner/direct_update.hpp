@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -55,18 +56,21 @@ class DirectUpdate {
     std::optional<GraphMeter> graphs;
     if (engine_.memory.way() == Memory::kBudget && !parts_.state.retained_rows) graphs.emplace(update.memory);
     check_micro_batches(parts_.ranks, static_cast<std::int64_t>(parts.size()), batch);
-    std::vector<RolloutSetup> setups;  // of all micro-batches: their conditions collect gradients on every rank
-    for (const auto& samples : parts) {
+    const auto setup = [&](const std::vector<std::int64_t>& samples) {
       const Tensor rows = at::tensor(samples, at::kLong);
-      setups.push_back(drawn.explored.select(rows));
-      setups.back().condition = condition.collect(std::move(setups.back().condition), rows);
-    }
+      RolloutSetup out = drawn.explored.select(rows);
+      out.condition = condition.collect(std::move(out.condition), rows);
+      return out;
+    };
+    std::vector<RolloutSetup> setups;  // beforehand where they collect gradients: those of all, on every rank
+    if (condition.trained())
+      for (const auto& samples : parts) setups.push_back(setup(samples));
     GradientSum sum = gradient_sum(update, condition);
-    Micro micro{update.pipeline, sum, graphs};
+    Micro<std::remove_reference_t<decltype(update.pipeline)>> micro{update.pipeline, sum, graphs};
     std::vector<Measured> own;
     const auto [first, last] = parts_.ranks.own(static_cast<std::int64_t>(parts.size()));
     for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last) && !skips(own); ++i) {
-      accumulate(micro, std::move(setups[i]), drawn.noise.select(parts[i]),
+      accumulate(micro, condition.trained() ? std::move(setups[i]) : setup(parts[i]), drawn.noise.select(parts[i]),
                  static_cast<double>(parts[i].size()) / static_cast<double>(batch), own);
     }
     for (const Measured& measured : of_all_ranks(parts_.ranks, std::move(own)))
@@ -223,18 +227,13 @@ class DirectUpdate {
     for (const Measured& m : own) {
       parcel.add_integer(m.images);
       for (const double number : {m.each, m.reward, m.loss, m.regularizer}) parcel.add_number(number);
-      parcel.add_integer(static_cast<std::int64_t>(m.components.size()));
-      for (const auto& [name, sum] : m.components) {
-        parcel.add_text(name);
-        parcel.add_number(sum);
-      }
+      add_to(parcel, m.components);
       parcel.add_integer(static_cast<std::int64_t>(m.cotangents.size()));
       for (const auto& [step, norm] : m.cotangents) {
         parcel.add_integer(step);
         parcel.add_number(norm);
       }
-      parcel.add_integer(m.towers.computed);
-      parcel.add_integer(m.towers.shared);
+      add_to(parcel, m.towers);
       add_to(parcel, m.counts);
       parcel.add_text(m.skip_reason);
     }
@@ -244,17 +243,13 @@ class DirectUpdate {
         Measured& m = all.emplace_back();
         m.images = one.integer();
         for (double* number : {&m.each, &m.reward, &m.loss, &m.regularizer}) *number = one.number();
-        for (std::int64_t more = one.integer(); more > 0; --more) {
-          const std::string name = one.text();
-          m.components[name] = one.number();
-        }
+        read_from(one, m.components);
         for (std::int64_t more = one.integer(); more > 0; --more) {
           const auto step = static_cast<int>(one.integer());
           m.cotangents.emplace_back(step, one.number());
         }
-        m.towers.computed = one.integer();
-        m.towers.shared = one.integer();
-        m.counts = counts_from(one);
+        read_from(one, m.towers);
+        read_from(one, m.counts);
         m.skip_reason = one.text();
       }
     return all;

@@ -124,6 +124,7 @@ class LogProbRound {
           sound = step(update, round, parts[i], t.steps());
       }
     }
+    update.counts.add(of_all_ranks(parts_.ranks, counts_));
     write(update.report, steps_wanted, round.weights_moved);
     if (sound) fit_baseline(round, parts_.objective, parts_.state.tensors, update.rng);
   }
@@ -165,7 +166,6 @@ class LogProbRound {
     ConditionGradient condition = round_gradient(parts_, update, round);
     const Transitions t = present_transitions(round, condition);
     PolicyRowsMeasured measured;
-    NetworkCounts counts;
     GradientSum sum = gradient_sum(update, condition);
     const std::int64_t size = std::max<std::int64_t>(1, at_once);
     const auto [first, last] = parts_.ranks.own(static_cast<std::int64_t>(terms.size()), size);
@@ -173,11 +173,10 @@ class LogProbRound {
       measured.add(policy_backward(
           update.pipeline, t,
           rows(round, terms, static_cast<std::size_t>(begin), static_cast<std::size_t>(std::min(last, begin + size))),
-          parts_.objective, weights, counts));
+          parts_.objective, weights, counts_));
       sum.next();
     }
     sum.finish();
-    update.counts.add(of_all_ranks(parts_.ranks, counts));
     condition.backward();
     const PolicyRowsResult result = measured.of_all_ranks(parts_.ranks, t.clean.device()).read();
     if (update.report.optimizer_steps == 0) first_ = result;
@@ -232,6 +231,7 @@ class LogProbRound {
   PerStep<std::vector<double>> advantages_;  // at trained steps [kept]
   PerStep<double> step_weights_;             // at trained steps
   PolicyRowsResult all_, first_;             // of all optimizer steps, and of the first
+  NetworkCounts counts_;                     // of this rank's rows
 };
 
 template <>

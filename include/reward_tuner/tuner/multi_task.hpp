@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -132,8 +133,9 @@ class JointTasks {
   }
 
   /// RewardTuner::join of every task. The pre-training loss each rank computes for itself.
-  void join(const Ranks& ranks) {
+  void join(Ranks ranks) {
     visit_tasks(tasks_, [&](auto& t) { t.tuner.join(ranks); });
+    ranks_ = std::move(ranks);
   }
 
   /// RewardTuner::check_round of every task, with its own prompts where it has them. Draws from copies: nothing moves.
@@ -234,6 +236,7 @@ class JointTasks {
   void pretrain([[maybe_unused]] Pipeline& pipeline, [[maybe_unused]] Optim& optimizer, [[maybe_unused]] Rng& rng,
                 [[maybe_unused]] UpdateReport& report) {
     if constexpr (kEncodesImages<Pipeline>) {
+      if (!options_.pretraining.images) return;
       NetworkCounts counts;
       optimizer.zero_grad();
       const UpdateMeter meter;
@@ -255,7 +258,7 @@ class JointTasks {
                          "the gradient of the pre-training loss is not finite; the tasks' steps were made", report);
       optimizer.zero_grad();
       add_counts(report, counts);
-      report.flops.add(scaled.flops());
+      report.flops.add(of_all_ranks(ranks_, scaled.flops()));
       meter.write(report);
       report.gradient_scale = std::max(report.gradient_scale, scale_.factor());
       report.gradient_overflows += scale_.overflows;
@@ -284,14 +287,7 @@ class JointTasks {
     whole.zero_std_ratio += share * own.zero_std_ratio;
     whole.optimizer_steps += own.optimizer_steps;
     whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
-    whole.log_prob_difference += share * own.log_prob_difference;
-    whole.largest_log_prob_difference = std::max(whole.largest_log_prob_difference, own.largest_log_prob_difference);
-    whole.ratio_mean += share * own.ratio_mean;
-    whole.ratio_std += share * own.ratio_std;
-    whole.clip_fraction_low += share * own.clip_fraction_low;
-    whole.clip_fraction_high += share * own.clip_fraction_high;
-    whole.clip_fraction += share * own.clip_fraction;
-    whole.policy_change += share * own.policy_change;
+    add_ratios(whole, own);
     for (StepReport step : own.steps) {
       step.task = name;
       whole.steps.push_back(std::move(step));
@@ -307,11 +303,30 @@ class JointTasks {
     if (!own.warning.empty()) add_sentence(whole.warning, name + ": " + own.warning);
   }
 
+  /// Rates of rows: means over the rows of all tasks, to which a task without rows adds nothing.
+  static void add_ratios(UpdateReport& whole, const UpdateReport& own) {
+    const auto rows = static_cast<double>(policy_rows(own)), before = static_cast<double>(policy_rows(whole));
+    if (rows == 0) return;
+    const auto mean = [&](double of_whole, double of_own) {
+      return (before * of_whole + rows * of_own) / (before + rows);
+    };
+    const auto square = [](double x) { return x * x; };
+    const double squares = mean(square(whole.ratio_std) + square(whole.ratio_mean - 1),
+                                square(own.ratio_std) + square(own.ratio_mean - 1));  // of ratio - 1
+    for (double UpdateReport::*const rate :
+         {&UpdateReport::log_prob_difference, &UpdateReport::ratio_mean, &UpdateReport::clip_fraction_low,
+          &UpdateReport::clip_fraction_high, &UpdateReport::clip_fraction, &UpdateReport::policy_change})
+      whole.*rate = mean(whole.*rate, own.*rate);
+    whole.ratio_std = std::sqrt(largest(squares - square(whole.ratio_mean - 1), 0.0));
+    whole.largest_log_prob_difference = largest(whole.largest_log_prob_difference, own.largest_log_prob_difference);
+  }
+
   MultiTaskOptions options_;
   PretrainingLoss pretraining_;
   Tasks tasks_;
   std::size_t count_ = 0;
   std::int64_t updates_ = 0;
+  Ranks ranks_ = {};
   GradientScale scale_ = {};  // of the pre-training loss
 };
 

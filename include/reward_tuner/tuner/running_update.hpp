@@ -28,11 +28,7 @@ class UpdateMeter {
   void write(UpdateReport& report) const {
     report.peak_tensor_bytes = std::max(report.peak_tensor_bytes, memory_.peak_bytes());
     report.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    report.times.add({.rollout = clock_.seconds(Stage::kRollout),
-                      .decode = clock_.seconds(Stage::kDecode),
-                      .reward = clock_.seconds(Stage::kReward),
-                      .backward = clock_.seconds(Stage::kBackward),
-                      .communication = clock_.seconds(Stage::kCommunication)});
+    report.times.add(clock_.seconds());
   }
   const MemoryMeter& memory() const { return memory_; }
 

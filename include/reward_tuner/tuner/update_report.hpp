@@ -1,10 +1,10 @@
 // What one update did, in numbers: returned to the caller, printed, and written a line at a time to metrics.jsonl.
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <iomanip>
 #include <map>
+#include <numeric>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -12,6 +12,7 @@
 #include <reward_tuner/core/step_plan.hpp>
 #include <reward_tuner/models/pipeline_flops.hpp>
 #include <reward_tuner/rewards/shared_vectors.hpp>
+#include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
 
@@ -23,32 +24,6 @@ struct StepReport {
   double clip_fraction = 0;   ///< share of the rows whose ratio was outside the clip range
   double policy_change = 0;   ///< mean of (log p_theta - log p_old)^2 / 2
   double cotangent_norm = 0;  ///< Euclidean norm of the loss's gradient at the network's guided outputs, over all rows
-};
-
-/// Seconds of an update's stages (tensor/stage_clock.hpp). The rest of its time is prompts, choices, optimizer steps.
-struct StageTimes {
-  double rollout = 0;        ///< the sampler's steps
-  double decode = 0;         ///< latents to images
-  double reward = 0;         ///< scores
-  double backward = 0;       ///< trained steps evaluated again, and backward passes
-  double communication = 0;  ///< between ranks
-
-  void add(const StageTimes& other) {
-    rollout += other.rollout;
-    decode += other.decode;
-    reward += other.reward;
-    backward += other.backward;
-    communication += other.communication;
-  }
-  /// Calls visit(name, seconds) for each.
-  template <class Visit>
-  void each(Visit visit) const {
-    visit("rollout", rollout);
-    visit("decode", decode);
-    visit("reward", reward);
-    visit("backward", backward);
-    visit("communication", communication);
-  }
 };
 
 /// Fields of one update. Means are over the batch.
@@ -83,7 +58,8 @@ struct UpdateReport {
   double ratio_deviation = 0;
   /// mean and largest |log p_theta - log p_old| there: what the trainer's log-probabilities are off the rollout's
   double log_prob_difference = 0, largest_log_prob_difference = 0;
-  double ratio_mean = 0;               ///< of the rows of all optimizer steps, as what follows: p_theta/p_old
+  /// p_theta/p_old over the rows of all optimizer steps, as what follows; of a MultiTask over the rows of all tasks
+  double ratio_mean = 0;
   double ratio_std = 0;                ///< its standard deviation over the rows
   double clip_fraction = 0;            ///< share of the rows whose ratio was outside the clip range
   double clip_fraction_low = 0;        ///< share below it
@@ -92,7 +68,8 @@ struct UpdateReport {
   std::vector<StepReport> steps = {};  ///< the same and the cotangents of each trained step, ascending; task by task
   std::int64_t peak_tensor_bytes = 0;  ///< highest sum of tensor bytes allocated during the update
   double seconds = 0;                  ///< wall time
-  StageTimes times = {};               ///< of it in each stage; on a card as StageClock says
+  /// of it in each stage; the rest is prompts, choices and optimizer steps; on a card as StageClock says
+  StageTimes times = {};
   /// a non-finite reward or gradient ended the update; optimizer steps that a round had made before stay made
   bool skipped = false;
   /// what was not finite; without `skipped`, which tasks of a MultiTask were skipped and why
@@ -108,6 +85,12 @@ struct UpdateReport {
 /// 1e12 multiplications and additions a second of the update's whole time; 0 of a pipeline that cannot tell.
 inline double tflop_per_second(const UpdateReport& report) {
   return report.seconds > 0 ? 1e-12 * static_cast<double>(report.flops.total()) / report.seconds : 0.0;
+}
+
+/// Rows of all optimizer steps, of objectives on log-probabilities; 0: rates of rows say nothing.
+inline std::int64_t policy_rows(const UpdateReport& report) {
+  return std::accumulate(report.steps.begin(), report.steps.end(), std::int64_t{0},
+                         [](std::int64_t sum, const StepReport& step) { return sum + step.rows; });
 }
 
 /// The larger of two numbers; NaN if one is.
@@ -126,7 +109,7 @@ inline std::ostream& operator<<(std::ostream& out, const UpdateReport& r) {
   out << "  gradient " << std::defaultfloat << r.gradient_norm << "  forwards " << r.forwards << "  backwards "
       << r.backwards;
   if (r.retained > 0) out << " (" << r.retained << " retained)";
-  const bool rows = std::any_of(r.steps.begin(), r.steps.end(), [](const StepReport& s) { return s.rows > 0; });
+  const bool rows = policy_rows(r) > 0;
   // an ordinary update of a direct method keeps all and makes one step
   if (r.images > 0 && (rows || r.kept != r.images || r.optimizer_steps != 1))
     out << "  kept " << r.kept << " of " << r.images << "  optimizer steps " << r.optimizer_steps;
