@@ -47,7 +47,7 @@ TEST_CASE("places: how far objects are apart in the direction that the caption n
 TEST_CASE("places: unsure, missing and extra objects") {
   const DetectedObject red = seen(0, 0, 10, 32, 0.5), blue = seen(1, 2, 50, 32), green = seen(2, 1, 32, 32);
   CHECK(judge("a red circle left of a blue square", {red, blue}) == 0.5);
-  CHECK(judge("a red circle left of a blue square", {blue, green, red}) == doctest::Approx(1.0 / 3));
+  CHECK(judge("a red circle left of a blue square", {blue, green, red}) == 0.5);
   CHECK(judge("a red circle left of a blue square", {blue}) == 0);
   CHECK(judge("a red circle left of a blue square", {}) == 0);
 }

@@ -24,7 +24,6 @@ namespace reward_tuner::shapes {
 /// How an image of some pixels' shorter side fits a caption of two objects and a direction, in [0,1]: the smaller of
 /// the objects' confidences, times 1 where they are apart in the direction by a quarter of that side or more, 0 where
 /// by as much in the opposite one, 1/2 where not at all, and in proportion between. 0 without one of the objects.
-/// Extra objects dilute it: more than two found multiply it by 2 / found.
 inline double judge_places(const Caption& caption, const std::vector<DetectedObject>& found, int shorter_side) {
   REWARD_TUNER_CHECK(names_direction(caption.relation),
                      "[PlacesReward] expected a caption that says left of, right of, above or below, got '",
@@ -33,14 +32,14 @@ inline double judge_places(const Caption& caption, const std::vector<DetectedObj
   if (std::ranges::min(matched.detections) < 0) return 0;
   const auto object = [&](std::size_t i) { return found[static_cast<std::size_t>(matched.detections[i])]; };
   const double quarters = detail::way_apart(caption.relation, object(0), object(1)) / (shorter_side / 4.0);
-  return std::ranges::min(matched.confidences) * std::clamp((1 + quarters) / 2, 0.0, 1.0) * 2 /
-         static_cast<double>(found.size());
+  return std::ranges::min(matched.confidences) * std::clamp((1 + quarters) / 2, 0.0, 1.0);
 }
 
 /// values = judge_places(caption, detect_shapes(image)) in [0,1]; a black box without gradient. Unlike ShapeReward,
-/// objects in wrong places earn nothing. Images [B,3,H,W], H and W at least 16, clamped to [0,1]; prompts in the grammar
-/// of shape_vocabulary.hpp with a direction. Cost: 1 to 2 ms an image of 64 x 64 on one CPU core; images are copied to
-/// the CPU.
+/// objects in wrong places earn nothing, and nothing is taken off for extra objects: a reward that does is raised by
+/// melting objects into one. Images [B,3,H,W], H and W at least 16, clamped to [0,1]; prompts in the grammar of
+/// shape_vocabulary.hpp with a direction. Cost: 1 to 2 ms an image of 64 x 64 on one CPU core; images are copied to the
+/// CPU.
 /// Errors: not one prompt an image; a prompt outside the grammar or without a direction.
 class PlacesReward {
  public:
