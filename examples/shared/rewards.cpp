@@ -37,6 +37,7 @@
 #include <reward_tuner/run/run_fingerprint.hpp>
 #include <reward_tuner/shapes/composition.hpp>
 #include <reward_tuner/shapes/hue_parity.hpp>
+#include <reward_tuner/shapes/places.hpp>
 #include <reward_tuner/shapes/shape_reward.hpp>
 
 #include "method_table.hpp"
@@ -188,6 +189,8 @@ const std::vector<Row>& rows() {
        }},
       {{"shapes", "does the image show the caption's shapes and colors; black box"},
        [](const TuneSettings&) { return rt::AnyReward(rt::shapes::ShapeReward()); }},
+      {{"places", "do the caption's two objects lie to one another as it says; black box"},
+       [](const TuneSettings&) { return rt::AnyReward(rt::shapes::PlacesReward()); }},
   };
   return table;
 }

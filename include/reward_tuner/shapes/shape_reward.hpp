@@ -33,38 +33,44 @@ struct ShapeJudgment {
 
 namespace detail {
 
-/// Whether `a` lies to `b` as the relation says: their centers are apart in the named direction by at least half the
-/// root of the smaller area (about a radius). What lies across the direction does not count: images of "left of" may
-/// be further apart in height.
-inline bool relation_holds(Relation relation, const DetectedObject& a, const DetectedObject& b) {
-  const double apart = std::sqrt(std::min(a.area, b.area)) / 2;
+/// How far `a` lies from `b` in the direction that the relation names, in pixels between their centers, below 0 in the
+/// opposite one; 0 where it names none.
+inline double way_apart(Relation relation, const DetectedObject& a, const DetectedObject& b) {
   switch (relation) {
     case Relation::kLeftOf:
-      return b.x - a.x >= apart;
+      return b.x - a.x;
     case Relation::kRightOf:
-      return a.x - b.x >= apart;
+      return a.x - b.x;
     case Relation::kAbove:
-      return b.y - a.y >= apart;
+      return b.y - a.y;
     case Relation::kBelow:
-      return a.y - b.y >= apart;
+      return a.y - b.y;
     case Relation::kNone:
     case Relation::kAnd:
-      return true;
+      return 0;
   }
-  return true;
+  return 0;
+}
+
+/// Whether `a` lies to `b` as the relation says: apart in the named direction by at least half the root of the smaller
+/// area (about a radius). What lies across the direction does not count: images of "left of" may be further apart in
+/// height.
+inline bool relation_holds(Relation relation, const DetectedObject& a, const DetectedObject& b) {
+  return !names_direction(relation) || way_apart(relation, a, b) >= std::sqrt(std::min(a.area, b.area)) / 2;
 }
 
 }  // namespace detail
 
-/// Compares detected objects with a caption. Each caption object is given its own detection so that the sum of color
-/// and shape scores is largest (objects without a detection score 0). An object's confidence is (color score + shape
-/// score) / 2. The value is the mean over the objects and, where the caption has a relation of place, of the smaller
-/// object confidence if the relation holds and 0 if not. Extra objects dilute it: the value is multiplied by
-/// expected / found when more are found than expected. Size and background words are not judged.
-inline ShapeJudgment judge_shapes(const Caption& caption, const std::vector<DetectedObject>& found) {
+/// Which detections of an image are a caption's objects.
+struct MatchedObjects {
+  std::vector<int> detections;      ///< index of each object's own detection, -1: it has none
+  std::vector<double> confidences;  ///< (color score + shape score) / 2 of that detection, 0 without one
+};
+
+/// Gives each of a caption's one or two objects a detection of its own so that the sum of confidences is largest.
+inline MatchedObjects match_objects(const Caption& caption, const std::vector<DetectedObject>& found) {
   const std::size_t wanted = caption.objects.size();
-  REWARD_TUNER_CHECK(wanted == 1 || wanted == 2, "[ShapeReward] expected a caption of one or two objects, got ",
-                     wanted);
+  REWARD_TUNER_CHECK(wanted == 1 || wanted == 2, "[Caption] expected one or two objects, got ", wanted);
   const auto score = [&](std::size_t object, int detection) {
     if (detection < 0) return 0.0;
     const DetectedObject& seen = found[static_cast<std::size_t>(detection)];
@@ -76,7 +82,7 @@ inline ShapeJudgment judge_shapes(const Caption& caption, const std::vector<Dete
   // Every pair of different detections is tried. Index -1 stands for "none" and comes last, so that a detection is
   // preferred on a tie.
   const int count = static_cast<int>(found.size());
-  std::vector<int> choice(wanted, -1);
+  MatchedObjects result{std::vector<int>(wanted, -1), std::vector<double>(wanted, 0.0)};
   double best = -1;
   const auto index = [&](int i) { return i == count ? -1 : i; };
   for (int i = 0; i <= count; ++i)
@@ -85,27 +91,38 @@ inline ShapeJudgment judge_shapes(const Caption& caption, const std::vector<Dete
       const double sum = score(0, index(i)) + (wanted == 2 ? score(1, index(j)) : 0.0);
       if (sum <= best) continue;
       best = sum;
-      choice[0] = index(i);
-      if (wanted == 2) choice[1] = index(j);
+      result.detections[0] = index(i);
+      if (wanted == 2) result.detections[1] = index(j);
     }
+  for (std::size_t object = 0; object < wanted; ++object)
+    result.confidences[object] = score(object, result.detections[object]);
+  return result;
+}
 
+/// Compares detected objects with a caption, by match_objects. The value is the mean over the objects' confidences and,
+/// where the caption has a relation of place, of the smaller of them if the relation holds and 0 if not. Extra objects
+/// dilute it: the value is multiplied by expected / found when more are found than expected. Size and background words
+/// are not judged.
+inline ShapeJudgment judge_shapes(const Caption& caption, const std::vector<DetectedObject>& found) {
+  const std::size_t wanted = caption.objects.size();
+  const MatchedObjects matched = match_objects(caption, found);
   ShapeJudgment result;
   double total = 0, least = 1;
   bool complete = true;
   for (std::size_t object = 0; object < wanted; ++object) {
-    const double confidence = score(object, choice[object]);
+    const double confidence = matched.confidences[object];
     total += confidence;
     least = std::min(least, confidence);
-    if (choice[object] < 0) {
+    if (matched.detections[object] < 0) {
       complete = false;
       continue;
     }
-    const DetectedObject& seen = found[static_cast<std::size_t>(choice[object])];
+    const DetectedObject& seen = found[static_cast<std::size_t>(matched.detections[object])];
     result.color_accuracy += (seen.color == caption.objects[object].color) / static_cast<double>(wanted);
     result.shape_accuracy += (seen.shape == caption.objects[object].shape) / static_cast<double>(wanted);
   }
-  const bool placed = caption.relation != Relation::kNone && caption.relation != Relation::kAnd;
-  const auto chosen = [&](std::size_t object) { return found[static_cast<std::size_t>(choice[object])]; };
+  const bool placed = names_direction(caption.relation);
+  const auto chosen = [&](std::size_t object) { return found[static_cast<std::size_t>(matched.detections[object])]; };
   const bool holds = complete && (!placed || detail::relation_holds(caption.relation, chosen(0), chosen(1)));
   result.relation_accuracy = holds ? 1 : 0;
   if (placed && holds) total += least;

@@ -58,6 +58,9 @@ enum class Relation { kNone, kAnd, kLeftOf, kRightOf, kAbove, kBelow };
 /// Words of the relations, indexed by Relation.
 inline constexpr std::array<std::string_view, 6> kRelationWords = {"", "and", "left of", "right of", "above", "below"};
 
+/// Whether the relation says where its objects lie.
+constexpr bool names_direction(Relation relation) { return relation != Relation::kNone && relation != Relation::kAnd; }
+
 /// One object as a caption describes it: indices into kShapeNames and kObjectColors.
 struct CaptionObject {
   int shape = 0;
