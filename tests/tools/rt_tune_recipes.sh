@@ -38,7 +38,8 @@ for file in "$recipes"/tiny/*.toml; do
   sed -E 's/^(batch|samples-per-prompt) = .*/\1 = 2/' "$file" >"$work/few.toml"
   how=--config
   ! grep -q '^\[task\.' "$file" || how=--tasks
-  "$rt_tune" tune $how "$work/few.toml" --updates 1 --eval-prompts "$work/held_out.txt" --images 1 --threads 1 --quiet \
+  head -n 1 <(grep -v '^#' "$(sed -n 's/^eval-prompts = "\(.*\)"$/\1/p' "$file")") >"$work/its_own.txt"
+  "$rt_tune" tune $how "$work/few.toml" --updates 1 --eval-prompts "$work/its_own.txt" --images 1 --threads 1 --quiet \
     --no-tensorboard --out "$work/$name" >"$work/out.txt" 2>&1 || fail "tiny/$name: $(cat "$work/out.txt")"
   for prompts_file in $(sed -n 's/^\(eval-\)\{0,1\}prompts = "\(.*\)"$/\2/p' "$file"); do
     [ -s "$prompts_file" ] || fail "tiny/$name names $prompts_file, which is not there"
