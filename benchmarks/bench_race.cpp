@@ -36,6 +36,7 @@ rt::StableDiffusion load(const Settings& s) {
   if (const auto type = low_type(s.dtype)) options.dtype = *type;
   options.device = at::Device(s.device);
   options.vae_tiling = s.vae_tiling;
+  if (s.layout != "own") options.channels_last = s.layout == "channels-last";
   if (s.side > 0) options.height = options.width = s.side;
   return rt::StableDiffusion::load(s.model, options);
 }
@@ -57,6 +58,7 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
                         {"vae_tiling", s.vae_tiling},
                         {"dtype", s.dtype},
                         {"device", s.device},
+                        {"layout", s.layout},
                         {"threads", s.threads}};
   if (dump.is_null())
     out.update({{"method", s.method},
@@ -205,6 +207,9 @@ int run(int argc, char** argv) {
   app.add_option("--device", s.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--dtype", s.dtype, "of the frozen weights")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
+      ->capture_default_str();
+  app.add_option("--layout", s.layout, "of images in UNet and VAE; own: the device's")
+      ->check(CLI::IsMember({"own", "channels-last", "channels-first"}))
       ->capture_default_str();
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")
       ->capture_default_str();

@@ -34,7 +34,7 @@ struct Settings {
       decode_batch = 0;
   double guidance = 7.5, tolerance = 0;
   bool best = false, activation_checkpointing = false, apart = false, vae_tiling = false;
-  std::string device = "cpu", dtype = "float32", rollout_dtype = "same", autocast = "off";
+  std::string device = "cpu", dtype = "float32", rollout_dtype = "same", autocast = "off", layout = "own";
 };
 
 inline std::optional<at::ScalarType> low_type(const std::string& name) {
