@@ -23,7 +23,7 @@ for part in tests race peer sdxl; do
   [ -s "$work/results/$part.json" ] || fail "no $part.json"
   ! grep -q '"failed"' "$work/results/$part.json" || fail "$part.json has a case that failed"
 done
-[ "$(grep -c '"took"' "$work/results/race.json")" -eq 15 ] || fail "expected 15 races"
+[ "$(grep -c '"took"' "$work/results/race.json")" -eq 17 ] || fail "expected 17 races"
 
 dry --peer "$work/peer" || fail "the second call failed"
 [ "$(grep -c ': done' "$work/log")" -eq 0 ] || fail "the second call measured again"
