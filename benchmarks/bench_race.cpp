@@ -15,67 +15,30 @@
 #include <CLI/CLI.hpp>
 
 #include <benchmarks/guarded.hpp>
-#include <benchmarks/process.hpp>
+#include <benchmarks/race.hpp>
 #include <reward_tuner/core/byte_size.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/safetensors.hpp>
-#include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/alignprop.hpp>
 #include <reward_tuner/methods/draft.hpp>
 #include <reward_tuner/methods/draft_lv.hpp>
 #include <reward_tuner/methods/drtune.hpp>
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
-#include <reward_tuner/optim/adamw.hpp>
-#include <reward_tuner/rewards/callable.hpp>
-#include <reward_tuner/rewards/symmetry.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 
 namespace {
 
-namespace rt = reward_tuner;
-using rt::Tensor;
-
-struct Settings {
-  std::filesystem::path model, json, check;
-  std::string method = "drtune", memory = "replay";
-  int steps = 50, trained = 5, batch = 8, rank = 4, threads = 1, updates = 5, warm_up = 2, side = 0, replay_batch = 1,
-      decode_batch = 0;
-  double guidance = 7.5, tolerance = 0;
-  bool best = false, activation_checkpointing = false, apart = false, vae_tiling = false;
-  std::string dtype = "float32", rollout_dtype = "same", autocast = "off";
-};
-
-std::optional<at::ScalarType> low_type(const std::string& name) {
-  if (name == "bfloat16") return at::kBFloat16;
-  if (name == "float16") return at::kHalf;
-  return std::nullopt;
-}
+using namespace bench;
 
 rt::StableDiffusion load(const Settings& s) {
   rt::StableDiffusionOptions options;
   if (const auto type = low_type(s.dtype)) options.dtype = *type;
+  options.device = at::Device(s.device);
   options.vae_tiling = s.vae_tiling;
+  if (s.layout != "own") options.channels_last = s.layout == "channels-last";
   if (s.side > 0) options.height = options.width = s.side;
   return rt::StableDiffusion::load(s.model, options);
-}
-
-rt::Memory memory(const std::string& name) {
-  if (name == "replay") return rt::Memory::kReplay;
-  if (name == "retain") return rt::Memory::kRetain;
-  return rt::Memory::budget(rt::parse_byte_size(name).value());  // checked where it was read
-}
-
-rt::EngineOptions engine_options(const Settings& s) {
-  if (s.best)  // the fastest settings on a CPU with bfloat16 arithmetic, docs/engine.md
-    return {.memory = rt::Memory::kRetain, .rollout_dtype = at::kBFloat16, .autocast = at::kBFloat16};
-  return {.memory = memory(s.memory),
-          .replay_batch = s.replay_batch,
-          .decode_batch = s.decode_batch,
-          .merge_adapters = !s.apart,
-          .rollout_dtype = low_type(s.rollout_dtype),
-          .autocast = low_type(s.autocast),
-          .activation_checkpointing = s.activation_checkpointing};
 }
 
 /// What was run, as JSON: of a dump its own settings.
@@ -94,6 +57,8 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
                         {"merge_adapters", o.merge_adapters},
                         {"vae_tiling", s.vae_tiling},
                         {"dtype", s.dtype},
+                        {"device", s.device},
+                        {"layout", s.layout},
                         {"threads", s.threads}};
   if (dump.is_null())
     out.update({{"method", s.method},
@@ -112,50 +77,8 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
   return out;
 }
 
-/// The paper's loss, negated, on images in [-1,1] as Python loops have them: the small number under its fraction then
-/// means the same.
-auto symmetry() {
-  return rt::differentiable([](const Tensor& images) { return -rt::literal_symmetry_error(2 * images - 1); });
-}
-using Symmetry = decltype(symmetry());
-
-std::vector<std::string> prompts(int batch) {
-  static const std::vector<std::string> all = {"a photo of a cat", "a photo of a dog",   "a painting of a horse",
-                                               "a red fox",        "a blue bird",        "two round frogs",
-                                               "a yellow star",    "a snake on a square"};
-  std::vector<std::string> out;
-  for (int i = 0; i < batch; ++i) out.push_back(all[static_cast<std::size_t>(i) % all.size()]);
-  return out;
-}
-
-rt::Lora attach(rt::StableDiffusion& pipeline, std::int64_t rank) {
-  return rt::Lora::attach(pipeline.unet(), {.rank = rank});
-}
-
-template <class Tuner>
-nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tuner) {
-  const auto lora = attach(pipeline, s.rank);
-  rt::AdamW optimizer(lora.parameters(), {.learning_rate = 2e-5, .weight_decay = 1e-4});
-  rt::Rng rng(0);
-  nlohmann::json updates = nlohmann::json::array(), losses = nlohmann::json::array();
-  std::int64_t peak = 0;
-  rt::UpdateReport report;
-  for (int i = -s.warm_up; i < s.updates; ++i) {
-    const bench::Clock clock;
-    report = tuner.update(pipeline, optimizer, prompts(s.batch), rng);
-    if (report.skipped)
-      throw std::runtime_error("an update was skipped, whose time says nothing: " + report.skip_reason);
-    if (i >= 0) updates.push_back({{"wall", clock.wall()}, {"cpu", clock.cpu()}});
-    losses.push_back(report.loss);
-    peak = std::max(peak, report.peak_tensor_bytes);
-  }
-  return {{"updates", updates},
-          {"peak_tensor_bytes", peak},
-          {"network", {{"forwards", report.forwards}, {"backwards", report.backwards}, {"retained", report.retained}}},
-          {"losses", losses}};
-}
-
-nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline) {
+nlohmann::json race_any(const Settings& s, rt::StableDiffusion& pipeline) {
+  if (std::ranges::find(kSampled, s.method) != kSampled.end()) return race_sampled(s, pipeline);
   const rt::DdimOptions sampler{.num_steps = s.steps, .guidance = s.guidance, .eta = 1.0};
   const auto engine = engine_options(s);
   if (s.method == "drtune")
@@ -197,12 +120,13 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
   for (const auto& t : dump.at("trained"))
     if (const int k = T - t.get<int>(); k <= plan.last) plan.trained.insert(plan.trained.begin(), k);
   if (dump.at("method") == "draft-lv") plan.replicas = 2;
+  const at::Device device = pipeline.latent_options().device();
   std::vector<Tensor> blocks;
   for (int i = 0; inputs.contains("z" + std::to_string(i)); ++i)
-    blocks.push_back(inputs.tensor("z" + std::to_string(i)));
+    blocks.push_back(inputs.tensor("z" + std::to_string(i)).to(device));
   rt::SampleNoise noise = rt::SampleNoise::recorded(blocks);
   const double guidance = dump.at("guidance").get<double>();
-  const Tensor embeddings = inputs.tensor("embeds");  // [2B,L,D], or [B,L,D] without guidance
+  const Tensor embeddings = inputs.tensor("embeds").to(device);  // [2B,L,D], or [B,L,D] without guidance
   const rt::Conditioning positive{embeddings.narrow(0, embeddings.size(0) - batch, batch)};
   const rt::Condition condition{positive, guidance == 1 ? positive : rt::Conditioning{embeddings.narrow(0, 0, batch)},
                                 prompts(static_cast<int>(batch))};
@@ -240,7 +164,7 @@ nlohmann::json check(const Settings& s, rt::StableDiffusion& pipeline, const nlo
   double difference = 0, size = 0, product = 0, ours = 0;
   for (const auto& [name, value] : lora.named_parameters()) {
     const Tensor want = wanted.tensor(theirs(name)).to(at::kDouble);
-    const Tensor have = value.grad().to(at::kDouble);
+    const Tensor have = value.grad().cpu().to(at::kDouble);
     difference += (have - want).square().sum().item<double>();
     size += want.square().sum().item<double>();
     ours += have.square().sum().item<double>();
@@ -258,14 +182,16 @@ int run(int argc, char** argv) {
   CLI::App app("Races an update loop: seconds and peak bytes of every update as JSON.", "bench_race");
   Settings s;
   app.add_option("--model", s.model, "diffusers folder")->required();
-  app.add_option("--method", s.method, "drtune, draft, draft-lv, refl or alignprop")
-      ->check(CLI::IsMember({"drtune", "draft", "draft-lv", "refl", "alignprop"}))
+  std::vector<std::string> methods = kDirect;
+  methods.insert(methods.end(), kSampled.begin(), kSampled.end());
+  app.add_option("--method", s.method, "of the reward's gradient, or of sampled images (with --memory replay)")
+      ->check(CLI::IsMember(methods))
       ->capture_default_str();
   app.add_option("--steps", s.steps, "T, sampler steps")->capture_default_str();
   app.add_option("--trained-steps", s.trained,
                  "K, trained steps of drtune and draft, and of alignprop with a fixed cost (0: its own random number)")
       ->capture_default_str();
-  app.add_option("--batch", s.batch, "prompts an update")->capture_default_str();
+  app.add_option("--batch", s.batch, "images an update")->capture_default_str();
   app.add_option("--guidance", s.guidance, "guidance scale")->capture_default_str();
   app.add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str();
   app.add_option("--memory", s.memory, "replay, retain, or a size that the tensors of an update fit into: 2GB")
@@ -278,8 +204,12 @@ int run(int argc, char** argv) {
   app.add_option("--updates", s.updates, "timed updates")->capture_default_str();
   app.add_option("--warm-up", s.warm_up, "updates before those")->capture_default_str();
   app.add_option("--side", s.side, "pixels of an image's side; 0: the model's own")->capture_default_str();
+  app.add_option("--device", s.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--dtype", s.dtype, "of the frozen weights")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
+      ->capture_default_str();
+  app.add_option("--layout", s.layout, "of images in UNet and VAE; own: the device's")
+      ->check(CLI::IsMember({"own", "channels-last", "channels-first"}))
       ->capture_default_str();
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")
       ->capture_default_str();
@@ -306,13 +236,16 @@ int run(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (!s.check.empty() && engine_options(s).memory.way() == rt::Memory::kBudget)
     throw std::runtime_error("--check-dump makes one update: expected --memory replay or retain, got " + s.memory);
+  if (std::ranges::find(kSampled, s.method) != kSampled.end() && (s.best || s.memory != "replay"))
+    throw std::runtime_error("--method " + s.method + " keeps no graphs: expected --memory replay, got " +
+                             (s.best ? "--best" : s.memory));
   bench::prepare_process(s.threads);
   const bench::Clock loading;
   auto pipeline = load(s);
   const nlohmann::json load_seconds = {{"wall", loading.wall()}, {"cpu", loading.cpu()}};
   nlohmann::json out, dump;
   if (s.check.empty()) {
-    out = race(s, pipeline);
+    out = race_any(s, pipeline);
   } else {
     dump = rt::read_json(s.check / "dump.json");
     const std::string method = dump.at("method").get<std::string>();

@@ -2,7 +2,7 @@
 # an importable Python `torch`, the project's .venv.
 # The wheel is asked for by importlib, without importing torch, so a wheel without its Python dependencies is found too.
 # Sets Torch_DIR; stops with one sentence if there is no LibTorch.
-# For a CUDA build without a CUDA toolkit it makes the target `torch` itself.
+# For a CUDA build without a CUDA toolkit it makes the target `torch` itself, of what the wheel has.
 if(NOT Torch_DIR)
   find_path(REWARDTUNER_TORCH_CMAKE TorchConfig.cmake PATH_SUFFIXES share/cmake/Torch Torch
             HINTS ${CMAKE_PREFIX_PATH} ENV CMAKE_PREFIX_PATH ENV Torch_DIR NO_DEFAULT_PATH)
@@ -37,8 +37,7 @@ endif()
 get_filename_component(reward_tuner_torch "${Torch_DIR}/../../.." ABSOLUTE)
 message(STATUS "LibTorch: ${reward_tuner_torch}")
 
-# The ordinary wheel is a CUDA build, whose CMake package stops without a CUDA toolkit.
-# Its CPU part needs none: link that alone then.
+# The ordinary wheel is a CUDA build, whose CMake package stops without a CUDA toolkit. Its libraries need none.
 if(EXISTS "${reward_tuner_torch}/lib/libtorch_cuda.so")
   # LibTorch's package looks by the FindCUDA that it brings and links these libraries, so
   # a part of a toolkit (nvcc alone, say) is not enough
@@ -49,9 +48,18 @@ if(EXISTS "${reward_tuner_torch}/lib/libtorch_cuda.so")
   find_package(CUDAToolkit QUIET)
   if(NOT (CUDA_FOUND AND CUDAToolkit_FOUND
           AND TARGET CUDA::cudart AND TARGET CUDA::cublas AND TARGET CUDA::cufft AND TARGET CUDA::nvrtc))
-    message(STATUS
-            "[RewardTuner] this LibTorch is a CUDA build and no whole CUDA toolkit was found "
-            "(nvcc, cudart, cublas, cufft, nvrtc): its CPU part is used; install the toolkit to run on a GPU")
+    # without a toolkit, the libraries are linked as they lie there; those of CUDA that they load come with the wheel
+    file(GLOB reward_tuner_cudart "${reward_tuner_torch}/lib/libcudart*"
+                                  "${reward_tuner_torch}/../nvidia/*/lib/libcudart*")
+    if(reward_tuner_cudart)
+      message(STATUS "[RewardTuner] no whole CUDA toolkit was found (nvcc, cudart, cublas, cufft, nvrtc): the CUDA "
+                     "libraries of this LibTorch are used as they are")
+    else()
+      message(STATUS
+              "[RewardTuner] this LibTorch is a CUDA build and neither a whole CUDA toolkit (nvcc, cudart, cublas, "
+              "cufft, nvrtc) nor the CUDA libraries of its wheel were found: its CPU part is used; install the toolkit "
+              "or the wheel with its dependencies to run on a GPU")
+    endif()
     if(NOT EXISTS "${reward_tuner_torch}/lib/libtorch_cpu.so")
       message(FATAL_ERROR
               "[RewardTuner] the CUDA build of LibTorch at ${reward_tuner_torch} has no libtorch_cpu.so, "
@@ -63,5 +71,9 @@ if(EXISTS "${reward_tuner_torch}/lib/libtorch_cuda.so")
     # libtorch_cpu.so finds the CUDA libraries of its own wheel when it is loaded, not when we link
     target_link_libraries(torch INTERFACE "${reward_tuner_torch}/lib/libtorch_cpu.so"
                                           "${reward_tuner_torch}/lib/libc10.so" -Wl,--allow-shlib-undefined)
+    if(reward_tuner_cudart)  # nothing of ours names them: they register themselves when they are loaded
+      set(reward_tuner_cuda "${reward_tuner_torch}/lib/libtorch_cuda.so,${reward_tuner_torch}/lib/libc10_cuda.so")
+      target_link_libraries(torch INTERFACE "-Wl,--no-as-needed,${reward_tuner_cuda},--as-needed")
+    endif()
   endif()
 endif()

@@ -61,7 +61,7 @@ struct WritingReward {
 template <class Reward>
 RewardGradient scored(ToyPipeline& pipeline, const Reward& reward, std::int64_t chunk) {
   Rng rng(3);
-  const Tensor clean = rng.normal({5, 2, 4, 4}, at::kDouble);
+  const Tensor clean = rng.normal({5, 2, 4, 4}, pipeline.latent_options());
   return reward_gradient(
       pipeline, reward, {clean, {"a", "b", "c", "d", "e"}, {1, 2, 3, 4, 5}},
       [](const Tensor& r) { return (1.5 - r).square(); }, chunk);
@@ -76,7 +76,7 @@ TEST_CASE("chunks of any size give the whole batch's reward, loss, components an
   const auto compare = [&](const auto& reward) {
     const auto whole = scored(pipeline, reward, 0);
     Rng rng(3);
-    const Tensor clean = rng.normal({5, 2, 4, 4}, at::kDouble).requires_grad_();
+    const Tensor clean = rng.normal({5, 2, 4, 4}, pipeline.latent_options()).requires_grad_();
     const Tensor values = reward.score({.images = pipeline.decode(clean), .prompts = {"a", "b", "c", "d", "e"}}).values;
     CHECK(
         at::allclose(whole.gradient, torch::autograd::grad({(1.5 - values).square().sum()}, {clean})[0], 1e-12, 1e-14));
@@ -101,7 +101,7 @@ TEST_CASE("a reward of groups that reads the latents themselves gets their gradi
   for (const bool images : {true, false}) {
     const LatentGroupReward reward{images};
     Rng rng(3);
-    const Tensor clean = rng.normal({5, 2, 4, 4}, at::kDouble).requires_grad_();
+    const Tensor clean = rng.normal({5, 2, 4, 4}, pipeline.latent_options()).requires_grad_();
     const Tensor values = reward.score({.images = pipeline.decode(clean), .prompts = {}, .latents = clean}).values;
     const Tensor truth = torch::autograd::grad({(1.5 - values).square().sum()}, {clean})[0];
     for (const std::int64_t chunk : {0, 1, 2, 3, 5}) {

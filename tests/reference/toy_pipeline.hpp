@@ -16,6 +16,8 @@
 #include <reward_tuner/models/condition.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
+#include <tests/reference/test_device.hpp>
+
 namespace reward_tuner::reference {
 
 struct ToyOptions {
@@ -24,7 +26,7 @@ struct ToyOptions {
   std::int64_t width = 5;              ///< hidden channels
   std::int64_t kernel = 3;             ///< side of the convolutions
   at::ScalarType dtype = at::kDouble;  ///< of weights and latents
-  at::Device device = at::kCPU;        ///< of both
+  at::Device device = test_device();   ///< of both
   NoiseScheduleConfig schedule = {};   ///< what the sampler reads
   std::uint64_t seed = 7;              ///< of the weights
 };
@@ -71,7 +73,7 @@ class ToyPipeline {
     ++calls;
     rows += latents.size(0);
     const auto& p = use_reference_ ? reference_ : parameters_;
-    const Tensor t = timesteps.to(latents.scalar_type()) / 1000.0;                              // [N]
+    const Tensor t = timesteps.to(latents.options()) / 1000.0;                                  // [N]
     const Tensor time = at::stack({t, (3.0 * t).sin(), (7.0 * t).cos(), (20.0 * t).sin()}, 1);  // [N,4]
     const Tensor words = conditioning.embeddings.mean(1);                                       // [N,3]
     const Tensor bias = at::linear(time, p[2]) + at::linear(words, p[3]);                       // [N,w]

@@ -2,12 +2,12 @@
 #pragma once
 #include <reward_tuner/models/attention.hpp>
 
-#include <ATen/ops/gelu.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/dot_product_attention.hpp>
+#include <reward_tuner/layers/fused_ops.hpp>
 
 namespace reward_tuner {
 
@@ -38,10 +38,7 @@ REWARD_TUNER_INLINE Tensor Attention::mix(const Tensor& q, const Tensor& k, cons
   return dot_product_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat)).to(dtype);
 }
 
-REWARD_TUNER_INLINE Tensor Geglu::forward(const Tensor& x) const {
-  const auto halves = proj_->forward(x).chunk(2, -1);
-  return halves[0] * at::gelu(halves[1]);
-}
+REWARD_TUNER_INLINE Tensor Geglu::forward(const Tensor& x) const { return geglu(proj_->forward(x)); }
 
 REWARD_TUNER_INLINE FeedForward::FeedForward(std::int64_t width) {
   // diffusers' list; item 1 is a dropout without weights
@@ -82,11 +79,12 @@ REWARD_TUNER_INLINE Transformer2DModel::Transformer2DModel(std::int64_t channels
 
 REWARD_TUNER_INLINE Tensor Transformer2DModel::forward(const Tensor& x, const Tensor& context) const {
   const std::int64_t height = x.size(2), width = x.size(3);
+  const auto layout = x.suggest_memory_format();
   Tensor h = norm_->forward(x);                                                        // [B,C,H,W]
   h = conv_in_ ? to_tokens(conv_in_->forward(h)) : linear_in_->forward(to_tokens(h));  // [B,H*W,C]
   for (const auto& block : *blocks_) h = block->forward(h, context);                   // [B,H*W,C]
   if (linear_out_) h = linear_out_->forward(h);                                        // [B,H*W,C]
-  h = h.transpose(1, 2).unflatten(2, {height, width}).contiguous();                    // [B,C,H,W]
+  h = h.transpose(1, 2).unflatten(2, {height, width}).contiguous(layout);              // [B,C,H,W]
   return x + (conv_out_ ? conv_out_->forward(h) : h);                                  // [B,C,H,W]
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <reward_tuner/layers/adaptable_layer.hpp>
+#include <reward_tuner/layers/fused_ops.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 
 namespace reward_tuner {
@@ -63,6 +64,7 @@ class GroupNorm : public torch::nn::Module {
  public:
   GroupNorm(std::int64_t groups, std::int64_t channels, double eps);
   Tensor forward(const Tensor& x) const { return at::group_norm(x, groups_, weight, bias, eps_); }
+  Tensor forward_silu(const Tensor& x) const { return group_norm_silu({x, groups_, weight, bias, eps_}); }
   std::int64_t groups() const { return groups_; }
   double eps() const { return eps_; }
   Tensor weight, bias;

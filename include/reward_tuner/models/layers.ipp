@@ -2,8 +2,6 @@
 #pragma once
 #include <reward_tuner/models/layers.hpp>
 
-#include <ATen/ops/silu.h>
-
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/adapted_linear.hpp>
@@ -36,7 +34,7 @@ REWARD_TUNER_INLINE Tensor Conv2d::forward_upsampled(const Tensor& x) const {
 
 REWARD_TUNER_INLINE Tensor Conv2d::forward_normalized(const Tensor& x, const GroupNorm& norm,
                                                       std::int64_t strip) const {
-  if (strip == 0) return forward(at::silu(norm.forward(x)));
+  if (strip == 0) return forward(norm.forward_silu(x));
   const Tensor& w = whole_weight();
   REWARD_TUNER_CHECK(w.defined(), "[Conv2d] a layer that works in strips expected no adapter, got one");
   REWARD_TUNER_CHECK(w.size(2) == 3 && w.size(3) == 3 && stride_ == 1 && padding_ == 1,

@@ -10,6 +10,7 @@
 
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
+#include <reward_tuner/models/channels_last.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/condition.hpp>
@@ -59,6 +60,8 @@ struct StableDiffusionOptions {
   std::optional<ImageSize> target_size = std::nullopt;  ///< SDXL is told to which size; unset: the images' own
   /// the VAE works in strips of rows: half the memory of a decode and its backward, the same images up to rounding
   bool vae_tiling = false;
+  /// images lie channels last in UNet and VAE (channels_last.hpp); unset: where the device has kernels that keep it so
+  std::optional<bool> channels_last = std::nullopt;
   /// text encoder, VAE and CLIP lie in the CPU's memory while they are not in use (idle_parts.hpp); nothing on the CPU
   bool offload = false;
 };

@@ -67,6 +67,10 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
     network->eval();
     for (Tensor& weight : network->parameters()) weight.requires_grad_(false);
   }
+  if (p.options_.channels_last.value_or(prefers_channels_last(p.options_.device))) {
+    lay_channels_last(*p.unet_);
+    lay_channels_last(*p.vae_);
+  }
   p.vae_->set_tiling(p.options_.vae_tiling);
   if (offload) p.set_idle_parts(std::make_shared<IdleParts>(p.options_.device));
   return p;
@@ -202,7 +206,8 @@ REWARD_TUNER_INLINE Tensor StableDiffusion::predict(const Tensor& latents, const
   const auto own = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
   return unet
       .forward(own(latents), timesteps, own(conditioning.embeddings), {own(conditioning.pooled), conditioning.time_ids})
-      .to(latents.scalar_type());
+      .to(latents.scalar_type())
+      .contiguous();
 }
 
 REWARD_TUNER_INLINE at::ScalarType StableDiffusion::vae_dtype(const AutoencoderKLConfig& config) const {
@@ -213,14 +218,14 @@ REWARD_TUNER_INLINE Tensor StableDiffusion::decode(const Tensor& latents) {
   wake(PartUse::kImages);
   const auto& c = vae_->config();
   const Tensor unscaled = latents / c.scaling_factor + c.shift_factor;  // [N,C,h,w]
-  return vae_->decode(unscaled.to(vae_dtype(c))).to(latents.scalar_type()) * 0.5 + 0.5;
+  return vae_->decode(unscaled.to(vae_dtype(c))).to(latents.scalar_type()).contiguous() * 0.5 + 0.5;
 }
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::encode_images(const Tensor& images) {
   wake(PartUse::kImages);
   const auto& c = vae_->config();
   const Tensor mean = AutoencoderKL::latent_mean(vae_->encode_moments((images * 2 - 1).to(vae_dtype(c))));  // [N,C,h,w]
-  return (mean.to(images.scalar_type()) - c.shift_factor) * c.scaling_factor;
+  return (mean.to(images.scalar_type()).contiguous() - c.shift_factor) * c.scaling_factor;
 }
 
 REWARD_TUNER_INLINE std::vector<std::int64_t> StableDiffusion::latent_shape(std::int64_t batch) const {

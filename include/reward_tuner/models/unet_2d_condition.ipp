@@ -64,7 +64,7 @@ REWARD_TUNER_INLINE Tensor UNet2DConditionModel::forward(const Tensor& sample, c
   for (const auto& block : *down_blocks_) h = down(*block, h, time, encoder_hidden_states, skips);  // [B,C_i,H_i,W_i]
   if (mid_block_) h = middle(*mid_block_, h, time, encoder_hidden_states);                          // [B,C_n,H_n,W_n]
   for (const auto& block : *up_blocks_) h = up(*block, h, time, encoder_hidden_states, skips);      // [B,C_i,H_i,W_i]
-  return conv_out_->forward(at::silu(conv_norm_out_->forward(h)));                                  // [B,C_out,H,W]
+  return conv_out_->forward_normalized(h, *conv_norm_out_, 0);                                      // [B,C_out,H,W]
 }
 
 REWARD_TUNER_INLINE Tensor UNet2DConditionModel::down(const UNetDownBlock& block, const Tensor& x, const Tensor& time,

@@ -1,0 +1,22 @@
+// Group normalization with SiLU, and GEGLU: the operators, or where nothing is differentiated a device's own kernel.
+#pragma once
+#include <cstdint>
+
+#include <reward_tuner/layers/fused_kernels.hpp>
+#include <reward_tuner/tensor/tensor.hpp>
+
+namespace reward_tuner {
+
+/// silu(group_norm(x)).  x [B,C,...] -> the same
+/// A kernel rounds once where the operators round twice, and keeps the layout of x.
+Tensor group_norm_silu(const GroupNormSilu& call);
+
+/// a * gelu(b) of the halves a and b of the last dimension (Shazeer 2020, Eq. 6).  x [...,2D] -> [...,D]
+/// A kernel rounds once where the operators round twice.
+Tensor geglu(const Tensor& x);
+
+}  // namespace reward_tuner
+
+#ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/layers/fused_ops.ipp>
+#endif
