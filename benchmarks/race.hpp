@@ -83,7 +83,9 @@ inline rt::Lora attach(rt::StableDiffusion& pipeline, std::int64_t rank) {
 
 /// Until the device has done everything that it was given.
 inline void wait_for(at::Device device) {
-  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+  if (device.is_cpu()) return;
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  guard.synchronizeDevice(device.has_index() ? device.index() : guard.getDevice().index());
 }
 
 /// Warm-up and timed updates of `roots` prompts each, 0: the batch's.

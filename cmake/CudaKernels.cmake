@@ -11,9 +11,10 @@ find_package(CUDAToolkit REQUIRED)
 
 add_library(reward_tuner_cuda STATIC "${PROJECT_SOURCE_DIR}/src/fused_kernels.cu")
 add_library(RewardTuner::cuda ALIAS reward_tuner_cuda)
-set_target_properties(reward_tuner_cuda PROPERTIES EXPORT_NAME cuda CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON
-                                                   CUDA_RUNTIME_LIBRARY Shared POSITION_INDEPENDENT_CODE ON)
-target_compile_options(reward_tuner_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+set_target_properties(reward_tuner_cuda PROPERTIES EXPORT_NAME cuda CUDA_RUNTIME_LIBRARY Shared
+                                                   POSITION_INDEPENDENT_CODE ON)
+# CMake 3.25 does not know that nvcc 13 has C++20
+target_compile_options(reward_tuner_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr>)
 target_compile_definitions(reward_tuner_cuda PUBLIC REWARD_TUNER_CUDA)
 target_include_directories(reward_tuner_cuda PRIVATE "${PROJECT_SOURCE_DIR}/include")
 target_link_libraries(reward_tuner_cuda PUBLIC torch CUDA::cudart)

@@ -11,7 +11,7 @@ mkdir -p "$work/peer"
 cat >"$work/peer/eager_direct.py" <<'LOOP'
 import json, sys
 flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-if flags["--method"] != "drtune" or flags["--memory"] != "retain" or flags["--train-steps"] != "1":
+if flags["--method"] != "drtune" or flags["--memory"] != "checkpoint" or flags["--train-steps"] != "1":
     sys.exit(f"unexpected flags {flags}")
 print("loading", file=sys.stderr)
 print(json.dumps({"updates": [{"wall": 1000.0}]}))
@@ -35,15 +35,19 @@ dry --part race || fail "the third call failed"
 sed -i '0,/"took"/s//"failed": "on purpose", "took"/' "$work/results/sdxl.json"
 mkdir -p "$work/broken/benchmarks"
 cp "$build/CMakeCache.txt" "$work/broken"
-printf '#!/bin/sh\necho no memory >&2\nexit 7\n' >"$work/broken/benchmarks/bench_race"
-chmod +x "$work/broken/benchmarks/bench_race"
-! script/gpu --dry-run --programs "$work/broken" --out "$work/results" --part sdxl >"$work/log" 2>&1 ||
-  fail "a program that fails passed"
-grep -q 'exit code 7: no memory' "$work/log" || fail "expected its exit code and words: $(cat "$work/log")"
+broken() { # broken WORDS: a call with a program that fails with these words
+  printf '#!/bin/sh\necho "%s" >&2\nexit 7\n' "$1" >"$work/broken/benchmarks/bench_race"
+  chmod +x "$work/broken/benchmarks/bench_race"
+  script/gpu --dry-run --programs "$work/broken" --out "$work/results" --part sdxl >"$work/log" 2>&1
+}
+! broken 'no luck' || fail "a program that fails passed"
+grep -q 'exit code 7: no luck' "$work/log" || fail "expected its exit code and words: $(cat "$work/log")"
+! broken 'CUDA out of memory' || fail "a program without memory passed"
+broken 'CUDA out of memory' || fail "what had no memory was tried again"
 
 script/gpu --out "$work/results" --tables "$work/page.md"
-for words in '## Every method' '| reward-weighted | replay | 2 |' '## Tests on the device' '## Against a Python loop' \
-  'a dry run, whose numbers say nothing' '| eager Python | 1e+03 |'; do
+for words in '## Every method' '| reward-weighted | replay | 2 |' '## Tests on the device' 'out of memory' \
+  '## Against a Python loop' 'a dry run, whose numbers say nothing' '| eager Python | 1e+03 |'; do
   grep -q -- "$words" "$work/page.md" || fail "the page has no '$words'"
 done
 script/gpu --tables "$work/own.md"
