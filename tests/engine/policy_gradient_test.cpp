@@ -24,6 +24,7 @@
 #include <reward_tuner/samplers/ddpm.hpp>
 
 #include <tests/reference/plain_sampler.hpp>
+#include <tests/reference/tensor_lists.hpp>
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/unrolled.hpp>
 
@@ -98,12 +99,6 @@ std::vector<Tensor> gradients_of(ToyPipeline& pipeline) {
     p.mutable_grad().reset();
   }
   return out;
-}
-double distance(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i)
-    difference += (a[i] - b[i]).square().sum().item<double>(), size += b[i].square().sum().item<double>();
-  return std::sqrt(difference / size);
 }
 
 const std::vector<Setting>& settings() {
