@@ -99,7 +99,7 @@ inline std::map<std::string, Tensor> probe_scheduler(const std::filesystem::path
     out["log_prob"] = at::stack(log_probs);
     out["std"] = at::tensor(deviations);
   }
-  for (auto& [name, tensor] : out) tensor = tensor.to(at::kFloat);
+  for (auto& [answer, tensor] : out) tensor = tensor.to(at::kFloat);
   return out;
 }
 
