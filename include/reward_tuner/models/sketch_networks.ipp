@@ -21,7 +21,7 @@ inline SketchTensor sketch_resnet(SketchLayers& l, const std::string& path, cons
   const std::int64_t in = x.size(1);
   SketchTensor h;
   {
-    const SketchTensor normal = l.group_norm(x, groups, path + ".norm1"), active = l.activation(normal);
+    const SketchTensor active = l.activation(l.group_norm(x, groups, path + ".norm1"));
     h = l.conv(active, sketch_conv3(path + ".conv1", in, out));
   }
   if (time.defined()) {
@@ -29,7 +29,7 @@ inline SketchTensor sketch_resnet(SketchLayers& l, const std::string& path, cons
     h = l.add(h, shift);
   }
   {
-    const SketchTensor normal = l.group_norm(h, groups, path + ".norm2"), active = l.activation(normal);
+    const SketchTensor active = l.activation(l.group_norm(h, groups, path + ".norm2"));
     h = l.conv(active, sketch_conv3(path + ".conv2", out, out));
   }
   const SketchTensor sum = l.add(in != out ? l.conv(x, sketch_conv1(path + ".conv_shortcut", in, out)) : x, h);
@@ -247,8 +247,7 @@ REWARD_TUNER_INLINE SketchTensor SketchUNet::forward(const SketchTensor& sample,
     h = layers_.checkpointed(run, inputs)[0];
     skips.resize(skips.size() - static_cast<std::size_t>(level.layers));
   }
-  const SketchTensor normal = layers_.group_norm(h, c.norm_num_groups, "conv_norm_out");
-  const SketchTensor active = layers_.activation(normal);
+  const SketchTensor active = layers_.activation(layers_.group_norm(h, c.norm_num_groups, "conv_norm_out"));
   return layers_.conv(active, {.path = "conv_out",
                                .in = c.block_out_channels.front(),
                                .out = c.out_channels,
@@ -276,8 +275,7 @@ REWARD_TUNER_INLINE SketchTensor sketch_decode(SketchLayers& l, const Autoencode
   }
   SketchTensor images;
   {
-    const SketchTensor normal = l.group_norm(h, c.norm_num_groups, "decoder.conv_norm_out");
-    const SketchTensor active = l.activation(normal);
+    const SketchTensor active = l.activation(l.group_norm(h, c.norm_num_groups, "decoder.conv_norm_out"));
     images = l.conv(active, detail::sketch_conv3("decoder.conv_out", widths.front(), c.out_channels));
   }
   return l.scale(l.scale(images));
