@@ -20,9 +20,9 @@ TEST_CASE("two updates are traced with their stages; the file is whole after eac
   const auto file = folder / "new" / "trace.json";
   UpdateTrace trace(file);
   CHECK_FALSE(std::filesystem::exists(file));
-  io_test::write_text(file, "of another run");
+  io_test::write_text(file, "of another run\n");
   UpdateTrace other(file);
-  CHECK(read_text_file(file) == "of another run");
+  CHECK(read_text_file(file) == "of another run\n");
   for (int i = 1; i <= 3; ++i) {
     const int answer = trace(5, [&] {
       const StageScope stage(Stage::kRollout);
