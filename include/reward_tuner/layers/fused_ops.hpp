@@ -1,7 +1,5 @@
 // Group normalization with SiLU, and GEGLU: the operators, or where nothing is differentiated a device's own kernel.
 #pragma once
-#include <cstdint>
-
 #include <reward_tuner/layers/fused_kernels.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 

@@ -10,7 +10,6 @@
 
 #include <reward_tuner/core/noise_schedule.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
-#include <reward_tuner/models/channels_last.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/condition.hpp>

@@ -11,8 +11,10 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/files/json_config.hpp>
+#include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/models/adapted_network.hpp>
+#include <reward_tuner/models/channels_last.hpp>
 #include <reward_tuner/models/image_size.hpp>
 #include <reward_tuner/models/model_writer.hpp>
 #include <reward_tuner/models/pipeline_corrections.hpp>
