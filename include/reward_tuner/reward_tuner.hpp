@@ -276,6 +276,7 @@
 #include <reward_tuner/tuner/row_advantages.hpp>
 #include <reward_tuner/tuner/running_update.hpp>
 #include <reward_tuner/tuner/surrogate_rules.hpp>
+#include <reward_tuner/tuner/task_reports.hpp>
 #include <reward_tuner/tuner/tuner_parts.hpp>
 #include <reward_tuner/tuner/tuner_policies.hpp>
 #include <reward_tuner/tuner/tuner_state.hpp>

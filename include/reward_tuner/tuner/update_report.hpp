@@ -49,7 +49,7 @@ struct UpdateReport {
   std::int64_t kept = 0;           ///< images that were trained on; 0 if the update had nothing to learn from
   std::int64_t groups = 0;         ///< of images of one prompt, of methods that learn from samples
   std::int64_t idle_groups = 0;    ///< groups that taught nothing: none of their images had a weight other than 0
-  /// share of the groups of several images whose images all have one reward; of a MultiTask the tasks' mean
+  /// share of the groups of several images whose images all have one reward; of a MultiTask the mean over its groups
   double zero_std_ratio = 0;
   std::int64_t optimizer_steps = 0;  ///< steps made, a regularizer's own among them
   /// objectives on log-probabilities: largest |p_theta/p_old - 1| of the first optimizer step, where the weights are
