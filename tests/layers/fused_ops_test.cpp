@@ -51,6 +51,26 @@ TEST_CASE("without kernels they are the operators, with all gradients") {
   CHECK(torch::autograd::grad({geglu(x).sum()}, {x})[0].equal(torch::autograd::grad({theirs.sum()}, {x})[0]));
 }
 
+TEST_CASE("no kernel is called where the operators alone are asked for, in a scope within another too") {
+  using namespace fused_ops_test;
+  const CountedKernels kernels;
+  const Tensor w = at::ones({4}), b = at::zeros({4}), x = at::randn({2, 4, 3, 3}), h = at::randn({2, 3, 8});
+  const auto both = [&] {
+    calls = 0;
+    group_norm_silu({x, 2, w, b, 1e-5});
+    geglu(h);
+    return calls;
+  };
+  {
+    const OperatorsAlone scope;
+    CHECK(both() == 0);
+    { const OperatorsAlone inner; }
+    CHECK(both() == 0);
+    CHECK(group_norm_silu({x, 2, w, b, 1e-5}).equal(at::silu(at::group_norm(x, 2, w, b, 1e-5))));
+  }
+  CHECK(both() == 2);
+}
+
 TEST_CASE("a kernel gets the calls without gradient whose device, type and layout it knows, and no others") {
   using namespace fused_ops_test;
   const CountedKernels scope;

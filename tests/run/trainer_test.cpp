@@ -654,7 +654,8 @@ TEST_CASE("a rollout in bfloat16 disagrees with the replay in float, and the rep
   CHECK(low.warning.starts_with("the first ratio of new to old probability should be 1 and is off by "));
   CHECK(low.warning.ends_with(
       ", with a clip range of 0.01: rollout and replay disagree (half precision of weights, rollout_dtype or "
-      "autocast, or a model with dropout); objective.round.recompute_log_probs makes them agree"));
+      "autocast, kernels of a card for calls without gradient, or a model with dropout); "
+      "objective.round.recompute_log_probs makes them agree"));
   // taken again by the network that is trained, at the price of one more forward of every row
   const auto again = update(at::kBFloat16, true);
   CHECK(again.ratio_deviation < 1e-3);

@@ -2,7 +2,11 @@
 // needs the scale of its gradients, which backs off, grows, and is resumed.
 #include <doctest/doctest.h>
 
+#include <ATen/ops/group_norm.h>
+#include <ATen/ops/silu.h>
+
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +15,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/files/json_file.hpp>
+#include <reward_tuner/layers/fused_kernels.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/draft.hpp>
@@ -293,6 +298,34 @@ TEST_CASE("each task of several has its scale, and the pre-training loss its own
   CHECK(state.tasks[0].gradient_scale.value == 4096);
   CHECK(state.tasks[1].gradient_scale.value == 512);
   CHECK(optimizer.gradients[2].norm().item<double>() < 100);  // the scale is out of it
+}
+
+TEST_CASE(
+    "log-probabilities taken again are those of the operators, which trained calls use, not of a card's kernels") {
+  using namespace half_precision_test;
+  const Model model;
+  struct Kernels {  // as of a device, and far from the operators
+    FusedKernels before = std::exchange(
+        fused_kernels(), FusedKernels{c10::DeviceType::CPU, [](const GroupNormSilu& call) {
+                                        return at::silu(at::group_norm(call.x, call.groups, call.weight, call.bias)) *
+                                               1.01;
+                                      }});
+    ~Kernels() { fused_kernels() = before; }
+  };
+  const auto deviation = [&](bool kernels, bool again) {
+    std::optional<Kernels> scope;
+    if (kernels) scope.emplace();
+    Tuned tuned(model, at::kFloat);
+    AdamW optimizer(tuned.parameters(), {.learning_rate = 1e-4});
+    auto tuner = make<DDPO>(black_box_brightness(),
+                            {.sampler = {.num_steps = 4}, .objective = {.round = {.recompute_log_probs = again}}});
+    Rng rng(3);
+    return tuner.update(tuned.pipeline, optimizer, {"a red circle", "a red circle", "a star", "a star"}, rng)
+        .ratio_deviation;
+  };
+  CHECK(deviation(false, false) < 1e-5);
+  CHECK(deviation(true, false) > 1e-3);
+  CHECK(deviation(true, true) < 1e-5);
 }
 
 TEST_CASE("what does not go together with half precision is a named error") {

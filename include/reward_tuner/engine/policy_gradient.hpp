@@ -21,6 +21,7 @@
 #include <reward_tuner/engine/shared_work.hpp>
 #include <reward_tuner/engine/trained_rows.hpp>
 #include <reward_tuner/engine/transitions.hpp>
+#include <reward_tuner/layers/fused_ops.hpp>
 #include <reward_tuner/objectives/policy_rows.hpp>
 #include <reward_tuner/tensor/device.hpp>
 #include <reward_tuner/tensor/stage_clock.hpp>
@@ -241,11 +242,13 @@ PolicyRowsMeasured policy_backward(Pipeline& pipeline, const Transitions& t, con
 }
 
 /// Takes the stored log-probabilities again, under the present weights and the set-up `target`: the same rollout with
-/// another condition and guidance (RatioTarget::kPlain). Each rank takes those of some of the images.
+/// another condition and guidance (RatioTarget::kPlain), by the operators that a differentiated call uses. Each rank
+/// takes those of some of the images.
 template <DiffusionPipeline Pipeline>
 void retarget(Pipeline& pipeline, Transitions& t, RolloutSetup target, std::int64_t rows_at_once,
               LogProbReduction reduction, const Ranks& ranks, NetworkCounts& counts) {
   const torch::NoGradGuard no_grad;
+  const OperatorsAlone as_trained;
   const StageScope stage(Stage::kRollout);
   t.setup = std::move(target);
   const auto [first, last] = ranks.own(t.size(), rows_at_once);

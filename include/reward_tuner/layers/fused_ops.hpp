@@ -1,9 +1,30 @@
 // Group normalization with SiLU, and GEGLU: the operators, or where nothing is differentiated a device's own kernel.
 #pragma once
+#include <utility>
+
 #include <reward_tuner/layers/fused_kernels.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
+
+/// While one lives, calls of this thread use the operators alone: for what has to agree with calls that are
+/// differentiated to more than rounding.
+class OperatorsAlone {
+ public:
+  OperatorsAlone() : before_(std::exchange(now(), true)) {}
+  ~OperatorsAlone() { now() = before_; }
+  OperatorsAlone(const OperatorsAlone&) = delete;
+  OperatorsAlone& operator=(const OperatorsAlone&) = delete;
+
+  /// Whether one lives.
+  static bool& now() {
+    thread_local bool value = false;
+    return value;
+  }
+
+ private:
+  bool before_;
+};
 
 /// silu(group_norm(x)).  x [B,C,...] -> the same
 /// A kernel rounds once where the operators round twice, and keeps the layout of x.

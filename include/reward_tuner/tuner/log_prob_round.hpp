@@ -221,8 +221,9 @@ class LogProbRound {
     std::ostringstream warning;
     warning << "the first ratio of new to old probability should be 1 and is off by " << first_.ratio_deviation;
     if (clip) warning << ", with a clip range of " << *clip;
-    warning << ": rollout and replay disagree (half precision of weights, rollout_dtype or autocast, or a model "
-               "with dropout); objective.round.recompute_log_probs makes them agree";
+    warning << ": rollout and replay disagree (half precision of weights, rollout_dtype or autocast, kernels of a "
+               "card for calls without gradient, or a model with dropout); objective.round.recompute_log_probs makes "
+               "them agree";
     add_sentence(report.warning, warning.str());
   }
 
