@@ -14,6 +14,7 @@
 #include <reward_tuner/optim/block_quantization.ipp>
 #include <reward_tuner/optim/ema.ipp>
 #include <reward_tuner/optim/learning_rate.ipp>
+#include <reward_tuner/optim/part_state.ipp>
 #include <reward_tuner/lora/lora.ipp>
 #include <reward_tuner/lora/lora_files.ipp>
 #include <reward_tuner/lora/lora_names.ipp>

@@ -42,7 +42,7 @@ rt::Ranks started_ranks(TuneSettings& s) {
 int equal_share(const std::vector<TuneSettings>& tasks, int ranks) {
   int smallest = std::numeric_limits<int>::max();
   for (const TuneSettings& s : tasks) {
-    const int images = s.batch * std::max(1, s.samples_per_prompt);
+    const int images = s.batch * std::max(1, s.samples_per_prompt) * s.branches.value_or(1);
     const int share = std::max(1, (images + ranks - 1) / ranks);
     const bool one_for_each = (images + share - 1) / share >= ranks;  // 2, 2 and 1 of 5 images leave the fourth idle
     smallest = std::min(smallest, one_for_each ? share : std::max(1, images / ranks));

@@ -16,8 +16,9 @@ namespace rt = reward_tuner;
 /// Errors: an environment that makes no sense, ranks that do not meet, several in a program built without Gloo.
 rt::Ranks started_ranks(TuneSettings& settings);
 
-/// The largest micro-batch that gives each rank one, if there are that many images. `tasks`: the complete settings
-/// (defaults.hpp) of each task, or of a run that has none; several have one micro-batch, the smallest of theirs.
+/// The largest micro-batch that gives each rank one, if there are that many images, all branches counted. `tasks`: the
+/// complete settings (defaults.hpp) of each task, or of a run that has none; several have one micro-batch, the smallest
+/// of theirs.
 int equal_share(const std::vector<TuneSettings>& tasks, int ranks);
 
 }  // namespace rt_shared

@@ -35,6 +35,7 @@
 #include <reward_tuner/tensor/memory_meter.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
 #include <reward_tuner/tensor/rng.hpp>
+#include <reward_tuner/tensor/scoped_values.hpp>
 #include <reward_tuner/tensor/sketch.hpp>
 #include <reward_tuner/tensor/stage_clock.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
@@ -59,6 +60,7 @@
 #include <reward_tuner/optim/learning_rate.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
 #include <reward_tuner/optim/optimizer_step.hpp>
+#include <reward_tuner/optim/part_state.hpp>
 
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/checkpoint.hpp>

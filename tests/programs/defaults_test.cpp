@@ -98,6 +98,7 @@ TEST_CASE("defaults: each of several ranks gets an equal share of the images tha
   CHECK(share("drtune", "1", 2) == 1);  // which the run refuses
   CHECK(share("grpo", "1", 2) == rt::kComparedImages / 2);
   CHECK(share("grpo", "3", 2) == 3 * rt::kComparedImages / 2);
+  CHECK(share("b2-ddpo", "4", 2) == 4 * completed("b2-ddpo", [](TuneSettings&) {}).branches.value() / 2);
   TuneSettings wide = completed("lsrl", [](TuneSettings& s) { give(s, "batch", "6"); }), narrow = wide;
   narrow.batch = 2;
   narrow.samples_per_prompt = 2;

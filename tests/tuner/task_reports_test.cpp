@@ -82,4 +82,8 @@ TEST_CASE("a task's reward is a part of the mean and stands under its name, coun
   CHECK(whole.peak_tensor_bytes == 100);
   CHECK(whole.seconds == 2);
   CHECK(whole.warning == "a: slow");
+  other.ratio_deviation = std::nan("");
+  add_task_report(whole, "c", other, 0.5);
+  add_task_report(whole, "d", own, 0.5);
+  CHECK(std::isnan(whole.ratio_deviation));
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/models/pipeline_flops.hpp>
 #include <reward_tuner/ranks/parcel.hpp>
@@ -67,6 +68,9 @@ Counts of_all_ranks(const Ranks& ranks, const Counts& own) {
   for (Parcel& one : ranks.gather("counts", parcel)) {
     Counts theirs;
     read_from(one, theirs);
+    REWARD_TUNER_CHECK(one.at_end(),
+                       "[Ranks] expected counts of one kind of all ranks, got more from one; all ranks "
+                       "must run the same program with the same options");
     sum.add(theirs);
   }
   return sum;

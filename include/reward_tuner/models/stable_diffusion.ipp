@@ -176,7 +176,10 @@ REWARD_TUNER_INLINE std::vector<Tensor> StableDiffusion::train_unet(bool keep_re
                      ", in which small steps of an optimizer are lost: train a LoRA, which is Float on any weights");
   if (keep_reference) this->keep_reference();
   std::vector<Tensor> parameters = unet_->parameters();
-  for (Tensor& p : parameters) p.requires_grad_(true);
+  for (Tensor& p : parameters) {
+    p.set_data(p.data().contiguous());  // optimizers copy others
+    p.requires_grad_(true);
+  }
   return parameters;
 }
 

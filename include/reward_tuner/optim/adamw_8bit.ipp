@@ -16,6 +16,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/optim/block_quantization.hpp>
+#include <reward_tuner/optim/part_state.hpp>
 
 namespace reward_tuner {
 
@@ -165,11 +166,7 @@ REWARD_TUNER_INLINE std::map<std::string, Tensor> AdamW8bit::state() const {
     state[at + ".second_scale"] = moments.second_scale;
     state[at + ".step"] = moments.step;
   }
-  if (exact_)
-    for (const auto& [name, tensor] : exact_->state()) {
-      const auto dot = name.find('.');
-      state[std::to_string(exact_index_[std::stoul(name.substr(0, dot))]) + name.substr(dot)] = tensor;
-    }
+  if (exact_) state.merge(state_of_whole(exact_->state(), exact_index_));
   return state;
 }
 

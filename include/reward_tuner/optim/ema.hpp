@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/tensor/scoped_values.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -41,8 +42,9 @@ class Ema {
    private:
     friend class Ema;
     explicit Scope(Ema& ema);
+    static Ema& not_swapped(Ema& ema);
     Ema& ema_;
-    std::vector<Tensor> kept_;
+    ScopedValues values_;
   };
   Scope swap_in() { return Scope(*this); }
 

@@ -2,7 +2,6 @@
 #pragma once
 #include <reward_tuner/optim/ema.hpp>
 
-#include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/scalar_tensor.h>
 
@@ -45,17 +44,14 @@ REWARD_TUNER_INLINE double Ema::decay_at(std::int64_t t) const {
   return options_.warm_up ? std::min(options_.decay, (1 + count) / (10 + count)) : options_.decay;
 }
 
-REWARD_TUNER_INLINE Ema::Scope::~Scope() {
-  const torch::NoGradGuard no_grad;
-  at::_foreach_copy_(ema_.tracked_, kept_);
-  ema_.swapped_ = false;
+REWARD_TUNER_INLINE Ema::Scope::~Scope() { ema_.swapped_ = false; }
+
+REWARD_TUNER_INLINE Ema& Ema::Scope::not_swapped(Ema& ema) {
+  REWARD_TUNER_CHECK(!ema.swapped_, "[Ema] the averages are swapped in already; scopes do not nest");
+  return ema;
 }
 
-REWARD_TUNER_INLINE Ema::Scope::Scope(Ema& ema) : ema_(ema) {
-  REWARD_TUNER_CHECK(!ema.swapped_, "[Ema] the averages are swapped in already; scopes do not nest");
-  const torch::NoGradGuard no_grad;
-  for (const Tensor& value : ema.tracked_) kept_.push_back(value.detach().clone());
-  at::_foreach_copy_(ema.tracked_, ema.averages_);
+REWARD_TUNER_INLINE Ema::Scope::Scope(Ema& ema) : ema_(not_swapped(ema)), values_(ema.tracked_, ema.averages_) {
   ema.swapped_ = true;
 }
 

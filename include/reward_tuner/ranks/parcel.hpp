@@ -19,6 +19,8 @@ class Parcel {
   Parcel() = default;
   /// As bytes() of another process had it.
   explicit Parcel(std::string bytes) : bytes_(std::move(bytes)) {}
+  /// As message() of another process had it.
+  explicit Parcel(const Tensor& message);
 
   void add_integer(std::int64_t value);
   void add_number(double value);
@@ -33,6 +35,8 @@ class Parcel {
   Tensor tensor(c10::Device device);
 
   const std::string& bytes() const { return bytes_; }
+  /// The bytes as they travel, uint8 [n] on the CPU.
+  Tensor message() const;
   bool at_end() const { return next_ == bytes_.size(); }
 
  private:

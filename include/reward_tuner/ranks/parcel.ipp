@@ -12,6 +12,15 @@
 
 namespace reward_tuner {
 
+REWARD_TUNER_INLINE Parcel::Parcel(const Tensor& message)
+    : bytes_(static_cast<const char*>(message.const_data_ptr()), message.nbytes()) {}
+
+REWARD_TUNER_INLINE Tensor Parcel::message() const {
+  Tensor out = at::empty({static_cast<std::int64_t>(bytes_.size())}, at::kByte);
+  std::memcpy(out.mutable_data_ptr(), bytes_.data(), bytes_.size());
+  return out;
+}
+
 REWARD_TUNER_INLINE void Parcel::add(char kind, const void* data, std::size_t size) {
   bytes_.push_back(kind);
   bytes_.append(static_cast<const char*>(data), size);

@@ -2,10 +2,7 @@
 #pragma once
 #include <reward_tuner/ranks/ranks.hpp>
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include <reward_tuner/core/check.hpp>
@@ -32,13 +29,10 @@ REWARD_TUNER_INLINE std::vector<Parcel> Ranks::gather(std::string_view what, con
   const StageScope stage(Stage::kCommunication);
   Parcel marked;
   marked.add_text(what);
-  const std::string bytes = marked.bytes() + own.bytes();
-  const Tensor sent = at::empty({static_cast<std::int64_t>(bytes.size())}, at::kByte);
-  std::memcpy(sent.mutable_data_ptr(), bytes.data(), bytes.size());
-  const std::vector<Tensor> got = link_->gather(sent);
+  const std::vector<Tensor> got = link_->gather(Parcel(marked.bytes() + own.bytes()).message());
   std::vector<Parcel> out;
   for (const Tensor& one : got) {
-    out.emplace_back(std::string(static_cast<const char*>(one.const_data_ptr()), one.nbytes()));
+    out.emplace_back(one);
     const std::string theirs = out.back().text();
     REWARD_TUNER_CHECK(theirs == what, "[Ranks] rank ", out.size() - 1, " does something else than rank ", rank(),
                        ": expected ", what, ", got ", theirs,

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/optim/optimizer_concept.hpp>
+#include <reward_tuner/optim/part_state.hpp>
 #include <reward_tuner/ranks/ranks.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
@@ -19,19 +20,17 @@ namespace reward_tuner {
 /// Errors: fewer parameters than ranks.
 std::vector<int> owners(const Ranks& ranks, const std::vector<Tensor>& parameters);
 
-/// Every rank gets the values of the parameters that each of them owns, in messages of about a MiB.
+/// Every rank gets the values of the parameters that each of them owns, in messages of whole tensors, of at least a MiB
+/// but for a rank's last.
 void share_owned(const Ranks& ranks, const std::vector<Tensor>& parameters, const std::vector<int>& owner);
 
 /// The tensors of all ranks, on the first of them; the others keep their own.
 std::map<std::string, Tensor> gathered_on_first(const Ranks& ranks, std::map<std::string, Tensor> own);
 
-/// Tensors named "<i>.<anything>" as "<own[i]>.<anything>": of a list that is a part of another one, by the other's
-/// indices. Errors: a name of another form, an index too large.
-std::map<std::string, Tensor> by_whole_list(const std::map<std::string, Tensor>& state,
-                                            const std::vector<std::size_t>& own);
-/// The other way: of the tensors of a list of `count` those of a part, by the part's indices. own: ascending
-std::map<std::string, Tensor> by_own_list(const std::map<std::string, Tensor>& state,
-                                          const std::vector<std::size_t>& own, std::size_t count);
+/// An optimizer that can be divided: it is made of tensors and options, which it tells.
+template <class O>
+concept ShardableOptimizer =
+    ResumableOptimizer<O> && requires(const O o, std::vector<Tensor> tensors) { O(tensors, o.options()); };
 
 /// Each rank holds the state of its own part of the parameters, steps these and sends them to the others (ZeRO's first
 /// stage, Rajbhandari et al. 2020, arXiv 1910.02054). Weights and gradients are whole on every rank. The bits are those
@@ -40,7 +39,7 @@ std::map<std::string, Tensor> by_own_list(const std::map<std::string, Tensor>& s
 /// Optim: an optimizer that treats each tensor by itself and names its state "<index in its list>.<anything>", as AdamW
 /// and AdamW8bit do. Errors: `Optim`'s; fewer parameters than ranks.
 /// Example: ShardedOptimizer<AdamW> optimizer(ranks, weights.tensors(), {.learning_rate = 1e-5});
-template <ResumableOptimizer Optim>
+template <ShardableOptimizer Optim>
 class ShardedOptimizer {
   using Options = std::remove_cvref_t<decltype(std::declval<const Optim&>().options())>;
 
@@ -73,12 +72,12 @@ class ShardedOptimizer {
 
   /// All ranks call it. The whole state on the first rank, of the others copied to the CPU; their own part on these.
   std::map<std::string, Tensor> state() const {
-    return gathered_on_first(ranks_, by_whole_list(own_.state(), own_index_));
+    return gathered_on_first(ranks_, state_of_whole(own_.state(), own_index_));
   }
   /// Continues from a whole state, which all ranks give; anything else is an error. Nothing is sent: an error of one
   /// rank changes nothing on it.
   void load_state(const std::map<std::string, Tensor>& state) {
-    own_.load_state(by_own_list(state, own_index_, parameters_.size()));
+    own_.load_state(state_of_part(state, own_index_, parameters_.size()));
   }
 
  private:

@@ -2,39 +2,17 @@
 #pragma once
 #include <reward_tuner/ranks/sharded_optimizer.hpp>
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
-#include <cstring>
 #include <numeric>
-#include <system_error>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/tensor/stage_clock.hpp>
 
 namespace reward_tuner {
-
-namespace detail {
-
-/// A tensor of a state's name, "<index>.<what>".
-struct StateName {
-  std::size_t index = 0;
-  std::string what;  // begins with the dot
-};
-inline StateName state_name(const std::string& name) {
-  StateName out;
-  const auto [end, problem] = std::from_chars(name.data(), name.data() + name.size(), out.index);
-  out.what = std::string(end, name.data() + name.size());
-  REWARD_TUNER_CHECK(problem == std::errc() && out.what.starts_with('.'),
-                     "[ShardedOptimizer] a tensor of a state expected a name as 3.first, got ", name);
-  return out;
-}
-
-}  // namespace detail
 
 REWARD_TUNER_INLINE std::vector<int> owners(const Ranks& ranks, const std::vector<Tensor>& parameters) {
   const auto size = static_cast<std::size_t>(ranks.size());
@@ -109,9 +87,7 @@ REWARD_TUNER_INLINE std::map<std::string, Tensor> gathered_on_first(const Ranks&
       Parcel parcel;
       parcel.add_text(name);
       parcel.add_tensor(value);
-      const std::string& bytes = parcel.bytes();
-      const Tensor sent = at::empty({static_cast<std::int64_t>(bytes.size())}, at::kByte);
-      std::memcpy(sent.mutable_data_ptr(), bytes.data(), bytes.size());
+      const Tensor sent = parcel.message();
       link.send(at::empty({1}, at::kLong).fill_(sent.numel()), 0);
       link.send(sent, 0);
     }
@@ -125,38 +101,13 @@ REWARD_TUNER_INLINE std::map<std::string, Tensor> gathered_on_first(const Ranks&
       if (length.item<std::int64_t>() == 0) break;
       Tensor got = at::empty({length.item<std::int64_t>()}, at::kByte);
       link.receive(got, from);
-      Parcel parcel(std::string(static_cast<const char*>(got.const_data_ptr()), got.nbytes()));
+      Parcel parcel(got);
       const std::string name = parcel.text();
       const bool fresh = own.emplace(name, parcel.tensor(at::kCPU)).second;
       REWARD_TUNER_CHECK(fresh, "[ShardedOptimizer] expected each tensor of the state of one rank, got ", name,
                          " of rank ", from, " and of another one");
     }
   return own;
-}
-
-REWARD_TUNER_INLINE std::map<std::string, Tensor> by_whole_list(const std::map<std::string, Tensor>& state,
-                                                                const std::vector<std::size_t>& own) {
-  std::map<std::string, Tensor> out;
-  for (const auto& [name, tensor] : state) {
-    const auto [i, what] = detail::state_name(name);
-    REWARD_TUNER_CHECK(i < own.size(), "[ShardedOptimizer] a tensor of a state expected an index below ", own.size(),
-                       ", got ", name);
-    out.emplace(std::to_string(own[i]) + what, tensor);
-  }
-  return out;
-}
-
-REWARD_TUNER_INLINE std::map<std::string, Tensor> by_own_list(const std::map<std::string, Tensor>& state,
-                                                              const std::vector<std::size_t>& own, std::size_t count) {
-  std::map<std::string, Tensor> out;
-  for (const auto& [name, tensor] : state) {
-    const auto [i, what] = detail::state_name(name);
-    REWARD_TUNER_CHECK(i < count, "[ShardedOptimizer] a tensor of a state expected an index below ", count, ", got ",
-                       name);
-    const auto at = std::lower_bound(own.begin(), own.end(), i);
-    if (at != own.end() && *at == i) out.emplace(std::to_string(at - own.begin()) + what, tensor);
-  }
-  return out;
 }
 
 }  // namespace reward_tuner

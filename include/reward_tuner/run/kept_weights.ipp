@@ -2,22 +2,16 @@
 #pragma once
 #include <reward_tuner/run/kept_weights.hpp>
 
+#include <vector>
+
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/tensor/scoped_values.hpp>
 
 namespace reward_tuner {
 
-namespace detail {
-
-inline std::map<std::string, Tensor> copies(const TrainedWeights& weights) {
-  std::map<std::string, Tensor> out;
-  for (const auto& [name, value] : weights.named) out[name] = value.detach().clone();
-  return out;
-}
-
-}  // namespace detail
-
 REWARD_TUNER_INLINE void KeptWeights::keep(const TrainedWeights& weights, const Tensor& of_them) {
-  tensors = detail::copies(weights);
+  tensors.clear();
+  for (const auto& [name, value] : weights.named) tensors[name] = value.detach().clone();
   images = of_them;
 }
 
@@ -29,19 +23,10 @@ REWARD_TUNER_INLINE void KeptWeights::keep(const KeptWeights& saved, const Train
 }
 
 REWARD_TUNER_INLINE void KeptWeights::save(const TrainedWeights& weights, const std::filesystem::path& run) const {
-  const torch::NoGradGuard no_grad;
-  const std::map<std::string, Tensor> trained = detail::copies(weights);
-  const auto become = [&](const std::map<std::string, Tensor>& other) {
-    for (const auto& [name, value] : weights.named) Tensor(value).copy_(other.at(name));  // the network's own storage
-  };
-  become(tensors);
-  try {
-    weights.save(run);
-  } catch (...) {
-    become(trained);
-    throw;
-  }
-  become(trained);
+  std::vector<Tensor> kept;
+  for (const auto& item : weights.named) kept.push_back(tensors.at(item.first));
+  const ScopedValues scope(weights.tensors(), kept);
+  weights.save(run);
 }
 
 }  // namespace reward_tuner

@@ -283,8 +283,9 @@ class Trainer {
     return best_evaluation(progress_.evaluations, options_.keep_best, held_out_metrics_);
   }
 
-  /// Keeps the weights that were just evaluated if that was the best evaluation.
+  /// Keeps the weights that were just evaluated if that was the best evaluation; the first rank, which saves them.
   void keep_best() {
+    if (!ranks_.first()) return;
     const auto now = best();
     if (!now || now->update != progress_.done()) return;
     averaged([&] { best_.keep(weights_, latest_); });
@@ -371,7 +372,7 @@ class Trainer {
     rng_.set_state(saved.rng.clone());
     // absent if the first evaluation was interrupted
     if (saved.images_before.defined()) before_ = saved.images_before.clone();
-    if (!saved.best.empty()) best_.keep(saved.best, weights_);
+    if (!saved.best.empty() && ranks_.first()) best_.keep(saved.best, weights_);
     if constexpr (requires { prompts_.state(); }) {
       const PromptStreamState position = saved.prompts.value_or(PromptStreamState());
       prompts_.load_state({position.epoch, position.position});

@@ -13,7 +13,8 @@ namespace reward_tuner {
 
 namespace detail {
 
-/// Rates of rows: means over the rows of all tasks, to which a task without rows adds nothing.
+/// Rates of rows: means over the rows of all tasks, to which a task without rows adds nothing. The difference of
+/// log-probabilities is of a task's first optimizer step, and counts by all of its rows, too.
 inline void add_ratios(UpdateReport& whole, const UpdateReport& own) {
   const auto rows = static_cast<double>(policy_rows(own)), before = static_cast<double>(policy_rows(whole));
   if (rows == 0) return;
@@ -58,7 +59,7 @@ inline void add_task_report(UpdateReport& whole, const std::string& name, const 
   whole.groups += own.groups;
   whole.idle_groups += own.idle_groups;
   whole.optimizer_steps += own.optimizer_steps;
-  whole.ratio_deviation = std::max(whole.ratio_deviation, own.ratio_deviation);
+  whole.ratio_deviation = largest(whole.ratio_deviation, own.ratio_deviation);
   detail::add_ratios(whole, own);
   for (StepReport step : own.steps) {
     step.task = name;
