@@ -9,6 +9,7 @@
 
 #include <ATen/ops/full.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 
 #include <examples/pretrain/shape_images.hpp>
 #include <reward_tuner/core/check.hpp>
@@ -71,6 +72,26 @@ TEST_CASE("places: true captions score high and turned ones low on rendered imag
   CHECK(good.mean().item<double>() > 0.85);
   CHECK(bad.mean().item<double>() < 0.15);
   CHECK((good.scalar_type() == at::kFloat));
+}
+
+TEST_CASE("places: half of a wide image's height is far enough, whichever side is shorter") {
+  Tensor wide = at::zeros({3, 64, 128});  // [3,H,W]
+  const auto square = [&](std::int64_t x, std::int64_t channel) {
+    wide.narrow(1, 24, 16).narrow(2, x, 16).select(0, channel).fill_(0.9);
+  };
+  square(48, 0), square(58 + 6, 2);  // centers 16 apart: a quarter of 64
+  const std::vector<std::string> caption{"a red square left of a blue square"};
+  const PlacesReward reward;
+  const double full = reward.score({wide.unsqueeze(0), caption}).values.item<double>();
+  const double tall =
+      reward.score({wide.transpose(1, 2).unsqueeze(0).contiguous(), {"a red square above a blue square"}})
+          .values.item<double>();
+  wide.zero_();
+  square(8, 0), square(104, 2);  // as far apart as can be
+  const double most = reward.score({wide.unsqueeze(0), caption}).values.item<double>();
+  CHECK(most > 0.7);
+  CHECK(full == doctest::Approx(most).epsilon(0.03));  // of the longer side it would be three quarters
+  CHECK(tall == doctest::Approx(most).epsilon(0.03));
 }
 
 TEST_CASE("places: captions without a direction, foreign and missing prompts") {

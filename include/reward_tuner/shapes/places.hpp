@@ -36,10 +36,9 @@ inline double judge_places(const Caption& caption, const std::vector<DetectedObj
 }
 
 /// values = judge_places(caption, detect_shapes(image)) in [0,1]; a black box without gradient. Unlike ShapeReward,
-/// objects in wrong places earn nothing, and nothing is taken off for extra objects: a reward that does is raised by
-/// melting objects into one. Images [B,3,H,W], H and W at least 16, clamped to [0,1]; prompts in the grammar of
-/// shape_vocabulary.hpp with a direction. Cost: 1 to 2 ms an image of 64 x 64 on one CPU core; images are copied to the
-/// CPU.
+/// objects in wrong places earn nothing, and nothing is taken off for extra objects. Images [B,3,H,W], H and W at least
+/// 16, clamped to [0,1]; prompts in the grammar of shape_vocabulary.hpp with a direction. Cost: 1 to 2 ms an image of
+/// 64 x 64 on one CPU core; images are copied to the CPU.
 /// Errors: not one prompt an image; a prompt outside the grammar or without a direction.
 class PlacesReward {
  public:
