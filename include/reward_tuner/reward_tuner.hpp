@@ -26,6 +26,7 @@
 #include <reward_tuner/core/sampler_schedule.hpp>
 #include <reward_tuner/core/solver_config.hpp>
 #include <reward_tuner/core/step_plan.hpp>
+#include <reward_tuner/core/student_t.hpp>
 #include <reward_tuner/core/surrogate.hpp>
 #include <reward_tuner/core/text_digest.hpp>
 #include <reward_tuner/core/version.hpp>

@@ -18,6 +18,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/core/student_t.hpp>
 #include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/run/options_json.hpp>
 
@@ -29,13 +30,10 @@ namespace detail {
 struct Jackknifed {
   Tensor whole, without;
 
-  /// Student's t at 97.5% with B - 1 degrees of freedom (its expansion in 1/(B - 1), Fisher & Cornish 1960) standard
-  /// errors to either side.
+  /// An interval of 95%, by Student's t with B - 1 degrees of freedom.
   Estimate estimate() const {
     const auto batches = static_cast<double>(without.numel());
-    const double free = batches - 1, z = 1.959964;
-    const double t =
-        z + (z * z * z + z) / (4 * free) + (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * free * free);
+    const double t = student_t_95(static_cast<int>(batches) - 1);
     const double error = std::sqrt((batches - 1) / batches * (without - without.mean()).square().sum().item<double>());
     const double value = whole.item<double>();
     return {value, value - t * error, value + t * error};
