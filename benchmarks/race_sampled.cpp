@@ -22,7 +22,11 @@ nlohmann::json race_sampled(const Settings& s, rt::StableDiffusion& pipeline) {
     throw std::runtime_error("--batch expected an even number of images, two of a prompt, got " +
                              std::to_string(s.batch));
   const int pairs = s.batch / 2;
-  const rt::RoundOptions one{.samples_per_prompt = 1}, two{.samples_per_prompt = 2};
+  // the Python loops weigh all steps alike
+  const auto round = [](int samples) {
+    return rt::RoundOptions{.samples_per_prompt = samples, .step_weights = rt::StepWeights::kEqual};
+  };
+  const rt::RoundOptions one = round(1), two = round(2);
   const rt::BestAndWorstOptions both{.num_branches = 2, .threshold = 0};  // whatever their scores, both are trained
   if (s.method == "ddpo")
     return race(s, pipeline,
@@ -38,12 +42,18 @@ nlohmann::json race_sampled(const Settings& s, rt::StableDiffusion& pipeline) {
     return race(s, pipeline,
                 rt::make<rt::DPOK>(reward, {.sampler = sampler, .objective = {.round = one}, .engine = engine}));
   if (s.method == "dpo")
-    return race(s, pipeline, rt::make<rt::DPO>(reward, {.sampler = sampler, .branching = both, .engine = engine}),
-                pairs);
+    return race(
+        s, pipeline,
+        rt::make<rt::DPO>(reward,
+                          {.sampler = sampler, .objective = {.round = round(0)}, .branching = both, .engine = engine}),
+        pairs);
   if (s.method == "b2-ddpo")
     return race(s, pipeline,
-                rt::make<rt::B2DiffuRL>(
-                    reward, {.sampler = sampler, .steps = {.rounds = 100}, .branching = both, .engine = engine}),
+                rt::make<rt::B2DiffuRL>(reward, {.sampler = sampler,
+                                                 .steps = {.rounds = 100},
+                                                 .objective = {.round = round(0)},
+                                                 .branching = both,
+                                                 .engine = engine}),
                 pairs);
   if (s.method == "lsrl")
     return race(s, pipeline,

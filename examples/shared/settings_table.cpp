@@ -290,8 +290,8 @@ void sampled(SettingsTable& t) {
           field(&S::updates_per_epoch))
           .of("sampled"));
   t.push_back(row("step-weights", group,
-                  "how much each trained sampler step weighs: equal, as in the papers; noise, by c/|b|, so that quiet "
-                  "steps do not drown the others; noise-squared (docs/methods.md)",
+                  "how much each trained sampler step weighs: noise, by c/|b|, so that quiet steps do not drown the "
+                  "others; noise-squared; equal, as in the papers (docs/methods.md)",
                   field(&S::step_weights, {{"equal", rt::StepWeights::kEqual},
                                            {"noise", rt::StepWeights::kNoise},
                                            {"noise-squared", rt::StepWeights::kNoiseSquared}}))

@@ -229,7 +229,7 @@ for method in ddpo b2-ddpo lsrl; do
   steps=(tune "${tune[@]}" --method $method --prompts "$work/plain.txt" --samples-per-prompt 2 --learning-rate 1e-3)
   [ $method != lsrl ] || steps+=(--trained-steps 2)
   "$rt_tune" "${steps[@]}" --out "$work/$method-all" >/dev/null || fail "$method"
-  for flag in skip-last=2 step-weights=noise; do
+  for flag in skip-last=2 step-weights=equal; do
     "$rt_tune" "${steps[@]}" --$flag --out "$work/$method-$flag" >/dev/null || fail "$method --$flag"
     differ "$work/$method-all/lora/pytorch_lora_weights.safetensors" \
       "$work/$method-$flag/lora/pytorch_lora_weights.safetensors" "$method --$flag"

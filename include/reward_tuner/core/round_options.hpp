@@ -26,9 +26,9 @@ enum class RatioTarget {
 /// network's output is b*z/(c*D), with the step's coefficients b of the output and c of the noise z: what it learns
 /// from rewards does not depend on c, its random size grows as |b|/c. A step that adds little noise (the last but one
 /// of DDIM with eta 1: |b|/c = 17 of 4 steps, 5 of 20) then drowns the others. The factors have mean 1 over the trained
-/// steps.
+/// steps. Learning faster by eight paired runs made kNoise the default (docs/decisions/0027-steps-weigh-by-noise.md).
 enum class StepWeights {
-  kEqual,         ///< all 1, as in the papers
+  kEqual,         ///< all 1, as in the papers and in recipes that state their numbers
   kNoise,         ///< in proportion to c/|b|: every step's gradient has noise of one size
   kNoiseSquared,  ///< in proportion to (c/|b|)^2: of independent estimates of one gradient the best mean
 };
@@ -48,7 +48,7 @@ struct RoundOptions {
   bool step_per_timestep = false;
   int rows = 0;  ///< (image, step) pairs in one network call of the training; 0: as many as images in a micro-batch
   LogProbReduction reduction = LogProbReduction::kMean;  ///< see LogProbReduction
-  StepWeights step_weights = StepWeights::kEqual;        ///< see StepWeights
+  StepWeights step_weights = StepWeights::kNoise;        ///< see StepWeights
   RatioTarget target = RatioTarget::kExplored;           ///< see RatioTarget
   /// take the log-probabilities of a round again before it is trained, by the network that is trained: where rollouts
   /// run in another type (rollout_dtype) the first ratio is 1 then, for one more forward of every trained row

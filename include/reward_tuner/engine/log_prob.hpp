@@ -73,7 +73,8 @@ inline std::vector<double> step_weights(const SamplerSchedule& schedule, const s
     const StepCoefficients s = schedule.coefficients(k);
     const double ratio = s.noise / std::abs(s.network);  // a step that the network does not enter has no gradient
     REWARD_TUNER_CHECK(kind == StepWeights::kEqual || std::isfinite(ratio),
-                       "[LogProb] step weights by noise expected steps that the network's output enters, got step ", k);
+                       "[LogProb] step weights by noise expected steps that the network's output enters, got step ", k,
+                       " (StepWeights::kEqual takes any)");
     weights.push_back(kind == StepWeights::kEqual ? 1.0 : kind == StepWeights::kNoise ? ratio : ratio * ratio);
   }
   const double mean = std::accumulate(weights.begin(), weights.end(), 0.0) /

@@ -20,8 +20,9 @@ Recipe<OptionsOf<B2DiffuRL, Objective>> b2_paper() {
   r.advantage = {.rounds = 8, .clamp = 5};                     // the code
   r.objective.round = {.samples_per_prompt = 1,                // the code: a prompt drawn for every root
                        .epochs = 2,                            // run_process.sh
-                       .updates_per_epoch = 4};                // Table 6: 2 images, 32 accumulation steps, of about 256
-  r.engine = {.micro_batch = 8, .gradient_clip = 1.0};         // Table 6: batch size; the code: max_grad_norm
+                       .updates_per_epoch = 4,                 // Table 6: 2 images, 32 accumulation steps, of about 256
+                       .step_weights = StepWeights::kEqual};
+  r.engine = {.micro_batch = 8, .gradient_clip = 1.0};  // Table 6: batch size; the code: max_grad_norm
   r.adamw = {.learning_rate = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 1e-4};  // Table 6
   r.lora = {.rank = 4};                                                                                    // the code
   r.batch = 256;    // Table 6: batch size 8, batch count 32

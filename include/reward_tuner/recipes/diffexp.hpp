@@ -26,12 +26,13 @@ inline Recipe<OptionsOf<DDPO, DiffExp>> diffexp_ddpo() {
   Recipe<OptionsOf<DDPO, DiffExp>> r;
   r.sampler = {.num_steps = 50, .guidance = 5.0, .eta = 1.0};  // appendix B; eta: ddpo-pytorch
   r.exploration = detail::diffexp_paper();
-  r.objective = {.clip_nats = 1.64,                           // appendix B: 1e-4, of a mean over 4*64*64
-                 .round = {.samples_per_prompt = 1,           // ddpo-pytorch
-                           .epochs = 1,                       // ddpo-pytorch
-                           .updates_per_epoch = 2}};          // ddpo-pytorch, aesthetic
-  r.advantage = {.window = 32, .min_count = 16, .clamp = 5};  // ddpo-pytorch, aesthetic
-  r.engine = {.micro_batch = 8, .gradient_clip = 1.0};        // ddpo-pytorch
+  r.objective = {.clip_nats = 1.64,                  // appendix B: 1e-4, of a mean over 4*64*64
+                 .round = {.samples_per_prompt = 1,  // ddpo-pytorch
+                           .epochs = 1,              // ddpo-pytorch
+                           .updates_per_epoch = 2,   // ddpo-pytorch, aesthetic
+                           .step_weights = StepWeights::kEqual}};
+  r.advantage = {.window = 32, .min_count = 16, .clamp = 5};                              // ddpo-pytorch, aesthetic
+  r.engine = {.micro_batch = 8, .gradient_clip = 1.0};                                    // ddpo-pytorch
   r.adamw = {.learning_rate = 3e-4, .beta1 = 0.9, .beta2 = 0.999, .weight_decay = 1e-4};  // appendix B; ddpo-pytorch
   r.lora = {.rank = 4};                                                                   // ddpo-pytorch
   r.batch = 64;  // appendix B: images of an iteration

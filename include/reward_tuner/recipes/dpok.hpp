@@ -20,7 +20,8 @@ inline Recipe<OptionsOf<DPOK>> dpok() {
                            .batch = 256},                      // v_batch_size
                  .round = {.samples_per_prompt = 6,            // g_batch_size
                            .epochs = 1,
-                           .updates_per_epoch = 5}};                                 // p_step
+                           .updates_per_epoch = 5,  // p_step
+                           .step_weights = StepWeights::kEqual}};
   r.engine = {.micro_batch = 2, .gradient_clip = 0.1};                               // p_batch_size, clip_norm
   r.adamw = {.learning_rate = 1e-5, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};  // learning_rate, adam_*
   r.lora = {.rank = 4};                                                              // lora_rank

@@ -27,7 +27,8 @@ inline Recipe<OptionsOf<LSRL>> lsrl() {
   r.objective = {.clip_nats = 1.64,                            // appendix A: 1e-4, of a mean over 4*64*64
                  .round = {.samples_per_prompt = 16,           // appendix A, section 4.2
                            .epochs = 1,
-                           .step_per_timestep = true}};    // appendix A: "5 gradient updates per iteration"
+                           .step_per_timestep = true,  // appendix A: "5 gradient updates per iteration"
+                           .step_weights = StepWeights::kEqual}};
   r.regularizer = {.weight = 1.0,                          // beta is not given; ours
                    .batch = 16,                            // Table 6: a device's; there were 128
                    .mode = PretrainingMode::kAlternating,  // Alg. 1
