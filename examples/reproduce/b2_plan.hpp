@@ -9,6 +9,6 @@ namespace rt_reproduce {
 Study make_b2_study(bool quick);
 std::vector<Group> b2_groups();
 /// T of all cells.
-inline constexpr int kB2Steps = 4;
+inline constexpr int kB2Steps = 10;
 
 }  // namespace rt_reproduce

@@ -16,10 +16,9 @@
 
 #include "cell_settings.hpp"
 #include "gradient_norms.hpp"
-#include "inception_reward.hpp"
-#include "lsrl_measure.hpp"
 #include "lsrl_plan.hpp"
 #include "lsrl_tasks.hpp"
+#include "measure.hpp"
 #include "studies.hpp"
 
 namespace rt_reproduce {
@@ -48,7 +47,7 @@ nlohmann::json fingerprint_options(const Study& study, const rt_shared::TuneSett
 
 rt::TrainerOptions run_options(const Study& study, const Cell& cell, const rt_shared::TuneSettings& s) {
   rt::TrainerOptions options = rt_shared::trainer_options(s);
-  options.cpu_minutes = cell.budget * study.cpu_seconds / 60;
+  if (study.rounds == 0) options.cpu_minutes = cell.budget * study.cpu_seconds / 60;
   options.interrupted = [] { return rt::InterruptGuard::interrupted(); };
   return options;
 }
@@ -62,7 +61,7 @@ int run_cell(const Study& study, const Cell& cell) {
   const rt::InterruptGuard guard;
   // nothing to train, or trained and not yet measured
   if (cell.method == Method::kUntuned || std::filesystem::exists(folder / "report.json")) {
-    measure_tasks(study, cell);
+    measure(study, cell);
     return kDone;
   }
   rt_shared::TuneSettings settings = cell_settings(study, cell);
@@ -95,12 +94,10 @@ int run_cell(const Study& study, const Cell& cell) {
                       .options = fingerprint_options(study, settings, method)},
       .trainer = run_options(study, cell, settings)};
   session.trainer.evaluation_rewards = rt::shapes::shape_evaluation_rewards(held_out);
-  if (study.kind == StudyKind::kB2)
-    session.trainer.evaluation_rewards.push_back({"inception_score", rt::AnyReward(InceptionReward(pipeline.clip()))});
   const rt::RunEnd end = cell.method == Method::kGradientNorms ? measure_gradient_norms(study, session)
                                                                : rt_shared::run_method(session).end;
   if (end == rt::RunEnd::kInterrupted) return kInterrupted;
-  if (study.kind == StudyKind::kLsrl) measure_tasks(study, cell);
+  if (measures(study)) measure(study, cell);
   return kDone;
 }
 

@@ -59,13 +59,12 @@ void set_round(TuneSettings& s, const Study& study, const Cell& cell) {
   s.advantage = rt_shared::AdvantageName::kPerGroup;
   s.group_scale = reward_tuner::GroupScale::kBatch;
   s.samples_per_prompt = cell.branches ? 1 : o.samples;
-  if (cell.branches) s.batch = o.batch * o.samples;  // as many rollouts from noise with branches as without
   s.branches = cell.branches ? o.samples : 1;
   s.branch_threshold = cell.method == Method::kDpo ? 0 : kBranchThreshold;
   s.updates_per_epoch = o.optimizer_steps;
   s.window_start = o.window_start;
   s.beta = kPreferenceBeta;
-  if (cell.method == Method::kDpok) s.value_baseline = true;  // with and without branches, so that these alone differ
+  if (cell.method == Method::kDpok) s.value_baseline = false;  // B2-paper, App. D.1: with and without B2
 }
 
 void set_exploration(TuneSettings& s, const Study& study, const Cell& cell) {
@@ -82,8 +81,8 @@ void set_exploration(TuneSettings& s, const Study& study, const Cell& cell) {
 void set_run(TuneSettings& s, const Study& study, const Cell& cell) {
   const Settings& o = study.settings;
   const int updates_of_one = cell.method == Method::kAlignpropExplored ? kAlignpropUpdates : 1;
-  s.updates = 1000000;  // the budget ends the run
-  s.planned_updates = o.planned_updates * updates_of_one;
+  s.updates = study.rounds > 0 ? study.rounds : 1000000;  // the CPU time ends the run
+  s.planned_updates = (study.rounds > 0 ? study.rounds : o.planned_updates) * updates_of_one;
   s.evaluate_every = o.evaluate_every * updates_of_one;
   s.seed = cell.seed;
   s.lr_warmup = o.warm_up;

@@ -36,7 +36,7 @@ struct Arguments {
   std::optional<std::filesystem::path> model, prompts, held_out, task_prompts;
   bool quick = false;
   std::optional<double> cpu_seconds, kl_weight;
-  std::optional<int> seeds;
+  std::optional<int> seeds, rounds;
   std::vector<std::string> only;
   int jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   std::string cell;
@@ -54,7 +54,15 @@ Study study_of(const Arguments& a) {
   if (a.held_out) study.held_out = *a.held_out;
   if (a.task_prompts) study.task_prompts = *a.task_prompts;
   study.only = a.only;
-  if (a.cpu_seconds) {  // what is planned in updates keeps its share of the budget
+  if (a.rounds) {
+    REWARD_TUNER_CHECK(study.rounds > 0, "[rt-reproduce] --rounds expected a study whose cells have rounds (b2), got ",
+                       a.kind, ": --cpu-seconds ends its cells");
+    study.rounds = *a.rounds;
+  }
+  if (a.cpu_seconds) {
+    REWARD_TUNER_CHECK(study.rounds == 0, "[rt-reproduce] --cpu-seconds expected a study that CPU time ends, got ",
+                       a.kind, ": --rounds ends its cells");
+    // what is planned in updates keeps its share of the budget
     const auto scaled = [&](int updates) {
       return updates == 0 ? 0
                           : std::max(1, static_cast<int>(std::lround(updates * *a.cpu_seconds / study.cpu_seconds)));
@@ -117,7 +125,8 @@ int run(int argc, char** argv) {
     c->add_option("--task-prompts", a.task_prompts, "lsrl: folder of the tasks' prompt files; default: examples/tune")
         ->type_name("DIR");
     c->add_option("--cpu-seconds", a.cpu_seconds, "CPU time of the updates of a cell; default: the study's");
-    c->add_option("--seeds", a.seeds, "how many of each cell that trains; default: 3, quick 1")
+    c->add_option("--rounds", a.rounds, "b2: updates of a cell; default: the study's")->check(CLI::PositiveNumber);
+    c->add_option("--seeds", a.seeds, "how many of each cell; default: 8 of b2, 3 of others, quick 1")
         ->check(CLI::PositiveNumber);
     c->add_option("--kl-weight", a.kl_weight, "drtune: weight of the distance to the untuned network, in all cells");
     c->add_option("--only", a.only, "cells whose names begin so (may be repeated)")->type_name("TEXT");

@@ -1,12 +1,13 @@
-// What every task of the lsrl study makes of a cell's model.
+// What is measured of a cell's model once it is trained.
 #pragma once
 #include "study.hpp"
 
 namespace rt_reproduce {
 
-/// Writes tasks.json into the cell's folder: each task's metrics and the sentinels of its images, "task.metric" ->
-/// number, of the model with the cell's adapter (of the untuned model in a cell that trains nothing, which then gets a
-/// report.json too). The same prompts and noise for every cell.
-void measure_tasks(const Study& study, const Cell& cell);
+/// Writes measured.json into the cell's folder: metrics and sentinels of images that the model makes with the cell's
+/// adapter (of the untuned model in a cell that trains nothing, which then gets a report.json too), "set.metric" ->
+/// number. The sets are the tasks in the lsrl study, with the same prompts and noise for every cell, and "held_out" in
+/// the b2 study, with noise that the cells of one seed share.
+void measure(const Study& study, const Cell& cell);
 
 }  // namespace rt_reproduce

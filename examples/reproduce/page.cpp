@@ -42,6 +42,7 @@ void Page::write() const { rt::write_file_atomically(page_, rt_shared::wrapped_m
 std::string Page::command() const {
   const Study usual = make_study(study_.kind, study_.quick);
   std::string command = "script/reproduce " + study_name(study_.kind) + (study_.quick ? " --quick" : "");
+  if (study_.rounds != usual.rounds) command += " --rounds " + std::to_string(study_.rounds);
   if (study_.cpu_seconds != usual.cpu_seconds)
     command += " --cpu-seconds " + std::to_string(static_cast<int>(study_.cpu_seconds));
   if (study_.seeds != usual.seeds) command += " --seeds " + std::to_string(study_.seeds);
@@ -71,12 +72,14 @@ void Page::settings(const std::vector<SettingsRow>& rows) {
                        " on all linear and convolution layers of the UNet")});
   for (const SettingsRow& r : rows) row(r);
   row({"optimizer",
-       joined("AdamW, learning rate ", s.learning_rate, " after a warm-up of ", s.warm_up, " updates, betas ", s.beta1,
-              " and ", s.beta2, s.weight_decay == 0 ? ", no weight decay" : joined(", weight decay ", s.weight_decay),
+       joined("AdamW, learning rate ", s.learning_rate,
+              s.warm_up == 0 ? "" : joined(" after a warm-up of ", s.warm_up, " updates"), ", betas ", s.beta1, " and ",
+              s.beta2, s.weight_decay == 0 ? ", no weight decay" : joined(", weight decay ", s.weight_decay),
               ", gradient clipped to norm ", s.clip,
               s.ema > 0 ? joined("; an average of the weights (decay ", s.ema, ") is evaluated") : "")});
-  row({"budget", joined(whole(study_.cpu_seconds),
-                        " s of CPU time for the updates of a cell, one thread; evaluations are not counted")});
+  if (study_.rounds == 0)
+    row({"budget", joined(whole(study_.cpu_seconds),
+                          " s of CPU time for the updates of a cell, one thread; evaluations are not counted")});
   text_ << '\n';
 }
 

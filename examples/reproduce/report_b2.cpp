@@ -1,113 +1,242 @@
 // The page of the b2 study.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
 #include "b2_plan.hpp"
 #include "cell_settings.hpp"
+#include "claims.hpp"
 #include "comparison.hpp"
 #include "report.hpp"
 #include "studies.hpp"
 
 namespace rt_reproduce {
 
+namespace rt = reward_tuner;
+
 namespace {
 
-void introduction(Page& page) {
-  const Study& study = page.study();
-  const Settings& s = study.settings;
-  const rt_shared::TuneSettings dpok;
-  page.text() << "# B2-DiffuRL's comparisons in small\n\nThis page is written by `" << page.command()
-              << "`. It repeats comparisons of Hu et al. 2025, \"Towards Better Alignment: Training Diffusion Models "
-                 "with Reinforcement Learning Against Sparse Rewards\" (B2-DiffuRL): backward\n"
-                 "progressive training (BPT, a window of last steps that grows) and branch-based sampling (BS, of "
-                 "images that fork from one rollout the best and the worst are trained) around DDPO,\n"
-                 "then both around the plain policy gradient (PG), DPOK and online DPO. The sentences follow from the "
-                 "numbers by the rule below; an ordering that does not hold is a finding. The paper tunes\n"
-                 "Stable Diffusion 1.4 with 25,600 reward queries; here a model of 3 million parameters gets "
-              << whole(study.cpu_seconds) << " seconds on one core.\n\n";
-  page.completeness();
-  page.settings(
-      {{"sampler", joined("DDIM with eta 1, T = ", kB2Steps, ", guidance ", s.guidance)},
-       {"reward", "CLIPScore, the cosine of image and prompt by the model folder's CLIP"},
-       {"prompts", joined("`", study.prompts.filename().string(), "`; a round makes ", s.batch * s.samples,
-                          " rollouts from noise: of ", s.batch, " prompts ", s.samples, " each, with BS of ",
-                          s.batch * s.samples, " prompts one each that forks into ", s.samples, "; held-out: `",
-                          study.held_out.filename().string(), "` with ", study.held_out_seeds, " seed(s) each")},
-       {"advantage",
-        "`PerGroup`: less the mean of the prompt's images of the round, divided by the deviation of the whole round"},
-       {"round", joined(s.optimizer_steps,
-                        " optimizer steps; ratios of log-probabilities that are means over elements, clipped at ",
-                        s.ratio_clip)},
-       {"BPT", joined("the window grows from ", s.window_start, " steps to T over ", s.planned_updates, " updates")},
-       {"BS",
-        joined(s.samples, " branches, threshold ", kBranchThreshold, " deviations; forks where the window begins")},
-       {"DPO", joined("pairs are the best and the worst of ", s.samples,
-                      " images from one start latent, with B2 of branches at the window, without a threshold; beta ",
-                      kPreferenceBeta, " on means over elements")},
-       {"DPOK", joined("reward weight ", dpok.dpok_reward_weight, ", divergence weight ", dpok.dpok_kl_weight,
-                       ", learned value as baseline")}});
-  page.text()
-      << "Inception score: of all held-out images, with the raw image vectors of the CLIP (see "
-         "`metrics/inception_score.hpp`); comparable within this page only.\n"
-         "Chosen after seeing results on the held-out prompts (DDPO and B2-DiffuRL, one seed, trials of 30 to 60 s): T "
-         "= 4 without guidance, which leaves CLIPScore something to gain (0.785 untuned where T = 20 with guidance 3 "
-         "has 0.836); the\n"
-         "learning rate; the advantage: standardized by each prompt's own deviation, as DDPO's and B2's codes do, "
-         "three images of a prompt give every difference the same weight, and DDPO got worse (0.743 after 30 s).\n"
-         "Rule: \"A above B\" is asked of every seed's held-out numbers; it holds if it is true in at least two thirds "
-         "of the seeds; one seed alone is one comparison and proves little. Numbers are mean ± deviation over "
-         "seeds.\n\n";
-}
+/// B2-paper, Table 2: CLIPScore and inception score of the untuned model, DDPO and B2-DiffuRL.
+constexpr double kUntunedClip = 0.3515, kDdpoClip = 0.3698, kB2Clip = 0.3748;
+constexpr double kUntunedInception = 1.318, kDdpoInception = 1.289, kB2Inception = 1.313;
+constexpr double kShareOfRise = (kB2Clip - kDdpoClip) / (kDdpoClip - kUntunedClip);
 
-std::vector<Column> columns() {
-  std::vector<Column> all = {metric_column("CLIPScore", "clip_score", true),
-                             metric_column("inception score", "inception_score"),
-                             metric_column("shape score (second reward)", "shape_score")};
-  for (auto& c : sentinel_columns()) all.push_back(std::move(c));
-  return all;
-}
+constexpr const char* kReward = "held_out.composition";
+constexpr const char* kInception = "held_out.inception_score";
+constexpr const char* kTraining = "training";  ///< mean reward of all training images
 
-void ddpo(Page& page, Comparison c) {
-  page.text() << "## " << c.group().title << "\n\n";
-  if (!c.planned()) return;
-  c.table(columns(), {{"untuned", "CLIPScore 0.3515, IS 1.318"},
-                      {"ddpo", "CLIPScore 0.3698, IS 1.289"},
-                      {"bpt", "-"},
-                      {"b2", "CLIPScore 0.3748, IS 1.313"}});
-  c.ordering("ddpo", "untuned", "clip_score", "CLIPScore", "0.3698 to 0.3515");
-  c.ordering("bpt", "ddpo", "clip_score", "CLIPScore", "BPT above DDPO, by its curves");
-  c.ordering("b2", "bpt", "clip_score", "CLIPScore", "BPT + BS above BPT, by its curves");
-  c.ordering("b2", "ddpo", "clip_score", "CLIPScore", "0.3748 to 0.3698");
-  c.ordering("untuned", "b2", "inception_score", "Inception score", "1.318 to 1.313");
-  c.ordering("b2", "ddpo", "inception_score", "Inception score", "1.313 to 1.289");
-  page.text() << "\n";
-  c.curves("ddpo-clip_score.svg", "clip_score", "Held-out CLIPScore over reward queries", "CLIPScore");
-  c.curves("ddpo-inception_score.svg", "inception_score", "Held-out inception score over reward queries",
-           "inception score");
-  c.samples("ddpo-samples.png", kB2Steps, 1);
-}
+class B2Page {
+ public:
+  explicit B2Page(Page& page) : page_(page), groups_(groups(page.study())) {}
 
-void with_b2(Page& page, Comparison c) {
-  const std::string label = c.group().name;
-  page.text() << "### " << c.group().title << "\n\n";
-  if (!c.planned()) return;
-  c.table(columns());
-  c.ordering(label + "-b2", label, "inception_score", "Inception score",
-             "adding B2 raises the inception score of DPOK, PG and DPO");
-  c.ordering(label + "-b2", label, "clip_score", "CLIPScore", "adding B2 raises the reward too");
-  page.text() << "\n";
-  c.curves(label + "-clip_score.svg", "clip_score", "Held-out CLIPScore over reward queries: " + c.group().title,
-           "CLIPScore");
-}
+  void write() {
+    head();
+    claims();
+    settings();
+    for (const Group& group : groups_) results(group);
+    page_.text() << "## Not run\n\nBERTScore as the reward (it wants a large vision-language model), the paper's three "
+                    "prompt templates, the papers' guidance in a second arm, T = 20, training times in hours, and the "
+                    "share of roots whose branches disagree by depth.\n";
+  }
+
+ private:
+  /// A number of a finished cell: "held_out.NAME", or kTraining.
+  std::optional<double> value(const Group& group, const std::string& label, int seed, const std::string& key) const {
+    const auto name = group.name + "/" + label + "-" + std::to_string(seed);
+    const auto measured = read_measured(page_.study(), name);
+    if (!measured) return std::nullopt;
+    if (key == kTraining) return mean(read_training(page_.study(), name, ""));
+    return measured->contains(key) ? std::optional(measured->at(key)) : std::nullopt;
+  }
+
+  /// better - worse, of every seed that has both.
+  std::vector<double> differences(const Group& group, const std::string& better, const std::string& worse,
+                                  const std::string& key) const {
+    std::vector<double> all;
+    for (int seed = 0; seed < page_.study().seeds; ++seed)
+      if (const auto a = value(group, better, seed, key), b = value(group, worse, seed, key); a && b)
+        all.push_back(*a - *b);
+    return all;
+  }
+
+  std::optional<double> mean_of(const std::string& label, const std::string& key) const {
+    std::vector<double> all;
+    for (int seed = 0; seed < page_.study().seeds; ++seed)
+      if (const auto v = value(groups_[0], label, seed, key)) all.push_back(*v);
+    return all.empty() ? std::nullopt : std::optional(mean(all));
+  }
+
+  void head() {
+    page_.text()
+        << "# B2-DiffuRL's comparisons in small\n\nThis page is written by `" << page_.command()
+        << "`. It repeats comparisons of Hu et al. 2025, \"Towards Better Alignment: Training Diffusion Models with "
+           "Reinforcement Learning Against Sparse Rewards\" (B2-DiffuRL): backward\n"
+           "progressive training (BPT, a window of last steps that grows) and branch-based sampling (BS, of images "
+           "that fork from one rollout the best and the worst are trained) around DDPO,\n"
+           "then both around the plain policy gradient (PG), DPOK and online DPO. The paper tunes Stable Diffusion 1.4 "
+           "with 25,600 reward queries; here a model of 3 million parameters is tuned with "
+        << page_.study().rounds * page_.study().settings.batch * page_.study().settings.samples
+        << ", the same number in every cell.\n\n";
+    page_.completeness();
+  }
+
+  void claims() {
+    const auto untuned = mean_of("untuned", kReward), ddpo = mean_of("ddpo", kReward),
+               inception = mean_of("untuned", kInception);
+    const std::optional<double> rise = untuned && ddpo ? std::optional(*ddpo - *untuned) : std::nullopt;
+    const std::optional<double> share = rise ? std::optional(kShareOfRise * *rise) : std::nullopt;
+    const auto inception_effect = [&](double difference) {
+      return inception ? std::optional(difference / kUntunedInception * *inception) : std::nullopt;
+    };
+    std::vector<Claim> all;
+    const auto claim = [&](const Group& group, const std::string& better, const std::string& worse, const char* key,
+                           const std::string& text, const std::string& paper, const std::optional<double>& effect) {
+      all.push_back({text, paper, differences(group, better, worse, key), effect});
+    };
+    const Group& g = groups_[0];
+    claim(g, "ddpo", "untuned", kReward, "DDPO above untuned in the reward", "0.3698 to 0.3515", rise);
+    claim(g, "b2", "ddpo", kReward, "B2-DiffuRL above DDPO in the reward", "0.3748 to 0.3698", share);
+    claim(g, "b2", "ddpo", kTraining, "the same on training prompts, mean of the run", "Fig. 5", {});
+    claim(g, "bpt", "ddpo", kReward, "BPT above DDPO in the reward", "Fig. 5", share);
+    claim(g, "bpt", "ddpo", kTraining, "the same on training prompts, mean of the run", "Fig. 5", {});
+    claim(g, "b2", "bpt", kReward, "BPT + BS above BPT in the reward", "Fig. 5", share);
+    claim(g, "bs", "ddpo", kReward, "BS alone above DDPO in the reward", "not in the paper", share);
+    claim(g, "b2", "bs", kReward, "BPT + BS above BS in the reward", "not in the paper", share);
+    claim(g, "untuned", "b2", kInception, "untuned above B2-DiffuRL in the inception score", "1.318 to 1.313",
+          inception_effect(kUntunedInception - kB2Inception));
+    claim(g, "b2", "ddpo", kInception, "B2-DiffuRL above DDPO in the inception score", "1.313 to 1.289",
+          inception_effect(kB2Inception - kDdpoInception));
+    for (std::size_t i = 1; i < groups_.size(); ++i) {
+      const std::string label = groups_[i].name, title = groups_[i].title;
+      claim(groups_[i], label + "-b2", label, kReward, title + " with B2 above " + title + " in the reward", "App. D.1",
+            share);
+      claim(groups_[i], label + "-b2", label, kInception, title + " with B2 above " + title + " in the inception score",
+            "App. D.1", inception_effect(kB2Inception - kDdpoInception));
+    }
+    page_.text() << "## Claims\n\n";
+    claim_table(page_, all);
+    page_.text() << claim_rule()
+                 << " The paper's effect is scaled: of rewards by DDPO's rise here and there (B2-DiffuRL "
+                    "adds "
+                 << whole(100 * kShareOfRise)
+                 << "% of it; where the paper has a curve alone that share stands for it), "
+                    "of inception scores by those of the untuned models.\n\n";
+  }
+
+  void settings() {
+    const Study& study = page_.study();
+    const Settings& s = study.settings;
+    const rt_shared::TuneSettings dpok;
+    page_.settings(
+        {{"sampler", joined("DDIM with eta 1, T = ", kB2Steps, ", guidance ", s.guidance)},
+         {"reward",
+          "composition, the mean confidence in the two objects that a prompt asks for, each with its color and "
+          "shape (docs/rewards.md)"},
+         {"prompts", joined("`", study.prompts.filename().string(), "`; held-out: `",
+                            study.held_out.filename().string(), "`, other pairs of the same objects, with ",
+                            study.measured_seeds, " images each, whose noise differs from seed to seed")},
+         {"round", joined(s.batch, " prompts with ", s.samples, " images each, with BS of one rollout; ",
+                          s.optimizer_steps, " optimizer steps; ", study.rounds, " rounds")},
+         {"objective", joined("steps weigh by their noise (`StepWeights::kNoise`); ratios of log-probabilities that "
+                              "are means over elements, clipped at ",
+                              s.ratio_clip)},
+         {"advantage",
+          "`PerGroup`: less the mean of the prompt's images of the round, divided by the deviation of the whole round"},
+         {"BPT", joined("the window grows from the last ", s.window_start, " steps (the code's share of T) to all ",
+                        kB2Steps, " over the run")},
+         {"BS", joined(s.samples, " branches, threshold ", kBranchThreshold,
+                       " deviations; forks where the window begins, without BPT at the first step")},
+         {"DPO", joined("pairs are the best and the worst of ", s.samples,
+                        " images from one start latent, with B2 of branches at the window, without a threshold; beta ",
+                        kPreferenceBeta, " on means over elements")},
+         {"DPOK", joined("reward weight ", dpok.dpok_reward_weight, ", divergence weight ", dpok.dpok_kl_weight,
+                         ", no learned value (App. D.1)")}});
+    page_.text()
+        << "Learning rate, average, batch and branches are those of `examples/recipes/tiny`, chosen there with "
+           "another seed. Inception score: of a cell's held-out images, with the raw image vectors of the CLIP "
+           "(see `metrics/inception_score.hpp`); comparable within this page only.\n\n";
+  }
+
+  void results(const Group& group) {
+    Comparison c(page_, group);
+    auto& text = page_.text();
+    text << "## " << group.title << "\n\n";
+    if (!c.planned()) return;
+    const std::vector<std::pair<const char*, const char*>> columns = {
+        {kReward, "composition"},
+        {kInception, "inception score"},
+        {kTraining, "composition, mean of training"},
+        {"held_out.shape_score", "shape score (not trained)"},
+        {"held_out.clip_score", "CLIPScore (not trained)"},
+        {"held_out.pairwise_diversity", "pairwise diversity"},
+        {"held_out.blank_share", "blank share"}};
+    text << "| method | cells |";
+    for (const auto& [key, title] : columns) text << " " << title << " |";
+    text << " reward queries | CPU seconds of a run |\n|---|---|";
+    for (std::size_t i = 0; i < columns.size() + 2; ++i) text << "---|";
+    text << "\n";
+    for (const auto& v : group.variants) {
+      const bool trained = v.cell.method != Method::kUntuned;
+      std::vector<CellResult> done;
+      int cells = 0;
+      for (int seed = 0; seed < page_.study().seeds; ++seed) {
+        const auto name = c.cell(v.label, static_cast<std::uint64_t>(seed));
+        if (!finished(page_.study(), name)) continue;
+        ++cells;
+        if (trained) done.push_back(*read_cell(page_.study(), name));
+      }
+      text << "| " << v.title << " | " << cells << " |";
+      for (const auto& [key, title] : columns) {
+        std::vector<double> values;
+        if (trained || key != std::string(kTraining))
+          for (int seed = 0; seed < page_.study().seeds; ++seed)
+            if (const auto x = value(group, v.label, seed, key)) values.push_back(*x);
+        text << " " << mean_and_deviation(values) << " |";
+      }
+      std::vector<double> queries, seconds;
+      for (const CellResult& r : done)
+        queries.push_back(static_cast<double>(r.queries)), seconds.push_back(r.cpu_seconds);
+      text << (done.empty() ? " | |" : " " + whole(median(queries)) + " | " + whole(median(seconds)) + " |") << "\n";
+    }
+    text << "\n";
+    curves(c);
+    c.samples(group.name + "-samples.png", kB2Steps, 1);
+  }
+
+  /// The reward of training images over reward queries, the mean of the seeds.
+  void curves(const Comparison& c) {
+    rt::CurvePlot plot{.title = "Reward of training images: " + c.group().title,
+                       .x_label = "reward queries",
+                       .y_label = "composition, mean of three rounds",
+                       .series = {}};
+    const int queries = page_.study().settings.batch * page_.study().settings.samples;
+    for (const auto& v : c.group().variants) {
+      std::vector<std::vector<double>> runs;
+      for (int seed = 0; seed < page_.study().seeds && v.cell.method != Method::kUntuned; ++seed) {
+        const auto name = c.cell(v.label, static_cast<std::uint64_t>(seed));
+        if (finished(page_.study(), name)) runs.push_back(read_training(page_.study(), name, ""));
+      }
+      if (runs.empty()) continue;
+      rt::CurveSeries line;
+      line.name = v.title;
+      for (std::size_t i = 0; i + 3 <= runs[0].size(); ++i) {
+        double sum = 0;
+        for (const auto& run : runs)
+          for (std::size_t j = i; j < i + 3; ++j) sum += run[j];
+        line.x.push_back(queries * static_cast<double>(i + 2));
+        line.y.push_back(sum / static_cast<double>(3 * runs.size()));
+      }
+      plot.series.push_back(std::move(line));
+    }
+    page_.plot(c.group().name + "-training.svg", plot);
+  }
+
+  Page& page_;
+  std::vector<Group> groups_;
+};
 
 }  // namespace
 
-void write_b2_page(Page& page) {
-  introduction(page);
-  const auto all = groups(page.study());
-  ddpo(page, Comparison(page, all[0]));
-  page.text() << "## B2 added to other objectives\n\n";
-  for (std::size_t i = 1; i < all.size(); ++i) with_b2(page, Comparison(page, all[i]));
-  page.text()
-      << "## Not run\n\nBERTScore as the reward (it wants a large vision-language model), BS without BPT, the paper's "
-         "three prompt templates, training times in hours, and the share of roots whose branches disagree by depth.\n";
-}
+void write_b2_page(Page& page) { B2Page(page).write(); }
 
 }  // namespace rt_reproduce

@@ -105,7 +105,7 @@ class LsrlPage {
  private:
   std::optional<double> value(const std::string& label, int seed, const std::string& key) const {
     const auto numbers =
-        read_tasks(page_.study(), c_.cell(label, label == "untuned" ? 0 : static_cast<std::uint64_t>(seed)));
+        read_measured(page_.study(), c_.cell(label, label == "untuned" ? 0 : static_cast<std::uint64_t>(seed)));
     return numbers && numbers->contains(key) ? std::optional(numbers->at(key)) : std::nullopt;
   }
 

@@ -50,9 +50,9 @@ std::optional<CellResult> read_cell(const Study& study, const std::string& name)
   return r;
 }
 
-std::optional<std::map<std::string, double>> read_tasks(const Study& study, const std::string& name) {
+std::optional<std::map<std::string, double>> read_measured(const Study& study, const std::string& name) {
   if (!finished(study, name)) return std::nullopt;
-  return numbers(rt::read_json(study.out / name / "tasks.json"));
+  return numbers(rt::read_json(study.out / name / "measured.json"));
 }
 
 std::vector<HeldOutPoint> read_held_out(const Study& study, const std::string& name, const std::string& metric) {
@@ -76,8 +76,9 @@ std::vector<double> read_training(const Study& study, const std::string& name, c
   std::ifstream lines(study.out / name / "metrics.jsonl");
   for (std::string line; std::getline(lines, line);) {
     const auto record = nlohmann::json::parse(line);
-    const auto& components = record.at("components");
-    values.push_back(components.contains(component) ? finite_or_nan(components.at(component)) : std::nan(""));
+    const auto& from = component.empty() ? record : record.at("components");
+    const std::string& key = component.empty() ? "reward" : component;
+    values.push_back(from.contains(key) ? finite_or_nan(from.at(key)) : std::nan(""));
   }
   return values;
 }

@@ -22,8 +22,8 @@ struct CellResult {
 /// Nothing if the cell is not done.
 std::optional<CellResult> read_cell(const Study& study, const std::string& name);
 
-/// What lsrl_measure.hpp measured, nothing if the cell is not done: "clip.clip_score", ...
-std::optional<std::map<std::string, double>> read_tasks(const Study& study, const std::string& name);
+/// What measure.hpp measured, nothing if the cell is not done: "clip.clip_score", ...
+std::optional<std::map<std::string, double>> read_measured(const Study& study, const std::string& name);
 
 /// A held-out metric over the reward queries before it, at every evaluation of the run.
 struct HeldOutPoint {
@@ -31,7 +31,8 @@ struct HeldOutPoint {
 };
 std::vector<HeldOutPoint> read_held_out(const Study& study, const std::string& name, const std::string& metric);
 
-/// A component of every update's mean over its batch, from metrics.jsonl; what is not finite is NaN.
+/// A component of every update's mean over its batch, of no name the reward itself, from metrics.jsonl; what is not
+/// finite is NaN.
 std::vector<double> read_training(const Study& study, const std::string& name, const std::string& component);
 
 /// K and the norms of one batch each.

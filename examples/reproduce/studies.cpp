@@ -16,7 +16,8 @@ std::vector<Cell> group_cells(const Study& study) {
   for (int seed = 0; seed < study.seeds; ++seed)
     for (const auto& group : groups(study))
       for (const auto& variant : group.variants) {
-        if (variant.cell.method == Method::kUntuned && seed > 0) continue;  // nothing in it depends on the seed
+        // nothing in it depends on the seed
+        if (variant.cell.method == Method::kUntuned && seed > 0 && study.measured_seeds == 0) continue;
         Cell cell = variant.cell;
         cell.seed = static_cast<std::uint64_t>(seed);
         cell.name = variant_cell(group, variant, cell.seed);
@@ -90,6 +91,7 @@ nlohmann::json study_settings(const Study& study) {
                          {"refl_max_stop", s.refl_max_stop},
                          {"first_held_out_seed", s.first_held_out_seed}};
   if (study.kind == StudyKind::kDrtune) return json;
+  if (study.rounds > 0) json.update({{"rounds", study.rounds}, {"measured_seeds", study.measured_seeds}});
   json.update({{"study", study_name(study.kind)},
                {"samples", s.samples},
                {"optimizer_steps", s.optimizer_steps},

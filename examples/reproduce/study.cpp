@@ -25,10 +25,12 @@ std::string variant_cell(const Group& group, const Variant& variant, std::uint64
   return group.name + "/" + variant.label + "-" + std::to_string(seed);
 }
 
+bool measures(const Study& study) { return study.kind == StudyKind::kLsrl || study.kind == StudyKind::kB2; }
+
 bool finished(const Study& study, const std::string& cell) {
   const auto folder = study.out / cell;
   return std::filesystem::exists(folder / "report.json") &&
-         (study.kind != StudyKind::kLsrl || std::filesystem::exists(folder / "tasks.json"));
+         (!measures(study) || std::filesystem::exists(folder / "measured.json"));
 }
 
 }  // namespace rt_reproduce

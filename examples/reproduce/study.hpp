@@ -78,7 +78,7 @@ struct Settings {
   int optimizer_steps = 2;   ///< of each round
   double ratio_clip = 0.01;  ///< of ratios of log-probabilities that are means over elements
   int window_start = 0;      ///< B2-DiffuRL's n_init
-  int planned_updates = 0;   ///< over which windows grow and explorations end
+  int planned_updates = 0;   ///< over which windows grow and explorations end; 0: the study's rounds
   int evaluate_every = 0;    ///< updates
   double low_guidance = 0, guidance_threshold = 1, word_weight = 1;  ///< DiffExp
   int pretraining_images = 256, parity_samples = 8;
@@ -92,9 +92,11 @@ struct Study {
                         held_out = "examples/tune/prompts_heldout.txt";
   std::filesystem::path task_prompts = "examples/tune";  ///< folder of the prompt files of the lsrl study's tasks
   bool quick = false;
-  double cpu_seconds = 75;        ///< CPU time of the updates of a cell
+  double cpu_seconds = 75;        ///< CPU time of the updates of a cell, unless it has rounds
+  int rounds = 0;                 ///< updates of a cell; 0: its CPU time ends it
   int seeds = 3;                  ///< of the cells that train
   int held_out_seeds = 2;         ///< images of each held-out prompt
+  int measured_seeds = 0;         ///< b2: and those made after training, of noise that every seed of a cell has its own
   double kl_weight = 0;           ///< of KlToReference, in all cells of drtune
   int norm_batches = 6;           ///< batches at which gradient norms are measured
   std::vector<std::string> only;  ///< if not empty: cells whose names begin so
@@ -102,6 +104,8 @@ struct Study {
 };
 /// "group/label-seed".
 std::string variant_cell(const Group& group, const Variant& variant, std::uint64_t seed);
+/// Whether its cells are measured once more when they are trained (measure.hpp).
+bool measures(const Study& study);
 /// Whether all of a cell's numbers are there.
 bool finished(const Study& study, const std::string& cell);
 

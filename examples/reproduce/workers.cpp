@@ -47,29 +47,30 @@ void claim_folder(const Study& study) {
 }
 
 std::vector<std::string> worker_arguments(const Study& study, const Cell& cell) {
-  std::vector<std::string> arguments = {"/proc/self/exe",
-                                        "run-cell",
-                                        cell.name,
-                                        "--study",
-                                        study_name(study.kind),
-                                        "--out",
-                                        study.out.string(),
-                                        "--model",
-                                        study.model.string(),
-                                        "--prompts",
-                                        study.prompts.string(),
-                                        "--eval-prompts",
-                                        study.held_out.string(),
-                                        "--task-prompts",
-                                        study.task_prompts.string(),
-                                        "--cpu-seconds",
-                                        std::to_string(study.cpu_seconds),
-                                        "--kl-weight",
-                                        std::to_string(study.kl_weight),
-                                        "--seeds",
-                                        std::to_string(study.seeds),
-                                        "--parent",
-                                        std::to_string(::getpid())};
+  std::vector<std::string> arguments = {
+      "/proc/self/exe",
+      "run-cell",
+      cell.name,
+      "--study",
+      study_name(study.kind),
+      "--out",
+      study.out.string(),
+      "--model",
+      study.model.string(),
+      "--prompts",
+      study.prompts.string(),
+      "--eval-prompts",
+      study.held_out.string(),
+      "--task-prompts",
+      study.task_prompts.string(),
+      study.rounds > 0 ? "--rounds" : "--cpu-seconds",
+      study.rounds > 0 ? std::to_string(study.rounds) : std::to_string(study.cpu_seconds),
+      "--kl-weight",
+      std::to_string(study.kl_weight),
+      "--seeds",
+      std::to_string(study.seeds),
+      "--parent",
+      std::to_string(::getpid())};
   if (study.quick) arguments.emplace_back("--quick");
   return arguments;
 }

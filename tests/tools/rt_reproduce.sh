@@ -57,7 +57,7 @@ other() {  # STUDY TEXT_OF_THE_PAGE CELL...
   local name=$1 text=$2 out=$work/$1 cells=("${@:3}") options=() cell status=0
   for cell in "${cells[@]}"; do options+=(--only "$cell-0"); done
   options+=(--quick --out "$out" --model "$model" --prompts "$prompts" --eval-prompts "$prompts"
-            --task-prompts "$(dirname "$model")/../tune" --cpu-seconds 2)
+            --task-prompts "$(dirname "$model")/../tune" "${budget[@]}")
   "$program" "$name" "${options[@]}" --jobs 1 2>"$work/$name.txt" & child=$!
   wait_for "$out/${cells[0]}-0/checkpoints/update-000000"
   kill -s KILL "$child"
@@ -76,12 +76,17 @@ other() {  # STUDY TEXT_OF_THE_PAGE CELL...
     fail "the page of $name has prose over 120 columns"
   ls "$out/reproduction_$name"/*.png >/dev/null || fail "$name: no grid of samples"
 }
-other b2 'CLIPScore of DDPO + BPT + BS (B2-DiffuRL) above that of DDPO (paper: 0.3748 to 0.3698): true in' ddpo/b2 \
-  ddpo/ddpo dpo/dpo-b2
-[ -s "$work/b2/reproduction_b2/ddpo-inception_score.svg" ] || fail "b2: no curve of the inception score"
+budget=(--rounds 3)
+other b2 '| B2-DiffuRL above DDPO in the reward | 0.3748 to 0.3698 | [+-]0' ddpo/b2 ddpo/ddpo ddpo/untuned dpo/dpo-b2
+grep -q 'held_out.inception_score' "$work/b2/ddpo/untuned-0/measured.json" || fail "b2: the cells were not measured"
+[ -s "$work/b2/reproduction_b2/ddpo-training.svg" ] || fail "b2: no curve of the training reward"
+status=0; "$program" b2 --quick --out "$work/none" --cpu-seconds 2 2>"$work/wrong.txt" || status=$?
+[ "$status" = 1 ] && grep -q 'cpu-seconds expected a study that CPU time ends, got b2' "$work/wrong.txt" ||
+  fail "CPU time was let into a study of rounds: $(cat "$work/wrong.txt")"
+budget=(--cpu-seconds 2)
 other diffexp '| both (DiffExp) |' ddpo/both ddpo/plain alignprop/both
 other lsrl 'statistical parity (lower is better)' tasks/parity-loo tasks/joint tasks/untuned
-grep -q 'parity.statistical_parity' "$work/lsrl/tasks/joint-0/tasks.json" || fail "lsrl: the tasks were not measured"
+grep -q 'parity.statistical_parity' "$work/lsrl/tasks/joint-0/measured.json" || fail "lsrl: the tasks were not measured"
 
 # the signal meter: a reward with a gradient and one without
 meter=(profile --model "$model" --prompts "$prompts" --steps 3 --batches 3 --batch 2 --samples-per-prompt 2)

@@ -1,0 +1,51 @@
+// Differences that are paired by seed, and what they say.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include <reward_tuner/core/student_t.hpp>
+
+namespace rt_reproduce {
+
+/// The mean of differences, one a seed.
+struct PairedDifference {
+  int seeds = 0;
+  double mean = 0;
+  double low = 0, high = 0;  ///< its interval of 95% by Student's t; infinite of less than two seeds
+  double deviation = 0;      ///< of a seed's difference
+};
+inline PairedDifference paired_difference(const std::vector<double>& differences) {
+  PairedDifference d;
+  d.seeds = static_cast<int>(differences.size());
+  if (d.seeds > 0) d.mean = std::accumulate(differences.begin(), differences.end(), 0.0) / d.seeds;
+  double half = std::numeric_limits<double>::infinity();
+  if (d.seeds > 1) {
+    double sum = 0;
+    for (const double value : differences) sum += (value - d.mean) * (value - d.mean);
+    d.deviation = std::sqrt(sum / (d.seeds - 1));
+    half = reward_tuner::student_t_95(d.seeds - 1) * d.deviation / std::sqrt(d.seeds);
+  }
+  d.low = d.mean - half, d.high = d.mean + half;
+  return d;
+}
+
+/// Of a claim that a difference is above 0: "holds" if its whole interval is, "contradicted" if none of it is, else
+/// "cannot tell".
+inline std::string verdict(const PairedDifference& d) {
+  return d.low > 0 ? "holds" : d.high <= 0 ? "contradicted" : "cannot tell";
+}
+
+/// How many seeds tell a difference of `effect` from 0 in four of five studies, by the paired t-test (two-sided, 5%),
+/// if single differences deviate by `deviation`: ((z_0.975 + z_0.8) deviation / effect)^2 + z_0.975^2 / 2, at least 2.
+/// The last term is for the small sample (Guenther 1981).
+inline int seeds_to_tell(double effect, double deviation) {
+  constexpr double kTail = 1.959964, kPower = 0.841621;
+  const double both = (kTail + kPower) * deviation / effect;
+  return std::max(2, static_cast<int>(std::ceil(both * both + kTail * kTail / 2)));
+}
+
+}  // namespace rt_reproduce
