@@ -140,10 +140,11 @@ TEST_CASE("the first ratio's warning is relative to the clip range, absolute wit
   CHECK_FALSE(warning(ddpo(1e-1, 1e-6), 1e-5).empty());
   const auto plain = [] { return make<PolicyGradient>(black_box_brightness(), {.sampler = {.num_steps = 4}}); };
   CHECK(warning(plain(), 5e-4).empty());
-  CHECK(warning(plain(), 2e-3) ==
-        "the first ratio of new to old probability should be 1 and is off by 0.002002: rollout and replay disagree "
-        "(half precision of weights, rollout_dtype or autocast, or a model with dropout); "
-        "objective.round.recompute_log_probs makes them agree");
+  CHECK(
+      warning(plain(), 2e-3) ==
+      "the first ratio of new to old probability should be 1 and is off by 0.002002: rollout and replay disagree "
+      "(half precision of weights, rollout_dtype or autocast, kernels of a card for calls without gradient, or a model "
+      "with dropout); objective.round.recompute_log_probs makes them agree");
   const auto dpok = make<DPOK>(black_box_brightness(), {.sampler = {.num_steps = 4}, .objective = {.clip = 1e-4}});
   CHECK_FALSE(warning(dpok, 5e-4).empty());
 }
