@@ -127,7 +127,7 @@ void Comparison::samples(const std::string& file, int steps, double eta) {
   std::vector<GridRow> rows;
   for (const auto& v : group_.variants) rows.push_back({v.title, variant_cell(group_, v, 0)});
   if (write_sample_grid(page_.study(), rows, steps, eta, page_.images() / file))
-    page_.image(file, group_.title + ": the same prompts and noise, untuned and tuned (seed 0)");
+    page_.image(file, group_.title + ": untuned and tuned (seed 0)");
 }
 
 Votes Comparison::votes(const std::string& better, const std::string& worse, const std::string& metric) const {

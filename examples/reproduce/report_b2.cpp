@@ -162,11 +162,16 @@ class B2Page {
     auto& text = page_.text();
     text << "## " << group.title << "\n\n";
     if (!c.planned()) return;
+    if (std::none_of(group.variants.begin(), group.variants.end(),
+                     [&](const Variant& v) { return finished(page_.study(), c.cell(v.label, 0)); })) {
+      text << "No cell is done.\n\n";
+      return;
+    }
     const std::vector<std::pair<const char*, const char*>> columns = {
         {kReward, "composition"},
         {kInception, "inception score"},
         {kTraining, "composition, mean of training"},
-        {"held_out.shape_score", "shape score (not trained)"},
+        {"held_out.shapes", "shape score (not trained)"},
         {"held_out.clip_score", "CLIPScore (not trained)"},
         {"held_out.pairwise_diversity", "pairwise diversity"},
         {"held_out.blank_share", "blank share"}};
