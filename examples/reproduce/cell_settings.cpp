@@ -128,6 +128,8 @@ TuneSettings cell_settings(const Study& study, const Cell& cell) {
   set_reward(s, study, cell);
   set_run(s, study, cell);
   set_exploration(s, study, cell);
+  if (study.kind == StudyKind::kDiffexp || study.kind == StudyKind::kLsrl)
+    s.step_weights = reward_tuner::StepWeights::kEqual;  // as in the runs that their pages show
   switch (cell.method) {
     case Method::kDrtune:
       s.early_stop = cell.early_stop;

@@ -3,7 +3,7 @@
 
 #include <reward_tuner/core/number_text.hpp>
 
-#include "paired_difference.hpp"
+#include "seed_statistics.hpp"
 
 namespace rt_reproduce {
 
@@ -32,10 +32,13 @@ void claim_table(Page& page, const std::vector<Claim>& claims) {
 }
 
 std::string claim_rule() {
-  return "A difference is the mean over seeds of what the two runs of a seed differ by; they have the same prompts, "
-         "noise and start of the LoRA. Rule: a claim **holds** if its whole interval (Student's t) lies above 0, is "
-         "**contradicted** if none of it does, and else one **cannot tell**. The last column is how many seeds tell "
-         "the paper's effect in four of five studies, with the deviation that the differences have here.";
+  return "A difference is the mean over seeds of what the two runs of a seed differ by. They start from one LoRA, and "
+         "the same prompts and noise make the images by which they are measured; in training they draw from one seed, "
+         "but after the first round not the same. Rule: a claim **holds** if its whole interval (Student's t) lies "
+         "above 0, is **contradicted** if none of it does, and else one **cannot tell**. Each interval has its 95% for "
+         "itself: without any difference one claim in twenty is told to hold or contradicted. The last column is how "
+         "many seeds "
+         "tell the paper's effect in four of five studies, with the deviation that the differences have here.";
 }
 
 }  // namespace rt_reproduce

@@ -47,7 +47,7 @@ const Variant& Comparison::variant(const std::string& label) const {
                        [&](const Variant& v) { return v.label == label; });
 }
 
-void Comparison::table(const std::vector<Column>& columns, const PaperNumbers& paper) {
+void Comparison::table(const std::vector<Column>& columns) {
   auto& text = page_.text();
   std::string rule = "|---|";
   text << "| method |";
@@ -55,22 +55,18 @@ void Comparison::table(const std::vector<Column>& columns, const PaperNumbers& p
     text << " " << c.title << " |" << (c.seeds ? " seeds |" : "");
     rule += c.seeds ? "---|---|" : "---|";
   }
-  text << " updates | reward queries |" << (paper.empty() ? "" : " paper |") << "\n"
-       << rule << "---|---|" << (paper.empty() ? "" : "---|") << "\n";
+  text << " updates | reward queries |\n" << rule << "---|---|\n";
   std::optional<CellResult> any;
   for (const auto& v : group_.variants)
     for (int seed = 0; seed < page_.study().seeds && !any; ++seed)
       any = read_cell(page_.study(), variant_cell(group_, v, static_cast<std::uint64_t>(seed)));
-  const auto paper_of = [&](const std::string& label) {
-    return paper.contains(label) ? paper.at(label) : std::string("-");
-  };
   if (any) {
     text << "| untuned |";
     for (const auto& c : columns) {
       const auto value = c.value(*any, false);
       text << " " << (value ? number(*value) : "-") << " |" << (c.seeds ? " |" : "");
     }
-    text << " | |" << (paper.empty() ? "" : " " + paper_of("untuned") + " |") << "\n";
+    text << " | |\n";
   }
   for (const auto& v : group_.variants) {
     std::vector<CellResult> results;
@@ -90,8 +86,7 @@ void Comparison::table(const std::vector<Column>& columns, const PaperNumbers& p
     std::vector<double> updates, queries;
     for (const auto& r : results)
       updates.push_back(static_cast<double>(r.updates)), queries.push_back(static_cast<double>(r.queries));
-    text << (results.empty() ? " | |" : " " + whole(median(updates)) + " | " + whole(median(queries)) + " |")
-         << (paper.empty() ? "" : " " + paper_of(v.label) + " |") << "\n";
+    text << (results.empty() ? " | |" : " " + whole(median(updates)) + " | " + whole(median(queries)) + " |") << "\n";
   }
   text << "\n";
 }

@@ -20,9 +20,6 @@ Column metric_column(std::string title, std::string metric, bool seeds = false);
 Column sentinel_column(std::string title, std::string sentinel);
 std::vector<Column> sentinel_columns();
 
-/// A line of a table that is not measured here: the paper's number of each variant (by label), empty where it has none.
-using PaperNumbers = std::map<std::string, std::string>;
-
 class Comparison {
  public:
   Comparison(Page& page, Group group) : page_(page), group_(std::move(group)) {}
@@ -30,8 +27,8 @@ class Comparison {
   const Group& group() const { return group_; }
   /// Whether any of its cells is planned; else the page says that it was left out.
   bool planned();
-  /// A row of the untuned model and one of each variant. With `paper` a last column.
-  void table(const std::vector<Column>& columns, const PaperNumbers& paper = {});
+  /// A row of the untuned model and one of each variant.
+  void table(const std::vector<Column>& columns);
   /// A held-out metric over reward queries, a line a variant: the mean of the seeds as far as all go.
   void curves(const std::string& file, const std::string& metric, const std::string& title, const std::string& y_label);
   /// Rows of images, first seed.

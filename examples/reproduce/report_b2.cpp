@@ -94,14 +94,14 @@ class B2Page {
       all.push_back({text, paper, differences(group, better, worse, key), effect});
     };
     const Group& g = groups_[0];
-    claim(g, "ddpo", "untuned", kReward, "DDPO above untuned in the reward", "0.3698 to 0.3515", rise);
+    claim(g, "ddpo", "untuned", kReward, "DDPO above untuned in the reward", "0.3698 to 0.3515", {});
     claim(g, "b2", "ddpo", kReward, "B2-DiffuRL above DDPO in the reward", "0.3748 to 0.3698", share);
     claim(g, "b2", "ddpo", kTraining, "the same on training prompts, mean of the run", "Fig. 5", {});
     claim(g, "bpt", "ddpo", kReward, "BPT above DDPO in the reward", "Fig. 5", share);
     claim(g, "bpt", "ddpo", kTraining, "the same on training prompts, mean of the run", "Fig. 5", {});
     claim(g, "b2", "bpt", kReward, "BPT + BS above BPT in the reward", "Fig. 5", share);
-    claim(g, "bs", "ddpo", kReward, "BS alone above DDPO in the reward", "not in the paper", share);
-    claim(g, "b2", "bs", kReward, "BPT + BS above BS in the reward", "not in the paper", share);
+    claim(g, "bs", "ddpo", kReward, "BS alone above DDPO in the reward", "not in the paper", {});
+    claim(g, "b2", "bs", kReward, "BPT + BS above BS in the reward", "not in the paper", {});
     claim(g, "untuned", "b2", kInception, "untuned above B2-DiffuRL in the inception score", "1.318 to 1.313",
           inception_effect(kUntunedInception - kB2Inception));
     claim(g, "b2", "ddpo", kInception, "B2-DiffuRL above DDPO in the inception score", "1.313 to 1.289",

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
-#include <numeric>
 
 #include <reward_tuner/files/json_config.hpp>
 
@@ -92,18 +91,6 @@ std::vector<NormRow> read_norms(const Study& study, int steps) {
   for (const auto& row : stored)
     rows.push_back({row.at("trained").get<int>(), list(row.at("passing")), list(row.at("stopped"))});
   return rows;
-}
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-double deviation(const std::vector<double>& values) {
-  if (values.size() < 2) return 0;
-  const double center = mean(values);
-  double sum = 0;
-  for (const double value : values) sum += (value - center) * (value - center);
-  return std::sqrt(sum / static_cast<double>(values.size() - 1));
 }
 
 double median(std::vector<double> values) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "seed_statistics.hpp"
 #include "study.hpp"
 
 namespace rt_reproduce {
@@ -42,9 +43,6 @@ struct NormRow {
 };
 std::vector<NormRow> read_norms(const Study& study, int steps);
 
-double mean(const std::vector<double>& values);
-/// Unbiased; 0 of a single value.
-double deviation(const std::vector<double>& values);
 double median(std::vector<double> values);
 
 /// How many seeds say yes, of those that can tell. Holds if at least two thirds do.

@@ -83,7 +83,7 @@ struct TuneSettings {
   bool step_per_timestep = false;
   int rows = 0;
   rt::LogProbReduction log_prob = rt::LogProbReduction::kMean;
-  rt::StepWeights step_weights = rt::StepWeights::kNoise;
+  rt::StepWeights step_weights = rt::RoundOptions().step_weights;
   int skip_last = 0;
   std::optional<double> clip_range, clip_nats;
   AdvantageName advantage = AdvantageName::kOwn;

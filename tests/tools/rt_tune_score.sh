@@ -78,6 +78,7 @@ def length(png, prompt):
     return len(prompt)
 END
 serve=$(realpath "$(dirname "$0")/../../examples/reward_server/reward_server.py")
+: >"$work/server.txt"  # it is read before the server has begun
 (cd "$work" && exec python3 "$serve" judge:length --port 0) >"$work/server.txt" 2>&1 &
 server=$!
 trap '[ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true; rm -rf "$work"' EXIT

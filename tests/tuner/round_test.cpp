@@ -645,6 +645,7 @@ TEST_CASE("step weights multiply the loss of every row of a step, and leave the 
   };
   const SamplerSchedule schedule = Ddim({.num_steps = 6, .eta = 1}).schedule(ToyPipeline().noise_schedule());
   const std::vector<int> steps = {0, 1, 2, 3, 4};
+  CHECK(RoundOptions().step_weights == StepWeights::kNoise);
   const UpdateReport plain = report(StepWeights::kEqual, false);
   REQUIRE(plain.steps.size() == steps.size());
   for (const StepWeights kind : {StepWeights::kNoise, StepWeights::kNoiseSquared}) {

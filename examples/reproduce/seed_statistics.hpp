@@ -1,4 +1,4 @@
-// Differences that are paired by seed, and what they say.
+// Means and deviations over seeds, and what differences that are paired by seed say.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -11,6 +11,18 @@
 
 namespace rt_reproduce {
 
+inline double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+/// Unbiased; 0 of a single value.
+inline double deviation(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  const double center = mean(values);
+  double sum = 0;
+  for (const double value : values) sum += (value - center) * (value - center);
+  return std::sqrt(sum / static_cast<double>(values.size() - 1));
+}
+
 /// The mean of differences, one a seed.
 struct PairedDifference {
   int seeds = 0;
@@ -21,14 +33,10 @@ struct PairedDifference {
 inline PairedDifference paired_difference(const std::vector<double>& differences) {
   PairedDifference d;
   d.seeds = static_cast<int>(differences.size());
-  if (d.seeds > 0) d.mean = std::accumulate(differences.begin(), differences.end(), 0.0) / d.seeds;
-  double half = std::numeric_limits<double>::infinity();
-  if (d.seeds > 1) {
-    double sum = 0;
-    for (const double value : differences) sum += (value - d.mean) * (value - d.mean);
-    d.deviation = std::sqrt(sum / (d.seeds - 1));
-    half = reward_tuner::student_t_95(d.seeds - 1) * d.deviation / std::sqrt(d.seeds);
-  }
+  if (d.seeds > 0) d.mean = mean(differences);
+  d.deviation = deviation(differences);
+  const double half = d.seeds < 2 ? std::numeric_limits<double>::infinity()
+                                  : reward_tuner::student_t_95(d.seeds - 1) * d.deviation / std::sqrt(d.seeds);
   d.low = d.mean - half, d.high = d.mean + half;
   return d;
 }

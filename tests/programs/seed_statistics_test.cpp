@@ -1,5 +1,5 @@
 // The studies' statistics by hand and by simulation.
-#include <examples/reproduce/paired_difference.hpp>
+#include <examples/reproduce/seed_statistics.hpp>
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-namespace paired_difference_test {
+namespace seed_statistics_test {
 
 using namespace rt_reproduce;
 
@@ -45,4 +45,4 @@ TEST_CASE("so many seeds tell the effect in four of five studies") {
   CHECK(std::abs(told / double(kStudies) - 0.8) < 0.03);  // 5 standard errors and the formula's own error
 }
 
-}  // namespace paired_difference_test
+}  // namespace seed_statistics_test
