@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/engine/log_prob.hpp>
 #include <reward_tuner/exploration/prompt_weighting.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/methods/alignprop.hpp>
@@ -294,7 +295,9 @@ TEST_CASE("rounds on log-probabilities train the text encoder as plain autograd 
     const PolicyRows rows{at::cat(log_probs), at::cat(old), at::tensor(advantages, at::kDouble), at::cat(reference),
                           at::cat(drift)};
     const typename Tuner::Objective objective(tuner.options().objective);
-    Tensor loss = objective.losses(rows).mean();
+    const Tensor weights = at::tensor(
+        step_weights(t.setup.schedule, t.steps(), tuner.options().objective.round.step_weights), at::kDouble);  // [K]
+    Tensor loss = (objective.losses(rows) * weights.repeat_interleave(4)).mean();  // 4 images a step
     if constexpr (std::is_same_v<typename Tuner::Regularizer, KlToReference>)
       loss = loss + tuner.options().regularizer.weight * at::stack(pulls).mean();
     auto parameters = pipeline.parameters();
