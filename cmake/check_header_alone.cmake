@@ -1,32 +1,33 @@
-# cmake -DCOMPILER=... -DFLAGS=file -DINCLUDE_DIR=... -DPRECOMPILED=file.hpp -DWORK=folder -DPART=i -DPARTS=n
-#       -P check_header_alone.cmake
-# Every header must bring what it uses: compiled with nothing before it, it compiles, in the form of headers alone and
-# in that over the compiled library, which leaves the definition files out. A header without definitions of its own
-# sees in the form of headers alone what it sees in the other one, and more: the other one says it all.
+# cmake -DCOMPILER=... -DFLAGS=file -DINCLUDE_DIR=... "-DPRECOMPILED=HEADER=file.hpp;..." -DWORK=folder -DPART=i
+#       -DPARTS=n -P check_header_alone.cmake
+# Every header and every definition file must bring what it uses: compiled over the compiled library with nothing before
+# it, it compiles. In the form of headers alone a file sees this and more (what the definition files of its includes
+# include), so that form is told by the include lines: no header may be reached again from what it includes, definition
+# files among it, for then code that needs the header would stand above it.
 #
-# A header whose #include lines all stand above its code sees, where its code begins, the union of what its includes
+# A file whose #include lines all stand above its code sees, where its code begins, the union of what its includes
 # bring. Putting a header in front that it includes anyway, directly or through others, leaves that union as it is, so
 # that the verdict stays what it would be alone. Hence
-#   - headers of which each one is included by the next are compiled as one unit, in that order: a chain. The chains are
-#     found in the graph of the #include lines: from the header that reaches most, down to the largest of those that it
+#   - files of which each one is included by the next are compiled as one unit, in that order: a chain. The chains are
+#     found in the graph of the #include lines: from the file that reaches most, down to the largest of those that it
 #     reaches and that stand in no chain yet, and so on;
-#   - a chain whose every header reaches <torch/types.h> is compiled with that one header precompiled.
-# The order among the included headers may differ from that of the header alone. Each of them stands in a chain itself,
+#   - a file is compiled with the first header of PRECOMPILED that it reaches, and a chain holds files of one such
+#     header.
+# The order among the included headers may differ from that of the file alone. Each of them stands in a chain itself,
 # so it compiles after any headers that it includes, and none asks what came before it.
 cmake_minimum_required(VERSION 3.24)
-file(GLOB_RECURSE headers RELATIVE "${INCLUDE_DIR}" "${INCLUDE_DIR}/*.hpp")
-list(LENGTH headers count)
+file(GLOB_RECURSE files RELATIVE "${INCLUDE_DIR}" "${INCLUDE_DIR}/*.hpp" "${INCLUDE_DIR}/*.ipp")
+list(LENGTH files count)
 if(count LESS 30)
   message(FATAL_ERROR "only ${count} headers were found below ${INCLUDE_DIR}")
 endif()
 
-# reach_of(HEADER): sets reach_HEADER to all that it includes, directly or through headers of ours.
-function(reach_of header)
-  if(DEFINED reach_${header})
-    return()
-  endif()
-  file(STRINGS "${INCLUDE_DIR}/${header}" lines REGEX "^(#include|namespace) ")
-  set(reach "")
+# includes_FILE: all that a file includes; own_FILE: what of it is ours. A header's own definitions stand below its code
+# and bring nothing to it.
+foreach(file IN LISTS files)
+  file(STRINGS "${INCLUDE_DIR}/${file}" lines REGEX "^(#include|namespace) ")
+  set(includes_${file} "")
+  set(own_${file} "")
   set(code OFF)
   foreach(line IN LISTS lines)
     if(NOT line MATCHES "^#include [<\"]([^>\"]+)")
@@ -34,54 +35,122 @@ function(reach_of header)
       continue()
     endif()
     set(included "${CMAKE_MATCH_1}")
-    if(included MATCHES "\\.ipp$")  # the header's own definitions, below its code: they bring nothing to it
+    if(included MATCHES "\\.ipp$" AND file MATCHES "\\.hpp$")
       continue()
     endif()
     if(code AND NOT included MATCHES "^stb/")  # stb puts its functions where it is included: into our own namespace
-      message(FATAL_ERROR "${header}: expected every #include above the code, got ${line}")
+      message(FATAL_ERROR "${file}: expected every #include above the code, got ${line}")
     endif()
-    list(APPEND reach "${included}")
-    if(EXISTS "${INCLUDE_DIR}/${included}")
-      reach_of("${included}")
-      list(APPEND reach ${reach_${included}})
-      set(reach_${included} "${reach_${included}}" PARENT_SCOPE)
+    list(APPEND includes_${file} "${included}")
+    if(included IN_LIST files)
+      list(APPEND own_${file} "${included}")
     endif()
   endforeach()
+endforeach()
+
+# ---- no header is reached again from what it includes
+# A header and its definitions are one node, called as both without their ending. Nodes that include nothing that is
+# left, or that nothing left includes, stand in no circle; an #include line of a header between two that remain does.
+set(left "")
+foreach(file IN LISTS files)
+  string(REGEX REPLACE "[.].pp$" "" node "${file}")
+  list(APPEND left "${node}")
+  list(TRANSFORM own_${file} REPLACE "[.].pp$" "" OUTPUT_VARIABLE below)
+  list(REMOVE_ITEM below "${node}")
+  list(APPEND below_${node} ${below})
+  foreach(other IN LISTS below)
+    list(APPEND above_${other} "${node}")
+  endforeach()
+endforeach()
+list(REMOVE_DUPLICATES left)
+set(before "")
+while(NOT before STREQUAL left)
+  set(before "${left}")
+  foreach(node IN LISTS before)
+    set(down OFF)
+    foreach(other IN LISTS below_${node})
+      if(other IN_LIST left)
+        set(down ON)
+        break()
+      endif()
+    endforeach()
+    set(up OFF)
+    foreach(other IN LISTS above_${node})
+      if(other IN_LIST left)
+        set(up ON)
+        break()
+      endif()
+    endforeach()
+    if(NOT (up AND down))
+      list(REMOVE_ITEM left "${node}")
+    endif()
+  endforeach()
+endwhile()
+set(failed "")
+foreach(node IN LISTS left)
+  foreach(included IN LISTS own_${node}.hpp)
+    string(REGEX REPLACE "[.].pp$" "" other "${included}")
+    if(other IN_LIST left)
+      string(APPEND failed "${node}.hpp includes ${included}, which includes it again\n")
+    endif()
+  endforeach()
+endforeach()
+if(failed)
+  message(FATAL_ERROR "circles of #include lines, definition files among them:\n${failed}")
+endif()
+
+# ---- the chains
+# reach_of(FILE): the property reach_FILE becomes what the file includes, directly or through headers of ours.
+function(reach_of file)
+  get_property(known GLOBAL PROPERTY "reach_${file}" SET)
+  if(known)
+    return()
+  endif()
+  set(reach ${includes_${file}})
+  foreach(included IN LISTS own_${file})
+    reach_of("${included}")
+    get_property(further GLOBAL PROPERTY "reach_${included}")
+    list(APPEND reach ${further})
+  endforeach()
   list(REMOVE_DUPLICATES reach)
-  set(reach_${header} "${reach}" PARENT_SCOPE)
+  set_property(GLOBAL PROPERTY "reach_${file}" "${reach}")
 endfunction()
 
-set(by_reach "")  # "<number of reached headers>|header", so that sorting puts the largest last
-foreach(header IN LISTS headers)
-  reach_of("${header}")
-  list(LENGTH reach_${header} size)
-  list(APPEND by_reach "${size}|${header}")
+set(by_reach "")  # "<number of reached headers>|file", so that sorting puts the largest first
+foreach(file IN LISTS files)
+  reach_of("${file}")
+  get_property(reach_${file} GLOBAL PROPERTY "reach_${file}")
+  list(LENGTH reach_${file} size)
+  list(APPEND by_reach "${size}|${file}")
+  set(prefix_${file} "")
+  foreach(pair IN LISTS PRECOMPILED)
+    string(REGEX MATCH "^([^=]+)=(.+)$" pair "${pair}")
+    if(CMAKE_MATCH_1 IN_LIST reach_${file})
+      set(prefix_${file} "${CMAKE_MATCH_2}")
+      break()
+    endif()
+  endforeach()
 endforeach()
 list(SORT by_reach COMPARE NATURAL ORDER DESCENDING)
 list(TRANSFORM by_reach REPLACE "^[0-9]+[|]" "")
 
-set(failed "")
-set(covered "")
+set(covered 0)
 set(index 0)
-foreach(first IN LISTS by_reach)
-  if(first IN_LIST covered)
-    continue()
-  endif()
+set(waiting ${by_reach})
+while(waiting)
   # the candidates stand in falling order of reach, so that each next one is the largest that is left
-  set(chain "${first}")
-  set(lowest "${first}")
-  list(APPEND covered "${first}")
-  set(light ON)  # headers without LibTorch are cheap and must not keep a chain from the precompiled header
-  if("torch/types.h" IN_LIST reach_${first})
-    set(light OFF)
-  endif()
-  foreach(next IN LISTS by_reach)
-    if(next IN_LIST reach_${lowest} AND NOT next IN_LIST covered AND (light OR "torch/types.h" IN_LIST reach_${next}))
+  list(POP_FRONT waiting lowest)
+  set(prefix "${prefix_${lowest}}")
+  set(chain "${lowest}")
+  foreach(next IN LISTS waiting)
+    if(next IN_LIST reach_${lowest} AND prefix_${next} STREQUAL prefix)
       list(PREPEND chain "${next}")
-      list(APPEND covered "${next}")
       set(lowest "${next}")
     endif()
   endforeach()
+  list(REMOVE_ITEM waiting ${chain})
+  list(LENGTH chain length)
+  math(EXPR covered "${covered} + ${length}")
   math(EXPR turn "${index} % ${PARTS}")
   math(EXPR index "${index} + 1")
   if(NOT turn EQUAL PART)
@@ -89,33 +158,24 @@ foreach(first IN LISTS by_reach)
   endif()
   list(JOIN chain ">\n#include <" text)
   file(WRITE "${WORK}/alone_${PART}.cpp" "#include <${text}>\n")
-  set(prefix "")
-  if(NOT light)
-    set(prefix -include "${PRECOMPILED}")
+  set(before "")
+  if(prefix)
+    set(before -include "${prefix}")
   endif()
-  set(forms -DREWARD_TUNER_COMPILED)
-  foreach(header IN LISTS chain)
-    string(REGEX REPLACE "[.]hpp$" ".ipp" definitions "${header}")
-    if(EXISTS "${INCLUDE_DIR}/${definitions}")
-      set(forms -DREWARD_TUNER_COMPILED -UREWARD_TUNER_COMPILED)
-    endif()
-  endforeach()
-  foreach(form IN LISTS forms)
-    execute_process(COMMAND "${COMPILER}" "@${FLAGS}" ${form} -fsyntax-only ${prefix} "${WORK}/alone_${PART}.cpp"
-                    RESULT_VARIABLE status ERROR_VARIABLE errors)
-    if(NOT status EQUAL 0)
-      string(SUBSTRING "${errors}" 0 1500 errors)
-      list(JOIN chain ", " text)
-      string(APPEND failed "${form}: ${text}:\n${errors}\n")
-    endif()
-  endforeach()
-endforeach()
-list(LENGTH covered covered)
+  execute_process(COMMAND "${COMPILER}" "@${FLAGS}" -DREWARD_TUNER_COMPILED -fsyntax-only ${before}
+                          "${WORK}/alone_${PART}.cpp"
+                  RESULT_VARIABLE status ERROR_VARIABLE errors)
+  if(NOT status EQUAL 0)
+    string(SUBSTRING "${errors}" 0 1500 errors)
+    list(JOIN chain ", " text)
+    string(APPEND failed "${text}:\n${errors}\n")
+  endif()
+endwhile()
 if(NOT covered EQUAL count)
-  message(FATAL_ERROR "${covered} of ${count} headers stand in a chain")
+  message(FATAL_ERROR "${covered} of ${count} files stand in a chain")
 endif()
 if(failed)
   message(FATAL_ERROR
-          "headers that do not compile alone (the first one named by the compiler lacks an #include):\n${failed}")
+          "files that do not compile alone (the first one named by the compiler lacks an #include):\n${failed}")
 endif()
-message(STATUS "${count} headers in ${index} units, of which this part compiled every ${PARTS}th")
+message(STATUS "${count} files in ${index} units, of which this part compiled every ${PARTS}th")

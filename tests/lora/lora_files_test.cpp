@@ -153,7 +153,9 @@ TEST_CASE("lora_files: other adapters are refused by their names") {
       {"base_model.model.conv_in.modules_to_save.weight", "whole layers beside it"},
       {"unet.x.lora_B.bias", "is a LoRA with biases"},
       {"base_model.model.x.base_layer.bias", "is a LoRA with biases"}};
-  for (const auto& [name, message] : kinds) {
+  for (const auto& kind : kinds) {
+    const auto& name = kind.first;
+    const auto& message = kind.second;
     CAPTURE(name);
     save_safetensors(file, factors("unet." + kQuery) + std::map<std::string, Tensor>{{name, at::rand({2})}});
     CHECK_THROWS_WITH_AS(read_lora(file, kParts), doctest::Contains(message.c_str()), Error);

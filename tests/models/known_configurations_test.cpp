@@ -26,9 +26,12 @@ TEST_CASE("known_configurations: networks of the published sizes") {
       {KnownModel::kSdxlBase,
        {{"unet", 2567463684}, {"vae", 83653863}, {"text_encoder", 123060480}, {"text_encoder_2", 694659840}}}};
   const NewWeightsScope shapes_alone(at::TensorOptions().device(at::kMeta));
-  for (const auto& [model, parts] : sizes) {
+  for (const auto& entry : sizes) {
+    const auto& model = entry.first;
     CAPTURE(known_model_name(model));
-    for (const auto& [part, size] : parts) {
+    for (const auto& network : entry.second) {
+      const auto& part = network.first;
+      const auto& size = network.second;
       CAPTURE(part);
       std::int64_t count = 0;
       for (const Tensor& p : make_network(part, known_configuration(model, part), part)->parameters())

@@ -55,7 +55,9 @@ TEST_CASE("merged_weights: equal to networks with the adapters, for every family
     const std::vector<LoraSource> loras = {{folder / "first", -0.8}, {folder / "second.safetensors", 0.25}};
     const PartWeights merged = merged_weights(model, loras);
     CHECK(merged.size() == parts.networks.size() - 1);
-    for (const auto& [part, weights] : merged) {
+    for (const auto& entry : merged) {
+      const auto& part = entry.first;
+      const auto& weights = entry.second;
       CAPTURE(part);
       const auto network = make_network(part, model.config(part), part);
       model.load(part, *network);
@@ -66,9 +68,9 @@ TEST_CASE("merged_weights: equal to networks with the adapters, for every family
       }
       const auto wanted = state_dict(*network);
       CHECK(wanted.size() == weights.size());
-      for (const auto& [name, tensor] : wanted) {
-        CAPTURE(name);
-        CHECK(at::allclose(weights.at(name), tensor, 1e-5, 1e-6));
+      for (const auto& want : wanted) {
+        CAPTURE(want.first);
+        CHECK(at::allclose(weights.at(want.first), want.second, 1e-5, 1e-6));
       }
     }
     // the whole way round: merged into a file and into a folder, the same weights

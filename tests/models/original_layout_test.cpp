@@ -40,7 +40,9 @@ TEST_CASE("original_layout: every weight has a place of its own, and comes back 
       const auto weights = state_dict(*tiny.networks.at(part.part));
       const auto stored = to_original(part, weights);
       std::map<std::string, int> uses;
-      for (const auto& [name, place] : original_weights(part.table, names_of(*tiny.networks.at(part.part)))) {
+      for (const auto& entry : original_weights(part.table, names_of(*tiny.networks.at(part.part)))) {
+        const auto& name = entry.first;
+        const auto& place = entry.second;
         CAPTURE(name);
         REQUIRE(stored.contains(part.prefix + place.key));
         ++uses[place.key];

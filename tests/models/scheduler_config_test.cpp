@@ -97,7 +97,9 @@ TEST_CASE("every scheduler file that diffusers saves is read as its DDIM reads i
   for (const auto& file : golden.at("files")) {
     const auto name = file.at("config").at("_class_name").get<std::string>();
     CAPTURE(file.at("config").dump());
-    const auto [config, error] = read(file.at("config"));
+    const auto answer = read(file.at("config"));
+    const auto& config = answer.first;
+    const auto& error = answer.second;
     CAPTURE(error);
     REQUIRE(config.has_value() == file.at("reads").get<bool>());
     (config ? readable : refused).insert(name);

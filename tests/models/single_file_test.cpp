@@ -132,9 +132,9 @@ TEST_CASE("single_file: other families and parts are refused by name") {
       {"text_model.final_layer_norm.bias", "a text encoder alone"},
       {"emb_params", "a textual inversion file"},
       {"weight", "one of another kind, with tensors such as"}};
-  for (const auto& [name, kind] : alone) {
-    CAPTURE(name);
-    CHECK(has(verdict({{name, one}}), kind));
+  for (const auto& entry : alone) {
+    CAPTURE(entry.first);
+    CHECK(has(verdict({{entry.first, one}}), entry.second));
   }
   CHECK(has(verdict({}), "a file without tensors"));
 }
@@ -186,16 +186,18 @@ TEST_CASE("single_file: every weight arrives, in the file's dtype and without a 
     for (auto& [name, tensor] : file.tensors)
       if (tensor.is_floating_point()) tensor = tensor.to(at::kHalf);
     const SingleFile single = file.open();
-    for (const auto& [part, network] : file.parts.networks) {
+    for (const auto& entry : file.parts.networks) {
+      const auto& part = entry.first;
+      const auto& network = entry.second;
       CAPTURE(part);
       CHECK(single.config(part) == file.parts.configs.at(part));
       const WeightsSource source = single.weights(part, *network);
       const auto wanted = state_dict(*network);
       CHECK(source.names().size() == wanted.size());
-      for (const auto& [name, tensor] : wanted) {
-        CAPTURE(name);
-        CHECK((source.dtype(name) == at::kHalf));
-        CHECK(at::equal(source.tensor(name), tensor.to(at::kHalf)));
+      for (const auto& want : wanted) {
+        CAPTURE(want.first);
+        CHECK((source.dtype(want.first) == at::kHalf));
+        CHECK(at::equal(source.tensor(want.first), want.second.to(at::kHalf)));
       }
     }
   }

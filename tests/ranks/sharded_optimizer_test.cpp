@@ -62,7 +62,9 @@ void train(Optim& optimizer, int begin, int end) {
 
 void check_equal(const State& expected, const State& got) {
   REQUIRE(got.size() == expected.size());
-  for (const auto& [name, tensor] : expected) {
+  for (const auto& entry : expected) {
+    const auto& name = entry.first;
+    const auto& tensor = entry.second;
     CAPTURE(name);
     CHECK(got.at(name).equal(tensor));
     CHECK((got.at(name).scalar_type() == tensor.scalar_type()));
@@ -113,7 +115,8 @@ TEST_CASE(
   using namespace sharded_optimizer_test;
   const AdamWOptions exact{.learning_rate = 1e-2, .weight_decay = 0.1};
   const AdamW8bitOptions rounded{.learning_rate = 1e-2, .weight_decay = 0.1};
-  for (const auto& [before, after] : {std::pair(1, 2), std::pair(2, 3), std::pair(3, 1), std::pair(7, 2)}) {
+  for (const auto& steps : {std::pair(1, 2), std::pair(2, 3), std::pair(3, 1), std::pair(7, 2)}) {
+    const int before = steps.first, after = steps.second;
     CAPTURE(before);
     CAPTURE(after);
     check_moves<AdamW>(exact, at::kFloat, before, after);

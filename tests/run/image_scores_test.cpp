@@ -126,11 +126,11 @@ TEST_CASE("scores of learned rewards are those of the Python originals, whatever
   for (const int batch : {1, 16}) {
     const ImageScores scores =
         score_images(files, want["prompts"].get<std::vector<std::string>>(), rewards, {.batch = batch});
-    for (const auto& [name, wanted] : want["scores"].items())
+    for (const auto& score : want["scores"].items())
       for (std::size_t i = 0; i < files.size(); ++i) {
-        CAPTURE(name);
+        CAPTURE(score.key());
         CAPTURE(i);
-        CHECK(std::abs(scores.values.at(name)[i] - wanted[i].get<double>()) < 1e-5);
+        CHECK(std::abs(scores.values.at(score.key())[i] - score.value()[i].get<double>()) < 1e-5);
       }
   }
 }

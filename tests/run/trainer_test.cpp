@@ -185,7 +185,8 @@ TEST_CASE("the weights of the best evaluation are kept and saved, by the trained
     // the run itself went on as ever
     const auto last = rt::CheckpointFolder(runs / "kept/checkpoints").load(6),
                same = rt::CheckpointFolder(runs / "plain/checkpoints").load(6);
-    for (const auto& [name, tensor] : same.tensors) CHECK_MESSAGE(at::equal(tensor, last.tensors.at(name)), name);
+    for (const auto& saved : same.tensors)
+      CHECK_MESSAGE(at::equal(saved.second, last.tensors.at(saved.first)), saved.first);
     for (const std::int64_t at : {3, 4, 5}) {
       const std::string name = "killed" + std::to_string(at);
       auto dies = options(6, rt::kTrainedReward);
