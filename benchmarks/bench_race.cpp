@@ -187,23 +187,28 @@ int run(int argc, char** argv) {
   app.add_option("--method", s.method, "of the reward's gradient, or of sampled images (with --memory replay)")
       ->check(CLI::IsMember(methods))
       ->capture_default_str();
-  app.add_option("--steps", s.steps, "T, sampler steps")->capture_default_str();
+  app.add_option("--steps", s.steps, "T, sampler steps")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--trained-steps", s.trained,
                  "K, trained steps of drtune and draft, and of alignprop with a fixed cost (0: its own random number)")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--batch", s.batch, "images an update")->capture_default_str();
+  app.add_option("--batch", s.batch, "images an update")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--guidance", s.guidance, "guidance scale")->capture_default_str();
-  app.add_option("--rank", s.rank, "rank of the LoRA")->capture_default_str();
+  app.add_option("--rank", s.rank, "rank of the LoRA")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--memory", s.memory, "replay, retain, or a size that the tensors of an update fit into: 2GB")
       ->check([](const std::string& word) {
         const bool known = word == "replay" || word == "retain" || rt::parse_byte_size(word);
         return known ? std::string() : "expected replay, retain or a size with its unit (2GB), got '" + word + "'";
       })
       ->capture_default_str();
-  app.add_option("--threads", s.threads, "threads of a tensor operation")->capture_default_str();
-  app.add_option("--updates", s.updates, "timed updates")->capture_default_str();
-  app.add_option("--warm-up", s.warm_up, "updates before those")->capture_default_str();
-  app.add_option("--side", s.side, "pixels of an image's side; 0: the model's own")->capture_default_str();
+  app.add_option("--threads", s.threads, "threads of a tensor operation")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--updates", s.updates, "timed updates")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--warm-up", s.warm_up, "updates before those")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--side", s.side, "pixels of an image's side; 0: the model's own")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--device", s.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--dtype", s.dtype, "of the frozen weights")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
@@ -212,8 +217,11 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"own", "channels-last", "channels-first"}))
       ->capture_default_str();
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--decode-batch", s.decode_batch, "images decoded at a time; 0: all")->capture_default_str();
+  app.add_option("--decode-batch", s.decode_batch, "images decoded at a time; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--rollout-dtype", s.rollout_dtype, "of steps without gradient; same: as trained ones")
       ->check(CLI::IsMember({"same", "bfloat16", "float16"}))
       ->capture_default_str();
@@ -234,6 +242,8 @@ int run(int argc, char** argv) {
   app.add_option("--tolerance", s.tolerance, "with --check-dump: exit with 3 if an error is larger; 0: only report")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  if (!(s.tolerance >= 0 && std::isfinite(s.tolerance)))
+    throw std::runtime_error("--tolerance expected a finite number >= 0, got " + std::to_string(s.tolerance));
   if (!s.check.empty() && engine_options(s).memory.way() == rt::Memory::kBudget)
     throw std::runtime_error("--check-dump makes one update: expected --memory replay or retain, got " + s.memory);
   if (std::ranges::find(kSampled, s.method) != kSampled.end() && (s.best || s.memory != "replay"))

@@ -50,7 +50,7 @@ struct Settings {
     app.add_option("--threads", threads, "threads of a tensor operation")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
-    app.add_option("--rank", rank, "rank of the LoRA")->capture_default_str();
+    app.add_option("--rank", rank, "rank of the LoRA")->check(CLI::PositiveNumber)->capture_default_str();
     app.add_option("--guidance", guidance, "guidance scale")->capture_default_str();
   }
   rt::DdimOptions sampler() const { return {.num_steps = steps, .guidance = guidance, .eta = 1.0}; }

@@ -71,6 +71,16 @@ class TrainingRun {
         optimizer_(
             parameters_of(networks_),
             {.learning_rate = options.learning_rate, .beta2 = options.beta2, .weight_decay = options.weight_decay}) {
+    REWARD_TUNER_CHECK(options_.gradient_norm > 0 && std::isfinite(options_.gradient_norm),
+                       "[Pretrain] gradient_norm expected a finite number above 0, got ", options_.gradient_norm);
+    REWARD_TUNER_CHECK(options_.average >= 0 && options_.average < 1,
+                       "[Pretrain] average expected a number in [0, 1), got ", options_.average);
+    REWARD_TUNER_CHECK(options_.seconds_per_checkpoint >= 0 && std::isfinite(options_.seconds_per_checkpoint),
+                       "[Pretrain] seconds_per_checkpoint expected a finite number >= 0, got ",
+                       options_.seconds_per_checkpoint);
+    REWARD_TUNER_CHECK(options_.steps >= 1 && options_.warm_up >= 0 && options_.log_every >= 1,
+                       "[Pretrain] expected steps >= 1, warm_up >= 0 and log_every >= 1, got ", options_.steps, ", ",
+                       options_.warm_up, " and ", options_.log_every);
     for (const auto& [key, weight] : weights())
       if (options_.average > 0) average_[key] = weight.clone();
     if (std::filesystem::exists(file())) resume();

@@ -62,6 +62,8 @@ Study study_of(const Arguments& a) {
   if (a.cpu_seconds) {
     REWARD_TUNER_CHECK(study.rounds == 0, "[rt-reproduce] --cpu-seconds expected a study that CPU time ends, got ",
                        a.kind, ": --rounds ends its cells");
+    REWARD_TUNER_CHECK(*a.cpu_seconds > 0 && std::isfinite(*a.cpu_seconds),
+                       "[rt-reproduce] --cpu-seconds expected a finite number above 0, got ", *a.cpu_seconds);
     // what is planned in updates keeps its share of the budget
     const auto scaled = [&](int updates) {
       return updates == 0 ? 0
@@ -72,6 +74,8 @@ Study study_of(const Arguments& a) {
     study.cpu_seconds = *a.cpu_seconds;
   }
   if (a.seeds) study.seeds = *a.seeds;
+  REWARD_TUNER_CHECK(!a.kl_weight || (*a.kl_weight >= 0 && std::isfinite(*a.kl_weight)),
+                     "[rt-reproduce] --kl-weight expected a finite number >= 0, got ", *a.kl_weight);
   if (a.kl_weight) study.kl_weight = *a.kl_weight;
   return study;
 }

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/lora/lora.hpp>
+#include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/run/best_evaluation.hpp>
 #include <reward_tuner/step_selection/late_jump.hpp>
 
@@ -109,6 +111,12 @@ void check_settings(const TuneSettings& s, const MethodEntry& m) {
                      "[rt-tune] --keep-best expected --evaluate-every of 1 or more, got ", s.evaluate_every);
   REWARD_TUNER_CHECK(s.tasks.empty() || !s.was_given("reward"),
                      "[rt-tune] --reward cannot be combined with --tasks, whose tables name the rewards");
+  // what would be refused anyway, after the model is loaded
+  const rt::AnySampler sampler(sampler_options(s));
+  if (!s.full && s.init_lora.empty()) rt::check_options(rt::LoraOptions{.rank = s.rank, .alpha = s.alpha});
+  rt::check_options(
+      {.learning_rate = s.learning_rate, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay},
+      s.optimizer == OptimizerName::kAdamW8bit ? "AdamW8bit" : "AdamW");
 }
 
 void complete(TuneSettings& s, const MethodEntry& m, bool per_group) {

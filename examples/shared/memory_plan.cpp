@@ -95,6 +95,10 @@ void shape_course(rt::UpdateShape& shape, const TuneSettings& s, const MethodEnt
   std::int64_t kept = branches > 1 ? 2 * roots : shape.images;
   if (s.weighting == rt::RewardWeighting::kBest && shape.denoises) kept = std::int64_t{s.batch} * s.best;
   shape.rows = s.rows > 0 ? s.rows : s.micro_batch > 0 ? std::min<std::int64_t>(s.micro_batch, kept) : kept;
+  const std::int64_t of_image = shape.denoises ? s.noisings : s.step_per_timestep ? 1 : shape.trained;
+  const std::int64_t own = method.knows("dpok") ? 5 : method.knows("clip") ? 4 : 1;
+  const std::int64_t updates = s.updates_per_epoch > 0 ? s.updates_per_epoch : s.step_per_timestep ? 1 : own;
+  shape.step_rows = (kept * of_image + updates - 1) / updates;
 }
 
 rt::EngineOptions engine(const TuneSettings& s) {

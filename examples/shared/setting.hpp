@@ -4,6 +4,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
@@ -46,7 +47,7 @@ std::string expected_value() {
   else if constexpr (std::is_same_v<T, bool>) return "true or false";
   else if constexpr (std::is_unsigned_v<T>) return "a whole number >= 0";
   else if constexpr (std::is_integral_v<T>) return "a whole number";
-  else if constexpr (std::is_floating_point_v<T>) return "a number";
+  else if constexpr (std::is_floating_point_v<T>) return "a finite number";
   else if constexpr (std::is_same_v<T, std::filesystem::path>) return "a path";
   else if constexpr (std::is_same_v<T, Pair>) return "two whole numbers as 768x1024";
   else return "text";
@@ -64,7 +65,9 @@ bool read_value(const std::string& word, T& value) {
     return value || word == "false";
   } else if constexpr (std::is_arithmetic_v<T>) {
     const auto end = std::from_chars(word.data(), word.data() + word.size(), value);
-    return end.ec == std::errc() && end.ptr == word.data() + word.size();
+    if (end.ec != std::errc() || end.ptr != word.data() + word.size()) return false;
+    if constexpr (std::is_floating_point_v<T>) return std::isfinite(value);  // "nan" and "inf" are read too
+    return true;
   } else if constexpr (std::is_same_v<T, Pair>) {
     const std::size_t cross = word.find('x');
     return cross != std::string::npos && read_value(word.substr(0, cross), value[0]) &&

@@ -33,7 +33,7 @@ std::string shown_value(const Setting& row) {
   for (const auto& name : row.field.names) text += (text.empty() ? "" : "|") + name;
   if (!text.empty()) return text;
   if (row.field.is_list) return "LIST";
-  return row.field.expected == "a number" ? "FLOAT" : row.field.expected.starts_with("a whole") ? "INT" : "TEXT";
+  return row.field.expected == "a finite number" ? "FLOAT" : row.field.expected.starts_with("a whole") ? "INT" : "TEXT";
 }
 
 }  // namespace

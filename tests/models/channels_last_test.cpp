@@ -5,10 +5,18 @@
 #include <torch/autograd.h>
 
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <reward_tuner/lora/lora.hpp>
+#include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
+#include <reward_tuner/models/unet_blocks.hpp>
+#include <reward_tuner/models/vae_blocks.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 #include <tests/reference/test_folder.hpp>
@@ -58,8 +66,150 @@ std::vector<Tensor> answers(StableDiffusion pipeline) {
   return out;
 }
 
+constexpr auto kLast = at::MemoryFormat::ChannelsLast;
+
+/// Images of a block: a block's answers to x.
+using Answers = std::function<std::vector<Tensor>(const Tensor& x)>;
+
+/// Whether every answer of a block lies channels last where x does, with a graph and without, and so does the gradient
+/// of x; all with the numbers of a block that is laid out as usual. Weights are frozen, as in a pipeline.
+void keeps_layout(const std::string& name, torch::nn::Module& block, const std::vector<std::int64_t>& sizes,
+                  const Answers& answers) {
+  CAPTURE(name);
+  Rng rng(11);
+  initialize(block, rng);
+  for (Tensor p : block.parameters()) p.requires_grad_(false);
+  const Tensor x = rng.normal(sizes);
+  const auto run = [&](const Tensor& image, bool graph) {
+    const torch::AutoGradMode mode(graph);
+    const Tensor leaf = image.detach().requires_grad_(graph);
+    std::vector<Tensor> out = answers(leaf);
+    if (!graph) return out;
+    Rng seeds(13);
+    Tensor sum = at::zeros({});
+    // cotangents lie as their answers do: a sum with one that does not would follow it
+    for (const Tensor& y : out) sum = sum + (y * seeds.normal(y.sizes()).contiguous(y.suggest_memory_format())).sum();
+    out.push_back(torch::autograd::grad({sum}, {leaf})[0]);
+    return out;
+  };
+  const auto plain = run(x, true), plain_alone = run(x, false);
+  lay_channels_last(block);
+  const auto compared = [&](const std::vector<Tensor>& here, const std::vector<Tensor>& there) {
+    REQUIRE(here.size() == there.size());
+    for (std::size_t i = 0; i < here.size(); ++i) {
+      CAPTURE(i);
+      CAPTURE(here[i].sizes());
+      CAPTURE(here[i].strides());
+      CHECK(here[i].suggest_memory_format() == kLast);  // of a part of the channels too, which has gaps
+      CHECK((here[i] - there[i]).norm().item<double>() < 2e-5 * there[i].norm().item<double>());
+    }
+  };
+  compared(run(x.contiguous(kLast), true), plain);
+  compared(run(x.contiguous(kLast), false), plain_alone);
+}
+
+/// A LoRA of rank 2 on every layer, which changes what the block answers.
+Lora adapted(torch::nn::Module& block) {
+  auto lora = Lora::attach(block, {.rank = 2, .targets = {"all"}});
+  const torch::NoGradGuard no_grad;
+  Rng rng(17);
+  for (Tensor p : lora.parameters()) p.copy_(0.2 * rng.normal(p.sizes()));
+  return lora;
+}
+
 }  // namespace
 }  // namespace channels_last_test
+
+TEST_CASE("every block of a UNet keeps the layout of its images, forward and backward") {
+  using namespace channels_last_test;
+  Rng rng(1);
+  const Tensor time = rng.normal({2, 6}), context = rng.normal({2, 5, 12});
+  for (const bool linear : {false, true}) {
+    const Transformer2DOptions options{
+        .attention = {.heads = 2, .context = 12}, .layers = 2, .groups = 4, .linear_projection = linear};
+    const auto transformer = std::make_shared<Transformer2DModel>(8, options);
+    keeps_layout(linear ? "linear projections" : "projections by convolution", *transformer, {2, 8, 6, 5},
+                 [&](const Tensor& x) { return std::vector{transformer->forward(x, context)}; });
+    const UNetLevelOptions level{
+        .resnet = {.time_width = 6, .groups = 4}, .cross_attention = true, .transformer = options, .layers = 2};
+    const auto down = std::make_shared<UNetDownBlock>(8, 12, level);
+    keeps_layout("down", *down, {2, 8, 7, 5}, [&](const Tensor& x) {
+      std::vector<Tensor> skips;
+      down->forward(x, time, context, skips);
+      return skips;
+    });
+    const auto middle = std::make_shared<UNetMidBlock>(8, level);
+    keeps_layout("middle", *middle, {2, 8, 4, 6},
+                 [&](const Tensor& x) { return std::vector{middle->forward(x, time, context)}; });
+    const auto up = std::make_shared<UNetUpBlock>(8, 12, 8, level);
+    for (const std::int64_t height : {8, 7}) {  // doubled, and to the size of a skip
+      keeps_layout("up", *up, {2, 8, 4, 4}, [&](const Tensor& x) {
+        const auto skip = [&](std::int64_t channels, std::int64_t h, std::int64_t w) {
+          Rng own(static_cast<std::uint64_t>(channels * h + w));
+          return own.normal({2, channels, h, w}).contiguous(x.suggest_memory_format());
+        };
+        std::vector<Tensor> skips = {skip(8, height, 8), skip(8, 4, 4), skip(12, 4, 4)};
+        return std::vector{up->forward(x, time, context, skips)};
+      });
+    }
+  }
+  for (const double scale : {1.0, 2.0})
+    for (const std::int64_t out : {8, 12}) {
+      const ResnetOptions options{.time_width = 6, .groups = 4, .output_scale = scale};
+      const auto block = std::make_shared<ResnetBlock2D>(8, out, options);
+      keeps_layout("residual block", *block, {2, 8, 6, 5},
+                   [&](const Tensor& x) { return std::vector{block->forward(x, time)}; });
+    }
+}
+
+TEST_CASE("adapters keep the layout, apart and merged") {
+  using namespace channels_last_test;
+  Rng rng(1);
+  const Tensor time = rng.normal({2, 6}), context = rng.normal({2, 5, 12});
+  const UNetLevelOptions level{.resnet = {.time_width = 6, .groups = 4},
+                               .cross_attention = true,
+                               .transformer = {.attention = {.heads = 2, .context = 12}, .groups = 4},
+                               .layers = 1};
+  const auto middle = std::make_shared<UNetMidBlock>(8, level);
+  std::optional<Lora> lora;
+  for (const AdapterMode mode : {AdapterMode::kApart, AdapterMode::kMerged})
+    keeps_layout(mode == AdapterMode::kApart ? "apart" : "merged", *middle, {2, 8, 4, 6}, [&](const Tensor& x) {
+      if (!lora) lora.emplace(adapted(*middle));
+      const AdapterScope scope(*middle, mode);
+      return std::vector{middle->forward(x, time, context)};
+    });
+}
+
+TEST_CASE("every block of a VAE keeps the layout of its images, whole and in strips") {
+  using namespace channels_last_test;
+  for (const std::int64_t strip : {0, 60, 150, 100000}) {
+    CAPTURE(strip);
+    for (const std::int64_t out : {8, 12}) {
+      const auto block = std::make_shared<ResnetBlock2D>(8, out, ResnetOptions{.groups = 4});
+      block->set_strip(strip);
+      keeps_layout("residual block", *block, {2, 8, 9, 5},
+                   [&](const Tensor& x) { return std::vector{block->forward(x)}; });
+    }
+    const VaeStackOptions stack{.widths = {8, 12}, .layers = 1, .groups = 4};
+    const auto decoder = std::make_shared<VaeDecoder>(4, 3, stack);
+    decoder->set_strip(strip);
+    keeps_layout("decoder", *decoder, {2, 4, 7, 6}, [&](const Tensor& x) { return std::vector{decoder->forward(x)}; });
+    const auto encoder = std::make_shared<VaeEncoder>(3, 8, stack);
+    encoder->set_strip(strip);
+    keeps_layout("encoder", *encoder, {2, 3, 14, 12},
+                 [&](const Tensor& x) { return std::vector{encoder->forward(x)}; });
+  }
+  const VaeStackOptions stack{.widths = {8}, .layers = 1, .groups = 4};
+  const auto middle = std::make_shared<VaeMidBlock>(8, stack);
+  keeps_layout("middle", *middle, {2, 8, 5, 6}, [&](const Tensor& x) { return std::vector{middle->forward(x)}; });
+  const auto attention = std::make_shared<SpatialAttention>(8, 4, 1e-6);
+  keeps_layout("attention", *attention, {2, 8, 5, 6},
+               [&](const Tensor& x) { return std::vector{attention->forward(x)}; });
+  const auto down = std::make_shared<Downsample2D>(8, 0);
+  keeps_layout("down", *down, {2, 8, 6, 6}, [&](const Tensor& x) { return std::vector{down->forward(x)}; });
+  const auto up = std::make_shared<Upsample2D>(8);
+  keeps_layout("up", *up, {2, 8, 6, 5}, [&](const Tensor& x) { return std::vector{up->forward(x)}; });
+}
 
 TEST_CASE("channels last is the same pipeline up to rounding") {
   using namespace channels_last_test;

@@ -167,6 +167,25 @@ TEST_CASE("settings: size, negative prompt and LoRAs are rows that tune, sample 
   CHECK(noted_options(settings_table(), s).at("lora") == nlohmann::json{"x:0.5"});
 }
 
+TEST_CASE("settings: no row takes NaN, an infinity or more than a number can hold") {
+  int numbers = 0;
+  for (const Setting& row : settings_table()) {
+    CAPTURE(row.name);
+    const bool finite = row.field.expected == "a finite number", whole = row.field.expected.starts_with("a whole");
+    if (!finite && !whole) continue;
+    ++numbers;
+    for (const std::string word :
+         {"nan", "-nan", "nan(1)", "inf", "-inf", "infinity", "1e999", "", " 1", "1 ", "0x10"}) {
+      CAPTURE(word);
+      TuneSettings s;
+      CHECK_THROWS_WITH_AS(
+          read_setting(row, s, {word}, "--" + row.name),
+          ("[rt-tune] --" + row.name + " expected " + row.field.expected + ", got '" + word + "'").c_str(), rt::Error);
+    }
+  }
+  CHECK(numbers > 60);
+}
+
 TEST_CASE("settings: two whole numbers are a pair, and a flag that may be alone takes its own value") {
   const auto parsed = [](const std::vector<std::string>& more, TuneSettings& s) {
     CLI::App app;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/methods/ddpo.hpp>
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/regularizers/pretraining_loss.hpp>
@@ -107,6 +108,18 @@ TEST_CASE("joint adds its gradient to the reward's; alternating makes a second s
     CHECK(report.forwards == plain.forwards + 1);
     CHECK(report.backwards == plain.backwards + 1);
   }
+}
+
+TEST_CASE("the own step of a round leaves no gradients beside the sampling of the next") {
+  using namespace pretraining_loss_test;
+  CaptionedToy pipeline;
+  StepRecorder optimizer{pipeline.parameters()};
+  Rng rng(4);
+  DDPO<ToyReward, PretrainingLoss> tuner(ToyReward(), {.sampler = {.num_steps = 4, .guidance = 3.0},
+                                                       .objective = {.round = {.updates_per_epoch = 1}},
+                                                       .regularizer = {.images = captioned_images(), .batch = 4}});
+  CHECK(tuner.update(pipeline, optimizer, kPrompts, rng).optimizer_steps == 2);
+  for (const Tensor& p : pipeline.parameters()) CHECK_FALSE(p.grad().defined());
 }
 
 TEST_CASE("captions are left out with their probability, and that trains the unconditional half of guidance") {

@@ -1,4 +1,5 @@
-// Full tuning with 8-bit moments in a run: near AdamW's weights, resumed bit for bit, and refused by another optimizer.
+// Full tuning in a run: its peak of every update; with 8-bit moments near AdamW's weights, resumed bit for bit, and
+// refused by another optimizer.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/equal.h>
@@ -52,6 +53,35 @@ std::vector<Tensor> tune(const std::filesystem::path& model, const std::filesyst
 }
 
 }  // namespace
+
+TEST_CASE("every update of a run of full tuning has one peak, and leaves no gradients beside evaluations") {
+  const reference::TinyModel model;
+  const reference::TemporaryFolder runs;
+  auto pipeline = StableDiffusion::load(model.path());
+  AdamW optimizer(pipeline.train_unet(), kAdamW);
+  auto tuner = make<DRTune>(
+      SymmetryReward(), {.sampler = {.num_steps = 4, .guidance = 2}, .steps = {.num_trained = 2, .max_early_stop = 0}});
+  auto options = reference::small_run_options(3, 1, 0);
+  options.ema_decay = 0.9;
+  options.learning_rate.warm_up = 0;
+  std::vector<std::int64_t> peaks;
+  const auto gradients = [&] {
+    std::int64_t count = 0;
+    for (const Tensor& p : optimizer.parameters()) count += p.grad().defined() ? 1 : 0;
+    return count;
+  };
+  options.on_update = [&](const UpdateReport& report) {
+    peaks.push_back(report.peak_tensor_bytes);
+    CHECK(gradients() == 0);
+  };
+  const std::vector<std::string> prompts{"a red circle", "a blue square"};
+  Trainer trainer(tuner, pipeline, optimizer, PromptSet(prompts),
+                  {runs / "run", trained_unet(pipeline), evaluation_pairs(prompts, 1, 100)}, options);
+  trainer.run();
+  REQUIRE(peaks.size() == 3);
+  CHECK(peaks[1] == peaks[2]);
+  CHECK(std::abs(static_cast<double>(peaks[0]) / static_cast<double>(peaks[1]) - 1) < 0.01);
+}
 
 TEST_CASE("full tuning with 8-bit moments stays near AdamW, and a resumed run is the uninterrupted one bit for bit") {
   const reference::TinyModel model;

@@ -118,4 +118,12 @@ refused '--reward-model expected a reward that is in use (symmetry), got clip_sc
   --reward-model "clip_score=$model/clip"
 refused '--reward-model expected a reward with a model of its own, got symmetry' --reward symmetry \
   --reward-model "symmetry=$model/clip"
+for value in 0 -1 nan inf; do
+  status=0; "$program" list --cpu-seconds=$value >"$work/meter.txt" 2>&1 || status=$?
+  [ "$status" = 1 ] && grep -q -- "--cpu-seconds expected a finite number above 0, got $value" "$work/meter.txt" ||
+    fail "list --cpu-seconds $value: $status, $(cat "$work/meter.txt")"
+done
+status=0; "$program" list --kl-weight=-1 >"$work/meter.txt" 2>&1 || status=$?
+[ "$status" = 1 ] && grep -q -- '--kl-weight expected a finite number >= 0, got -1' "$work/meter.txt" ||
+  fail "list --kl-weight -1: $status, $(cat "$work/meter.txt")"
 echo "rt-reproduce: killed, resumed, reported"

@@ -88,8 +88,19 @@ done <<'END'
 --learning-rate 0 learning-rate expected a finite number above 0, got 0
 --lr-warmup -2 lr-warmup expected a number >= 0, got -2
 --images 0 \[Trainer\] images must be >= 1, got 0
+--guidance -1 \[Ddim\] guidance must be finite and >= 0, got -1
+--rank 0 \[LoRA\] rank must be at least 1, got 0
+--weight-decay -1 \[AdamW\] weight_decay must be >= 0, got -1
+--minutes -1 \[Trainer\] minutes must be >= 0 (0: no limit), got -1
 --ema 1 \[Trainer\] ema_decay must be in \[0, 1), got 1
 END
+for flag in guidance learning-rate clip-gradient; do
+  for value in nan inf -inf; do
+    expect 2 "$flag expected a finite number, got '$value'" tune --model "$work/none" --prompts "$work/plain.txt" \
+      --reward brightness "--$flag=$value" --out "$work/new"
+  done
+done
+config 'bad.toml:1: kl-weight expected a finite number, got .nan' 'kl-weight = nan\n'
 expect 1 'lr-floor expected a number from 0 to 1, got 2' tune --model "$work/none" --prompts "$work/plain.txt" \
   --lr-schedule linear --lr-floor 2 --out "$work/new"
 

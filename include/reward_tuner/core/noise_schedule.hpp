@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <numbers>
 #include <optional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
@@ -34,6 +36,14 @@ struct CleanClipping {
 };
 REWARD_TUNER_FIELDS(CleanClipping, kind, range, quantile, max);
 
+/// Errors, as those of `owner`: a number out of range, whether or not `kind` uses it.
+inline void check_clipping(std::string_view owner, const CleanClipping& c) {
+  REWARD_TUNER_CHECK(c.range > 0 && std::isfinite(c.range), "[", owner, "] clipping.range must be > 0, got ", c.range);
+  REWARD_TUNER_CHECK(c.quantile >= 0 && c.quantile <= 1, "[", owner, "] clipping.quantile must be in [0, 1], got ",
+                     c.quantile);
+  REWARD_TUNER_CHECK(c.max > 0 && std::isfinite(c.max), "[", owner, "] clipping.max must be > 0, got ", c.max);
+}
+
 /// The scheduler part of a model folder. Defaults are Stable Diffusion 1.x's.
 struct NoiseScheduleConfig {
   std::int64_t num_train_steps = 1000;                       ///< training steps, timesteps 0..num_train_steps-1
@@ -52,6 +62,8 @@ struct NoiseScheduleConfig {
 
   bool operator==(const NoiseScheduleConfig&) const = default;
 };
+REWARD_TUNER_FIELDS(NoiseScheduleConfig, num_train_steps, beta_start, beta_end, beta_schedule, trained_betas,
+                    zero_terminal_snr, prediction, spacing, steps_offset, final_alpha_one, clipping, variance, solver);
 
 /// Cumulative signal levels abar(timestep) in double. A regular value.
 class NoiseSchedule {
@@ -61,8 +73,12 @@ class NoiseSchedule {
     REWARD_TUNER_CHECK(n > 0, "[NoiseSchedule] num_train_steps must be > 0, got ", n);
     REWARD_TUNER_CHECK(n <= kMaxTrainSteps, "[NoiseSchedule] num_train_steps must be at most ", kMaxTrainSteps,
                        ", got ", n);
+    check_clipping("NoiseSchedule", config_.clipping);
+    check_options(config_.solver);
     REWARD_TUNER_CHECK(config_.steps_offset >= 0 && config_.steps_offset <= kMaxTrainSteps,
                        "[NoiseSchedule] steps_offset must be in 0..", kMaxTrainSteps, ", got ", config_.steps_offset);
+    for (const auto& [name, beta] : {std::pair("beta_start", config_.beta_start), {"beta_end", config_.beta_end}})
+      REWARD_TUNER_CHECK(std::isfinite(beta), "[NoiseSchedule] ", name, " must be finite, got ", beta);
     std::vector<double> betas = config_.trained_betas.empty() ? made_betas(config_) : config_.trained_betas;
     REWARD_TUNER_CHECK(static_cast<std::int64_t>(betas.size()) == n, "[NoiseSchedule] expected ", n,
                        " trained betas, got ", betas.size());
@@ -70,7 +86,7 @@ class NoiseSchedule {
     double product = 1.0;
     for (std::size_t i = 0; i < betas.size(); ++i) {
       REWARD_TUNER_CHECK(betas[i] > 0 && betas[i] <= 1, "[NoiseSchedule] every beta must be in (0, 1], got ", betas[i],
-                         " at timestep ", i);
+                         " at timestep ", i, config_.trained_betas.empty() ? "" : " of trained_betas");
       abar_[i] = product *= 1.0 - betas[i];
     }
     if (config_.zero_terminal_snr) rescale_to_zero_terminal_snr();

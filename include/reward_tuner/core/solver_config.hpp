@@ -1,8 +1,14 @@
 // What a scheduler file may say of samplers whose steps lie at noise levels of their own (samplers/dpm_solver.hpp,
 // samplers/euler.hpp).
 #pragma once
+#include <cmath>
+#include <limits>
 #include <optional>
 #include <string>
+#include <utility>
+
+#include <reward_tuner/core/check.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
 
@@ -36,5 +42,18 @@ struct SolverConfig {
 
   bool operator==(const SolverConfig&) const = default;
 };
+REWARD_TUNER_FIELDS(SolverConfig, levels, final_level, order, type, algorithm, lower_order_final, euler_at_final,
+                    lambda_min_clipped, lu_lambdas, log_linear, lowest, highest);
+
+/// Errors: a number out of range. lambda_min_clipped may be minus infinity, which clips nothing.
+inline void check_options(const SolverConfig& c) {
+  REWARD_TUNER_CHECK(!c.order || *c.order >= 1, "[NoiseSchedule] solver.order must be >= 1, got ", *c.order);
+  REWARD_TUNER_CHECK(!c.lambda_min_clipped || *c.lambda_min_clipped < std::numeric_limits<double>::infinity(),
+                     "[NoiseSchedule] solver.lambda_min_clipped must be a number below infinity, got ",
+                     *c.lambda_min_clipped);
+  for (const auto& [name, level] : {std::pair("lowest", c.lowest), {"highest", c.highest}})
+    REWARD_TUNER_CHECK(!level || (*level >= 0 && std::isfinite(*level)), "[NoiseSchedule] solver.", name,
+                       " must be finite and >= 0, got ", *level);
+}
 
 }  // namespace reward_tuner

@@ -82,7 +82,7 @@ REWARD_TUNER_FIELDS(EngineOptions, micro_batch, gradient_clip, max_skipped_in_a_
 inline void check_options(const EngineOptions& o) {
   REWARD_TUNER_CHECK(o.micro_batch >= 0, "[RewardTuner] engine.micro_batch must be >= 0 (0: the whole batch), got ",
                      o.micro_batch);
-  REWARD_TUNER_CHECK(!o.gradient_clip || *o.gradient_clip >= 0,
+  REWARD_TUNER_CHECK(!o.gradient_clip || (*o.gradient_clip >= 0 && std::isfinite(*o.gradient_clip)),
                      "[RewardTuner] engine.gradient_clip must be >= 0 (0: no clipping), got ", *o.gradient_clip);
   REWARD_TUNER_CHECK(o.max_skipped_in_a_row >= 1, "[RewardTuner] engine.max_skipped_in_a_row must be >= 1, got ",
                      o.max_skipped_in_a_row);

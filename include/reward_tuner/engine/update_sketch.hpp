@@ -43,15 +43,16 @@ struct UpdateShape {
   bool samples = false;       ///< learns from sampled images, by rounds, instead of the reward's gradient
   bool denoises = false;      ///< of these: from the denoising loss of whole images
   std::int64_t rows = 0;      ///< of these: pairs of image and step in a network call; 0: a micro-batch
+  /// of these: pairs in an optimizer step; more than a call has add up in gradients that are there. 0: those of a call
+  std::int64_t step_rows = 0;
   std::optional<ClipVisionConfig> judge = {};  ///< the network of a reward that has one; others are a few images
 };
 
 /// Bytes of an update.
 struct UpdateMemory {
-  /// of an update that begins without gradients. Where it drops those of the one before, its
-  /// UpdateReport::peak_tensor_bytes is lower by `gradients`
-  std::int64_t peak = 0;
-  std::int64_t gradients = 0;        ///< of these what stays until the next update: of rounds nothing
+  std::int64_t peak = 0;  ///< UpdateReport::peak_tensor_bytes of every update, the first and later ones
+  /// of these what stays until the next update drops it, as a Trainer does before: of rounds nothing
+  std::int64_t gradients = 0;
   std::int64_t sampling = 0;         ///< the highest before anything is scored
   std::int64_t scoring = 0;          ///< the highest while images are decoded and scored
   std::int64_t training = 0;         ///< the highest while steps are differentiated

@@ -251,15 +251,19 @@ class UpdateCourse {
     const std::int64_t n = s_.rows > 0 ? s_.rows : micro_;
     const bool guided = s_.guided && !s_.denoises;
     const SketchTensor copies = states(n), more = states(n), x = latents(n);
-    const std::int64_t before = sketch_.live_bytes();
-    if (s_.compared) {
-      const Sketch::Recording off(sketch_, false);
-      call(x, guided);
-    }
-    Call trained = call(x, guided);
-    out_.graph = sketch_.live_bytes() - before;
-    sketch_.workspace(6 * x.numel() * 8);  // log-densities in double
-    differentiate(trained, guided);
+    const auto train = [&](const SketchTensor& rows) {
+      const std::int64_t before = sketch_.live_bytes();
+      if (s_.compared) {
+        const Sketch::Recording off(sketch_, false);
+        call(rows, guided);
+      }
+      Call trained = call(rows, guided);
+      out_.graph = std::max(out_.graph, sketch_.live_bytes() - before);
+      sketch_.workspace(6 * rows.numel() * 8);  // log-densities in double
+      differentiate(trained, guided);
+    };
+    train(x);
+    if (s_.step_rows > n) train(latents(std::min(n, s_.step_rows - n)));  // as any later one
     mark(&UpdateMemory::training);
   }
 

@@ -95,7 +95,9 @@ struct NormalizedConv2d : torch::autograd::Function<NormalizedConv2d> {
       });
       const Tensor part = at::conv2d(active, layer.weight, layer.bias, at::IntArrayRef{1, 1}, at::IntArrayRef{0, 1});
       if (rows == x.size(2)) out = part;
-      else if (!out.defined()) out = at::empty({x.size(0), part.size(1), x.size(2), x.size(3)}, part.options());
+      else if (!out.defined())  // laid out as its parts: channels last stays so
+        out = at::empty({x.size(0), part.size(1), x.size(2), x.size(3)},
+                        part.options().memory_format(part.suggest_memory_format()));
       if (rows != x.size(2)) out.narrow(2, row, rows).copy_(part);
     });
     return out;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/lora/lora_files.hpp>
 
@@ -33,6 +34,9 @@ struct LoraOptions {
   std::vector<std::string> targets = detail::attention_targets();
   std::uint64_t seed = 0;  ///< of the initial A
 };
+REWARD_TUNER_FIELDS(LoraOptions, rank, alpha, targets, seed);
+
+void check_options(const LoraOptions& o);
 
 /// The adapters of one network. A ~ N(0, 1/rank^2) (peft's "gaussian"), B = 0, so that the network starts unchanged.
 /// The factors are float32 (double in a double network), apart from the network's own parameters, and share the layers'
@@ -43,7 +47,7 @@ class Lora {
  public:
   /// Freezes every parameter of `network` and puts fresh adapters on the target layers. `prefix` is the network's name
   /// in files.
-  /// Errors: rank < 1, a target without a layer.
+  /// Errors: an option out of range, a target without a layer.
   static Lora attach(torch::nn::Module& network, LoraOptions options = {}, std::string prefix = "unet");
 
   /// Puts the adapter of a file (see read_lora) on `network` and freezes the network's own parameters. Ranks may differ

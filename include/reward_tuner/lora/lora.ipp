@@ -18,10 +18,13 @@ REWARD_TUNER_INLINE std::vector<std::string> detail::attention_targets() {
   return {"to_q", "to_k", "to_v", "to_out.0"};
 }
 
+REWARD_TUNER_INLINE void check_options(const LoraOptions& o) {
+  REWARD_TUNER_CHECK(o.rank >= 1, "[LoRA] rank must be at least 1, got ", o.rank);
+  REWARD_TUNER_CHECK(std::isfinite(o.alpha) && o.alpha >= 0, "[LoRA] alpha must be finite and >= 0, got ", o.alpha);
+}
+
 REWARD_TUNER_INLINE Lora Lora::attach(torch::nn::Module& network, LoraOptions options, std::string prefix) {
-  REWARD_TUNER_CHECK(options.rank >= 1, "[LoRA] rank must be at least 1, got ", options.rank);
-  REWARD_TUNER_CHECK(std::isfinite(options.alpha) && options.alpha >= 0, "[LoRA] alpha must be finite and >= 0, got ",
-                     options.alpha);
+  check_options(options);
   if (options.alpha == 0) options.alpha = static_cast<double>(options.rank);
   Lora lora(std::move(options), std::move(prefix));
   const auto all = adaptable_layers(network);

@@ -3,6 +3,7 @@
 #include <reward_tuner/models/autoencoder_kl.hpp>
 
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -87,7 +88,9 @@ REWARD_TUNER_INLINE void AutoencoderKLConfig::check(const std::string& where) co
   detail::check_at_most(where, "layers_per_block", {layers_per_block}, ConfigLimits::kLayers);
   detail::check_at_most(where, "in_channels, out_channels, latent_channels and norm_num_groups",
                         {in_channels, out_channels, latent_channels, norm_num_groups}, ConfigLimits::kWidth);
-  REWARD_TUNER_CHECK(scaling_factor > 0, "[", where, "] expected a positive scaling_factor, got ", scaling_factor);
+  REWARD_TUNER_CHECK(scaling_factor > 0 && std::isfinite(scaling_factor), "[", where,
+                     "] expected a positive scaling_factor, got ", scaling_factor);
+  REWARD_TUNER_CHECK(std::isfinite(shift_factor), "[", where, "] expected a finite shift_factor, got ", shift_factor);
 }
 
 REWARD_TUNER_INLINE void AutoencoderKLConfig::check_types(const std::string& where, const char* key,

@@ -4,6 +4,7 @@
 
 #include <ATen/ops/gelu.h>
 
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -53,6 +54,8 @@ REWARD_TUNER_INLINE void BertConfig::check() const {
   REWARD_TUNER_CHECK(hidden_size % num_attention_heads == 0,
                      "[Bert] hidden_size must be a multiple of num_attention_heads, got ", hidden_size, " and ",
                      num_attention_heads);
+  REWARD_TUNER_CHECK(layer_norm_eps >= 0 && std::isfinite(layer_norm_eps), "[Bert] layer_norm_eps must be >= 0, got ",
+                     layer_norm_eps);
   detail::check_at_most("Bert", "hidden_size and intermediate_size", {hidden_size, intermediate_size},
                         4 * ConfigLimits::kWidth);
   detail::check_at_most("Bert", "num_hidden_layers", {num_hidden_layers}, ConfigLimits::kLayers);

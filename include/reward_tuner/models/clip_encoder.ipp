@@ -35,6 +35,8 @@ REWARD_TUNER_INLINE void check_clip_encoder(const ClipEncoderOptions& o, std::st
   REWARD_TUNER_CHECK(o.hidden_size % o.num_attention_heads == 0, "[", topic,
                      "] hidden_size must be a multiple of num_attention_heads, got ", o.hidden_size, " and ",
                      o.num_attention_heads);
+  REWARD_TUNER_CHECK(o.layer_norm_eps >= 0 && std::isfinite(o.layer_norm_eps), "[", topic,
+                     "] layer_norm_eps must be >= 0, got ", o.layer_norm_eps);
   const std::string where(topic);
   check_at_most(where, "hidden_size, intermediate_size and num_attention_heads",
                 {o.hidden_size, o.intermediate_size, o.num_attention_heads}, 4 * ConfigLimits::kWidth);

@@ -112,7 +112,9 @@ REWARD_TUNER_INLINE void ImagePreprocessorOptions::check() const {
                        "[ImagePreprocessor] nothing is cropped: expected side equal to edge and positive, got side ",
                        side, " and edge ", edge);
   detail::check_at_most("ImagePreprocessor", "edge", {edge}, ConfigLimits::kSide);
-  REWARD_TUNER_CHECK(std::ranges::all_of(deviation, [](double s) { return s > 0; }),
+  REWARD_TUNER_CHECK(std::ranges::all_of(mean, [](double m) { return std::isfinite(m); }),
+                     "[ImagePreprocessor] expected finite means, got ", mean[0], ", ", mean[1], ", ", mean[2]);
+  REWARD_TUNER_CHECK(std::ranges::all_of(deviation, [](double s) { return s > 0 && std::isfinite(s); }),
                      "[ImagePreprocessor] deviations must be positive, got ", deviation[0], ", ", deviation[1], ", ",
                      deviation[2]);
 }

@@ -1,6 +1,7 @@
 // The UNet's config.json as diffusers writes it: which keys exist, which values this library can build, and the way
 // back to JSON.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -208,8 +209,11 @@ inline void UNet2DConditionConfig::check(const std::string& where) const {
                         ConfigLimits::kKernel);
   REWARD_TUNER_CHECK(downsample_padding == 0 || downsample_padding == 1, "[", where,
                      "] unsupported downsample_padding: expected 0 or 1, got ", downsample_padding);
-  REWARD_TUNER_CHECK(mid_block_scale_factor > 0, "[", where, "] expected a positive mid_block_scale_factor, got ",
-                     mid_block_scale_factor);
+  REWARD_TUNER_CHECK(std::isfinite(freq_shift), "[", where, "] expected a finite freq_shift, got ", freq_shift);
+  REWARD_TUNER_CHECK(norm_eps >= 0 && std::isfinite(norm_eps), "[", where, "] expected a norm_eps >= 0, got ",
+                     norm_eps);
+  REWARD_TUNER_CHECK(mid_block_scale_factor > 0 && std::isfinite(mid_block_scale_factor), "[", where,
+                     "] expected a positive mid_block_scale_factor, got ", mid_block_scale_factor);
   REWARD_TUNER_CHECK(conv_in_kernel % 2 == 1 && conv_out_kernel % 2 == 1, "[", where,
                      "] unsupported conv_in_kernel or conv_out_kernel: expected odd numbers, got ", conv_in_kernel,
                      " and ", conv_out_kernel);

@@ -2,6 +2,8 @@
 #pragma once
 #include <reward_tuner/optim/adamw.hpp>
 
+#include <cmath>
+
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -12,11 +14,13 @@
 namespace reward_tuner {
 
 REWARD_TUNER_INLINE void check_options(const AdamWOptions& o, const std::string& where) {
-  REWARD_TUNER_CHECK(o.learning_rate > 0, "[", where, "] learning_rate must be > 0, got ", o.learning_rate);
+  REWARD_TUNER_CHECK(o.learning_rate > 0 && std::isfinite(o.learning_rate), "[", where,
+                     "] learning_rate must be > 0, got ", o.learning_rate);
   REWARD_TUNER_CHECK(o.beta1 >= 0 && o.beta1 < 1, "[", where, "] beta1 must be in [0, 1), got ", o.beta1);
   REWARD_TUNER_CHECK(o.beta2 >= 0 && o.beta2 < 1, "[", where, "] beta2 must be in [0, 1), got ", o.beta2);
-  REWARD_TUNER_CHECK(o.epsilon > 0, "[", where, "] epsilon must be > 0, got ", o.epsilon);
-  REWARD_TUNER_CHECK(o.weight_decay >= 0, "[", where, "] weight_decay must be >= 0, got ", o.weight_decay);
+  REWARD_TUNER_CHECK(o.epsilon > 0 && std::isfinite(o.epsilon), "[", where, "] epsilon must be > 0, got ", o.epsilon);
+  REWARD_TUNER_CHECK(o.weight_decay >= 0 && std::isfinite(o.weight_decay), "[", where,
+                     "] weight_decay must be >= 0, got ", o.weight_decay);
 }
 
 REWARD_TUNER_INLINE void check_parameters(const std::vector<Tensor>& parameters, const std::string& where) {
@@ -83,7 +87,8 @@ REWARD_TUNER_INLINE void AdamW::zero_grad() {
 }
 
 REWARD_TUNER_INLINE void AdamW::scale_learning_rate(double factor) {
-  REWARD_TUNER_CHECK(factor >= 0, "[AdamW] a factor on the learning rate must be >= 0, got ", factor);
+  REWARD_TUNER_CHECK(factor >= 0 && std::isfinite(factor), "[AdamW] a factor on the learning rate must be >= 0, got ",
+                     factor);
   learning_rate_ = options_.learning_rate * factor;
 }
 

@@ -151,7 +151,8 @@ REWARD_TUNER_INLINE void AdamW8bit::zero_grad() {
 }
 
 REWARD_TUNER_INLINE void AdamW8bit::scale_learning_rate(double factor) {
-  REWARD_TUNER_CHECK(factor >= 0, "[AdamW8bit] a factor on the learning rate must be >= 0, got ", factor);
+  REWARD_TUNER_CHECK(factor >= 0 && std::isfinite(factor),
+                     "[AdamW8bit] a factor on the learning rate must be >= 0, got ", factor);
   learning_rate_ = options_.learning_rate * factor;
   if (exact_) exact_->scale_learning_rate(factor);
 }

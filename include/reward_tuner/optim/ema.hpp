@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/scoped_values.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
@@ -16,6 +17,7 @@ struct EmaOptions {
   /// use min(decay, (1 + t) / (10 + t)) at the t-th update, t = 1, 2, ...: the first values are forgotten soon
   bool warm_up = true;
 };
+REWARD_TUNER_FIELDS(EmaOptions, decay, warm_up);
 
 /// average <- decay_t * average + (1 - decay_t) * value, for a list of tensors. Averages are kept in float32 (double
 /// for doubles), since half precision would lose steps of 1 - decay.

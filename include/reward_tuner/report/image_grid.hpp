@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -19,6 +20,8 @@ struct GridOptions {
   int row_label_characters = 12;  ///< row labels are wrapped at this many characters
   int max_caption_lines = 4;      ///< longer captions end in ".."
 };
+REWARD_TUNER_FIELDS(GridOptions, scale, gap, row_labels, column_labels, text_scale, row_label_characters,
+                    max_caption_lines);
 
 /// Lays out `rows`, each [N,3,H,W] floating point in [0,1] (clamped here), as one float image [3,H',W'] on the CPU.
 /// Rows may have different N (missing places stay white) but one H and W. Labels beyond ASCII show '?'. No gradient.

@@ -28,6 +28,8 @@ struct ProgressOptions {
   int averaged_updates = 32;             ///< the speed is the mean over this many latest updates
   std::function<double()> clock = {};  ///< seconds that never go back; empty is the steady clock (tests set their own)
 };
+REWARD_TUNER_FIELDS(ProgressOptions, style, already_done, seconds_between_lines, seconds_between_redraws, width,
+                    averaged_updates, clock);
 
 /// Text of a duration: "0:07", "12:34", "3:05:09".
 std::string format_duration(double seconds);
@@ -91,5 +93,6 @@ class ProgressBar {
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/report/progress_bar.ipp>
 #endif

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <utility>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
@@ -34,6 +35,12 @@ REWARD_TUNER_INLINE ProgressBar::ProgressBar(std::ostream& stream, std::int64_t 
                      "[ProgressBar] expected already_done in [0, ", total_, "], got ", options_.already_done);
   REWARD_TUNER_CHECK(options_.averaged_updates >= 1, "[ProgressBar] expected averaged_updates >= 1, got ",
                      options_.averaged_updates);
+  for (const auto& [name, seconds] : {std::pair("seconds_between_lines", options_.seconds_between_lines),
+                                      {"seconds_between_redraws", options_.seconds_between_redraws}})
+    REWARD_TUNER_CHECK(seconds >= 0 && std::isfinite(seconds), "[ProgressBar] expected ", name,
+                       " finite and >= 0, got ", seconds);
+  REWARD_TUNER_CHECK(options_.width >= 0, "[ProgressBar] expected width >= 0 (0: the terminal's), got ",
+                     options_.width);
   live_ = options_.style == ProgressStyle::kLive || (options_.style == ProgressStyle::kAutomatic && is_terminal());
   done_ = options_.already_done;
   started_ = now();

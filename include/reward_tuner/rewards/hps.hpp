@@ -47,8 +47,7 @@ class HpsReward {
   static constexpr std::string_view kName = "hps";
 
   explicit HpsReward(std::shared_ptr<const ClipModel> clip, HpsOptions options = {})
-      : clip_(std::move(clip)), options_(options), preprocessor_(letterbox()) {
-    check_leak("HpsReward", options_.leak);
+      : clip_(std::move(clip)), options_((check_leak("HpsReward", options.leak), options)), preprocessor_(letterbox()) {
     note("[HpsReward] images are resized ", options_.antialias ? "with" : "without", " antialias, as by torchvision ",
          options_.antialias ? "0.17 and newer" : "before 0.17", "; scores of the two are not comparable");
   }

@@ -15,6 +15,7 @@ struct HttpOptions {
   std::vector<std::string> headers = {};   ///< further lines of the request, "Name: value"
   std::size_t answer_bytes = 64UL << 20U;  ///< an answer that is longer is cut off and counts as none
 };
+REWARD_TUNER_FIELDS(HttpOptions, timeout_seconds, connect_seconds, proxy_from_environment, headers, answer_bytes);
 
 /// What came back.
 struct HttpAnswer {
@@ -26,7 +27,7 @@ struct HttpAnswer {
 
 /// Posts JSON to one address. Connections are kept for later calls; redirects are not followed. Copies share their
 /// connections, and any number of threads may call at once.
-/// Errors: an address that is not http:// or https://.
+/// Errors: an address that is not http:// or https://, an option out of range.
 class HttpPost {
  public:
   explicit HttpPost(std::string url, HttpOptions options = {});
@@ -47,5 +48,6 @@ class HttpPost {
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/rewards/http_post.ipp>
 #endif

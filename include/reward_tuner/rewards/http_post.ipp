@@ -114,6 +114,9 @@ REWARD_TUNER_INLINE HttpPost::HttpPost(std::string url, HttpOptions options)
                      "[HttpPost] expected an address http://... or https://..., "
                      "got '",
                      url_, "'");
+  for (const auto& [name, seconds] :
+       {std::pair("timeout_seconds", options_.timeout_seconds), {"connect_seconds", options_.connect_seconds}})
+    REWARD_TUNER_CHECK(seconds > 0 && std::isfinite(seconds), "[HttpPost] ", name, " must be > 0, got ", seconds);
 }
 
 REWARD_TUNER_INLINE HttpAnswer HttpPost::post(const std::string& json, double within) const {

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -56,7 +57,9 @@ class ImageReward {
   ImageReward(std::shared_ptr<const BlipModel> blip, AestheticHead head, ImageRewardOptions options = {})
       : blip_(std::move(blip)), head_(std::move(head)), options_(options) {
     check_leak("ImageReward", options_.leak);
-    REWARD_TUNER_CHECK(options_.deviation > 0, "[ImageReward] expected a deviation above 0, got ", options_.deviation);
+    REWARD_TUNER_CHECK(std::isfinite(options_.mean), "[ImageReward] expected a finite mean, got ", options_.mean);
+    REWARD_TUNER_CHECK(options_.deviation > 0 && std::isfinite(options_.deviation),
+                       "[ImageReward] expected a deviation above 0, got ", options_.deviation);
     REWARD_TUNER_CHECK(blip_ != nullptr, "[ImageReward] expected a BLIP, got none");
     REWARD_TUNER_CHECK(head_.width() == blip_->config().text.hidden_size,
                        "[ImageReward] expected a head that takes states of ", blip_->config().text.hidden_size,

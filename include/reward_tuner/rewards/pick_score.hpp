@@ -41,8 +41,8 @@ class PickScoreReward {
 
   explicit PickScoreReward(std::shared_ptr<const ClipModel> clip, PickScoreOptions options = {})
       : clip_(std::move(clip)), options_(options) {
-    REWARD_TUNER_CHECK(clip_ != nullptr, "[PickScoreReward] expected a CLIP with PickScore's weights, got none");
     check_leak("PickScoreReward", options_.leak);
+    REWARD_TUNER_CHECK(clip_ != nullptr, "[PickScoreReward] expected a CLIP with PickScore's weights, got none");
   }
 
   /// See the class comment.

@@ -88,6 +88,7 @@ class RemoteReward::Client {
     REWARD_TUNER_CHECK(o.retries >= 0, "[RemoteReward] retries must be >= 0, got ", o.retries);
     REWARD_TUNER_CHECK(std::isfinite(o.backoff_seconds) && o.backoff_seconds >= 0,
                        "[RemoteReward] backoff_seconds must be >= 0, got ", o.backoff_seconds);
+    check_options(o.chat);
     REWARD_TUNER_CHECK(o.protocol == RemoteProtocol::kChat || !o.reward.empty(),
                        "[RemoteReward] reward expected the name of one of the server's rewards, got none");
     REWARD_TUNER_CHECK(o.protocol == RemoteProtocol::kChat || !grader,

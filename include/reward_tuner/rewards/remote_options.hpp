@@ -1,8 +1,10 @@
 // What a RemoteReward is told: where its server is, what it speaks, and how long it is waited for.
 #pragma once
+#include <cmath>
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/option_fields.hpp>
 
 namespace reward_tuner {
@@ -45,6 +47,18 @@ struct ChatOptions {
   double temperature = 0;                  ///< >= 0; above 0 the same image may score differently each time
 };
 REWARD_TUNER_FIELDS(ChatOptions, model, system, question, pattern, answers, low, high, max_tokens, temperature);
+
+/// Errors: a number out of range, also where RemoteOptions::protocol reads none of them.
+inline void check_options(const ChatOptions& o) {
+  REWARD_TUNER_CHECK(o.low < o.high && std::isfinite(o.low) && std::isfinite(o.high),
+                     "[RemoteReward] chat expected low < high, got ", o.low, " and ", o.high);
+  REWARD_TUNER_CHECK(o.max_tokens >= 1, "[RemoteReward] chat.max_tokens must be >= 1, got ", o.max_tokens);
+  REWARD_TUNER_CHECK(std::isfinite(o.temperature) && o.temperature >= 0,
+                     "[RemoteReward] chat.temperature must be >= 0, got ", o.temperature);
+  for (const ScoredAnswer& answer : o.answers)
+    REWARD_TUNER_CHECK(std::isfinite(answer.score), "[RemoteReward] chat.answers expected finite scores, got ",
+                       answer.score, " for '", answer.text, "'");
+}
 
 /// Options of RemoteReward.
 struct RemoteOptions {

@@ -161,15 +161,7 @@ REWARD_TUNER_INLINE std::vector<RemoteScore> ScoresProtocol::scores(const std::s
 
 REWARD_TUNER_INLINE ChatProtocol::ChatProtocol(ChatOptions options) : options_(std::move(options)) {
   REWARD_TUNER_CHECK(!options_.model.empty(), "[RemoteReward] chat.model expected the model's name, got none");
-  REWARD_TUNER_CHECK(options_.low < options_.high && std::isfinite(options_.low) && std::isfinite(options_.high),
-                     "[RemoteReward] chat expected low < high, got ", options_.low, " and ", options_.high);
-  REWARD_TUNER_CHECK(options_.max_tokens >= 1, "[RemoteReward] chat.max_tokens must be >= 1, got ",
-                     options_.max_tokens);
-  REWARD_TUNER_CHECK(std::isfinite(options_.temperature) && options_.temperature >= 0,
-                     "[RemoteReward] chat.temperature must be >= 0, got ", options_.temperature);
-  for (const ScoredAnswer& answer : options_.answers)
-    REWARD_TUNER_CHECK(std::isfinite(answer.score), "[RemoteReward] chat.answers expected finite scores, got ",
-                       answer.score, " for '", answer.text, "'");
+  check_options(options_);
   try {
     pattern_ = std::regex(options_.pattern, std::regex::ECMAScript | std::regex::icase);
   } catch (const std::regex_error& e) {

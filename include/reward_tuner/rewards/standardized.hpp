@@ -11,6 +11,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/core/roles.hpp>
 #include <reward_tuner/rewards/changed_result.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
@@ -23,6 +24,7 @@ struct RewardMoments {
   double mean = 0;       ///< finite
   double deviation = 1;  ///< above 0
 };
+REWARD_TUNER_FIELDS(RewardMoments, mean, deviation);
 
 /// Mean and standard deviation (unbiased) of a reward's values, of any shape, for Standardized: score the untuned
 /// model's images once and keep the answer.

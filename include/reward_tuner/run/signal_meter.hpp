@@ -16,6 +16,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/concepts.hpp>
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/engine/adjoint.hpp>
 #include <reward_tuner/engine/clean_samples.hpp>
 #include <reward_tuner/engine/configured_pipeline.hpp>
@@ -42,6 +43,16 @@ struct SignalMeterOptions {
   std::uint64_t seed = 0;         ///< of prompts and noise
   std::function<void(int done)> on_batch = {};  ///< called after every batch
 };
+REWARD_TUNER_FIELDS(SignalMeterOptions, batches, prompts, samples_per_prompt, decode_batch, seed, on_batch);
+
+inline void check_options(const SignalMeterOptions& o) {
+  REWARD_TUNER_CHECK(o.batches >= 3, "[SignalMeter] batches must be >= 3, got ", o.batches);
+  REWARD_TUNER_CHECK(o.prompts >= 1, "[SignalMeter] prompts must be >= 1, got ", o.prompts);
+  REWARD_TUNER_CHECK(o.samples_per_prompt >= 2, "[SignalMeter] samples_per_prompt must be >= 2, got ",
+                     o.samples_per_prompt);
+  REWARD_TUNER_CHECK(o.decode_batch >= 0, "[SignalMeter] decode_batch must be >= 0 (0: all of a batch), got ",
+                     o.decode_batch);
+}
 
 namespace detail {
 
@@ -137,10 +148,8 @@ template <DiffusionPipeline Pipeline, SamplerPolicy Sampler, RewardPolicy Reward
 StepGradients step_gradients(Pipeline& pipeline, const Sampler& sampler, const Reward& reward,
                              const std::vector<Tensor>& parameters, const std::vector<std::string>& prompts,
                              const SignalMeterOptions& o = {}) {
-  REWARD_TUNER_CHECK(o.batches >= 3, "[SignalMeter] batches must be >= 3, got ", o.batches);
-  REWARD_TUNER_CHECK(o.samples_per_prompt >= 2, "[SignalMeter] samples_per_prompt must be >= 2, got ",
-                     o.samples_per_prompt);
-  REWARD_TUNER_CHECK(o.prompts >= 1 && static_cast<std::size_t>(o.prompts) <= prompts.size(),
+  check_options(o);
+  REWARD_TUNER_CHECK(static_cast<std::size_t>(o.prompts) <= prompts.size(),
                      "[SignalMeter] prompts of a batch expected 1 to ", prompts.size(), ", all there are, got ",
                      o.prompts);
   REWARD_TUNER_CHECK(!per_group(reward), "[SignalMeter] expected a reward of each image alone, got ",

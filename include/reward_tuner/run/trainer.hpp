@@ -266,6 +266,7 @@ class Trainer {
     const std::vector<std::string> prompts = prompts_.draw(options_.batch, rng_);
     const auto own_update = [&] { return tuner_.update(pipeline_, optimizer_, prompts, rng_); };
     UpdateReport report = trace_ ? (*trace_)(options_.batch, own_update) : own_update();
+    optimizer_.zero_grad();  // evaluations and checkpoints do without the gradients' memory
     if (ema_ && !report.skipped) ema_->update();
     progress_.add(report);
     if (const std::string idle = idle_warning(progress_); !idle.empty()) add_sentence(report.warning, idle);

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/optim/learning_rate.hpp>
 #include <reward_tuner/rewards/any_reward.hpp>
@@ -67,6 +68,11 @@ struct TrainerOptions {
   std::function<void(const UpdateReport&)> on_update = {};  ///< called after every update
   std::function<void(SaveStage)> on_save = {};  ///< called at the stages of every checkpoint (tests die here)
 };
+REWARD_TUNER_FIELDS(TrainerOptions, updates, planned_updates, batch, seed, learning_rate, ema_decay, evaluate_every,
+                    evaluation_rewards, judges, evaluation_batch, images, checkpoint_every, keep_checkpoints, minutes,
+                    cpu_minutes, plateau_updates, judges_fall_evaluations, keep_best, divergence_drop,
+                    max_idle_in_a_row, peak_tflops, trace, tensorboard, resume, progress, interrupted, on_update,
+                    on_save);
 
 void check_options(const TrainerOptions& o);
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <reward_tuner/run/trainer_options.hpp>
 
+#include <cmath>
 #include <set>
 
 #include <reward_tuner/core/check.hpp>
@@ -22,13 +23,16 @@ REWARD_TUNER_INLINE void check_options(const TrainerOptions& o) {
   REWARD_TUNER_CHECK(o.images >= 1, "[Trainer] images must be >= 1, got ", o.images);
   REWARD_TUNER_CHECK(o.checkpoint_every >= 0, "[Trainer] checkpoint_every must be >= 0, got ", o.checkpoint_every);
   REWARD_TUNER_CHECK(o.keep_checkpoints >= 1, "[Trainer] keep_checkpoints must be >= 1, got ", o.keep_checkpoints);
-  REWARD_TUNER_CHECK(o.minutes >= 0, "[Trainer] minutes must be >= 0 (0: no limit), got ", o.minutes);
-  REWARD_TUNER_CHECK(o.cpu_minutes >= 0, "[Trainer] cpu_minutes must be >= 0 (0: no limit), got ", o.cpu_minutes);
+  REWARD_TUNER_CHECK(o.minutes >= 0 && std::isfinite(o.minutes), "[Trainer] minutes must be >= 0 (0: no limit), got ",
+                     o.minutes);
+  REWARD_TUNER_CHECK(o.cpu_minutes >= 0 && std::isfinite(o.cpu_minutes),
+                     "[Trainer] cpu_minutes must be >= 0 (0: no limit), got ", o.cpu_minutes);
   REWARD_TUNER_CHECK(o.plateau_updates >= 0, "[Trainer] plateau_updates must be >= 0 (0: never), got ",
                      o.plateau_updates);
-  REWARD_TUNER_CHECK(o.divergence_drop >= 0, "[Trainer] divergence_drop must be >= 0 (0: never), got ",
-                     o.divergence_drop);
-  REWARD_TUNER_CHECK(o.peak_tflops >= 0, "[Trainer] peak_tflops must be >= 0 (0: unknown), got ", o.peak_tflops);
+  REWARD_TUNER_CHECK(o.divergence_drop >= 0 && std::isfinite(o.divergence_drop),
+                     "[Trainer] divergence_drop must be >= 0 (0: never), got ", o.divergence_drop);
+  REWARD_TUNER_CHECK(o.peak_tflops >= 0 && std::isfinite(o.peak_tflops),
+                     "[Trainer] peak_tflops must be >= 0 (0: unknown), got ", o.peak_tflops);
   std::set<std::string> judges;
   for (const Judge& judge : o.judges)
     REWARD_TUNER_CHECK(!judge.name.empty() && judges.insert(judge.name).second,

@@ -36,7 +36,7 @@ class Ddim {
   static constexpr bool kStochastic = true;  ///< with eta > 0
 
   explicit Ddim(DdimOptions options = {}) : options_(options) {
-    detail::check_steps_and_guidance("Ddim", options_);
+    detail::check_common_options("Ddim", options_);
     REWARD_TUNER_CHECK(eta() >= 0 && eta() <= 1, "[Ddim] eta must be in [0, 1], got ", eta());
   }
 

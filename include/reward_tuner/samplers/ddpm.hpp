@@ -32,7 +32,7 @@ class Ddpm {
   static constexpr std::string_view kName = "ddpm";
   static constexpr bool kStochastic = true;
 
-  explicit Ddpm(DdpmOptions options = {}) : options_(options) { detail::check_steps_and_guidance("Ddpm", options_); }
+  explicit Ddpm(DdpmOptions options = {}) : options_(options) { detail::check_common_options("Ddpm", options_); }
 
   double guidance() const { return options_.guidance; }
   const DdpmOptions& options() const { return options_; }

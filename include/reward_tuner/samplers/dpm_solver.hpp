@@ -52,7 +52,7 @@ class DpmSolver {
   static constexpr bool kStochastic = true;  ///< with noise, at order 1
 
   explicit DpmSolver(DpmSolverOptions options = {}) : options_(options) {
-    detail::check_steps_and_guidance("DpmSolver", options_);
+    detail::check_common_options("DpmSolver", options_);
     check_order(options_.order.value_or(2));
   }
 

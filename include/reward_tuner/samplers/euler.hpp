@@ -33,7 +33,7 @@ class Euler {
   using Options = EulerOptions;
   static constexpr std::string_view kName = "euler";
 
-  explicit Euler(EulerOptions options = {}) : options_(options) { detail::check_steps_and_guidance("Euler", options_); }
+  explicit Euler(EulerOptions options = {}) : options_(options) { detail::check_common_options("Euler", options_); }
 
   double guidance() const { return options_.guidance; }
   const EulerOptions& options() const { return options_; }

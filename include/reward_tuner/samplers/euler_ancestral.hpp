@@ -32,7 +32,7 @@ class EulerAncestral {
   static constexpr bool kStochastic = true;
 
   explicit EulerAncestral(EulerAncestralOptions options = {}) : options_(options) {
-    detail::check_steps_and_guidance("EulerAncestral", options_);
+    detail::check_common_options("EulerAncestral", options_);
   }
 
   double guidance() const { return options_.guidance; }

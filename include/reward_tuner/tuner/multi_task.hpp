@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -50,6 +51,12 @@ struct MultiTaskOptions {
 };
 REWARD_TUNER_FIELDS(MultiTaskOptions, sample_all_first, pretraining, gradient_clip);
 
+inline void check_options(const MultiTaskOptions& o) {
+  REWARD_TUNER_CHECK(o.gradient_clip >= 0 && std::isfinite(o.gradient_clip),
+                     "[MultiTask] gradient_clip must be >= 0 (0: no clipping), got ", o.gradient_clip);
+  const PretrainingLoss checked(o.pretraining);
+}
+
 namespace detail {
 
 /// Tasks of different types, or any number of one type: both are visited in order.
@@ -95,8 +102,7 @@ class JointTasks {
     });
     count_ = names.size();
     REWARD_TUNER_CHECK(count_ > 0, "[MultiTask] expected at least one task, got none");
-    REWARD_TUNER_CHECK(options_.gradient_clip >= 0, "[MultiTask] gradient_clip must be >= 0 (0: no clipping), got ",
-                       options_.gradient_clip);
+    check_options(options_);
   }
 
   /// One iteration over all tasks. `prompts`: for the tasks without their own.

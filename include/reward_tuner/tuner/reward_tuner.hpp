@@ -164,6 +164,7 @@ class RewardTuner {
   UpdateReport concluded(Pipeline& pipeline, Optim& optimizer, Rng& rng, UpdateReport report, std::size_t images,
                          Body body) {
     parts_.complete_objective(pipeline);
+    optimizer.zero_grad();  // before the meter, for which every update begins without gradients
     const UpdateMeter meter;
     const EngineOptions& engine = parts_.options.engine;
     GradientScale& scale = parts_.state.gradient_scale;
@@ -173,7 +174,6 @@ class RewardTuner {
     RunningUpdate<ConfiguredPipeline<Pipeline>, Optim> update{
         configured,   optimizer,        rng, scale, engine.gradient_scale_growth, meter.memory(),
         parts_.ranks, std::move(report)};
-    optimizer.zero_grad();
     try {
       body(update);
       conclude(update, scale.overflows > overflows);
@@ -239,6 +239,7 @@ class RewardTuner {
       own_optimizer_step(update.optimizer, *parts_.options.engine.gradient_clip, update.scale, update.scale_growth,
                          "the gradient of the regularizer's own step is not finite; the reward's step was made",
                          update.report);
+    if constexpr (kSamples) update.optimizer.zero_grad();  // the next round samples before anything drops them
   }
 
   Parts parts_;
