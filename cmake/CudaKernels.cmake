@@ -16,7 +16,7 @@ set_target_properties(reward_tuner_cuda PROPERTIES EXPORT_NAME cuda CUDA_RUNTIME
 # CMake 3.25 does not know that nvcc 13 has C++20
 target_compile_options(reward_tuner_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr>)
 target_compile_definitions(reward_tuner_cuda PUBLIC REWARD_TUNER_CUDA)
-target_include_directories(reward_tuner_cuda PRIVATE "${PROJECT_SOURCE_DIR}/include")
+target_include_directories(reward_tuner_cuda PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
 target_link_libraries(reward_tuner_cuda PUBLIC torch CUDA::cudart)
 target_link_libraries(reward_tuner INTERFACE reward_tuner_cuda)
 list(APPEND REWARDTUNER_TARGETS reward_tuner_cuda)

@@ -3,6 +3,7 @@
 // themselves are held to the same bounds.
 #include <doctest/doctest.h>
 
+#include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
@@ -56,6 +57,23 @@ TEST_CASE("group normalization with SiLU is the operators' in every type, layout
         if (fused_kernels().group_norm_silu != nullptr && there.device().type() == fused_kernels().device)
           CHECK(got.is_contiguous(there.suggest_memory_format()));
       }
+}
+
+TEST_CASE("a kernel's variance does not cancel where the mean is large") {
+  using namespace device_fused_ops_test;
+  if (fused_kernels().group_norm_silu == nullptr || test_device().type() != fused_kernels().device) return;
+  const torch::NoGradGuard no_grad;
+  Rng rng(5);
+  Tensor x = rng.normal({1, 8, 512, 512}) * 0.1 + 1e3;
+  const Tensor w = at::full({8}, 1.0), b = at::full({8}, 0.0);
+  const auto checked = [&] {
+    const Tensor wanted = at::silu(at::group_norm(x.to(at::kDouble), 2, w.to(at::kDouble), b.to(at::kDouble), 1e-5));
+    const auto on = [](const Tensor& t) { return t.to(test_device()); };
+    return error(group_norm_silu({on(x), 2, on(w), on(b), 1e-5}), wanted);
+  };
+  CHECK(checked() < 1e-5);
+  for (const int channel : {0, 4}) x[0][channel][0][0].fill_(0);  // the first number of both groups
+  CHECK(checked() < 1e-4);
 }
 
 TEST_CASE("GEGLU is the operators' in every type and shape") {
