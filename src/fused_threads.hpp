@@ -202,7 +202,7 @@ at::Tensor group_norm_silu(const GroupNormSilu& call, const Launch& launch, std:
   return y;
 }
 
-/// GEGLU of contiguous x; launch(GegluWork, blocks) does the work. From `narrow` numbers on they are counted in 64 bits.
+/// GEGLU of contiguous x; launch(GegluWork, blocks) does the work. From `narrow` numbers on x is counted in 64 bits.
 /// Errors: x that is not contiguous, or whose rows have no halves.
 template <class Launch>
 at::Tensor geglu(const at::Tensor& x, const Launch& launch, std::int64_t narrow = kNarrow) {
