@@ -1,5 +1,6 @@
 # The option REWARDTUNER_CUDA: src/fused_kernels.cu as a static library, which all that links the headers links too.
-if(NOT EXISTS "${reward_tuner_torch}/lib/libtorch_cuda.so")
+get_filename_component(reward_tuner_torch "${Torch_DIR}/../../.." ABSOLUTE)  # a host project may have found it
+if(NOT TARGET torch_cuda AND NOT EXISTS "${reward_tuner_torch}/lib/libtorch_cuda.so")
   message(FATAL_ERROR "[RewardTuner] REWARDTUNER_CUDA expected a CUDA build of LibTorch, got ${reward_tuner_torch}: "
                       "install one, or leave the kernels out by -DREWARDTUNER_CUDA=OFF")
 endif()
