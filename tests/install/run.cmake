@@ -1,5 +1,5 @@
-# cmake -DKIND=find_package|add_subdirectory|fetch_content|own_torch -DSOURCE=... -DBUILD=... -DPROJECT_BUILD=... -DTORCH=...
-#       -DCOMPILER=... -DCOMPILED=ON|OFF -P run.cmake
+# cmake -DKIND=find_package|add_subdirectory|fetch_content|own_torch -DSOURCE=... -DBUILD=... -DPROJECT_BUILD=...
+#       -DTORCH=... -DCOMPILER=... -DCOMPILED=ON|OFF -P run.cmake
 # Configures, builds and runs the host project tests/install/KIND.
 function(must)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
