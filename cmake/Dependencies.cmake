@@ -7,6 +7,10 @@ set(reward_tuner_targets_global "${CMAKE_FIND_PACKAGE_TARGETS_GLOBAL}")
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
 
 find_package(Threads REQUIRED)
+if(TARGET torch AND DEFINED Torch_VERSION AND Torch_VERSION VERSION_LESS REWARDTUNER_TORCH_FLOOR)
+  message(FATAL_ERROR "[RewardTuner] expected LibTorch ${REWARDTUNER_TORCH_FLOOR} or newer, got the host project's "
+                      "${Torch_VERSION}")
+endif()
 if(NOT TARGET torch)
   include(FindTorchFromPython)
 endif()

@@ -3,6 +3,7 @@
 // themselves are held to the same bounds.
 #include <doctest/doctest.h>
 
+#include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
@@ -42,10 +43,10 @@ TEST_CASE("group normalization with SiLU is the operators' in every type, layout
         std::tuple{3, 12, 5, 7, 4}, std::tuple{1, 6, 1, 1, 3}, std::tuple{2, 4, 33, 31, 1}})
     for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast})
       for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
-        CAPTURE(channels);
         CAPTURE(std::string(c10::toString(type)));
         // far from zero: moments must not cancel
         const Tensor x = (rng.normal({batch, channels, height, width}) * 0.5 + 3).to(type).contiguous(format);
+        CAPTURE(x.size(1));
         const Tensor w = (1 + 0.2 * rng.normal({channels})).to(type), b = (0.2 * rng.normal({channels})).to(type);
         const Tensor wanted = at::silu(
             at::group_norm(x.to(at::kDouble).contiguous(), groups, w.to(at::kDouble), b.to(at::kDouble), 1e-5));
@@ -58,6 +59,23 @@ TEST_CASE("group normalization with SiLU is the operators' in every type, layout
       }
 }
 
+TEST_CASE("a kernel's variance does not cancel where the mean is large") {
+  using namespace device_fused_ops_test;
+  if (fused_kernels().group_norm_silu == nullptr || test_device().type() != fused_kernels().device) return;
+  const torch::NoGradGuard no_grad;
+  Rng rng(5);
+  Tensor x = rng.normal({1, 8, 512, 512}) * 0.1 + 1e3;
+  const Tensor w = at::full({8}, 1.0), b = at::full({8}, 0.0);
+  const auto checked = [&] {
+    const Tensor wanted = at::silu(at::group_norm(x.to(at::kDouble), 2, w.to(at::kDouble), b.to(at::kDouble), 1e-5));
+    const auto on = [](const Tensor& t) { return t.to(test_device()); };
+    return error(group_norm_silu({on(x), 2, on(w), on(b), 1e-5}), wanted);
+  };
+  CHECK(checked() < 1e-5);
+  for (const int channel : {0, 4}) x[0][channel][0][0].fill_(0);  // the first number of both groups
+  CHECK(checked() < 1e-4);
+}
+
 TEST_CASE("GEGLU is the operators' in every type and shape") {
   using namespace device_fused_ops_test;
   const torch::NoGradGuard no_grad;
@@ -65,9 +83,9 @@ TEST_CASE("GEGLU is the operators' in every type and shape") {
   for (const auto& [batch, tokens, width] :
        {std::tuple{2, 64, 1280}, std::tuple{1, 3, 5}, std::tuple{3, 7, 2}, std::tuple{1, 1024, 640}})
     for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
-      CAPTURE(width);
       CAPTURE(std::string(c10::toString(type)));
       const Tensor x = (2 * rng.normal({batch, tokens, 2 * width})).to(type);
+      CAPTURE(x.size(2));
       const Tensor y = x.to(at::kDouble), wanted = y.narrow(-1, 0, width) * at::gelu(y.narrow(-1, width, width));
       CHECK(error(geglu(x.to(test_device())), wanted) < bound(type));
     }

@@ -1,5 +1,5 @@
-# cmake -DKIND=find_package|add_subdirectory|fetch_content -DSOURCE=... -DBUILD=... -DPROJECT_BUILD=... -DTORCH=...
-#       -DCOMPILER=... -DCOMPILED=ON|OFF -P run.cmake
+# cmake -DKIND=find_package|add_subdirectory|fetch_content|own_torch -DSOURCE=... -DBUILD=... -DPROJECT_BUILD=...
+#       -DTORCH=... -DCOMPILER=... -DCOMPILED=ON|OFF -P run.cmake
 # Configures, builds and runs the host project tests/install/KIND.
 function(must)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
@@ -7,7 +7,31 @@ function(must)
     message(FATAL_ERROR "failed: ${ARGN}\n${output}")
   endif()
 endfunction()
+function(must_say words)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  string(REGEX REPLACE "[ \n]+" " " output "${output}")  # CMake breaks lines
+  string(FIND "${output}" "${words}" at)
+  if(status EQUAL 0 OR at EQUAL -1)
+    message(FATAL_ERROR "expected '${words}' from ${ARGN}, got\n${output}")
+  endif()
+endfunction()
 file(REMOVE_RECURSE "${BUILD}")
+if(KIND STREQUAL "own_torch")  # a CPU's LibTorch has no kernels; where nvcc is, a library of a card's is made up
+  set(host "${CMAKE_COMMAND}" -S "${SOURCE}/${KIND}" -G Ninja "-DTorch_DIR=${TORCH}" "-DCMAKE_CXX_COMPILER=${COMPILER}")
+  must("${CMAKE_COMMAND}" -E env CUDACXX=/does/not/exist ${host} -B "${BUILD}/without")
+  must_say("expected LibTorch 2.11 or newer, got the host project's 2.0.0" ${host} -B "${BUILD}/old" -DOLD=ON)
+  get_filename_component(torch "${TORCH}/../../.." ABSOLUTE)
+  if(NOT EXISTS "${torch}/lib/libtorch_cuda.so")
+    must_say("REWARDTUNER_CUDA expected a CUDA build of LibTorch, got ${torch}:"
+             ${host} -B "${BUILD}/cpu" -DREWARDTUNER_CUDA=ON)
+    find_program(nvcc nvcc)
+    if(nvcc)
+      must(${host} -B "${BUILD}/kernels" -DKERNELS=ON)
+      must(${host} -B "${BUILD}/enabled" -DKERNELS=ON -DENABLED=ON)
+    endif()
+  endif()
+  return()
+endif()
 set(flags -O0)
 set(options "")
 set(programs consumer)

@@ -1,5 +1,5 @@
-// Group normalization with SiLU, and GEGLU: the operators' values and gradients, and which calls a kernel gets. The
-// kernels themselves are tested on a card, by tests/devices/fused_ops_test.cpp.
+// Group normalization with SiLU, and GEGLU: the operators' values and gradients, and which calls a kernel gets. What
+// the kernels' threads do is tested by fused_kernels_test.cpp, the kernels by tests/devices/fused_ops_test.cpp.
 #include <doctest/doctest.h>
 
 #include <ATen/ops/gelu.h>

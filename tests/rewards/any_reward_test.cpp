@@ -114,7 +114,7 @@ TEST_CASE("any reward: a black box gives values, and a named error where a gradi
 TEST_CASE("any reward: errors call the reward by its own name, asked now or for later") {
   const auto check = [](auto f, const char* sentence) {
     const RewardInput input{random_images(2, 6, 6, 4), {"", ""}};
-    const AnyReward any(Plain{f}, "rows");
+    const AnyReward any(Plain<decltype(f)>{f}, "rows");
     CHECK_THROWS_WITH_AS(any.score(input), doctest::Contains(sentence), Error);
     CHECK_THROWS_WITH_AS(any.score_later(input), doctest::Contains(sentence), Error);
     const AnyReward held(clamped(any, 0, 1), "outer");

@@ -69,12 +69,12 @@ class SampleNoise {
       REWARD_TUNER_CHECK(next_ < recorded_.size() && recorded_[next_].sizes() == at::IntArrayRef(shape),
                          "[SampleNoise] expected a recorded block number ", next_ + 1, " of shape ",
                          at::IntArrayRef(shape), ", got ", recorded_.size(), " blocks of shape ", recorded_[0].sizes());
-      return recorded_[next_++].to(like.dtype().toScalarType()).to(like.device(), /*non_blocking=*/true);
+      return to_device(recorded_[next_++].to(like.dtype().toScalarType()), like.device());
     }
     const std::vector<std::int64_t> one(shape.begin() + 1, shape.end());
     std::vector<Tensor> rows;
     for (Rng& stream : streams_) rows.push_back(stream.normal(one, like.device(at::kCPU)));
-    return at::stack(rows).to(like.device(), /*non_blocking=*/true);
+    return to_device(at::stack(rows), like.device());
   }
 
  private:

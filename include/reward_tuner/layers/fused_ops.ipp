@@ -6,8 +6,6 @@
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
 
-#include <cstdint>
-
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/tensor/autocast.hpp>
 
@@ -29,10 +27,9 @@ inline bool suits_kernels(const Tensor& x, bool differentiated) {
 REWARD_TUNER_INLINE Tensor group_norm_silu(const GroupNormSilu& call) {
   const auto& [x, groups, weight, bias, eps] = call;
   const bool differentiated = x.requires_grad() || weight.requires_grad() || bias.requires_grad();
-  const bool small = x.numel() > 0 && x.numel() / x.size(0) < std::int64_t{1} << 31;  // kernels count in 32 bits
   const bool dense = x.is_contiguous() || x.is_contiguous(at::MemoryFormat::ChannelsLast);
-  if (fused_kernels().group_norm_silu != nullptr && detail::suits_kernels(x, differentiated) && small && x.dim() == 4 &&
-      dense && weight.scalar_type() == x.scalar_type() && weight.device() == x.device() &&
+  if (fused_kernels().group_norm_silu != nullptr && detail::suits_kernels(x, differentiated) && x.numel() > 0 &&
+      x.dim() == 4 && dense && weight.scalar_type() == x.scalar_type() && weight.device() == x.device() &&
       bias.scalar_type() == x.scalar_type() && bias.device() == x.device())
     return fused_kernels().group_norm_silu(call);
   return at::silu(at::group_norm(x, groups, weight, bias, eps));

@@ -19,6 +19,7 @@
 #include <reward_tuner/models/clip_encoder.hpp>
 #include <reward_tuner/models/config_limits.hpp>
 #include <reward_tuner/text/tokenizer_folder.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -97,10 +98,9 @@ REWARD_TUNER_INLINE Tensor BlipModel::joint_state(const Tensor& images, const st
                      "[Blip] expected one prompt an image (", images.size(0), "), got ", prompts.size());
   const WordPieceRows rows = tokenizer_(prompts, kTextLength);  // [B,L]
   const auto type = visual_encoder_->scalar_type();
-  const Tensor image = visual_encoder_->forward(pixels.to(type));  // [B,N,W]
-  const Tensor states = text_encoder_->forward(rows.ids.to(image.device()), rows.mask.to(image.device()),
-                                               image);  // [B,L,D]
-  return states.select(1, 0);                           // [B,D]
+  const Tensor image = visual_encoder_->forward(pixels.to(type));                                          // [B,N,W]
+  const Tensor states = text_encoder_->forward(beside(image, rows.ids), beside(image, rows.mask), image);  // [B,L,D]
+  return states.select(1, 0);                                                                              // [B,D]
 }
 
 }  // namespace reward_tuner

@@ -17,6 +17,7 @@
 #include <reward_tuner/text/clip_tokenizer_files.hpp>
 #include <reward_tuner/text/clip_vocabulary.hpp>
 #include <reward_tuner/text/tokenizer_folder.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -119,8 +120,8 @@ REWARD_TUNER_INLINE std::shared_ptr<ClipModel> ClipModel::load(const std::filesy
 
 REWARD_TUNER_INLINE Tensor ClipModel::text_features(const std::vector<std::string>& prompts) const {
   REWARD_TUNER_CHECK(!prompts.empty(), "[Clip] expected at least one prompt, got none");
-  const Tensor ids = tokenizer_(prompts, config_.text.max_position_embeddings).to(logit_scale_.device());  // [B,L]
-  return unit(text_projection_->forward(text_model_->forward(ids).pooler_output));                         // [B,P]
+  const Tensor ids = beside(logit_scale_, tokenizer_(prompts, config_.text.max_position_embeddings));  // [B,L]
+  return unit(text_projection_->forward(text_model_->forward(ids).pooler_output));                     // [B,P]
 }
 
 REWARD_TUNER_INLINE Tensor ClipModel::pixel_embeddings(const Tensor& pixels) const {

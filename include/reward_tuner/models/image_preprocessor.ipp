@@ -18,6 +18,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/models/config_limits.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -166,7 +167,8 @@ REWARD_TUNER_INLINE Tensor ImagePreprocessor::operator()(const Tensor& images) c
   }
   const auto channels = [&](const std::array<double, 3>& values) {
     // [1,3,1,1]
-    return at::tensor(at::ArrayRef<double>(values.data(), 3), at::kDouble).to(x.options()).view({1, 3, 1, 1});
+    return beside(x, at::tensor(at::ArrayRef<double>(values.data(), 3), at::kDouble).to(x.scalar_type()))
+        .view({1, 3, 1, 1});
   };
   return (x - channels(options_.mean)) / channels(options_.deviation);  // [B,3,S,S]
 }

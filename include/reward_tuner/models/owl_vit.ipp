@@ -18,6 +18,7 @@
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
 #include <reward_tuner/text/tokenizer_folder.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -112,7 +113,7 @@ REWARD_TUNER_INLINE std::shared_ptr<OwlVitModel> OwlVitModel::load(const std::fi
 
 REWARD_TUNER_INLINE Tensor OwlVitModel::queries(const std::vector<std::string>& texts) const {
   REWARD_TUNER_CHECK(!texts.empty(), "[OwlVit] expected at least one query, got none");
-  const Tensor ids = tokenizer_(texts, config_.text.max_position_embeddings).to(text_projection_->weight.device());
+  const Tensor ids = beside(text_projection_->weight, tokenizer_(texts, config_.text.max_position_embeddings));
   const Tensor x = text_projection_->forward(text_model_->forward(ids).pooler_output);  // [Q,D]
   return (x / at::linalg_vector_norm(x, 2, {-1}, /*keepdim=*/true)).unsqueeze(0);       // [1,Q,D]
 }

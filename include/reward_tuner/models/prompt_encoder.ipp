@@ -13,6 +13,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/layers/activation_checkpoint.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -79,8 +80,7 @@ REWARD_TUNER_INLINE Condition PromptEncoder::encode(const std::vector<std::strin
   Conditioning all = states({texts});  // [B+1|B+2,L,D], [B+1|B+2,P]
   if (!options_.time_ids.empty()) {
     const auto options = at::TensorOptions().dtype(c10::promoteTypes(all.embeddings.scalar_type(), at::kFloat));
-    all.time_ids = at::tensor(options_.time_ids, options)  // [B+1|B+2,6]
-                       .to(options_.device)
+    all.time_ids = to_device(at::tensor(options_.time_ids, options), options_.device)  // [B+1|B+2,6]
                        .expand({all.embeddings.size(0), -1});
   }
   const auto batch = static_cast<std::int64_t>(prompts.size());
@@ -119,7 +119,7 @@ REWARD_TUNER_INLINE Tensor PromptEncoder::tokens(const TextTower& tower, const s
   REWARD_TUNER_CHECK(largest < rows, "[StableDiffusion] expected tokens with ids below ", rows,
                      ", the rows of the text encoder's table, got ", largest,
                      ": the tokenizer has tokens that the text encoder was not trained with");
-  return ids.to(options_.device);
+  return to_device(ids, options_.device);
 }
 
 REWARD_TUNER_INLINE std::vector<std::vector<WordTokens>> PromptEncoder::words(

@@ -10,6 +10,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/activation_checkpoint.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -122,7 +123,7 @@ REWARD_TUNER_INLINE UNetLevelOptions UNet2DConditionModel::level_options(std::si
 REWARD_TUNER_INLINE Tensor UNet2DConditionModel::time_condition(const Tensor& sample, const Tensor& timestep,
                                                                 const AddedCondition& added) const {
   const auto project = [&](const Tensor& numbers, std::int64_t width) {
-    return timestep_projection(numbers.to(sample.device()), width, config_.flip_sin_to_cos, config_.freq_shift)
+    return timestep_projection(beside(sample, numbers), width, config_.flip_sin_to_cos, config_.freq_shift)
         .to(sample.scalar_type());
   };
   const Tensor t = timestep.reshape({-1}).expand({sample.size(0)});                              // [B]

@@ -9,6 +9,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -91,7 +92,7 @@ REWARD_TUNER_INLINE Tensor Parcel::tensor(c10::Device device) {
   for (std::int64_t i = 0; i < dims; ++i) sizes.push_back(integer());
   const Tensor value = at::empty(sizes, at::TensorOptions(type));
   if (value.nbytes() > 0) std::memcpy(value.mutable_data_ptr(), take(value.nbytes()), value.nbytes());
-  return on_cpu ? value : value.to(device);
+  return on_cpu ? value : to_device(value, device);
 }
 
 }  // namespace reward_tuner

@@ -17,6 +17,7 @@
 #include <reward_tuner/models/denoising_errors.hpp>
 #include <reward_tuner/regularizers/captioned_image_source.hpp>
 #include <reward_tuner/tensor/rng.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -89,7 +90,8 @@ class PretrainingLoss {
     Tensor latents;  // [B,C,h,w]
     {
       const torch::NoGradGuard no_grad;
-      latents = encode(pipeline, options_.images->images(at::tensor(rows)).to(like));
+      const Tensor images = options_.images->images(at::tensor(rows)).to(like.dtype().toScalarType());
+      latents = encode(pipeline, to_device(images, like.device()));
     }
     REWARD_TUNER_CHECK(latents.sizes() == at::IntArrayRef(pipeline.latent_shape(batch)),
                        "[PretrainingLoss] expected images whose latents are ",

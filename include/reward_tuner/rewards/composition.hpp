@@ -22,6 +22,7 @@
 #include <reward_tuner/rewards/named_objects.hpp>
 #include <reward_tuner/rewards/owl_vectors.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -76,7 +77,7 @@ class CompositionReward {
     const auto [names, asked] = objects(input);
     const Tensor patches = owl_patches(input, owl_, options_.leak);                            // [B,N,W]
     const Tensor confidence = owl_->logits(patches, queries(input, names)).amax(1).sigmoid();  // [B,Q]
-    const Tensor wanted = asked.to(confidence.device(), confidence.scalar_type());             // [B,Q]
+    const Tensor wanted = beside(confidence, asked.to(confidence.scalar_type()));              // [B,Q]
     const Tensor values = (confidence * wanted).sum(1) / wanted.sum(1);                        // [B]
     const Tensor least = confidence.detach().masked_fill(wanted == 0, 1).amin(1);              // [B]
     return {values, {{"object_composition", values.detach()}, {"least_confidence", least}}};

@@ -29,6 +29,7 @@
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/rewards/check_result.hpp>
 #include <reward_tuner/tensor/out_of_memory.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -90,7 +91,7 @@ class PackageReward::File {
                              tokens.size(0) == input.images.size(0),
                          "[PackageReward] tokens expected int64 [", input.images.size(0), ",L], got ",
                          tokens.defined() ? tokens.sizes() : at::IntArrayRef());
-      rest.push_back(tokens.to(input.images.device()).contiguous());
+      rest.push_back(beside(input.images, tokens).contiguous());
     }
     Tensor scores;
     try {

@@ -29,6 +29,7 @@
 #include <reward_tuner/rewards/http_post.hpp>
 #include <reward_tuner/rewards/remote_protocol.hpp>
 #include <reward_tuner/rewards/request_places.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -181,7 +182,8 @@ namespace detail {
 inline RewardResult remote_result(const std::vector<RemoteScore>& scores, const at::TensorOptions& options) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   const auto tensor = [&](const std::vector<double>& numbers) {
-    return at::tensor(at::ArrayRef<double>(numbers), at::kDouble).to(options);  // [B]
+    const Tensor here = at::tensor(at::ArrayRef<double>(numbers), at::kDouble);  // [B]
+    return to_device(here.to(options.dtype().toScalarType()), options.device());
   };
   std::vector<double> values;
   std::vector<std::uint8_t> failed;
@@ -206,7 +208,8 @@ inline RewardResult remote_result(const std::vector<RemoteScore>& scores, const 
     result.components.emplace(name, tensor(all));
   }
   if (std::ranges::any_of(failed, [](std::uint8_t f) { return f != 0; }))
-    result.failed = at::tensor(at::ArrayRef<std::uint8_t>(failed), at::kByte).to(options.device(), at::kBool);  // [B]
+    result.failed = to_device(at::tensor(at::ArrayRef<std::uint8_t>(failed), at::kByte).to(at::kBool),
+                              options.device());  // [B]
   return result;
 }
 

@@ -19,6 +19,7 @@
 #include <reward_tuner/report/image_file.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/run/metric_names.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -119,13 +120,13 @@ REWARD_TUNER_INLINE ImageScores score_images(const std::vector<std::filesystem::
   std::vector<std::size_t> places;  // of them
   const auto score = [&](bool of_groups) {
     if (images.empty()) return;
-    RewardInput input{.images = at::stack(images).to(options.device), .prompts = {}};  // [b,3,H,W]
+    RewardInput input{.images = to_device(at::stack(images), options.device), .prompts = {}};  // [b,3,H,W]
     std::vector<std::int64_t> own;
     for (const std::size_t place : places) {
       input.prompts.push_back(prompts[place]);
       own.push_back(groups[place]);
     }
-    input.group_ids = at::tensor(own, at::kLong).to(options.device);  // int64 [b]
+    input.group_ids = to_device(at::tensor(own, at::kLong), options.device);  // int64 [b]
     for (const auto& entry : rewards)
       if (per_group(entry.reward) == of_groups) detail::add_scores(entry, input, places, files, names, scores);
     images.clear();

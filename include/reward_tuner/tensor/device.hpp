@@ -20,9 +20,30 @@ void check_kernels(at::Device device, at::ScalarType dtype, std::string_view who
 
 }  // namespace detail
 
-/// A tensor of the host, moved to the device of `like`, or itself if it is there. What the device does goes on
-/// meanwhile: a plain `to` waits for it.
-inline Tensor beside(const Tensor& like, const Tensor& host) { return host.to(like.device(), /*non_blocking=*/true); }
+namespace detail {
+
+/// A copy on the device by way of memory(host), which gives memory of the host for a tensor like its argument. Never
+/// of `host` itself, which its owner may write to while the device still reads.
+template <class Memory>
+Tensor staged(const Tensor& host, at::Device device, const Memory& memory) {
+  Tensor staging = memory(host);
+  staging.copy_(host);
+  return staging.to(device, /*non_blocking=*/true);
+}
+
+/// Whether to_device goes through pinned memory: from the host to a CUDA card, and not weights of networks, whose size
+/// LibTorch's cache of pinned memory would keep.
+bool is_staged(const Tensor& host, at::Device device);
+
+}  // namespace detail
+
+/// A tensor of the host, moved to `device`, or itself if it is there. What the device does goes on meanwhile: a plain
+/// `to` waits for it. `host` may be changed or dropped at once: a card reads from pinned memory of LibTorch's cache,
+/// which notes the stream of the copy and gives the memory to nobody before that is done.
+Tensor to_device(const Tensor& host, at::Device device);
+
+/// The same to the device of `like`.
+inline Tensor beside(const Tensor& like, const Tensor& host) { return to_device(host, like.device()); }
 
 }  // namespace reward_tuner
 

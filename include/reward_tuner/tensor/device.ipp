@@ -3,11 +3,13 @@
 #include <reward_tuner/tensor/device.hpp>
 
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
+#include <cstddef>
 #include <string>
 
 #include <reward_tuner/core/check.hpp>
@@ -51,6 +53,20 @@ REWARD_TUNER_INLINE void check_device(at::Device device, at::ScalarType dtype, s
   REWARD_TUNER_CHECK(dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble, "[",
                      who, "] expected the dtype Float, BFloat16, Half or Double, got ", dtype);
   detail::check_kernels(device, dtype, who);
+}
+
+REWARD_TUNER_INLINE bool detail::is_staged(const Tensor& host, at::Device device) {
+  constexpr std::size_t kMost = std::size_t{1} << 28;  // bytes
+  return device.is_cuda() && host.device().is_cpu() && host.layout() == at::kStrided && host.numel() > 0 &&
+         static_cast<std::size_t>(host.numel()) * host.element_size() <= kMost;
+}
+
+REWARD_TUNER_INLINE Tensor to_device(const Tensor& host, at::Device device) {
+  // in the other direction the host would read before the copy is done
+  if (!detail::is_staged(host, device)) return host.to(device, /*non_blocking=*/host.device().is_cpu());
+  return detail::staged(host, device, [](const Tensor& like) {
+    return at::empty_like(like, like.options().requires_grad(false).pinned_memory(true));
+  });
 }
 
 }  // namespace reward_tuner

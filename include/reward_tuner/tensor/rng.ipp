@@ -6,6 +6,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/tensor/device.hpp>
 
 namespace reward_tuner {
 
@@ -13,7 +14,7 @@ namespace detail {
 
 /// In the type and on the device of `like`; what a device does goes on meanwhile.
 inline Tensor as_asked(const Tensor& drawn, const at::TensorOptions& like) {
-  return drawn.to(like.dtype().toScalarType()).to(like.device(), /*non_blocking=*/true);
+  return to_device(drawn.to(like.dtype().toScalarType()), like.device());
 }
 
 }  // namespace detail
