@@ -44,10 +44,11 @@ inline SamplerSchedule schedule_of_class(const std::string& name, const NoiseSch
 /// The schedule of a FlowMatchEulerDiscreteScheduler whose set_timesteps() was given the number of steps, and mu where
 /// its shift is dynamic.
 inline SamplerSchedule flow_schedule(const nlohmann::json& config, const nlohmann::json& settings) {
-  for (const char* key : {"invert_sigmas", "stochastic_sampling", "use_karras_sigmas", "use_exponential_sigmas",
-                          "use_beta_sigmas"})
+  for (const char* key :
+       {"invert_sigmas", "stochastic_sampling", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"})
     REWARD_TUNER_CHECK(!config.value(key, false), "unsupported scheduler: ", key);
-  REWARD_TUNER_CHECK(config.value("shift_terminal", nlohmann::json()).is_null(), "unsupported scheduler: shift_terminal");
+  REWARD_TUNER_CHECK(config.value("shift_terminal", nlohmann::json()).is_null(),
+                     "unsupported scheduler: shift_terminal");
   FlowEulerOptions options{.num_steps = settings.at("steps").get<int>(), .spacing = FlowSpacing::kTraining};
   if (config.value("use_dynamic_shifting", false)) {
     REWARD_TUNER_CHECK(config.value("time_shift_type", "exponential") == "exponential",

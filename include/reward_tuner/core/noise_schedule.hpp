@@ -76,9 +76,9 @@ struct NoiseScheduleConfig {
   bool operator==(const NoiseScheduleConfig&) const = default;
 };
 
-/// Cumulative signal levels abar(timestep) in double. A regular value. With PredictionType::kFlow instead the levels of a
-/// straight path from data to noise (rectified flow; Liu et al. 2023, Eq. 1), latent = (1 - q)*x0 + q*eps, whose network
-/// is told num_train_steps*q, q in (0, 1].
+/// Cumulative signal levels abar(timestep) in double. A regular value. With PredictionType::kFlow instead the levels of
+/// a straight path from data to noise (rectified flow; Liu et al. 2023, Eq. 1), latent = (1 - q)*x0 + q*eps, whose
+/// network is told num_train_steps*q, q in (0, 1].
 /// Errors: settings out of range, of a flow those that speak of betas, and whatever asks a flow for abar or for
 /// timesteps that have one.
 class NoiseSchedule {

@@ -51,8 +51,8 @@ struct SamplerSchedule {
   bool has_history(int k) const { return k < num_steps() && step(k).history != 0; }
 };
 
-/// Fills the columns that only depend on the levels and on what the network predicts. Noise, sample and flow predictions
-/// at any levels; Errors: a v prediction at others than alpha^2 + sigma^2 = 1, a noise prediction of no signal.
+/// Fills the columns that only depend on the levels and on what the network predicts.
+/// Errors: a v prediction at levels other than alpha^2 + sigma^2 = 1, a noise prediction without signal.
 inline SamplerStep make_step(double timestep, const Level& level, const Level& next, PredictionType prediction) {
   SamplerStep s;
   s.timestep = timestep;

@@ -15,7 +15,9 @@ namespace reward_tuner {
 
 /// mean over elements of (target - network(alpha_t*z + sigma_t*e, t, c))^2, target e, v, z or e - z as the network
 /// predicts (Ho et al. 2020, Eq. 14; Salimans & Ho 2022, appendix D; rectified flow, Liu et al. 2023, Eq. 1). No
-/// guidance. latents z, noise e [B,C,h,w], training steps [B] (NoiseSchedule::training) -> [B]. Gradient: to the network's trainable weights. One network call.
+/// guidance. latents z, noise e [B,C,h,w], training steps [B] (NoiseSchedule::training) -> [B].
+/// Gradient: to the network's trainable weights.
+/// Cost: one network call.
 template <class Pipeline>
 Tensor denoising_errors(Pipeline& pipeline, const Tensor& latents, const std::vector<std::int64_t>& steps,
                         const Tensor& noise, const Conditioning& conditioning) {

@@ -16,17 +16,17 @@ namespace reward_tuner {
 /// Where the levels q(0) .. q(T-1) lie before the shift.
 enum class FlowSpacing {
   kEven,  ///< 1, (T-1)/T .. 1/T: steps of equal length to q = 0 (what diffusers' FLUX pipeline passes)
-  /// evenly from the noisiest level of the training, 1, to its cleanest, 1/num_train_steps, which `shift` (but not `mu`)
+  /// evenly from the noisiest level of the training, 1, to its cleanest, 1/num_train_steps, which `shift` (not `mu`)
   /// has shifted already, so that it shifts twice (diffusers' class by itself, and its Stable Diffusion 3 pipeline)
   kTraining,
 };
 
 /// Steps, guidance and levels of FlowEuler.
 struct FlowEulerOptions {
-  int num_steps = 28;                         ///< T, steps of a rollout (diffusers' Stable Diffusion 3 pipeline: 28)
-  double guidance = 7.0;                      ///< guidance scale; 1 and less: the condition alone (the same: 7)
-  FlowSpacing spacing = FlowSpacing::kEven;   ///< spread of the levels before the shift
-  double shift = 1.0;                         ///< S > 0, above 1 more steps at high noise (Stable Diffusion 3: 3)
+  int num_steps = 28;                        ///< T, steps of a rollout (diffusers' Stable Diffusion 3 pipeline: 28)
+  double guidance = 7.0;                     ///< guidance scale; 1 and less: the condition alone (the same: 7)
+  FlowSpacing spacing = FlowSpacing::kEven;  ///< spread of the levels before the shift
+  double shift = 1.0;                        ///< S > 0, above 1 more steps at high noise (Stable Diffusion 3: 3)
   /// S = exp(mu) instead, for a shift that grows with the latents (FLUX: 0.5 + 0.65*(N - 256)/3840 of N tokens)
   std::optional<double> mu = std::nullopt;
   std::optional<CleanClipping> clipping = std::nullopt;  ///< of the predicted clean sample; unset: the model's own
@@ -34,7 +34,7 @@ struct FlowEulerOptions {
 REWARD_TUNER_FIELDS(FlowEulerOptions, num_steps, guidance, spacing, shift, mu, clipping);
 
 /// latent(k+1) = latent(k) + (q(k+1) - q(k))*v with v = eps - x0 and latent = (1 - q)*x0 + q*eps, q(T) = 0 (rectified
-/// flow; Liu et al. 2023, section 2.1). Levels are shifted by q <- S*q/(1 + (S-1)*q) (Esser et al. 2024, Eq. 23); the
+/// flow; Liu et al. 2023). Levels are shifted by q <- S*q/(1 + (S-1)*q) (Esser et al. 2024, Eq. 23); the
 /// network is told num_train_steps*q, which need not be whole. latent(0) is noise alone. No step has noise, so that
 /// objectives on log-probabilities cannot take it. With clipping v is that of the clipped x0.
 /// Errors: options out of range, a network that is no flow (PredictionType::kFlow), levels that rounding makes equal.
@@ -65,8 +65,7 @@ class FlowEuler {
     REWARD_TUNER_CHECK(equal == q.end(), "[FlowEuler] expected noise levels that fall from step to step, got ", *equal,
                        " and ", *(equal + 1), " at steps ", equal - q.begin(), " and ", equal - q.begin() + 1,
                        ": bring shift nearer to 1 (mu to 0)");
-    SamplerSchedule out{
-        .steps = {}, .clipping = options_.clipping.value_or(config.clipping), .rederive_epsilon = true};
+    SamplerSchedule out{.steps = {}, .clipping = options_.clipping.value_or(config.clipping), .rederive_epsilon = true};
     for (std::size_t k = 0; k + 1 < q.size(); ++k) {
       SamplerStep step = make_step(static_cast<double>(config.num_train_steps) * q[k], Level::of_flow(q[k]),
                                    Level::of_flow(q[k + 1]), config.prediction);
