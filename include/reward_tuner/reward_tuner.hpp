@@ -159,6 +159,7 @@
 #include <reward_tuner/samplers/dpm_solver.hpp>
 #include <reward_tuner/samplers/euler.hpp>
 #include <reward_tuner/samplers/euler_ancestral.hpp>
+#include <reward_tuner/samplers/flow_euler.hpp>
 #include <reward_tuner/samplers/solver_levels.hpp>
 
 #include <reward_tuner/gradient_stop/pass_input.hpp>

@@ -70,6 +70,40 @@ TEST_CASE("sampler timesteps for the three spacings") {
     }
 }
 
+TEST_CASE("a flow's training steps lie on the line from data to noise, those of betas at their abar") {
+  using namespace reward_tuner;
+  const NoiseSchedule flow({.num_train_steps = 500, .prediction = PredictionType::kFlow}), betas;
+  CHECK(flow.flow());
+  CHECK_FALSE(betas.flow());
+  const auto first = flow.training(0), last = flow.training(499);
+  CHECK((first.timestep == 1 && first.level.sigma == 0.002 && first.level.alpha == 0.998));
+  CHECK((last.timestep == 500 && last.level.sigma == 1 && last.level.alpha == 0));
+  CHECK_THROWS_WITH_AS(flow.training(500), "[NoiseSchedule] training step must be in 0..499, got 500", Error);
+  const auto [timestep, level] = betas.training(400);
+  CHECK(
+      (timestep == 400 && level.alpha == std::sqrt(betas.abar(400)) && level.sigma == std::sqrt(1 - betas.abar(400))));
+}
+
+TEST_CASE("a flow refuses what speaks of betas") {
+  using namespace reward_tuner;
+  constexpr auto kFlow = PredictionType::kFlow;
+  for (const NoiseScheduleConfig& config :
+       {NoiseScheduleConfig{.beta_end = 0.02, .prediction = kFlow},
+        NoiseScheduleConfig{.num_train_steps = 1, .trained_betas = {0.5}, .prediction = kFlow},
+        NoiseScheduleConfig{.zero_terminal_snr = true, .prediction = kFlow},
+        NoiseScheduleConfig{.prediction = kFlow, .spacing = TimestepSpacing::kTrailing},
+        NoiseScheduleConfig{.prediction = kFlow, .solver = {.order = 2}}})
+    CHECK_THROWS_WITH_AS(NoiseSchedule{config},
+                         doctest::Contains("expected num_train_steps, prediction and clipping alone"), Error);
+  CHECK_NOTHROW(NoiseSchedule({.prediction = kFlow, .clipping = {.kind = CleanClipping::Kind::kRange}}));
+  const NoiseSchedule flow({.prediction = kFlow});
+  const auto refused = doctest::Contains(
+      "[NoiseSchedule] a flow has no abar: expected a network trained on betas, got one of PredictionType::kFlow");
+  CHECK_THROWS_WITH_AS(flow.abar(3), refused, Error);
+  CHECK_THROWS_WITH_AS(flow.final_abar(), refused, Error);
+  CHECK_THROWS_WITH_AS(flow.timesteps(5, TimestepSpacing::kLeading), refused, Error);
+}
+
 TEST_CASE("impossible schedules are named errors") {
   using namespace reward_tuner;
   CHECK_THROWS_WITH_AS(NoiseSchedule({.num_train_steps = 0}), doctest::Contains("num_train_steps must be > 0, got 0"),

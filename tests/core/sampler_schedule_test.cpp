@@ -22,6 +22,23 @@ TEST_CASE("every prediction type recovers the clean sample and the noise it was 
   check(PredictionType::kSample, x0);
 }
 
+TEST_CASE("a flow's velocity recovers both at any levels, and a v prediction only where their squares add up to 1") {
+  using namespace reward_tuner;
+  const double x0 = 0.8, eps = -1.3;
+  for (const Level level : {Level::of_flow(0.3), Level::of_flow(1), Level::of_flow(0), Level::of_abar(0.37),
+                            Level{.alpha = 0.9, .sigma = 4}}) {
+    const double x = level.alpha * x0 + level.sigma * eps, velocity = eps - x0;
+    const SamplerStep s = make_step(300.5, level, Level::of_flow(0.2), PredictionType::kFlow);
+    CHECK(s.alpha_next == 0.8);
+    CHECK(s.clean_latent * x + s.clean_network * velocity == doctest::Approx(x0).epsilon(1e-12));
+    CHECK(s.epsilon_latent * x + s.epsilon_network * velocity == doctest::Approx(eps).epsilon(1e-12));
+  }
+  CHECK_THROWS_WITH_AS(make_step(300, Level::of_flow(0.25), Level::of_flow(0), PredictionType::kVPrediction),
+                       "[Sampler] timestep 300: a v prediction expected levels with alpha^2 + sigma^2 = 1, got 0.75 "
+                       "and 0.25",
+                       Error);
+}
+
 TEST_CASE("folded coefficients equal the step written out") {
   using namespace reward_tuner;
   SamplerStep s = make_step(5, 0.3, 0.5, PredictionType::kVPrediction);

@@ -19,6 +19,7 @@
 #include <reward_tuner/samplers/dpm_solver.hpp>
 #include <reward_tuner/samplers/euler.hpp>
 #include <reward_tuner/samplers/euler_ancestral.hpp>
+#include <reward_tuner/samplers/flow_euler.hpp>
 
 #include <tests/reference/toy_pipeline.hpp>
 #include <tests/reference/toy_reward.hpp>
@@ -32,12 +33,17 @@ using namespace reward_tuner::reference;
 
 const std::vector<std::string> kPrompts = {"a red circle", "two blue squares", "a star"};
 
-NoiseScheduleConfig config_of(const PlainSampler& s) { return {.prediction = s.prediction, .spacing = s.spacing}; }
+NoiseScheduleConfig config_of(const PlainSampler& s) {
+  if (s.solver == PlainSolver::kFlow) return {.prediction = s.prediction};
+  return {.prediction = s.prediction, .spacing = s.spacing};
+}
 
 SamplerSchedule library_schedule(const PlainSampler& s) {
   const NoiseSchedule noise(config_of(s));
   const auto spread = s.karras ? LevelSpacing::kKarras : LevelSpacing::kTimesteps;
   const auto end = s.lowest_final ? FinalLevel::kLowest : FinalLevel::kZero;
+  if (s.solver == PlainSolver::kFlow)
+    return FlowEuler({.num_steps = s.num_steps, .shift = s.shift, .clipping = s.clipping}).schedule(noise);
   if (s.solver == PlainSolver::kEuler)
     return Euler({.num_steps = s.num_steps, .levels = spread, .final_level = end, .clipping = s.clipping})
         .schedule(noise);
@@ -189,11 +195,24 @@ const std::vector<PlainSampler> kSamplers = {
     {.solver = PlainSolver::kEuler},
     {.solver = PlainSolver::kEuler, .karras = true, .lowest_final = true},
     {.solver = PlainSolver::kAncestral},
+    {.prediction = PredictionType::kFlow, .solver = PlainSolver::kFlow},
+    {.prediction = PredictionType::kFlow, .solver = PlainSolver::kFlow, .shift = 3},
 };
 const std::vector<PredictionType> kPredictions = {PredictionType::kEpsilon, PredictionType::kVPrediction,
-                                                  PredictionType::kSample};
+                                                  PredictionType::kSample, PredictionType::kFlow};
 const std::vector<TimestepSpacing> kSpacings = {TimestepSpacing::kLeading, TimestepSpacing::kTrailing,
                                                 TimestepSpacing::kLinspace};
+
+/// The samplers of a network that predicts this.
+std::vector<PlainSampler> samplers_of(PredictionType prediction) {
+  std::vector<PlainSampler> out;
+  for (PlainSampler sampler : kSamplers) {
+    if ((sampler.solver == PlainSolver::kFlow) != (prediction == PredictionType::kFlow)) continue;
+    sampler.prediction = prediction;
+    out.push_back(sampler);
+  }
+  return out;
+}
 
 /// <gradient, direction> against the fourth-order central difference of `loss` along a random direction.
 template <class Loss>
@@ -226,8 +245,7 @@ TEST_CASE("the sweep equals retained autograd for every sampler, prediction, spa
   int count = 0, cases = 0;
   for (const auto prediction : kPredictions)
     for (const auto spacing : kSpacings)
-      for (PlainSampler sampler : kSamplers) {
-        sampler.prediction = prediction;
+      for (PlainSampler sampler : samplers_of(prediction)) {
         sampler.spacing = spacing;
         sampler.num_steps = 5 + count % 3;
         ToyPipeline pipeline({.schedule = config_of(sampler)});
@@ -269,8 +287,7 @@ TEST_CASE(
   int count = 0;
   for (const auto& clipping : {CleanClipping{}, CleanClipping{.kind = CleanClipping::Kind::kRange, .range = 1.0}})
     for (const auto prediction : kPredictions)
-      for (PlainSampler sampler : kSamplers) {
-        sampler.prediction = prediction;
+      for (PlainSampler sampler : samplers_of(prediction)) {
         sampler.clipping = clipping;
         sampler.num_steps = 6;
         ToyPipeline pipeline({.schedule = config_of(sampler)});
@@ -315,10 +332,9 @@ TEST_CASE("the sweep equals retained autograd with clipping, in both forms of th
                                        CleanClipping{.kind = Kind::kDynamic, .quantile = 0.9, .max = 2.5}})
     for (const bool rederive : {false, true})
       for (const auto prediction : kPredictions)
-        for (PlainSampler sampler : kSamplers) {
+        for (PlainSampler sampler : samplers_of(prediction)) {
           // all but DDIM always use the noise that belongs to the clipped sample
           if ((sampler.ddpm || sampler.solver != PlainSolver::kNone) && !rederive) continue;
-          sampler.prediction = prediction;
           sampler.clipping = clipping;
           sampler.rederive = rederive;
           sampler.num_steps = 6;
@@ -338,10 +354,9 @@ TEST_CASE(
     "the sweep's gradient is the slope: of the frozen-input surrogate under StopInput, of the reward under PassInput") {
   using namespace adjoint_test;
   double worst = 0, least_plain = 1e9;
-  for (PlainSampler sampler : kSamplers)
-    for (const auto prediction : kPredictions)
+  for (const auto prediction : kPredictions)
+    for (PlainSampler sampler : samplers_of(prediction))
       for (const auto& clipping : {CleanClipping{}, CleanClipping{.kind = CleanClipping::Kind::kRange, .range = 2.0}}) {
-        sampler.prediction = prediction;
         sampler.clipping = clipping;
         sampler.num_steps = 5;
         ToyPipeline pipeline({.schedule = config_of(sampler)});

@@ -1,11 +1,11 @@
-"""Writes solvers.json: whole trajectories of diffusers' DPMSolverMultistep, EulerDiscrete and EulerAncestralDiscrete
-schedulers for a fixed map in place of the network.
+"""Writes solvers.json: whole trajectories of diffusers' DPMSolverMultistep, EulerDiscrete, EulerAncestralDiscrete and
+FlowMatchEulerDiscrete schedulers for a fixed map in place of the network.
 
 usage: make_solver_golden.py [OUT]
 
 latent(0) is the scheduler's initial deviation times cos(0.9 i), the map o_i = tanh(1.3 x_i + 0.4) of the scaled model
 input x, and the noise of step k sin(1.3 k + 0.7 i + 1), for i = 0..4. Everything is in double, but for the schedulers'
-own level tables, which are in single precision.
+own level tables and the steps of a flow, which are in single precision.
 """
 import json
 import os
@@ -21,6 +21,7 @@ warnings.filterwarnings("ignore")
 diffusers.logging.set_verbosity(diffusers.logging.CRITICAL)
 BETAS = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 DPM, EULER, ANCESTRAL = "DPMSolverMultistepScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"
+FLOW = "FlowMatchEulerDiscreteScheduler"
 LEVELS = ({}, dict(use_karras_sigmas=True), dict(use_exponential_sigmas=True), dict(use_beta_sigmas=True))
 SPACINGS = ("leading", "trailing", "linspace")
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -67,32 +68,47 @@ def cases():
                                              steps_offset=1)
 
 
-def trajectory(name, steps, config):
+def flow_cases():
+    """Also what is told to set_timesteps(): even levels, as FLUX's pipeline passes them, or none; mu if dynamic."""
+    for steps in (1, 2, 5, 20):
+        even = dict(sigmas=[(steps - k) / steps for k in range(steps)])
+        for told in ({}, even):
+            for shift in (1.0, 3.0, 0.6):
+                yield FLOW, steps, dict(num_train_timesteps=1000, shift=shift), told
+            for mu in (0.9, -0.4):
+                yield FLOW, steps, dict(num_train_timesteps=1000, use_dynamic_shifting=True), dict(told, mu=mu)
+    yield FLOW, 4, dict(num_train_timesteps=500, shift=3.0), {}
+
+
+def trajectory(name, steps, config, told):
     scheduler = getattr(diffusers, name)(**config)
-    scheduler.set_timesteps(steps)
+    scheduler.set_timesteps(steps, **told)
     scheduler.set_begin_index(0)  # else a timestep that comes twice is looked up wrongly
     i = torch.arange(5, dtype=torch.float64)
     noise = []
     for module in (scheduling_dpmsolver_multistep, scheduling_euler_discrete, scheduling_euler_ancestral_discrete):
         module.randn_tensor = lambda *_, **__: noise[0]
-    x = (0.9 * i).cos().reshape(1, 5, 1, 1) * float(scheduler.init_noise_sigma)
+    x = (0.9 * i).cos().reshape(1, 5, 1, 1) * float(getattr(scheduler, "init_noise_sigma", 1.0))
     out = [x.flatten().tolist()]
     for k, t in enumerate(scheduler.timesteps):
         noise[:] = [(1.3 * k + 0.7 * i + 1).sin().reshape(1, 5, 1, 1)]
-        o = (1.3 * scheduler.scale_model_input(x, t) + 0.4).tanh()
+        seen = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
+        o = (1.3 * seen + 0.4).tanh()
         more = dict(variance_noise=noise[0]) if "sde" in config.get("algorithm_type", "") else {}
         x = scheduler.step(o, t, x, **more).prev_sample.double()
         out.append(x.flatten().tolist())
     short = lambda row: [float(f"{value:.9g}") for value in row]
-    return dict(config=dict(config, _class_name=name), steps=steps, timesteps=short(scheduler.timesteps.tolist()),
-                sigmas=short(scheduler.sigmas.tolist()), trajectory=[short(row) for row in out])
+    more = dict(told=told) if name == FLOW else {}
+    return dict(config=dict(config, _class_name=name), steps=steps, **more,
+                timesteps=short(scheduler.timesteps.tolist()), sigmas=short(scheduler.sigmas.tolist()),
+                trajectory=[short(row) for row in out])
 
 
 if __name__ == "__main__":
     path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "solvers.json")
     files = []
-    for name, steps, config in cases():
-        case = trajectory(name, steps, config)
+    for name, steps, config, told in [(*case, {}) for case in cases()] + list(flow_cases()):
+        case = trajectory(name, steps, config, told)
         assert all(torch.isfinite(torch.tensor(row)).all() for row in case["trajectory"]), (name, steps, config)
         files.append(case)
     with open(path, "w") as f:

@@ -15,6 +15,7 @@
 #include <reward_tuner/methods/refl.hpp>
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/samplers/flow_euler.hpp>
 #include <reward_tuner/step_selection/random_steps.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>
@@ -92,6 +93,19 @@ TEST_CASE("DRaFT-LV, ReFL, AlignProp and losses with a target raise a reward, sh
   check_learning<AlignProp<TargetReward, StopInput>>("AlignProp, stopped", kEpsilon, {}, 0.6);
   check_learning<DRaFT<TargetReward, StopInput>>("DRaFT-T, stopped", kEpsilon, {.steps = {.num_trained = 10}}, 0.6);
   check_learning<RewardTuner<TargetReward, RandomSteps>>("random steps", kEpsilon, {.steps = {.num_trained = 3}}, 0.6);
+}
+
+TEST_CASE("every direct method raises a reward of a flow's images, shuffled rewards do not") {
+  using namespace methods_test;
+  constexpr auto kFlow = PredictionType::kFlow;
+  check_learning<DRTune<TargetReward, FlowEuler>>("DRTune", kFlow, {.steps = {.num_trained = 2}}, 0.6);
+  check_learning<DRaFT<TargetReward, FlowEuler>>("DRaFT-T, shifted", kFlow,
+                                                 {.sampler = {.shift = 3}, .steps = {.num_trained = 10}}, 0.6);
+  check_learning<DRaFTLV<TargetReward, FlowEuler>>("DRaFT-LV", kFlow, {}, 0.6);
+  check_learning<ReFL<TargetReward, FlowEuler>>(
+      "ReFL", kFlow,
+      {.steps = {.max_stop = 5}, .objective = {.scale = 1e-3, .loss = RewardLoss::kHinge, .target = 0.5}}, 0.6);
+  check_learning<AlignProp<TargetReward, FlowEuler>>("AlignProp", kFlow, {}, 0.6);
 }
 
 TEST_CASE("methods are the configurations their papers describe") {

@@ -20,6 +20,7 @@
 #include <reward_tuner/optim/adamw.hpp>
 #include <reward_tuner/run/captioned_images.hpp>
 #include <reward_tuner/samplers/ddpm.hpp>
+#include <reward_tuner/samplers/flow_euler.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>
 #include <tests/reference/target_reward.hpp>
@@ -132,6 +133,9 @@ TEST_CASE("reward-weighted training and RAFT raise a black-box reward, dealt at 
   check_learning<RewardWeightedTraining<TargetReward>>(
       "RAFT", {.prompts = 4}, {.objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 8}},
       0.9);
+  check_learning<RewardWeightedTraining<TargetReward, FlowEuler>>(
+      "RAFT of a flow", {.prompts = 4, .prediction = PredictionType::kFlow},
+      {.objective = {.weighting = RewardWeighting::kBest, .frozen = false, .noisings = 8}}, 0.9);
 }
 
 TEST_CASE("where a quiet step drowns the signal, weights by noise learn in a third of the images") {

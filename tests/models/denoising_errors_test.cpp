@@ -14,12 +14,21 @@
 #include <tests/reference/plain_sampler.hpp>
 #include <tests/reference/toy_pipeline.hpp>
 
+namespace denoising_errors_test {
+
+using reward_tuner::PredictionType;
+const PredictionType kPredictions[] = {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample,
+                                       PredictionType::kFlow};
+
+}  // namespace denoising_errors_test
+
 TEST_CASE("denoising errors are mean (target - network)^2 of each sample at its own level, for every prediction") {
+  using namespace denoising_errors_test;
   using namespace reward_tuner;
   using namespace reward_tuner::reference;
   const auto abars = plain_abars();
   double worst = 0;
-  for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample})
+  for (const auto prediction : kPredictions)
     for (const std::uint64_t seed : {1, 2, 3}) {
       ToyPipeline pipeline({.schedule = {.prediction = prediction}});
       Rng rng(seed);
@@ -32,20 +41,23 @@ TEST_CASE("denoising errors are mean (target - network)^2 of each sample at its 
       REQUIRE(errors.sizes() == at::IntArrayRef({4}));
       CHECK(pipeline.calls == 1);
       for (std::int64_t i = 0; i < 4; ++i) {
-        const double alpha = std::sqrt(abars[static_cast<std::size_t>(times[static_cast<std::size_t>(i)])]),
-                     sigma = std::sqrt(1 - alpha * alpha);
+        const std::int64_t step = times[static_cast<std::size_t>(i)];
+        const bool flow = prediction == PredictionType::kFlow;  // its step 0 is told 1, and 999 is noise alone
+        const double q = static_cast<double>(step + 1) / 1000,
+                     alpha = flow ? 1 - q : std::sqrt(abars[static_cast<std::size_t>(step)]),
+                     sigma = flow ? q : std::sqrt(1 - alpha * alpha);
         // [C,h,w]
-        const Tensor output =
-            pipeline
-                .predict((alpha * z + sigma * e).narrow(0, i, 1),
-                         at::tensor({times[static_cast<std::size_t>(i)]}, at::kLong), condition.narrow(i, 1))[0]
-                .detach();
+        const Tensor output = pipeline
+                                  .predict((alpha * z + sigma * e).narrow(0, i, 1),
+                                           at::tensor({flow ? step + 1 : step}, at::kLong), condition.narrow(i, 1))[0]
+                                  .detach();
         double sum = 0;
         const Tensor o = output.flatten(), zi = z[i].flatten(), ei = e[i].flatten();
         for (std::int64_t d = 0; d < o.numel(); ++d) {
           const double clean = zi[d].item<double>(), noise = ei[d].item<double>();
           const double target = prediction == PredictionType::kEpsilon  ? noise
                                 : prediction == PredictionType::kSample ? clean
+                                : flow                                  ? noise - clean
                                                                         : alpha * noise - sigma * clean;
           sum += std::pow(target - o[d].item<double>(), 2);
         }
@@ -57,6 +69,7 @@ TEST_CASE("denoising errors are mean (target - network)^2 of each sample at its 
 }
 
 TEST_CASE("a network that answers the target has no error, and the gradient goes to the weights") {
+  using namespace denoising_errors_test;
   using namespace reward_tuner;
   using namespace reward_tuner::reference;
   struct Knowing : ToyPipeline {
@@ -65,13 +78,14 @@ TEST_CASE("a network that answers the target has no error, and the gradient goes
     Tensor answer;
   };
   Rng rng(1);
-  for (const auto prediction : {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample}) {
+  for (const auto prediction : kPredictions) {
     Knowing pipeline({.schedule = {.prediction = prediction}});
     const Tensor z = rng.normal(pipeline.latent_shape(2), at::kDouble),
                  e = rng.normal(pipeline.latent_shape(2), at::kDouble);
-    const double abar = pipeline.noise_schedule().abar(300);
+    const double abar = plain_abars()[300];
     pipeline.answer = prediction == PredictionType::kEpsilon  ? e
                       : prediction == PredictionType::kSample ? z
+                      : prediction == PredictionType::kFlow   ? e - z
                                                               : std::sqrt(abar) * e - std::sqrt(1 - abar) * z;
     CHECK(
         denoising_errors(pipeline, z, {300, 300}, e, pipeline.encode({"a", "b"}).positive).abs().max().item<double>() <

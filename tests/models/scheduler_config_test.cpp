@@ -168,6 +168,8 @@ TEST_CASE("what changes the noise levels and is not known is a named error") {
   CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"use_flow_sigmas", true}}), doctest::Contains("flow"),
                        Error);
   CHECK_THROWS_WITH_AS(noise_schedule_config_from_json(json{{"shift", 3.0}}), doctest::Contains("'shift'"), Error);
+  CHECK_THROWS_WITH_AS(to_json(NoiseScheduleConfig{.prediction = PredictionType::kFlow}),
+                       doctest::Contains("expected a network trained on betas, got one for flow matching"), Error);
 }
 
 }  // namespace scheduler_config_test

@@ -21,6 +21,7 @@
 #include <reward_tuner/samplers/dpm_solver.hpp>
 #include <reward_tuner/samplers/euler.hpp>
 #include <reward_tuner/samplers/euler_ancestral.hpp>
+#include <reward_tuner/samplers/flow_euler.hpp>
 
 namespace reward_tuner::parity {
 
@@ -40,9 +41,31 @@ inline SamplerSchedule schedule_of_class(const std::string& name, const NoiseSch
   detail::fail("unsupported scheduler: ", name);
 }
 
+/// The schedule of a FlowMatchEulerDiscreteScheduler whose set_timesteps() was given the number of steps, and mu where
+/// its shift is dynamic.
+inline SamplerSchedule flow_schedule(const nlohmann::json& config, const nlohmann::json& settings) {
+  for (const char* key :
+       {"invert_sigmas", "stochastic_sampling", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"})
+    REWARD_TUNER_CHECK(!config.value(key, false), "unsupported scheduler: ", key);
+  REWARD_TUNER_CHECK(config.value("shift_terminal", nlohmann::json()).is_null(),
+                     "unsupported scheduler: shift_terminal");
+  FlowEulerOptions options{.num_steps = settings.at("steps").get<int>(), .spacing = FlowSpacing::kTraining};
+  if (config.value("use_dynamic_shifting", false)) {
+    REWARD_TUNER_CHECK(config.value("time_shift_type", "exponential") == "exponential",
+                       "unsupported scheduler: time_shift_type");
+    options.mu = settings.at("set_timesteps").at("mu").get<double>();
+  } else {
+    options.shift = config.value("shift", 1.0);
+  }
+  const NoiseSchedule noise({.num_train_steps = config.value("num_train_timesteps", std::int64_t{1000}),
+                             .prediction = PredictionType::kFlow});
+  return FlowEuler(options).schedule(noise);
+}
+
 /// The schedule that case.json and config.json describe.
 inline SamplerSchedule scheduler_of(const nlohmann::json& config, const nlohmann::json& settings) {
   const std::string name = config.value("_class_name", std::string());
+  if (name == "FlowMatchEulerDiscreteScheduler") return flow_schedule(config, settings);
   REWARD_TUNER_CHECK(name.find("FlowMatch") == std::string::npos, "unsupported scheduler: ", name);
   return schedule_of_class(name, NoiseSchedule(noise_schedule_config_from_json(config)),
                            settings.at("steps").get<int>(), settings.value("step", nlohmann::json::object()));
@@ -56,9 +79,15 @@ inline Tensor kept_latent(const std::string& name, const SamplerSchedule& schedu
   return keeps_ratio(name) && k < schedule.num_steps() ? latent / schedule.step(k).alpha : latent;
 }
 
-/// sigma/alpha of every step and after the last: direction and noise together keep the variance.  double [T+1]
-inline Tensor ratios_of(const SamplerSchedule& schedule) {
+/// What a class calls sigma, of every step and after the last: sigma of a flow, else sigma/alpha, whose direction and
+/// noise together keep the variance.  double [T+1]
+inline Tensor sigmas_of(const std::string& name, const SamplerSchedule& schedule) {
   std::vector<double> out;
+  if (name.starts_with("FlowMatch")) {
+    for (const SamplerStep& step : schedule.steps) out.push_back(step.sigma);
+    out.push_back(schedule.steps.back().direction);
+    return at::tensor(out, at::kDouble);
+  }
   for (const SamplerStep& step : schedule.steps) out.push_back(step.sigma / step.alpha);
   const SamplerStep& last = schedule.steps.back();
   out.push_back(std::hypot(last.direction, last.noise) / last.alpha_next);
@@ -94,7 +123,7 @@ inline std::map<std::string, Tensor> probe_scheduler(const std::filesystem::path
                                     {"trajectory", at::stack(trajectory)},
                                     {"model_input", at::stack(model_inputs)},
                                     {"pred_original_sample", at::stack(cleans)}};
-  if (name != "DDIMScheduler" && name != "DDPMScheduler") out["sigmas"] = ratios_of(schedule);
+  if (name != "DDIMScheduler" && name != "DDPMScheduler") out["sigmas"] = sigmas_of(name, schedule);
   if (name == "DDIMScheduler" && settings.value("step", nlohmann::json::object()).value("eta", 0.0) > 0) {
     out["log_prob"] = at::stack(log_probs);
     out["std"] = at::tensor(deviations);

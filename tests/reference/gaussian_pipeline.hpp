@@ -1,5 +1,6 @@
 // A pipeline whose denoiser is exactly right: the data are N(mean, deviation^2), mean and log deviation are trainable.
 #pragma once
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <torch/types.h>
@@ -43,16 +44,12 @@ class GaussianPipeline {
     return {{nothing}, {nothing}, prompts};
   }
   Tensor predict(const Tensor& x, const Tensor& timesteps, const Conditioning&) {
-    std::vector<double> levels;
-    for (std::int64_t i = 0; i < timesteps.size(0); ++i)
-      levels.push_back(schedule_.abar(timesteps[i].item<std::int64_t>()));
-    // [N,1,1,1]
-    const Tensor abar = at::tensor(levels, at::kDouble).view({-1, 1, 1, 1}), alpha = abar.sqrt(),
-                 sigma = (1 - abar).sqrt();
+    const Tensor levels = levels_of(timesteps), alpha = levels[0], sigma = levels[1];    // [N,1,1,1]
     const Tensor mean = use_reference_ ? at::zeros_like(mean_) + options_.mean : mean_;  // [3,1,1]
     const Tensor variance = use_reference_ ? at::zeros_like(log_deviation_) + options_.deviation * options_.deviation
                                            : (2.0 * log_deviation_).exp();
-    const Tensor eps = sigma * (x - alpha * mean) / (abar * variance + sigma * sigma);  // [N,3,h,w]
+    const Tensor off = (x - alpha * mean) / (alpha * alpha * variance + sigma * sigma);  // [N,3,h,w]
+    const Tensor eps = sigma * off;                                                      // [N,3,h,w]
     switch (schedule_.config().prediction) {
       case PredictionType::kEpsilon:
         return eps;
@@ -60,6 +57,8 @@ class GaussianPipeline {
         return alpha * eps - sigma * (x - sigma * eps) / alpha;
       case PredictionType::kSample:
         return (x - sigma * eps) / alpha;
+      case PredictionType::kFlow:
+        return eps - (mean + alpha * variance * off);  // noise alone tells the mean of the data
     }
     return eps;
   }
@@ -74,6 +73,19 @@ class GaussianPipeline {
   std::vector<Tensor> parameters() const { return {mean_, log_deviation_}; }
 
  private:
+  /// Signal and noise at timesteps [N], of a flow also between the training's, [2,N,1,1,1].
+  Tensor levels_of(const Tensor& timesteps) const {
+    if (schedule_.flow()) {
+      const Tensor q = timesteps.to(at::kDouble) / static_cast<double>(schedule_.config().num_train_steps);
+      return at::stack({1 - q, q}).view({2, -1, 1, 1, 1});
+    }
+    std::vector<double> levels;
+    for (std::int64_t i = 0; i < timesteps.size(0); ++i)
+      levels.push_back(schedule_.abar(timesteps[i].item<std::int64_t>()));
+    const Tensor abar = at::tensor(levels, at::kDouble);  // [N]
+    return at::stack({abar.sqrt(), (1 - abar).sqrt()}).view({2, -1, 1, 1, 1});
+  }
+
   GaussianOptions options_;
   NoiseSchedule schedule_;
   Tensor mean_, log_deviation_;

@@ -16,7 +16,7 @@ namespace reward_tuner::reference {
 using torch::Tensor;
 
 /// The solvers, which run at noise levels of their own.
-enum class PlainSolver { kNone, kDpm, kSdeDpm, kEuler, kAncestral };
+enum class PlainSolver { kNone, kDpm, kSdeDpm, kEuler, kAncestral, kFlow };
 
 /// Everything that names a sampler.
 struct PlainSampler {
@@ -33,6 +33,7 @@ struct PlainSampler {
   bool heun = false;          ///< its form
   bool karras = false;        ///< levels by the power 1/7
   bool lowest_final = false;  ///< the last level is that of timestep 0
+  double shift = 1;           ///< of a flow's levels
 };
 
 /// One step's levels.
@@ -42,6 +43,7 @@ struct PlainLevel {
   double ratio = 0, ratio_next = 0, ratio_before = 0;  ///< solvers: sigma/alpha, and that of the step before
   bool second = false;                                 ///< solvers: a step of order 2
   bool keeps_ratio = false;                            ///< Euler's last step hands y = latent/alpha back
+  double flow = 0, flow_next = 0;                      ///< the share of noise in a flow's latent
 };
 
 /// Stable Diffusion's scaled linear betas, multiplied up.
@@ -104,6 +106,19 @@ inline std::vector<PlainLevel> plain_solver_levels(const PlainSampler& s) {
   return out;
 }
 
+/// Levels of a flow on equal steps, shifted by q <- S*q/(1 + (S-1)*q); the network is told 1000*q.
+inline std::vector<PlainLevel> plain_flow_levels(const PlainSampler& s) {
+  const auto share = [&](int k) {
+    const double q = 1 - static_cast<double>(k) / s.num_steps;
+    return s.shift * q / (1 + (s.shift - 1) * q);
+  };
+  std::vector<PlainLevel> out;
+  for (int k = 0; k < s.num_steps; ++k)
+    out.push_back(
+        {.timestep = 1000 * share(k), .flow = share(k), .flow_next = k + 1 < s.num_steps ? share(k + 1) : 0.0});
+  return out;
+}
+
 /// What multiplies the start noise: Euler's y(0) = nu(0)*z, or sqrt(1 + nu(0)^2)*z with leading spacing.
 inline double plain_start(const PlainSampler& s) {
   if (s.solver != PlainSolver::kEuler && s.solver != PlainSolver::kAncestral) return 1;
@@ -113,6 +128,7 @@ inline double plain_start(const PlainSampler& s) {
 }
 
 inline std::vector<PlainLevel> plain_levels(const PlainSampler& s) {
+  if (s.solver == PlainSolver::kFlow) return plain_flow_levels(s);
   if (s.solver != PlainSolver::kNone) return plain_solver_levels(s);
   const auto abars = plain_abars();
   const int n = s.num_steps;
@@ -143,6 +159,8 @@ struct PlainPrediction {
 
 inline PlainPrediction plain_prediction(const PlainSampler& sampler, const PlainLevel& level, const Tensor& x,
                                         const Tensor& o) {
+  // the network answers noise minus data at a point of the line between them
+  if (sampler.prediction == PredictionType::kFlow) return {x - level.flow * o, x + (1 - level.flow) * o};
   const double alpha = std::sqrt(level.abar), s = std::sqrt(1 - level.abar);
   if (sampler.prediction == PredictionType::kEpsilon) return {(x - s * o) / alpha, o};
   if (sampler.prediction == PredictionType::kVPrediction) return {alpha * x - s * o, alpha * o + s * x};
@@ -168,6 +186,7 @@ inline Tensor plain_clean(const PlainSampler& sampler, const PlainLevel& level, 
 
 /// The noise factor of a step.
 inline double plain_noise(const PlainSampler& sampler, const PlainLevel& level) {
+  if (sampler.solver == PlainSolver::kFlow) return 0;
   const double sigma = std::sqrt((1 - level.abar) / level.abar),
                sigma_next = std::sqrt((1 - level.abar_next) / level.abar_next);
   const double nu = level.ratio, down = level.ratio_next;
@@ -211,6 +230,10 @@ inline Tensor plain_solver_mean(const PlainSampler& sampler, const PlainLevel& l
 /// The step without its noise.
 inline Tensor plain_mean(const PlainSampler& sampler, const PlainLevel& level, const Tensor& x, const Tensor& o,
                          const Tensor& before = {}) {
+  if (sampler.solver == PlainSolver::kFlow) {  // along the velocity, or along the line to the clipped sample
+    const bool clips = sampler.clipping.kind != CleanClipping::Kind::kNone;
+    return x + (level.flow_next - level.flow) * (clips ? (x - plain_clean(sampler, level, x, o)) / level.flow : o);
+  }
   if (sampler.solver != PlainSolver::kNone) return plain_solver_mean(sampler, level, x, o, before);
   const double alpha = std::sqrt(level.abar), s = std::sqrt(1 - level.abar), alpha_next = std::sqrt(level.abar_next);
   const Tensor clean = plain_clean(sampler, level, x, o);

@@ -29,7 +29,7 @@ struct SolverErrors {
 
 /// Of a class's files. `keeps_ratio`: its latents are y = latent/alpha, the last one as it is.
 inline SolverErrors solver_errors(const std::string& class_name, bool keeps_ratio,
-                                  const std::function<SamplerSchedule(const NoiseSchedule&, int steps)>& schedule_of) {
+                                  const std::function<SamplerSchedule(const nlohmann::json& file)>& schedule_of) {
   const auto golden = read_json(std::filesystem::path(REWARD_TUNER_TEST_DATA) / "solvers.json");
   SolverErrors errors;
   const Tensor i = at::arange(5, at::kDouble);  // [5]
@@ -38,8 +38,7 @@ inline SolverErrors solver_errors(const std::string& class_name, bool keeps_rati
     if (file.at("config").at("_class_name") != class_name) continue;
     CAPTURE(file.at("config").dump());
     ++errors.cases;
-    const NoiseSchedule noise(noise_schedule_config_from_json(file.at("config")));
-    const SamplerSchedule schedule = schedule_of(noise, file.at("steps").get<int>());
+    const SamplerSchedule schedule = schedule_of(file);
     REQUIRE(schedule.num_steps() == static_cast<int>(file.at("timesteps").size()));
     Tensor x = schedule.start_scale * column((0.9 * i).cos()), before;  // [1,5,1,1]
     for (int k = 0; k <= schedule.num_steps(); ++k) {
@@ -61,6 +60,14 @@ inline SolverErrors solver_errors(const std::string& class_name, bool keeps_rati
     }
   }
   return errors;
+}
+
+/// The same for a class whose file describes betas.
+inline SolverErrors solver_errors(const std::string& class_name, bool keeps_ratio,
+                                  const std::function<SamplerSchedule(const NoiseSchedule&, int steps)>& schedule_of) {
+  return solver_errors(class_name, keeps_ratio, [&](const nlohmann::json& file) {
+    return schedule_of(NoiseSchedule(noise_schedule_config_from_json(file.at("config"))), file.at("steps").get<int>());
+  });
 }
 
 }  // namespace reward_tuner::reference

@@ -12,6 +12,7 @@
 #include <reward_tuner/engine/rollout.hpp>
 #include <reward_tuner/rewards/reward_result.hpp>
 #include <reward_tuner/samplers/ddim.hpp>
+#include <reward_tuner/samplers/flow_euler.hpp>
 
 #include <tests/reference/gaussian_pipeline.hpp>
 
@@ -42,7 +43,9 @@ inline double mean_target_value(GaussianPipeline& pipeline) {
   for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = 1000 + i;
   SampleNoise noise(seeds);
   NetworkCounts counts;
-  const auto schedule = Ddim({.num_steps = 10}).schedule(pipeline.noise_schedule());
+  const NoiseSchedule& levels = pipeline.noise_schedule();
+  const SamplerSchedule schedule =
+      levels.flow() ? FlowEuler({.num_steps = 10}).schedule(levels) : Ddim({.num_steps = 10}).schedule(levels);
   const auto out = rollout(pipeline, sampling_setup(schedule, pipeline.encode(std::vector<std::string>(16, "x")), 1.0),
                            noise, counts);
   const torch::NoGradGuard no_grad;

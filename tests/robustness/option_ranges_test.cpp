@@ -154,6 +154,7 @@ TEST_CASE("options: no policy takes NaN, an infinity or a negative count") {
   refuses<DpmSolver>("DpmSolver", {.clipping = CleanClipping{}});
   refuses<Euler>("Euler");
   refuses<EulerAncestral>("EulerAncestral");
+  refuses<FlowEuler>("FlowEuler", {.clipping = CleanClipping{}});
   refuses<AnySampler>("AnySampler");
   refuses<AnySampler>("AnySampler", {.name = "dpm++"});
 

@@ -16,8 +16,9 @@
 
 namespace reward_tuner {
 
-/// What the network's output means (algorithms: eps, v = alpha*eps - sigma*x0, or x0 itself).
-enum class PredictionType { kEpsilon, kVPrediction, kSample };
+/// What the network's output means (algorithms: eps, v = alpha*eps - sigma*x0, x0 itself, or the velocity eps - x0 of a
+/// flow between data and noise). kFlow also says what the network was trained at, see NoiseSchedule.
+enum class PredictionType { kEpsilon, kVPrediction, kSample, kFlow };
 /// How beta grows over the training steps.
 enum class BetaSchedule { kLinear, kScaledLinear, kSquaredCosine };
 
@@ -44,7 +45,29 @@ inline void check_clipping(std::string_view owner, const CleanClipping& c) {
   REWARD_TUNER_CHECK(c.max > 0 && std::isfinite(c.max), "[", owner, "] clipping.max must be > 0, got ", c.max);
 }
 
-/// The scheduler part of a model folder. Defaults are Stable Diffusion 1.x's.
+/// Signal and noise of a latent, alpha*x0 + sigma*eps: alpha^2 + sigma^2 = 1, or in a flow alpha + sigma = 1.
+struct Level {
+  double alpha = 1, sigma = 0;
+
+  double ratio() const { return sigma / alpha; }
+  static Level of_abar(double abar) { return {std::sqrt(abar), std::sqrt(1.0 - abar)}; }
+  /// alpha^2 + sigma^2 = 1.
+  static Level of_ratio(double ratio) {
+    const double alpha = 1.0 / std::sqrt(1.0 + ratio * ratio);
+    return {alpha, ratio * alpha};
+  }
+  /// alpha + sigma = 1, sigma = q.
+  static Level of_flow(double q) { return {1.0 - q, q}; }
+};
+
+/// What a network was shown in one of its training steps.
+struct TrainingLevel {
+  std::int64_t timestep = 0;  ///< the time it was told
+  Level level;                ///< signal and noise of its input
+};
+
+/// The scheduler part of a model folder. Defaults are Stable Diffusion 1.x's. A flow has num_train_steps, `prediction`
+/// and `clipping` alone.
 struct NoiseScheduleConfig {
   std::int64_t num_train_steps = 1000;                       ///< training steps, timesteps 0..num_train_steps-1
   double beta_start = 0.00085;                               ///< beta of timestep 0
@@ -65,7 +88,11 @@ struct NoiseScheduleConfig {
 REWARD_TUNER_FIELDS(NoiseScheduleConfig, num_train_steps, beta_start, beta_end, beta_schedule, trained_betas,
                     zero_terminal_snr, prediction, spacing, steps_offset, final_alpha_one, clipping, variance, solver);
 
-/// Cumulative signal levels abar(timestep) in double. A regular value.
+/// Cumulative signal levels abar(timestep) in double. A regular value. With PredictionType::kFlow instead the levels of
+/// a straight path from data to noise (rectified flow; Liu et al. 2023, Eq. 1), latent = (1 - q)*x0 + q*eps, whose
+/// network is told num_train_steps*q, q in (0, 1].
+/// Errors: settings out of range, of a flow those that speak of betas, and whatever asks a flow for abar or for
+/// timesteps that have one.
 class NoiseSchedule {
  public:
   explicit NoiseSchedule(NoiseScheduleConfig config = {}) : config_(std::move(config)) {
@@ -79,6 +106,14 @@ class NoiseSchedule {
                        "[NoiseSchedule] steps_offset must be in 0..", kMaxTrainSteps, ", got ", config_.steps_offset);
     for (const auto& [name, beta] : {std::pair("beta_start", config_.beta_start), {"beta_end", config_.beta_end}})
       REWARD_TUNER_CHECK(std::isfinite(beta), "[NoiseSchedule] ", name, " must be finite, got ", beta);
+    if (flow()) {
+      const NoiseScheduleConfig all{
+          .num_train_steps = n, .prediction = PredictionType::kFlow, .clipping = config_.clipping};
+      REWARD_TUNER_CHECK(config_ == all,
+                         "[NoiseSchedule] the levels of a flow are 1 - q and q: expected num_train_steps, prediction "
+                         "and clipping alone, got settings of betas or of samplers for them");
+      return;
+    }
     std::vector<double> betas = config_.trained_betas.empty() ? made_betas(config_) : config_.trained_betas;
     REWARD_TUNER_CHECK(static_cast<std::int64_t>(betas.size()) == n, "[NoiseSchedule] expected ", n,
                        " trained betas, got ", betas.size());
@@ -96,13 +131,30 @@ class NoiseSchedule {
   static constexpr std::int64_t kMaxTrainSteps = 1'000'000;
 
   const NoiseScheduleConfig& config() const { return config_; }
+  /// Whether the levels are those of a flow.
+  bool flow() const { return config_.prediction == PredictionType::kFlow; }
   /// abar at a training timestep in 0..num_train_steps-1.
-  double abar(std::int64_t timestep) const { return abar_.at(static_cast<std::size_t>(timestep)); }
+  double abar(std::int64_t timestep) const {
+    check_betas();
+    return abar_.at(static_cast<std::size_t>(timestep));
+  }
   /// abar after the last sampler step, where no earlier timestep exists.
-  double final_abar() const { return config_.final_alpha_one ? 1.0 : abar_.front(); }
+  double final_abar() const {
+    check_betas();
+    return config_.final_alpha_one ? 1.0 : abar_.front();
+  }
+  /// Training step 0 (the cleanest) .. num_train_steps-1: timestep and abar of the same number, or in a flow the
+  /// timestep step+1 and q = (step+1)/num_train_steps, so that the last step is noise alone.
+  TrainingLevel training(std::int64_t step) const {
+    if (!flow()) return {step, Level::of_abar(abar(step))};
+    const std::int64_t n = config_.num_train_steps;
+    REWARD_TUNER_CHECK(step >= 0 && step < n, "[NoiseSchedule] training step must be in 0..", n - 1, ", got ", step);
+    return {step + 1, Level::of_flow(static_cast<double>(step + 1) / static_cast<double>(n))};
+  }
 
   /// Sampler timesteps from noisy to clean for `num_steps` steps.
   std::vector<std::int64_t> timesteps(std::int64_t num_steps, TimestepSpacing spacing) const {
+    check_betas();
     const std::int64_t n = config_.num_train_steps;
     REWARD_TUNER_CHECK(num_steps >= 1 && num_steps <= n, "[Sampler] num_steps must be in 1..", n,
                        " (the model's training steps), got ", num_steps);
@@ -133,6 +185,11 @@ class NoiseSchedule {
   }
 
  private:
+  void check_betas() const {
+    REWARD_TUNER_CHECK(!flow(),
+                       "[NoiseSchedule] a flow has no abar: expected a network trained on betas, got one of "
+                       "PredictionType::kFlow, which FlowEuler samples");
+  }
   static std::int64_t round_half_even(double x) { return static_cast<std::int64_t>(std::nearbyint(x)); }
 
   static std::vector<double> made_betas(const NoiseScheduleConfig& c) {
@@ -179,7 +236,7 @@ class NoiseSchedule {
   }
 
   NoiseScheduleConfig config_;
-  std::vector<double> abar_;
+  std::vector<double> abar_;  // of a flow empty
 };
 
 }  // namespace reward_tuner

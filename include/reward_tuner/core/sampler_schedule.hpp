@@ -13,22 +13,10 @@ struct StepCoefficients {
   double latent = 0, network = 0, noise = 0;
 };
 
-/// Signal and noise of a latent, alpha*x0 + sigma*eps with alpha^2 + sigma^2 = 1.
-struct Level {
-  double alpha = 1, sigma = 0;
-
-  double ratio() const { return sigma / alpha; }
-  static Level of_abar(double abar) { return {std::sqrt(abar), std::sqrt(1.0 - abar)}; }
-  static Level of_ratio(double ratio) {
-    const double alpha = 1.0 / std::sqrt(1.0 + ratio * ratio);
-    return {alpha, ratio * alpha};
-  }
-};
-
 /// One sampler step k. Everything is in double and refers to the network's own output space.
 struct SamplerStep {
   double timestep = 0;          ///< the timestep input of the network; between two training steps for some samplers
-  double alpha = 0, sigma = 0;  ///< signal and noise level of latent(k), alpha^2 + sigma^2 = 1
+  double alpha = 0, sigma = 0;  ///< signal and noise level of latent(k), see Level
   double alpha_next = 0;        ///< signal level of latent(k+1)
   double clean_latent = 0;      ///< x0 = clean_latent*x + clean_network*output
   double clean_network = 0;
@@ -64,6 +52,7 @@ struct SamplerSchedule {
 };
 
 /// Fills the columns that only depend on the levels and on what the network predicts.
+/// Errors: a v prediction at levels other than alpha^2 + sigma^2 = 1, a noise prediction without signal.
 inline SamplerStep make_step(double timestep, const Level& level, const Level& next, PredictionType prediction) {
   SamplerStep s;
   s.timestep = timestep;
@@ -80,6 +69,9 @@ inline SamplerStep make_step(double timestep, const Level& level, const Level& n
       s.epsilon_network = 1.0;
       break;
     case PredictionType::kVPrediction:
+      REWARD_TUNER_CHECK(std::abs(s.alpha * s.alpha + s.sigma * s.sigma - 1) < 1e-6, "[Sampler] timestep ", timestep,
+                         ": a v prediction expected levels with alpha^2 + sigma^2 = 1, got ", s.alpha, " and ",
+                         s.sigma);
       s.clean_latent = s.alpha;
       s.clean_network = -s.sigma;
       s.epsilon_latent = s.sigma;
@@ -89,6 +81,11 @@ inline SamplerStep make_step(double timestep, const Level& level, const Level& n
       s.clean_network = 1.0;
       s.epsilon_latent = 1.0 / s.sigma;
       s.epsilon_network = -s.alpha / s.sigma;
+      break;
+    case PredictionType::kFlow:
+      s.clean_latent = s.epsilon_latent = 1.0 / (s.alpha + s.sigma);
+      s.clean_network = -s.sigma / (s.alpha + s.sigma);
+      s.epsilon_network = s.alpha / (s.alpha + s.sigma);
       break;
   }
   return s;

@@ -195,6 +195,8 @@ REWARD_TUNER_INLINE NoiseScheduleConfig noise_schedule_config_from_json(const nl
 }
 
 REWARD_TUNER_INLINE nlohmann::json to_json(const NoiseScheduleConfig& c) {
+  REWARD_TUNER_CHECK(c.prediction != PredictionType::kFlow,
+                     "[Config] scheduler_config.json expected a network trained on betas, got one for flow matching");
   const auto word = [](const auto value, const std::vector<const char*>& words) {
     return std::string(words.at(static_cast<std::size_t>(value)));
   };

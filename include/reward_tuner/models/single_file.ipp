@@ -218,6 +218,8 @@ REWARD_TUNER_INLINE const char* prediction_word(PredictionType prediction) {
       return "epsilon";
     case PredictionType::kVPrediction:
       return "v_prediction";
+    case PredictionType::kFlow:
+      return "flow_prediction";
     case PredictionType::kSample:
       break;
   }

@@ -43,9 +43,9 @@ struct PretrainingLossOptions {
 REWARD_TUNER_FIELDS(PretrainingLossOptions, images, weight, batch, mode, dropout);
 
 /// L_pre = weight * E || target - network(alpha_t*z + sigma_t*e, t, caption) ||^2, z the mean latent of an image, e ~
-/// N(0,I), t uniform over the training timesteps, the caption empty with probability `dropout`; target e, v or z as the
-/// network predicts (Ho et al. 2020, Eq. 14;
-/// Salimans & Ho 2022, appendix D). A mean over elements. No guidance.
+/// N(0,I), t uniform over the training timesteps, the caption empty with probability `dropout`; target e, v, z or
+/// e - z as the network predicts (Ho et al. 2020, Eq. 14; Salimans & Ho 2022, appendix D; rectified flow, Liu et al.
+/// 2023, Eq. 1). A mean over elements. No guidance.
 /// Costs one network forward and backward of `batch` rows an update and one encoder pass. Gradient: to the network's
 /// trainable weights.
 /// Errors: options out of range; a pipeline without encode_images; images whose latents are not of the pipeline's
