@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/core/option_fields.hpp>
+
 namespace reward_tuner {
 
 /// How progress is shown.
@@ -93,6 +95,5 @@ class ProgressBar {
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/report/progress_bar.ipp>
 #endif

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/option_fields.hpp>
+
 namespace reward_tuner {
 
 /// How an HttpPost talks to its server.
@@ -48,6 +50,5 @@ class HttpPost {
 }  // namespace reward_tuner
 
 #ifndef REWARD_TUNER_COMPILED
-#include <reward_tuner/core/option_fields.hpp>
 #include <reward_tuner/rewards/http_post.ipp>
 #endif
