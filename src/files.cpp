@@ -1,6 +1,8 @@
 // Definitions of files/: JSON, safetensors, weights, checkpoints.
 #include <reward_tuner/files/atomic_file.ipp>
 #include <reward_tuner/files/checkpoint.ipp>
+#include <reward_tuner/files/file_bytes.ipp>
+#include <reward_tuner/files/folder.ipp>
 #include <reward_tuner/files/json_config.ipp>
 #include <reward_tuner/files/json_file.ipp>
 #include <reward_tuner/files/json_line.ipp>

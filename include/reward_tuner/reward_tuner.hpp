@@ -66,6 +66,8 @@
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/checkpoint.hpp>
 #include <reward_tuner/files/checksum.hpp>
+#include <reward_tuner/files/file_bytes.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/files/json_config.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/json_line.hpp>

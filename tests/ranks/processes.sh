@@ -47,7 +47,7 @@ same() {
 model=$work/model
 "$program" write-model "$model"
 
-for method in drtune ddpo b2-diffurl reward-weighted; do
+for method in drtune budget ddpo b2-diffurl reward-weighted; do
   "$program" $method "$model" "$work/$method.1" 3 20
   for n in 2 3; do
     all $n "$work/log" $method "$model" "$work/$method.$n" 3 20
@@ -55,12 +55,23 @@ for method in drtune ddpo b2-diffurl reward-weighted; do
   done
 done
 
+# within a budget the first process measures for all, and some of the trained steps keep their graphs
+[ "$(grep -o '"retained":[0-9]*' "$work/budget.3/metrics.jsonl" | tr '\n' ' ')" = \
+  '"retained":0 "retained":8 "retained":8 ' ] || fail "retained: $(cat "$work/budget.3/metrics.jsonl")"
+
 # saved on 2, resumed on 1, then on 3
 all 2 "$work/log" ddpo "$model" "$work/moved" 1 20
 "$program" ddpo "$model" "$work/moved" 2 20 resume
 all 3 "$work/log" ddpo "$model" "$work/moved" 3 20 resume
 cmp "$work/moved/metrics.jsonl" "$work/ddpo.1/metrics.jsonl"
 cmp "$work/moved/lora/pytorch_lora_weights.safetensors" "$work/ddpo.1/lora/pytorch_lora_weights.safetensors"
+
+# a budget that was measured on 2 is kept on 1 and on 3
+all 2 "$work/log" budget "$model" "$work/kept" 1 20
+"$program" budget "$model" "$work/kept" 2 20 resume
+all 3 "$work/log" budget "$model" "$work/kept" 3 20 resume
+cmp "$work/kept/metrics.jsonl" "$work/budget.1/metrics.jsonl"
+cmp "$work/kept/lora/pytorch_lora_weights.safetensors" "$work/budget.1/lora/pytorch_lora_weights.safetensors"
 
 # a rank that is killed, the first and another: the others end at once, the run goes on as if nothing had been
 for victim in 0 1; do

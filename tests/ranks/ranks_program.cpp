@@ -1,6 +1,6 @@
 // ranks_program METHOD MODEL RUN UPDATES SECONDS [resume]: one rank of a small run over Gloo, for processes.sh, which
-// sets torchrun's variables. METHOD: drtune, ddpo, b2-diffurl or reward-weighted. KILL_RANK and KILL_UPDATE name a rank
-// that dies after an update, HANG_RANK and HANG_UPDATE one that sleeps.
+// sets torchrun's variables. METHOD: drtune, budget, ddpo, b2-diffurl or reward-weighted. KILL_RANK and KILL_UPDATE
+// name a rank that dies after an update, HANG_RANK and HANG_UPDATE one that sleeps.
 // ranks_program write-model FOLDER: the tiny model.
 #include <ATen/Parallel.h>
 #include <unistd.h>
@@ -67,6 +67,11 @@ void run_method(std::string_view method, char** argv, const TrainerOptions& opti
         make<DRTune>(SymmetryReward(),
                      {.sampler = {.num_steps = 3, .guidance = 2.0}, .steps = {.num_trained = 2}, .engine = engine}),
         argv, options, ranks);
+  if (method == "budget")  // the graphs of some of the trained steps fit
+    return run(make<DRTune>(SymmetryReward(), {.sampler = {.num_steps = 4, .guidance = 2.0},
+                                               .steps = {.num_trained = 3, .max_early_stop = 0},
+                                               .engine = {.micro_batch = 1, .memory = Memory::budget(1'600'000)}}),
+               argv, options, ranks);
   if (method == "ddpo")
     return run(make<DDPO>(SymmetryReward(), {.sampler = {.num_steps = 3, .guidance = 2.0}, .engine = engine}), argv,
                options, ranks);

@@ -1,24 +1,22 @@
 // The disk refuses: every system call of a save fails in its turn, once and for good, and nothing that was there before
-// is lost. The linker sends the calls of this binary's headers through the functions below (--wrap); the C++ library's
-// own streams are made to fail by a limit on file sizes.
+// is lost.
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/rand.h>
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
-#include <cstdarg>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
@@ -28,8 +26,16 @@
 #include <tests/reference/file_bytes.hpp>
 #include <tests/reference/small_run.hpp>
 #include <tests/reference/tiny_folder.hpp>
+#include <tests/robustness/disk_faults.hpp>
 
 namespace failing_disk_test {
+namespace {
+
+namespace rt = reward_tuner;
+
+using rt::reference::bytes;
+using rt::reference::DiskCall;
+using rt::reference::DiskFault;
 
 /// The call that fails: `countdown` calls go through before it. Negative: none fails.
 struct Fault {
@@ -39,68 +45,40 @@ struct Fault {
   long calls = 0;  ///< counted in any case
 };
 Fault fault;
+long calls = 0;  ///< of the last work
 
-static bool strikes() {
+bool strikes() {
   ++fault.calls;
   if (fault.struck && fault.lasting) return true;
   if (fault.countdown < 0 || fault.struck || fault.countdown-- > 0) return false;
   return fault.struck = true;
 }
 
-}  // namespace failing_disk_test
-
-extern "C" {
-ssize_t __real_write(int, const void*, std::size_t);
-int __real_fsync(int);
-int __real_rename(const char*, const char*);
-int __real_open(const char*, int, ...);
-
-ssize_t __wrap_write(int file, const void* bytes, std::size_t count) {
-  using failing_disk_test::fault;
-  if (!failing_disk_test::strikes()) return __real_write(file, bytes, count);
-  if (fault.lasting && count > 1 && fault.countdown != -2) {  // the last room is used up before the disk is full
-    fault.countdown = -2;
-    return __real_write(file, bytes, count / 2);
-  }
-  errno = ENOSPC;
-  return -1;
+/// Of calls that write into a temporary folder.
+DiskFault rule(DiskCall call, const char* path, bool creates, std::size_t size) {
+  const bool writes = call == DiskCall::kWrite || call == DiskCall::kFsync || call == DiskCall::kRename ||
+                      (call == DiskCall::kOpen && creates);
+  if (!writes || std::string_view(path).find("/reward-tuner-") == std::string_view::npos || !strikes()) return {};
+  if (!fault.lasting || call != DiskCall::kWrite || size <= 1 || fault.countdown == -2) return {.error = ENOSPC};
+  fault.countdown = -2;  // the last room is used up before the disk is full
+  return {.at_most = size / 2};
 }
-int __wrap_fsync(int file) {
-  if (!failing_disk_test::strikes()) return __real_fsync(file);
-  errno = ENOSPC;
-  return -1;
-}
-int __wrap_rename(const char* from, const char* to) {
-  if (!failing_disk_test::strikes()) return __real_rename(from, to);
-  errno = ENOSPC;
-  return -1;
-}
-int __wrap_open(const char* path, int flags, ...) {
-  va_list rest;
-  va_start(rest, flags);
-  const int mode = (flags & O_CREAT) != 0 ? va_arg(rest, int) : 0;
-  va_end(rest);
-  if ((flags & O_CREAT) == 0 || !failing_disk_test::strikes()) return __real_open(path, flags, mode);
-  errno = ENOSPC;
-  return -1;
-}
-}
-
-namespace failing_disk_test {
-namespace {
-
-namespace rt = reward_tuner;
-
-using reward_tuner::reference::bytes;
 
 std::ptrdiff_t entries(const std::filesystem::path& folder) {
   return std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator());
 }
 
+/// The rule holds while this lives.
+struct Faulty {
+  Faulty() { rt::reference::disk_rule = rule; }
+  ~Faulty() { rt::reference::disk_rule = nullptr; }
+};
+
 /// What `work` says when the call after `countdown` ones fails; empty if it does not get that far.
 template <class Work>
 std::string error_of(long countdown, bool lasting, Work work) {
   fault = {.countdown = countdown, .lasting = lasting};
+  const Faulty faulty;
   std::string message;
   try {
     work();
@@ -111,6 +89,7 @@ std::string error_of(long countdown, bool lasting, Work work) {
     throw;
   }
   const bool struck = fault.struck;
+  calls = fault.calls;
   fault = {};
   REQUIRE(struck == !message.empty());  // no failure goes unnoticed
   return message;
@@ -147,7 +126,7 @@ TEST_CASE("a disk that is full at any call of a checkpoint's save is a named err
       CHECK(message.find("[File] could not") == 0);
       CHECK(message.find("the disk is full") != std::string::npos);
       CHECK(holds(checkpoints, 1));
-      // only the flush of the folder, the last call, failed
+      // the flush of the folder failed, or what removes the older one
       if (checkpoints.latest() == 2) CHECK(holds(checkpoints, 2));
       else checkpoints.save(2, numbered(2));  // with room again
       CHECK(checkpoints.latest() == 2);
@@ -216,17 +195,16 @@ TEST_CASE("a run that a full disk ended at any call resumes to the bytes of an u
   options.tensorboard = false;
   auto again = options;
   again.resume = true;
-  fault = {};
-  rt::reference::small_run(model, folder / "whole", options);
-  const long calls = fault.calls;
+  REQUIRE(error_of(-1, false, [&] { rt::reference::small_run(model, folder / "whole", options); }).empty());
+  const long all = calls;
   std::mt19937_64 random(7);
   int ended = 0;
   for (int i = 0; i < 24; ++i) {
-    const long n = static_cast<long>(random() % static_cast<std::uint64_t>(calls));
+    const long n = static_cast<long>(random() % static_cast<std::uint64_t>(all));
     CAPTURE(n);
     const auto run = folder / ("run" + std::to_string(i));
     const std::string message = error_of(n, i % 2 == 0, [&] { rt::reference::small_run(model, run, options); });
-    CHECK(message.find("the disk is full") != std::string::npos);
+    CHECK(message.find("No space left on device") != std::string::npos);
     ++ended;
     const bool resumable = rt::CheckpointFolder(run / "checkpoints").latest().has_value();
     if (!resumable) std::filesystem::remove_all(run);
@@ -235,7 +213,7 @@ TEST_CASE("a run that a full disk ended at any call resumes to the bytes of an u
                              "checkpoints/update-000004/tensors.safetensors"})
       CHECK_MESSAGE(bytes(folder / "whole" / file) == bytes(run / file), file);
   }
-  MESSAGE(ended, " of ", calls, " calls of a run failed");
+  MESSAGE(ended, " of ", all, " calls of a run failed");
 }
 
 TEST_CASE("a full disk under metrics.jsonl is a named error, whole lines stay, and the run resumes") {

@@ -270,6 +270,11 @@ TEST_CASE("a text encoder that is trained is, by every kind of gradient") {
         ToyReward(),
         {.sampler = {.num_steps = 4, .guidance = 3.0}, .steps = {.num_trained = 2}, .engine = {.micro_batch = 2}});
   });
+  check_same<TextToy>("drtune within a budget", [] {
+    return make<DRTune>(ToyReward(), {.sampler = {.num_steps = 4, .guidance = 3.0},
+                                      .steps = {.num_trained = 2},
+                                      .engine = {.micro_batch = 2, .memory = Memory::budget(1 << 30)}});
+  });
   check_same<TextToy>("ddpo", [] {
     return make<DDPO>(black_box_brightness(), {.sampler = {.num_steps = 3},
                                                .objective = {.round = {.samples_per_prompt = 2, .rows = 5}},
@@ -330,12 +335,61 @@ TEST_CASE("a reward that throws on one rank ends the others with an error, and l
   for (const bool one : moved) CHECK_FALSE(one);
 }
 
+TEST_CASE("a budget of memory is one decision: that of a process that is alone, whatever the number of ranks") {
+  const auto with = [](Memory memory) {
+    return [memory] {
+      return make<DRTune>(ToyReward(), {.sampler = {.num_steps = 5, .guidance = 2.0},
+                                        .steps = {.num_trained = 4, .max_early_stop = 0},
+                                        .engine = {.micro_batch = 1, .memory = memory}});
+    };
+  };
+  const std::int64_t least = held(with(Memory::kReplay), 1)[0].reports[1].peak_tensor_bytes;
+  const std::int64_t most = held(with(Memory::kRetain), 1)[0].reports[1].peak_tensor_bytes;
+  REQUIRE(most > least);
+  int between = 0;
+  for (int eighth = 0; eighth <= 8; ++eighth) {  // the number of kept steps changes from one to another
+    const Memory memory = Memory::budget(least + (most - least) * eighth / 8);
+    const Held alone = held(with(memory), 1)[0];
+    REQUIRE(alone.state.retained_rows.has_value());
+    CHECK(alone.reports[0].retained == 0);
+    between += alone.reports[1].retained > 0 && alone.reports[1].retained < alone.reports[1].backwards;
+    for (const int size : {2, 3})
+      for (const Held& rank : held(with(memory), size)) {
+        CAPTURE(size);
+        CAPTURE(eighth);
+        CHECK(rank.state.retained_rows == alone.state.retained_rows);
+        check_equal(alone, rank);
+        for (std::size_t i = 0; i < rank.reports.size(); ++i)
+          CHECK(rank.reports[i].flops.total() == alone.reports[i].flops.total());
+      }
+  }
+  CHECK(between >= 3);
+}
+
+TEST_CASE("an update that measures for a budget and is skipped leaves it to the next one, on every rank") {
+  int calls = 0;
+  std::mutex mutex;
+  const auto make_tuner = [&] {
+    const auto failing = [&](const RewardInput& input) {
+      const std::lock_guard lock(mutex);
+      return input.images.mean({1, 2, 3}) * (calls++ == 0 ? std::numeric_limits<double>::quiet_NaN() : 1);
+    };
+    return make<DRTune>(differentiable(failing), {.sampler = {.num_steps = 3},
+                                                  .steps = {.num_trained = 2, .max_early_stop = 0},
+                                                  .engine = {.micro_batch = 1, .memory = Memory::budget(1 << 30)}});
+  };
+  for (const Held& rank : held(make_tuner, 2)) {
+    CHECK(rank.reports[0].skipped);
+    CHECK(rank.reports[1].retained == 0);
+    CHECK(rank.reports[2].retained == rank.reports[2].backwards);
+  }
+  CHECK(calls == 1 + 6 + 6);  // nobody scores an image twice
+}
+
 TEST_CASE("what ranks cannot divide is refused") {
   const auto refused = [](auto make_tuner, int size, const char* sentence) {
     CHECK_THROWS_WITH_AS(held(make_tuner, size), sentence, Error);
   };
-  refused([] { return make<DRTune>(ToyReward(), {.engine = {.memory = Memory::budget(1 << 20)}}); }, 2,
-          "[Ranks] several ranks expected engine.memory kReplay or kRetain, got a budget");
   refused([] { return make<DRTune>(ToyReward(), {.sampler = {.num_steps = 3}, .steps = {.num_trained = 1}}); }, 2,
           "[Ranks] 2 ranks expected at least as many micro-batches of an update's 6 images, got 1: set "
           "engine.micro_batch to 3 or less, or start fewer ranks");

@@ -8,13 +8,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <utility>
+
+#include <reward_tuner/core/check.hpp>
 
 namespace reward_tuner {
 namespace detail {
 
-/// Throws the named error for a failed system call on `path`.
+/// Throws the named error for a failed system call that writes at `path`.
 [[noreturn]] void file_failure(const std::filesystem::path& path, const char* action, int code);
 
 /// An open file descriptor that closes itself.
@@ -33,21 +36,29 @@ class FileDescriptor {
   int descriptor_;
 };
 
+/// Writes all of it, in as many calls as that takes; 0 or the error code.
+int write_all(int descriptor, std::string_view bytes);
+
+/// fsync, again where a signal interrupts it; 0 or the error code.
+int flush(int descriptor);
+
 }  // namespace detail
 
-/// Where the callback of `write_file_atomically` puts its bytes, in order.
+/// Where the callback of `write_file_atomically` puts its bytes, in order. Small pieces are written together.
 class FileSink {
  public:
   void write(const void* bytes, std::size_t count);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  /// Bytes written so far.
+  /// Bytes put in so far.
   std::uint64_t size() const { return size_; }
 
  private:
   friend void write_file_atomically(const std::filesystem::path&, const std::function<void(FileSink&)>&);
   FileSink(int descriptor, const std::filesystem::path& path) : descriptor_(descriptor), path_(path) {}
+  void write_now(std::string_view bytes);
   int descriptor_;
   const std::filesystem::path& path_;
+  std::string small_;  // what is not written yet
   std::uint64_t size_ = 0;
 };
 

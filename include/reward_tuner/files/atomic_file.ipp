@@ -10,6 +10,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/files/folder.hpp>
 
 namespace reward_tuner {
 
@@ -33,6 +34,22 @@ REWARD_TUNER_INLINE FileDescriptor::~FileDescriptor() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+REWARD_TUNER_INLINE int write_all(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ::ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+REWARD_TUNER_INLINE int flush(int descriptor) {
+  while (::fsync(descriptor) != 0)
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
 /// Removes the temporary file unless it was renamed.
 struct TemporaryFile {
   std::filesystem::path path;
@@ -46,15 +63,17 @@ struct TemporaryFile {
 }  // namespace detail
 
 REWARD_TUNER_INLINE void FileSink::write(const void* bytes, std::size_t count) {
-  const auto* next = static_cast<const char*>(bytes);
-  while (count > 0) {
-    const ::ssize_t written = ::write(descriptor_, next, count);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) detail::file_failure(path_, "write", errno);
-    next += written;
-    count -= static_cast<std::size_t>(written);
-    size_ += static_cast<std::uint64_t>(written);
-  }
+  constexpr std::size_t kTogether = 1 << 16;
+  const std::string_view piece(static_cast<const char*>(bytes), count);
+  size_ += count;
+  if (small_.size() + count > kTogether) write_now(std::exchange(small_, {}));
+  if (count > kTogether) write_now(piece);
+  else small_ += piece;
+}
+
+REWARD_TUNER_INLINE void FileSink::write_now(std::string_view bytes) {
+  if (const int failed = detail::write_all(descriptor_, bytes); failed != 0)
+    detail::file_failure(path_, "write", failed);
 }
 
 REWARD_TUNER_INLINE void write_file_atomically(const std::filesystem::path& target,
@@ -85,16 +104,13 @@ REWARD_TUNER_INLINE void write_file_atomically(const std::filesystem::path& targ
 
   FileSink sink(file.get(), target);
   fill(sink);
-  if (::fsync(file.get()) != 0) detail::file_failure(target, "flush", errno);
+  sink.write_now(sink.small_);
+  if (const int failed = detail::flush(file.get()); failed != 0) detail::file_failure(target, "flush", failed);
   if (const int failed = file.close(); failed != 0) detail::file_failure(target, "close", failed);
   if (::rename(temporary.path.c_str(), path.c_str()) != 0)
     detail::file_failure(target, "rename the temporary file to", errno);
   temporary.keep = true;
-
-  const detail::FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // Some file systems cannot flush a folder (EINVAL); the new file is in place by then.
-  if (directory.is_open() && ::fsync(directory.get()) != 0 && errno != EINVAL)
-    detail::file_failure(folder, "flush the folder", errno);
+  flush_folder(folder);  // the new file is in place by then
 }
 
 REWARD_TUNER_INLINE void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {

@@ -54,7 +54,7 @@ class CheckpointFolder {
   /// Errors: a usable checkpoint of this update is there already.
   void save(std::int64_t update, const Checkpoint& checkpoint, const std::function<void(SaveStage)>& hook = {}) const;
 
-  /// Updates of the usable checkpoints, ascending.
+  /// Updates of the usable checkpoints, ascending; without one that the disk does not give back.
   std::vector<std::int64_t> updates() const;
 
   /// The newest usable one, or nothing.
@@ -98,8 +98,6 @@ class CheckpointFolder {
   void discard(const std::filesystem::path& checkpoint) const;
 
   void remove_leftovers() const;
-
-  void flush_folder() const;
 
   std::filesystem::path folder_;
   int keep_;

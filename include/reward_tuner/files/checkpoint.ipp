@@ -2,16 +2,12 @@
 #pragma once
 #include <reward_tuner/files/checkpoint.hpp>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <fstream>
 #include <system_error>
 #include <utility>
 
@@ -19,6 +15,8 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/checksum.hpp>
+#include <reward_tuner/files/file_bytes.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/sealed_json.hpp>
 
@@ -31,20 +29,15 @@ inline std::string tensor_checksum(const Tensor& tensor) {
   return checksum(plain.const_data_ptr(), plain.nbytes());
 }
 
-/// Of a safetensors file's length field and header. Errors: a file that is too short for them.
+/// Of a safetensors file's length field and header. Errors: a file that is too short for them or cannot be read.
 inline std::string header_checksum(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string bytes(sizeof(std::uint64_t), '\0');
   std::uint64_t length = 0;
-  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  std::memcpy(&length, bytes.data(), sizeof length);
+  std::string bytes = read_bytes(file, sizeof length);
+  std::memcpy(&length, bytes.data(), bytes.size());
   std::error_code code;
-  const bool fits = stream.good() && length <= std::filesystem::file_size(file, code) && !code;
-  if (fits) {
-    bytes.resize(bytes.size() + length);
-    stream.read(bytes.data() + sizeof length, static_cast<std::streamsize>(length));
-  }
-  REWARD_TUNER_CHECK(fits && stream.good(), "[Checkpoint] '", file.string(),
+  const bool fits = bytes.size() == sizeof length && length <= std::filesystem::file_size(file, code) && !code;
+  if (fits) bytes = read_bytes(file, sizeof length + length);
+  REWARD_TUNER_CHECK(fits && bytes.size() == sizeof length + length, "[Checkpoint] '", file.string(),
                      "' is damaged: expected a header of the length that its first bytes say, got ", length);
   return checksum(bytes);
 }
@@ -65,8 +58,7 @@ REWARD_TUNER_INLINE void CheckpointFolder::save(std::int64_t update, const Check
     if (hook) hook(stage);
   };
   std::error_code code;
-  std::filesystem::create_directories(folder_, code);
-  if (code) detail::file_failure(folder_, "create the folder", code.value());
+  make_folder(folder_);
   remove_leftovers();
   Unfinished part{folder_ / (".writing-" + target.filename().string())};
   std::filesystem::create_directory(part.path, code);
@@ -88,7 +80,7 @@ REWARD_TUNER_INLINE void CheckpointFolder::save(std::int64_t update, const Check
   if (::rename(part.path.c_str(), target.c_str()) != 0)
     detail::file_failure(target, "rename the finished checkpoint to", errno);
   part.finished = true;
-  flush_folder();
+  flush_folder(folder_);
   at(SaveStage::kInPlace);
   const auto all = updates();
   for (std::size_t i = 0; i + static_cast<std::size_t>(keep_) < all.size(); ++i)
@@ -167,13 +159,11 @@ REWARD_TUNER_INLINE std::filesystem::path CheckpointFolder::path(std::int64_t up
 
 REWARD_TUNER_INLINE std::vector<std::int64_t> CheckpointFolder::numbered() const {
   std::vector<std::int64_t> found;
-  std::error_code code;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
-    const std::string name = entry.path().filename().string();
+  for (const std::string& name : names_in(folder_)) {
     if (!name.starts_with(kPrefix) || name.size() == kPrefix.size() || name.size() > kPrefix.size() + 18) continue;
     if (name.find_first_not_of("0123456789", kPrefix.size()) != std::string::npos) continue;
     const auto update = std::stoll(name.substr(kPrefix.size()));
-    if (path(update) == entry.path()) found.push_back(update);  // update-7 is not ours
+    if (path(update) == folder_ / name) found.push_back(update);  // update-7 is not ours
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -209,22 +199,12 @@ REWARD_TUNER_INLINE void CheckpointFolder::discard(const std::filesystem::path& 
 }
 
 REWARD_TUNER_INLINE void CheckpointFolder::remove_leftovers() const {
-  std::vector<std::filesystem::path> leftovers;
   std::error_code code;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_, code)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(".writing-") || name.starts_with(".removing-")) leftovers.push_back(entry.path());
+  for (const std::string& name : names_in(folder_)) {
+    if (!name.starts_with(".writing-") && !name.starts_with(".removing-")) continue;
+    std::filesystem::remove_all(folder_ / name, code);
+    if (code) detail::file_failure(folder_ / name, "remove", code.value());
   }
-  for (const auto& leftover : leftovers) {
-    std::filesystem::remove_all(leftover, code);
-    if (code) detail::file_failure(leftover, "remove", code.value());
-  }
-}
-
-REWARD_TUNER_INLINE void CheckpointFolder::flush_folder() const {
-  const detail::FileDescriptor directory(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.is_open() && ::fsync(directory.get()) != 0 && errno != EINVAL)
-    detail::file_failure(folder_, "flush the folder", errno);
 }
 
 }  // namespace reward_tuner

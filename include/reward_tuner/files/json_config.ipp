@@ -2,12 +2,11 @@
 #pragma once
 #include <reward_tuner/files/json_config.hpp>
 
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <system_error>
 
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/files/file_bytes.hpp>
 
 namespace reward_tuner {
 
@@ -66,11 +65,7 @@ REWARD_TUNER_INLINE nlohmann::json read_json(const std::filesystem::path& path) 
   std::error_code code;
   REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path, code), "[Json] expected a file, got nothing at '",
                      path.string(), "'");
-  std::ifstream stream(path, std::ios::binary);
-  REWARD_TUNER_CHECK(stream.good(), "[Json] could not open '", path.string(), "'");
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  REWARD_TUNER_CHECK(!stream.bad(), "[Json] could not read '", path.string(), "'");
-  return parse_json(detail::quote_bare_numbers(text), "'" + path.string() + "'");
+  return parse_json(detail::quote_bare_numbers(read_bytes(path)), "'" + path.string() + "'");
 }
 
 namespace detail {

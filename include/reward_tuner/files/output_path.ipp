@@ -10,6 +10,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
+#include <reward_tuner/files/folder.hpp>
 
 namespace reward_tuner {
 
@@ -26,9 +27,7 @@ REWARD_TUNER_INLINE void check_output_folder(const std::filesystem::path& folder
 
 REWARD_TUNER_INLINE void prepare_output_folder(const std::filesystem::path& folder) {
   check_output_folder(folder);
-  std::error_code code;
-  std::filesystem::create_directories(folder, code);
-  if (code) detail::file_failure(folder, "create the folder", code.value());
+  make_folder(folder);
 }
 
 REWARD_TUNER_INLINE void prepare_output_file(const std::filesystem::path& file) {

@@ -8,6 +8,7 @@
 
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
 
 namespace reward_tuner {
@@ -16,10 +17,8 @@ namespace detail {
 
 /// The names of the folder's files of weights, indices first.
 inline std::vector<std::string> weights_in(const std::filesystem::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (const auto name = entry.path().filename().string(); is_weights_name(name)) names.push_back(name);
-  std::sort(names.begin(), names.end());
+  std::vector<std::string> names = names_in(folder);
+  std::erase_if(names, [](const std::string& name) { return !is_weights_name(name); });
   std::stable_partition(names.begin(), names.end(), [](const std::string& name) { return name.ends_with(".json"); });
   return names;
 }
@@ -49,20 +48,18 @@ REWARD_TUNER_INLINE void copy_part(const std::filesystem::path& from, const std:
     fs::copy(source, to / name, kOverwrite);
     copied.insert(name);
   };
-  fs::create_directories(to);
+  make_folder(to);
   if (weights) {
     if (weights->sharded)
       for (const std::string& shard : weights->shards()) copy(from / shard, shard);
     copy(weights->file, plain);
   }
   std::vector<std::string> left_out;
-  for (const auto& entry : fs::directory_iterator(from)) {
-    const auto name = entry.path().filename().string();
-    if (!weights || !is_weights_name(name)) copy(entry.path(), name);
-    else if (!copied.contains(name) && entry.path() != weights->file) left_out.push_back(name);
+  for (const std::string& name : names_in(from)) {
+    if (!weights || !is_weights_name(name)) copy(from / name, name);
+    else if (!copied.contains(name) && from / name != weights->file) left_out.push_back(name);
   }
   remove_other_weights(to, copied);
-  std::sort(left_out.begin(), left_out.end());
   if (!left_out.empty())
     note("[Weights] ", to.string(), " has the weights that were read; not copied: ", detail::name_list(left_out));
 }

@@ -47,17 +47,17 @@ class FileMapping {
   FileMapping& operator=(const FileMapping&) = delete;
   std::string_view bytes() const { return {data_, size_}; }
   char* at(std::uint64_t offset) const { return data_ + offset; }
-  /// Reads `count` bytes from the file itself; the number that there were.
-  std::uint64_t read(std::uint64_t offset, void* into, std::uint64_t count) const {
+  /// Reads `count` bytes from the file itself; the number that there were, and why not all: 0 where the file ends.
+  std::pair<std::uint64_t, int> read(std::uint64_t offset, void* into, std::uint64_t count) const {
     std::uint64_t done = 0;
     while (done < count) {
       const ::ssize_t got =
           ::pread(file_.get(), static_cast<char*>(into) + done, count - done, static_cast<::off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) break;
+      if (got <= 0) return {done, got < 0 ? errno : 0};
       done += static_cast<std::uint64_t>(got);
     }
-    return done;
+    return {done, 0};
   }
 
  private:
@@ -101,9 +101,10 @@ REWARD_TUNER_INLINE Tensor SafetensorsFile::tensor(const std::string& name) cons
 REWARD_TUNER_INLINE void SafetensorsFile::read(const std::string& name, void* into) const {
   const SafetensorsEntry& entry = find(name);
   const std::uint64_t wanted = entry.end - entry.begin;
-  const std::uint64_t got = contents_->mapping->read(contents_->data_begin + entry.begin, into, wanted);
+  const auto [got, failed] = contents_->mapping->read(contents_->data_begin + entry.begin, into, wanted);
   REWARD_TUNER_CHECK(got == wanted, "[Safetensors] '", path(), "': expected ", wanted, " bytes of tensor ",
-                     detail::shortened(name), ", got ", got, ": the file changed or the disk fails");
+                     detail::shortened(name), ", got ", got, ": ",
+                     failed == 0 ? "the file changed" : std::generic_category().message(failed));
 }
 
 REWARD_TUNER_INLINE std::vector<std::string> SafetensorsFile::names() const {

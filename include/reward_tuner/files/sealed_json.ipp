@@ -3,8 +3,6 @@
 #include <reward_tuner/files/sealed_json.hpp>
 
 #include <cstddef>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -14,6 +12,7 @@
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/files/checksum.hpp>
+#include <reward_tuner/files/file_bytes.hpp>
 #include <reward_tuner/files/json_config.hpp>
 
 namespace reward_tuner {
@@ -38,9 +37,7 @@ REWARD_TUNER_INLINE void write_sealed_json(const std::filesystem::path& file, co
 }
 
 REWARD_TUNER_INLINE nlohmann::json read_sealed_json(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  REWARD_TUNER_CHECK(stream.good() || stream.eof(), "[Json] could not read '", file.string(), "'");
+  const std::string text = read_bytes(file);
   const std::size_t end = text.find('\n');
   const std::string first = end == std::string::npos ? text : text.substr(0, end + 1);
   REWARD_TUNER_CHECK(first.find("\"checksum\"") != std::string::npos, "[Json] '", file.string(),

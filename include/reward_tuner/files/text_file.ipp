@@ -4,8 +4,10 @@
 
 #include <utf8proc.h>
 
+#include <cerrno>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
@@ -15,14 +17,16 @@ namespace reward_tuner {
 
 REWARD_TUNER_INLINE TextLines::TextLines(const std::filesystem::path& file)
     : name_(file.string()), text_(std::make_unique<std::ifstream>(file, std::ios::binary)) {
+  const int problem = errno;
   REWARD_TUNER_CHECK(!std::filesystem::is_directory(file), "[TextFile] expected a text file, got a folder at ", name_);
-  REWARD_TUNER_CHECK(text_->good(), "[TextFile] expected a readable text file, got none at ", name_);
+  REWARD_TUNER_CHECK(text_->good(), "[TextFile] expected a readable text file, got none at ", name_, ": ",
+                     std::generic_category().message(problem));
 }
 
 REWARD_TUNER_INLINE TextLines::TextLines(std::string text, std::string where)
     : name_(std::move(where)), text_(std::make_unique<std::istringstream>(std::move(text))) {}
 
-REWARD_TUNER_INLINE bool TextLines::read_line(std::string& line) {
+REWARD_TUNER_INLINE bool TextLines::read_line(std::string& line) try {
   using Traits = std::istream::traits_type;
   std::streambuf& bytes = *text_->rdbuf();
   offset_ = end_;
@@ -43,6 +47,8 @@ REWARD_TUNER_INLINE bool TextLines::read_line(std::string& line) {
     line.push_back(Traits::to_char_type(c));
   }
   return true;
+} catch (const std::ios_base::failure& problem) {  // the stream would end silently, its buffer does not
+  detail::fail("[TextFile] could not read ", name_, ": ", problem.code().message());
 }
 
 REWARD_TUNER_INLINE bool TextLines::next(std::string& line) {

@@ -14,19 +14,12 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/files/weights_index.hpp>
 
 namespace reward_tuner {
 
 namespace detail {
-
-inline std::set<std::string> names_in(const std::filesystem::path& folder) {
-  std::set<std::string> names;
-  std::error_code code;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, code))
-    names.insert(entry.path().filename().string());
-  return names;
-}
 
 /// The text between two others, or nothing; it has no dots, as a variant has none.
 inline std::optional<std::string> between(std::string_view text, std::string_view begin, std::string_view end) {
@@ -162,10 +155,9 @@ REWARD_TUNER_INLINE WeightsFiles find_weights(const std::filesystem::path& folde
 REWARD_TUNER_INLINE void check_variant(const std::filesystem::path& folder, const std::string& variant) {
   if (variant.empty()) return;
   std::map<std::string, WeightsFiles> found;
-  std::error_code code;
-  for (const auto& part : std::filesystem::directory_iterator(folder, code))
+  for (const std::string& part : names_in(folder))
     for (const WeightsNames& names : {kDiffusersWeights, kTransformersWeights})
-      found.merge(detail::weights_by_variant(part.path(), names));
+      found.merge(detail::weights_by_variant(folder / part, names));
   found.erase("");
   REWARD_TUNER_CHECK(found.contains(variant), "[Weights] ", folder.string(), ": expected weights of the variant ",
                      variant, " in some part, got ",

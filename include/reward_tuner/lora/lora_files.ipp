@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -18,6 +16,8 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/files/file_bytes.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/lora/peft_config.hpp>
@@ -47,10 +47,7 @@ class PeftSettings {
     if (std::filesystem::path(file.path()).filename() != "adapter_model.safetensors" ||
         !std::filesystem::is_regular_file(beside))
       return;
-    std::ifstream stream(beside, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-    REWARD_TUNER_CHECK(stream.good() || stream.eof(), "[LoRA] could not read ", beside.string());
-    common_ = PeftConfig::parse(text, "'" + beside.string() + "'");
+    common_ = PeftConfig::parse(read_bytes(beside), "'" + beside.string() + "'");
   }
 
   /// alpha / rank as the settings have it, or nothing where there are none.
@@ -184,13 +181,13 @@ REWARD_TUNER_INLINE std::filesystem::path find_lora_file(const std::filesystem::
   for (const char* name : {kLoraFileName, "adapter_model.safetensors"})
     if (fs::is_regular_file(folder_or_file / name)) return folder_or_file / name;
   std::vector<fs::path> files, pickles;
-  for (const auto& entry : fs::directory_iterator(folder_or_file)) {
-    const std::string name = entry.path().filename().string();
+  for (const std::string& name : names_in(folder_or_file)) {
+    const fs::path file = folder_or_file / name;
     const bool state = name.find("optimizer") != std::string::npos || name.find("scheduler") != std::string::npos ||
                        name.find("checkpoint") != std::string::npos;
-    if (!entry.is_regular_file() || state) continue;
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-    else if (detail::is_pickle(entry.path())) pickles.push_back(entry.path());
+    if (!fs::is_regular_file(file) || state) continue;
+    if (file.extension() == ".safetensors") files.push_back(file);
+    else if (detail::is_pickle(file)) pickles.push_back(file);
   }
   if (files.empty() && !pickles.empty()) detail::refuse_pickle(*std::min_element(pickles.begin(), pickles.end()));
   std::vector<std::string> names;
@@ -260,7 +257,7 @@ REWARD_TUNER_INLINE void write_lora(const std::filesystem::path& folder_or_file,
   }
   auto file = folder_or_file;
   if (file.extension() != ".safetensors") {
-    std::filesystem::create_directories(folder_or_file);
+    make_folder(folder_or_file);
     file /= kLoraFileName;
   }
   save_safetensors(file, tensors, {{"format", "pt"}, {"lora_adapter_metadata", metadata.dump(2)}});

@@ -15,6 +15,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/output_path.hpp>
 #include <reward_tuner/files/part_copy.hpp>
@@ -36,7 +37,7 @@ inline void write_part_weights(const std::filesystem::path& folder, const std::s
                                const std::map<std::string, Tensor>& weights) {
   const std::string name =
       (part.starts_with("text_encoder") ? kTransformersWeights : kDiffusersWeights).stem + std::string(".safetensors");
-  std::filesystem::create_directories(folder);
+  make_folder(folder);
   if (std::filesystem::is_symlink(folder / name)) std::filesystem::remove(folder / name);  // the hub's cache shares it
   save_safetensors(folder / name, weights);
   remove_other_weights(folder, {name});
@@ -44,14 +45,13 @@ inline void write_part_weights(const std::filesystem::path& folder, const std::s
 
 /// Copies a part's folder without its weights.
 inline void copy_settings(const std::filesystem::path& from, const std::filesystem::path& to) {
-  std::filesystem::create_directories(to);
-  for (const auto& entry : std::filesystem::directory_iterator(from)) {
-    const auto name = entry.path().filename().string();
+  make_folder(to);
+  for (const std::string& name : names_in(from)) {
     if (is_weights_name(name)) continue;
     if (std::filesystem::is_symlink(to / name)) std::filesystem::remove(to / name);
     constexpr auto kOverwrite =
         std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing;
-    std::filesystem::copy(entry.path(), to / name, kOverwrite);
+    std::filesystem::copy(from / name, to / name, kOverwrite);
   }
 }
 
@@ -83,7 +83,7 @@ inline void write_model_config(const std::filesystem::path& folder, const ModelF
   for (const std::string& part : index_parts(model)) {
     const auto to = folder / part;
     const auto write = [&](const char* name) {
-      std::filesystem::create_directories(to);
+      make_folder(to);
       write_json(to / name, model.config(part));
     };
     if (std::find(networks.begin(), networks.end(), part) != networks.end()) {
@@ -98,7 +98,7 @@ inline void write_model_config(const std::filesystem::path& folder, const ModelF
       index[part] = nlohmann::json::array({nullptr, nullptr});
     }
   }
-  std::filesystem::create_directories(folder);
+  make_folder(folder);
   write_json(folder / "model_index.json", index);
 }
 

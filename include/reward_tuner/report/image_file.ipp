@@ -9,14 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <utility>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/lower_ascii.hpp>
+#include <reward_tuner/files/file_bytes.hpp>
 #include <reward_tuner/report/stb_codec.hpp>
 
 namespace reward_tuner {
@@ -84,11 +83,9 @@ REWARD_TUNER_INLINE Tensor decode_image(std::string_view bytes, const std::strin
 }
 
 REWARD_TUNER_INLINE Tensor read_image(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REWARD_TUNER_CHECK(file.is_open() && !std::filesystem::is_directory(path),
-                     "[ImageFile] expected a readable file, got none at ", path.string());
-  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  return decode_image(bytes, path.string());
+  REWARD_TUNER_CHECK(std::filesystem::is_regular_file(path), "[ImageFile] expected a readable file, got none at ",
+                     path.string());
+  return decode_image(read_bytes(path), path.string());
 }
 
 REWARD_TUNER_INLINE bool is_image_name(const std::filesystem::path& path) {

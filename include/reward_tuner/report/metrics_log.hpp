@@ -4,11 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
+
+#include <reward_tuner/files/atomic_file.hpp>
 
 namespace reward_tuner {
 
@@ -50,7 +51,7 @@ class MetricsLog {
   void open();
 
   std::filesystem::path path_;
-  std::ofstream file_;
+  detail::FileDescriptor file_;
   std::size_t removed_bytes_ = 0;
 };
 

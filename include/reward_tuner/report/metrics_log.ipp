@@ -2,7 +2,9 @@
 #pragma once
 #include <reward_tuner/report/metrics_log.hpp>
 
-#include <iterator>
+#include <fcntl.h>
+
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
@@ -10,7 +12,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
-#include <reward_tuner/files/atomic_file.hpp>
+#include <reward_tuner/files/file_bytes.hpp>
 
 namespace reward_tuner {
 
@@ -30,9 +32,9 @@ REWARD_TUNER_INLINE MetricsLog::MetricsLog(std::filesystem::path path) : path_(s
 REWARD_TUNER_INLINE void MetricsLog::append(const nlohmann::json& record) {
   REWARD_TUNER_CHECK(is_record(record), "[MetricsLog] expected an object with a whole number \"update\", got ",
                      shortened(dump(record)));
-  file_ << dump(record) + "\n" << std::flush;
-  REWARD_TUNER_CHECK(file_.good(), "[MetricsLog] expected to append a line to ", path_,
-                     ", got a write error (disk full or read-only?)");
+  const int failed = detail::write_all(file_.get(), dump(record) + "\n");
+  REWARD_TUNER_CHECK(failed == 0, "[MetricsLog] expected to append a line to ", path_,
+                     ", got: ", std::generic_category().message(failed));
 }
 
 REWARD_TUNER_INLINE void MetricsLog::truncate_after(std::int64_t update) {
@@ -76,16 +78,12 @@ REWARD_TUNER_INLINE std::string MetricsLog::complete_lines(const std::string& te
   return kept;
 }
 
-REWARD_TUNER_INLINE std::string MetricsLog::read() const {
-  std::ifstream file(path_, std::ios::binary);
-  REWARD_TUNER_CHECK(file.is_open(), "[MetricsLog] expected to read ", path_, ", got that it cannot be opened");
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+REWARD_TUNER_INLINE std::string MetricsLog::read() const { return read_bytes(path_); }
 
 REWARD_TUNER_INLINE void MetricsLog::open() {
-  file_.open(path_, std::ios::binary | std::ios::app);
+  file_ = detail::FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   REWARD_TUNER_CHECK(file_.is_open(), "[MetricsLog] expected to append to ", path_,
-                     ", got an error on opening (missing folder, no permission?)");
+                     ", got: ", std::generic_category().message(errno));
 }
 
 }  // namespace reward_tuner

@@ -4,11 +4,11 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include <reward_tuner/files/atomic_file.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -65,6 +65,10 @@ class TensorBoardWriter {
  public:
   /// Errors: a folder that cannot be made or written to.
   explicit TensorBoardWriter(const std::filesystem::path& folder, const TensorBoardOptions& options = {});
+  TensorBoardWriter(TensorBoardWriter&&) = default;
+  TensorBoardWriter& operator=(TensorBoardWriter&&) = delete;
+  /// Writes what is pending, if it can.
+  ~TensorBoardWriter();
 
   /// One number of the curve `tag` at `step`; NaN and infinities are written as they are. Errors: empty tag, failed
   /// write.
@@ -88,7 +92,8 @@ class TensorBoardWriter {
   void record(std::int64_t step, const std::string& what);
 
   std::filesystem::path path_;
-  std::ofstream file_;
+  detail::FileDescriptor file_;
+  std::string pending_;  // what is not written yet
 };
 
 }  // namespace reward_tuner

@@ -2,17 +2,21 @@
 #pragma once
 #include <reward_tuner/report/tensorboard.hpp>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
 #include <system_error>
+#include <utility>
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/report/png.hpp>
 
 namespace reward_tuner {
@@ -57,27 +61,25 @@ REWARD_TUNER_INLINE std::string proto_float(unsigned field, float value) {
 
 REWARD_TUNER_INLINE TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder,
                                                          const TensorBoardOptions& options) {
-  std::error_code problem;
-  std::filesystem::create_directories(folder, problem);
-  REWARD_TUNER_CHECK(std::filesystem::is_directory(folder), "[TensorBoardWriter] expected a folder at ", folder,
-                     ", got ", problem.message());
+  std::error_code code;
+  REWARD_TUNER_CHECK(!std::filesystem::exists(folder, code) || std::filesystem::is_directory(folder, code),
+                     "[TensorBoardWriter] expected a folder at ", folder, ", got a file");
+  make_folder(folder);
   // TensorBoard reads files in the order of their names, which start with the second; two writers in one second must
   // not tie.
   auto second = static_cast<std::int64_t>(std::time(nullptr));
   constexpr std::string_view kPrefix = "events.out.tfevents.";
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
+  for (const std::string& name : names_in(folder))
     if (name.starts_with(kPrefix))
       second = std::max<std::int64_t>(second, std::strtoll(name.c_str() + kPrefix.size(), nullptr, 10) + 1);
-  }
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') host = {'h', 'o', 's', 't'};
   std::string digits = std::to_string(second);
   digits.insert(0, digits.size() < 10 ? 10 - digits.size() : 0, '0');
   path_ = folder / (std::string(kPrefix) + digits + "." + host.data() + "." + std::to_string(::getpid()));
-  file_.open(path_, std::ios::binary | std::ios::trunc);
+  file_ = detail::FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666));
   REWARD_TUNER_CHECK(file_.is_open(), "[TensorBoardWriter] expected to create ", path_,
-                     ", got an error on opening (read-only folder?)");
+                     ", got: ", std::generic_category().message(errno));
   record(0, detail::proto_bytes(3, "brain.Event:2"));
   if (options.resume_at.has_value())
     record(*options.resume_at, detail::proto_bytes(7, detail::proto_integer(1, kSessionStart)));
@@ -98,8 +100,13 @@ REWARD_TUNER_INLINE void TensorBoardWriter::add_image(std::string_view tag, cons
 }
 
 REWARD_TUNER_INLINE void TensorBoardWriter::flush() {
-  file_.flush();
-  REWARD_TUNER_CHECK(file_.good(), "[TensorBoardWriter] expected to write ", path_, ", got a write error (disk full?)");
+  const int failed = detail::write_all(file_.get(), std::exchange(pending_, {}));
+  REWARD_TUNER_CHECK(failed == 0, "[TensorBoardWriter] expected to write ", path_,
+                     ", got: ", std::generic_category().message(failed));
+}
+
+REWARD_TUNER_INLINE TensorBoardWriter::~TensorBoardWriter() {
+  if (file_.is_open()) detail::write_all(file_.get(), pending_);
 }
 
 REWARD_TUNER_INLINE void TensorBoardWriter::summary(std::string_view tag, const std::string& value, std::int64_t step) {
@@ -110,8 +117,8 @@ REWARD_TUNER_INLINE void TensorBoardWriter::summary(std::string_view tag, const 
 
 REWARD_TUNER_INLINE void TensorBoardWriter::record(std::int64_t step, const std::string& what) {
   const double seconds = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  file_ << detail::tfrecord(detail::proto_double(1, seconds) + detail::proto_integer(2, step) + what);
-  REWARD_TUNER_CHECK(file_.good(), "[TensorBoardWriter] expected to write ", path_, ", got a write error (disk full?)");
+  pending_ += detail::tfrecord(detail::proto_double(1, seconds) + detail::proto_integer(2, step) + what);
+  if (pending_.size() > 1 << 16) flush();
 }
 
 }  // namespace reward_tuner

@@ -12,6 +12,7 @@
 
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/files/output_path.hpp>
 
 namespace reward_tuner {
@@ -20,15 +21,13 @@ REWARD_TUNER_INLINE void RunFolder::check_new(const std::filesystem::path& path)
   REWARD_TUNER_CHECK(!path.empty(), "[RunFolder] expected the path of a run folder, got an empty one");
   check_output_folder(path);
   std::error_code code;
-  REWARD_TUNER_CHECK(!std::filesystem::exists(path, code) || std::filesystem::is_empty(path, code), "[RunFolder] '",
-                     path.string(), "' holds a run already: resume it, name another folder, or remove it first");
+  REWARD_TUNER_CHECK(!std::filesystem::exists(path, code) || names_in(path).empty(), "[RunFolder] '", path.string(),
+                     "' holds a run already: resume it, name another folder, or remove it first");
 }
 
 REWARD_TUNER_INLINE RunFolder RunFolder::create(const std::filesystem::path& path) {
   check_new(path);
-  std::error_code code;
-  std::filesystem::create_directories(path, code);
-  if (code) detail::file_failure(path, "create the run folder", code.value());
+  make_folder(path);
   return RunFolder(path);
 }
 

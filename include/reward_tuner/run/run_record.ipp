@@ -14,6 +14,7 @@
 
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/version.hpp>
+#include <reward_tuner/files/folder.hpp>
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/report/curve_plot.hpp>
 #include <reward_tuner/report/png.hpp>
@@ -38,9 +39,7 @@ REWARD_TUNER_INLINE RunRecord::RunRecord(const RunFolder& folder, const RunProgr
   if (options.tensorboard)
     board_ = std::make_unique<TensorBoardWriter>(
         path_, done > 0 ? TensorBoardOptions{.resume_at = done + 1} : TensorBoardOptions{});
-  std::error_code code;
-  std::filesystem::create_directories(path_ / "images", code);
-  if (code) detail::file_failure(path_ / "images", "create the folder", code.value());
+  make_folder(path_ / "images");
 }
 
 namespace detail {

@@ -325,10 +325,10 @@ class Trainer {
     best_.save(weights_, folder_->path());
   }
 
-  /// Unless there is a checkpoint of this update already. All ranks call it: an optimizer's state can be divided among
-  /// them.
+  /// Unless this run has a checkpoint of this update already. All ranks call it: an optimizer's state can be divided
+  /// among them.
   void save() {
-    if (!ranks_.any(ranks_.first() && checkpoints_.latest() != progress_.done())) return;
+    if (!ranks_.any(ranks_.first() && saved_ != progress_.done())) return;
     std::map<std::string, Tensor> moments = optimizer_.state();
     if (!ranks_.first()) return;
     RunState state{.optimizer = std::move(moments),
@@ -343,6 +343,7 @@ class Trainer {
     if constexpr (requires { prompts_.state(); })
       if (have_position()) state.prompts = {prompts_.state().epoch, prompts_.state().position};
     checkpoints_.save(progress_.done(), to_checkpoint(state), options_.on_save);
+    saved_ = progress_.done();
   }
 
   void resume() {
@@ -380,6 +381,7 @@ class Trainer {
     }
     tuner_.load_state(saved.tuner);
     progress_ = std::move(saved.progress);
+    saved_ = found.update;
   }
 
   Tuner& tuner_;
@@ -402,9 +404,10 @@ class Trainer {
   std::unique_ptr<RunRecord> record_;  // of the first rank
   std::vector<EvaluationReward> rewards_;
   HeldOutMetrics held_out_metrics_;
-  KeptWeights best_;                  // of the best evaluation, as options.keep_best has it
-  Tensor before_, latest_;            // [P,3,H,W] images of the first pairs
-  std::optional<UpdateTrace> trace_;  // of the first rank
+  std::optional<std::int64_t> saved_;  // the checkpoint that was written or read last
+  KeptWeights best_;                   // of the best evaluation, as options.keep_best has it
+  Tensor before_, latest_;             // [P,3,H,W] images of the first pairs
+  std::optional<UpdateTrace> trace_;   // of the first rank
 };
 
 }  // namespace reward_tuner

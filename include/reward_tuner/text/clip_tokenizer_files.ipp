@@ -2,9 +2,10 @@
 #pragma once
 #include <reward_tuner/text/clip_tokenizer_files.hpp>
 
-#include <fstream>
+#include <sstream>
 
 #include <reward_tuner/core/compiled.hpp>
+#include <reward_tuner/files/file_bytes.hpp>
 
 namespace reward_tuner {
 
@@ -19,8 +20,7 @@ REWARD_TUNER_INLINE std::pair<std::string, std::string> tokenizer_merge(const st
 }
 
 REWARD_TUNER_INLINE BytePairMerges tokenizer_merges(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  REWARD_TUNER_CHECK(file, "[Tokenizer] expected to read ", path.string(), ", got no readable file");
+  std::istringstream file(read_bytes(path));
   BytePairMerges merges;
   for (std::string line; std::getline(file, line);) {
     if (line.ends_with('\r')) line.pop_back();

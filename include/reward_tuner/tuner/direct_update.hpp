@@ -41,8 +41,8 @@ class DirectUpdate {
 
   /// Rolls the prompts out, a micro-batch at a time, adds up their gradients and makes one optimizer step; ranks divide
   /// the micro-batches. A number that is not finite ends the update before the step. With Memory::budget the first
-  /// update to get so far measures what later ones retain. Errors: a micro-batch that would cut a group of the reward,
-  /// fewer of them than ranks.
+  /// update to get so far measures what later ones retain; the first rank makes it alone.
+  /// Errors: a micro-batch that would cut a group of the reward, fewer of them than ranks.
   template <class Update>
   void train(Update& update, const std::vector<std::string>& prompts) const {
     const auto drawn = parts_.draw(update.pipeline, prompts, 1, update.rng);
@@ -68,18 +68,20 @@ class DirectUpdate {
     GradientSum sum = gradient_sum(update, condition);
     Micro<std::remove_reference_t<decltype(update.pipeline)>> micro{update.pipeline, sum, graphs};
     std::vector<Measured> own;
-    const auto [first, last] = parts_.ranks.own(static_cast<std::int64_t>(parts.size()));
+    const auto count = static_cast<std::int64_t>(parts.size());
+    const auto [first, last] =
+        !graphs ? parts_.ranks.own(count) : std::pair<std::int64_t, std::int64_t>(0, parts_.ranks.first() ? count : 0);
     for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last) && !skips(own); ++i) {
       accumulate(micro, condition.trained() ? std::move(setups[i]) : setup(parts[i]), drawn.noise.select(parts[i]),
                  static_cast<double>(parts[i].size()) / static_cast<double>(batch), own);
     }
+    const auto rows =  // before anything is sent: as a process that is alone measures
+        graphs ? graphs->rows_within(engine_.memory.bytes(), count > 1 || report.plan.replicas > 0) : std::nullopt;
     for (const Measured& measured : of_all_ranks(parts_.ranks, std::move(own)))
       if (report.skip_reason.empty()) write(measured, update);
     if (!report.skip_reason.empty()) return;
     sum.finish();
-    if (graphs)
-      parts_.state.retained_rows =
-          graphs->rows_within(engine_.memory.bytes(), parts.size() > 1 || report.plan.replicas > 0);
+    if (graphs) retain(rows);
     condition.backward();
     add_own_loss(parts_.regularizer, update);
     optimizer_step(update, *engine_.gradient_clip);
@@ -138,6 +140,12 @@ class DirectUpdate {
     std::optional<GraphMeter>& meter;
     RetainedCalls* retained() { return calls ? &*calls : nullptr; }
   };
+
+  /// Keeps what the first rank measured.
+  void retain(const std::optional<std::int64_t>& rows) const {
+    const auto decided = static_cast<std::int64_t>(parts_.ranks.firsts(static_cast<double>(rows.value_or(-1))));
+    parts_.state.retained_rows = decided < 0 ? std::nullopt : std::optional(decided);
+  }
 
   /// Where a rollout keeps graphs; nothing where it keeps none.
   std::optional<RetainedCalls> retention(const RolloutSetup& setup) const {

@@ -120,13 +120,9 @@ class RewardTuner {
 
   /// Divides the updates from now on among processes (ranks/ranks.hpp): each calls `update` with the same prompts and a
   /// stream in the same state, computes some of the micro-batches, and ends with the same weights, report and state,
-  /// bit for bit those of a process that is alone. A Trainer calls it.
-  /// Errors, with several ranks: Memory::budget, which every process would measure for itself.
-  void join(Ranks ranks) {
-    REWARD_TUNER_CHECK(ranks.alone() || parts_.options.engine.memory.way() != Memory::kBudget,
-                       "[Ranks] several ranks expected engine.memory kReplay or kRetain, got a budget");
-    parts_.ranks = std::move(ranks);
-  }
+  /// bit for bit those of a process that is alone. With Memory::budget the first rank makes the update that measures
+  /// while the others wait: what fits must not depend on their number. A Trainer calls it.
+  void join(Ranks ranks) { parts_.ranks = std::move(ranks); }
 
   /// Guidance scale of every step of the next training rollout.
   PerStep<double> guidance_scales(int num_steps) const { return parts_.guidance(num_steps); }
