@@ -20,6 +20,7 @@
 #include <reward_tuner/optim/adamw_8bit.hpp>
 #include <reward_tuner/optim/ema.hpp>
 #include <reward_tuner/reward_tuner.hpp>
+#include <reward_tuner/rewards/http_post.hpp>
 #include <reward_tuner/rewards/jpeg_size.hpp>
 #include <reward_tuner/rewards/remote.hpp>
 #include <reward_tuner/run.hpp>
