@@ -50,7 +50,7 @@ endforeach()
 
 # ---- no header is reached again from what it includes
 # A header and its definitions are one node, called as both without their ending. Nodes that include nothing that is
-# left, or that nothing left includes, stand in no circle; an #include line of a header between two that remain does.
+# left, or that nothing left includes, stand in no circle; what remains are circles and the ways between them.
 set(left "")
 foreach(file IN LISTS files)
   string(REGEX REPLACE "[.].pp$" "" node "${file}")
@@ -90,7 +90,18 @@ set(failed "")
 foreach(node IN LISTS left)
   foreach(included IN LISTS own_${node}.hpp)
     string(REGEX REPLACE "[.].pp$" "" other "${included}")
-    if(other IN_LIST left)
+    set(seen "${other}")  # and all that it reaches
+    set(open "${other}")
+    while(open)
+      list(POP_FRONT open next)
+      foreach(below IN LISTS below_${next})
+        if(below IN_LIST left AND NOT below IN_LIST seen)
+          list(APPEND seen "${below}")
+          list(APPEND open "${below}")
+        endif()
+      endforeach()
+    endwhile()
+    if(other IN_LIST left AND node IN_LIST seen)
       string(APPEND failed "${node}.hpp includes ${included}, which includes it again\n")
     endif()
   endforeach()

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <reward_tuner/lora/lora.hpp>
+#include <reward_tuner/models/channels_last.hpp>
 #include <reward_tuner/models/initialize.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/models/unet_blocks.hpp>
