@@ -12,6 +12,8 @@
 #include <reward_tuner/models/pipeline_corrections.hpp>
 #include <reward_tuner/models/pipeline_family.hpp>
 #include <reward_tuner/models/pipeline_lora.hpp>
+#include <reward_tuner/objectives/clipped_ratio.hpp>
+#include <reward_tuner/objectives/kl_regularized.hpp>
 #include <reward_tuner/optim/adamw_8bit.hpp>
 
 #include "defaults.hpp"
@@ -96,8 +98,11 @@ void shape_course(rt::UpdateShape& shape, const TuneSettings& s, const MethodEnt
   if (s.weighting == rt::RewardWeighting::kBest && shape.denoises) kept = std::int64_t{s.batch} * s.best;
   shape.rows = s.rows > 0 ? s.rows : s.micro_batch > 0 ? std::min<std::int64_t>(s.micro_batch, kept) : kept;
   const std::int64_t of_image = shape.denoises ? s.noisings : s.step_per_timestep ? 1 : shape.trained;
-  const std::int64_t own = method.knows("dpok") ? 5 : method.knows("clip") ? 4 : 1;
-  const std::int64_t updates = s.updates_per_epoch > 0 ? s.updates_per_epoch : s.step_per_timestep ? 1 : own;
+  // optimizer steps: as asked for, or the objective's own number
+  rt::RoundOptions round{.updates_per_epoch = s.updates_per_epoch, .step_per_timestep = s.step_per_timestep};
+  if (method.knows("dpok")) round = rt::KlRegularized::completed({.round = round}, {}).round;
+  else if (method.knows("clip")) round = rt::ClippedRatio::completed({.round = round}, {}).round;
+  const std::int64_t updates = std::max(1, round.updates_per_epoch);
   shape.step_rows = (kept * of_image + updates - 1) / updates;
 }
 

@@ -4,9 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <ATen/ops/full.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/group_norm.h>
-#include <ATen/ops/silu.h>
 
 #include <cstdint>
 #include <string>
@@ -15,21 +12,20 @@
 #include <reward_tuner/layers/fused_ops.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
+#include <tests/reference/fused_reference.hpp>
 #include <tests/reference/test_device.hpp>
 
 namespace device_fused_ops_test {
 namespace {
 
 using namespace reward_tuner;
+using reference::fused_error;
+using reference::geglu_in_double;
+using reference::norm_silu_in_double;
 using reference::test_device;
 
 /// LibTorch's own operators on the CPU are up to 4e-5 off in float32 where the mean is six deviations.
 double bound(at::ScalarType type) { return type == at::kFloat ? 1e-4 : type == at::kHalf ? 8e-3 : 6e-2; }
-
-/// The largest error per 1 + |wanted|.
-double error(const Tensor& got, const Tensor& wanted) {
-  return ((got.cpu().to(at::kDouble) - wanted).abs() / (1 + wanted.abs())).max().item<double>();
-}
 
 }  // namespace
 }  // namespace device_fused_ops_test
@@ -48,12 +44,11 @@ TEST_CASE("group normalization with SiLU is the operators' in every type, layout
         const Tensor x = (rng.normal({batch, channels, height, width}) * 0.5 + 3).to(type).contiguous(format);
         CAPTURE(x.size(1));
         const Tensor w = (1 + 0.2 * rng.normal({channels})).to(type), b = (0.2 * rng.normal({channels})).to(type);
-        const Tensor wanted = at::silu(
-            at::group_norm(x.to(at::kDouble).contiguous(), groups, w.to(at::kDouble), b.to(at::kDouble), 1e-5));
+        const Tensor wanted = norm_silu_in_double(x, groups, w, b);
         const auto on = [](const Tensor& t) { return t.to(test_device()); };
         const Tensor there = on(x), got = group_norm_silu({there, groups, on(w), on(b), 1e-5});
         CHECK((got.scalar_type() == type));
-        CHECK(error(got, wanted) < bound(type));
+        CHECK(fused_error(got, wanted) < bound(type));
         if (fused_kernels().group_norm_silu != nullptr && there.device().type() == fused_kernels().device)
           CHECK(got.is_contiguous(there.suggest_memory_format()));
       }
@@ -67,9 +62,8 @@ TEST_CASE("a kernel's variance does not cancel where the mean is large") {
   Tensor x = rng.normal({1, 8, 512, 512}) * 0.1 + 1e3;
   const Tensor w = at::full({8}, 1.0), b = at::full({8}, 0.0);
   const auto checked = [&] {
-    const Tensor wanted = at::silu(at::group_norm(x.to(at::kDouble), 2, w.to(at::kDouble), b.to(at::kDouble), 1e-5));
     const auto on = [](const Tensor& t) { return t.to(test_device()); };
-    return error(group_norm_silu({on(x), 2, on(w), on(b), 1e-5}), wanted);
+    return fused_error(group_norm_silu({on(x), 2, on(w), on(b), 1e-5}), norm_silu_in_double(x, 2, w, b));
   };
   CHECK(checked() < 1e-5);
   for (const int channel : {0, 4}) x[0][channel][0][0].fill_(0);  // the first number of both groups
@@ -86,7 +80,6 @@ TEST_CASE("GEGLU is the operators' in every type and shape") {
       CAPTURE(std::string(c10::toString(type)));
       const Tensor x = (2 * rng.normal({batch, tokens, 2 * width})).to(type);
       CAPTURE(x.size(2));
-      const Tensor y = x.to(at::kDouble), wanted = y.narrow(-1, 0, width) * at::gelu(y.narrow(-1, width, width));
-      CHECK(error(geglu(x.to(test_device())), wanted) < bound(type));
+      CHECK(fused_error(geglu(x.to(test_device())), geglu_in_double(x)) < bound(type));
     }
 }

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <ATen/ops/full.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
 #include <c10/util/Exception.h>
@@ -17,6 +16,7 @@
 #include <reward_tuner/tensor/rng.hpp>
 
 #include <src/fused_threads.hpp>
+#include <tests/reference/fused_reference.hpp>
 
 namespace fused_kernels_test {
 namespace {
@@ -24,6 +24,9 @@ namespace {
 using namespace reward_tuner;
 using fused::kThreads;
 using fused::Moments;
+using reference::fused_error;
+using reference::geglu_in_double;
+using reference::norm_silu_in_double;
 
 /// In the first of them, pairwise, as shuffles within a warp do.
 void join(Moments* first, std::size_t count) {
@@ -57,15 +60,6 @@ Tensor geglu_on_host(const Tensor& x, std::int64_t narrow = fused::kNarrow) {
   return fused::geglu(x, launch, narrow);
 }
 
-Tensor norm_in_double(const Tensor& x, std::int64_t groups, const Tensor& w, const Tensor& b) {
-  return at::silu(at::group_norm(x.to(at::kDouble).contiguous(), groups, w.to(at::kDouble), b.to(at::kDouble), 1e-5));
-}
-
-/// The largest error per 1 + |wanted|.
-double error(const Tensor& got, const Tensor& wanted) {
-  return ((got.to(at::kDouble) - wanted).abs() / (1 + wanted.abs())).max().item<double>();
-}
-
 /// One rounding.
 double bound(at::ScalarType type) { return type == at::kFloat ? 4e-6 : type == at::kHalf ? 5e-4 : 4e-3; }
 
@@ -88,7 +82,7 @@ TEST_CASE("a kernel's group normalization with SiLU is right in every type, layo
         const Tensor got = norm_on_host({x, groups, w, b, 1e-5});
         CHECK((got.scalar_type() == type));
         CHECK(got.strides() == x.strides());
-        CHECK(error(got, norm_in_double(x, groups, w, b)) < bound(type));
+        CHECK(fused_error(got, norm_silu_in_double(x, groups, w, b)) < bound(type));
         CHECK(norm_on_host({x, groups, w, b, 1e-5}, /*narrow=*/0).equal(got));
       }
 }
@@ -101,12 +95,12 @@ TEST_CASE("a kernel's variance does not cancel where the mean is large, nor wher
       CAPTURE(side);
       Tensor x = (rng.normal({1, 8, side, side}) * 0.1 + 1e3).contiguous(format);
       const Tensor w = at::full({8}, 1.0), b = at::full({8}, 0.0);
-      CHECK(error(norm_on_host({x, 2, w, b, 1e-5}), norm_in_double(x, 2, w, b)) < 4e-6);
+      CHECK(fused_error(norm_on_host({x, 2, w, b, 1e-5}), norm_silu_in_double(x, 2, w, b)) < 4e-6);
       // the operator itself: its last step cancels, and channels last its variance does
       const Tensor theirs = at::silu(at::group_norm(x.contiguous(), 2, w, b, 1e-5)).to(at::kDouble);
-      CHECK(error(norm_on_host({x, 2, w, b, 1e-5}), theirs) < 1e-3);
+      CHECK(fused_error(norm_on_host({x, 2, w, b, 1e-5}), theirs) < 1e-3);
       for (const int channel : {0, 4}) x.select(1, channel).select(1, 0).select(1, 0).fill_(0);  // of both groups
-      CHECK(error(norm_on_host({x, 2, w, b, 1e-5}), norm_in_double(x, 2, w, b)) < 6e-5);
+      CHECK(fused_error(norm_on_host({x, 2, w, b, 1e-5}), norm_silu_in_double(x, 2, w, b)) < 6e-5);
     }
 }
 
@@ -116,9 +110,9 @@ TEST_CASE("a kernel's numbers that lie at an odd address, or in rows of an odd w
   const Tensor w = at::full({4}, 1.0), b = at::full({4}, 0.5);
   for (const auto type : {at::kFloat, at::kBFloat16}) {
     const Tensor x = rng.normal({2 * 4 * 8 * 8 + 1}).to(type).narrow(0, 1, 2 * 4 * 8 * 8).view({2, 4, 8, 8});
-    CHECK(error(norm_on_host({x, 2, w.to(type), b.to(type), 1e-5}), norm_in_double(x, 2, w, b)) < bound(type));
-    const Tensor y = x.to(at::kDouble).chunk(2, -1)[0] * at::gelu(x.to(at::kDouble).chunk(2, -1)[1]);
-    CHECK(error(geglu_on_host(x), y) < bound(type));
+    CHECK(fused_error(norm_on_host({x, 2, w.to(type), b.to(type), 1e-5}), norm_silu_in_double(x, 2, w, b)) <
+          bound(type));
+    CHECK(fused_error(geglu_on_host(x), geglu_in_double(x)) < bound(type));
   }
 }
 
@@ -130,9 +124,8 @@ TEST_CASE("a kernel's GEGLU is right in every type, shape and width of an index"
     for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf}) {
       const Tensor x = (2 * rng.normal({batch, tokens, 2 * width})).to(type);
       CAPTURE(x.size(2));
-      const Tensor y = x.to(at::kDouble), wanted = y.narrow(-1, 0, width) * at::gelu(y.narrow(-1, width, width));
       const Tensor got = geglu_on_host(x);
-      CHECK(error(got, wanted) < bound(type));
+      CHECK(fused_error(got, geglu_in_double(x)) < bound(type));
       CHECK(geglu_on_host(x, /*narrow=*/0).equal(got));
     }
 }

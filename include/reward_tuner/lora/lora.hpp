@@ -36,6 +36,7 @@ struct LoraOptions {
 };
 REWARD_TUNER_FIELDS(LoraOptions, rank, alpha, targets, seed);
 
+/// Errors: rank < 1, alpha negative or not finite.
 void check_options(const LoraOptions& o);
 
 /// The adapters of one network. A ~ N(0, 1/rank^2) (peft's "gaussian"), B = 0, so that the network starts unchanged.

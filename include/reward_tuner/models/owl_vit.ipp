@@ -17,8 +17,8 @@
 #include <reward_tuner/files/weights.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>
-#include <reward_tuner/text/tokenizer_folder.hpp>
 #include <reward_tuner/tensor/device.hpp>
+#include <reward_tuner/text/tokenizer_folder.hpp>
 
 namespace reward_tuner {
 

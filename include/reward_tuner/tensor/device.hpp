@@ -18,10 +18,6 @@ namespace detail {
 /// The last of check_device's errors: a convolution, a normalization and a product are tried.
 void check_kernels(at::Device device, at::ScalarType dtype, std::string_view who);
 
-}  // namespace detail
-
-namespace detail {
-
 /// A copy on the device by way of memory(host), which gives memory of the host for a tensor like its argument. Never
 /// of `host` itself, which its owner may write to while the device still reads.
 template <class Memory>
