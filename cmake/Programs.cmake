@@ -1,25 +1,34 @@
-# Flags and the shared precompiled header of our own programs. Never exported.
+# Flags and the shared precompiled headers of our own programs. Never exported.
 include(Warnings)
 
 set(REWARDTUNER_PCH_SOURCE "${PROJECT_BINARY_DIR}/pch.cpp")
-file(GENERATE OUTPUT "${REWARDTUNER_PCH_SOURCE}" CONTENT "// Gives the shared precompiled header a home.\n")
+file(GENERATE OUTPUT "${REWARDTUNER_PCH_SOURCE}" CONTENT "// Gives a shared precompiled header a home.\n")
 
-add_library(reward_tuner_pch OBJECT "${REWARDTUNER_PCH_SOURCE}")
-target_link_libraries(reward_tuner_pch PRIVATE RewardTuner::reward_tuner reward_tuner_warnings)
-target_precompile_headers(reward_tuner_pch PRIVATE <torch/nn/module.h> <torch/autograd.h> <torch/types.h>
-                                                   <ATen/ATen.h> <nlohmann/json.hpp>)
+# reward_tuner_shared_header(NAME OPTIONS...): the precompiled header of programs with these compiler options, which
+# name it by the variable REWARDTUNER_PCH of their folder.
+function(reward_tuner_shared_header name)
+  add_library(${name} OBJECT "${REWARDTUNER_PCH_SOURCE}")
+  target_link_libraries(${name} PRIVATE RewardTuner::reward_tuner reward_tuner_warnings)
+  target_compile_options(${name} PRIVATE ${ARGN})
+  target_precompile_headers(${name} PRIVATE <torch/nn/module.h> <torch/autograd.h> <torch/types.h> <ATen/ATen.h>
+                                            <nlohmann/json.hpp>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # ccache sees through the precompiled header, and need not read its 600 MB
+    target_compile_options(${name} PRIVATE -fpch-preprocess)
+    file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${name}.dir/cmake_pch.hxx.gch.sum"
+         "LibTorch ${Torch_VERSION}, nlohmann_json ${nlohmann_json_VERSION}\n")
+  endif()
+endfunction()
+set(REWARDTUNER_PCH reward_tuner_pch)
+reward_tuner_shared_header(${REWARDTUNER_PCH})
 
 # reward_tuner_own(NAME): our warnings, the precompiled header and, if asked for, the sanitizers.
 function(reward_tuner_own name)
   target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:reward_tuner_warnings>)
-  target_precompile_headers(${name} REUSE_FROM reward_tuner_pch)
+  target_precompile_headers(${name} REUSE_FROM ${REWARDTUNER_PCH})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${name} PRIVATE -fpch-preprocess)  # lets ccache see through the precompiled header
+    target_compile_options(${name} PRIVATE -fpch-preprocess)
   endif()
 endfunction()
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(reward_tuner_pch PRIVATE -fpch-preprocess)
-endif()
 if(TARGET reward_tuner_compiled)
   reward_tuner_own(reward_tuner_compiled)
   set_target_properties(reward_tuner_compiled PROPERTIES UNITY_BUILD OFF)  # its units are long enough
