@@ -37,6 +37,7 @@ rt::StableDiffusion load(const Settings& s) {
   options.device = at::Device(s.device);
   options.vae_tiling = s.vae_tiling;
   if (s.layout != "own") options.channels_last = s.layout == "channels-last";
+  if (s.attention != "own") options.measured_attention = s.attention == "measured";
   if (s.side > 0) options.height = options.width = s.side;
   return rt::StableDiffusion::load(s.model, options);
 }
@@ -59,6 +60,7 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
                         {"dtype", s.dtype},
                         {"device", s.device},
                         {"layout", s.layout},
+                        {"attention", s.attention},
                         {"threads", s.threads}};
   if (dump.is_null())
     out.update({{"method", s.method},
@@ -215,6 +217,9 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--layout", s.layout, "of images in UNet and VAE; own: the device's")
       ->check(CLI::IsMember({"own", "channels-last", "channels-first"}))
+      ->capture_default_str();
+  app.add_option("--attention", s.attention, "kernel of calls without gradient; own: measured on a card")
+      ->check(CLI::IsMember({"own", "measured", "libtorch"}))
       ->capture_default_str();
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")
       ->check(CLI::PositiveNumber)

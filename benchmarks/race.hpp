@@ -34,7 +34,8 @@ struct Settings {
       decode_batch = 0;
   double guidance = 7.5, tolerance = 0;
   bool best = false, activation_checkpointing = false, apart = false, vae_tiling = false;
-  std::string device = "cpu", dtype = "float32", rollout_dtype = "same", autocast = "off", layout = "own";
+  std::string device = "cpu", dtype = "float32", rollout_dtype = "same", autocast = "off", layout = "own",
+              attention = "own";
 };
 
 inline std::optional<at::ScalarType> low_type(const std::string& name) {
@@ -88,6 +89,25 @@ inline void wait_for(at::Device device) {
   guard.synchronizeDevice(device.has_index() ? device.index() : guard.getDevice().index());
 }
 
+/// The attention kernels that the pipeline measured: what was called, what was chosen, and microseconds of each.
+inline nlohmann::json measured_attention(const rt::StableDiffusion& pipeline) {
+  nlohmann::json out = nlohmann::json::array();
+  if (!pipeline.attention_choice()) return out;
+  for (const auto& [form, measured] : pipeline.attention_choice()->measured()) {
+    nlohmann::json microseconds;
+    for (const auto& [kernel, seconds] : measured.seconds)
+      microseconds[std::string(rt::attention_kernel_name(kernel))] = 1e6 * seconds;
+    out.push_back({{"type", c10::toString(form.type)},
+                   {"rows", form.rows},
+                   {"queries", form.queries},
+                   {"keys", form.keys},
+                   {"width", form.width},
+                   {"kernel", rt::attention_kernel_name(measured.kernel)},
+                   {"microseconds", microseconds}});
+  }
+  return out;
+}
+
 /// Warm-up and timed updates of `roots` prompts each, 0: the batch's.
 template <class Tuner>
 nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tuner, int roots = 0) {
@@ -113,6 +133,7 @@ nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tune
           {"peak_tensor_bytes", peak},
           {"network", {{"forwards", report.forwards}, {"backwards", report.backwards}, {"retained", report.retained}}},
           {"images", report.images},
+          {"attention", measured_attention(pipeline)},
           {"losses", losses}};
 }
 

@@ -44,6 +44,7 @@
 #include <reward_tuner/layers/activation_checkpoint.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/layers/adapted_linear.hpp>
+#include <reward_tuner/layers/attention_choice.hpp>
 #include <reward_tuner/layers/dot_product_attention.hpp>
 #include <reward_tuner/layers/frozen_ops.hpp>
 #include <reward_tuner/layers/fused_kernels.hpp>

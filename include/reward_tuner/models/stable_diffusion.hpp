@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/layers/attention_choice.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
@@ -61,6 +62,9 @@ struct StableDiffusionOptions {
   bool vae_tiling = false;
   /// images lie channels last in UNet and VAE (channels_last.hpp); unset: where the device has kernels that keep it so
   std::optional<bool> channels_last = std::nullopt;
+  /// attention of UNet and VAE in calls without gradient goes by the kernel that was the fastest when its shape came
+  /// first (attention_choice.hpp); unset: on CUDA cards. On the CPU there is no choice
+  std::optional<bool> measured_attention = std::nullopt;
   /// text encoder, VAE and CLIP lie in the CPU's memory while they are not in use (idle_parts.hpp); nothing on the CPU
   bool offload = false;
 };
@@ -102,6 +106,11 @@ class StableDiffusion {
   void set_idle_parts(std::shared_ptr<IdleParts> parts);
   /// Nullptr without offload. A reward's own network joins by idle_parts()->add(PartUse::kImages, network).
   const std::shared_ptr<IdleParts>& idle_parts() const { return idle_; }
+  /// Attention of UNet and VAE goes by this choice from now on, by LibTorch's with nullptr. `load` calls it by the
+  /// option `measured_attention`.
+  void set_attention_choice(std::shared_ptr<AttentionChoice> choice) { attention_ = std::move(choice); }
+  /// Nullptr without measured_attention.
+  const std::shared_ptr<AttentionChoice>& attention_choice() const { return attention_; }
   /// The options of this pipeline that would take less memory.
   std::vector<std::string> memory_switches() const;
 
@@ -178,6 +187,7 @@ class StableDiffusion {
   PromptEncoder prompts_;
   std::shared_ptr<const ClipModel> clip_;
   std::shared_ptr<IdleParts> idle_;
+  std::shared_ptr<AttentionChoice> attention_;
   std::map<std::string, Tensor> reference_;
   // the UNet once more, for rollouts in another dtype; made on first use
   std::shared_ptr<UNet2DConditionModel> low_precision_;

@@ -74,6 +74,11 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
     lay_channels_last(*p.vae_);
   }
   p.vae_->set_tiling(p.options_.vae_tiling);
+  if (p.options_.measured_attention.value_or(p.options_.device.is_cuda())) {
+    if (p.options_.device.is_cpu())
+      note("[StableDiffusion] measured_attention has no effect on the CPU, which has one kernel for each type");
+    else p.set_attention_choice(std::make_shared<AttentionChoice>());
+  }
   if (offload) p.set_idle_parts(std::make_shared<IdleParts>(p.options_.device));
   return p;
 }
@@ -205,6 +210,7 @@ REWARD_TUNER_INLINE std::vector<std::pair<std::string, ClipTextModel*>> StableDi
 REWARD_TUNER_INLINE Tensor StableDiffusion::predict(const Tensor& latents, const Tensor& timesteps,
                                                     const Conditioning& conditioning) {
   if (idle_) idle_->rest();
+  const AttentionScope attention(attention_.get());
   const bool copied = low_precision_in_use_ && !torch::GradMode::is_enabled();
   const UNet2DConditionModel& unet = copied ? *low_precision_in_use_ : *unet_;
   const auto dtype = copied ? low_precision_in_use_->parameters().front().scalar_type() : options_.dtype;
@@ -221,6 +227,7 @@ REWARD_TUNER_INLINE at::ScalarType StableDiffusion::vae_dtype(const AutoencoderK
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::decode(const Tensor& latents) {
   wake(PartUse::kImages);
+  const AttentionScope attention(attention_.get());
   const auto& c = vae_->config();
   const Tensor unscaled = latents / c.scaling_factor + c.shift_factor;  // [N,C,h,w]
   return vae_->decode(unscaled.to(vae_dtype(c))).to(latents.scalar_type()).contiguous() * 0.5 + 0.5;
