@@ -56,6 +56,7 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
                         {"replay_batch", o.replay_batch},
                         {"activation_checkpointing", o.activation_checkpointing},
                         {"merge_adapters", o.merge_adapters},
+                        {"capture_rollout", o.capture_rollout},
                         {"vae_tiling", s.vae_tiling},
                         {"dtype", s.dtype},
                         {"device", s.device},
@@ -233,6 +234,7 @@ int run(int argc, char** argv) {
   app.add_option("--autocast", s.autocast, "of network and decoder, but for what --rollout-dtype covers")
       ->check(CLI::IsMember({"off", "bfloat16"}))
       ->capture_default_str();
+  app.add_flag("--capture-rollout", s.capture, "network calls of rollouts are captured, on a card");
   app.add_flag("--activation-checkpointing", s.activation_checkpointing, "inside the UNet");
   app.add_flag("--vae-tiling", s.vae_tiling, "the VAE in strips of rows");
   app.add_flag("--adapters-apart", s.apart, "do not merge the LoRA in rollouts");

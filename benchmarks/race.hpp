@@ -33,7 +33,7 @@ struct Settings {
   int steps = 50, trained = 5, batch = 8, rank = 4, threads = 1, updates = 5, warm_up = 2, side = 0, replay_batch = 1,
       decode_batch = 0;
   double guidance = 7.5, tolerance = 0;
-  bool best = false, activation_checkpointing = false, apart = false, vae_tiling = false;
+  bool best = false, activation_checkpointing = false, capture = false, apart = false, vae_tiling = false;
   std::string device = "cpu", dtype = "float32", rollout_dtype = "same", autocast = "off", layout = "own",
               attention = "own";
 };
@@ -58,6 +58,7 @@ inline rt::EngineOptions engine_options(const Settings& s) {
           .decode_batch = s.decode_batch,
           .merge_adapters = !s.apart,
           .rollout_dtype = low_type(s.rollout_dtype),
+          .capture_rollout = s.capture,
           .autocast = low_type(s.autocast),
           .activation_checkpointing = s.activation_checkpointing};
 }

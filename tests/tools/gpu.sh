@@ -20,7 +20,7 @@ chmod +x "$work/python"
 
 dry --python "$work/python" || fail "the dry run failed: $(tail -n 5 "$work/log")"
 grep -q 'nothing is left' "$work/log" || fail "the dry run left something"
-for part in tests race peer sdxl; do
+for part in tests race rollout peer sdxl; do
   [ -s "$work/results/$part.json" ] || fail "no $part.json"
   ! grep -q '"failed"' "$work/results/$part.json" || fail "$part.json has a case that failed"
 done
@@ -120,6 +120,7 @@ ended "$(cat "$work/pid")" || fail "what the script started still runs"
 
 script/gpu --out "$work/results" --tables "$work/page.md"
 for words in '## Every method' '| reward-weighted | replay | 2 |' '## Tests on the device' 'out of memory' \
+  '## Captured rollouts' '| 4 images | .* | not captured' 'expected a CUDA card' \
   '## Against a Python loop' 'a dry run, whose numbers say nothing' '| eager Python | 1e+03 |'; do
   grep -q -- "$words" "$work/page.md" || fail "the page has no '$words'"
 done

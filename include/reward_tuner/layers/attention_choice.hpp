@@ -4,11 +4,11 @@
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <string_view>
-#include <tuple>
 #include <utility>
 
 #include <reward_tuner/tensor/tensor.hpp>
@@ -66,7 +66,7 @@ class AttentionChoice {
   static bool suits(const Tensor& q, const Tensor& k, const Tensor& v);
   /// The kernel of this call. The first call of a form times each kernel that may take it, on these tensors: the
   /// fastest is kept if it saves a twentieth of the default's time and its answer is the default's up to rounding. A
-  /// kernel that throws is left out.
+  /// kernel that throws is left out. While a call is recorded nothing is measured: a new form has the default then.
   /// Cost: of the first call of a form some twenty calls by each kernel, and a wait for the device.
   AttentionKernel of(const Tensor& q, const Tensor& k, const Tensor& v);
   /// Attention by that kernel, as attention_by.

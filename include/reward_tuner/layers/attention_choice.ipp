@@ -18,6 +18,7 @@
 
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/fused_ops.hpp>
+#include <reward_tuner/layers/graph_recorder.hpp>
 #include <reward_tuner/tensor/autocast.hpp>
 
 namespace reward_tuner {
@@ -120,6 +121,7 @@ REWARD_TUNER_INLINE AttentionKernel AttentionChoice::of(const Tensor& q, const T
   const AttentionForm form{q.device().type(), q.device().index(), q.scalar_type(), q.size(0) * q.size(1),
                            q.size(2),         k.size(2),          q.size(3)};
   auto found = measured_.find(form);
+  if (found == measured_.end() && RecordingScope::now()) return AttentionKernel::kDefault;
   if (found == measured_.end()) found = measured_.emplace(form, measure(form, q, k, v)).first;
   return found->second.kernel;
 }

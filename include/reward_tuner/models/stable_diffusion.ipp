@@ -214,11 +214,15 @@ REWARD_TUNER_INLINE Tensor StableDiffusion::predict(const Tensor& latents, const
   const bool copied = low_precision_in_use_ && !torch::GradMode::is_enabled();
   const UNet2DConditionModel& unet = copied ? *low_precision_in_use_ : *unet_;
   const auto dtype = copied ? low_precision_in_use_->parameters().front().scalar_type() : options_.dtype;
-  const auto own = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
-  return unet
-      .forward(own(latents), timesteps, own(conditioning.embeddings), {own(conditioning.pooled), conditioning.time_ids})
-      .to(latents.scalar_type())
-      .contiguous();
+  // of latents, timesteps, embeddings, pooled, time_ids
+  const auto call = [&unet, dtype](const std::vector<Tensor>& in) {
+    const auto own = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
+    return unet.forward(own(in[0]), in[1], own(in[2]), {own(in[3]), in[4]}).to(in[0].scalar_type()).contiguous();
+  };
+  const std::vector<Tensor> inputs = {latents, timesteps, conditioning.embeddings, conditioning.pooled,
+                                      conditioning.time_ids};
+  const bool captured = captured_in_use_ && !torch::GradMode::is_enabled();
+  return captured ? (*captured_in_use_)(unet, inputs, call) : call(inputs);
 }
 
 REWARD_TUNER_INLINE at::ScalarType StableDiffusion::vae_dtype(const AutoencoderKLConfig& config) const {
@@ -334,7 +338,20 @@ REWARD_TUNER_INLINE PipelineFlops StableDiffusion::flops() {
 }
 
 REWARD_TUNER_INLINE RolloutScope StableDiffusion::rollout_scope(const RolloutMode& mode) {
-  return RolloutScope(*unet_, mode, low_precision_, low_precision_in_use_);
+  return RolloutScope({*unet_, low_precision_, low_precision_in_use_, captured_in_use_}, mode, capturing(mode));
+}
+
+REWARD_TUNER_INLINE CapturedUNet* StableDiffusion::capturing(const RolloutMode& mode) {
+  if (!mode.capture) return nullptr;
+  const GraphRecorder& recorder = graph_recorder();
+  if (!recorder.record || recorder.device != options_.device.type()) {
+    note("[StableDiffusion] steps of rollouts are not captured and run as without capture_rollout: expected a CUDA ",
+         "card and a build with REWARDTUNER_CUDA, got the device ", options_.device,
+         recorder.record ? "" : " and a build without");
+    return nullptr;
+  }
+  if (!captured_) captured_ = std::make_shared<CapturedUNet>(recorder);
+  return captured_.get();
 }
 
 }  // namespace reward_tuner
