@@ -37,6 +37,7 @@ rt::StableDiffusion load(const Settings& s) {
   options.device = at::Device(s.device);
   options.vae_tiling = s.vae_tiling;
   if (s.layout != "own") options.channels_last = s.layout == "channels-last";
+  if (s.attention != "own") options.measured_attention = s.attention == "measured";
   if (s.side > 0) options.height = options.width = s.side;
   return rt::StableDiffusion::load(s.model, options);
 }
@@ -55,10 +56,12 @@ nlohmann::json in_force(const Settings& s, const nlohmann::json& dump) {
                         {"replay_batch", o.replay_batch},
                         {"activation_checkpointing", o.activation_checkpointing},
                         {"merge_adapters", o.merge_adapters},
+                        {"capture_rollout", o.capture_rollout},
                         {"vae_tiling", s.vae_tiling},
                         {"dtype", s.dtype},
                         {"device", s.device},
                         {"layout", s.layout},
+                        {"attention", s.attention},
                         {"threads", s.threads}};
   if (dump.is_null())
     out.update({{"method", s.method},
@@ -216,6 +219,9 @@ int run(int argc, char** argv) {
   app.add_option("--layout", s.layout, "of images in UNet and VAE; own: the device's")
       ->check(CLI::IsMember({"own", "channels-last", "channels-first"}))
       ->capture_default_str();
+  app.add_option("--attention", s.attention, "kernel of calls without gradient; own: measured on a card")
+      ->check(CLI::IsMember({"own", "measured", "libtorch"}))
+      ->capture_default_str();
   app.add_option("--replay-batch", s.replay_batch, "trained steps replayed in one call (drtune)")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -228,6 +234,7 @@ int run(int argc, char** argv) {
   app.add_option("--autocast", s.autocast, "of network and decoder, but for what --rollout-dtype covers")
       ->check(CLI::IsMember({"off", "bfloat16"}))
       ->capture_default_str();
+  app.add_flag("--capture-rollout", s.capture, "network calls of rollouts are captured, on a card");
   app.add_flag("--activation-checkpointing", s.activation_checkpointing, "inside the UNet");
   app.add_flag("--vae-tiling", s.vae_tiling, "the VAE in strips of rows");
   app.add_flag("--adapters-apart", s.apart, "do not merge the LoRA in rollouts");

@@ -33,8 +33,9 @@ struct Settings {
   int steps = 50, trained = 5, batch = 8, rank = 4, threads = 1, updates = 5, warm_up = 2, side = 0, replay_batch = 1,
       decode_batch = 0;
   double guidance = 7.5, tolerance = 0;
-  bool best = false, activation_checkpointing = false, apart = false, vae_tiling = false;
-  std::string device = "cpu", dtype = "float32", rollout_dtype = "same", autocast = "off", layout = "own";
+  bool best = false, activation_checkpointing = false, capture = false, apart = false, vae_tiling = false;
+  std::string device = "cpu", dtype = "float32", rollout_dtype = "same", autocast = "off", layout = "own",
+              attention = "own";
 };
 
 inline std::optional<at::ScalarType> low_type(const std::string& name) {
@@ -57,6 +58,7 @@ inline rt::EngineOptions engine_options(const Settings& s) {
           .decode_batch = s.decode_batch,
           .merge_adapters = !s.apart,
           .rollout_dtype = low_type(s.rollout_dtype),
+          .capture_rollout = s.capture,
           .autocast = low_type(s.autocast),
           .activation_checkpointing = s.activation_checkpointing};
 }
@@ -88,6 +90,25 @@ inline void wait_for(at::Device device) {
   guard.synchronizeDevice(device.has_index() ? device.index() : guard.getDevice().index());
 }
 
+/// The attention kernels that the pipeline measured: what was called, what was chosen, and microseconds of each.
+inline nlohmann::json measured_attention(const rt::StableDiffusion& pipeline) {
+  nlohmann::json out = nlohmann::json::array();
+  if (!pipeline.attention_choice()) return out;
+  for (const auto& [form, measured] : pipeline.attention_choice()->measured()) {
+    nlohmann::json microseconds;
+    for (const auto& [kernel, seconds] : measured.seconds)
+      microseconds[std::string(rt::attention_kernel_name(kernel))] = 1e6 * seconds;
+    out.push_back({{"type", c10::toString(form.type)},
+                   {"rows", form.rows},
+                   {"queries", form.queries},
+                   {"keys", form.keys},
+                   {"width", form.width},
+                   {"kernel", rt::attention_kernel_name(measured.kernel)},
+                   {"microseconds", microseconds}});
+  }
+  return out;
+}
+
 /// Warm-up and timed updates of `roots` prompts each, 0: the batch's.
 template <class Tuner>
 nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tuner, int roots = 0) {
@@ -113,6 +134,7 @@ nlohmann::json race(const Settings& s, rt::StableDiffusion& pipeline, Tuner tune
           {"peak_tensor_bytes", peak},
           {"network", {{"forwards", report.forwards}, {"backwards", report.backwards}, {"retained", report.retained}}},
           {"images", report.images},
+          {"attention", measured_attention(pipeline)},
           {"losses", losses}};
 }
 

@@ -1,4 +1,5 @@
-# The option REWARDTUNER_CUDA: src/fused_kernels.cu as a static library, which all that links the headers links too.
+# The option REWARDTUNER_CUDA: src/fused_kernels.cu and src/cuda_graph.cpp as a static library, which all that links the
+# headers links too.
 get_filename_component(reward_tuner_torch "${Torch_DIR}/../../.." ABSOLUTE)  # a host project may have found it
 if(NOT TARGET torch_cuda AND NOT EXISTS "${reward_tuner_torch}/lib/libtorch_cuda.so")
   message(FATAL_ERROR "[RewardTuner] REWARDTUNER_CUDA expected a CUDA build of LibTorch, got ${reward_tuner_torch}: "
@@ -10,7 +11,9 @@ endif()
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 
-add_library(reward_tuner_cuda STATIC "${PROJECT_SOURCE_DIR}/src/fused_kernels.cu")
+add_library(reward_tuner_cuda STATIC "${PROJECT_SOURCE_DIR}/src/fused_kernels.cu"
+                                     "${PROJECT_SOURCE_DIR}/src/cuda_graph.cpp")
+target_compile_features(reward_tuner_cuda PRIVATE cxx_std_20)
 add_library(RewardTuner::cuda ALIAS reward_tuner_cuda)
 set_target_properties(reward_tuner_cuda PROPERTIES EXPORT_NAME cuda CUDA_RUNTIME_LIBRARY Shared
                                                    POSITION_INDEPENDENT_CODE ON)

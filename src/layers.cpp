@@ -4,6 +4,8 @@
 #include <reward_tuner/layers/activation_checkpoint.ipp>
 #include <reward_tuner/layers/adaptable_layer.ipp>
 #include <reward_tuner/layers/adapted_linear.ipp>
+#include <reward_tuner/layers/attention_choice.ipp>
+#include <reward_tuner/layers/captured_calls.ipp>
 #include <reward_tuner/layers/frozen_ops.ipp>
 #include <reward_tuner/layers/fused_ops.ipp>
 #include <reward_tuner/layers/normalized_conv.ipp>

@@ -1,4 +1,5 @@
 // Definitions of models/: the pipeline and what it is told.
+#include <reward_tuner/models/captured_unet.ipp>
 #include <reward_tuner/models/condition.ipp>
 #include <reward_tuner/models/image_size.ipp>
 #include <reward_tuner/models/known_configurations.ipp>

@@ -51,6 +51,7 @@ inline rt::EngineOptions engine_options(const TuneSettings& s) {
           .decode_batch = s.decode_batch,
           .merge_adapters = !s.adapters_apart,
           .rollout_dtype = s.rollout_dtype,
+          .capture_rollout = s.capture_rollout,
           .autocast = s.autocast,
           .gradient_scale = s.gradient_scale,
           .gradient_scale_growth = s.gradient_scale_growth,

@@ -577,6 +577,10 @@ void engine(SettingsTable& t) {
   t.push_back(
       row("rollout-dtype", group, "of steps without gradient: bfloat16, float16, or the same as of trained ones",
           field(&S::rollout_dtype, {{"same", std::nullopt}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}})));
+  t.push_back(row("capture-rollout", group,
+                  "record the network's calls of a rollout once and replay them, which saves launches: CUDA graphs, "
+                  "on a card in a build with REWARDTUNER_CUDA",
+                  field(&S::capture_rollout)));
   t.push_back(row("autocast", group, "run network and decoder in mixed precision",
                   field(&S::autocast, {{"off", std::nullopt}, {"bfloat16", at::kBFloat16}}))
                   .wants(casts_float32, "dtype", "float32"));

@@ -153,6 +153,7 @@ struct TuneSettings {
   double gradient_scale = rt::EngineOptions{}.gradient_scale;
   int gradient_scale_growth = rt::EngineOptions{}.gradient_scale_growth;
   int replay_batch = 1, decode_batch = 0;
+  bool capture_rollout = false;
   bool activation_checkpointing = false, adapters_apart = false;
   bool vae_tiling = false, offload = false;
   // evaluation and logs

@@ -44,10 +44,13 @@
 #include <reward_tuner/layers/activation_checkpoint.hpp>
 #include <reward_tuner/layers/adaptable_layer.hpp>
 #include <reward_tuner/layers/adapted_linear.hpp>
+#include <reward_tuner/layers/attention_choice.hpp>
+#include <reward_tuner/layers/captured_calls.hpp>
 #include <reward_tuner/layers/dot_product_attention.hpp>
 #include <reward_tuner/layers/frozen_ops.hpp>
 #include <reward_tuner/layers/fused_kernels.hpp>
 #include <reward_tuner/layers/fused_ops.hpp>
+#include <reward_tuner/layers/graph_recorder.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
 #include <reward_tuner/layers/normalized_conv.hpp>
 #include <reward_tuner/layers/scaled_gradient.hpp>
@@ -110,6 +113,7 @@
 #include <reward_tuner/models/autoencoder_kl.hpp>
 #include <reward_tuner/models/bert_encoder.hpp>
 #include <reward_tuner/models/blip.hpp>
+#include <reward_tuner/models/captured_unet.hpp>
 #include <reward_tuner/models/channels_last.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_encoder.hpp>

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <reward_tuner/core/check.hpp>
+#include <reward_tuner/layers/captured_calls.hpp>
 #include <reward_tuner/models/layers.hpp>
 
 using namespace reward_tuner;
@@ -117,6 +118,45 @@ TEST_CASE("adaptable_layer: scopes nest and restore the modes; merging sees new 
   const Tensor apart = net->linear->forward(x);
   const AdapterScope merged(*net, AdapterMode::kMerged);
   CHECK(at::allclose(net->linear->forward(x), apart, 1e-5, 1e-5));
+}
+
+TEST_CASE("adaptable_layer: merged weights stay where they are if asked, and a layer tells what a call reads") {
+  const torch::NoGradGuard no_grad;
+  auto net = std::make_shared<Pair>();
+  net->attach();
+  const Tensor x = at::randn({7, 5});
+  const auto told = [&] {
+    CallState state;
+    net->linear->tell(state);
+    return state;
+  };
+  CHECK(told().reads.size() == 4);     // weight, bias and both factors
+  CHECK(told().settings.size() == 2);  // mode and scale
+  const Tensor apart = net->linear->forward(x);
+  const auto merged = [&](bool in_place) {
+    const AdapterScope scope(*net, AdapterMode::kMerged, in_place);
+    const CallState state = told();
+    CHECK(state.reads.size() == 3);
+    CHECK(state.settings.size() == 1);
+    CHECK(state.reads[2].equal(net->linear->merged_weight(at::kFloat)));
+    return state.reads[2];
+  };
+  const Tensor first = merged(false), second = merged(false);
+  CHECK(first.data_ptr() != second.data_ptr());
+  const Tensor kept = merged(true);
+  const Tensor before = kept.clone();
+  Tensor(net->linear->adapters().at(0)->factors.up).add_(1);
+  const Tensor again = merged(true);
+  CHECK(again.data_ptr() == kept.data_ptr());
+  CHECK_FALSE(again.equal(before));
+  {
+    const AdapterScope off(*net, AdapterMode::kReference);
+    CHECK(told().reads.size() == 2);
+    CHECK(told().settings.empty());
+  }
+  CHECK_FALSE(net->linear->forward(x).equal(apart));
+  net->linear->attach(adapter(at::randn({1, 5}), at::randn({4, 1}), 0.5));
+  CHECK(told().reads.size() == 6);
 }
 
 TEST_CASE("adaptable_layer: float32 adapters work on half-precision and double layers") {

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +19,7 @@
 #include <reward_tuner/files/json_file.hpp>
 #include <reward_tuner/files/safetensors.hpp>
 #include <reward_tuner/files/weights_folder.hpp>
+#include <reward_tuner/layers/attention_choice.hpp>
 #include <reward_tuner/lora/lora.hpp>
 #include <reward_tuner/models/stable_diffusion.hpp>
 #include <reward_tuner/tensor/rng.hpp>
@@ -64,6 +67,45 @@ TEST_CASE("a folder loads frozen and answers with the promised shapes") {
   image.sum().backward();
   CHECK(latents.grad().abs().sum().item<double>() > 0);
   CHECK(pipeline.encode_images(image.detach()).sizes() == latents.sizes());
+}
+
+TEST_CASE("attention of UNet and VAE goes by the pipeline's choice in calls without gradient; the CPU has none") {
+  auto pipeline = StableDiffusion::load(kModel);
+  CHECK(pipeline.attention_choice() == nullptr);
+  const Tensor plain = call(pipeline), latents = Rng(5).normal({2, 4, 16, 16});
+  int timed = 0;
+  const auto choice =
+      std::make_shared<AttentionChoice>([&](AttentionKernel kernel, at::Device, const std::function<void()>& run) {
+        run();
+        ++timed;
+        return kernel == AttentionKernel::kMath ? 1.0 : 2.0;
+      });
+  pipeline.set_attention_choice(choice);
+  // frozen: nothing is differentiated; plain products round in another order
+  CHECK((call(pipeline) - plain).abs().max().item<double>() < 1e-4);
+  CHECK(choice->measured().size() > 1);
+  const std::size_t of_unet = choice->measured().size();
+  {
+    const torch::NoGradGuard no_grad;
+    pipeline.decode(latents);
+  }
+  CHECK(choice->measured().size() == of_unet + 1);
+  const std::size_t all = choice->measured().size();
+  const int asked = timed;
+  const auto lora = Lora::attach(pipeline.unet(), {.rank = 2});
+  Rng rng(6);
+  pipeline.predict(rng.normal(pipeline.latent_shape(3)).requires_grad_(), at::full({3}, 500, at::kLong),
+                   pipeline.encode({"a star", "a red circle", "a blue star"}).positive);  // other shapes, with a graph
+  CHECK(choice->measured().size() == all);
+  CHECK(timed == asked);
+  for (const auto& [form, measured] : choice->measured()) CHECK(measured.kernel == AttentionKernel::kMath);
+  CHECK(AttentionScope::now() == nullptr);
+
+  std::vector<std::string> said;
+  const NoteScope notes([&](const std::string& text) { said.push_back(text); });
+  CHECK(StableDiffusion::load(kModel, {.measured_attention = true}).attention_choice() == nullptr);
+  REQUIRE(said.size() == 1);
+  CHECK(said[0] == "[StableDiffusion] measured_attention has no effect on the CPU, which has one kernel for each type");
 }
 
 TEST_CASE("images have any size that VAE and UNet divide, also where the UNet's file gives none or a pair") {

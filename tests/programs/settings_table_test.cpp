@@ -221,14 +221,17 @@ TEST_CASE("settings: the optimizer and the memory switches are rows") {
   CHECK(optimizer_options(s).smallest == std::numeric_limits<std::int64_t>::max());
   read("optimizer", "adamw8bit");
   read("vae-tiling", "true");
+  read("capture-rollout", "true");
   read("offload", "true");
   read("learning-rate", "0.25");
   CHECK((s.optimizer == OptimizerName::kAdamW8bit && s.vae_tiling && s.offload));
+  CHECK(s.capture_rollout);
   CHECK(optimizer_options(s).smallest == rt::AdamW8bitOptions{}.smallest);
   CHECK(optimizer_options(s).learning_rate == 0.25);
   const auto options = deciding_options(settings_table(), s, method_entry("drtune"));
   CHECK(options.at("optimizer") == "adamw8bit");
   CHECK(options.at("vae_tiling") == true);
+  CHECK(options.at("capture_rollout") == true);
   CHECK_FALSE(options.contains("offload"));  // the numbers are the same
   CHECK(noted_options(settings_table(), s).at("offload") == true);
   CHECK_THROWS_WITH(read("optimizer", "sgd"), doctest::Contains("expected adamw or adamw8bit, got 'sgd'"));

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Compiles src/fused_kernels.cu to assembly for one kind of card, against the headers of any LibTorch, and looks for its
-# kernels. Exit code 3 (ctest: skipped) with a compiler without C++20. cuda_kernels.sh NVCC TORCH_INCLUDE WORK CXX
+# Compiles src/fused_kernels.cu to assembly for one kind of card, against the headers of any LibTorch, looks for its
+# kernels, and checks src/cuda_graph.cpp against the same headers. Exit code 3 (ctest: skipped) with a compiler without
+# C++20. cuda_kernels.sh NVCC TORCH_INCLUDE WORK CXX
 set -euo pipefail
 nvcc=$1 torch=$2 work=$3 compiler=$4
 cd "$(dirname "$0")/../.."
@@ -20,3 +21,8 @@ for wanted in "group_norm_silu_kernel 36" "geglu_kernel 18"; do
   got=$(grep -c "\.entry .*${wanted% *}" "$work/kernels.ptx" || true)
   [ "$got" -eq "${wanted#* }" ] || fail "expected $wanted times, got $got"
 done
+toolkit=$("$nvcc" --dryrun -x cu /dev/null -o "$work/none" 2>&1 | sed -n 's/.* INCLUDES="-I\([^" ]*\).*/\1/p')
+"$compiler" -std=c++20 -Wall -Wextra -fsyntax-only -DREWARD_TUNER_CUDA -I. -Iinclude -I"$work" -isystem "$torch" \
+  -isystem "$torch/torch/csrc/api/include" -isystem "$toolkit" src/cuda_graph.cpp 2>"$work/graph.log" ||
+  fail "$(cat "$work/graph.log")"
+! grep -i warning "$work/graph.log" || fail "expected no warning of the compiler"

@@ -20,11 +20,11 @@ chmod +x "$work/python"
 
 dry --python "$work/python" || fail "the dry run failed: $(tail -n 5 "$work/log")"
 grep -q 'nothing is left' "$work/log" || fail "the dry run left something"
-for part in tests race peer sdxl; do
+for part in tests race rollout peer sdxl; do
   [ -s "$work/results/$part.json" ] || fail "no $part.json"
   ! grep -q '"failed"' "$work/results/$part.json" || fail "$part.json has a case that failed"
 done
-[ "$(grep -c '"took"' "$work/results/race.json")" -eq 17 ] || fail "expected 17 races"
+[ "$(grep -c '"took"' "$work/results/race.json")" -eq 18 ] || fail "expected 18 races"
 
 dry --python "$work/python" || fail "the second call failed"
 [ "$(grep -c ': done' "$work/log")" -eq 0 ] || fail "the second call measured again"
@@ -73,14 +73,14 @@ small() { # small COUNT FLAGS...: a call that measures so many cases
     >"$work/log" 2>&1 || fail "the stubs failed: $(cat "$work/log")"
   [ "$(grep -c ': done' "$work/log")" -eq "$count" ] || fail "expected $count cases, got $(cat "$work/log")"
 }
-small 19
+small 20
 small 0
 # results of other sources, programs, cards or LibTorches do not count
 echo two >"$copy/src/a.cpp"
-small 19
+small 20
 grep -q 'race begins anew: other sources' "$work/log" || fail "expected to be told of other sources"
 echo '# another build' >>"$stubs/tests/devices_test"
-small 19
+small 20
 for name in card torch; do
   sed -i -E "s/\"$name\": \"[^\"]*\"/\"$name\": \"another\"/" "$work/small/sdxl.json"
   small 2
@@ -120,6 +120,7 @@ ended "$(cat "$work/pid")" || fail "what the script started still runs"
 
 script/gpu --out "$work/results" --tables "$work/page.md"
 for words in '## Every method' '| reward-weighted | replay | 2 |' '## Tests on the device' 'out of memory' \
+  '## Captured rollouts' '| 4 images | .* | not captured' 'expected a CUDA card' \
   '## Against a Python loop' 'a dry run, whose numbers say nothing' '| eager Python | 1e+03 |'; do
   grep -q -- "$words" "$work/page.md" || fail "the page has no '$words'"
 done

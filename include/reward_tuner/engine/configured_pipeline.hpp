@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <reward_tuner/core/note.hpp>
 #include <reward_tuner/engine/engine_options.hpp>
 #include <reward_tuner/engine/pipeline.hpp>
 #include <reward_tuner/layers/scaled_gradient.hpp>
@@ -59,7 +60,7 @@ class ConfiguredPipeline {
   ConfiguredPipeline(Pipeline& pipeline, const EngineOptions& options, const GradientScale& scale = kUnscaled)
       : pipeline_(pipeline),
         scale_(scale),
-        mode_{options.merge_adapters, options.rollout_dtype},
+        mode_{options.merge_adapters, options.rollout_dtype, captures(options)},
         autocast_(options.autocast),
         device_(pipeline.latent_options().device().type()),
         checkpointing_(pipeline, options.activation_checkpointing),
@@ -126,6 +127,20 @@ class ConfiguredPipeline {
 
  private:
   static constexpr GradientScale kUnscaled = {};
+
+  static bool captures(const EngineOptions& options) {
+    if (!options.capture_rollout) return false;
+    const bool knows = RolloutModes<Pipeline>, budget = options.memory.way() == Memory::kBudget;
+    if (!knows)
+      note(
+          "[RewardTuner] engine.capture_rollout has no effect: expected a pipeline with rollout_scope(RolloutMode), "
+          "and this one has none");
+    else if (budget)
+      note(
+          "[RewardTuner] engine.capture_rollout has no effect with Memory::budget, which does not know the memory of "
+          "recordings: expected Memory::kReplay or kRetain");
+    return knows && !budget;
+  }
 
   static Conditioning states_through(Conditioning c, double factor) {
     c.embeddings = scaled_gradient(c.embeddings, factor);

@@ -63,6 +63,10 @@ struct EngineOptions {
   bool merge_adapters = true;
   /// steps without gradient run in this type (bfloat16, half); unset: as trained steps do
   std::optional<c10::ScalarType> rollout_dtype = {};
+  /// repeated network calls of a rollout are recorded once and replayed, which saves the host's work for them: CUDA
+  /// graphs on a card, in a build with REWARDTUNER_CUDA. Elsewhere, and with Memory::budget, rollouts run as ever and a
+  /// note says why
+  bool capture_rollout = false;
   /// network and decoder run under autocast to this type (bfloat16), forward and backward, but for what rollout_dtype
   /// covers; unset: off
   std::optional<c10::ScalarType> autocast = {};
@@ -76,7 +80,7 @@ struct EngineOptions {
   bool activation_checkpointing = false;
 };
 REWARD_TUNER_FIELDS(EngineOptions, micro_batch, gradient_clip, max_skipped_in_a_row, memory, replay_batch, decode_batch,
-                    merge_adapters, rollout_dtype, autocast, gradient_scale, gradient_scale_growth,
+                    merge_adapters, rollout_dtype, capture_rollout, autocast, gradient_scale, gradient_scale_growth,
                     activation_checkpointing);
 
 inline void check_options(const EngineOptions& o) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <reward_tuner/layers/captured_calls.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -63,6 +64,10 @@ class AdaptableLayer : public torch::nn::Module {
   /// Entering kMerged computes W + dW (no gradient); leaving it frees that tensor. Entering it again computes it anew.
   /// Without memory for that it throws and the mode is kApart.
   void set_mode(AdapterMode mode);
+  /// From now on W + dW lies where it lay before whenever kMerged is entered, and its memory stays beyond that mode.
+  void keep_merged_in_place() { in_place_ = true; }
+  /// Adds what a call without gradient reads and depends on in the present mode.
+  void tell(CallState& state) const;
   /// W + dW, rounded once to `dtype`; W if no adapter takes part in the present mode. No gradient.
   Tensor merged_weight(at::ScalarType dtype) const;
 
@@ -82,6 +87,8 @@ class AdaptableLayer : public torch::nn::Module {
 
   std::vector<std::shared_ptr<const Adapter>> adapters_;
   Tensor merged_;
+  bool in_place_ = false;
+  Tensor place_;  // of merged_, if in_place_
   AdapterMode mode_ = AdapterMode::kApart;
 };
 
@@ -89,7 +96,8 @@ class AdaptableLayer : public torch::nn::Module {
 /// Scopes nest; within a scope of the reference network every layer stays in that mode, so that its rollout is one.
 class AdapterScope {
  public:
-  AdapterScope(torch::nn::Module& root, AdapterMode mode);
+  /// `in_place`: merged weights stay at their addresses (keep_merged_in_place).
+  AdapterScope(torch::nn::Module& root, AdapterMode mode, bool in_place = false);
   ~AdapterScope() { restore(); }
   AdapterScope(const AdapterScope&) = delete;
   AdapterScope& operator=(const AdapterScope&) = delete;

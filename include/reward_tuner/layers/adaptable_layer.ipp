@@ -4,6 +4,8 @@
 
 #include <ATen/ops/cat.h>
 
+#include <bit>
+
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/layers/new_weights.hpp>
@@ -46,7 +48,10 @@ REWARD_TUNER_INLINE void AdaptableLayer::detach(const std::shared_ptr<const Adap
 REWARD_TUNER_INLINE void AdaptableLayer::set_mode(AdapterMode mode) {
   mode_ = AdapterMode::kApart;  // what stays if there is no memory to merge
   merged_ = Tensor();
-  if (!adapters_.empty() && mode == AdapterMode::kMerged) merged_ = merged_weight(weight.scalar_type());
+  if (!adapters_.empty() && mode == AdapterMode::kMerged) {
+    merged_ = merged_weight(weight.scalar_type());
+    if (in_place_) merged_ = written_in_place(merged_, place_);
+  }
   mode_ = mode;
 }
 
@@ -55,6 +60,22 @@ REWARD_TUNER_INLINE Tensor AdaptableLayer::merged_weight(at::ScalarType dtype) c
   if (parts().empty()) return weight.to(dtype);
   const Tensor delta = correction().delta();
   return (weight.to(delta.scalar_type()) + delta).to(dtype);
+}
+
+REWARD_TUNER_INLINE void AdaptableLayer::tell(CallState& state) const {
+  state.reads.push_back(weight);
+  if (bias.defined()) state.reads.push_back(bias);
+  const auto all = parts();
+  if (all.empty()) return;
+  state.settings.push_back(static_cast<std::int64_t>(mode_));
+  if (const Tensor& whole = whole_weight(); whole.defined()) {
+    state.reads.push_back(whole);
+    return;
+  }
+  for (const LowRank* part : all) {
+    state.reads.insert(state.reads.end(), {part->down, part->up});
+    state.settings.push_back(std::bit_cast<std::int64_t>(part->scale));
+  }
 }
 
 REWARD_TUNER_INLINE const Tensor& AdaptableLayer::whole_weight() const {
@@ -71,10 +92,11 @@ REWARD_TUNER_INLINE std::vector<const LowRank*> AdaptableLayer::parts() const {
   return all;
 }
 
-REWARD_TUNER_INLINE AdapterScope::AdapterScope(torch::nn::Module& root, AdapterMode mode) {
+REWARD_TUNER_INLINE AdapterScope::AdapterScope(torch::nn::Module& root, AdapterMode mode, bool in_place) {
   for (const auto& module : root.modules())
     if (auto layer = std::dynamic_pointer_cast<AdaptableLayer>(module); layer && !layer->adapters().empty()) {
       for (const auto& adapter : layer->adapters()) trains_ = trains_ || !adapter->frozen;
+      if (in_place) layer->keep_merged_in_place();
       layers_.emplace_back(layer, layer->mode());
     }
   try {

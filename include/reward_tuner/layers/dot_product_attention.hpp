@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 
+#include <reward_tuner/layers/attention_choice.hpp>
 #include <reward_tuner/tensor/tensor.hpp>
 
 namespace reward_tuner {
@@ -17,9 +18,11 @@ namespace reward_tuner {
 /// plain products while the L x S weights of the whole batch are at most 2^25, which a graph then keeps (64 MiB):
 /// LibTorch's fused kernel is no faster in bfloat16 than in float32, and its backward is up to ten times slower for
 /// short sequences (2.13, Zen 5: 6.7 ms against 0.8 ms for L = S = 64, d = 24). Price: the products q k^T are rounded
-/// to bfloat16 before the softmax.
+/// to bfloat16 before the softmax. Inside an AttentionScope calls without mask go by the kernel of its choice.
 inline Tensor dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const std::optional<Tensor>& mask = std::nullopt) {
+  if (AttentionChoice* choice = AttentionScope::now(); choice && !mask && AttentionChoice::suits(q, k, v))
+    return (*choice)(q, k, v);
   constexpr std::int64_t kSmall = std::int64_t{1} << 25;
   if (q.scalar_type() != at::kBFloat16 || !q.device().is_cpu() ||
       q.size(0) * q.size(1) * q.size(2) * k.size(2) > kSmall)

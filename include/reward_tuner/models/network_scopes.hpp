@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <reward_tuner/layers/adaptable_layer.hpp>
+#include <reward_tuner/models/captured_unet.hpp>
 #include <reward_tuner/models/prompt_encoder.hpp>
 #include <reward_tuner/models/rollout_mode.hpp>
 #include <reward_tuner/models/unet_2d_condition.hpp>
@@ -50,9 +51,19 @@ class ActivationCheckpointScope {
 /// network's dtype or by a copy of lower precision. Calls with gradient are as ever.
 class RolloutScope {
  public:
-  RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode, std::shared_ptr<UNet2DConditionModel>& copy,
-               UNet2DConditionModel*& in_use);
-  ~RolloutScope() { in_use_ = before_; }
+  /// What a pipeline switches for it.
+  struct Parts {
+    UNet2DConditionModel& unet;
+    std::shared_ptr<UNet2DConditionModel>& copy;  ///< of lower precision, made when it is asked for
+    UNet2DConditionModel*& copy_in_use;
+    CapturedUNet*& captured_in_use;
+  };
+  /// `captured`: what records calls, nullptr for none.
+  RolloutScope(const Parts& parts, const RolloutMode& mode, CapturedUNet* captured);
+  ~RolloutScope() {
+    parts_.copy_in_use = copy_before_;
+    parts_.captured_in_use = captured_before_;
+  }
   RolloutScope(const RolloutScope&) = delete;
   RolloutScope& operator=(const RolloutScope&) = delete;
 
@@ -60,9 +71,10 @@ class RolloutScope {
   /// Rounds the present weights, adapters merged, into the copy.
   static void refresh(UNet2DConditionModel& unet, UNet2DConditionModel& copy, at::ScalarType dtype);
 
+  Parts parts_;
+  UNet2DConditionModel* copy_before_;
+  CapturedUNet* captured_before_;
   std::optional<AdapterScope> adapters_;
-  UNet2DConditionModel*& in_use_;
-  UNet2DConditionModel* before_;
 };
 
 }  // namespace reward_tuner

@@ -39,21 +39,22 @@ REWARD_TUNER_INLINE ActivationCheckpointScope::ActivationCheckpointScope(UNet2DC
   unet_.set_activation_checkpointing(true);
 }
 
-REWARD_TUNER_INLINE RolloutScope::RolloutScope(UNet2DConditionModel& unet, const RolloutMode& mode,
-                                               std::shared_ptr<UNet2DConditionModel>& copy,
-                                               UNet2DConditionModel*& in_use)
-    : in_use_(in_use), before_(in_use) {
+REWARD_TUNER_INLINE RolloutScope::RolloutScope(const Parts& parts, const RolloutMode& mode, CapturedUNet* captured)
+    : parts_(parts), copy_before_(parts.copy_in_use), captured_before_(parts.captured_in_use) {
   if (!mode.dtype) {
-    adapters_.emplace(unet, mode.merge_adapters ? AdapterMode::kMerged : AdapterMode::kApart);
-    return;
+    adapters_.emplace(parts.unet, mode.merge_adapters ? AdapterMode::kMerged : AdapterMode::kApart,
+                      /*in_place=*/captured != nullptr);
+  } else {
+    auto& copy = parts.copy;
+    if (!copy) {
+      copy = std::make_shared<UNet2DConditionModel>(parts.unet.config());
+      copy->eval();
+      for (Tensor& p : copy->parameters()) p.requires_grad_(false);
+    }
+    refresh(parts.unet, *copy, *mode.dtype);
+    parts_.copy_in_use = copy.get();
   }
-  if (!copy) {
-    copy = std::make_shared<UNet2DConditionModel>(unet.config());
-    copy->eval();
-    for (Tensor& p : copy->parameters()) p.requires_grad_(false);
-  }
-  refresh(unet, *copy, *mode.dtype);
-  in_use_ = copy.get();
+  parts_.captured_in_use = captured;
 }
 
 REWARD_TUNER_INLINE void RolloutScope::refresh(UNet2DConditionModel& unet, UNet2DConditionModel& copy,
@@ -67,7 +68,9 @@ REWARD_TUNER_INLINE void RolloutScope::refresh(UNet2DConditionModel& unet, UNet2
     for (auto& item : module->named_parameters(/*recurse=*/false)) {
       const Tensor value =
           layer && item.key() == "weight" ? layer->merged_weight(dtype) : item.value().detach().to(dtype);
-      twin->named_parameters(/*recurse=*/false)[item.key()].set_data(value);
+      Tensor place = twin->named_parameters(/*recurse=*/false)[item.key()];
+      Tensor data = place.data();
+      place.set_data(written_in_place(value, data));  // where it was, for those who keep its address
     }
   }
 }

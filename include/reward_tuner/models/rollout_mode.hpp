@@ -12,6 +12,8 @@ struct RolloutMode {
   bool merge_adapters = true;
   /// evaluate in this type (bfloat16, half) by a copy of the network, adapters merged; unset: its own
   std::optional<c10::ScalarType> dtype = {};
+  /// repeated calls are recorded and replayed where the device can; weights of a rollout then stay where they are
+  bool capture = false;
 };
 
 }  // namespace reward_tuner

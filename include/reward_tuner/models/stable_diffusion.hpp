@@ -9,7 +9,9 @@
 #include <vector>
 
 #include <reward_tuner/core/noise_schedule.hpp>
+#include <reward_tuner/layers/attention_choice.hpp>
 #include <reward_tuner/models/autoencoder_kl.hpp>
+#include <reward_tuner/models/captured_unet.hpp>
 #include <reward_tuner/models/clip.hpp>
 #include <reward_tuner/models/clip_text.hpp>
 #include <reward_tuner/models/condition.hpp>
@@ -61,6 +63,9 @@ struct StableDiffusionOptions {
   bool vae_tiling = false;
   /// images lie channels last in UNet and VAE (channels_last.hpp); unset: where the device has kernels that keep it so
   std::optional<bool> channels_last = std::nullopt;
+  /// attention of UNet and VAE in calls without gradient goes by the kernel that was the fastest when its shape came
+  /// first (attention_choice.hpp); unset: on CUDA cards. On the CPU there is no choice
+  std::optional<bool> measured_attention = std::nullopt;
   /// text encoder, VAE and CLIP lie in the CPU's memory while they are not in use (idle_parts.hpp); nothing on the CPU
   bool offload = false;
 };
@@ -102,6 +107,13 @@ class StableDiffusion {
   void set_idle_parts(std::shared_ptr<IdleParts> parts);
   /// Nullptr without offload. A reward's own network joins by idle_parts()->add(PartUse::kImages, network).
   const std::shared_ptr<IdleParts>& idle_parts() const { return idle_; }
+  /// Attention of UNet and VAE goes by this choice from now on, by LibTorch's with nullptr. `load` calls it by the
+  /// option `measured_attention`.
+  void set_attention_choice(std::shared_ptr<AttentionChoice> choice) { attention_ = std::move(choice); }
+  /// Nullptr without measured_attention.
+  const std::shared_ptr<AttentionChoice>& attention_choice() const { return attention_; }
+  /// How the UNet's calls in rollouts with RolloutMode::capture were made so far; zeros without such.
+  CaptureCounts capture_counts() const { return captured_ ? captured_->counts() : CaptureCounts(); }
   /// The options of this pipeline that would take less memory.
   std::vector<std::string> memory_switches() const;
 
@@ -146,6 +158,8 @@ class StableDiffusion {
   /// pipeline by reference.
   PipelineFlops flops();
   const NoiseSchedule& noise_schedule() const { return schedule_; }
+  /// With RolloutMode::capture calls of one form are recorded and replayed (captured_calls.hpp). Where the device has
+  /// no recorder a note says so, and they run as ever.
   RolloutScope rollout_scope(const RolloutMode& mode = {});
   ActivationCheckpointScope activation_checkpoint_scope() { return ActivationCheckpointScope(*unet_); }
   ReferenceScope reference_scope() {
@@ -164,6 +178,8 @@ class StableDiffusion {
   std::vector<std::int64_t> time_ids() const;
   /// Named errors unless the parts fit one another.
   void check_fit() const;
+  /// What records calls in a rollout of this mode, or nullptr.
+  CapturedUNet* capturing(const RolloutMode& mode);
   void wake(PartUse use) {
     if (idle_) idle_->wake(use);
   }
@@ -178,10 +194,13 @@ class StableDiffusion {
   PromptEncoder prompts_;
   std::shared_ptr<const ClipModel> clip_;
   std::shared_ptr<IdleParts> idle_;
+  std::shared_ptr<AttentionChoice> attention_;
   std::map<std::string, Tensor> reference_;
   // the UNet once more, for rollouts in another dtype; made on first use
   std::shared_ptr<UNet2DConditionModel> low_precision_;
   UNet2DConditionModel* low_precision_in_use_ = nullptr;  // what a rollout scope set
+  std::shared_ptr<CapturedUNet> captured_;                // made when it is asked for
+  CapturedUNet* captured_in_use_ = nullptr;               // what a rollout scope set
 };
 
 }  // namespace reward_tuner

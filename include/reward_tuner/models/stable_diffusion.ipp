@@ -74,6 +74,11 @@ REWARD_TUNER_INLINE StableDiffusion StableDiffusion::load(const std::filesystem:
     lay_channels_last(*p.vae_);
   }
   p.vae_->set_tiling(p.options_.vae_tiling);
+  if (p.options_.measured_attention.value_or(p.options_.device.is_cuda())) {
+    if (p.options_.device.is_cpu())
+      note("[StableDiffusion] measured_attention has no effect on the CPU, which has one kernel for each type");
+    else p.set_attention_choice(std::make_shared<AttentionChoice>());
+  }
   if (offload) p.set_idle_parts(std::make_shared<IdleParts>(p.options_.device));
   return p;
 }
@@ -205,14 +210,19 @@ REWARD_TUNER_INLINE std::vector<std::pair<std::string, ClipTextModel*>> StableDi
 REWARD_TUNER_INLINE Tensor StableDiffusion::predict(const Tensor& latents, const Tensor& timesteps,
                                                     const Conditioning& conditioning) {
   if (idle_) idle_->rest();
+  const AttentionScope attention(attention_.get());
   const bool copied = low_precision_in_use_ && !torch::GradMode::is_enabled();
   const UNet2DConditionModel& unet = copied ? *low_precision_in_use_ : *unet_;
   const auto dtype = copied ? low_precision_in_use_->parameters().front().scalar_type() : options_.dtype;
-  const auto own = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
-  return unet
-      .forward(own(latents), timesteps, own(conditioning.embeddings), {own(conditioning.pooled), conditioning.time_ids})
-      .to(latents.scalar_type())
-      .contiguous();
+  // of latents, timesteps, embeddings, pooled, time_ids
+  const auto call = [&unet, dtype](const std::vector<Tensor>& in) {
+    const auto own = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : t; };
+    return unet.forward(own(in[0]), in[1], own(in[2]), {own(in[3]), in[4]}).to(in[0].scalar_type()).contiguous();
+  };
+  const std::vector<Tensor> inputs = {latents, timesteps, conditioning.embeddings, conditioning.pooled,
+                                      conditioning.time_ids};
+  const bool captured = captured_in_use_ && !torch::GradMode::is_enabled();
+  return captured ? (*captured_in_use_)(unet, inputs, call) : call(inputs);
 }
 
 REWARD_TUNER_INLINE at::ScalarType StableDiffusion::vae_dtype(const AutoencoderKLConfig& config) const {
@@ -221,6 +231,7 @@ REWARD_TUNER_INLINE at::ScalarType StableDiffusion::vae_dtype(const AutoencoderK
 
 REWARD_TUNER_INLINE Tensor StableDiffusion::decode(const Tensor& latents) {
   wake(PartUse::kImages);
+  const AttentionScope attention(attention_.get());
   const auto& c = vae_->config();
   const Tensor unscaled = latents / c.scaling_factor + c.shift_factor;  // [N,C,h,w]
   return vae_->decode(unscaled.to(vae_dtype(c))).to(latents.scalar_type()).contiguous() * 0.5 + 0.5;
@@ -327,7 +338,20 @@ REWARD_TUNER_INLINE PipelineFlops StableDiffusion::flops() {
 }
 
 REWARD_TUNER_INLINE RolloutScope StableDiffusion::rollout_scope(const RolloutMode& mode) {
-  return RolloutScope(*unet_, mode, low_precision_, low_precision_in_use_);
+  return RolloutScope({*unet_, low_precision_, low_precision_in_use_, captured_in_use_}, mode, capturing(mode));
+}
+
+REWARD_TUNER_INLINE CapturedUNet* StableDiffusion::capturing(const RolloutMode& mode) {
+  if (!mode.capture) return nullptr;
+  const GraphRecorder& recorder = graph_recorder();
+  if (!recorder.record || recorder.device != options_.device.type()) {
+    note("[StableDiffusion] steps of rollouts are not captured and run as without capture_rollout: expected a CUDA ",
+         "card and a build with REWARDTUNER_CUDA, got the device ", options_.device,
+         recorder.record ? "" : " and a build without");
+    return nullptr;
+  }
+  if (!captured_) captured_ = std::make_shared<CapturedUNet>(recorder);
+  return captured_.get();
 }
 
 }  // namespace reward_tuner
