@@ -45,4 +45,27 @@ TEST_CASE("so many seeds tell the effect in four of five studies") {
   CHECK(std::abs(told / double(kStudies) - 0.8) < 0.03);  // 5 standard errors and the formula's own error
 }
 
+TEST_CASE("differences are of seeds that both have") {
+  CHECK(seed_differences({{0, 1.0}, {1, 3.0}, {4, 7.0}}, {{1, 1.0}, {2, 9.0}, {4, 4.0}}) ==
+        std::vector<double>{2.0, 3.0});
+}
+
+TEST_CASE("a share of a gain has an interval whose ends the paired t-test just does not tell") {
+  const std::vector<double> part = {0.05, 0.09, 0.06, 0.08}, whole = {0.10, 0.14, 0.08, 0.12};
+  const GainRatio r = gain_ratio(part, whole);
+  CHECK(r.told);
+  CHECK(r.ratio == doctest::Approx(0.28 / 0.44));
+  CHECK(r.low < r.ratio);
+  CHECK(r.ratio < r.high);
+  for (const bool upper : {false, true}) {
+    std::vector<double> left;
+    for (std::size_t i = 0; i < part.size(); ++i) left.push_back(part[i] - (upper ? r.high : r.low) * whole[i]);
+    const PairedDifference d = paired_difference(left);
+    CHECK(std::abs(upper ? d.high : d.low) < 1e-9);  // the interval of the difference ends at 0
+  }
+  // a whole gain that may be none is no measure, nor is one seed
+  CHECK_FALSE(gain_ratio({0.05, 0.09, 0.06}, {0.10, -0.14, 0.08}).told);
+  CHECK_FALSE(gain_ratio({0.05}, {0.10}).told);
+}
+
 }  // namespace seed_statistics_test
