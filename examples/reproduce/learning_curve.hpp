@@ -52,8 +52,7 @@ inline std::optional<double> queries_to(const std::vector<HeldOutPoint>& points,
     if (points[i].value < level) continue;
     if (i == 0) return points[0].queries;
     const double rise = points[i].value - points[i - 1].value;
-    return points[i - 1].queries +
-           (level - points[i - 1].value) / rise * (points[i].queries - points[i - 1].queries);
+    return points[i - 1].queries + (level - points[i - 1].value) / rise * (points[i].queries - points[i - 1].queries);
   }
   return std::nullopt;
 }

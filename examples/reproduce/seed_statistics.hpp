@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,8 +55,9 @@ inline PairedDifference paired_difference(const std::vector<double>& differences
 }
 
 /// Of a claim that a difference is above 0: "holds" if its whole interval is, "contradicted" if none of it is, else
-/// "cannot tell".
-inline std::string verdict(const PairedDifference& d) {
+/// "cannot tell"; "cannot tell" too if it has a premise whose interval does not lie above 0.
+inline std::string verdict(const PairedDifference& d, const std::optional<PairedDifference>& premise = {}) {
+  if (premise && !(premise->low > 0)) return "cannot tell";
   return d.low > 0 ? "holds" : d.high <= 0 ? "contradicted" : "cannot tell";
 }
 

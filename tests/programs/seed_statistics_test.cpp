@@ -28,6 +28,13 @@ TEST_CASE("differences of seeds have an interval and a verdict") {
   CHECK(verdict(paired_difference({})) == "cannot tell");
 }
 
+TEST_CASE("a claim whose premise is not told cannot be told") {
+  const PairedDifference yes = paired_difference({0.029, 0.030, 0.031}), no = paired_difference({-0.2, 0.3, 0.1});
+  CHECK(verdict(yes, yes) == "holds");
+  CHECK(verdict(yes, no) == "cannot tell");
+  CHECK(verdict(paired_difference({-0.029, -0.030, -0.031}), no) == "cannot tell");
+}
+
 TEST_CASE("so many seeds tell the effect in four of five studies") {
   // tables of the paired t-test's power: 34 pairs for half a deviation, 10 for one, 15 for 0.8 (Cohen 1988)
   CHECK(seeds_to_tell(0.5, 1) == 34);
