@@ -19,8 +19,8 @@ std::shared_ptr<const reward_tuner::CaptionedImages> pretraining_images(int coun
 /// The reward of a task, "clip", "parity" or "composition", as rt-tune names it.
 std::string lsrl_reward(std::string_view task);
 
-/// Puts a task's prompts, reward and round into the settings of a run. A round of a task asks for as many rewards as any
-/// other's: few prompts with many images each for parity, more prompts with fewer for the others.
+/// Puts a task's prompts, reward and round into the settings of a run. A round of a task asks for as many rewards as
+/// any other's: few prompts with many images each for parity, more prompts with fewer for the others.
 void set_task(rt_shared::TuneSettings& settings, const Study& study, std::string_view task);
 
 /// Of LSRL: the cell's task, or all of them, with settings that are complete; none of other methods. `all`: the

@@ -38,7 +38,7 @@ class Measuring {
       adapter_.emplace(rt::Lora::load(pipeline_.unet(), study.out / cell.name / "lora"));
   }
 
-  /// Scores `seeds` images of each prompt, and adds the numbers as "set.metric": of a set that comes again, to the mean.
+  /// Scores `seeds` images of each prompt, and adds the numbers as "set.metric": to the mean if the set comes again.
   void add(const std::string& set, const std::vector<std::string>& prompts, int seeds, std::uint64_t first_seed,
            const std::vector<rt::EvaluationReward>& rewards) {
     const auto result = rt::evaluate(pipeline_, sampler_, rt::evaluation_pairs(prompts, seeds, first_seed), rewards);
