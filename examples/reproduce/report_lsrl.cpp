@@ -215,7 +215,8 @@ class LsrlPage {
                  "one image of each training pair (seen) and ",
                  study.measured_seeds, " of each prompt of `prompts_pairs_heldout.txt` (unseen)")}});
     page_.text() << "Learning rates, average, batches and trained steps are those of `examples/recipes/tiny`, chosen "
-                    "there with another seed. The prompts of the parity task were chosen after looking at samples: the "
+                    "there by the reward of training prompts. The prompts of the parity task were chosen after looking "
+                    "at samples: the "
                     "grammar always names a color, and these draw an object without one.\n\n";
   }
 
