@@ -156,7 +156,7 @@ class DrtunePage {
                          seed_differences(results[a], results[b]),
                          {}});
     if (reward.name != "symmetry") return;
-    const std::string rival = best_of(results, "drtune");
+    const std::string rival = best_of(results, std::string("drtune"));
     SeedValues third;
     for (const auto& [seed, value] : results[rival]) third[seed] = 0.3 * value;
     all.push_back({"Symmetry: DRTune at most 0.3 times the best other" + (rival.empty() ? "" : ", " + title_of(rival)),
