@@ -127,7 +127,7 @@ TuneSettings cell_settings(const Study& study, const Cell& cell) {
   s.out = study.out / cell.name;
   s.method = method_of(cell);
   s.steps = cell.steps;
-  s.guidance = o.guidance;
+  s.guidance = guidance_scale(study, cell);
   s.rank = o.rank;
   s.targets = {"all"};
   s.learning_rate = o.learning_rate;

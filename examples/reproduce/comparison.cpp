@@ -133,7 +133,8 @@ void Comparison::samples() {
   for (const auto& v : group_.variants) rows.push_back({v.title, cell(v.label, 0)});
   const Cell& any = group_.variants[0].cell;
   const std::string file = group_.name + "-samples.png";
-  if (write_sample_grid(page_.study(), rows, any.steps, any.eta, page_.images() / file))
+  const rt::DdimOptions sampler{.num_steps = any.steps, .guidance = guidance_scale(page_.study(), any), .eta = any.eta};
+  if (write_sample_grid(page_.study(), rows, sampler, page_.images() / file))
     page_.image(file, group_.title + ": untuned and tuned (seed 0)");
 }
 

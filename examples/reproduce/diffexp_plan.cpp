@@ -15,7 +15,7 @@ Study make_diffexp_study(bool quick) {
   study.measured_seeds = quick ? 1 : 8;
   // learning rate, average, batches, trained steps and exploration as in examples/recipes/tiny, chosen there by the
   // reward of training prompts with seed 7
-  study.settings = {.guidance = 3,
+  study.settings = {.guidance = kAlignpropGuidance,
                     .learning_rate = 1e-3,
                     .clip = 1,
                     .ema = 0.9,
@@ -49,7 +49,7 @@ std::vector<Group> diffexp_groups() {
                   variant("both", "both (DiffExp)", true, true)}};
   };
   Cell ddpo, alignprop;
-  ddpo.method = Method::kDdpo, ddpo.reward = "composition";
+  ddpo.method = Method::kDdpo, ddpo.reward = "composition", ddpo.scale = kDdpoGuidance;
   alignprop.method = Method::kAlignprop, alignprop.reward = "clip_score";
   alignprop.eta = 0, alignprop.round_updates = kAlignpropUpdates;
   return {group("ddpo", "DDPO", ddpo), group("alignprop", "AlignProp", alignprop)};

@@ -33,7 +33,7 @@ class Measuring {
       : study_(study),
         cell_(cell),
         pipeline_(rt::StableDiffusion::load(study.model)),
-        sampler_({.num_steps = cell.steps, .guidance = study.settings.guidance, .eta = cell.eta}) {
+        sampler_({.num_steps = cell.steps, .guidance = guidance_scale(study, cell), .eta = cell.eta}) {
     if (cell.method != Method::kUntuned)
       adapter_.emplace(rt::Lora::load(pipeline_.unet(), study.out / cell.name / "lora"));
   }

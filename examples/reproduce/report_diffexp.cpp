@@ -148,8 +148,8 @@ class DiffexpPage {
     const Study& study = page_.study();
     const Settings& s = study.settings;
     page_.settings(
-        {{"sampler",
-          joined("DDIM, T = ", kDiffexpSteps, ", guidance ", s.guidance, "; eta 1 for DDPO, 0 for AlignProp")},
+        {{"sampler", joined("DDIM, T = ", kDiffexpSteps, "; DDPO: guidance ", kDdpoGuidance,
+                            ", eta 1; AlignProp: guidance ", kAlignpropGuidance, ", eta 0")},
          {"reward",
           "DDPO: composition, the mean confidence in the two objects that a prompt asks for, each with its "
           "color and shape (docs/rewards.md); AlignProp: CLIPScore by the model folder's CLIP"},

@@ -313,7 +313,8 @@ class DrtunePage {
     const std::string file = "samples-" + reward.name + ".png";
     std::vector<GridRow> grid;
     for (const auto& m : table_methods()) grid.push_back({m.title, table_cell(reward.name, m.label, 0)});
-    if (write_sample_grid(study_, grid, 20, 0, page_.images() / file))
+    if (write_sample_grid(study_, grid, {.num_steps = Cell().steps, .guidance = study_.settings.guidance, .eta = 0},
+                          page_.images() / file))
       page_.image(file, reward.title + ": the same prompts and noise, untuned and tuned by each method (seed 0)");
   }
 

@@ -27,6 +27,10 @@ std::string variant_cell(const Group& group, const Variant& variant, std::uint64
 
 bool measures(const Study& study) { return study.kind != StudyKind::kDrtune; }
 
+double guidance_scale(const Study& study, const Cell& cell) {
+  return cell.scale > 0 ? cell.scale : study.settings.guidance;
+}
+
 std::uint64_t held_out_noise(const Study& study, const Cell& cell) {
   const auto first = study.settings.first_held_out_seed;
   return study.kind == StudyKind::kDiffexp ? first + cell.seed * static_cast<std::uint64_t>(study.held_out_seeds)

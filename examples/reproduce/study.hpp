@@ -49,6 +49,7 @@ struct Cell {
   // methods that learn from samples, and explorations
   bool window = false;         ///< B2-DiffuRL's backward window; else every step is trained
   bool branches = false;       ///< images of a prompt fork from one rollout, and the best and the worst are trained
+  double scale = 0;            ///< of guidance; 0: the study's
   bool guidance = false;       ///< DiffExp's guidance schedule
   bool words = false;          ///< DiffExp's word weights
   bool leave_one_out = false;  ///< of the parity reward
@@ -109,6 +110,8 @@ struct Study {
 std::string variant_cell(const Group& group, const Variant& variant, std::uint64_t seed);
 /// Whether its cells are measured once more when they are trained (measure.hpp).
 bool measures(const Study& study);
+/// A cell's guidance scale, in training and in what is measured of it.
+double guidance_scale(const Study& study, const Cell& cell);
 /// The first noise of the evaluations during a cell's run.
 std::uint64_t held_out_noise(const Study& study, const Cell& cell);
 /// Whether all of a cell's numbers are there.
