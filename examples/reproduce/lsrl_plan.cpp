@@ -6,6 +6,8 @@ namespace rt_reproduce {
 Study make_lsrl_study(bool quick) {
   Study study;
   study.kind = StudyKind::kLsrl;
+  study.prompts = "examples/tune/prompts_pairs_train.txt";
+  study.held_out = "examples/tune/prompts_pairs_heldout.txt";
   study.quick = quick;
   study.rounds = quick ? 3 : 25;
   study.seeds = quick ? 1 : 8;
@@ -30,10 +32,8 @@ const std::vector<std::string_view>& lsrl_task_names() {
 }
 
 std::filesystem::path lsrl_prompts(const Study& study, std::string_view task, bool held_out) {
-  if (task == "clip") return held_out ? study.held_out : study.prompts;
-  const auto& folder = study.task_prompts;
-  if (task == "parity") return folder / (held_out ? "prompts_parity_heldout.txt" : "prompts_parity.txt");
-  return folder / (held_out ? "prompts_pairs_heldout.txt" : "prompts_pairs_train.txt");
+  if (task == "parity") return study.task_prompts / (held_out ? "prompts_parity_heldout.txt" : "prompts_parity.txt");
+  return held_out ? study.held_out : study.prompts;
 }
 
 std::vector<Group> lsrl_groups() {

@@ -21,7 +21,7 @@ inline constexpr int kWeightedNoisings = 4;
 
 /// The tasks: "clip", "parity", "composition".
 const std::vector<std::string_view>& lsrl_task_names();
-/// Prompts of a task: those of its training, or those it is measured on.
+/// Prompts of a task, "clip" and "composition" have the same: those of its training, or those it is measured on.
 std::filesystem::path lsrl_prompts(const Study& study, std::string_view task, bool held_out);
 
 }  // namespace rt_reproduce

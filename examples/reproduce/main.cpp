@@ -123,7 +123,8 @@ int run(int argc, char** argv) {
     c->add_option("--model", a.model, "folder of the model; default: examples/models/tiny-shapes")->type_name("DIR");
     c->add_option("--prompts", a.prompts, "training prompts; default: the study's")->type_name("FILE");
     c->add_option("--eval-prompts", a.held_out, "held-out prompts; default: the study's")->type_name("FILE");
-    c->add_option("--task-prompts", a.task_prompts, "lsrl: folder of the tasks' prompt files; default: examples/tune")
+    c->add_option("--task-prompts", a.task_prompts,
+                  "lsrl: folder of the parity task's prompt files; default: examples/tune")
         ->type_name("DIR");
     c->add_option("--cpu-seconds", a.cpu_seconds, "drtune: CPU time of the updates of a cell; default: 75, quick 6");
     c->add_option("--rounds", a.rounds, "others: rounds of a cell; default: the study's")->check(CLI::PositiveNumber);

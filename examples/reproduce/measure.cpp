@@ -99,7 +99,6 @@ void measure_tasks(const Study& study, const Cell& cell, Measuring& measuring) {
   const int images = study.measured_seeds, groups = std::max(1, images / 2);
   const std::uint64_t noise = study.settings.first_held_out_seed * 2;
   const std::uint64_t first = noise + cell.seed * static_cast<std::uint64_t>(images);
-  measuring.add("clip", prompts("clip", true), images, first, {clip, shapes});
   measuring.add("seen", prompts("composition", false), 1, first, {composition});
   measuring.add("unseen", prompts("composition", true), images, first, {composition, shapes, clip});
   const auto size = static_cast<std::uint64_t>(study.settings.parity_samples);

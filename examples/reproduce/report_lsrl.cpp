@@ -22,7 +22,7 @@ namespace {
 
 constexpr double kShare = 0.8;  ///< of a task's gain alone that it keeps jointly
 
-constexpr const char* kClip = "clip.clip_score";
+constexpr const char* kClip = "unseen.clip_score";
 constexpr const char* kSpread = "parity.statistical_parity";
 constexpr const char* kSeen = "seen.composition";
 constexpr const char* kUnseen = "unseen.composition";
@@ -112,9 +112,9 @@ class LsrlPage {
           scaled(parity, 0.659 - 0.499, 0.567 - 0.479));
     claim("joint", "parity", kClip, "joint training has more CLIPScore than parity alone", "ImageReward 0.701 to 0.093",
           scaled(clip, 0.701 - 0.093, 0.783 - 0.273));
-    claim("untuned", "clip-bare", "clip.shapes", "hacking: CLIPScore without the pre-training loss costs shape score",
+    claim("untuned", "clip-bare", "unseen.shapes", "hacking: CLIPScore without the pre-training loss costs shape score",
           "hacks");
-    claim("clip", "clip-bare", "clip.shapes", "the loss keeps shape score, CLIPScore alone", "hacks less");
+    claim("clip", "clip-bare", "unseen.shapes", "the loss keeps shape score, CLIPScore alone", "hacks less");
     claim("untuned", "composition-bare", "unseen.shapes",
           "hacking: composition without the pre-training loss costs shape score", "hacks");
     claim("composition", "composition-bare", "unseen.shapes", "the loss keeps shape score, composition alone",
@@ -128,7 +128,7 @@ class LsrlPage {
           scaled(clip, 0.845 - 0.438, 0.845 - 0.170));
     claim("clip", "draft-clip", kClip, "above DRaFT-LV in CLIPScore", "ImageReward 0.845 to 0.818",
           scaled(clip, 0.845 - 0.818, 0.845 - 0.170));
-    claim("clip", "draft-clip", "clip.shapes", "above DRaFT-LV, both on CLIPScore, in the shape score",
+    claim("clip", "draft-clip", "unseen.shapes", "above DRaFT-LV, both on CLIPScore, in the shape score",
           "people prefer it");
     claim("parity", "raft-parity", kSpread, "more even than RAFT", "parity 0.453 to 0.464",
           scaled(parity, 0.464 - 0.453, 0.556 - 0.453));
@@ -193,10 +193,9 @@ class LsrlPage {
          {"round",
           joined(s.batch * s.samples, " images of each task: ", s.samples, " of a prompt, of parity ", s.parity_samples,
                  " as in the paper; ", study.rounds, " rounds; in joint training a round has all three tasks")},
-         {"tasks", joined("CLIPScore (in place of the paper's ImageReward) on `", study.prompts.filename().string(),
-                          "`; hue parity in ", rt::shapes::HueParityOptions().bins,
-                          " bins on `prompts_parity.txt`, which leaves the color open; composition on "
-                          "`prompts_pairs_train.txt`")},
+         {"tasks", joined("CLIPScore (in place of the paper's ImageReward) and composition on `",
+                          study.prompts.filename().string(), "`; hue parity in ", rt::shapes::HueParityOptions().bins,
+                          " bins on `prompts_parity.txt`, which leaves the color open")},
          {"parity reward", "what an image adds to its group's (leave-one-out, ours), in one cell the group's"},
          {"pre-training loss",
           joined(s.pretraining_images, " drawn images with true captions, ", rt::PretrainingLossOptions().batch,
@@ -208,12 +207,11 @@ class LsrlPage {
                                     kWeightedPretraining, " of the pre-training loss beside it, as in the paper")},
          {"DRaFT-LV", joined("four updates of ", s.direct_batch, " images to a round")},
          {"measured",
-          joined("after training, noise of its own in every seed: CLIPScore on ", study.measured_seeds,
-                 " images of each prompt of `", study.held_out.filename().string(), "`; parity on ",
-                 std::max(1, study.measured_seeds / 2), " groups of ", s.parity_samples,
-                 " of each prompt of `prompts_parity_heldout.txt`, none of which is trained; composition on "
-                 "one image of each training pair (seen) and ",
-                 study.measured_seeds, " of each prompt of `prompts_pairs_heldout.txt` (unseen)")}});
+          joined("after training, noise of its own in every seed: CLIPScore, composition and shape score on ",
+                 study.measured_seeds, " image(s) of each prompt of `", study.held_out.filename().string(),
+                 "` (unseen pairs), composition on one of each training pair too (seen); parity on ",
+                 std::max(1, study.measured_seeds / 2), " group(s) of ", s.parity_samples,
+                 " of each prompt of `prompts_parity_heldout.txt`, none of which is trained")}});
     page_.text() << "Learning rates, average, batches and trained steps are those of `examples/recipes/tiny`, chosen "
                     "there by the reward of training prompts. The prompts of the parity task were chosen after looking "
                     "at samples: the "
@@ -227,15 +225,13 @@ class LsrlPage {
               {kSpread, "statistical parity (lower is better)"},
               {kSeen, "composition, seen pairs"},
               {kUnseen, "composition, unseen pairs"},
-              {"clip.shapes", "shape score (CLIPScore's prompts)"},
-              {"unseen.shapes", "shape score (unseen pairs)"},
-              {"unseen.clip_score", "CLIPScore (unseen pairs)"}});
-    page_.text() << "Sentinels, of the images for CLIPScore and for parity:\n\n";
-    c_.table({{"clip.edge_density", "edge density"},
-              {"clip.color_entropy", "color entropy"},
-              {"clip.saturation", "saturation"},
-              {"clip.pairwise_diversity", "pairwise diversity"},
-              {"clip.blank_share", "blank share"},
+              {"unseen.shapes", "shape score (not trained)"}});
+    page_.text() << "Sentinels, of the images of unseen pairs and of parity:\n\n";
+    c_.table({{"unseen.edge_density", "edge density"},
+              {"unseen.color_entropy", "color entropy"},
+              {"unseen.saturation", "saturation"},
+              {"unseen.pairwise_diversity", "pairwise diversity"},
+              {"unseen.blank_share", "blank share"},
               {"parity.unclassified", "parity: images without a hue"}});
     c_.samples();
   }

@@ -94,7 +94,7 @@ struct Study {
   std::filesystem::path out;  ///< one folder a cell below it
   std::filesystem::path model = "examples/models/tiny-shapes", prompts = "examples/tune/prompts_train.txt",
                         held_out = "examples/tune/prompts_heldout.txt";
-  std::filesystem::path task_prompts = "examples/tune";  ///< folder of the prompt files of the lsrl study's tasks
+  std::filesystem::path task_prompts = "examples/tune";  ///< folder of prompts_parity.txt and the like
   bool quick = false;
   double cpu_seconds = 75;        ///< CPU time of the updates of a cell, unless it has rounds
   int rounds = 0;                 ///< updates of a cell; 0: its CPU time ends it

@@ -90,7 +90,7 @@ other diffexp '| DDPO: both (DiffExp) above no exploration in the mean over quer
 [ -s "$work/diffexp/reproduction_diffexp/ddpo-held_out.svg" ] || fail "diffexp: no curve of held-out rewards"
 other lsrl '| training on parity makes images more even | parity 0.556 to 0.453 | [+-]0' \
   tasks/parity tasks/joint tasks/untuned tasks/raft-parity tasks/draft-clip
-for number in parity.statistical_parity unseen.shapes clip.clip_score; do
+for number in parity.statistical_parity unseen.shapes seen.composition; do
   grep -q "$number" "$work/lsrl/tasks/joint-0/measured.json" || fail "lsrl: the tasks were not measured: $number"
 done
 
