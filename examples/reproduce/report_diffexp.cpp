@@ -189,18 +189,20 @@ class DiffexpPage {
              {"held_out.color_entropy", "color entropy"},
              {"held_out.saturation", "saturation"},
              {"held_out.blank_share", "blank share"}});
-    if (curves.level) {
-      text << "The level is a gain of " << number(*curves.level) << ".\n\n"
-           << "| exploration | mean over queries | queries to the level | of runs | never there |\n"
-              "|---|---|---|---|---|\n";
-      for (const auto& [label, queries] : curves.queries)
-        text << "| " << c.variant(label).title << " | " << mean_and_deviation(seed_values(curves.means.at(label)))
-             << " | " << mean_and_deviation(seed_values(queries)) << " | " << queries.size() << " | "
-             << (curves.never.contains(label) ? curves.never.at(label) : 0) << " |\n";
-      text << "\n";
-    } else {
-      text << "There is no level: the runs without exploration gained nothing.\n\n";
+    if (curves.level) text << "The level is a gain of " << number(*curves.level) << ".\n\n";
+    else text << "There is no level: no run without exploration is done, or together they gained nothing.\n\n";
+    text << "| exploration | mean over queries | queries to the level | of runs | never there "
+            "|\n|---|---|---|---|---|\n";
+    for (const auto& v : c.group().variants) {
+      const auto means = curves.means.find(v.label), queries = curves.queries.find(v.label);
+      if (means == curves.means.end()) continue;
+      text << "| " << v.title << " | " << mean_and_deviation(seed_values(means->second)) << " | ";
+      if (queries == curves.queries.end()) text << "- | - | - |\n";
+      else
+        text << mean_and_deviation(seed_values(queries->second)) << " | " << queries->second.size() << " | "
+             << (curves.never.contains(v.label) ? curves.never.at(v.label) : 0) << " |\n";
     }
+    text << "\n";
     c.held_out_curves(composition ? "composition" : "CLIPScore");
     c.samples();
   }
