@@ -16,7 +16,6 @@
 
 #include "cell_settings.hpp"
 #include "gradient_norms.hpp"
-#include "lsrl_plan.hpp"
 #include "lsrl_tasks.hpp"
 #include "measure.hpp"
 #include "studies.hpp"
@@ -45,9 +44,9 @@ nlohmann::json fingerprint_options(const Study& study, const rt_shared::TuneSett
   return options;
 }
 
-rt::TrainerOptions run_options(const Study& study, const Cell& cell, const rt_shared::TuneSettings& s) {
+rt::TrainerOptions run_options(const Study& study, const rt_shared::TuneSettings& s) {
   rt::TrainerOptions options = rt_shared::trainer_options(s);
-  if (study.rounds == 0) options.cpu_minutes = cell.budget * study.cpu_seconds / 60;
+  if (study.rounds == 0) options.cpu_minutes = study.cpu_seconds / 60;
   options.interrupted = [] { return rt::InterruptGuard::interrupted(); };
   return options;
 }
@@ -70,13 +69,11 @@ int run_cell(const Study& study, const Cell& cell) {
   const auto& method = rt_shared::method_entry(settings.method);
   auto pipeline = rt::StableDiffusion::load(study.model);
   rt_shared::complete(settings, method, false);
-  const bool tasks = study.kind == StudyKind::kLsrl;
   const auto lora = rt::Lora::attach(
       pipeline.unet(),
       {.rank = settings.rank, .alpha = settings.alpha, .targets = settings.targets, .seed = settings.seed});
   rt::ShardedOptimizer<rt::AdamW8bit> optimizer(rt::Ranks(), lora.parameters(), rt_shared::optimizer_options(settings));
-  const auto held_out =
-      rt::PromptSet::from_file(tasks ? lsrl_prompts(study, "composition", true) : study.held_out).prompts();
+  const auto held_out = rt::PromptSet::from_file(study.held_out).prompts();
   rt_shared::TuneSession session{
       .settings = settings,
       .method = method,
@@ -84,15 +81,15 @@ int run_cell(const Study& study, const Cell& cell) {
       .optimizer = optimizer,
       .weights = rt::trained_weights(lora),
       .prompts = rt_shared::AnyPrompts::from_file(settings.prompts, settings.stream_prompts, settings.seed),
-      .held_out = rt::evaluation_pairs(held_out, study.held_out_seeds, study.settings.first_held_out_seed),
+      .held_out = rt::evaluation_pairs(held_out, study.held_out_seeds, held_out_noise(study, cell)),
       .reward = rt_shared::make_reward(settings),
-      .tasks = tasks ? lsrl_tasks(study, cell, settings) : std::vector<rt_shared::TuneTask>(),
+      .tasks = lsrl_tasks(study, cell, settings),
       .pretraining_images = cell.pretraining ? pretraining_images(study.settings.pretraining_images) : nullptr,
       .description = {.method = settings.method,
                       .reward = cell.reward,
                       .model = study.model.string(),
                       .options = fingerprint_options(study, settings, method)},
-      .trainer = run_options(study, cell, settings)};
+      .trainer = run_options(study, settings)};
   session.trainer.evaluation_rewards = rt::shapes::shape_evaluation_rewards(held_out);
   const rt::RunEnd end = cell.method == Method::kGradientNorms ? measure_gradient_norms(study, session)
                                                                : rt_shared::run_method(session).end;

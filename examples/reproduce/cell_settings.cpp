@@ -2,9 +2,9 @@
 
 #include <string>
 
-#include "diffexp_plan.hpp"
 #include "drtune_plan.hpp"
 #include "lsrl_plan.hpp"
+#include "lsrl_tasks.hpp"
 
 namespace rt_reproduce {
 
@@ -24,7 +24,6 @@ std::string method_of(const Cell& cell) {
     case Method::kRefl:
       return "refl";
     case Method::kAlignprop:
-    case Method::kAlignpropExplored:
       return "alignprop";
     case Method::kDdpo:
       return window + "ddpo";
@@ -37,6 +36,10 @@ std::string method_of(const Cell& cell) {
     case Method::kLsrl:
     case Method::kLsrlJoint:
       return "lsrl";
+    case Method::kRaft:
+      return "raft";
+    case Method::kRewardWeighted:
+      return "reward-weighted";
     case Method::kGradientNorms:
     case Method::kUntuned:
       break;
@@ -50,7 +53,6 @@ void set_reward(TuneSettings& s, const Study& study, const Cell& cell) {
   s.rewards = {scale == 1 ? cell.reward : cell.reward + ":" + std::to_string(scale)};
   // the same safeguard: a blank image is stored without error
   if (cell.reward == "jpeg_error") s.rewards.push_back("clip_score:" + std::to_string(s.text_weight));
-  if (study.kind == StudyKind::kLsrl) s.rewards = {"clip_score"};  // its tasks have their own
 }
 
 /// Methods on log-probabilities but for lsrl.
@@ -62,9 +64,31 @@ void set_round(TuneSettings& s, const Study& study, const Cell& cell) {
   s.branches = cell.branches ? o.samples : 1;
   s.branch_threshold = cell.method == Method::kDpo ? 0 : kBranchThreshold;
   s.updates_per_epoch = o.optimizer_steps;
+  s.skip_last = o.skip_last;
   s.window_start = o.window_start;
   s.beta = kPreferenceBeta;
   if (cell.method == Method::kDpok) s.value_baseline = false;  // B2-paper, App. D.1: with and without B2
+}
+
+/// RAFT and reward-weighted training of a task.
+void set_denoising(TuneSettings& s, const Study& study, const Cell& cell) {
+  set_task(s, study, cell.reward);
+  s.updates_per_epoch = study.settings.optimizer_steps;
+  if (cell.method == Method::kRaft) {
+    if (s.samples_per_prompt < kRaftImages) {  // as many images of fewer prompts
+      s.batch = s.batch * s.samples_per_prompt / kRaftImages;
+      s.samples_per_prompt = kRaftImages;
+    }
+    s.best = s.samples_per_prompt / kRaftImages;
+    s.noisings = kRaftNoisings;
+    s.learning_rate = kRaftLearningRate;
+  } else {
+    s.weighting = reward_tuner::RewardWeighting::kExponential;
+    s.temperature = kWeightedTemperature;
+    s.noisings = kWeightedNoisings;
+    s.learning_rate = kWeightedLearningRate;
+    s.pretraining_weight = kWeightedPretraining;
+  }
 }
 
 void set_exploration(TuneSettings& s, const Study& study, const Cell& cell) {
@@ -80,10 +104,9 @@ void set_exploration(TuneSettings& s, const Study& study, const Cell& cell) {
 
 void set_run(TuneSettings& s, const Study& study, const Cell& cell) {
   const Settings& o = study.settings;
-  const int updates_of_one = cell.method == Method::kAlignpropExplored ? kAlignpropUpdates : 1;
-  s.updates = study.rounds > 0 ? study.rounds : 1000000;  // the CPU time ends the run
-  s.planned_updates = (study.rounds > 0 ? study.rounds : o.planned_updates) * updates_of_one;
-  s.evaluate_every = o.evaluate_every * updates_of_one;
+  s.updates = study.rounds > 0 ? study.rounds * cell.round_updates : 1000000;  // the CPU time ends the run
+  s.planned_updates = study.rounds * cell.round_updates;
+  s.evaluate_every = o.evaluate_every * cell.round_updates;
   s.seed = cell.seed;
   s.lr_warmup = o.warm_up;
   s.ema = o.ema;
@@ -104,7 +127,7 @@ TuneSettings cell_settings(const Study& study, const Cell& cell) {
   s.out = study.out / cell.name;
   s.method = method_of(cell);
   s.steps = cell.steps;
-  s.guidance = o.guidance;
+  s.guidance = guidance_scale(study, cell);
   s.rank = o.rank;
   s.targets = {"all"};
   s.learning_rate = o.learning_rate;
@@ -128,8 +151,7 @@ TuneSettings cell_settings(const Study& study, const Cell& cell) {
   set_reward(s, study, cell);
   set_run(s, study, cell);
   set_exploration(s, study, cell);
-  if (study.kind == StudyKind::kDiffexp || study.kind == StudyKind::kLsrl)
-    s.step_weights = reward_tuner::StepWeights::kEqual;  // as in the runs that their pages show
+  if (study.kind != StudyKind::kDrtune) s.eta = cell.eta;
   switch (cell.method) {
     case Method::kDrtune:
       s.early_stop = cell.early_stop;
@@ -143,7 +165,14 @@ TuneSettings cell_settings(const Study& study, const Cell& cell) {
       break;
     case Method::kLsrl:
     case Method::kLsrlJoint:
+      // tasks have what else is theirs
+      s.rewards = {"clip_score"};
       s.trained_steps = kLsrlTrainedSteps;
+      s.skip_last = o.skip_last;
+      break;
+    case Method::kRaft:
+    case Method::kRewardWeighted:
+      set_denoising(s, study, cell);
       break;
     case Method::kDdpo:
     case Method::kPolicyGradient:
@@ -153,7 +182,9 @@ TuneSettings cell_settings(const Study& study, const Cell& cell) {
       break;
     case Method::kDraftLv:
     case Method::kAlignprop:
-    case Method::kAlignpropExplored:
+      if (study.rounds > 0) s.batch = o.direct_batch;
+      if (study.kind == StudyKind::kLsrl) s.rewards = {lsrl_reward(cell.reward)};
+      break;
     case Method::kGradientNorms:
     case Method::kUntuned:
       break;

@@ -23,7 +23,8 @@ void claim_table(Page& page, const std::vector<Claim>& claims) {
     if (d.seeds < 2) text << (d.seeds == 0 ? "not run" : signed_places(d.mean)) << " | - | " << d.seeds << " | - | ";
     else
       text << signed_places(d.mean) << " | " << signed_places(d.low) << " to " << signed_places(d.high) << " | "
-           << d.seeds << " | **" << verdict(d) << "** | ";
+           << d.seeds << " | **"
+           << verdict(d, claim.premise ? std::optional(paired_difference(*claim.premise)) : std::nullopt) << "** | ";
     const bool told = claim.effect && *claim.effect > 0 && d.seeds >= 2;
     text << (told ? signed_places(*claim.effect) : "-") << " | "
          << (told ? std::to_string(seeds_to_tell(*claim.effect, d.deviation)) : "-") << " |\n";
@@ -37,8 +38,8 @@ std::string claim_rule() {
          "but after the first round not the same. Rule: a claim **holds** if its whole interval (Student's t) lies "
          "above 0, is **contradicted** if none of it does, and else one **cannot tell**. Each interval has its 95% for "
          "itself: without any difference one claim in twenty is told to hold or contradicted. The last column is how "
-         "many seeds "
-         "tell the paper's effect in four of five studies, with the deviation that the differences have here.";
+         "many seeds tell the paper's effect in four of five studies, with the deviation that the differences have "
+         "here.";
 }
 
 }  // namespace rt_reproduce

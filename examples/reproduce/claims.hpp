@@ -14,6 +14,8 @@ struct Claim {
   std::string paper;                ///< the paper's numbers, or where it says so
   std::vector<double> differences;  ///< one a seed, above 0 where the claim is true
   std::optional<double> effect;     ///< the difference that the paper's numbers would make here
+  /// differences that must be told from 0, and lie above, for the claim to mean anything; else one cannot tell it
+  std::optional<std::vector<double>> premise = {};
 };
 
 /// The claims as a table: difference with its interval, verdict, and how many seeds would tell the paper's effect.

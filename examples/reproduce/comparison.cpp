@@ -1,4 +1,4 @@
-// How groups of variants are shown and judged.
+// How groups of variants are shown and compared.
 #include "comparison.hpp"
 
 #include <algorithm>
@@ -11,34 +11,18 @@ namespace rt_reproduce {
 
 namespace rt = reward_tuner;
 
-Column metric_column(std::string title, std::string metric, bool seeds) {
-  return {std::move(title),
-          [metric = std::move(metric)](const CellResult& r, bool after) -> std::optional<double> {
-            const auto& from = after ? r.after : r.before;
-            const auto found = from.find(metric);
-            return found == from.end() ? std::nullopt : std::optional(found->second);
-          },
-          seeds};
-}
-
-Column sentinel_column(std::string title, std::string sentinel) {
-  return {std::move(title), [sentinel = std::move(sentinel)](const CellResult& r, bool after) -> std::optional<double> {
-            const auto& from = after ? r.sentinels_after : r.sentinels_before;
-            const auto found = from.find(sentinel);
-            return found == from.end() ? std::nullopt : std::optional(found->second);
-          }};
-}
-
-std::vector<Column> sentinel_columns() {
-  return {sentinel_column("edge density", "edge_density"), sentinel_column("color entropy", "color_entropy"),
-          sentinel_column("saturation", "saturation"), sentinel_column("pairwise diversity", "pairwise_diversity"),
-          sentinel_column("blank share", "blank_share")};
-}
-
 bool Comparison::planned() {
   for (const auto& c : cells(page_.study()))
     if (c.name.starts_with(group_.name + "/")) return true;
   page_.text() << "Left out of this study.\n\n";
+  return false;
+}
+
+bool Comparison::begun() {
+  for (const auto& v : group_.variants)
+    for (int seed = 0; seed < page_.study().seeds; ++seed)
+      if (finished(page_.study(), cell(v.label, seed))) return true;
+  page_.text() << "No cell is done.\n\n";
   return false;
 }
 
@@ -47,58 +31,86 @@ const Variant& Comparison::variant(const std::string& label) const {
                        [&](const Variant& v) { return v.label == label; });
 }
 
-void Comparison::table(const std::vector<Column>& columns) {
+SeedValues Comparison::values(const std::string& label, const std::string& key) const {
+  SeedValues out;
+  if (key == kTraining && variant(label).cell.method == Method::kUntuned) return out;
+  for (int seed = 0; seed < page_.study().seeds; ++seed) {
+    const auto name = cell(label, seed);
+    const auto measured = read_measured(page_.study(), name);
+    if (!measured) continue;
+    if (key == kTraining) out[seed] = mean(read_training(page_.study(), name, ""));
+    else if (measured->contains(key)) out[seed] = measured->at(key);
+  }
+  return out;
+}
+
+std::optional<double> Comparison::mean_of(const std::string& label, const std::string& key) const {
+  const SeedValues all = values(label, key);
+  return all.empty() ? std::nullopt : std::optional(mean(seed_values(all)));
+}
+
+void Comparison::table(const std::vector<Measure>& measures) {
   auto& text = page_.text();
-  std::string rule = "|---|";
-  text << "| method |";
-  for (const auto& c : columns) {
-    text << " " << c.title << " |" << (c.seeds ? " seeds |" : "");
-    rule += c.seeds ? "---|---|" : "---|";
-  }
-  text << " updates | reward queries |\n" << rule << "---|---|\n";
-  std::optional<CellResult> any;
-  for (const auto& v : group_.variants)
-    for (int seed = 0; seed < page_.study().seeds && !any; ++seed)
-      any = read_cell(page_.study(), variant_cell(group_, v, static_cast<std::uint64_t>(seed)));
-  if (any) {
-    text << "| untuned |";
-    for (const auto& c : columns) {
-      const auto value = c.value(*any, false);
-      text << " " << (value ? number(*value) : "-") << " |" << (c.seeds ? " |" : "");
-    }
-    text << " | |\n";
-  }
+  text << "| method | cells |";
+  for (const Measure& m : measures) text << " " << m.title << " |";
+  text << " reward queries | CPU seconds of a run |\n|---|---|";
+  for (std::size_t i = 0; i < measures.size() + 2; ++i) text << "---|";
+  text << "\n";
   for (const auto& v : group_.variants) {
-    std::vector<CellResult> results;
-    for (int seed = 0; seed < page_.study().seeds; ++seed)
-      if (const auto r = read_cell(page_.study(), variant_cell(group_, v, static_cast<std::uint64_t>(seed))))
-        results.push_back(*r);
-    text << "| " << v.title << " |";
-    for (const auto& c : columns) {
-      std::vector<double> values;
-      std::string each;
-      for (const auto& r : results)
-        if (const auto value = c.value(r, true))
-          values.push_back(*value), each += (each.empty() ? "" : ", ") + number(*value);
-      text << " " << (results.empty() ? "missing" : mean_and_deviation(values)) << " |"
-           << (c.seeds ? " " + each + " |" : "");
+    int done = 0;
+    std::vector<double> queries, seconds;
+    for (int seed = 0; seed < page_.study().seeds; ++seed) {
+      const auto name = cell(v.label, seed);
+      if (!finished(page_.study(), name)) continue;
+      ++done;
+      if (v.cell.method == Method::kUntuned) continue;
+      const CellResult r = *read_cell(page_.study(), name);
+      queries.push_back(static_cast<double>(r.queries)), seconds.push_back(r.cpu_seconds);
     }
-    std::vector<double> updates, queries;
-    for (const auto& r : results)
-      updates.push_back(static_cast<double>(r.updates)), queries.push_back(static_cast<double>(r.queries));
-    text << (results.empty() ? " | |" : " " + whole(median(updates)) + " | " + whole(median(queries)) + " |") << "\n";
+    text << "| " << v.title << " | " << done << " |";
+    for (const Measure& m : measures) text << " " << mean_and_deviation(seed_values(values(v.label, m.key))) << " |";
+    text << (queries.empty() ? " | |" : " " + whole(median(queries)) + " | " + whole(median(seconds)) + " |") << "\n";
   }
   text << "\n";
 }
 
-void Comparison::curves(const std::string& file, const std::string& metric, const std::string& title,
-                        const std::string& y_label) {
-  rt::CurvePlot plot{.title = title, .x_label = "reward queries", .y_label = y_label, .series = {}};
+void Comparison::training_curves(const std::string& y_label) {
+  rt::CurvePlot plot{.title = "Reward of training images: " + group_.title,
+                     .x_label = "reward queries",
+                     .y_label = y_label + ", mean of three rounds",
+                     .series = {}};
+  const int queries = page_.study().settings.batch * page_.study().settings.samples;
+  for (const auto& v : group_.variants) {
+    std::vector<std::vector<double>> runs;
+    for (int seed = 0; seed < page_.study().seeds && v.cell.method != Method::kUntuned; ++seed) {
+      const auto name = cell(v.label, seed);
+      if (finished(page_.study(), name)) runs.push_back(read_training(page_.study(), name, ""));
+    }
+    if (runs.empty()) continue;
+    rt::CurveSeries line;
+    line.name = v.title;
+    for (std::size_t i = 0; i + 3 <= runs[0].size(); ++i) {
+      double sum = 0;
+      for (const auto& run : runs)
+        for (std::size_t j = i; j < i + 3; ++j) sum += run[j];
+      line.x.push_back(queries * static_cast<double>(i + 2));
+      line.y.push_back(sum / static_cast<double>(3 * runs.size()));
+    }
+    plot.series.push_back(std::move(line));
+  }
+  page_.plot(group_.name + "-training.svg", plot);
+}
+
+void Comparison::held_out_curves(const std::string& y_label) {
+  rt::CurvePlot plot{.title = "Reward of held-out images: " + group_.title,
+                     .x_label = "reward queries",
+                     .y_label = y_label,
+                     .series = {}};
   for (const auto& v : group_.variants) {
     std::vector<std::vector<HeldOutPoint>> runs;
-    for (int seed = 0; seed < page_.study().seeds; ++seed) {
-      const auto name = variant_cell(group_, v, static_cast<std::uint64_t>(seed));
-      if (finished(page_.study(), name)) runs.push_back(read_held_out(page_.study(), name, metric));
+    for (int seed = 0; seed < page_.study().seeds && v.cell.method != Method::kUntuned; ++seed) {
+      const auto name = cell(v.label, seed);
+      if (finished(page_.study(), name)) runs.push_back(read_held_out(page_.study(), name, "reward"));
     }
     if (runs.empty()) continue;
     std::size_t length = runs[0].size();
@@ -106,48 +118,24 @@ void Comparison::curves(const std::string& file, const std::string& metric, cons
     rt::CurveSeries line;
     line.name = v.title;
     for (std::size_t i = 0; i < length; ++i) {
-      double queries = 0, value = 0;
-      for (const auto& run : runs)
-        queries += run[i].queries / static_cast<double>(runs.size()),
-            value += run[i].value / static_cast<double>(runs.size());
-      line.x.push_back(queries), line.y.push_back(value);
+      double value = 0;
+      for (const auto& run : runs) value += run[i].value / static_cast<double>(runs.size());
+      line.x.push_back(runs[0][i].queries), line.y.push_back(value);
     }
     if (std::any_of(line.y.begin(), line.y.end(), [](double y) { return std::isfinite(y); }))
       plot.series.push_back(std::move(line));
   }
-  page_.plot(file, plot);
+  page_.plot(group_.name + "-held_out.svg", plot);
 }
 
-void Comparison::samples(const std::string& file, int steps, double eta) {
+void Comparison::samples() {
   std::vector<GridRow> rows;
-  for (const auto& v : group_.variants) rows.push_back({v.title, variant_cell(group_, v, 0)});
-  if (write_sample_grid(page_.study(), rows, steps, eta, page_.images() / file))
+  for (const auto& v : group_.variants) rows.push_back({v.title, cell(v.label, 0)});
+  const Cell& any = group_.variants[0].cell;
+  const std::string file = group_.name + "-samples.png";
+  const rt::DdimOptions sampler{.num_steps = any.steps, .guidance = guidance_scale(page_.study(), any), .eta = any.eta};
+  if (write_sample_grid(page_.study(), rows, sampler, page_.images() / file))
     page_.image(file, group_.title + ": untuned and tuned (seed 0)");
-}
-
-Votes Comparison::votes(const std::string& better, const std::string& worse, const std::string& metric) const {
-  Votes votes;
-  for (int seed = 0; seed < page_.study().seeds; ++seed) {
-    const auto s = static_cast<std::uint64_t>(seed);
-    const auto a = better == "untuned" ? std::nullopt : read_cell(page_.study(), cell(better, s));
-    const auto b = worse == "untuned" ? std::nullopt : read_cell(page_.study(), cell(worse, s));
-    if (worse == "untuned" && a) votes.add(a->after.at(metric) > a->before.at(metric));
-    else if (better == "untuned" && b) votes.add(b->before.at(metric) > b->after.at(metric));
-    else if (a && b) votes.add(a->after.at(metric) > b->after.at(metric));
-  }
-  return votes;
-}
-
-void Comparison::ordering(const std::string& better, const std::string& worse, const std::string& metric,
-                          const std::string& metric_title, const std::string& paper) {
-  const auto title = [&](const std::string& label) {
-    return label == "untuned" ? std::string("untuned") : variant(label).title;
-  };
-  const Votes v = votes(better, worse, metric);
-  page_.text() << "- " << metric_title << " of " << title(better) << " above that of " << title(worse)
-               << " (paper: " << paper << "): ";
-  if (v.seeds == 0) page_.text() << "too few cells to judge.\n";
-  else page_.text() << "true in " << v.text() << "; this ordering " << holds(v.holds()) << ".\n";
 }
 
 }  // namespace rt_reproduce

@@ -1,24 +1,21 @@
-// Tables, curves and orderings of a group of variants.
+// Tables, curves and differences of a group of variants.
 #pragma once
-#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "page.hpp"
 
 namespace rt_reproduce {
 
-/// A column of a table: a number of each cell, before and after.
-struct Column {
-  std::string title;
-  std::function<std::optional<double>(const CellResult&, bool after)> value;
-  bool seeds = false;  ///< also list the seeds' numbers
+/// The mean reward of a run's training images, as a key of Comparison::values.
+inline constexpr const char* kTraining = "training";
+
+/// A number of measured.json, "held_out.composition", or kTraining, and its title.
+struct Measure {
+  std::string key, title;
 };
-/// A held-out metric; a sentinel; the sentinels that every table shows.
-Column metric_column(std::string title, std::string metric, bool seeds = false);
-Column sentinel_column(std::string title, std::string sentinel);
-std::vector<Column> sentinel_columns();
 
 class Comparison {
  public:
@@ -27,20 +24,27 @@ class Comparison {
   const Group& group() const { return group_; }
   /// Whether any of its cells is planned; else the page says that it was left out.
   bool planned();
-  /// A row of the untuned model and one of each variant.
-  void table(const std::vector<Column>& columns);
-  /// A held-out metric over reward queries, a line a variant: the mean of the seeds as far as all go.
-  void curves(const std::string& file, const std::string& metric, const std::string& title, const std::string& y_label);
+  /// Whether any of its cells is done; else the page says that none is.
+  bool begun();
+  /// Of every seed whose cell is done and has it.
+  SeedValues values(const std::string& label, const std::string& key) const;
+  /// better - worse of a seed, of every seed that has both.
+  std::vector<double> differences(const std::string& better, const std::string& worse, const std::string& key) const {
+    return seed_differences(values(better, key), values(worse, key));
+  }
+  /// Mean over seeds, nothing without any.
+  std::optional<double> mean_of(const std::string& label, const std::string& key) const;
+  /// A row a variant: cells, these numbers, reward queries and CPU seconds.
+  void table(const std::vector<Measure>& measures);
+  /// The reward of training images over reward queries, a line a variant: the mean of the seeds, of three rounds.
+  void training_curves(const std::string& y_label);
+  /// The trained reward of held-out images over reward queries, a line a variant: the mean of the seeds.
+  void held_out_curves(const std::string& y_label);
   /// Rows of images, first seed.
-  void samples(const std::string& file, int steps, double eta);
-  /// "- a > b in metric: true in 2 of 3 seeds ...; the paper's ordering (numbers) holds here."
-  void ordering(const std::string& better, const std::string& worse, const std::string& metric,
-                const std::string& metric_title, const std::string& paper);
-  /// How many seeds say that `better` ends above `worse`.
-  Votes votes(const std::string& better, const std::string& worse, const std::string& metric) const;
+  void samples();
   const Variant& variant(const std::string& label) const;
-  std::string cell(const std::string& label, std::uint64_t seed) const {
-    return variant_cell(group_, variant(label), seed);
+  std::string cell(const std::string& label, int seed) const {
+    return variant_cell(group_, variant(label), static_cast<std::uint64_t>(seed));
   }
 
  private:

@@ -6,39 +6,53 @@ namespace rt_reproduce {
 Study make_diffexp_study(bool quick) {
   Study study;
   study.kind = StudyKind::kDiffexp;
+  study.prompts = "examples/tune/prompts_pairs_train.txt";
+  study.held_out = "examples/tune/prompts_pairs_heldout.txt";
   study.quick = quick;
-  study.cpu_seconds = quick ? 10 : 75;
-  study.seeds = quick ? 1 : 3;
-  study.held_out_seeds = quick ? 1 : 4;
-  study.settings = {.guidance = 2,
-                    .learning_rate = 5e-4,
+  study.rounds = quick ? 3 : 25;
+  study.seeds = quick ? 1 : 8;
+  study.held_out_seeds = quick ? 1 : 2;
+  study.measured_seeds = quick ? 1 : 8;
+  // learning rate, average, batches, trained steps and exploration as in examples/recipes/tiny, chosen there by the
+  // reward of training prompts with seed 7
+  study.settings = {.guidance = kAlignpropGuidance,
+                    .learning_rate = 1e-3,
                     .clip = 1,
-                    .ema = 0,
-                    .batch = 8,
-                    .planned_updates = quick ? 6 : 48,
-                    .evaluate_every = quick ? 2 : 6,
+                    .ema = 0.9,
+                    .batch = quick ? 8 : 16,
+                    .warm_up = 0,
+                    .samples = 4,
+                    .skip_last = 6,
+                    .evaluate_every = quick ? 1 : 5,
                     .low_guidance = 1,
-                    .guidance_threshold = 0.7,
+                    .guidance_threshold = 0.8,
                     .word_weight = 1.5};
   return study;
 }
 
 std::vector<Group> diffexp_groups() {
-  const auto group = [](const char* name, const char* title, Method method) {
+  const auto group = [](const char* name, const char* title, Cell c) {
+    c.steps = kDiffexpSteps;
     const auto variant = [&](const char* label, const char* text, bool guidance, bool words) {
-      Cell c;
-      c.method = method, c.guidance = guidance, c.words = words;
-      c.reward = "clip_score";
-      c.steps = kDiffexpSteps;
-      return Variant{label, text, c};
+      Cell own = c;
+      own.guidance = guidance, own.words = words;
+      return Variant{label, text, own};
     };
-    return Group{
-        name,
-        title,
-        {variant("plain", "no exploration", false, false), variant("guidance", "dynamic guidance", true, false),
-         variant("words", "prompt weighting", false, true), variant("both", "both (DiffExp)", true, true)}};
+    Cell untuned = c;
+    untuned.method = Method::kUntuned;
+    return Group{name,
+                 title,
+                 {{"untuned", "untuned", untuned},
+                  variant("none", "no exploration", false, false),
+                  variant("guidance", "dynamic guidance", true, false),
+                  variant("words", "prompt weighting", false, true),
+                  variant("both", "both (DiffExp)", true, true)}};
   };
-  return {group("ddpo", "DDPO", Method::kDdpo), group("alignprop", "AlignProp", Method::kAlignpropExplored)};
+  Cell ddpo, alignprop;
+  ddpo.method = Method::kDdpo, ddpo.reward = "composition", ddpo.scale = kDdpoGuidance;
+  alignprop.method = Method::kAlignprop, alignprop.reward = "clip_score";
+  alignprop.eta = 0, alignprop.round_updates = kAlignpropUpdates;
+  return {group("ddpo", "DDPO", ddpo), group("alignprop", "AlignProp", alignprop)};
 }
 
 }  // namespace rt_reproduce

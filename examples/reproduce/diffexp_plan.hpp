@@ -9,8 +9,10 @@ namespace rt_reproduce {
 Study make_diffexp_study(bool quick);
 std::vector<Group> diffexp_groups();
 /// T of all cells.
-inline constexpr int kDiffexpSteps = 4;
-/// Updates of AlignProp that cost as much as one of DDPO, about.
-inline constexpr int kAlignpropUpdates = 4;
+inline constexpr int kDiffexpSteps = 10;
+/// Guidance scales as in the recipes: 3 leaves composition, 0.87 untuned, little to rise.
+inline constexpr double kDdpoGuidance = 1.5, kAlignpropGuidance = 3;
+/// Updates of AlignProp to a round of DDPO, of 8 images each: 75 in a run, about as many as its recipe makes.
+inline constexpr int kAlignpropUpdates = 3;
 
 }  // namespace rt_reproduce

@@ -26,25 +26,27 @@ std::shared_ptr<const rt::CaptionedImages> pretraining_images(int count) {
 
 std::string lsrl_reward(std::string_view task) { return task == "clip" ? "clip_score" : std::string(task); }
 
-std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all) {
-  const std::vector<std::string> names = cell.method == Method::kLsrlJoint
-                                             ? std::vector<std::string>{"clip", "parity", "composition"}
-                                             : std::vector<std::string>{cell.reward};
+void set_task(rt_shared::TuneSettings& s, const Study& study, std::string_view task) {
   const Settings& o = study.settings;
+  s.samples_per_prompt = task == "parity" ? o.parity_samples : o.samples;
+  s.batch = o.batch * o.samples / s.samples_per_prompt;
+  s.prompts = lsrl_prompts(study, task, false);
+  s.rewards = {lsrl_reward(task)};
+}
+
+std::vector<rt_shared::TuneTask> lsrl_tasks(const Study& study, const Cell& cell, const rt_shared::TuneSettings& all) {
+  if (cell.method != Method::kLsrl && cell.method != Method::kLsrlJoint) return {};
+  const std::vector<std::string_view> names =
+      cell.method == Method::kLsrlJoint ? lsrl_task_names() : std::vector<std::string_view>{cell.reward};
   std::vector<rt_shared::TuneTask> tasks;
-  for (const std::string& name : names) {
+  for (const std::string_view name : names) {
     rt_shared::TuneSettings s = all;
-    // a round of a task asks for as many rewards as any other's: few prompts with many images each for parity, more
-    // prompts with fewer for the others
-    s.samples_per_prompt = name == "parity" ? o.parity_samples : o.samples;
-    s.batch = o.batch * o.samples / s.samples_per_prompt;
-    s.prompts = lsrl_prompts(study, name, false);
-    s.rewards = {lsrl_reward(name)};
+    set_task(s, study, name);
     s.regularizer = rt_shared::RegularizerName::kNone;  // once an update, after all tasks
     rt_shared::ChosenReward reward = rt_shared::make_reward(s);
     rt_shared::complete(s, rt_shared::method_entry(s.method), reward.per_group);
     auto prompts = rt_shared::AnyPrompts::from_file(s.prompts, false, s.seed);
-    tasks.push_back({name, std::move(s), std::move(reward), std::move(prompts)});
+    tasks.push_back({std::string(name), std::move(s), std::move(reward), std::move(prompts)});
   }
   return tasks;
 }

@@ -55,8 +55,12 @@ Study study_of(const Arguments& a) {
   if (a.task_prompts) study.task_prompts = *a.task_prompts;
   study.only = a.only;
   if (a.rounds) {
-    REWARD_TUNER_CHECK(study.rounds > 0, "[rt-reproduce] --rounds expected a study whose cells have rounds (b2), got ",
+    REWARD_TUNER_CHECK(study.rounds > 0, "[rt-reproduce] --rounds expected a study whose cells have rounds, got ",
                        a.kind, ": --cpu-seconds ends its cells");
+    Settings& s = study.settings;  // as many evaluations
+    if (s.evaluate_every > 0)
+      s.evaluate_every =
+          std::max(1, static_cast<int>(std::lround(double(s.evaluate_every) * *a.rounds / study.rounds)));
     study.rounds = *a.rounds;
   }
   if (a.cpu_seconds) {
@@ -64,13 +68,6 @@ Study study_of(const Arguments& a) {
                        a.kind, ": --rounds ends its cells");
     REWARD_TUNER_CHECK(*a.cpu_seconds > 0 && std::isfinite(*a.cpu_seconds),
                        "[rt-reproduce] --cpu-seconds expected a finite number above 0, got ", *a.cpu_seconds);
-    // what is planned in updates keeps its share of the budget
-    const auto scaled = [&](int updates) {
-      return updates == 0 ? 0
-                          : std::max(1, static_cast<int>(std::lround(updates * *a.cpu_seconds / study.cpu_seconds)));
-    };
-    study.settings.planned_updates = scaled(study.settings.planned_updates);
-    study.settings.evaluate_every = scaled(study.settings.evaluate_every);
     study.cpu_seconds = *a.cpu_seconds;
   }
   if (a.seeds) study.seeds = *a.seeds;
@@ -126,11 +123,12 @@ int run(int argc, char** argv) {
     c->add_option("--model", a.model, "folder of the model; default: examples/models/tiny-shapes")->type_name("DIR");
     c->add_option("--prompts", a.prompts, "training prompts; default: the study's")->type_name("FILE");
     c->add_option("--eval-prompts", a.held_out, "held-out prompts; default: the study's")->type_name("FILE");
-    c->add_option("--task-prompts", a.task_prompts, "lsrl: folder of the tasks' prompt files; default: examples/tune")
+    c->add_option("--task-prompts", a.task_prompts,
+                  "lsrl: folder of the parity task's prompt files; default: examples/tune")
         ->type_name("DIR");
-    c->add_option("--cpu-seconds", a.cpu_seconds, "CPU time of the updates of a cell; default: the study's");
-    c->add_option("--rounds", a.rounds, "b2: updates of a cell; default: the study's")->check(CLI::PositiveNumber);
-    c->add_option("--seeds", a.seeds, "how many of each cell; default: 8 of b2, 3 of others, quick 1")
+    c->add_option("--cpu-seconds", a.cpu_seconds, "drtune: CPU time of the updates of a cell; default: 75, quick 6");
+    c->add_option("--rounds", a.rounds, "others: rounds of a cell; default: the study's")->check(CLI::PositiveNumber);
+    c->add_option("--seeds", a.seeds, "how many of each cell; default: 8, of drtune 3, quick 1")
         ->check(CLI::PositiveNumber);
     c->add_option("--kl-weight", a.kl_weight, "drtune: weight of the distance to the untuned network, in all cells");
     c->add_option("--only", a.only, "cells whose names begin so (may be repeated)")->type_name("TEXT");

@@ -13,8 +13,6 @@ namespace rt_reproduce {
 
 namespace rt = reward_tuner;
 
-const char* holds(bool yes) { return yes ? "**holds here**" : "**does not hold here**"; }
-
 std::string whole(double value) { return std::to_string(std::llround(value)); }
 
 std::string four_places(double value) { return rt::number_text("%.4f", value); }

@@ -13,10 +13,6 @@
 
 namespace rt_reproduce {
 
-/// Numbers by seed.
-using SeedValues = std::map<int, double>;
-
-const char* holds(bool yes);
 /// Counts and seconds.
 std::string whole(double value);
 /// As papers print scores.

@@ -1,8 +1,4 @@
 // The page of the b2 study.
-#include <algorithm>
-#include <cmath>
-#include <functional>
-
 #include "b2_plan.hpp"
 #include "cell_settings.hpp"
 #include "claims.hpp"
@@ -11,8 +7,6 @@
 #include "studies.hpp"
 
 namespace rt_reproduce {
-
-namespace rt = reward_tuner;
 
 namespace {
 
@@ -23,49 +17,24 @@ constexpr double kShareOfRise = (kB2Clip - kDdpoClip) / (kDdpoClip - kUntunedCli
 
 constexpr const char* kReward = "held_out.composition";
 constexpr const char* kInception = "held_out.inception_score";
-constexpr const char* kTraining = "training";  ///< mean reward of all training images
 
 class B2Page {
  public:
-  explicit B2Page(Page& page) : page_(page), groups_(groups(page.study())) {}
+  explicit B2Page(Page& page) : page_(page) {
+    for (const Group& group : groups(page.study())) groups_.emplace_back(page, group);
+  }
 
   void write() {
     head();
     claims();
     settings();
-    for (const Group& group : groups_) results(group);
+    for (Comparison& group : groups_) results(group);
     page_.text() << "## Not run\n\nBERTScore as the reward (it wants a large vision-language model), the paper's three "
                     "prompt templates, the papers' guidance in a second arm, T = 20, training times in hours, and the "
                     "share of roots whose branches disagree by depth.\n";
   }
 
  private:
-  /// A number of a finished cell: "held_out.NAME", or kTraining.
-  std::optional<double> value(const Group& group, const std::string& label, int seed, const std::string& key) const {
-    const auto name = group.name + "/" + label + "-" + std::to_string(seed);
-    const auto measured = read_measured(page_.study(), name);
-    if (!measured) return std::nullopt;
-    if (key == kTraining) return mean(read_training(page_.study(), name, ""));
-    return measured->contains(key) ? std::optional(measured->at(key)) : std::nullopt;
-  }
-
-  /// better - worse, of every seed that has both.
-  std::vector<double> differences(const Group& group, const std::string& better, const std::string& worse,
-                                  const std::string& key) const {
-    std::vector<double> all;
-    for (int seed = 0; seed < page_.study().seeds; ++seed)
-      if (const auto a = value(group, better, seed, key), b = value(group, worse, seed, key); a && b)
-        all.push_back(*a - *b);
-    return all;
-  }
-
-  std::optional<double> mean_of(const std::string& label, const std::string& key) const {
-    std::vector<double> all;
-    for (int seed = 0; seed < page_.study().seeds; ++seed)
-      if (const auto v = value(groups_[0], label, seed, key)) all.push_back(*v);
-    return all.empty() ? std::nullopt : std::optional(mean(all));
-  }
-
   void head() {
     page_.text()
         << "# B2-DiffuRL's comparisons in small\n\nThis page is written by `" << page_.command()
@@ -81,19 +50,20 @@ class B2Page {
   }
 
   void claims() {
-    const auto untuned = mean_of("untuned", kReward), ddpo = mean_of("ddpo", kReward),
-               inception = mean_of("untuned", kInception);
+    const Comparison& g = groups_[0];
+    const auto untuned = g.mean_of("untuned", kReward), ddpo = g.mean_of("ddpo", kReward),
+               inception = g.mean_of("untuned", kInception);
     const std::optional<double> rise = untuned && ddpo ? std::optional(*ddpo - *untuned) : std::nullopt;
     const std::optional<double> share = rise ? std::optional(kShareOfRise * *rise) : std::nullopt;
     const auto inception_effect = [&](double difference) {
       return inception ? std::optional(difference / kUntunedInception * *inception) : std::nullopt;
     };
     std::vector<Claim> all;
-    const auto claim = [&](const Group& group, const std::string& better, const std::string& worse, const char* key,
-                           const std::string& text, const std::string& paper, const std::optional<double>& effect) {
-      all.push_back({text, paper, differences(group, better, worse, key), effect});
+    const auto claim = [&](const Comparison& group, const std::string& better, const std::string& worse,
+                           const char* key, const std::string& text, const std::string& paper,
+                           const std::optional<double>& effect) {
+      all.push_back({text, paper, group.differences(better, worse, key), effect});
     };
-    const Group& g = groups_[0];
     claim(g, "ddpo", "untuned", kReward, "DDPO above untuned in the reward", "0.3698 to 0.3515", {});
     claim(g, "b2", "ddpo", kReward, "B2-DiffuRL above DDPO in the reward", "0.3748 to 0.3698", share);
     claim(g, "b2", "ddpo", kTraining, "the same on training prompts, mean of the run", "Fig. 5", {});
@@ -107,7 +77,7 @@ class B2Page {
     claim(g, "b2", "ddpo", kInception, "B2-DiffuRL above DDPO in the inception score", "1.313 to 1.289",
           inception_effect(kB2Inception - kDdpoInception));
     for (std::size_t i = 1; i < groups_.size(); ++i) {
-      const std::string label = groups_[i].name, title = groups_[i].title;
+      const std::string label = groups_[i].group().name, title = groups_[i].group().title;
       claim(groups_[i], label + "-b2", label, kReward, title + " with B2 above " + title + " in the reward", "App. D.1",
             share);
       claim(groups_[i], label + "-b2", label, kInception, title + " with B2 above " + title + " in the inception score",
@@ -157,87 +127,22 @@ class B2Page {
            "(see `metrics/inception_score.hpp`); comparable within this page only.\n\n";
   }
 
-  void results(const Group& group) {
-    Comparison c(page_, group);
-    auto& text = page_.text();
-    text << "## " << group.title << "\n\n";
-    if (!c.planned()) return;
-    if (std::none_of(group.variants.begin(), group.variants.end(),
-                     [&](const Variant& v) { return finished(page_.study(), c.cell(v.label, 0)); })) {
-      text << "No cell is done.\n\n";
-      return;
-    }
-    const std::vector<std::pair<const char*, const char*>> columns = {
-        {kReward, "composition"},
-        {kInception, "inception score"},
-        {kTraining, "composition, mean of training"},
-        {"held_out.shapes", "shape score (not trained)"},
-        {"held_out.clip_score", "CLIPScore (not trained)"},
-        {"held_out.pairwise_diversity", "pairwise diversity"},
-        {"held_out.blank_share", "blank share"}};
-    text << "| method | cells |";
-    for (const auto& [key, title] : columns) text << " " << title << " |";
-    text << " reward queries | CPU seconds of a run |\n|---|---|";
-    for (std::size_t i = 0; i < columns.size() + 2; ++i) text << "---|";
-    text << "\n";
-    for (const auto& v : group.variants) {
-      const bool trained = v.cell.method != Method::kUntuned;
-      std::vector<CellResult> done;
-      int cells = 0;
-      for (int seed = 0; seed < page_.study().seeds; ++seed) {
-        const auto name = c.cell(v.label, static_cast<std::uint64_t>(seed));
-        if (!finished(page_.study(), name)) continue;
-        ++cells;
-        if (trained) done.push_back(*read_cell(page_.study(), name));
-      }
-      text << "| " << v.title << " | " << cells << " |";
-      for (const auto& [key, title] : columns) {
-        std::vector<double> values;
-        if (trained || key != std::string(kTraining))
-          for (int seed = 0; seed < page_.study().seeds; ++seed)
-            if (const auto x = value(group, v.label, seed, key)) values.push_back(*x);
-        text << " " << mean_and_deviation(values) << " |";
-      }
-      std::vector<double> queries, seconds;
-      for (const CellResult& r : done)
-        queries.push_back(static_cast<double>(r.queries)), seconds.push_back(r.cpu_seconds);
-      text << (done.empty() ? " | |" : " " + whole(median(queries)) + " | " + whole(median(seconds)) + " |") << "\n";
-    }
-    text << "\n";
-    curves(c);
-    c.samples(group.name + "-samples.png", kB2Steps, 1);
-  }
-
-  /// The reward of training images over reward queries, the mean of the seeds.
-  void curves(const Comparison& c) {
-    rt::CurvePlot plot{.title = "Reward of training images: " + c.group().title,
-                       .x_label = "reward queries",
-                       .y_label = "composition, mean of three rounds",
-                       .series = {}};
-    const int queries = page_.study().settings.batch * page_.study().settings.samples;
-    for (const auto& v : c.group().variants) {
-      std::vector<std::vector<double>> runs;
-      for (int seed = 0; seed < page_.study().seeds && v.cell.method != Method::kUntuned; ++seed) {
-        const auto name = c.cell(v.label, static_cast<std::uint64_t>(seed));
-        if (finished(page_.study(), name)) runs.push_back(read_training(page_.study(), name, ""));
-      }
-      if (runs.empty()) continue;
-      rt::CurveSeries line;
-      line.name = v.title;
-      for (std::size_t i = 0; i + 3 <= runs[0].size(); ++i) {
-        double sum = 0;
-        for (const auto& run : runs)
-          for (std::size_t j = i; j < i + 3; ++j) sum += run[j];
-        line.x.push_back(queries * static_cast<double>(i + 2));
-        line.y.push_back(sum / static_cast<double>(3 * runs.size()));
-      }
-      plot.series.push_back(std::move(line));
-    }
-    page_.plot(c.group().name + "-training.svg", plot);
+  void results(Comparison& c) {
+    page_.text() << "## " << c.group().title << "\n\n";
+    if (!c.planned() || !c.begun()) return;
+    c.table({{kReward, "composition"},
+             {kInception, "inception score"},
+             {kTraining, "composition, mean of training"},
+             {"held_out.shapes", "shape score (not trained)"},
+             {"held_out.clip_score", "CLIPScore (not trained)"},
+             {"held_out.pairwise_diversity", "pairwise diversity"},
+             {"held_out.blank_share", "blank share"}});
+    c.training_curves("composition");
+    c.samples();
   }
 
   Page& page_;
-  std::vector<Group> groups_;
+  std::vector<Comparison> groups_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Reading cells and judging orderings.
+// Reading cells.
 #include "results.hpp"
 
 #include <algorithm>

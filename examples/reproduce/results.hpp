@@ -1,4 +1,4 @@
-// Numbers of finished cells, and the rules by which orderings are judged.
+// Numbers of finished cells.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "learning_curve.hpp"
 #include "seed_statistics.hpp"
 #include "study.hpp"
 
@@ -26,10 +27,7 @@ std::optional<CellResult> read_cell(const Study& study, const std::string& name)
 /// What measure.hpp measured, nothing if the cell is not done: "clip.clip_score", ...
 std::optional<std::map<std::string, double>> read_measured(const Study& study, const std::string& name);
 
-/// A held-out metric over the reward queries before it, at every evaluation of the run.
-struct HeldOutPoint {
-  double queries = 0, value = 0;
-};
+/// A held-out metric at every evaluation of the run: of the trained reward "reward".
 std::vector<HeldOutPoint> read_held_out(const Study& study, const std::string& name, const std::string& metric);
 
 /// A component of every update's mean over its batch, of no name the reward itself, from metrics.jsonl; what is not
@@ -44,19 +42,6 @@ struct NormRow {
 std::vector<NormRow> read_norms(const Study& study, int steps);
 
 double median(std::vector<double> values);
-
-/// How many seeds say yes, of those that can tell. Holds if at least two thirds do.
-struct Votes {
-  int yes = 0, seeds = 0;
-  bool holds() const { return seeds > 0 && 3 * yes >= 2 * seeds; }
-  void add(bool vote) {
-    ++seeds;
-    if (vote) ++yes;
-  }
-  std::string text() const {
-    return std::to_string(yes) + " of " + std::to_string(seeds) + (seeds == 1 ? " seed" : " seeds");
-  }
-};
 
 /// `value` with `digits` significant digits, never in exponent form below a million.
 std::string number(double value, int digits = 3);

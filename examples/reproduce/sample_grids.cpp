@@ -12,7 +12,6 @@
 #include <reward_tuner/report/png.hpp>
 #include <reward_tuner/run/evaluation.hpp>
 #include <reward_tuner/run/prompt_set.hpp>
-#include <reward_tuner/samplers/ddim.hpp>
 
 namespace rt_reproduce {
 
@@ -38,12 +37,11 @@ int longest_word(const std::string& text) {
 
 }  // namespace
 
-bool write_sample_grid(const Study& study, const std::vector<GridRow>& cells, int steps, double eta,
+bool write_sample_grid(const Study& study, const std::vector<GridRow>& cells, const rt::DdimOptions& sampler,
                        const std::filesystem::path& file) {
   auto pairs =
       rt::evaluation_pairs(rt::PromptSet::from_file(study.held_out).prompts(), 1, study.settings.first_held_out_seed);
   pairs.resize(std::min<std::size_t>(pairs.size(), static_cast<std::size_t>(study.settings.images)));
-  const rt::DdimOptions sampler{.num_steps = steps, .guidance = study.settings.guidance, .eta = eta};
   rt::GridOptions options;
   std::vector<rt::Tensor> rows;
   for (const auto& [title, cell] : cells) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,17 @@ inline double deviation(const std::vector<double>& values) {
   double sum = 0;
   for (const double value : values) sum += (value - center) * (value - center);
   return std::sqrt(sum / static_cast<double>(values.size() - 1));
+}
+
+/// Numbers by seed.
+using SeedValues = std::map<int, double>;
+
+/// better - worse, of every seed that has both.
+inline std::vector<double> seed_differences(const SeedValues& better, const SeedValues& worse) {
+  std::vector<double> all;
+  for (const auto& [seed, value] : better)
+    if (const auto found = worse.find(seed); found != worse.end()) all.push_back(value - found->second);
+  return all;
 }
 
 /// The mean of differences, one a seed.
@@ -42,8 +55,9 @@ inline PairedDifference paired_difference(const std::vector<double>& differences
 }
 
 /// Of a claim that a difference is above 0: "holds" if its whole interval is, "contradicted" if none of it is, else
-/// "cannot tell".
-inline std::string verdict(const PairedDifference& d) {
+/// "cannot tell"; "cannot tell" too if it has a premise whose interval does not lie above 0.
+inline std::string verdict(const PairedDifference& d, const std::optional<PairedDifference>& premise = {}) {
+  if (premise && !(premise->low > 0)) return "cannot tell";
   return d.low > 0 ? "holds" : d.high <= 0 ? "contradicted" : "cannot tell";
 }
 
@@ -54,6 +68,31 @@ inline int seeds_to_tell(double effect, double deviation) {
   constexpr double kTail = 1.959964, kPower = 0.841621;
   const double both = (kTail + kPower) * deviation / effect;
   return std::max(2, static_cast<int>(std::ceil(both * both + kTail * kTail / 2)));
+}
+
+/// What share of one gain another is: the ratio of the means of gains that are paired by seed, with its interval of 95%
+/// by Fieller's theorem, the ratios r whose mean difference part - r whole Student's t does not tell from 0. It has two
+/// ends only if the mean of `whole` is told from 0, else no ratio means anything.
+struct GainRatio {
+  double ratio = 0, low = 0, high = 0;
+  bool told = false;  ///< whether there is an interval
+};
+/// One gain a seed of each.
+inline GainRatio gain_ratio(const std::vector<double>& part, const std::vector<double>& whole) {
+  GainRatio r;
+  const auto seeds = static_cast<double>(whole.size());
+  if (whole.size() < 2) return r;
+  const double a = mean(part), b = mean(whole), t = reward_tuner::student_t_95(static_cast<int>(whole.size()) - 1);
+  double both = 0;  // covariance
+  for (std::size_t i = 0; i < whole.size(); ++i) both += (part[i] - a) * (whole[i] - b) / (seeds - 1);
+  const double share = t * t / seeds, square = b * b - share * deviation(whole) * deviation(whole),
+               cross = a * b - share * both, rest = a * a - share * deviation(part) * deviation(part);
+  if (!(square > 0)) return r;
+  r.told = true;
+  r.ratio = a / b;
+  const double half = std::sqrt(std::max(0.0, cross * cross - square * rest)) / square;
+  r.low = cross / square - half, r.high = cross / square + half;
+  return r;
 }
 
 }  // namespace rt_reproduce

@@ -16,8 +16,6 @@ std::vector<Cell> group_cells(const Study& study) {
   for (int seed = 0; seed < study.seeds; ++seed)
     for (const auto& group : groups(study))
       for (const auto& variant : group.variants) {
-        // nothing in it depends on the seed
-        if (variant.cell.method == Method::kUntuned && seed > 0 && study.measured_seeds == 0) continue;
         Cell cell = variant.cell;
         cell.seed = static_cast<std::uint64_t>(seed);
         cell.name = variant_cell(group, variant, cell.seed);
@@ -91,13 +89,15 @@ nlohmann::json study_settings(const Study& study) {
                          {"refl_max_stop", s.refl_max_stop},
                          {"first_held_out_seed", s.first_held_out_seed}};
   if (study.kind == StudyKind::kDrtune) return json;
-  if (study.rounds > 0) json.update({{"rounds", study.rounds}, {"measured_seeds", study.measured_seeds}});
   json.update({{"study", study_name(study.kind)},
+               {"rounds", study.rounds},
+               {"measured_seeds", study.measured_seeds},
+               {"skip_last", s.skip_last},
+               {"direct_batch", s.direct_batch},
                {"samples", s.samples},
                {"optimizer_steps", s.optimizer_steps},
                {"ratio_clip", s.ratio_clip},
                {"window_start", s.window_start},
-               {"planned_updates", s.planned_updates},
                {"evaluate_every", s.evaluate_every},
                {"low_guidance", s.low_guidance},
                {"guidance_threshold", s.guidance_threshold},

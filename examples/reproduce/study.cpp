@@ -25,7 +25,17 @@ std::string variant_cell(const Group& group, const Variant& variant, std::uint64
   return group.name + "/" + variant.label + "-" + std::to_string(seed);
 }
 
-bool measures(const Study& study) { return study.kind == StudyKind::kLsrl || study.kind == StudyKind::kB2; }
+bool measures(const Study& study) { return study.kind != StudyKind::kDrtune; }
+
+double guidance_scale(const Study& study, const Cell& cell) {
+  return cell.scale > 0 ? cell.scale : study.settings.guidance;
+}
+
+std::uint64_t held_out_noise(const Study& study, const Cell& cell) {
+  const auto first = study.settings.first_held_out_seed;
+  return study.kind == StudyKind::kDiffexp ? first + cell.seed * static_cast<std::uint64_t>(study.held_out_seeds)
+                                           : first;
+}
 
 bool finished(const Study& study, const std::string& cell) {
   const auto folder = study.out / cell;

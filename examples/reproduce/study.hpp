@@ -27,9 +27,10 @@ enum class Method {
   kPolicyGradient,
   kDpok,
   kDpo,
-  kAlignpropExplored,
   kLsrl,
   kLsrlJoint,
+  kRaft,
+  kRewardWeighted,
   kUntuned
 };
 
@@ -41,17 +42,19 @@ struct Cell {
   bool stop_input = false;
   std::string reward = "symmetry";  ///< as rt-tune knows it, or a task of the lsrl study
   int steps = 20;                   ///< T
+  double eta = 1;                   ///< DDIM's share of noise, in training and in what is measured of the cell
   int trained_steps = 1;            ///< K of DRTune and DRaFT
   int early_stop = 0;               ///< m of DRTune
   std::uint64_t seed = 0;
   // methods that learn from samples, and explorations
   bool window = false;         ///< B2-DiffuRL's backward window; else every step is trained
   bool branches = false;       ///< images of a prompt fork from one rollout, and the best and the worst are trained
+  double scale = 0;            ///< of guidance; 0: the study's
   bool guidance = false;       ///< DiffExp's guidance schedule
   bool words = false;          ///< DiffExp's word weights
   bool leave_one_out = false;  ///< of the parity reward
   bool pretraining = false;    ///< the pre-training loss beside the reward
-  double budget = 1;           ///< times the study's CPU time
+  int round_updates = 1;       ///< updates that make a round: of methods on gradients, which need fewer images for one
 };
 
 /// A cell of a comparison but for its seed and name.
@@ -77,11 +80,12 @@ struct Settings {
   int samples = 3;           ///< images of each prompt a round
   int optimizer_steps = 2;   ///< of each round
   double ratio_clip = 0.01;  ///< of ratios of log-probabilities that are means over elements
+  int skip_last = 0;         ///< steps at the end that are not trained
+  int direct_batch = 8;      ///< images of an update of methods on gradients
   int window_start = 0;      ///< B2-DiffuRL's n_init
-  int planned_updates = 0;   ///< over which windows grow and explorations end; 0: the study's rounds
-  int evaluate_every = 0;    ///< updates
+  int evaluate_every = 0;    ///< rounds
   double low_guidance = 0, guidance_threshold = 1, word_weight = 1;  ///< DiffExp
-  int pretraining_images = 256, parity_samples = 8;
+  int pretraining_images = 256, parity_samples = 16;
 };
 
 /// All that decides the numbers beside the cell itself.
@@ -90,13 +94,13 @@ struct Study {
   std::filesystem::path out;  ///< one folder a cell below it
   std::filesystem::path model = "examples/models/tiny-shapes", prompts = "examples/tune/prompts_train.txt",
                         held_out = "examples/tune/prompts_heldout.txt";
-  std::filesystem::path task_prompts = "examples/tune";  ///< folder of the prompt files of the lsrl study's tasks
+  std::filesystem::path task_prompts = "examples/tune";  ///< folder of prompts_parity.txt and the like
   bool quick = false;
   double cpu_seconds = 75;        ///< CPU time of the updates of a cell, unless it has rounds
   int rounds = 0;                 ///< updates of a cell; 0: its CPU time ends it
   int seeds = 3;                  ///< of the cells that train
   int held_out_seeds = 2;         ///< images of each held-out prompt
-  int measured_seeds = 0;         ///< b2: and those made after training, of noise that every seed of a cell has its own
+  int measured_seeds = 0;         ///< and those made after training, of noise that every seed of a cell has its own
   double kl_weight = 0;           ///< of KlToReference, in all cells of drtune
   int norm_batches = 6;           ///< batches at which gradient norms are measured
   std::vector<std::string> only;  ///< if not empty: cells whose names begin so
@@ -106,6 +110,10 @@ struct Study {
 std::string variant_cell(const Group& group, const Variant& variant, std::uint64_t seed);
 /// Whether its cells are measured once more when they are trained (measure.hpp).
 bool measures(const Study& study);
+/// A cell's guidance scale, in training and in what is measured of it.
+double guidance_scale(const Study& study, const Cell& cell);
+/// The first noise of the evaluations during a cell's run.
+std::uint64_t held_out_noise(const Study& study, const Cell& cell);
 /// Whether all of a cell's numbers are there.
 bool finished(const Study& study, const std::string& cell);
 

@@ -63,13 +63,16 @@ TEST_CASE("prompt files: held-out pairs of objects never stand together in train
   for (const auto& [a, b] : held_out) CHECK((a.first != b.first && a.second != b.second));
 }
 
-TEST_CASE("prompt files: parity prompts name no color") {
-  for (const auto& prompt : prompts_of("prompts_parity.txt")) {
-    std::istringstream words(prompt);
-    for (std::string word; words >> word;) {
-      CHECK_FALSE_MESSAGE(index_of_word(kObjectColors, word), prompt);
+TEST_CASE("prompt files: parity prompts name no color, and those held out are none of the others") {
+  std::set<std::string> all;
+  for (const char* file : {"prompts_parity.txt", "prompts_parity_heldout.txt"})
+    for (const auto& prompt : prompts_of(file)) {
+      CHECK_MESSAGE(all.insert(prompt).second, prompt);
+      std::istringstream words(prompt);
+      for (std::string word; words >> word;) {
+        CHECK_FALSE_MESSAGE(index_of_word(kObjectColors, word), prompt);
+      }
     }
-  }
 }
 
 }  // namespace prompt_files_test
