@@ -173,7 +173,8 @@ class DiffexpPage {
          {"prompt weighting", joined("weight uniform in 1 to ", s.word_weight, " (ours), in the first ", kExploreShare,
                                      " of the rounds")}});
     page_.text() << "Learning rate, average, batches, trained steps and exploration are those of "
-                    "`examples/recipes/tiny`, chosen there by the reward of training prompts.\n\n";
+                    "`examples/recipes/tiny`, chosen there by the reward of training prompts, with a seed that no run "
+                    "here has.\n\n";
   }
 
   void results(Comparison& c, const Curves& curves) {

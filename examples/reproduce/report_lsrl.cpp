@@ -213,7 +213,8 @@ class LsrlPage {
                  std::max(1, study.measured_seeds / 2), " group(s) of ", s.parity_samples,
                  " of each prompt of `prompts_parity_heldout.txt`, none of which is trained")}});
     page_.text() << "Learning rates, average, batches and trained steps are those of `examples/recipes/tiny`, chosen "
-                    "there by the reward of training prompts. The prompts of the parity task were chosen after looking "
+                    "there by the reward of training prompts with a seed that no run here has. The prompts of the "
+                    "parity task were chosen after looking "
                     "at samples: the "
                     "grammar always names a color, and these draw an object without one.\n\n";
   }
