@@ -59,15 +59,15 @@ struct Changing {
   }
 };
 
-struct Round {
+struct DrawnRound {
   ToyPipeline pipeline;
   CleanSamples samples{.clean = {},  // [7,C,h,w]
                        .prompts = {"a", "a", "a", "b", "b", "b", "c"},
                        .seeds = {11, 12, 13, 14, 15, 16, 17},
                        .groups = {0, 0, 0, 1, 1, 1, 2}};
 };
-Round round_of(std::uint64_t seed) {
-  Round r;
+DrawnRound round_of(std::uint64_t seed) {
+  DrawnRound r;
   r.samples.clean = Rng(seed).normal(r.pipeline.latent_shape(7), at::kDouble);
   return r;
 }
@@ -78,7 +78,7 @@ Round round_of(std::uint64_t seed) {
 TEST_CASE("values and components do not depend on the chunk") {
   using namespace reward_values_test;
   for (const std::uint64_t seed : {1, 2, 3}) {
-    Round r = round_of(seed);
+    DrawnRound r = round_of(seed);
     const auto values = [&](std::int64_t chunk) { return reward_values(r.pipeline, ToyReward(), r.samples, chunk); };
     const auto whole = values(0);
     REQUIRE(whole.values.size() == 7);
@@ -104,7 +104,7 @@ TEST_CASE(
     "a reward of groups sees all images at once with their groups; any other sees its chunk with prompts, latents "
     "and seeds") {
   using namespace reward_values_test;
-  Round r = round_of(4);
+  DrawnRound r = round_of(4);
   std::vector<RewardInput> seen;
   reward_values(r.pipeline, Watching<true>{&seen}, r.samples, 2);
   REQUIRE(seen.size() == 1);
@@ -127,7 +127,7 @@ TEST_CASE(
 
 TEST_CASE("chunks never cut a group, whatever holds the reward that scores it") {
   using namespace reward_values_test;
-  Round r = round_of(7);
+  DrawnRound r = round_of(7);
   const auto whole = [&](const auto& reward, std::vector<RewardInput>& seen) {
     for (const std::int64_t chunk : {1, 2, 4}) {
       seen.clear();
@@ -146,7 +146,7 @@ TEST_CASE("chunks never cut a group, whatever holds the reward that scores it") 
 
 TEST_CASE("no gradient is recorded, whatever the mode outside") {
   using namespace reward_values_test;
-  Round r = round_of(5);
+  DrawnRound r = round_of(5);
   std::vector<RewardInput> seen;
   r.samples.clean.requires_grad_();
   const torch::AutoGradMode grad(true);
@@ -156,7 +156,7 @@ TEST_CASE("no gradient is recorded, whatever the mode outside") {
 
 TEST_CASE("rewards that fail are named; a value that is not finite is told, not thrown") {
   using namespace reward_values_test;
-  Round r = round_of(6);
+  DrawnRound r = round_of(6);
   const auto values = [&](const auto& reward) { return reward_values(r.pipeline, reward, r.samples, 3); };
   CHECK_THROWS_WITH_AS(values(ToyReward{ToyFailure::kThrows}),
                        "[RewardPolicy] the reward toy threw: the detector is on holiday", Error);
@@ -175,7 +175,7 @@ TEST_CASE("rewards that fail are named; a value that is not finite is told, not 
 
 TEST_CASE("the parts of a weighted sum come with its values, whatever the chunk and the holder; others have none") {
   using namespace reward_values_test;
-  Round r = round_of(8);
+  DrawnRound r = round_of(8);
   const AnyReward sum = weighted_sum({weighted(2.0, AnyReward(ToyReward())), weighted(-0.5, AnyReward(ToyReward()))});
   const auto own = reward_values(r.pipeline, ToyReward(), r.samples, 0);
   CHECK(own.terms.empty());
@@ -195,7 +195,7 @@ TEST_CASE("the parts of a weighted sum come with its values, whatever the chunk 
 
 TEST_CASE("parts that are not those of the values, or not those of the images before, are named errors") {
   using namespace reward_values_test;
-  Round r = round_of(9);
+  DrawnRound r = round_of(9);
   const auto reward = [](auto change) { return AnyReward(Changing<decltype(change)>{change}); };
   const auto fails = [&](const AnyReward& changing, const char* sentence) {
     CHECK_THROWS_WITH_AS(reward_values(r.pipeline, changing, r.samples, 4), doctest::Contains(sentence), Error);
@@ -221,7 +221,7 @@ TEST_CASE("images without a score are in no mean and marked in the values") {
                         .components = {{"twice", (2 * values).masked_fill(failed, nan)}},
                         .failed = failed};
   });
-  Round r = round_of(3);
+  DrawnRound r = round_of(3);
   const RewardValues whole =
       reward_values(r.pipeline, black_box([](const Tensor& x) { return x.mean({1, 2, 3}); }), r.samples, 0);
   for (const std::int64_t chunk : {0, 1, 2, 3}) {
@@ -260,7 +260,7 @@ TEST_CASE("an image that one part of a sum could not score has no sum") {
     });
   };
   const auto whole = black_box([](const Tensor& x) { return x.mean({1, 2, 3}); });
-  Round r = round_of(3);
+  DrawnRound r = round_of(3);
   const std::vector<bool> expected = {false, true, false, true, false, false, false};
   CHECK(reward_values(r.pipeline, weighted_sum(weighted(1.0, whole), weighted(2.0, part(1)), weighted(-1.0, part(3))),
                       r.samples, 0)
