@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +18,7 @@
 #include <reward_tuner/core/check.hpp>
 #include <reward_tuner/core/note.hpp>
 #include <reward_tuner/layers/captured_calls.hpp>
+#include <reward_tuner/tensor/autocast.hpp>
 #include <reward_tuner/tensor/rng.hpp>
 
 #include <tests/reference/operator_recorder.hpp>
@@ -185,6 +188,40 @@ TEST_CASE("what cannot be recorded runs plainly from then on, and a sentence say
   Layer wrong;
   for (int i = 0; i < 2; ++i) CHECK_THROWS_AS(wrong(Rng(1).normal({2, 5})), c10::Error);
   CHECK(said.size() == 1);
+}
+
+TEST_CASE("a recording keeps no casts of trained weights for autocast's scope, which it outlives, and takes none") {
+  using namespace captured_calls_test;
+  const torch::NoGradGuard no_grad;
+  struct Still final : Recording {
+    void replay() override {}
+  };
+  Tensor product;  // [2,3], of the last work
+  CapturedCalls calls("Test", {at::kCPU, [&](at::Device, const std::function<void()>& work) {
+                                 work(), work();  // as CUDA's recorder: once before
+                                 return std::make_unique<Still>();
+                               }});
+  const Tensor weight = Rng(1).normal({4, 3}).requires_grad_(true), x = Rng(2).normal({2, 4});
+  const auto call = [&](const std::vector<Tensor>& in) { return product = in[0].matmul(weight); };
+  const auto cast_now = [&] { return x.to(at::kBFloat16).matmul(weight.to(at::kBFloat16)); };
+  for (int i = 0; i < 2; ++i) {  // plain, recorded
+    const AutocastScope scope(at::kCPU, at::kBFloat16);
+    if (i == 1) x.matmul(weight);  // a cast that is kept
+    Tensor(weight).add_(1);
+    calls({x}, {.reads = {weight}}, call);
+    CHECK(product.equal(cast_now()));
+    CHECK(at::autocast::is_autocast_cache_enabled());
+  }
+  CHECK(calls.counts().recorded == 1);
+  {
+    const AutocastScope scope(at::kCPU, at::kBFloat16);
+    calls({x + 0, x}, {.reads = {weight}}, call);  // another form
+    at::autocast::clear_cache();
+    calls({x + 0, x}, {.reads = {weight}}, call);
+    Tensor(weight).add_(1);
+    CHECK(x.matmul(weight).equal(cast_now()));
+  }
+  CHECK(calls.counts().recorded == 2);
 }
 
 TEST_CASE("numbers that the host gives are those of the recording: they belong into the inputs or the settings") {

@@ -128,7 +128,10 @@ class OperatorRecorder {
   OperatorRecorder() : before_(std::exchange(graph_recorder(), recorder())) {}
   static GraphRecorder recorder() {
     return {c10::DeviceType::CPU,
-            [](c10::Device, const std::function<void()>& work) { return std::make_unique<OperatorRecording>(work); }};
+            [](c10::Device, const std::function<void()>& work) {
+              work();  // as CUDA's does, for libraries that allocate at their first call
+              return std::make_unique<OperatorRecording>(work);
+            }};
   }
   ~OperatorRecorder() { graph_recorder() = std::move(before_); }
   OperatorRecorder(const OperatorRecorder&) = delete;

@@ -10,6 +10,7 @@
 
 #include <reward_tuner/core/compiled.hpp>
 #include <reward_tuner/core/note.hpp>
+#include <reward_tuner/tensor/autocast.hpp>
 
 namespace reward_tuner {
 
@@ -102,6 +103,7 @@ REWARD_TUNER_INLINE void CapturedCalls::remember(std::vector<std::int64_t> form,
 
 REWARD_TUNER_INLINE void CapturedCalls::record(Known& known, const std::vector<Tensor>& inputs, const Call& call) {
   const RecordingScope scope;
+  const UncachedAutocast uncached;  // kept casts go with autocast's scope, and have the weights of today
   for (const Tensor& input : inputs) known.inputs.push_back(input.defined() ? input.detach().clone() : input);
   at::Device device = at::kCPU;
   for (const Tensor& input : inputs)

@@ -37,6 +37,18 @@ class AutocastScope {
   c10::ScalarType dtype_before_ = c10::ScalarType::Undefined;
 };
 
+/// While one lives, autocast keeps no casts of trainable weights in this thread and takes none that it kept.
+class UncachedAutocast {
+ public:
+  UncachedAutocast() { at::autocast::set_autocast_cache_enabled(false); }
+  ~UncachedAutocast() { at::autocast::set_autocast_cache_enabled(before_); }
+  UncachedAutocast(const UncachedAutocast&) = delete;
+  UncachedAutocast& operator=(const UncachedAutocast&) = delete;
+
+ private:
+  bool before_ = at::autocast::is_autocast_cache_enabled();
+};
+
 /// The autocast dtype in force on `device`, nothing if autocast is off.
 inline std::optional<c10::ScalarType> autocast_dtype(c10::DeviceType device) {
   if (!at::autocast::is_autocast_enabled(device)) return std::nullopt;
