@@ -74,6 +74,14 @@ void Comparison::table(const std::vector<Measure>& measures) {
   text << "\n";
 }
 
+template <class Read>
+auto Comparison::runs(const Variant& variant, Read read) const {
+  std::vector<decltype(read(std::string()))> out;
+  for (int seed = 0; seed < page_.study().seeds && variant.cell.method != Method::kUntuned; ++seed)
+    if (const auto name = cell(variant.label, seed); finished(page_.study(), name)) out.push_back(read(name));
+  return out;
+}
+
 void Comparison::training_curves(const std::string& y_label) {
   rt::CurvePlot plot{.title = "Reward of training images: " + group_.title,
                      .x_label = "reward queries",
@@ -81,20 +89,16 @@ void Comparison::training_curves(const std::string& y_label) {
                      .series = {}};
   const int queries = page_.study().settings.batch * page_.study().settings.samples;
   for (const auto& v : group_.variants) {
-    std::vector<std::vector<double>> runs;
-    for (int seed = 0; seed < page_.study().seeds && v.cell.method != Method::kUntuned; ++seed) {
-      const auto name = cell(v.label, seed);
-      if (finished(page_.study(), name)) runs.push_back(read_training(page_.study(), name, ""));
-    }
-    if (runs.empty()) continue;
+    const auto all = runs(v, [&](const std::string& name) { return read_training(page_.study(), name, ""); });
+    if (all.empty()) continue;
     rt::CurveSeries line;
     line.name = v.title;
-    for (std::size_t i = 0; i + 3 <= runs[0].size(); ++i) {
+    for (std::size_t i = 0; i + 3 <= all[0].size(); ++i) {
       double sum = 0;
-      for (const auto& run : runs)
+      for (const auto& run : all)
         for (std::size_t j = i; j < i + 3; ++j) sum += run[j];
       line.x.push_back(queries * static_cast<double>(i + 2));
-      line.y.push_back(sum / static_cast<double>(3 * runs.size()));
+      line.y.push_back(sum / static_cast<double>(3 * all.size()));
     }
     plot.series.push_back(std::move(line));
   }
@@ -107,20 +111,16 @@ void Comparison::held_out_curves(const std::string& y_label) {
                      .y_label = y_label,
                      .series = {}};
   for (const auto& v : group_.variants) {
-    std::vector<std::vector<HeldOutPoint>> runs;
-    for (int seed = 0; seed < page_.study().seeds && v.cell.method != Method::kUntuned; ++seed) {
-      const auto name = cell(v.label, seed);
-      if (finished(page_.study(), name)) runs.push_back(read_held_out(page_.study(), name, "reward"));
-    }
-    if (runs.empty()) continue;
-    std::size_t length = runs[0].size();
-    for (const auto& run : runs) length = std::min(length, run.size());
+    const auto all = runs(v, [&](const std::string& name) { return read_held_out(page_.study(), name, "reward"); });
+    if (all.empty()) continue;
+    std::size_t length = all[0].size();
+    for (const auto& run : all) length = std::min(length, run.size());
     rt::CurveSeries line;
     line.name = v.title;
     for (std::size_t i = 0; i < length; ++i) {
       double value = 0;
-      for (const auto& run : runs) value += run[i].value / static_cast<double>(runs.size());
-      line.x.push_back(runs[0][i].queries), line.y.push_back(value);
+      for (const auto& run : all) value += run[i].value / static_cast<double>(all.size());
+      line.x.push_back(all[0][i].queries), line.y.push_back(value);
     }
     if (std::any_of(line.y.begin(), line.y.end(), [](double y) { return std::isfinite(y); }))
       plot.series.push_back(std::move(line));

@@ -48,6 +48,10 @@ class Comparison {
   }
 
  private:
+  /// read(cell) of every finished run of a variant.
+  template <class Read>
+  auto runs(const Variant& variant, Read read) const;
+
   Page& page_;
   Group group_;
 };

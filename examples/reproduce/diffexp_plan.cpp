@@ -13,20 +13,10 @@ Study make_diffexp_study(bool quick) {
   study.seeds = quick ? 1 : 8;
   study.held_out_seeds = quick ? 1 : 2;
   study.measured_seeds = quick ? 1 : 8;
-  // learning rate, average, batches, trained steps and exploration as in examples/recipes/tiny, chosen there by the
-  // reward of training prompts with seed 7
-  study.settings = {.guidance = kAlignpropGuidance,
-                    .learning_rate = 1e-3,
-                    .clip = 1,
-                    .ema = 0.9,
-                    .batch = quick ? 8 : 16,
-                    .warm_up = 0,
-                    .samples = 4,
-                    .skip_last = 6,
-                    .evaluate_every = quick ? 1 : 5,
-                    .low_guidance = 1,
-                    .guidance_threshold = 0.8,
-                    .word_weight = 1.5};
+  Settings& s = study.settings = recipe_settings(quick);
+  s.guidance = kAlignpropGuidance;
+  s.evaluate_every = quick ? 1 : 5;
+  s.low_guidance = 1, s.guidance_threshold = 0.8, s.word_weight = 1.5;  // as in the recipes too
   return study;
 }
 

@@ -13,16 +13,9 @@ Study make_lsrl_study(bool quick) {
   study.seeds = quick ? 1 : 8;
   study.held_out_seeds = 1;
   study.measured_seeds = quick ? 1 : 7;
-  // as in examples/recipes/tiny, chosen there by the reward of training prompts with seed 7
-  study.settings = {.guidance = 1,
-                    .learning_rate = 1e-3,
-                    .clip = 1,
-                    .ema = 0.9,
-                    .batch = quick ? 8 : 16,
-                    .warm_up = 0,
-                    .samples = 4,
-                    .skip_last = 6,
-                    .direct_batch = quick ? 8 : 16};
+  study.settings = recipe_settings(quick);
+  study.settings.guidance = 1;
+  study.settings.direct_batch = quick ? 8 : 16;
   return study;
 }
 

@@ -192,8 +192,9 @@ class DiffexpPage {
              {"held_out.blank_share", "blank share"}});
     if (curves.level) text << "The level is a gain of " << number(*curves.level) << ".\n\n";
     else text << "There is no level: no run without exploration is done, or together they gained nothing.\n\n";
-    text << "| exploration | mean over queries | queries to the level | of runs | never there "
-            "|\n|---|---|---|---|---|\n";
+    if (!curves.means.empty())
+      text << "| exploration | mean over queries | queries to the level | of runs | never there "
+              "|\n|---|---|---|---|---|\n";
     for (const auto& v : c.group().variants) {
       const auto means = curves.means.find(v.label), queries = curves.queries.find(v.label);
       if (means == curves.means.end()) continue;

@@ -214,9 +214,8 @@ class LsrlPage {
                  " of each prompt of `prompts_parity_heldout.txt`, none of which is trained")}});
     page_.text() << "Learning rates, average, batches and trained steps are those of `examples/recipes/tiny`, chosen "
                     "there by the reward of training prompts with a seed that no run here has. The prompts of the "
-                    "parity task were chosen after looking "
-                    "at samples: the "
-                    "grammar always names a color, and these draw an object without one.\n\n";
+                    "parity task were chosen after looking at samples: the grammar always names a color, and these "
+                    "draw an object without one.\n\n";
   }
 
   void results() {

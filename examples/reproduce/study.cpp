@@ -21,6 +21,16 @@ StudyKind study_kind(std::string_view name) {
 
 const std::string& study_name(StudyKind kind) { return study_names()[static_cast<std::size_t>(kind)]; }
 
+Settings recipe_settings(bool quick) {
+  return {.learning_rate = 1e-3,
+          .clip = 1,
+          .ema = 0.9,
+          .batch = quick ? 8 : 16,
+          .warm_up = 0,
+          .samples = 4,
+          .skip_last = 6};
+}
+
 std::string variant_cell(const Group& group, const Variant& variant, std::uint64_t seed) {
   return group.name + "/" + variant.label + "-" + std::to_string(seed);
 }

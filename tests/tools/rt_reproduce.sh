@@ -54,11 +54,11 @@ status=0; "$program" drtune "${study[@]}" --kl-weight 1 2>"$work/other.txt" || s
   fail "other settings were let into the folder"
 
 # the other studies: one cell of each kind, killed after its first checkpoint and resumed, and the page
-other() {  # STUDY TEXT_OF_THE_PAGE CELL...
-  local name=$1 text=$2 out=$work/$1 cells=("${@:3}") options=() cell status=0
+other() {  # STUDY ROUNDS TEXT_OF_THE_PAGE CELL...
+  local name=$1 text=$3 out=$work/$1 cells=("${@:4}") options=() cell status=0
   for cell in "${cells[@]}"; do options+=(--only "$cell-0"); done
   options+=(--quick --out "$out" --model "$model" --prompts "$prompts" --eval-prompts "$prompts"
-            --task-prompts "$(dirname "$model")/../tune" --rounds 3)
+            --task-prompts "$(dirname "$model")/../tune" --rounds "$2")
   "$program" "$name" "${options[@]}" --jobs 1 2>"$work/$name.txt" & child=$!
   wait_for "$out/${cells[0]}-0/checkpoints/update-000000"
   kill -s KILL "$child"
@@ -78,17 +78,17 @@ other() {  # STUDY TEXT_OF_THE_PAGE CELL...
     fail "the page of $name has prose over 120 columns"
   ls "$out/reproduction_$name"/*.png >/dev/null || fail "$name: no grid of samples"
 }
-other b2 '| B2-DiffuRL above DDPO in the reward | 0.3748 to 0.3698 | [+-]0' ddpo/b2 ddpo/ddpo ddpo/untuned dpo/dpo-b2
+other b2 3 '| B2-DiffuRL above DDPO in the reward | 0.3748 to 0.3698 | [+-]0' ddpo/b2 ddpo/ddpo ddpo/untuned dpo/dpo-b2
 grep -q 'held_out.inception_score' "$work/b2/ddpo/untuned-0/measured.json" || fail "b2: the cells were not measured"
 [ -s "$work/b2/reproduction_b2/ddpo-training.svg" ] || fail "b2: no curve of the training reward"
 status=0; "$program" b2 --quick --out "$work/none" --cpu-seconds 2 2>"$work/wrong.txt" || status=$?
 [ "$status" = 1 ] && grep -q 'cpu-seconds expected a study that CPU time ends, got b2' "$work/wrong.txt" ||
   fail "CPU time was let into a study of rounds: $(cat "$work/wrong.txt")"
-other diffexp '| DDPO: both (DiffExp) above no exploration in the mean over queries | both above none | [+-]0' \
+other diffexp 3 '| DDPO: both (DiffExp) above no exploration in the mean over queries | both above none | [+-]0' \
   ddpo/both ddpo/none alignprop/both
 [ "$(grep -c . "$work/diffexp/ddpo/none-0/evaluations.jsonl")" = 4 ] || fail "diffexp: not an evaluation every round"
 [ -s "$work/diffexp/reproduction_diffexp/ddpo-held_out.svg" ] || fail "diffexp: no curve of held-out rewards"
-other lsrl '| training on parity makes images more even | parity 0.556 to 0.453 | [+-]0' \
+other lsrl 1 '| training on parity makes images more even | parity 0.556 to 0.453 | [+-]0' \
   tasks/parity tasks/joint tasks/untuned tasks/raft-parity tasks/draft-clip
 for number in parity.statistical_parity unseen.shapes seen.composition; do
   grep -q "$number" "$work/lsrl/tasks/joint-0/measured.json" || fail "lsrl: the tasks were not measured: $number"
