@@ -96,7 +96,11 @@ int run(int argc, char** argv) {
   app.add_flag("--smoke", smoke, "check syntax only, LibTorch's headers alone: whether it works, not how fast it is");
   CLI11_PARSE(app, argc, argv);
   const std::string with = own_command(),
-                    without = std::regex_replace(with, std::regex(" -Winvalid-pch| -include \\S+cmake_pch\\.hxx"), "");
+                    without = std::regex_replace(
+                        with,
+                        std::regex(
+                            " -Winvalid-pch|( -Xclang)? -include(-pch)?( -Xclang)? \\S+cmake_pch\\.hxx(\\.pch)?"),
+                        "");
   const fs::path folder = fs::temp_directory_path() / ("reward-tuner-compile-" + std::to_string(::getpid()));
   fs::create_directories(folder);
   json out{{"context", bench::machine()}, {"units", json::array()}};

@@ -40,7 +40,7 @@ TEST_CASE("every kernel of attention that the device has answers as double does,
       for (const AttentionKernel kernel : {kDefault, kFlash, kEfficient, kCudnn, kMath}) {
         CAPTURE(std::string(attention_kernel_name(kernel)));
         CAPTURE(std::string(c10::toString(type)));
-        CAPTURE(width);
+        CAPTURE(v.size(3));
         Tensor got;
         try {
           got = attention_by(kernel, q, k, v);

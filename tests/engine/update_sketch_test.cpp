@@ -82,7 +82,7 @@ struct Setting {
 template <class Method, class Change>
 void check(const Model& model, const Setting& s, typename Method::Options options, Change change) {
   auto pipeline = StableDiffusion::load(model.path());
-  constexpr std::int64_t kRank = 4;
+  static constexpr std::int64_t kRank = 4;
   std::vector<Lora> loras;
   std::vector<Tensor> trained;
   if (s.full) trained = pipeline.train_unet(false);

@@ -124,9 +124,9 @@ TEST_CASE("defaults: numbers out of range are refused by their flags, before any
   for (const char* value : {"-0.5", "1.5"}) refused("lr-floor", value, "a number from 0 to 1");
   refused("lr-warmup", "-1", "a number >= 0");
   for (const auto& [flag, value] : {std::pair("rank-seconds", "0.5"), {"lr-floor", "1"}, {"lr-warmup", "0"}})
-    CHECK_NOTHROW(completed("drtune", [&](TuneSettings& s) {
+    CHECK_NOTHROW(completed("drtune", [&, name = flag, text = value](TuneSettings& s) {
       give(s, "lr-schedule", "linear");
-      give(s, flag, value);
+      give(s, name, text);
     }));
 }
 

@@ -127,8 +127,7 @@ class OperatorRecorder {
  public:
   OperatorRecorder() : before_(std::exchange(graph_recorder(), recorder())) {}
   static GraphRecorder recorder() {
-    return {c10::DeviceType::CPU,
-            [](c10::Device, const std::function<void()>& work) {
+    return {c10::DeviceType::CPU, [](c10::Device, const std::function<void()>& work) {
               work();  // as CUDA's does, for libraries that allocate at their first call
               return std::make_unique<OperatorRecording>(work);
             }};

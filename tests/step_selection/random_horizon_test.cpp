@@ -12,19 +12,20 @@ namespace {
 
 using namespace reward_tuner;
 
-constexpr int kDraws = 6000;
-double bound(double p) { return 4.5 * std::sqrt(p * (1 - p) / kDraws) + 1e-12; }  // 4.5 deviations: 7e-6 each by chance
+constexpr int kHorizons = 6000;
+/// 4.5 deviations: 7e-6 each by chance.
+double bound(double p) { return 4.5 * std::sqrt(p * (1 - p) / kHorizons) + 1e-12; }
 
 /// How often each step is trained, over valid plans that run to the end.
 std::vector<double> shares(const RandomHorizon& steps, int T, std::uint64_t seed, bool contiguous) {
   Rng rng(seed);
   std::vector<double> hits(static_cast<std::size_t>(T));
-  for (int i = 0; i < kDraws; ++i) {
+  for (int i = 0; i < kHorizons; ++i) {
     const StepPlan plan = steps.plan({.num_steps = T}, rng);
     REQUIRE_NOTHROW(check_plan(plan, T));
     REQUIRE_FALSE(plan.jumps);
     if (contiguous) REQUIRE(static_cast<int>(plan.trained.size()) == T - plan.first());
-    for (const int k : plan.trained) hits[static_cast<std::size_t>(k)] += 1.0 / kDraws;
+    for (const int k : plan.trained) hits[static_cast<std::size_t>(k)] += 1.0 / kHorizons;
   }
   return hits;
 }
@@ -40,12 +41,12 @@ TEST_CASE("per step: step i is trained independently with probability (i+1)/(T+1
       CHECK(std::abs(share[static_cast<std::size_t>(i)] - (i + 1.0) / (T + 1.0)) < bound((i + 1.0) / (T + 1.0)));
     Rng rng(seed);
     int both = 0;
-    for (int n = 0; n < kDraws; ++n) {
+    for (int n = 0; n < kHorizons; ++n) {
       const StepPlan plan = RandomHorizon().plan({.num_steps = T}, rng);
       both += plan.trains(3) && plan.trains(8);
     }
     const double p = 4.0 / 13 * 9 / 13;
-    CHECK(std::abs(both / static_cast<double>(kDraws) - p) < bound(p));
+    CHECK(std::abs(both / static_cast<double>(kHorizons) - p) < bound(p));
   }
   Rng rng(1);
   // T = 1 is empty every second time

@@ -3,7 +3,8 @@
 # tasks: a run that was stopped and resumed equals an uninterrupted one byte for byte; flags without meaning are
 # refused.
 set -euo pipefail
-rt_tune=$1 model=$2 prompts=$3
+rt_tune=$1 shapes=$2 prompts=$3
+model=$(dirname "$0")/../golden/parity/folder_sd2/model  # random weights: equal bits and refusals need no pictures
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
@@ -12,6 +13,7 @@ start=(--model "$model" --eval-prompts "$work/held_out.txt" --steps 4 --guidance
        --checkpoint-every 1 --keep-checkpoints 3 --images 2 --threads 1 --quiet --no-tensorboard)
 bare=("${start[@]}" --learning-rate 1e-3)
 common=("${bare[@]}" --prompts "$prompts" --reward brightness)
+of_shapes=("${common[@]/#$model/$shapes}")  # for rewards that look for what a prompt names
 same() { # same A B: metrics, and the whole state after two updates
   cmp -s "$1/metrics.jsonl" "$2/metrics.jsonl" ||
     fail "$2: metrics.jsonl differs from an uninterrupted run: $(diff "$1/metrics.jsonl" "$2/metrics.jsonl")"
@@ -58,10 +60,10 @@ resumes explored "${common[@]}" --method ddpo --explore diffexp --planned-update
 resumes explored-gradient "${common[@]}" --method drtune --trained-steps 2 --early-stop 1 --explore prompt \
   --planned-updates 2
 # beside brightness: these captions name their color, parity alone is the same for all
-resumes parity "${common[@]}" --method ddpo --reward parity --advantage per-batch --eval-seeds 2
+resumes parity "${of_shapes[@]}" --method ddpo --reward parity --advantage per-batch --eval-seeds 2
 grep -q '"images":16' "$work/parity/metrics.jsonl" ||
   fail "parity without --samples-per-prompt expected 8 images of each of 2 prompts"
-resumes composition "${common[@]}" --method ddpo --reward composition
+resumes composition "${of_shapes[@]}" --method ddpo --reward composition
 grep -v '^#' "$prompts" | sed 's/.*/{"prompt": "&"}/' >"$work/prompts.jsonl"
 resumes streamed "${bare[@]}" --reward brightness --prompts "$work/prompts.jsonl" --method ddpo
 resumes streamed-lines "${common[@]}" --stream-prompts --method drtune --trained-steps 2 --early-stop 1
