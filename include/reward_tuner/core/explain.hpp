@@ -159,6 +159,15 @@ struct ExplainSurrogate<P, Surrogate::kDenoising> {
   static constexpr bool value = true;
 };
 
+/// The same of an objective that names its surrogate; nothing of one that does not.
+template <class P, bool Named>
+struct ExplainItsSurrogate {
+  static constexpr bool value = true;
+};
+
+template <class P>
+struct ExplainItsSurrogate<P, true> : ExplainSurrogate<P, P::kSurrogate> {};
+
 template <class P>
 struct ExplainObjective {
   static constexpr int missing = first_missing({require::name<P>, require::options<P>, require::surrogate_trait<P>});
@@ -166,10 +175,8 @@ struct ExplainObjective {
   static_assert(missing != 1,
                 "[ObjectivePolicy] missing: a nested type Options with defaults and a constructor from it");
   static_assert(missing != 2, "[ObjectivePolicy] missing: static constexpr Surrogate kSurrogate");
-  static constexpr bool value = [] {
-    if constexpr (missing < 0) return ExplainSurrogate<P, P::kSurrogate>::value;
-    else return true;
-  }();
+  static_assert(ExplainItsSurrogate<P, (missing < 0)>::value);
+  static constexpr bool value = true;
 };
 
 template <class P>

@@ -42,10 +42,9 @@ struct PoliciesWithOptions {
   using Regularizer = R;
 };
 
-/// The policies by role. Defaults: Ddim, StopInput, NoExploration, DirectGradient, NoRegularizer, PerBatch,
-/// NoBranching; SpreadSteps with DirectGradient, else AllSteps. What a surrogate allows is said beside its class.
+/// Asserts that every policy has a role and that no role is given twice.
 template <Policy... Policies>
-struct TunerPolicies {
+struct OnePolicyPerRole {
   template <class Role>
   static constexpr int count = count_role<Role, Policies...>;
   static_assert(count<RewardRole> == 1,
@@ -62,7 +61,13 @@ struct TunerPolicies {
                                count<StepSelectionRole> + count<ExplorationRole> + count<ObjectiveRole> +
                                count<AdvantageRole> + count<BranchingRole> + count<RegularizerRole>;
   static_assert(known == sizeof...(Policies), "[RewardTuner] a policy names a Role that RewardTuner does not know");
+  static constexpr bool value = true;
+};
 
+/// The policies by role. Defaults: Ddim, StopInput, NoExploration, DirectGradient, NoRegularizer, PerBatch,
+/// NoBranching; SpreadSteps with DirectGradient, else AllSteps. What a surrogate allows is said beside its class.
+template <Policy... Policies>
+struct TunerPolicies {
   using GivenObjective = policy_for<ObjectiveRole, DirectGradient, Policies...>;
   using Objective = usable_objective<GivenObjective>;
   static constexpr Surrogate kSurrogate = Objective::kSurrogate;
@@ -83,7 +88,9 @@ struct TunerPolicies {
   using WithOptions = PoliciesWithOptions<Sampler, GradientStop, StepSelection, Exploration, Objective, Advantage,
                                           Branching, Regularizer>;
 
-  // At class scope, so that a mistake prints its sentence and nothing else.
+  // At class scope, so that a mistake prints its sentence and nothing else; each in a class of its own, as clang takes
+  // the names of a class with a failed assertion for unknown.
+  static_assert(OnePolicyPerRole<Policies...>::value);
   static_assert(ExplainReward<Reward>::value && ExplainSampler<policy_for<SamplerRole, Ddim, Policies...>>::value &&
                 ExplainGradientStop<policy_for<GradientStopRole, StopInput, Policies...>>::value &&
                 ExplainStepSelection<policy_for<StepSelectionRole, DefaultSteps, Policies...>>::value &&
