@@ -53,7 +53,8 @@ grep -q '4 of 4 cells are done' "$work/again.txt" || fail "finished cells were r
 
 page=$work/study/reproduction.md
 "$program" report "${study[@]}" >/dev/null
-for text in '4 of 4 cells are done.' '### Symmetry (lower is better)' '| DRTune | [0-9]' '| 0.0551 |' '| ReFL-10 | [0-9]' \
+for text in '4 of 4 cells are done.' '### Symmetry (lower is better)' '| DRTune | [0-9]' '| 0.0551 |' \
+            '| ReFL-10 | [0-9]' \
   '### Compression error' '| Symmetry: DRTune better than ReFL-10 | 0.0551 to 0.7512 | [+-]0' \
   '| Fig. 6: DRaFT-T does not fail with the stop | works | [+-]0' '## Fig. 6' '## Fig. 7' '## Fig. 8' '## Fig. 9' \
             'samples-symmetry.png' 'fig6-updates.svg'; do
