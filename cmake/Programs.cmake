@@ -23,9 +23,9 @@ endfunction()
 set(REWARDTUNER_PCH reward_tuner_pch)
 reward_tuner_shared_header(${REWARDTUNER_PCH})
 
-# reward_tuner_unoptimized(): programs of this folder are compiled without optimization in Release, which is a third of
-# what -O2 takes: their time is that of LibTorch and of the compiled library, which stays -O2. Of a run of rt-tune on
-# the smallest model, 3% is code of the program.
+# reward_tuner_unoptimized(): programs of this folder are compiled without optimization in Release, which takes less
+# than half of the time of -O2: theirs is that of LibTorch and of the compiled library, which stays -O2
+# (docs/decisions/0033-clang-builds-here.md).
 macro(reward_tuner_unoptimized)
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     add_compile_options(-O0)
